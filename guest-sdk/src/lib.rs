@@ -1,0 +1,71 @@
+//! Write [monkeyci-host](https://github.com/monkey-projects/monkeyci-host) build scripts in Rust.
+//!
+//! A build script is a function that returns jobs, and one line that exports it. Compiled for `wasm32-wasip2` as a
+//! `cdylib`, it is a component that `monkeyci-host run` takes.
+//!
+//! ```
+//! use monkeyci_sdk::prelude::*;
+//!
+//! fn script(build: &Build) -> Result<impl IntoJobs> {
+//!     let image = build.param_or("image", "debian:12")?;
+//!
+//!     let version = action("version", |_| {
+//!         println!("this line is in the build's log");
+//!         Ok(())
+//!     });
+//!     let test = container("test", &image).shell(["make test"]).needs(&version);
+//!     let package = container("package", &image)
+//!         .shell(["make dist"])
+//!         .save_artifact("dist", "target/dist")
+//!         .needs(&test);
+//!     let report = action("report", |context| {
+//!         context.report(&format!("packaged in {:?}", context.look_up("package")?.duration()))
+//!     })
+//!     .needs(&package);
+//!
+//!     Ok((version, test, package, report))
+//! }
+//!
+//! monkeyci_sdk::script!(script);
+//! # fn main() {}
+//! ```
+//!
+//! The host calls the function in every instance of the script, with the same answers each time; an action job's closure
+//! then runs in an instance of its own. So closures may capture what the function computed, but nothing that one closure
+//! changes is seen by another: jobs hand on results as artifacts and events.
+#![deny(missing_docs)]
+
+mod build;
+mod context;
+mod declare;
+mod export;
+mod job;
+mod service;
+
+pub use anyhow::{Context as ErrorContext, Error, Result, anyhow, bail, ensure};
+pub use build::Build;
+pub use context::{Context, Level, Outcome, Status};
+pub use job::{ActionJob, ContainerJob, IntoJobs, Job, JobRef, action, container};
+pub use service::{Service, service};
+
+/// What most scripts need: `use monkeyci_sdk::prelude::*;`
+pub mod prelude {
+    pub use crate::{
+        ActionJob, Build, ContainerJob, Context, ErrorContext as _, IntoJobs, Job, JobRef, Level, Outcome, Result,
+        Status, action, anyhow, bail, container, ensure, service,
+    };
+}
+
+#[doc(hidden)]
+pub use export::{__act, __define};
+
+#[doc(hidden)]
+#[allow(missing_docs, clippy::all)]
+pub mod __bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "script",
+        pub_export_macro: true,
+        default_bindings_module: "monkeyci_sdk::__bindings",
+    });
+}

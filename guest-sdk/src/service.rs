@@ -1,0 +1,66 @@
+//! Services: containers beside a container job.
+
+use std::time::Duration;
+
+/// A container that lives beside a container job for as long as the job runs.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub(crate) name: String,
+    pub(crate) image: String,
+    pub(crate) argv: Option<Vec<String>>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) ready_port: Option<u16>,
+    pub(crate) ready_command: Option<Vec<String>>,
+    pub(crate) ready_timeout: Option<Duration>,
+}
+
+/// A service that the job reaches on the host name `name`, made from `image`.
+///
+/// ```
+/// # use monkeyci_sdk::prelude::*;
+/// let database = service("db", "postgres:17").env("POSTGRES_PASSWORD", "test").ready_port(5432);
+/// let test = container("test", "rust:1").shell(["cargo test"]).service(database);
+/// ```
+pub fn service(name: impl Into<String>, image: impl Into<String>) -> Service {
+    Service {
+        name: name.into(),
+        image: image.into(),
+        argv: None,
+        env: Vec::new(),
+        ready_port: None,
+        ready_command: None,
+        ready_timeout: None,
+    }
+}
+
+impl Service {
+    /// The program to run and its arguments. Without it: what the image says.
+    pub fn argv<S: Into<String>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
+        self.argv = Some(argv.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The job starts when this TCP port accepts a connection.
+    pub fn ready_port(mut self, port: u16) -> Self {
+        self.ready_port = Some(port);
+        self
+    }
+
+    /// The job starts when this command, run inside the service's container, exits with 0.
+    pub fn ready_command<S: Into<String>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
+        self.ready_command = Some(argv.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How long the service may take to become ready. Without it: 60 seconds.
+    pub fn ready_timeout(mut self, limit: Duration) -> Self {
+        self.ready_timeout = Some(limit);
+        self
+    }
+}

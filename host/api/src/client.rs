@@ -1,0 +1,324 @@
+//! The one client of the build API. The script's host functions and the sidecar use it, and nothing else.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use reqwest::{Body, Method, Request, Response, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Action, BuildInfo, JobOutcome, NewEvent, NewReport, Operation, ParamValue, Problem, SidecarPlan, SidecarReport,
+    Stored, Token,
+};
+
+/// Calls that carry no stream have to be answered within this time.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The server's side of the in-process transport: takes a request as a socket would have brought it. The controller
+/// makes it from its router, so the same code and the same checks run.
+pub type InProcess = Arc<dyn Fn(http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> + Send + Sync>;
+
+/// Bytes that arrive in pieces.
+pub type ByteStream = BoxStream<'static, Result<Bytes, ClientError>>;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server said no; the problem says why.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    /// The server could not be reached, or went away.
+    #[error("the build API can't be reached: {0}")]
+    Unreachable(String),
+    /// The server answered something that this client does not understand.
+    #[error("the build API gave an answer of the wrong form: {0}")]
+    Malformed(String),
+}
+
+impl ClientError {
+    /// The HTTP status, when the server refused.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(problem) => Some(problem.status),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Transport {
+    InProcess(InProcess),
+    Http(reqwest::Client),
+}
+
+/// A client of the build API, for one build and one token. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+    base: Url,
+    build: Arc<str>,
+    token: Token,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("base", &self.base.as_str()).field("build", &self.build).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that calls the router itself: no socket, same code, same checks.
+    ///
+    /// # Errors
+    /// Never in practice; the base address is a constant.
+    pub fn in_process(handler: InProcess, build: &str, token: Token) -> Result<Self, ClientError> {
+        Self::new(Transport::InProcess(handler), "http://in-process", build, token)
+    }
+
+    /// A client over the Unix socket at `path`.
+    ///
+    /// # Errors
+    /// When the HTTP client can't be made.
+    pub fn unix(path: &Path, build: &str, token: Token) -> Result<Self, ClientError> {
+        let http = http_client().unix_socket(path).build().map_err(unreachable)?;
+        Self::new(Transport::Http(http), "http://localhost", build, token)
+    }
+
+    /// A client over TCP; `url` is `http://host:port`.
+    ///
+    /// # Errors
+    /// When `url` is no such address.
+    pub fn tcp(url: &str, build: &str, token: Token) -> Result<Self, ClientError> {
+        let http = http_client().build().map_err(unreachable)?;
+        Self::new(Transport::Http(http), url, build, token)
+    }
+
+    /// A client for an address as [`crate::SidecarConfig`] has it.
+    ///
+    /// # Errors
+    /// When `api` is neither `unix:PATH` nor an `http:` URL.
+    pub fn connect(api: &str, build: &str, token: Token) -> Result<Self, ClientError> {
+        match api.strip_prefix("unix:") {
+            Some(path) => Self::unix(Path::new(path), build, token),
+            None => Self::tcp(api, build, token),
+        }
+    }
+
+    fn new(transport: Transport, base: &str, build: &str, token: Token) -> Result<Self, ClientError> {
+        let base = Url::parse(base).map_err(|e| ClientError::Malformed(format!("{base:?} is not a URL: {e}")))?;
+        Ok(Self { transport, base, build: build.into(), token })
+    }
+
+    /// The build that this client speaks for, `org/repo/build`.
+    pub fn build(&self) -> &str {
+        &self.build
+    }
+
+    /// What is being built.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; so for all calls.
+    pub async fn build_info(&self) -> Result<BuildInfo, ClientError> {
+        self.get(Action::ReadBuild).await
+    }
+
+    /// The value of a parameter.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn param(&self, name: &str) -> Result<Option<String>, ClientError> {
+        Ok(self.get::<ParamValue>(Action::ReadParam(name.to_owned())).await?.value)
+    }
+
+    /// Publishes an event of the script's own.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn publish(&self, name: &str, payload: &str) -> Result<(), ClientError> {
+        self.post(Action::PublishEvent, &NewEvent { name: name.to_owned(), payload: payload.to_owned() }).await
+    }
+
+    /// Adds a message to the build's report.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn report(&self, message: &str) -> Result<(), ClientError> {
+        self.post(Action::AddReport, &NewReport { message: message.to_owned() }).await
+    }
+
+    /// How a job stands.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn job_outcome(&self, job: &str) -> Result<JobOutcome, ClientError> {
+        self.get(Action::ReadJob(job.to_owned())).await
+    }
+
+    /// What the sidecar of `job` has to do.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn plan(&self, job: &str) -> Result<SidecarPlan, ClientError> {
+        self.get(Action::ReadPlan(job.to_owned())).await
+    }
+
+    /// Says that the command of `job` runs now.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn job_running(&self, job: &str) -> Result<(), ClientError> {
+        self.post(Action::ReportRunning(job.to_owned()), &()).await
+    }
+
+    /// Says how `job` ended. The token dies with this call.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn job_result(&self, job: &str, report: &SidecarReport) -> Result<(), ClientError> {
+        self.post(Action::ReportResult(job.to_owned()), report).await
+    }
+
+    /// Sends a log as a stream of [`crate::LogFrame`]s; returns when the stream has ended and all of it is stored.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send_log(&self, job: Option<&str>, frames: Body) -> Result<(), ClientError> {
+        let response = self.send(Method::POST, Action::WriteLog(job.map(str::to_owned)), Some(frames), None).await?;
+        drain(response).await
+    }
+
+    /// The workspace, as a tar archive compressed with zstd.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn workspace(&self) -> Result<ByteStream, ClientError> {
+        Ok(stream(self.send(Method::GET, Action::ReadWorkspace, None, None).await?))
+    }
+
+    /// An artifact, as a tar archive compressed with zstd; none if it has not been saved.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn artifact(&self, id: &str) -> Result<Option<ByteStream>, ClientError> {
+        self.download(Action::ReadArtifact(id.to_owned())).await
+    }
+
+    /// Saves an artifact. An artifact is saved once: a second time is refused with 409.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn save_artifact(&self, id: &str, archive: Body) -> Result<Stored, ClientError> {
+        json(self.send(Method::PUT, Action::SaveArtifact(id.to_owned()), Some(archive), None).await?).await
+    }
+
+    /// A cache, as a tar archive compressed with zstd; none if there is none yet.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn cache(&self, id: &str) -> Result<Option<ByteStream>, ClientError> {
+        self.download(Action::ReadCache(id.to_owned())).await
+    }
+
+    /// Saves a cache in place of the one that was there.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn save_cache(&self, id: &str, archive: Body) -> Result<Stored, ClientError> {
+        json(self.send(Method::PUT, Action::SaveCache(id.to_owned()), Some(archive), None).await?).await
+    }
+
+    async fn download(&self, action: Action) -> Result<Option<ByteStream>, ClientError> {
+        match self.send(Method::GET, action, None, None).await {
+            Ok(response) => Ok(Some(stream(response))),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, action: Action) -> Result<T, ClientError> {
+        json(self.send(Method::GET, action, None, Some(CALL_TIMEOUT)).await?).await
+    }
+
+    async fn post<T: Serialize>(&self, action: Action, body: &T) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(body).map_err(malformed)?;
+        drain(self.send(Method::POST, action, Some(body.into()), Some(CALL_TIMEOUT)).await?).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        action: Action,
+        body: Option<Body>,
+        timeout: Option<Duration>,
+    ) -> Result<Response, ClientError> {
+        let path = Operation { build: self.build.to_string(), action }.path();
+        let url = self.base.join(&path).map_err(malformed)?;
+        let mut request = Request::new(method, url);
+        let bearer = format!("Bearer {}", self.token.expose());
+        let mut bearer = http::HeaderValue::try_from(bearer).map_err(malformed)?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
+        *request.body_mut() = body;
+        *request.timeout_mut() = timeout;
+        let response = match &self.transport {
+            Transport::InProcess(handler) => {
+                let request = http::Request::<Body>::try_from(request).map_err(unreachable)?;
+                Response::from(handler(request).await)
+            }
+            Transport::Http(client) => client.execute(request).await.map_err(unreachable)?,
+        };
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+}
+
+fn http_client() -> reqwest::ClientBuilder {
+    // The build API is never behind a proxy, and never sends a client elsewhere.
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+}
+
+async fn refused(response: Response) -> ClientError {
+    let status = response.status();
+    let body = response.bytes().await.unwrap_or_default();
+    ClientError::Refused(serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
+        status: status.as_u16(),
+        title: status.canonical_reason().unwrap_or("error").to_owned(),
+        detail: format!("the build API answered {status}"),
+    }))
+}
+
+async fn json<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
+    let body = response.bytes().await.map_err(unreachable)?;
+    serde_json::from_slice(&body).map_err(malformed)
+}
+
+async fn drain(response: Response) -> Result<(), ClientError> {
+    debug_assert_ne!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    response.bytes().await.map(drop).map_err(unreachable)
+}
+
+fn stream(response: Response) -> ByteStream {
+    response.bytes_stream().map_err(unreachable).boxed()
+}
+
+fn malformed(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Malformed(error.to_string())
+}
+
+/// Names the cause, not reqwest's "error sending request for url": the address is no use to anybody who reads it.
+fn unreachable(error: reqwest::Error) -> ClientError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    ClientError::Unreachable(cause.to_string())
+}

@@ -1,0 +1,24 @@
+//! What the controller hands to a sidecar, in a file that only the sidecar's container sees.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Token;
+
+/// The version of the build API and of the launcher's protocol. Controller and sidecar come from one build of the host,
+/// so they have to be equal.
+pub const API_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The sidecar's configuration file, JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SidecarConfig {
+    /// The version of the host that wrote the file: [`API_VERSION`].
+    pub version: String,
+    /// Where the build API is: `unix:/path/to/socket`, or `http://host:port`.
+    pub api: String,
+    /// The build's id, `org/repo/build`.
+    pub build: String,
+    /// The job's id.
+    pub job: String,
+    /// The sidecar's token.
+    pub token: Token,
+}

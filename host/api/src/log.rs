@@ -1,0 +1,113 @@
+//! Logs on the wire and in the store: frames of bytes with their stream and time.
+//!
+//! A frame is one byte for the stream, eight for the time (milliseconds since the Unix epoch, big endian), four for the
+//! length (big endian), then the bytes. Frames follow each other with nothing between.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The most bytes that one frame may carry: 64 KiB. Longer output is several frames.
+pub const MAX_LOG_FRAME: usize = 64 * 1024;
+
+const HEADER: usize = 1 + 8 + 4;
+
+/// Which stream a frame belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// What the host itself has to say, and the lines of `events.log`.
+    Host,
+}
+
+/// A piece of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFrame {
+    /// The stream.
+    pub stream: LogStream,
+    /// When the bytes were read, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The bytes, as they came: not always UTF-8, not always whole lines.
+    pub bytes: Bytes,
+}
+
+/// A log that is not made of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogDecodeError {
+    /// An unknown stream.
+    #[error("log frame of unknown stream {0}")]
+    Stream(u8),
+    /// A frame longer than [`MAX_LOG_FRAME`].
+    #[error("log frame of {0} bytes; at most {MAX_LOG_FRAME} are allowed")]
+    TooLong(u32),
+    /// The log ends inside a frame.
+    #[error("the log ends inside a frame")]
+    Truncated,
+}
+
+impl LogFrame {
+    /// Appends the frame to `out`. Bytes past [`MAX_LOG_FRAME`] go into further frames.
+    pub fn encode(&self, out: &mut BytesMut) {
+        for chunk in self.bytes.chunks(MAX_LOG_FRAME) {
+            out.reserve(HEADER + chunk.len());
+            out.put_u8(match self.stream {
+                LogStream::Stdout => 1,
+                LogStream::Stderr => 2,
+                LogStream::Host => 3,
+            });
+            out.put_u64(self.time_ms);
+            out.put_u32(chunk.len() as u32);
+            out.put_slice(chunk);
+        }
+    }
+}
+
+/// Takes frames out of bytes that arrive in pieces of any size.
+#[derive(Debug, Default)]
+pub struct LogDecoder {
+    buffer: BytesMut,
+}
+
+impl LogDecoder {
+    /// Adds bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, if there is one.
+    ///
+    /// # Errors
+    /// When the bytes are no frames.
+    pub fn next_frame(&mut self) -> Result<Option<LogFrame>, LogDecodeError> {
+        if self.buffer.len() < HEADER {
+            return Ok(None);
+        }
+        let mut header = &self.buffer[..HEADER];
+        let stream = match header.get_u8() {
+            1 => LogStream::Stdout,
+            2 => LogStream::Stderr,
+            3 => LogStream::Host,
+            other => return Err(LogDecodeError::Stream(other)),
+        };
+        let time_ms = header.get_u64();
+        let len = header.get_u32();
+        if len as usize > MAX_LOG_FRAME {
+            return Err(LogDecodeError::TooLong(len));
+        }
+        if self.buffer.len() < HEADER + len as usize {
+            return Ok(None);
+        }
+        self.buffer.advance(HEADER);
+        let bytes = self.buffer.split_to(len as usize).freeze();
+        Ok(Some(LogFrame { stream, time_ms, bytes }))
+    }
+
+    /// Says whether the log ended at a frame's border.
+    ///
+    /// # Errors
+    /// When bytes of an unfinished frame are left.
+    pub fn finish(&self) -> Result<(), LogDecodeError> {
+        if self.buffer.is_empty() { Ok(()) } else { Err(LogDecodeError::Truncated) }
+    }
+}

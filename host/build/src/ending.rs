@@ -1,0 +1,229 @@
+//! How a job ended: one typed value for every cause we know.
+
+use serde::{Deserialize, Serialize};
+
+/// How a job ended, and why. [`std::fmt::Display`] gives the sentence a person reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "cause", rename_all = "kebab-case", rename_all_fields = "snake_case")]
+pub enum Ending {
+    /// The job did what it should.
+    #[error("succeeded")]
+    Succeeded,
+    /// The command exited with a code other than 0.
+    #[error("exited with code {code}{}", at(line))]
+    Exited {
+        /// The exit code, 1 to 255.
+        code: i32,
+        /// The shell line that failed.
+        line: Option<ShellLine>,
+    },
+    /// A signal ended the command.
+    #[error("ended by signal {signal} ({}){}", signal_name(*signal), at(line))]
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+        /// The shell line that was running.
+        line: Option<ShellLine>,
+    },
+    /// The container reached its memory limit and the kernel killed a process of it.
+    #[error(
+        "ran out of memory{}: the kernel killed a process of the job; raise the job's memory limit",
+        limit(limit_bytes)
+    )]
+    OutOfMemory {
+        /// The limit in bytes, where there was one.
+        limit_bytes: Option<u64>,
+    },
+    /// The program to run is not in the image.
+    #[error("command not found: {command:?} is not in the image {image:?}")]
+    CommandNotFound {
+        /// The program's name, as given.
+        command: String,
+        /// The job's image.
+        image: String,
+    },
+    /// The program to run is there, but can't be run.
+    #[error("can't run {command:?} in the image {image:?}: {reason}")]
+    NotExecutable {
+        /// The program's name, as given.
+        command: String,
+        /// The job's image.
+        image: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The engine has no such image and could not get it.
+    #[error("image {image:?} not found: {reason}; check its name, and that the engine may pull it")]
+    ImageNotFound {
+        /// The image reference, as given.
+        image: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// The engine would not make or start the job's container.
+    #[error("the container of image {image:?} could not start: {reason}")]
+    StartFailed {
+        /// The image reference, as given.
+        image: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A service did not become ready.
+    #[error("service {service:?} was never ready: {reason}{}", tail(last_lines))]
+    ServiceNotReady {
+        /// The service's name.
+        service: String,
+        /// What was tried, and what came of it.
+        reason: String,
+        /// The last lines of the service's output.
+        last_lines: String,
+    },
+    /// The job's time limit was reached.
+    #[error("reached its time limit of {} s", *after_ms as f64 / 1000.0)]
+    TimedOut {
+        /// The limit in milliseconds.
+        after_ms: u64,
+    },
+    /// The job's container was killed by somebody who is neither the job nor the host.
+    #[error("the job's container was killed from outside (exit code {code})")]
+    Killed {
+        /// The container's exit code as the engine tells it.
+        code: i64,
+    },
+    /// An artifact that the job promised was not there.
+    #[error("artifact {id:?} can't be saved: {reason}")]
+    ArtifactMissing {
+        /// The artifact's id.
+        id: String,
+        /// What is missing, and where it was looked for.
+        reason: String,
+    },
+    /// An action job's function returned an error.
+    #[error("{message}")]
+    ActionFailed {
+        /// The error's message.
+        message: String,
+    },
+    /// An action job's function trapped, panicked, or reached a limit.
+    #[error("the script trapped: {message}")]
+    ActionTrapped {
+        /// The trap, and the panic's message where there was one.
+        message: String,
+    },
+    /// The sidecar died, or failed in a step of its own.
+    #[error("the sidecar failed while {step}: {reason}")]
+    SidecarFailed {
+        /// What it was doing: `restoring the workspace`, say.
+        step: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The container engine failed or went away.
+    #[error("the container engine failed: {reason}")]
+    EngineFailed {
+        /// What went wrong.
+        reason: String,
+    },
+    /// A job that this one needs did not succeed.
+    #[error("skipped, because {because:?} did not succeed")]
+    Skipped {
+        /// The needed job's id.
+        because: String,
+    },
+    /// The build was cancelled before the job ended.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A line of a shell command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShellLine {
+    /// Which line, from 1.
+    pub number: u32,
+    /// Its text.
+    pub text: String,
+}
+
+/// Where a job is in its life. The last five are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Waits for the jobs that it needs.
+    Pending,
+    /// May start, and waits for a free place.
+    Queued,
+    /// Runs.
+    Running,
+    /// Ended well.
+    Success,
+    /// Ended badly, by its own doing.
+    Failure,
+    /// Ended badly, by the host's doing.
+    Error,
+    /// Never ran, because a job that it needs did not succeed.
+    Skipped,
+    /// Was stopped, or never started, because the build was cancelled.
+    Cancelled,
+}
+
+impl Status {
+    /// Whether a job in this status will never change again.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Queued | Self::Running)
+    }
+}
+
+impl Ending {
+    /// The status of a job that ended so.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Succeeded => Status::Success,
+            Self::Skipped { .. } => Status::Skipped,
+            Self::Cancelled => Status::Cancelled,
+            Self::SidecarFailed { .. } | Self::EngineFailed { .. } => Status::Error,
+            _ => Status::Failure,
+        }
+    }
+
+    /// The exit code of the job's command, where it exited by itself.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Succeeded => Some(0),
+            Self::Exited { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+fn at(line: &Option<ShellLine>) -> String {
+    line.as_ref().map_or_else(String::new, |line| format!(" at line {}: {}", line.number, line.text))
+}
+
+fn limit(bytes: &Option<u64>) -> String {
+    bytes.map_or_else(String::new, |bytes| format!(" (limit {} MiB)", bytes / (1024 * 1024)))
+}
+
+fn tail(lines: &str) -> String {
+    if lines.is_empty() { String::new() } else { format!("; its last lines:\n{lines}") }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        1 => "HUP",
+        2 => "INT",
+        3 => "QUIT",
+        4 => "ILL",
+        6 => "ABRT",
+        7 => "BUS",
+        8 => "FPE",
+        9 => "KILL",
+        11 => "SEGV",
+        13 => "PIPE",
+        14 => "ALRM",
+        15 => "TERM",
+        24 => "XCPU",
+        25 => "XFSZ",
+        31 => "SYS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,24 @@
+//! The pure core of a build: the job graph and its checks, the state machine, the scheduler, the events.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number. A build is a fold: [`BuildState::step`] takes one
+//! [`Input`] (an event of the journal, or the passing of time) and returns the [`Effect`]s that somebody has to carry
+//! out. Whoever does (the controller, or a simulation) feeds the results back as events.
+#![deny(missing_docs)]
+
+mod check;
+mod draft;
+mod ending;
+mod event;
+mod graph;
+mod spec;
+mod state;
+
+pub use check::{DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, check};
+pub use draft::{JobDraft, ServiceDraft};
+pub use ending::{Ending, ShellLine, Status};
+pub use event::{BuildStatus, Event, EventBody, JobSummary, Source};
+pub use graph::Graph;
+pub use spec::{
+    ArtifactPath, CachePath, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, Readiness, ServiceSpec,
+};
+pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};

@@ -1,0 +1,256 @@
+//! The state of a build: a fold over its events.
+
+mod schedule;
+
+use std::num::NonZeroUsize;
+
+use schedule::Schedule;
+
+use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Status};
+
+/// A build's state, and what is to be done next.
+///
+/// Events come in by [`step`](Self::step), effects come out. Whoever carries effects out appends what came of them to
+/// the journal and feeds it back here, in the order of the journal. All that the state knows is in the events, but for
+/// the time limits, which [`Input::Tick`] enforces; so folding a journal gives the state that wrote it, and
+/// [`outstanding`](Self::outstanding) the effects that are to be issued again.
+///
+/// Events that can't be true (of unknown jobs, of jobs that have ended, of a build that has ended) change nothing: the
+/// first event about a thing counts.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use monkeyci_build::{BuildState, Effect, Event, EventBody, Input};
+///
+/// let mut state = BuildState::new(NonZeroUsize::MIN);
+/// let body = EventBody::BuildTriggered { build: "org/repo/1".into(), trigger: "cli".into() };
+/// let effects = state.step(Input::Event(&Event { seq: 1, time_ms: 0, body }));
+/// assert_eq!(effects, [Effect::CheckOut]);
+/// assert_eq!(state.outstanding(), effects);
+/// ```
+#[derive(Clone, Debug)]
+pub struct BuildState {
+    max_running: NonZeroUsize,
+    phase: Phase,
+    cancelling: bool,
+    /// How the build is to end, once that is decided; the event that says so may be on its way.
+    decided: Option<BuildStatus>,
+    schedule: Schedule,
+}
+
+/// What a build's state takes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// An event of the journal.
+    Event(&'a Event),
+    /// Time has passed.
+    Tick {
+        /// The time now, in milliseconds since the Unix epoch.
+        now_ms: u64,
+    },
+}
+
+/// What somebody has to do now. Each can be issued again after a crash, so carrying one out has to be create-or-get.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Get the code. Ends in [`EventBody::BuildCheckedOut`] or [`EventBody::BuildFailed`].
+    CheckOut,
+    /// Load the script, let it declare its jobs, check them. Ends in [`EventBody::ScriptDefined`] or
+    /// [`EventBody::BuildFailed`].
+    Define,
+    /// Start a job, or find it running. Ends in [`EventBody::JobStarted`], and later in [`EventBody::JobEnded`].
+    Start {
+        /// The job's id.
+        job: String,
+    },
+    /// Stop a job. Ends in the job's [`EventBody::JobEnded`], even where the job is not found because its start never
+    /// happened: after a crash this is the only effect that is issued again for a job that was being stopped.
+    Stop {
+        /// The job's id.
+        job: String,
+        /// Why.
+        reason: StopReason,
+    },
+    /// Append this to the journal.
+    Record(EventBody),
+}
+
+/// Why a job is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// The build was cancelled.
+    Cancelled,
+    /// The job reached its time limit.
+    TimedOut,
+}
+
+/// Where a build is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Nothing has happened yet.
+    New,
+    /// The code is being got.
+    CheckingOut,
+    /// The script is being loaded and asked for its jobs.
+    Defining,
+    /// Jobs run.
+    Running,
+    /// The build is over.
+    Ended(BuildStatus),
+}
+
+/// What is known of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobState {
+    /// Where it is in its life.
+    pub status: Status,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_ms: Option<u64>,
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub ended_ms: Option<u64>,
+    /// How it ended.
+    pub ending: Option<Ending>,
+    /// Why it is being stopped, or was stopped.
+    pub stopping: Option<StopReason>,
+}
+
+impl BuildState {
+    /// A build of which nothing has happened, that will run so many jobs at a time.
+    pub fn new(max_running: NonZeroUsize) -> Self {
+        let schedule = Schedule::new(Graph::default(), max_running);
+        Self { max_running, phase: Phase::New, cancelling: false, decided: None, schedule }
+    }
+
+    /// Takes an input in, and returns what is to be done about it, in this order.
+    pub fn step(&mut self, input: Input<'_>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !matches!(self.phase, Phase::Ended(_)) {
+            match input {
+                Input::Event(event) => self.event(event, &mut effects),
+                Input::Tick { now_ms } => self.schedule.tick(now_ms, &mut effects),
+            }
+        }
+        effects
+    }
+
+    /// Every effect that was returned and that no event has completed yet. After folding a journal, these are the
+    /// effects to issue again.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        if let (None, Some(status)) = (self.status(), self.decided) {
+            return vec![self.end(status)];
+        }
+        match self.phase {
+            Phase::New | Phase::Ended(_) => Vec::new(),
+            Phase::CheckingOut => vec![Effect::CheckOut],
+            Phase::Defining => vec![Effect::Define],
+            Phase::Running => self.schedule.outstanding(),
+        }
+    }
+
+    /// Where the build is in its life.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// How the build ended, if it has.
+    pub fn status(&self) -> Option<BuildStatus> {
+        match self.phase {
+            Phase::Ended(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody asked for the build to stop before its end was decided.
+    pub fn cancelling(&self) -> bool {
+        self.cancelling
+    }
+
+    /// The graph; empty until the script has declared it.
+    pub fn graph(&self) -> &Graph {
+        self.schedule.graph()
+    }
+
+    /// What is known of this job; none if there is no such job, or not yet.
+    pub fn job(&self, id: &str) -> Option<&JobState> {
+        self.graph().index(id).and_then(|job| self.schedule.states().get(job))
+    }
+
+    /// All jobs and what is known of them, in the order of declaration.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = (&JobSpec, &JobState)> {
+        self.graph().jobs().iter().zip(self.schedule.states())
+    }
+
+    /// When the next job reaches its time limit, in milliseconds since the Unix epoch: an [`Input::Tick`] is due then.
+    /// Jobs that are being stopped don't count.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.schedule.next_deadline_ms()
+    }
+
+    /// How many jobs occupy a place: those that run, and those whose [`Effect::Start`] was returned.
+    pub fn running(&self) -> usize {
+        self.schedule.running()
+    }
+
+    fn event(&mut self, event: &Event, effects: &mut Vec<Effect>) {
+        // Once the end is decided, nothing counts any more but the event that says so.
+        if let EventBody::BuildEnded { status, .. } = &event.body {
+            self.phase = Phase::Ended(*status);
+            self.schedule.forget_deadlines();
+            return;
+        }
+        if self.decided.is_some() {
+            return;
+        }
+        match (&event.body, self.phase) {
+            (EventBody::BuildTriggered { .. }, Phase::New) => {
+                self.phase = Phase::CheckingOut;
+                effects.push(Effect::CheckOut);
+            }
+            (EventBody::BuildCheckedOut { .. }, Phase::CheckingOut) => {
+                self.phase = Phase::Defining;
+                effects.push(Effect::Define);
+            }
+            (EventBody::ScriptDefined { jobs }, Phase::Defining) => {
+                self.phase = Phase::Running;
+                self.schedule = Schedule::new(Graph::from_checked(jobs.clone()), self.max_running);
+                self.schedule.begin(effects);
+            }
+            (EventBody::BuildFailed { script, .. }, Phase::New | Phase::CheckingOut | Phase::Defining) => {
+                let status = if *script { BuildStatus::BadScript } else { BuildStatus::Error };
+                self.decide(status, effects);
+            }
+            (EventBody::CancelRequested { .. }, phase) => {
+                self.cancelling = true;
+                if phase == Phase::Running {
+                    self.schedule.cancel(effects);
+                } else {
+                    self.decide(BuildStatus::Cancelled, effects);
+                }
+            }
+            (EventBody::JobStarted { job }, Phase::Running) => self.schedule.started(job, event.time_ms, effects),
+            (EventBody::JobEnded { job, ending }, Phase::Running) => {
+                self.schedule.ended(job, ending, event.time_ms, effects);
+            }
+            _ => {}
+        }
+        if self.phase == Phase::Running && self.schedule.is_over() {
+            let status = if self.cancelling { BuildStatus::Cancelled } else { self.schedule.verdict() };
+            self.decide(status, effects);
+        }
+    }
+
+    fn decide(&mut self, status: BuildStatus, effects: &mut Vec<Effect>) {
+        self.decided = Some(status);
+        effects.push(self.end(status));
+    }
+
+    /// The effect that ends the build.
+    fn end(&self, status: BuildStatus) -> Effect {
+        let summary = |(spec, state): (&JobSpec, &JobState)| JobSummary {
+            job: spec.id.clone(),
+            ending: state.ending.clone().unwrap_or(Ending::Cancelled),
+            duration_ms: state.ended_ms.zip(state.started_ms).map(|(ended, started)| ended.saturating_sub(started)),
+        };
+        Effect::Record(EventBody::BuildEnded { status, jobs: self.jobs().map(summary).collect() })
+    }
+}
