@@ -1,0 +1,153 @@
+//! The compile cache: machine code of scripts on disk.
+//!
+//! Machine code that is loaded is run, so a file counts only with a message authentication code made with a key that
+//! lives beside it, in a directory that is its owner's alone.
+
+use std::fs::{self, DirBuilder, File};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::error::RuntimeError;
+
+/// The block size of SHA-256: HMAC takes a key of this size as it is.
+const KEY_BYTES: usize = 64;
+const CODE_BYTES: usize = 32;
+/// Entries that were not used for this long are removed when a new one is stored.
+const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Compiled scripts on disk, found by the script's digest and the engine's compatibility hash.
+#[derive(Debug)]
+pub(crate) struct CompileCache {
+    dir: PathBuf,
+    key: [u8; KEY_BYTES],
+    engine_hash: String,
+}
+
+impl CompileCache {
+    /// Opens the cache, and makes directory and key if they are not there.
+    pub(crate) fn open(dir: PathBuf, engine: &Engine) -> Result<Self, RuntimeError> {
+        let key = Self::prepare(&dir).map_err(|source| RuntimeError::Cache { path: dir.clone(), source })?;
+        let mut hash = Sha256Hasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hash);
+        Ok(Self { dir, key, engine_hash: hex(&hash.0.finalize()[..16]) })
+    }
+
+    fn prepare(dir: &Path) -> io::Result<[u8; KEY_BYTES]> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+        }
+        let path = dir.join("key");
+        loop {
+            match read_key(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+            // Two processes may be here at once: whoever links first wins, and both read the same key.
+            let mut file = tempfile::NamedTempFile::new_in(dir)?;
+            file.write_all(&rand::random::<[u8; KEY_BYTES]>())?;
+            match file.persist_noclobber(&path) {
+                Ok(_) => {}
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error.error),
+            }
+        }
+    }
+
+    /// The compiled form of the script with this digest, if it is there and unharmed.
+    pub(crate) fn get(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let path = self.path(digest);
+        let mut file = File::open(&path).ok()?;
+        let mut code = [0; CODE_BYTES];
+        let mut bytes = Vec::new();
+        file.read_exact(&mut code).and_then(|()| file.read_to_end(&mut bytes)).ok()?;
+        if self.mac(digest, &bytes).verify_slice(&code).is_err() {
+            tracing::warn!(path = %path.display(), "a file of the compile cache was changed by somebody else; it is not used");
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        // The time of last use decides what is removed one day. No harm if it can't be set.
+        let _ = file.set_modified(SystemTime::now());
+        // SAFETY: the bytes carry a code made with this cache's key, so `Component::serialize` of this host made them; and
+        // the path names the engine's compatibility hash, so it was an engine that fits this one.
+        match unsafe { Component::deserialize(engine, &bytes) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(%error, "a file of the compile cache could not be loaded; the script is compiled anew");
+                None
+            }
+        }
+    }
+
+    /// Stores the compiled form of a script. A cache that can't be written costs time, not builds.
+    pub(crate) fn put(&self, digest: &str, component: &Component) {
+        let stored = component.serialize().map_err(io::Error::other).and_then(|bytes| {
+            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+            file.write_all(&self.mac(digest, &bytes).finalize().into_bytes())?;
+            file.write_all(&bytes)?;
+            file.persist(self.path(digest)).map_err(|error| error.error).map(drop)
+        });
+        if let Err(error) = stored.and_then(|()| self.prune()) {
+            tracing::warn!(%error, dir = %self.dir.display(), "the compile cache can't be written");
+        }
+    }
+
+    fn prune(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let used = entry.metadata()?.modified()?;
+            let old = used.elapsed().is_ok_and(|age| age > KEEP);
+            if old && entry.path().extension().is_some_and(|extension| extension == "cwasm") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.dir.join(format!("{digest}-{}.cwasm", self.engine_hash))
+    }
+
+    fn mac(&self, digest: &str, bytes: &[u8]) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as hmac::digest::KeyInit>::new(&self.key.into());
+        mac.update(digest.as_bytes());
+        mac.update(self.engine_hash.as_bytes());
+        mac.update(bytes);
+        mac
+    }
+}
+
+fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let mut file = File::open(path)?;
+    let mut key = [0; KEY_BYTES];
+    file.read_exact(&mut key)?;
+    Ok(key)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 behind the standard library's trait, since wasmtime gives its hash through that.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        let mut half = [0; 8];
+        half.copy_from_slice(&digest[..8]);
+        u64::from_be_bytes(half)
+    }
+}

@@ -1,0 +1,67 @@
+//! What can go wrong with a script.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The runtime could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The compile cache's directory can't be used.
+    #[error("the compile cache at {} can't be used: {source}", path.display())]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// wasmtime could not be set up on this machine.
+    #[error("the WebAssembly engine can't be set up: {0}")]
+    Engine(String),
+}
+
+/// A component's bytes are no script.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// More bytes than allowed.
+    #[error("the component has {size} bytes, and {limit} are allowed")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Not WebAssembly at all.
+    #[error("this is not WebAssembly: it does not start with the bytes \"\\0asm\"")]
+    NotWasm,
+    /// A core module.
+    #[error(
+        "this is a core module, and a script has to be a component: build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// Broken, or using features that scripts may not use.
+    #[error("the component is broken, or uses features that scripts may not use: {0}")]
+    Invalid(String),
+    /// It lacks an export.
+    #[error("the component does not export the function `{0}`, so it is not a build script; see wit/world.wit")]
+    NoExport(&'static str),
+    /// It imports what the host does not offer, or has an import or export of the wrong type.
+    #[error("the component does not fit the host: {0}")]
+    Unfit(String),
+}
+
+/// A script did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// It said itself that it failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It trapped: a panic, a limit, a breach of the contract.
+    #[error("the script trapped: {0}")]
+    Trapped(String),
+    /// It took too long.
+    #[error("the script did not come to an end within {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
+    /// It declared other jobs, or made other calls, when `define` ran again.
+    #[error("the script's `define` did something else when it was run again: {0}; it has to do the same each time")]
+    Diverged(String),
+}

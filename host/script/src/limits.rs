@@ -1,0 +1,118 @@
+//! What a script may use. Every limit of wasmtime is set here and nowhere else.
+
+use std::time::Duration;
+
+/// What one instance of a script may use. The defaults are far above what a build script needs, and far below what would
+/// hurt the host.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The largest component, in bytes. Default 64 MiB: a Python script has 18 MiB.
+    pub component_bytes: usize,
+    /// The most linear memory, in bytes, of all memories together. Default 256 MiB.
+    pub memory_bytes: usize,
+    /// The most table elements, of all tables together. Default 100,000: scripting languages bring large tables.
+    pub table_elements: usize,
+    /// The most core instances, tables and memories of one component. Default 200: composed components have many.
+    pub core_instances: usize,
+    /// The most handles that a script may hold at a time. Default 50,000.
+    pub handles: usize,
+    /// The most bytes that one call may bring from the guest to the host. Default 4 MiB.
+    pub call_bytes: usize,
+    /// The most calls to the host. Default 2,000,000: a graph of 10,000 jobs takes some 100,000.
+    pub calls: u64,
+    /// The most bytes that the declarations of all jobs may have. Default 64 MiB.
+    pub declared_bytes: usize,
+    /// The most bytes of output that an instance may write; the rest is dropped, and the log says so. Default 16 MiB.
+    pub output_bytes: usize,
+    /// How long `define` may take. Default 10 s. An action has the time limit of its job.
+    pub define_time: Duration,
+    /// The stack, in bytes. Default 512 KiB.
+    pub stack_bytes: usize,
+    /// The most instances that may live at a time; further ones wait. Default 64.
+    pub instances: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            component_bytes: 64 << 20,
+            memory_bytes: 256 << 20,
+            table_elements: 100_000,
+            core_instances: 200,
+            handles: 50_000,
+            call_bytes: 4 << 20,
+            calls: 2_000_000,
+            declared_bytes: 64 << 20,
+            output_bytes: 16 << 20,
+            define_time: Duration::from_secs(10),
+            stack_bytes: 512 << 10,
+            instances: 64,
+        }
+    }
+}
+
+/// The limits as wasmtime asks for them while a script runs.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    memory_left: usize,
+    table_left: usize,
+    instances: usize,
+    /// The limit that was reached, in words: the guest only sees that it got no more.
+    pub(crate) reached: Option<String>,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            memory_left: limits.memory_bytes,
+            table_left: limits.table_elements,
+            instances: limits.core_instances,
+            reached: None,
+        }
+    }
+
+    fn take(&mut self, what: Resource, current: usize, desired: usize) -> bool {
+        let left = match what {
+            Resource::Memory => &mut self.memory_left,
+            Resource::Table => &mut self.table_left,
+        };
+        let more = desired.saturating_sub(current);
+        if more > *left {
+            self.reached.get_or_insert_with(|| match what {
+                Resource::Memory => format!("its memory limit, by asking for {desired} bytes"),
+                Resource::Table => format!("its table limit, by asking for {desired} elements"),
+            });
+            return false;
+        }
+        *left -= more;
+        true
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Resource {
+    Memory,
+    Table,
+}
+
+impl wasmtime::ResourceLimiter for Meter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.take(Resource::Memory, current, desired))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.take(Resource::Table, current, desired))
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.instances
+    }
+}

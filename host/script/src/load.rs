@@ -1,0 +1,91 @@
+//! From a component's bytes to something that can be instantiated.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use crate::bindings::ScriptPre;
+use crate::cache::hex;
+use crate::error::LoadError;
+use crate::limits::Limits;
+use crate::runtime::Runtime;
+use crate::store::State;
+
+/// A loaded script: compiled and linked. Cheap to clone.
+#[derive(Clone)]
+pub struct Script {
+    pub(crate) runtime: Runtime,
+    pub(crate) pre: Arc<ScriptPre<State>>,
+    digest: Arc<str>,
+    size: usize,
+    cached: bool,
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script").field("digest", &self.digest).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Loads a script: from the compile cache if it is there, by compiling it (on this thread, for some 100 ms) otherwise.
+    ///
+    /// # Errors
+    /// When the bytes are no script that this host can run.
+    pub fn load(&self, bytes: &[u8]) -> Result<Script, LoadError> {
+        check_form(bytes, &self.limits)?;
+        let digest = hex(&Sha256::digest(bytes));
+        let found = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
+        let cached = found.is_some();
+        let component = match found {
+            Some(component) => component,
+            None => {
+                let component =
+                    Component::new(&self.engine, bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+                if let Some(cache) = &self.cache {
+                    cache.put(&digest, &component);
+                }
+                component
+            }
+        };
+        for export in ["define", "act"] {
+            if component.get_export_index(None, export).is_none() {
+                return Err(LoadError::NoExport(export));
+            }
+        }
+        let unfit = |error: wasmtime::Error| LoadError::Unfit(format!("{error:#}"));
+        let pre = self.linker.instantiate_pre(&component).and_then(ScriptPre::new).map_err(unfit)?;
+        Ok(Script { runtime: self.clone(), pre: Arc::new(pre), digest: digest.into(), size: bytes.len(), cached })
+    }
+}
+
+impl Script {
+    /// The SHA-256 of the component's bytes, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The component's size in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether the compiled form came from the cache.
+    pub fn cached(&self) -> bool {
+        self.cached
+    }
+}
+
+/// Looks at the first bytes, so that the usual mistakes get a message of their own.
+pub(crate) fn check_form(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
+    if bytes.len() > limits.component_bytes {
+        return Err(LoadError::TooLarge { size: bytes.len(), limit: limits.component_bytes });
+    }
+    // Magic number, then version and layer: https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md
+    match bytes {
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadError::CoreModule),
+        [b'\0', b'a', b's', b'm', ..] => Ok(()),
+        _ => Err(LoadError::NotWasm),
+    }
+}
