@@ -125,7 +125,7 @@ pub enum Ending {
         reason: String,
     },
     /// A job that this one needs did not succeed.
-    #[error("skipped, because {because:?} did not succeed")]
+    #[error("{because:?} did not succeed")]
     Skipped {
         /// The needed job's id.
         because: String,

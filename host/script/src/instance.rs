@@ -140,7 +140,7 @@ fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
     let panic = tail.rfind("panicked at ").map(|start| tail[start..].trim_end());
     ScriptError::Trapped(match panic {
         // The note on backtraces that Rust adds is no use here.
-        Some(panic) => panic.split("\nnote: ").next().unwrap_or(panic).to_owned(),
+        Some(panic) => panic.split("\nnote: ").next().unwrap_or(panic).replace('\n', " "),
         None => trap,
     })
 }

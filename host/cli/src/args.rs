@@ -1,0 +1,105 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(
+    name = "monkeyci-host",
+    version,
+    after_help = "Exit codes: 0 success, 1 a job failed, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a build: check the code out, ask the script for its jobs, run them, report.
+    Run(RunArgs),
+    /// Ask the script for its jobs and check their graph, without running anything.
+    Check(CheckArgs),
+    /// Show what a component imports (its permissions), exports, and was made with.
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub script: ScriptArgs,
+    /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
+    #[arg(long, value_name = "E", default_value = "auto")]
+    pub engine: String,
+    /// How many jobs may run at a time. Default: the number of processors.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// How to show progress.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = Progress::Auto)]
+    pub progress: Progress,
+    /// Leave the build's containers and files for you to look at.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub script: ScriptArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The script, and what it is told.
+#[derive(Debug, clap::Args)]
+pub struct ScriptArgs {
+    /// The script: a WebAssembly component.
+    #[arg(value_name = "SCRIPT.WASM")]
+    pub script: PathBuf,
+    /// Build the code in this directory as it stands (files that git ignores are left out).
+    #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
+    pub dir: PathBuf,
+    /// Build the code of this git repository.
+    #[arg(long, value_name = "URL")]
+    pub git: Option<String>,
+    /// The branch, tag or commit to build. Default: the repository's main branch.
+    #[arg(long = "ref", value_name = "R", requires = "git")]
+    pub reference: Option<String>,
+    /// Give the script a parameter. May be repeated; counts before --param-file.
+    #[arg(long = "param", value_name = "K=V")]
+    pub params: Vec<String>,
+    /// Read parameters from a file: NAME=VALUE lines, or one JSON object where the name ends in .json.
+    #[arg(long = "param-file", value_name = "F")]
+    pub param_files: Vec<PathBuf>,
+    /// Where the host keeps its journal, artifacts, caches and compiled scripts. Default: $MONKEYCI_HOME, or
+    /// monkeyci-host in $XDG_STATE_HOME (~/.local/state).
+    #[arg(long, value_name = "D")]
+    pub home: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// The script: a WebAssembly component.
+    #[arg(value_name = "SCRIPT.WASM")]
+    pub script: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// `tty` on a terminal, `plain` elsewhere.
+    Auto,
+    /// Running jobs at the bottom of the terminal, their output above.
+    Tty,
+    /// Lines, each with its job in front.
+    Plain,
+    /// One JSON object a line: every event, and the logs.
+    Json,
+}

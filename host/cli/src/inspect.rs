@@ -1,0 +1,42 @@
+//! `monkeyci-host inspect`
+
+use std::fmt::Write;
+
+use monkeyci_script::{Inspection, Limits};
+
+use crate::args::InspectArgs;
+use crate::exit::Exit;
+use crate::{Done, setup};
+
+/// Shows what a component says of itself. Nothing of it is run.
+pub fn inspect(args: &InspectArgs) -> Done {
+    let bytes = setup::script(&args.script)?;
+    let found = monkeyci_script::inspect(&bytes, &Limits::default()).map_err(|e| (Exit::BadScript, e.into()))?;
+    if args.json {
+        println!("{}", serde_json::json!(found));
+    } else {
+        print!("{}", render(&found));
+    }
+    Ok(Exit::Success)
+}
+
+fn render(found: &Inspection) -> String {
+    let mut text = format!("size    {} bytes\nsha256  {}\n", found.size, found.digest);
+    let mut list = |title: &str, items: &[String]| {
+        let _ = writeln!(text, "{title}");
+        for item in items {
+            let _ = writeln!(text, "  {item}");
+        }
+    };
+    let (own, wasi): (Vec<_>, Vec<_>) =
+        found.imports.iter().cloned().partition(|import| import.starts_with("monkeyci:"));
+    list("permissions", &own);
+    list("standard library (reaches nothing outside the script)", &wasi);
+    list("exports", &found.exports);
+    let producers = found
+        .producers
+        .iter()
+        .map(|producer| format!("{}: {} {}", producer.field, producer.name, producer.version).trim_end().to_owned());
+    list("made with", &producers.collect::<Vec<_>>());
+    text
+}

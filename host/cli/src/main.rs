@@ -1,0 +1,35 @@
+//! The `monkeyci-host` command.
+
+mod args;
+mod check;
+mod exit;
+mod inspect;
+mod params;
+mod progress;
+mod run;
+mod setup;
+mod text;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::exit::Exit;
+
+fn main() -> ! {
+    let args = Args::parse();
+    setup::logging();
+    let done = match args.command {
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Run(args) => setup::block_on(run::run(args)),
+        Command::Check(args) => setup::block_on(check::check(args)),
+    };
+    let exit = done.unwrap_or_else(|(exit, error)| {
+        eprintln!("error: {error:#}");
+        exit
+    });
+    // Not by returning: a blocking task (a clone from a slow server) must not hold a build up that was cancelled.
+    std::process::exit(exit as i32)
+}
+
+/// What a command comes to: its exit code, or an error with the exit code of its kind.
+type Done = Result<Exit, (Exit, anyhow::Error)>;

@@ -1,0 +1,36 @@
+//! Showing a build while it runs.
+
+mod json;
+mod lines;
+mod plain;
+mod tty;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use monkeyci_controller::{BuildReport, Observer};
+
+use crate::args::Progress;
+
+/// One way of showing a build.
+pub trait Display: Send + Sync {
+    /// What hears of the build's events and logs.
+    fn observer(self: Arc<Self>) -> Arc<dyn Observer>;
+
+    /// Shows a word of the command's own.
+    fn note(&self, message: &str);
+
+    /// Shows how the build ended.
+    fn summary(&self, report: &BuildReport);
+}
+
+/// The way that `progress` names.
+pub fn display(progress: Progress) -> Arc<dyn Display> {
+    let terminal = std::io::stdout().is_terminal() && std::env::var_os("CI").is_none();
+    match progress {
+        Progress::Json => Arc::new(json::Json),
+        Progress::Tty => Arc::new(tty::Tty::new()),
+        Progress::Auto if terminal => Arc::new(tty::Tty::new()),
+        Progress::Auto | Progress::Plain => Arc::new(plain::Plain::new()),
+    }
+}

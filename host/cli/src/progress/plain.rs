@@ -1,0 +1,76 @@
+//! Plain mode: lines on stdout, each with its job in front.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use monkeyci_api::LogFrame;
+use monkeyci_build::{Event, EventBody};
+use monkeyci_controller::{BuildReport, Observer};
+
+use super::Display;
+use super::lines::{Line, LineCutter, Style};
+use crate::text::{colours, harmless};
+
+/// Lines on stdout.
+pub struct Plain {
+    style: Style,
+    cutter: Mutex<LineCutter>,
+}
+
+impl Plain {
+    pub fn new() -> Self {
+        Self { style: Style { colours: colours(&std::io::stdout()) }, cutter: Mutex::default() }
+    }
+
+    fn print(&self, line: &Line) {
+        // A reader that has gone (`| head`) is no reason to end the build.
+        let _ = writeln!(std::io::stdout(), "{}", self.style.prefixed(line));
+    }
+
+    fn print_log(&self, job: Option<&str>, lines: Vec<String>) {
+        for line in lines {
+            let text = format!("| {}", harmless(&line, self.style.colours));
+            self.print(&Line { job: Some(job.unwrap_or("define").to_owned()), text });
+        }
+    }
+
+    fn cutter(&self) -> std::sync::MutexGuard<'_, LineCutter> {
+        self.cutter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Plain {
+    fn event(&self, _build: &str, event: &Event) {
+        if let EventBody::JobEnded { job, .. } = &event.body {
+            let rest = self.cutter().finish(Some(job));
+            self.print_log(Some(job), rest);
+        }
+        if let Some(line) = self.style.event(event) {
+            self.print(&line);
+        }
+    }
+
+    fn log(&self, _build: &str, job: Option<&str>, frame: &LogFrame) {
+        let lines = self.cutter().push(job, frame);
+        self.print_log(job, lines);
+    }
+
+    fn progress(&self, _build: &str, job: &str, message: &str) {
+        let text = self.style.paint("2", &harmless(message, false));
+        self.print(&Line { job: Some(job.to_owned()), text });
+    }
+}
+
+impl Display for Plain {
+    fn observer(self: Arc<Self>) -> Arc<dyn Observer> {
+        self
+    }
+
+    fn note(&self, message: &str) {
+        self.print(&Line { job: None, text: message.to_owned() });
+    }
+
+    fn summary(&self, report: &BuildReport) {
+        let _ = write!(std::io::stdout(), "{}", self.style.summary(report));
+    }
+}

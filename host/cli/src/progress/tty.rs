@@ -1,0 +1,131 @@
+//! Terminal mode: what runs stands at the bottom, what was said scrolls above.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use monkeyci_api::LogFrame;
+use monkeyci_build::{Event, EventBody};
+use monkeyci_controller::{BuildReport, Observer};
+
+use super::Display;
+use super::lines::{Line, LineCutter, Style};
+use crate::text::{colours, harmless};
+
+/// Running jobs at the bottom of the terminal.
+pub struct Tty {
+    style: Style,
+    screen: MultiProgress,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    cutter: LineCutter,
+    running: HashMap<String, ProgressBar>,
+}
+
+impl Tty {
+    pub fn new() -> Self {
+        Self {
+            style: Style { colours: colours(&std::io::stderr()) },
+            screen: MultiProgress::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn print(&self, text: &str) {
+        // Above the running jobs; on something that is no terminal, just out.
+        if self.screen.is_hidden() {
+            println!("{text}");
+        } else {
+            let _ = self.screen.println(text);
+        }
+    }
+
+    fn print_log(&self, job: Option<&str>, lines: Vec<String>) {
+        for line in lines {
+            let text = format!("| {}", harmless(&line, self.style.colours));
+            self.print(&self.style.prefixed(&Line { job: Some(job.unwrap_or("define").to_owned()), text }));
+        }
+    }
+
+    fn bar(&self, job: &str) -> ProgressBar {
+        let bar = self.screen.add(ProgressBar::new_spinner());
+        let template = if self.style.colours {
+            "{spinner:.cyan} {prefix} {msg:.dim} {elapsed}"
+        } else {
+            "{spinner} {prefix} {msg} {elapsed}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(job.to_owned());
+        bar.set_message("starts");
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bar
+    }
+}
+
+impl Observer for Tty {
+    fn event(&self, _build: &str, event: &Event) {
+        match &event.body {
+            EventBody::JobStarted { job } => {
+                let bar = self.bar(job);
+                self.state().running.insert(job.clone(), bar);
+                return;
+            }
+            EventBody::JobRunning { job } => {
+                if let Some(bar) = self.state().running.get(job) {
+                    bar.set_message("runs");
+                }
+                return;
+            }
+            EventBody::JobEnded { job, .. } => {
+                let (bar, rest) = {
+                    let mut state = self.state();
+                    (state.running.remove(job), state.cutter.finish(Some(job)))
+                };
+                if let Some(bar) = bar {
+                    bar.finish_and_clear();
+                }
+                self.print_log(Some(job), rest);
+            }
+            _ => {}
+        }
+        if let Some(line) = self.style.event(event) {
+            self.print(&self.style.prefixed(&line));
+        }
+    }
+
+    fn log(&self, _build: &str, job: Option<&str>, frame: &LogFrame) {
+        let lines = self.state().cutter.push(job, frame);
+        self.print_log(job, lines);
+    }
+
+    fn progress(&self, _build: &str, job: &str, message: &str) {
+        if let Some(bar) = self.state().running.get(job) {
+            bar.set_message(harmless(message, false));
+        }
+    }
+}
+
+impl Display for Tty {
+    fn observer(self: Arc<Self>) -> Arc<dyn Observer> {
+        self
+    }
+
+    fn note(&self, message: &str) {
+        self.print(message);
+    }
+
+    fn summary(&self, report: &BuildReport) {
+        let _ = self.screen.clear();
+        print!("{}", self.style.summary(report));
+    }
+}

@@ -1,0 +1,69 @@
+//! `monkeyci-host run`
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use monkeyci_controller::{BuildRequest, Cancel};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Done;
+use crate::args::RunArgs;
+use crate::exit::Exit;
+use crate::progress::{Display, display};
+use crate::{params, setup};
+
+/// Runs a build.
+pub async fn run(args: RunArgs) -> Done {
+    let usage = |error| (Exit::Usage, error);
+    let script = setup::script(&args.script.script)?;
+    let source = setup::source(&args.script)?;
+    let params = params::collect(&args.script.params, &args.script.param_files).map_err(usage)?;
+    let cancel = Cancel::default();
+    let display = display(args.progress);
+    stop_on_signals(cancel.clone(), display.clone())
+        .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
+
+    let controller = setup::controller(&args.script, &args.engine).await?;
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let request = BuildRequest {
+        script: script.into(),
+        source,
+        params,
+        trigger: "cli".to_owned(),
+        max_running: args.jobs.unwrap_or(processors),
+        keep: args.keep,
+    };
+    let report = controller
+        .run(request, display.clone().observer(), cancel)
+        .await
+        .map_err(|error| (Exit::Infrastructure, error.into()))?;
+    display.summary(&report);
+    Ok(report.status.into())
+}
+
+/// Ctrl-C or TERM stops the build; a second one takes the jobs' time to end away; a third gives up at once.
+fn stop_on_signals(cancel: Cancel, display: Arc<dyn Display>) -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        for round in 1.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            match round {
+                1 => {
+                    display.note("stopping the build: jobs have 10 s to end; once more to kill them");
+                    cancel.cancel();
+                }
+                2 => {
+                    display
+                        .note("killing the jobs and removing their containers; once more to leave everything as it is");
+                    cancel.hurry();
+                }
+                _ => std::process::exit(Exit::Interrupted as i32),
+            }
+        }
+    });
+    Ok(())
+}

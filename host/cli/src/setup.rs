@@ -1,0 +1,111 @@
+//! What every command needs before it starts.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use monkeyci_controller::{Controller, ControllerOptions, EngineChoice, SourceRequest};
+use monkeyci_engines::DockerOptions;
+use monkeyci_script::Limits;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::Done;
+use crate::args::ScriptArgs;
+use crate::exit::Exit;
+
+/// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names.
+pub fn logging() {
+    let level = std::env::var("MONKEYCI_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::WARN);
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_target(false)
+        .without_time()
+        .with_ansi(crate::text::colours(&std::io::stderr()))
+        .init();
+}
+
+/// Runs a command's future.
+pub fn block_on(command: impl Future<Output = Done>) -> Done {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("the async runtime can't be set up")))?;
+    runtime.block_on(command)
+}
+
+/// Reads the script's file.
+pub fn script(path: &PathBuf) -> Result<Vec<u8>, (Exit, anyhow::Error)> {
+    std::fs::read(path)
+        .with_context(|| format!("the script {} can't be read", path.display()))
+        .map_err(|error| (Exit::Usage, error))
+}
+
+/// Where the code is.
+pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)> {
+    if let Some(url) = &args.git {
+        return Ok(SourceRequest::Git { url: url.clone(), reference: args.reference.clone() });
+    }
+    if args.dir.is_dir() {
+        return Ok(SourceRequest::Dir(args.dir.clone()));
+    }
+    Err((Exit::Usage, anyhow!("{} is not a directory; name the code's directory with --dir", args.dir.display())))
+}
+
+/// Opens the controller.
+pub async fn controller(args: &ScriptArgs, engine: &str) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
+    let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
+    let options = ControllerOptions {
+        home: home(args).map_err(infrastructure)?,
+        engine: EngineChoice::Docker(DockerOptions { socket: socket(engine)?, ..DockerOptions::default() }),
+        limits: Limits::default(),
+        sidecar_program: sidecar_program().map_err(infrastructure)?,
+        tcp: None,
+    };
+    let controller = Controller::open(options).await.map_err(|error| infrastructure(error.into()))?;
+    Ok(Arc::new(controller))
+}
+
+fn home(args: &ScriptArgs) -> anyhow::Result<PathBuf> {
+    if let Some(home) = &args.home {
+        return Ok(home.clone());
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("MONKEYCI_HOME")
+        .or_else(|| variable("XDG_STATE_HOME").map(|state| state.join("monkeyci-host")))
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state/monkeyci-host")))
+        .context("there is no home directory for the host: HOME is not set; name one with --home")
+}
+
+/// The static program of sidecar and launcher: beside this program, or where MONKEYCI_SIDECAR says. Not just
+/// `monkeyci-sidecar`: cargo gives that name to a build that needs the machine's libraries.
+fn sidecar_program() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("MONKEYCI_SIDECAR") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe().context("this program's own path can't be found")?;
+    Ok(own.with_file_name("monkeyci-sidecar-static"))
+}
+
+/// The address of the engine's API; none where it is to be searched.
+fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
+    let exists = |path: &String| std::path::Path::new(path.trim_start_matches("unix://")).exists();
+    match engine {
+        "auto" => Ok(None),
+        "docker" => Ok(Some(std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned()))),
+        "podman" => {
+            let system = "unix:///run/podman/podman.sock".to_owned();
+            let user = std::env::var("XDG_RUNTIME_DIR").map(|dir| format!("unix://{dir}/podman/podman.sock"));
+            let own = std::env::var("CONTAINER_HOST");
+            Ok(Some(own.ok().or(user.ok().filter(exists)).unwrap_or(system)))
+        }
+        address if address.contains("://") => Ok(Some(address.to_owned())),
+        other => Err((
+            Exit::Usage,
+            anyhow!(
+                "there is no engine {other:?}; use auto, docker, podman, or an address like unix:///run/docker.sock"
+            ),
+        )),
+    }
+}

@@ -1,0 +1,93 @@
+//! Text for people: colours, durations, and what strangers wrote.
+
+use std::io::IsTerminal;
+
+/// Whether to use colours on this stream: a terminal, unless NO_COLOR says no (<https://no-color.org>).
+pub fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A duration as people read it.
+pub fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{:.1} s", ms as f64 / 1000.0),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+/// A stranger's line as it may be shown: no control characters, and of the escape sequences only colours, which can
+/// neither move the cursor nor change the terminal. Without `colours` those go too.
+pub fn harmless(line: &str, colours: bool) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut coloured = false;
+    while let Some(c) = rest.chars().next() {
+        if let Some((sequence, is_colour)) = escape(rest) {
+            if is_colour && colours {
+                shown.push_str(sequence);
+                coloured = true;
+            }
+            rest = &rest[sequence.len()..];
+            continue;
+        }
+        if c == '\t'
+            || !(c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c))
+        {
+            shown.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    if coloured {
+        shown.push_str("\x1b[0m");
+    }
+    shown
+}
+
+/// The escape sequence that `text` starts with, and whether it is a colour (ECMA-48, SGR).
+fn escape(text: &str) -> Option<(&str, bool)> {
+    let after = text.strip_prefix('\x1b')?;
+    let Some(parameters) = after.strip_prefix('[') else {
+        // OSC and its like run to BEL or ST; anything else is two characters long.
+        let end = match after.chars().next() {
+            Some(']' | 'P' | '_' | '^' | 'X') => {
+                let bell = after.find('\x07').map(|at| at + 1);
+                let st = after.find("\x1b\\").map(|at| at + 2);
+                bell.into_iter().chain(st).min().unwrap_or(after.len())
+            }
+            other => other.map_or(0, char::len_utf8),
+        };
+        return Some((&text[..1 + end], false));
+    };
+    let last = parameters.find(|c: char| ('@'..='~').contains(&c));
+    let end = last.map_or(parameters.len(), |at| at + 1);
+    let colour = last.is_some_and(|at| {
+        parameters.as_bytes()[at] == b'm'
+            && parameters[..at].chars().all(|c| c.is_ascii_digit() || c == ';' || c == ':')
+    });
+    Some((&text[..2 + end], colour))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_stay_and_everything_else_that_moves_a_terminal_goes() {
+        let line = "\x1b[31mred\x1b[0m \x1b[2Jcleared\x1b]0;title\x07 \x1bcreset\x08\x7f tab\there";
+        assert_eq!(harmless(line, true), "\x1b[31mred\x1b[0m cleared reset tab\there\x1b[0m");
+        assert_eq!(harmless(line, false), "red cleared reset tab\there");
+    }
+
+    #[test]
+    fn an_unfinished_escape_sequence_is_harmless() {
+        for line in ["\x1b", "\x1b[", "\x1b[31", "\x1b]0;title", "\x1b\u{e9}"] {
+            assert!(!harmless(line, true).contains('\x1b'), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn durations_are_as_long_as_they_need_to_be() {
+        assert_eq!([duration(7), duration(1500), duration(61_000)], ["7 ms", "1.5 s", "1 min 1 s"]);
+    }
+}

@@ -1,0 +1,61 @@
+//! The compile cache: found again, and never trusted blindly.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::support::Guest;
+use monkeyci_script::{Limits, Runtime, RuntimeOptions};
+
+fn runtime(dir: &Path) -> Runtime {
+    let options = RuntimeOptions { cache_dir: Some(dir.to_owned()), limits: Limits::default() };
+    Runtime::new(options).expect("a runtime")
+}
+
+fn entry(dir: &Path) -> PathBuf {
+    let mut files = fs::read_dir(dir).expect("the cache").map(|entry| entry.expect("an entry").path());
+    files.find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).expect("a compiled script")
+}
+
+#[test]
+fn a_script_is_compiled_once_for_all_processes_of_a_home() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cache = dir.path().join("compiled");
+    let bytes = Guest::default().bytes();
+    assert!(!runtime(&cache).load(&bytes).expect("a script").cached());
+    assert!(runtime(&cache).load(&bytes).expect("a script").cached());
+    assert_eq!(fs::metadata(&cache).expect("the cache").permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(cache.join("key")).expect("the key").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_changed_file_is_thrown_away_and_the_script_compiled_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bytes = Guest::default().bytes();
+    runtime(dir.path()).load(&bytes).expect("a script");
+    let path = entry(dir.path());
+    let whole = fs::read(&path).expect("the file");
+    for (what, broken) in [("flipped", flip(&whole)), ("cut", whole[..whole.len() / 2].to_vec()), ("empty", Vec::new())]
+    {
+        fs::write(&path, broken).expect("written");
+        assert!(!runtime(dir.path()).load(&bytes).expect("a script").cached(), "{what}");
+    }
+}
+
+#[test]
+fn a_file_of_another_home_is_not_trusted() {
+    let (mine, theirs) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let bytes = Guest::default().bytes();
+    runtime(theirs.path()).load(&bytes).expect("a script");
+    let runtime = runtime(mine.path());
+    let path = entry(theirs.path());
+    fs::copy(&path, mine.path().join(path.file_name().expect("a name"))).expect("copied");
+    assert!(!runtime.load(&bytes).expect("a script").cached());
+}
+
+fn flip(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes
+}

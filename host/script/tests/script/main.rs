@@ -1,0 +1,6 @@
+//! The script runtime under test, with components written by hand: no toolchain for guests is needed.
+
+mod compile_cache;
+mod hostile;
+mod support;
+mod transcript;
