@@ -1,1 +1,8 @@
-//! placeholder
+//! What the end-to-end tests and the benchmarks share: the host's program, the sample scripts, the engines.
+//!
+//! `cargo xtask test` makes all of it and says where it is in the environment; see [`place`] for the variables.
+
+pub mod engine;
+pub mod host;
+pub mod place;
+pub mod repository;

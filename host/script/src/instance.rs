@@ -73,9 +73,25 @@ impl Script {
         ended
     }
 
-    async fn execute(&self, state: State, act: Option<Act<'_>>, limit: Duration) -> Result<State, ScriptError> {
-        // The semaphore is never closed.
+    /// Makes an instance and drops it, and calls nothing: says whether the script can start, and warms a server's pool.
+    ///
+    /// # Errors
+    /// When the instance can't be made.
+    pub async fn instantiate(&self, client: &Client, info: BuildInfo) -> Result<(), ScriptError> {
+        let limits = self.runtime.limits.clone();
+        let (log, _) = Log::new(client, None, limits.output_bytes, None);
+        let mode = Mode::Record(Vec::new());
+        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, Defining::new()));
         let _place = self.runtime.places.acquire().await;
+        let mut store = self.store(state);
+        match self.pre.instantiate_async(&mut store).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(explain(&error, store.data())),
+        }
+    }
+
+    /// A store with every limit set.
+    fn store(&self, state: State) -> Store<State> {
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(self.runtime.limits.call_bytes);
@@ -83,7 +99,13 @@ impl Script {
         // Each time slice the script gives way, so that its deadline is looked at and other tasks run.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
+        store
+    }
 
+    async fn execute(&self, state: State, act: Option<Act<'_>>, limit: Duration) -> Result<State, ScriptError> {
+        // The semaphore is never closed.
+        let _place = self.runtime.places.acquire().await;
+        let mut store = self.store(state);
         match tokio::time::timeout(limit, self.call(&mut store, act)).await {
             Err(_) => Err(ScriptError::TimedOut(limit)),
             Ok(Ok(Ok(()))) => Ok(store.into_data()),

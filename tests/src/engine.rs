@@ -1,0 +1,75 @@
+//! The container engines of the tests, looked at from outside the host.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+};
+
+/// An engine's API.
+pub struct Engine {
+    /// Its address, `unix:///path`.
+    pub address: String,
+    docker: Docker,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Engine {
+    /// Docker, at `MONKEYCI_TEST_DOCKER`.
+    pub fn docker() -> Self {
+        Self::at("MONKEYCI_TEST_DOCKER", Some("unix:///var/run/docker.sock"))
+    }
+
+    /// Podman, at `MONKEYCI_TEST_PODMAN`.
+    pub fn podman() -> Self {
+        Self::at("MONKEYCI_TEST_PODMAN", None)
+    }
+
+    fn at(variable: &str, otherwise: Option<&str>) -> Self {
+        let address = std::env::var(variable).ok().or(otherwise.map(str::to_owned));
+        let address = address.unwrap_or_else(|| panic!("${variable} is not set: run `cargo xtask test`, which starts it"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let path = address.trim_start_matches("unix://");
+        let docker = Docker::connect_with_unix(path, 20, bollard::API_DEFAULT_VERSION).expect("an address");
+        let docker = runtime
+            .block_on(docker.negotiate_version())
+            .unwrap_or_else(|error| panic!("no engine at {address} ({error}): run `cargo xtask test`, which starts it"));
+        Self { address, docker, runtime }
+    }
+
+    /// The names of all containers, networks and volumes that carry the owner's label.
+    pub fn leftovers(&self, owner: &str) -> Vec<String> {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}")])]);
+        self.runtime.block_on(async {
+            let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
+            let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
+            let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
+            let containers = self.docker.list_containers(Some(containers)).await.expect("a list");
+            let networks = self.docker.list_networks(Some(networks)).await.expect("a list");
+            let volumes = self.docker.list_volumes(Some(volumes)).await.expect("a list");
+            let containers = containers.into_iter().map(|it| format!("container {:?}", it.names.unwrap_or_default()));
+            let networks = networks.into_iter().map(|it| format!("network {:?}", it.name));
+            let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|it| format!("volume {}", it.name));
+            containers.chain(networks).chain(volumes).collect()
+        })
+    }
+
+    /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.
+    pub fn kill(&self, owner: &str, job: &str, part: &str) {
+        let filter =
+            HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
+        self.runtime.block_on(async {
+            let running = ListContainersOptionsBuilder::new().filters(&filter).build();
+            let running = self.docker.list_containers(Some(running)).await.expect("a list");
+            let is_part = |container: &ContainerSummary| {
+                container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")))
+            };
+            let container = running.into_iter().find(is_part).expect("the container runs");
+            let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
+            let id = container.id.expect("an id");
+            self.docker.kill_container(&id, Some(kill)).await.expect("killed");
+        });
+    }
+}

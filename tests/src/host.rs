@@ -1,0 +1,184 @@
+//! Running the host's program.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::engine::Engine;
+use crate::place;
+
+/// A build that has not ended by then never will.
+const NEVER: Duration = Duration::from_secs(120);
+
+/// A host with a home of its own.
+pub struct Host {
+    home: TempDir,
+    engine: Option<String>,
+}
+
+/// A build in progress.
+pub struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    events: Vec<Value>,
+    stderr: std::thread::JoinHandle<String>,
+}
+
+/// A build that ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub events: Vec<Value>,
+    pub stderr: String,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { home: tempfile::tempdir().expect("a directory"), engine: None }
+    }
+}
+
+impl Host {
+    /// A host that uses this engine.
+    pub fn on(engine: &Engine) -> Self {
+        Self { engine: Some(engine.address.clone()), ..Self::default() }
+    }
+
+    /// Its home directory.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Its owner label.
+    pub fn owner(&self) -> String {
+        std::fs::read_to_string(self.home().join("owner")).expect("the host has run")
+    }
+
+    /// A command of the host's.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(place::host());
+        command.args(arguments).env("MONKEYCI_HOME", self.home()).env_remove("CI").stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a case of the probe script, on an empty directory unless `arguments` name the code.
+    pub fn start(&self, case: &str, arguments: &[&str]) -> Running {
+        let script = place::script("probe_script");
+        let mut command = self.command(&["run", "--progress", "json"]);
+        command.arg(script).args(["--param", &format!("case={case}")]);
+        command.args(["--param", &format!("image={}", place::image())]);
+        command.args(["--param", &format!("scratch-image={}", place::scratch_image())]);
+        if !arguments.iter().any(|argument| ["--dir", "--git"].contains(argument)) {
+            let empty = self.home().join("empty");
+            std::fs::create_dir_all(&empty).expect("a directory");
+            command.arg("--dir").arg(empty);
+        }
+        if let Some(engine) = &self.engine {
+            command.args(["--engine", engine]);
+        }
+        Running::spawn(command.args(arguments))
+    }
+
+    /// Runs a case of the probe script to its end.
+    pub fn run(&self, case: &str, arguments: &[&str]) -> Ended {
+        self.start(case, arguments).end()
+    }
+}
+
+impl Running {
+    /// Starts a command that prints JSON lines.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts");
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut errors = child.stderr.take().expect("piped");
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
+        Self { child, lines, events: Vec::new(), stderr }
+    }
+
+    /// The host's process id.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// Waits until a line holds this.
+    pub fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> &Value {
+        let deadline = Instant::now() + NEVER;
+        loop {
+            let Some(event) = self.next(deadline) else { panic!("the build ended before that: {:#?}", self.events) };
+            if wanted(&event) {
+                return self.events.last().expect("just pushed");
+            }
+        }
+    }
+
+    /// Waits until the job's own command runs.
+    pub fn wait_until_running(&mut self, job: &str) {
+        self.wait_for(|event| event["type"] == "job/running" && event["job"] == job);
+    }
+
+    /// Waits for the end.
+    pub fn end(mut self) -> Ended {
+        let deadline = Instant::now() + NEVER;
+        while self.next(deadline).is_some() {}
+        let status = self.child.wait().expect("an end");
+        Ended { code: status.code(), events: self.events, stderr: self.stderr.join().expect("a reader") }
+    }
+
+    fn next(&mut self, deadline: Instant) -> Option<Value> {
+        match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is not JSON"));
+                self.events.push(event.clone());
+                Some(event)
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let _ = self.child.kill();
+                panic!("the build hangs: {:#?}", self.events)
+            }
+        }
+    }
+}
+
+impl Ended {
+    /// Events of this type.
+    pub fn of_type<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.events.iter().filter(move |event| event["type"] == kind)
+    }
+
+    /// How a job ended.
+    pub fn ending(&self, job: &str) -> &Value {
+        let mut all = self.of_type("job/ended").filter(|event| event["job"] == job);
+        let ending = all.next().unwrap_or_else(|| panic!("{job} did not end: {self:#?}"));
+        assert!(all.next().is_none(), "{job} ended twice: {self:#?}");
+        &ending["ending"]
+    }
+
+    /// Why a job ended so: `succeeded`, `exited`, …
+    pub fn cause(&self, job: &str) -> &str {
+        self.ending(job)["cause"].as_str().expect("a cause")
+    }
+
+    /// The log of a job (of `define`: `null` as JSON has it), stdout and stderr together.
+    pub fn log(&self, job: Option<&str>) -> String {
+        let lines = self.of_type("log").filter(|line| line["job"].as_str() == job && line["stream"] != "host");
+        lines.filter_map(|line| line["text"].as_str()).collect()
+    }
+
+    /// The reason for a build's failure.
+    pub fn failure(&self) -> String {
+        let failed = self.of_type("build/failed").next().unwrap_or_else(|| panic!("it did not fail: {self:#?}"));
+        failed["message"].as_str().expect("a message").to_owned()
+    }
+}

@@ -1,0 +1,208 @@
+//! Builds without containers: no engine is looked for, and every end has its exit code.
+
+use monkeyci_tests::host::Host;
+use monkeyci_tests::place;
+use monkeyci_tests::repository::Repository;
+
+#[test]
+fn a_script_without_jobs_succeeds_and_leaves_only_the_journal() {
+    let host = Host::default();
+    let ended = host.run("nothing", &["--engine", "unix:///no/such/engine"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let types: Vec<_> = ended.events.iter().map(|event| event["type"].as_str().unwrap_or_default()).collect();
+    let all = ["build/triggered", "build/checked-out", "script/loaded", "script/defined", "build/ended"];
+    assert_eq!(types, all);
+    let seqs: Vec<_> = ended.events.iter().map(|event| event["seq"].as_u64()).collect();
+    assert_eq!(seqs, (1..=5).map(Some).collect::<Vec<_>>());
+    assert_eq!(std::fs::read_dir(host.home().join("run")).expect("run").count(), 0);
+}
+
+#[test]
+fn broken_scripts_exit_with_3_and_say_why() {
+    let host = Host::default();
+    for (case, says) in [
+        ("define-fails", "does not want to be built"),
+        ("define-panics", "something is wrong with the script"),
+        ("define-allocates", "memory limit"),
+        ("define-loops", "did not come to an end"),
+        ("no-such-case", "no case"),
+    ] {
+        let ended = host.run(case, &[]);
+        assert_eq!(ended.code, Some(3), "{case}: {ended:#?}");
+        assert!(ended.failure().contains(says), "{case}: {}", ended.failure());
+        assert_eq!(ended.of_type("job/started").count(), 0, "{case}");
+    }
+}
+
+#[test]
+fn files_that_are_no_scripts_exit_with_3_and_missing_ones_with_2() {
+    let host = Host::default();
+    let file = host.home().join("script.wasm");
+    std::fs::write(&file, "#!/bin/sh\n").expect("written");
+    let run = |arguments: &[&str]| {
+        let output = host.command(arguments).output().expect("the host runs");
+        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    };
+    let file = file.to_str().expect("text");
+    for command in ["run", "check", "inspect"] {
+        let (code, text) = run(&[command, file]);
+        assert_eq!(code, Some(3), "{command}: {text}");
+        assert!(text.contains("not WebAssembly"), "{command}: {text}");
+        let (code, text) = run(&[command, "/no/such/file.wasm"]);
+        assert_eq!(code, Some(2), "{command}: {text}");
+        assert!(text.contains("/no/such/file.wasm"), "{command}: {text}");
+    }
+    let script = place::script("probe_script");
+    let script = script.to_str().expect("text");
+    for wrong in [&["run", script, "--param", "x"][..], &["run", script, "--engine", "x"], &["run", script, "--dir", "/none"], &["fly"]] {
+        let (code, text) = run(wrong);
+        assert_eq!(code, Some(2), "{wrong:?}: {text}");
+    }
+}
+
+#[test]
+fn all_faults_of_a_graph_are_in_one_report_and_nothing_was_started() {
+    let ended = Host::default().run("faults", &[]);
+    assert_eq!(ended.code, Some(3));
+    let faults = ended.of_type("build/failed").next().expect("a failure")["faults"].clone();
+    let mut found: Vec<_> = faults
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|fault| format!("{}: {}", fault["job"].as_str().unwrap_or_default(), fault["kind"].as_str().unwrap_or_default()))
+        .collect();
+    found.sort();
+    let jobs: Vec<_> = found.iter().map(|fault| fault.split(':').next().unwrap_or_default()).collect();
+    assert_eq!(jobs, ["a", "empty", "escapes", "restores", "twice", "twice"], "{found:?}");
+    assert_eq!(ended.of_type("job/started").count(), 0);
+}
+
+#[test]
+fn a_failed_action_exits_with_1_and_skips_what_needs_it() {
+    let ended = Host::default().run("action-fails", &[]);
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.ending("fails")["message"], "no luck today");
+    assert_eq!(ended.ending("after")["because"], "fails");
+    assert_eq!(ended.of_type("job/started").count(), 1);
+}
+
+#[test]
+fn a_panic_is_in_the_log_and_in_the_result() {
+    let ended = Host::default().run("action-panics", &[]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.log(Some("panics")).contains("an action went wrong"), "{ended:#?}");
+    let message = ended.ending("panics")["message"].as_str().expect("a message");
+    assert!(message.contains("an action went wrong"), "{message}");
+}
+
+#[test]
+fn an_action_that_loops_for_ever_ends_at_its_time_limit() {
+    let ended = Host::default().run("action-loops", &[]);
+    assert_eq!((ended.code, ended.cause("spins")), (Some(1), "timed-out"));
+}
+
+#[test]
+fn a_script_sees_no_files_no_variables_and_no_network() {
+    let ended = Host::default().run("isolation", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+#[test]
+fn clock_random_numbers_and_hash_order_are_the_same_in_every_instance() {
+    let ended = Host::default().run("same-in-every-instance", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+#[test]
+fn events_reports_and_outcomes_go_through_the_build_api() {
+    let ended = Host::default().run("events", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let said: Vec<_> = ended.of_type("script/event").map(|event| (&event["name"], &event["payload"])).collect();
+    assert_eq!(said, [(&"probe/said".into(), &r#"{"n": 1}"#.into())]);
+    assert_eq!(ended.of_type("script/report").next().expect("a report")["message"], "said it");
+    let warned = ended.of_type("log").any(|line| line["stream"] == "host" && line["text"] == "[warn] a word of warning\n");
+    assert!(warned, "{ended:#?}");
+}
+
+#[test]
+fn a_working_tree_tells_its_branch_and_commit() {
+    let repository = Repository::default();
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    let ended = Host::default().run("build-info", &["--dir", repository.path().to_str().expect("text")]);
+    let told = format!("told: cli main - {commit} the second commit Ada <ada@example.org> main\n");
+    assert_eq!(ended.log(None), told);
+}
+
+#[test]
+fn a_branch_a_tag_and_a_commit_can_be_built() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let id = |name: &str| repository.git(&["rev-parse", name]);
+    let (main, v1, topic) = (id("main"), id("v1"), id("topic"));
+    let author = "Ada <ada@example.org> main\n";
+    for (reference, told) in [
+        (None, format!("told: cli main - {main} the second commit {author}")),
+        (Some("topic"), format!("told: cli topic - {topic} on topic {author}")),
+        (Some("refs/heads/topic"), format!("told: cli topic - {topic} on topic {author}")),
+        (Some("v1"), format!("told: cli - v1 {v1} the first commit {author}")),
+        (Some(v1.as_str()), format!("told: cli - - {v1} the first commit {author}")),
+        (Some(&topic[..10]), format!("told: cli - - {topic} on topic {author}")),
+    ] {
+        let url = repository.url();
+        let mut arguments = vec!["--git", &url];
+        arguments.extend(reference.into_iter().flat_map(|reference| ["--ref", reference]));
+        let ended = host.run("build-info", &arguments);
+        assert_eq!(ended.log(None), told, "{reference:?}: {ended:#?}");
+    }
+}
+
+#[test]
+fn code_that_is_not_there_exits_with_4_and_says_what_to_check() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let ended = host.run("nothing", &["--git", &repository.url(), "--ref", "no-such-branch"]);
+    assert_eq!(ended.code, Some(4));
+    assert!(ended.failure().contains("no-such-branch"), "{}", ended.failure());
+    let ended = host.run("nothing", &["--git", "file:///no/such/repository"]);
+    assert_eq!(ended.code, Some(4));
+    assert!(ended.failure().contains("/no/such/repository"), "{}", ended.failure());
+    let ended = host.run("nothing", &["--git", "https://user:secret@localhost:1/x/y.git"]);
+    assert_eq!(ended.code, Some(4));
+    assert!(!ended.failure().contains("secret"), "{}", ended.failure());
+}
+
+#[test]
+fn check_prints_the_graph_and_runs_nothing() {
+    let host = Host::default();
+    let script = place::script("quickstart");
+    let output = host.command(&["check", "--json"]).arg(script).output().expect("the host runs");
+    assert_eq!(output.status.code(), Some(0));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let ids: Vec<_> = answer["jobs"].as_array().expect("jobs").iter().map(|job| job["id"].clone()).collect();
+    assert_eq!(ids, ["prepare", "unit-test", "integration-test", "package", "report"]);
+    assert_eq!(std::fs::read_dir(host.home().join("run")).expect("run").count(), 0);
+}
+
+#[test]
+fn inspect_lists_the_permissions_of_a_script() {
+    let output = Host::default().command(&["inspect", "--json"]).arg(place::script("quickstart")).output();
+    let output = output.expect("the host runs");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let imports: Vec<_> = found["imports"].as_array().expect("imports").iter().filter_map(|it| it.as_str()).collect();
+    for interface in ["build-info", "events", "jobs", "params"] {
+        assert!(imports.contains(&format!("monkeyci:script/{interface}@0.1.0").as_str()), "{imports:?}");
+    }
+    assert!(!imports.iter().any(|import| import.contains("sockets") || import.contains("http")), "{imports:?}");
+    let language = found["producers"].as_array().expect("producers").iter().find(|it| it["field"] == "language");
+    assert_eq!(language.expect("a language")["name"], "Rust");
+}
+
+#[test]
+fn a_home_that_cannot_be_used_exits_with_4_and_names_it() {
+    let host = Host::default();
+    let file = host.home().join("file");
+    std::fs::write(&file, "").expect("written");
+    let output = host.command(&["run"]).arg(place::script("quickstart")).arg("--home").arg(&file).output();
+    let output = output.expect("the host runs");
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(file.to_str().expect("text")), "{text}");
+}
