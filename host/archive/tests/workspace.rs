@@ -1,0 +1,113 @@
+//! A workspace is packed as git would see it.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use monkeyci_archive::{UnpackLimits, pack_workspace, unpack};
+use tempfile::TempDir;
+
+fn tree(files: &[(&str, &str)]) -> TempDir {
+    let root = TempDir::new().unwrap();
+    for (path, content) in files {
+        let at = root.path().join(path);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        fs::write(at, content).unwrap();
+    }
+    root
+}
+
+/// The files that come out when `root` is packed and unpacked.
+fn packed(root: &Path) -> Vec<String> {
+    let mut archive = Vec::new();
+    pack_workspace(root, &mut archive).unwrap();
+    let to = TempDir::new().unwrap();
+    let dir = Dir::open_ambient_dir(to.path(), ambient_authority()).unwrap();
+    unpack(&archive[..], &dir, &UnpackLimits::default(), None).unwrap();
+    let mut files = Vec::new();
+    let mut pending = vec![to.path().to_owned()];
+    while let Some(at) = pending.pop() {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                files.push(path.strip_prefix(to.path()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn what_git_ignores_stays_out() {
+    let root = tree(&[
+        (".git/info/exclude", "private\n"),
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        (".gitignore", "target/\n*.log\n!keep.log\n"),
+        (".hidden/file", ""),
+        ("a.log", ""),
+        ("keep.log", ""),
+        ("private", ""),
+        ("src/.gitignore", "generated.rs\n"),
+        ("src/generated.rs", ""),
+        ("src/main.rs", ""),
+        ("target/debug/app", ""),
+        ("vendor/sub/.git/HEAD", ""),
+        ("vendor/sub/file", ""),
+    ]);
+    let expected = [".gitignore", ".hidden/file", "keep.log", "src/.gitignore", "src/main.rs", "vendor/sub/file"];
+    assert_eq!(packed(root.path()), expected);
+}
+
+#[test]
+fn gitignore_counts_without_a_repository_too() {
+    let root = tree(&[(".gitignore", "out\n"), ("out/x", ""), ("in", "")]);
+    assert_eq!(packed(root.path()), [".gitignore", "in"]);
+}
+
+#[test]
+fn other_ignore_files_do_not_count() {
+    let root = tree(&[(".ignore", "in\n"), ("in", "")]);
+    assert_eq!(packed(root.path()), [".ignore", "in"]);
+}
+
+#[test]
+fn patterns_above_the_root_count_inside_a_repository_only() {
+    let files = [(".gitignore", "out\n"), ("sub/out/x", ""), ("sub/in", "")];
+    let root = tree(&files);
+    assert_eq!(packed(&root.path().join("sub")), ["in", "out/x"]);
+    fs::create_dir(root.path().join(".git")).unwrap();
+    assert_eq!(packed(&root.path().join("sub")), ["in"]);
+    fs::create_dir_all(root.path().join("sub/.git")).unwrap();
+    assert_eq!(packed(&root.path().join("sub")), ["in", "out/x"]);
+}
+
+#[test]
+fn patterns_above_the_repository_do_not_count() {
+    let root = tree(&[(".gitignore", "out\n"), ("repo/.git/HEAD", ""), ("repo/sub/out/x", ""), ("repo/sub/in", "")]);
+    assert_eq!(packed(&root.path().join("repo/sub")), ["in", "out/x"]);
+    assert_eq!(packed(&root.path().join("repo")), ["sub/in", "sub/out/x"]);
+}
+
+#[test]
+fn links_are_packed_as_links() {
+    let root = tree(&[("dir/file", "x")]);
+    std::os::unix::fs::symlink("dir/file", root.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(".", root.path().join("dir/loop")).unwrap();
+    let mut archive = Vec::new();
+    pack_workspace(root.path(), &mut archive).unwrap();
+    let to = TempDir::new().unwrap();
+    let dir = Dir::open_ambient_dir(to.path(), ambient_authority()).unwrap();
+    unpack(&archive[..], &dir, &UnpackLimits::default(), None).unwrap();
+    assert_eq!(fs::read_link(to.path().join("link")).unwrap(), Path::new("dir/file"));
+    assert_eq!(fs::read_link(to.path().join("dir/loop")).unwrap(), Path::new("."));
+}
+
+#[test]
+fn a_root_that_is_not_there_is_an_error() {
+    assert!(pack_workspace(Path::new("/nowhere/at/all"), Vec::new()).is_err());
+}

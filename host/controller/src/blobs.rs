@@ -1,0 +1,112 @@
+//! Blobs: artifacts, caches, logs and workspace archives, in an object store.
+
+use std::io;
+use std::path::Path as FsPath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use monkeyci_api::Stored;
+use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
+
+/// The blob store.
+#[derive(Clone, Debug)]
+pub(crate) struct Blobs {
+    store: Arc<dyn ObjectStore>,
+}
+
+/// The names of blobs.
+pub(crate) mod names {
+    use object_store::path::Path;
+
+    /// An artifact of a build.
+    pub(crate) fn artifact(build: &str, id: &str) -> Path {
+        parts(&["artifacts"], build, &format!("{id}.tar.zst"))
+    }
+
+    /// A cache of a build's repository.
+    pub(crate) fn cache(build: &str, id: &str) -> Path {
+        let repository = build.rsplit_once('/').map_or(build, |(repository, _)| repository);
+        parts(&["caches"], repository, &format!("{id}.tar.zst"))
+    }
+
+    /// The log of a job, or of `define`.
+    pub(crate) fn log(build: &str, job: Option<&str>) -> Path {
+        // Ids of jobs start with a letter or digit, so nothing collides with this name.
+        parts(&["logs"], build, &format!("{}.frames", job.unwrap_or("_define")))
+    }
+
+    /// The workspace archive of a build.
+    pub(crate) fn workspace(build: &str) -> Path {
+        parts(&["workspaces"], build, "workspace.tar.zst")
+    }
+
+    fn parts(prefix: &[&str], id: &str, name: &str) -> Path {
+        prefix.iter().copied().chain(id.split('/')).chain([name]).collect()
+    }
+}
+
+impl Blobs {
+    /// A store in a directory.
+    pub(crate) fn local(dir: &FsPath) -> Result<Self, object_store::Error> {
+        Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(dir)?) })
+    }
+
+    /// A writer for a blob that appears when it is shut down, and not at all when it is aborted.
+    pub(crate) fn writer(&self, name: &Path) -> BufWriter {
+        BufWriter::new(self.store.clone(), name.clone())
+    }
+
+    /// Stores a stream as one blob: whole, or not at all.
+    pub(crate) async fn put<E: Into<io::Error>>(
+        &self,
+        name: &Path,
+        mut bytes: BoxStream<'_, Result<Bytes, E>>,
+    ) -> Result<Stored, io::Error> {
+        let mut writer = self.writer(name);
+        let (mut size, mut hash) = (0, Sha256::new());
+        while let Some(chunk) = bytes.next().await {
+            let written = match chunk.map_err(Into::into) {
+                Ok(chunk) => {
+                    size += chunk.len() as u64;
+                    hash.update(&chunk);
+                    writer.write_all(&chunk).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                let _ = writer.abort().await;
+                return Err(error);
+            }
+        }
+        writer.shutdown().await?;
+        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Stored { size, digest })
+    }
+
+    /// A blob's bytes; none if there is no such blob.
+    pub(crate) async fn get(
+        &self,
+        name: &Path,
+    ) -> Result<Option<BoxStream<'static, Result<Bytes, object_store::Error>>>, object_store::Error> {
+        match self.store.get(name).await {
+            Ok(found) => Ok(Some(found.into_stream().map_err(Into::into).boxed())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a blob. One that is not there is no error.
+    pub(crate) async fn remove(&self, name: &Path) -> Result<(), object_store::Error> {
+        match self.store.delete(name).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Checking a script: its jobs are declared and its graph is checked, and nothing is run or written down.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use monkeyci_api::BuildInfo;
+use monkeyci_build::{BuildState, Graph, GraphFaults, check};
+use monkeyci_script::{LoadError, ScriptError};
+
+use crate::build::BuildRequest;
+use crate::controller::Controller;
+use crate::error::ControllerError;
+use crate::live::LiveBuild;
+use crate::observer::Observer;
+
+/// Why a script did not pass the check.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The host could not check.
+    #[error(transparent)]
+    Host(#[from] ControllerError),
+    /// The code that the script is to see can't be had.
+    #[error("{0}")]
+    Source(String),
+    /// The component is no script.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// `define` failed.
+    #[error("the script could not declare its jobs: {0}")]
+    Script(#[from] ScriptError),
+    /// The graph has faults.
+    #[error("the script's job graph is not valid: {0}")]
+    Graph(#[from] GraphFaults),
+}
+
+impl CheckError {
+    /// Whether the script is at fault, and not the host or the code's source.
+    pub fn is_script(&self) -> bool {
+        !matches!(self, Self::Host(_) | Self::Source(_))
+    }
+}
+
+impl Controller {
+    /// Asks the script of `request` for its jobs and checks their graph, without running anything. What `define` prints
+    /// goes to `observer`; events that it publishes go nowhere.
+    ///
+    /// # Errors
+    /// See [`CheckError`].
+    pub async fn check(&self, request: &BuildRequest, observer: Arc<dyn Observer>) -> Result<Graph, CheckError> {
+        let (org, repo) = request.source.org_and_repo();
+        let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
+        let state = BuildState::new(NonZeroUsize::MIN);
+        let (live, mut inbox) = LiveBuild::new(id.clone(), request.params.clone(), observer, state);
+        self.api.enter(live.clone());
+        let result = tokio::select! {
+            result = self.check_live(request, &live) => result,
+            // Answers whoever wants an event written down, and writes nothing.
+            never = async {
+                while let Some(record) = inbox.recv().await {
+                    let _ = record.written.send(());
+                }
+                std::future::pending().await
+            } => never,
+        };
+        self.api.leave(&id);
+        // Nothing that is only a check stays in the store.
+        self.api.blobs.remove(&crate::blobs::names::log(&id, None)).await.map_err(ControllerError::from)?;
+        result
+    }
+
+    async fn check_live(&self, request: &BuildRequest, live: &LiveBuild) -> Result<Graph, CheckError> {
+        let clone =
+            tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
+        let (source, into) = (request.source.clone(), clone.path().join("checkout"));
+        let checkout = tokio::task::spawn_blocking(move || source.check_out(&into))
+            .await
+            .map_err(|error| ControllerError::Panic(error.to_string()))?
+            .map_err(|error| CheckError::Source(error.to_string()))?;
+        let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source: checkout.source };
+        let _ = live.info.set(info.clone());
+        let (runtime, bytes) = (self.runtime.clone(), request.script.clone());
+        let script = tokio::task::spawn_blocking(move || runtime.load(&bytes))
+            .await
+            .map_err(|error| ControllerError::Panic(error.to_string()))??;
+        let life = self.runtime.limits().define_time + Duration::from_secs(60);
+        let (client, _) = self.script_client(&live.id, None, life)?;
+        let defined = script.define(&client, info).await?;
+        Ok(check(&defined.jobs)?)
+    }
+}

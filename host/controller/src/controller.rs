@@ -1,0 +1,203 @@
+//! The controller: what all builds of a process share.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use monkeyci_api::{Client, Role, Scope};
+use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, paths};
+use monkeyci_script::{Limits, Runtime, RuntimeOptions};
+use tokio::sync::OnceCell;
+
+use crate::blobs::Blobs;
+use crate::error::ControllerError;
+use crate::home::{Home, make_dir};
+use crate::journal::Journal;
+use crate::server::{Api, Listener, in_process, router};
+
+/// How a [`Controller`] is made.
+#[derive(Clone, Debug)]
+pub struct ControllerOptions {
+    /// The home directory: journal, blobs, compile cache. It is made if it is not there.
+    pub home: PathBuf,
+    /// What runs container jobs. It is looked for when the first container job starts.
+    pub engine: EngineChoice,
+    /// What scripts may use.
+    pub limits: Limits,
+    /// The static program of sidecar and launcher.
+    pub sidecar_program: PathBuf,
+    /// Serve sidecars over TCP; none serves them over a Unix socket.
+    pub tcp: Option<ApiOverTcp>,
+}
+
+/// Where the build API listens when sidecars run on other machines.
+#[derive(Clone, Debug)]
+pub struct ApiOverTcp {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The host name or address by which sidecars reach it.
+    pub advertise: String,
+}
+
+/// What runs container jobs.
+#[derive(Clone)]
+pub enum EngineChoice {
+    /// Docker or Podman, through their API.
+    Docker(DockerOptions),
+    /// An engine of the embedder's.
+    Custom(Arc<dyn Engine>),
+}
+
+impl std::fmt::Debug for EngineChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Docker(options) => f.debug_tuple("Docker").field(options).finish(),
+            Self::Custom(engine) => f.debug_tuple("Custom").field(&engine.describe()).finish(),
+        }
+    }
+}
+
+/// Runs builds. One per process is enough.
+#[derive(Debug)]
+pub struct Controller {
+    pub(crate) options: ControllerOptions,
+    pub(crate) home: Home,
+    pub(crate) journal: Journal,
+    pub(crate) runtime: Runtime,
+    pub(crate) api: Arc<Api>,
+    router: Router,
+    engine: OnceCell<Readied>,
+    tcp: OnceCell<(Listener, String)>,
+}
+
+/// An engine that was found, with what earlier processes left behind removed.
+struct Readied(Arc<dyn Engine>);
+
+impl std::fmt::Debug for Readied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.describe())
+    }
+}
+
+/// How sidecars reach the build API.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiAddress {
+    /// For the sidecar's configuration.
+    pub(crate) url: String,
+    /// The directory to mount, if it is a Unix socket.
+    pub(crate) dir: Option<PathBuf>,
+}
+
+impl Controller {
+    /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
+    ///
+    /// # Errors
+    /// When the home directory, the journal or the blob store can't be used.
+    pub async fn open(options: ControllerOptions) -> Result<Self, ControllerError> {
+        let home = Home::open(&options.home)?;
+        let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: options.limits.clone() };
+        // The engine takes a moment, and so does the database: both at once.
+        let runtime = tokio::task::spawn_blocking(move || Runtime::new(runtime_options));
+        let journal = Journal::open(&home.journal()).await?;
+        let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
+        let api = Api::new(Blobs::local(&home.blobs())?);
+        let router = router(api.clone());
+        Ok(Self { options, home, journal, runtime, api, router, engine: OnceCell::new(), tcp: OnceCell::new() })
+    }
+
+    /// The journal of this home.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The script runtime.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The build API's router, for a server of the embedder's.
+    pub fn build_api(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// A client for the script of a build: for `define`, or for the action of one job. Returns the token's id too.
+    pub(crate) fn script_client(
+        &self,
+        build: &str,
+        job: Option<&str>,
+        life: std::time::Duration,
+    ) -> Result<(Client, String), ControllerError> {
+        let scopes = vec![Scope::BuildRead, Scope::ParamsRead, Scope::EventsWrite, Scope::JobsRead, Scope::LogWrite];
+        let role = Role::Script { job: job.map(str::to_owned) };
+        let (token, jti) = self.api.tokens.issue(build, role, scopes, life)?;
+        let client = Client::in_process(in_process(self.router.clone()), build, token)
+            .map_err(|error| ControllerError::Token(error.to_string()))?;
+        Ok((client, jti))
+    }
+
+    /// The engine: found on first use, and cleared of what killed processes of this home have left.
+    pub(crate) async fn engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        let readied = self.engine.get_or_try_init(|| async {
+            let engine: Arc<dyn Engine> = match &self.options.engine {
+                EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
+                EngineChoice::Custom(engine) => engine.clone(),
+            };
+            self.sweep(engine.as_ref()).await;
+            Ok(Readied(engine))
+        });
+        readied.await.map(|readied| readied.0.clone())
+    }
+
+    /// Removes what no live build of this home owns. A leftover that can't be removed is no reason not to build.
+    async fn sweep(&self, engine: &dyn Engine) {
+        let (live, dead) = match self.home.live_builds() {
+            Ok(builds) => builds,
+            Err(error) => {
+                tracing::warn!(%error, "what earlier builds left behind can't be looked for");
+                return;
+            }
+        };
+        match engine.sweep(&self.home.owner, &live, false).await {
+            Ok(removed) if removed.is_empty() => {}
+            Ok(removed) => {
+                tracing::info!(count = removed.len(), "removed what a killed build had left: {}", removed.join(", "))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what earlier builds left behind could not be removed");
+                return;
+            }
+        }
+        for dir in dead {
+            if let Err(error) = std::fs::remove_dir_all(&dir) {
+                tracing::warn!(%error, path = %dir.display(), "a killed build's directory could not be removed");
+            }
+        }
+    }
+
+    /// Makes the build API reachable for the sidecars of a build: on a Unix socket in the build's own directory (the listener
+    /// lives as long as the build), or on the controller's TCP address.
+    pub(crate) async fn listen(&self, dir: &Path) -> Result<(ApiAddress, Option<Listener>), ControllerError> {
+        let Some(tcp) = &self.options.tcp else {
+            let dir = dir.join("api");
+            make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
+            let listener = Listener::unix(&dir, "api.sock", self.router.clone())?;
+            let url = format!("unix:{}", paths::API_SOCKET);
+            return Ok((ApiAddress { url, dir: Some(dir) }, Some(listener)));
+        };
+        let (_, url) = self
+            .tcp
+            .get_or_try_init(|| async {
+                let (listener, address) = Listener::tcp(tcp.listen, self.router.clone()).await?;
+                Ok::<_, ControllerError>((listener, format!("http://{}:{}", tcp.advertise, address.port())))
+            })
+            .await?;
+        Ok((ApiAddress { url: url.clone(), dir: None }, None))
+    }
+
+    /// The sidecar's program.
+    pub(crate) fn sidecar_program(&self) -> Result<&Path, ControllerError> {
+        let path = self.options.sidecar_program.as_path();
+        if path.is_file() { Ok(path) } else { Err(ControllerError::NoSidecar(path.to_owned())) }
+    }
+}

@@ -1,0 +1,55 @@
+//! What can go wrong in the controller itself. What goes wrong in a build is in its journal.
+
+use std::path::PathBuf;
+
+/// An error of the controller: it could not run the build, or could not write down what happened.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// The home directory can't be used.
+    #[error("the home directory's {} can't be used: {source}; name another home with --home", path.display())]
+    Home {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The journal can't be read or written.
+    #[error("the journal {} can't be used: {source}", path.display())]
+    Journal {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// A record of the journal is not what this version writes.
+    #[error("the journal {} holds a record that this version can't read: {reason}", path.display())]
+    JournalRecord {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The blob store can't be used.
+    #[error("the blob store failed: {0}")]
+    Blobs(#[from] object_store::Error),
+    /// The script runtime can't be set up.
+    #[error(transparent)]
+    Runtime(#[from] monkeyci_script::RuntimeError),
+    /// The build API can't be served.
+    #[error("the build API can't listen on {address}: {source}")]
+    Listen {
+        /// The socket's path or address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The sidecar's program is missing.
+    #[error("the sidecar's program is not at {}: `cargo xtask demo` builds it; name it with MONKEYCI_SIDECAR if it is elsewhere", .0.display())]
+    NoSidecar(PathBuf),
+    /// A token could not be made.
+    #[error("a token could not be signed: {0}")]
+    Token(String),
+    /// A task of the controller ended by a panic.
+    #[error("a part of the host stopped by a fault of its own: {0}")]
+    Panic(String),
+}

@@ -1,0 +1,141 @@
+//! The host's home directory: journal, blobs, compile cache, and what running builds need.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::ControllerError;
+
+/// The home directory, mode 0700.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    root: PathBuf,
+    /// Who owns the containers that this home's builds make.
+    pub(crate) owner: String,
+}
+
+/// The directory of a running build. It is locked for as long as the build runs, so that nobody takes its containers
+/// for leftovers; dropping it removes the directory.
+#[derive(Debug)]
+pub(crate) struct BuildDir {
+    pub(crate) path: PathBuf,
+    _lock: File,
+    keep: bool,
+}
+
+impl Home {
+    /// Opens the home directory, and makes what is not there.
+    pub(crate) fn open(root: &Path) -> Result<Self, ControllerError> {
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ControllerError::Home { path, source }
+        };
+        for dir in [root.to_owned(), root.join("blobs"), root.join("run")] {
+            make_dir(&dir).map_err(fail(&dir))?;
+        }
+        let root = fs::canonicalize(root).map_err(fail(root))?;
+        let path = root.join("owner");
+        let owner = owner(&path).map_err(fail(&path))?;
+        Ok(Self { root, owner })
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.root.join("journal.db")
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.root.join("compiled")
+    }
+
+    /// Makes the directory of a build, and locks it.
+    pub(crate) fn build_dir(&self, build: &str) -> Result<BuildDir, ControllerError> {
+        let path = self.root.join("run").join(build.replace('/', "_"));
+        let make = || {
+            make_dir(&path)?;
+            fs::write(path.join("build"), build)?;
+            let lock = File::create(path.join("lock"))?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(lock)
+        };
+        let lock = make().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
+        Ok(BuildDir { path, _lock: lock, keep: false })
+    }
+
+    /// The builds of this home that run now, in any process, or were kept; and the directories of those that do not any
+    /// more, because their process was killed.
+    pub(crate) fn live_builds(&self) -> io::Result<(BTreeSet<String>, Vec<PathBuf>)> {
+        let (mut live, mut dead) = (BTreeSet::new(), Vec::new());
+        for entry in fs::read_dir(self.root.join("run"))? {
+            let path = entry?.path();
+            let locked = match File::open(path.join("lock")) {
+                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
+                Err(_) => false,
+            };
+            match fs::read_to_string(path.join("build")) {
+                Ok(build) if locked || path.join("kept").exists() => {
+                    live.insert(build);
+                }
+                // A directory that is being made has no lock yet, and is young.
+                _ if young(&path) => {}
+                _ => dead.push(path),
+            }
+        }
+        Ok((live, dead))
+    }
+}
+
+impl BuildDir {
+    /// Leaves the directory and the build's containers for a person to look at.
+    pub(crate) fn keep(&mut self) -> io::Result<()> {
+        self.keep = true;
+        File::create(self.path.join("kept")).map(drop)
+    }
+}
+
+impl Drop for BuildDir {
+    fn drop(&mut self) {
+        if !self.keep
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "a build's directory could not be removed");
+        }
+    }
+}
+
+/// Makes a directory of mode 0700, with its parents.
+pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn young(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 5))
+}
+
+/// The home's own id: made at random once.
+fn owner(path: &Path) -> io::Result<String> {
+    loop {
+        match fs::read_to_string(path) {
+            Ok(owner) => return Ok(owner),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let parent = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(parent)?;
+        write!(file, "{:016x}", rand::random::<u64>())?;
+        // Whoever is first wins; the loop then reads what it wrote.
+        match file.persist_noclobber(path) {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.error),
+        }
+    }
+}

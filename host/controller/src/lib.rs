@@ -1,0 +1,29 @@
+//! The controller: the shell round the pure core.
+//!
+//! [`Controller::run`] takes a build from its trigger to its end: checkout, script, graph, jobs, report. It folds the
+//! journal through [`monkeyci_build::BuildState`] and carries out the effects. Script and sidecars reach it through the
+//! build API only.
+#![deny(missing_docs)]
+
+mod blobs;
+mod build;
+mod check;
+mod checkout;
+mod controller;
+mod error;
+mod home;
+mod jobs;
+mod journal;
+mod live;
+mod observer;
+mod server;
+mod tokens;
+mod workspace;
+
+pub use build::{BuildReport, BuildRequest, Cancel};
+pub use check::CheckError;
+pub use checkout::SourceRequest;
+pub use controller::{ApiOverTcp, Controller, ControllerOptions, EngineChoice};
+pub use error::ControllerError;
+pub use journal::Journal;
+pub use observer::{Observer, Silent};

@@ -1,0 +1,124 @@
+//! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use monkeyci_api::{BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
+use monkeyci_build::{BuildState, EventBody};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::observer::Observer;
+
+/// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
+pub(crate) struct LiveBuild {
+    pub(crate) id: String,
+    pub(crate) params: BTreeMap<String, String>,
+    pub(crate) observer: Arc<dyn Observer>,
+    /// What is being built; known after the checkout.
+    pub(crate) info: OnceLock<BuildInfo>,
+    state: Mutex<BuildState>,
+    records: mpsc::Sender<Record>,
+    pods: Mutex<HashMap<String, PodWatch>>,
+    artifacts: Mutex<HashSet<String>>,
+}
+
+/// A request to the build's loop: write this down.
+pub(crate) struct Record {
+    pub(crate) body: EventBody,
+    /// Told when it is written and the state has taken it in.
+    pub(crate) written: oneshot::Sender<()>,
+}
+
+/// What the build API has for a job's sidecar, and where it tells what the sidecar says.
+pub(crate) struct PodWatch {
+    pub(crate) plan: SidecarPlan,
+    pub(crate) running: Option<oneshot::Sender<()>>,
+    pub(crate) report: Option<oneshot::Sender<SidecarReport>>,
+}
+
+/// The build ended before the request was taken.
+#[derive(Debug, thiserror::Error)]
+#[error("the build is over")]
+pub(crate) struct BuildOver;
+
+impl LiveBuild {
+    pub(crate) fn new(
+        id: String,
+        params: BTreeMap<String, String>,
+        observer: Arc<dyn Observer>,
+        state: BuildState,
+    ) -> (Arc<Self>, mpsc::Receiver<Record>) {
+        let (records, inbox) = mpsc::channel(64);
+        let live = Self {
+            id,
+            params,
+            observer,
+            info: OnceLock::new(),
+            state: Mutex::new(state),
+            records,
+            pods: Mutex::default(),
+            artifacts: Mutex::default(),
+        };
+        (Arc::new(live), inbox)
+    }
+
+    /// Has an event written to the journal; returns when that is done.
+    pub(crate) async fn record(&self, body: EventBody) -> Result<(), BuildOver> {
+        let (written, done) = oneshot::channel();
+        self.records.send(Record { body, written }).await.map_err(|_| BuildOver)?;
+        done.await.map_err(|_| BuildOver)
+    }
+
+    /// The state of the build. Hold it for a moment only.
+    pub(crate) fn state(&self) -> MutexGuard<'_, BuildState> {
+        lock(&self.state)
+    }
+
+    /// How a job stands; none if the build has no such job.
+    pub(crate) fn job_outcome(&self, job: &str) -> Option<JobOutcome> {
+        let state = self.state();
+        let job = state.job(job)?;
+        let duration_ms = match (job.started_ms, job.ended_ms) {
+            (Some(started), Some(ended)) => Some(ended.saturating_sub(started)),
+            _ => None,
+        };
+        Some(JobOutcome { status: job.status, ending: job.ending.clone(), duration_ms })
+    }
+
+    /// Starts to listen to the sidecar of a job.
+    pub(crate) fn watch_pod(
+        &self,
+        job: &str,
+        plan: SidecarPlan,
+    ) -> (oneshot::Receiver<()>, oneshot::Receiver<SidecarReport>) {
+        let ((running, is_running), (report, reported)) = (oneshot::channel(), oneshot::channel());
+        let watch = PodWatch { plan, running: Some(running), report: Some(report) };
+        lock(&self.pods).insert(job.to_owned(), watch);
+        (is_running, reported)
+    }
+
+    /// Lets `with` see what there is for a job's sidecar; none if the job has none now.
+    pub(crate) fn pod<T>(&self, job: &str, with: impl FnOnce(&mut PodWatch) -> T) -> Option<T> {
+        lock(&self.pods).get_mut(job).map(with)
+    }
+
+    /// Stops listening.
+    pub(crate) fn unwatch_pod(&self, job: &str) {
+        lock(&self.pods).remove(job);
+    }
+
+    /// Takes an artifact's id; false if it was taken before.
+    pub(crate) fn take_artifact(&self, id: &str) -> bool {
+        lock(&self.artifacts).insert(id.to_owned())
+    }
+
+    /// Gives an artifact's id back: its upload failed.
+    pub(crate) fn release_artifact(&self, id: &str) {
+        lock(&self.artifacts).remove(id);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change under these locks is one call, so a panic leaves them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

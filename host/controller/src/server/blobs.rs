@@ -1,0 +1,145 @@
+//! Archives and logs: streamed, never held whole.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
+use futures::{StreamExt, TryStreamExt};
+use http::{HeaderMap, StatusCode, header};
+use monkeyci_api::{Action, LogDecoder, Stored};
+use monkeyci_build::EventBody;
+use object_store::path::Path as BlobName;
+use tokio::io::AsyncWriteExt;
+
+use super::Api;
+use super::admit::{BuildPath, ItemPath, admit};
+use super::problem::Refusal;
+use crate::blobs::names;
+use crate::live::LiveBuild;
+
+pub(crate) async fn read_workspace(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<BuildPath>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let (build, _) = admit(&api, &headers, &path, Action::ReadWorkspace)?;
+    download(&api, &names::workspace(&build.id), "the workspace").await
+}
+
+pub(crate) async fn read_artifact(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadArtifact(path.item.clone()))?;
+    download(&api, &names::artifact(&build.id, &path.item), &format!("artifact {:?}", path.item)).await
+}
+
+pub(crate) async fn read_cache(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadCache(path.item.clone()))?;
+    download(&api, &names::cache(&build.id, &path.item), &format!("cache {:?}", path.item)).await
+}
+
+pub(crate) async fn save_artifact(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Stored>, Refusal> {
+    let ItemPath { build, item: id } = path;
+    let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
+    if !build.take_artifact(&id) {
+        return Err(Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")));
+    }
+    let stored = upload(&api, &names::artifact(&build.id, &id), body, &format!("artifact {id:?}")).await;
+    let stored = stored.inspect_err(|_| build.release_artifact(&id))?;
+    let job = claims.role.job().unwrap_or_default().to_owned();
+    let (size, digest) = (stored.size, stored.digest.clone());
+    build.record(EventBody::ArtifactSaved { job, id, size, digest }).await.map_err(Refusal::build_over)?;
+    Ok(Json(stored))
+}
+
+pub(crate) async fn save_cache(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Stored>, Refusal> {
+    let (build, _) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
+    upload(&api, &names::cache(&build.id, &path.item), body, &format!("cache {:?}", path.item)).await.map(Json)
+}
+
+pub(crate) async fn write_define_log(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<BuildPath>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let (build, _) = admit(&api, &headers, &path, Action::WriteLog(None))?;
+    write_log(&api, &build, None, body).await
+}
+
+pub(crate) async fn write_job_log(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let (build, _) = admit(&api, &headers, &path.build, Action::WriteLog(Some(path.item.clone())))?;
+    write_log(&api, &build, Some(&path.item), body).await
+}
+
+async fn download(api: &Api, name: &BlobName, what: &str) -> Result<Response, Refusal> {
+    let found = api.blobs.get(name).await.map_err(|error| Refusal::store(what, error))?;
+    let bytes = found.ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, Body::from_stream(bytes)).into_response())
+}
+
+async fn upload(api: &Api, name: &BlobName, body: Body, what: &str) -> Result<Stored, Refusal> {
+    let bytes = body.into_data_stream().map_err(io::Error::other).boxed();
+    api.blobs.put(name, bytes).await.map_err(|error| Refusal::store(what, error))
+}
+
+/// Stores a log while it arrives, and shows each frame to whoever watches. What has arrived stays, also when the sender
+/// dies in the middle.
+async fn write_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) -> Result<StatusCode, Refusal> {
+    let failed = |error: io::Error| Refusal::store("the log", error);
+    let mut writer = api.blobs.writer(&names::log(&build.id, job));
+    let (mut decoder, mut chunks) = (LogDecoder::default(), body.into_data_stream());
+    let mut end = Ok(StatusCode::NO_CONTENT);
+    'arriving: while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(chunk) => decoder.push(&chunk),
+            Err(error) => {
+                end = Err(Refusal::invalid(format!("the log broke off: {error}")));
+                break;
+            }
+        }
+        loop {
+            match decoder.next_frame() {
+                Ok(Some(frame)) => {
+                    build.observer.log(&build.id, job, &frame);
+                    let mut encoded = BytesMut::new();
+                    frame.encode(&mut encoded);
+                    writer.write_all(&encoded).await.map_err(failed)?;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    end = Err(Refusal::invalid(error));
+                    break 'arriving;
+                }
+            }
+        }
+    }
+    writer.shutdown().await.map_err(failed)?;
+    end
+}

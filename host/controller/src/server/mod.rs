@@ -1,0 +1,85 @@
+//! The build API's server: one router, three ways to reach it.
+
+mod admit;
+mod blobs;
+mod jobs;
+mod listen;
+mod problem;
+mod script;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
+
+use crate::blobs::Blobs;
+use crate::live::LiveBuild;
+use crate::tokens::Tokens;
+
+pub(crate) use listen::{Listener, in_process};
+
+/// Bodies that are not streamed may have this many bytes: an event's payload of 64 KiB, as JSON in JSON.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) tokens: Tokens,
+    pub(crate) blobs: Blobs,
+    builds: RwLock<HashMap<String, Arc<LiveBuild>>>,
+}
+
+impl std::fmt::Debug for LiveBuild {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveBuild").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    pub(crate) fn new(blobs: Blobs) -> Arc<Self> {
+        Arc::new(Self { tokens: Tokens::new(), blobs, builds: RwLock::default() })
+    }
+
+    /// Serves a build from now on.
+    pub(crate) fn enter(&self, build: Arc<LiveBuild>) {
+        self.builds.write().unwrap_or_else(PoisonError::into_inner).insert(build.id.clone(), build);
+    }
+
+    /// Stops serving a build; its tokens die.
+    pub(crate) fn leave(&self, build: &str) {
+        self.tokens.revoke_build(build);
+        self.builds.write().unwrap_or_else(PoisonError::into_inner).remove(build);
+    }
+
+    fn build(&self, id: &str) -> Option<Arc<LiveBuild>> {
+        self.builds.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+}
+
+/// The router. Every route's handler starts by asking [`admit::admit`].
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    let build = Router::new()
+        .route("/", get(script::read_build))
+        .route("/params/{name}", get(script::read_param))
+        .route("/events", post(script::publish_event))
+        .route("/reports", post(script::add_report))
+        .route("/logs", post(blobs::write_define_log))
+        .route("/jobs/{job}", get(jobs::read_job))
+        .route("/jobs/{job}/logs", post(blobs::write_job_log))
+        .route("/jobs/{job}/plan", get(jobs::read_plan))
+        .route("/jobs/{job}/running", post(jobs::report_running))
+        .route("/jobs/{job}/result", post(jobs::report_result))
+        .route("/workspace", get(blobs::read_workspace))
+        .route("/artifacts/{id}", get(blobs::read_artifact).merge(put(blobs::save_artifact)))
+        .route("/caches/{id}", get(blobs::read_cache).merge(put(blobs::save_cache)));
+    Router::new()
+        .nest("/v1/builds/{org}/{repo}/{build}", build)
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(api)
+}

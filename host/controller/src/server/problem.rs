@@ -1,0 +1,74 @@
+//! Errors of the build API, as RFC 9457 problems.
+
+use std::fmt;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use monkeyci_api::Problem;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, title: &'static str, detail: impl fmt::Display) -> Self {
+        Self { status, title, detail: detail.to_string() }
+    }
+
+    pub(crate) fn unauthorised(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", detail)
+    }
+
+    pub(crate) fn denied(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "denied", detail)
+    }
+
+    pub(crate) fn not_found(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not found", detail)
+    }
+
+    pub(crate) fn invalid(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid request", detail)
+    }
+
+    pub(crate) fn conflict(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    pub(crate) fn too_large(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too large", detail)
+    }
+
+    pub(crate) fn build_over(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::GONE, "build over", detail)
+    }
+
+    /// A store failed. The detail is kept for our own log: a bearer learns nothing of the host's inside.
+    pub(crate) fn store(what: &str, error: impl fmt::Display) -> Self {
+        tracing::error!(%error, "{what}: the store failed");
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "store failed", format_args!("{what}: the host's store failed"))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = Problem { status: self.status.as_u16(), title: self.title.to_owned(), detail: self.detail };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+pub(crate) async fn no_such_path() -> Refusal {
+    Refusal::not_found("the build API has no such path")
+}
+
+pub(crate) async fn no_such_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", "this path has no such method")
+}

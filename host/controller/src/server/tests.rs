@@ -1,0 +1,329 @@
+//! Who may do what: every kind of bearer at every path, and every kind of forged token.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use monkeyci_api::{
+    AUDIENCE, Body, Claims, Client, ClientError, ISSUER, Role, Scope, SidecarPlan, SidecarReport, Token,
+};
+use monkeyci_build::{BuildState, Command, Ending};
+
+use super::{Api, Listener, in_process, router};
+use crate::blobs::{Blobs, names};
+use crate::live::LiveBuild;
+use crate::observer::Silent;
+
+const BUILD: &str = "org/repo/1";
+
+struct Rig {
+    api: Arc<Api>,
+    dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// An API that serves the builds `org/repo/1` and `org/repo/2`; each has the job `mine` with its sidecar.
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let api = Api::new(Blobs::local(dir.path()).expect("a store"));
+        for id in [BUILD, "org/repo/2"] {
+            let state = BuildState::new(NonZeroUsize::MIN);
+            let params = BTreeMap::from([("a/b ?".to_owned(), "value".to_owned())]);
+            let (live, mut inbox) = LiveBuild::new(id.to_owned(), params, Arc::new(Silent), state);
+            live.watch_pod("mine", plan());
+            api.enter(live);
+            tokio::spawn(async move {
+                while let Some(record) = inbox.recv().await {
+                    let _ = record.written.send(());
+                }
+            });
+            for name in [names::workspace(id), names::artifact(id, "in")] {
+                let bytes = futures::stream::iter([Ok::<_, std::io::Error>("archive".into())]);
+                api.blobs.put(&name, bytes.boxed()).await.expect("stored");
+            }
+        }
+        Self { api, dir }
+    }
+
+    fn token(&self, role: Role, scopes: Vec<Scope>) -> Token {
+        self.api.tokens.issue(BUILD, role, scopes, Duration::from_secs(60)).expect("a token").0
+    }
+
+    fn client(&self, build: &str, token: Token) -> Client {
+        Client::in_process(in_process(router(self.api.clone())), build, token).expect("a client")
+    }
+}
+
+fn plan() -> SidecarPlan {
+    SidecarPlan {
+        image: "image".to_owned(),
+        command: Command::Argv(vec!["true".to_owned()]),
+        work_dir: String::new(),
+        memory_bytes: None,
+        restore_artifacts: Vec::new(),
+        save_artifacts: Vec::new(),
+        caches: Vec::new(),
+        services: Vec::new(),
+    }
+}
+
+fn script_scopes() -> Vec<Scope> {
+    vec![Scope::BuildRead, Scope::ParamsRead, Scope::EventsWrite, Scope::JobsRead, Scope::LogWrite]
+}
+
+fn sidecar_scopes() -> Vec<Scope> {
+    let artifacts = [Scope::ArtifactRead("in".to_owned()), Scope::ArtifactWrite("out".to_owned())];
+    let own =
+        [Scope::JobReport("mine".to_owned()), Scope::LogWrite, Scope::WorkspaceRead, Scope::Cache("kept".to_owned())];
+    artifacts.into_iter().chain(own).collect()
+}
+
+fn sidecar() -> Role {
+    Role::Sidecar { job: "mine".to_owned() }
+}
+
+/// Makes every kind of call; tells the status of each (200 when it was answered).
+async fn every_call(client: &Client, job: &str) -> Vec<(&'static str, u16)> {
+    fn status<T>(result: Result<T, ClientError>) -> u16 {
+        match result {
+            Ok(_) => 200,
+            Err(error) => error.status().unwrap_or(0),
+        }
+    }
+    vec![
+        ("read build", status(client.build_info().await)),
+        ("read param", status(client.param("a/b ?").await)),
+        ("publish event", status(client.publish("name", "{}").await)),
+        ("add report", status(client.report("message").await)),
+        ("read job", status(client.job_outcome(job).await)),
+        ("write log", status(client.send_log(Some(job), Body::from("")).await)),
+        ("write define's log", status(client.send_log(None, Body::from("")).await)),
+        ("read workspace", status(client.workspace().await)),
+        ("read artifact in", missing_is_404(client.artifact("in").await)),
+        ("read artifact out", missing_is_404(client.artifact("out").await)),
+        ("save artifact in", status(client.save_artifact("in", Body::from("x")).await)),
+        ("save artifact out", status(client.save_artifact("out", Body::from("x")).await)),
+        ("read cache kept", missing_is_404(client.cache("kept").await)),
+        ("save cache other", status(client.save_cache("other", Body::from("x")).await)),
+        ("read plan", status(client.plan(job).await)),
+        ("report running", status(client.job_running(job).await)),
+        ("report result", status(client.job_result(job, &SidecarReport::Ended(Ending::Succeeded)).await)),
+    ]
+}
+
+fn missing_is_404<T>(result: Result<Option<T>, ClientError>) -> u16 {
+    match result {
+        Ok(Some(_)) => 200,
+        Ok(None) => 404,
+        Err(error) => error.status().unwrap_or(0),
+    }
+}
+
+#[tokio::test]
+async fn a_script_may_read_and_tell_and_touch_no_archive_and_no_sidecars_path() {
+    let rig = Rig::new().await;
+    let token = rig.token(Role::Script { job: None }, script_scopes());
+    let expected = [
+        // Nothing is checked out in this rig, and no job has been declared: allowed, but not there.
+        ("read build", 404),
+        ("read param", 200),
+        ("publish event", 200),
+        ("add report", 200),
+        ("read job", 404),
+        ("write log", 403),
+        ("write define's log", 200),
+        ("read workspace", 403),
+        ("read artifact in", 403),
+        ("read artifact out", 403),
+        ("save artifact in", 403),
+        ("save artifact out", 403),
+        ("read cache kept", 403),
+        ("save cache other", 403),
+        ("read plan", 403),
+        ("report running", 403),
+        ("report result", 403),
+    ];
+    assert_eq!(every_call(&rig.client(BUILD, token), "mine").await, expected);
+}
+
+#[tokio::test]
+async fn a_sidecar_may_do_what_its_own_job_needs_and_its_token_dies_with_its_report() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let expected = [
+        ("read build", 403),
+        ("read param", 403),
+        ("publish event", 403),
+        ("add report", 403),
+        ("read job", 403),
+        ("write log", 200),
+        ("write define's log", 403),
+        ("read workspace", 200),
+        ("read artifact in", 200),
+        ("read artifact out", 403),
+        ("save artifact in", 403),
+        ("save artifact out", 200),
+        ("read cache kept", 404),
+        ("save cache other", 403),
+        ("read plan", 200),
+        ("report running", 200),
+        ("report result", 200),
+    ];
+    assert_eq!(every_call(&client, "mine").await, expected);
+    assert!(every_call(&client, "mine").await.iter().all(|(_, status)| *status == 401));
+}
+
+#[tokio::test]
+async fn a_sidecar_may_do_nothing_for_another_job() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    for (call, status) in every_call(&client, "another").await {
+        let about_the_job = ["read job", "write log", "read plan", "report running", "report result"].contains(&call);
+        assert!(!about_the_job || status == 403, "{call}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_opens_no_other_build() {
+    let rig = Rig::new().await;
+    let scopes: Vec<_> = script_scopes().into_iter().chain(sidecar_scopes()).collect();
+    for role in [sidecar(), Role::Script { job: None }] {
+        let client = rig.client("org/repo/2", rig.token(role, scopes.clone()));
+        for (call, status) in every_call(&client, "mine").await {
+            assert_eq!(status, 403, "{call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_dies_with_its_build() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    rig.api.leave(BUILD);
+    for (call, status) in every_call(&client, "mine").await {
+        assert_eq!(status, 401, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let rig = Rig::new().await;
+    // A real token of this controller, and all that can be made of it without its key.
+    let real = rig.token(sidecar(), sidecar_scopes());
+    let claims = rig.api.tokens.check(real.expose()).expect("valid");
+    let key = EncodingKey::from_secret(b"a key of somebody else's, as long");
+    let sign =
+        |algorithm, claims: &Claims| jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("signed");
+    let parts: Vec<&str> = real.expose().split('.').collect();
+    // {"alg":"none","typ":"JWT"}
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let mut flipped = real.expose().to_owned();
+    flipped.replace_range(parts[0].len() + 5..parts[0].len() + 6, "A");
+    let forged = [
+        ("nothing", String::new()),
+        ("noise", "noise".to_owned()),
+        ("another key", sign(Algorithm::HS256, &claims)),
+        ("another algorithm", sign(Algorithm::HS512, &claims)),
+        ("no algorithm, no signature", format!("{none}.{}.", parts[1])),
+        ("no algorithm, old signature", format!("{none}.{}.{}", parts[1], parts[2])),
+        ("no signature", format!("{}.{}.", parts[0], parts[1])),
+        ("changed claims", flipped),
+    ];
+    for (what, token) in forged {
+        let status = rig.client(BUILD, Token::new(token)).plan("mine").await.expect_err(what).status();
+        assert_eq!(status, Some(401), "{what}");
+    }
+    rig.client(BUILD, real).plan("mine").await.expect("the real one is good");
+}
+
+#[tokio::test]
+async fn a_token_with_wrong_claims_is_refused_though_the_key_is_right() {
+    let rig = Rig::new().await;
+    let real = rig.token(sidecar(), sidecar_scopes());
+    let claims = rig.api.tokens.check(real.expose()).expect("valid");
+    let now = claims.iat;
+    let wrong = [
+        ("audience", Claims { aud: "public-api".to_owned(), ..claims.clone() }),
+        ("issuer", Claims { iss: "somebody".to_owned(), ..claims.clone() }),
+        ("expired", Claims { exp: now - 60, ..claims.clone() }),
+        ("unknown id", Claims { jti: "unknown".to_owned(), ..claims.clone() }),
+    ];
+    for (what, claims) in wrong {
+        let token = rig.api.tokens.sign(&claims).expect("signed");
+        let status = rig.client(BUILD, token).plan("mine").await.expect_err(what).status();
+        assert_eq!(status, Some(401), "{what}");
+    }
+    assert_eq!((claims.aud.as_str(), claims.iss.as_str()), (AUDIENCE, ISSUER));
+}
+
+#[tokio::test]
+async fn an_artifact_is_saved_once_and_never_changes() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let stored = client.save_artifact("out", Body::from("first")).await.expect("stored");
+    assert_eq!(stored.size, 5);
+    let again = client.save_artifact("out", Body::from("second")).await.expect_err("a conflict");
+    assert_eq!(again.status(), Some(409));
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_made_again() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let broken = futures::stream::iter([Ok("half"), Err(std::io::Error::other("the sidecar died"))]);
+    client.save_artifact("out", Body::wrap_stream(broken)).await.expect_err("a broken upload");
+    let reader = Role::Sidecar { job: "reader".to_owned() };
+    let reader = rig.client(BUILD, rig.token(reader, vec![Scope::ArtifactRead("out".to_owned())]));
+    assert!(reader.artifact("out").await.expect("an answer").is_none());
+    client.save_artifact("out", Body::from("whole")).await.expect("stored");
+    let bytes = reader.artifact("out").await.expect("an answer").expect("the artifact");
+    let bytes: Vec<_> = bytes.try_collect().await.expect("whole");
+    assert_eq!(bytes.concat(), b"whole");
+}
+
+#[tokio::test]
+async fn the_three_transports_give_the_same_answers() {
+    let rig = Rig::new().await;
+    let socket = rig.dir.path().join("api");
+    std::fs::create_dir(&socket).expect("a directory");
+    let _unix = Listener::unix(&socket, "api.sock", router(rig.api.clone())).expect("a socket");
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let (_tcp, address) = Listener::tcp(address, router(rig.api.clone())).await.expect("a socket");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(socket.join("api.sock")).expect("a socket").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+
+    let mut answers = Vec::new();
+    for transport in 0..3 {
+        let token = rig.token(Role::Script { job: None }, script_scopes());
+        let client = match transport {
+            0 => rig.client(BUILD, token),
+            1 => Client::unix(&socket.join("api.sock"), BUILD, token).expect("a client"),
+            _ => Client::tcp(&format!("http://{address}"), BUILD, token).expect("a client"),
+        };
+        assert_eq!(client.param("a/b ?").await.expect("an answer").as_deref(), Some("value"));
+        answers.push(every_call(&client, "mine").await);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+}
+
+#[tokio::test]
+async fn what_a_script_sends_is_checked() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(Role::Script { job: None }, script_scopes()));
+    let long = "x".repeat(64 * 1024 + 1);
+    let status = |result: Result<(), ClientError>| result.err().and_then(|error| error.status());
+    assert_eq!(status(client.publish("", "{}").await), Some(400));
+    assert_eq!(status(client.publish(&"n".repeat(129), "{}").await), Some(400));
+    assert_eq!(status(client.publish("line\nbreak", "{}").await), Some(400));
+    assert_eq!(status(client.publish("name", "{").await), Some(400));
+    assert_eq!(status(client.publish("name", &format!("\"{long}\"")).await), Some(413));
+    assert_eq!(status(client.report(&long).await), Some(413));
+    assert_eq!(status(client.report(&"x".repeat(1 << 20)).await), Some(413));
+    assert_eq!(status(client.publish("name", r#"{"a": [1, null]}"#).await), None);
+}

@@ -1,0 +1,165 @@
+//! The launcher: PID 1 of a job's container.
+//!
+//! One thread, one [`poll`](rustix::event::poll) loop, no runtime: it is ready within a millisecond and takes no memory from the
+//! job.
+
+mod link;
+mod memory;
+mod processes;
+mod rendezvous;
+mod script;
+mod signals;
+mod spawn;
+mod supervise;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use monkeyci_api::API_VERSION;
+
+use crate::paths;
+use crate::protocol::{Failure, FromLauncher, ProcessEnd, ProtocolError, ToLauncher};
+use link::{Link, Wake};
+use rendezvous::{Arrival, Connection};
+use signals::Signals;
+
+/// The exit code for what is the launcher's or the sidecar's doing.
+pub const EXIT_LAUNCHER_FAILED: u8 = 125;
+const EXIT_NOT_EXECUTABLE: u8 = 126;
+const EXIT_NOT_FOUND: u8 = 127;
+
+/// Where the launcher finds things.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The socket on which the sidecar listens.
+    pub socket: PathBuf,
+    /// The control group of the job.
+    pub cgroup: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { socket: paths::LAUNCHER_SOCKET.into(), cgroup: paths::CGROUP.into() }
+    }
+}
+
+/// Why the launcher gave up. By then the job's processes are dead.
+#[derive(Debug, thiserror::Error)]
+pub enum LauncherError {
+    /// A call that should never fail has failed.
+    #[error("can't {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory of the socket can't be watched.
+    #[error("can't wait for the sidecar's socket {path:?}: {source}; is the shared volume mounted?")]
+    NoRendezvous {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The sidecar's end of the connection closed too early.
+    #[error("the sidecar went away before the job was over")]
+    SidecarGone,
+    /// The sidecar said that nothing will be run.
+    #[error("nothing was run: {0}")]
+    Refused(String),
+    /// The sidecar sent something that is not the protocol.
+    #[error("the sidecar sent {0}")]
+    Protocol(#[from] ProtocolError),
+}
+
+impl LauncherError {
+    fn system(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
+        move |error| Self::System { what, source: error.into() }
+    }
+}
+
+/// Runs a job: waits for the sidecar, runs what it says, and returns the code to exit with.
+///
+/// # Errors
+/// When the job could not be run to its end; the code is [`EXIT_LAUNCHER_FAILED`] then.
+pub fn run(options: &Options) -> Result<u8, LauncherError> {
+    let signals = Signals::block()?;
+    processes::adopt_orphans()?;
+    match rendezvous::connect(&options.socket, &signals)? {
+        Arrival::Sidecar(connection) => {
+            let result = talk(connection, &signals, &options.cgroup);
+            if result.is_err() {
+                processes::kill_all_and_wait();
+            }
+            result
+        }
+        Arrival::Signal(signal) => Ok(exit_code(ProcessEnd::Signal(signal))),
+    }
+}
+
+fn talk(connection: Connection, signals: &Signals, cgroup: &Path) -> Result<u8, LauncherError> {
+    let mut link = Link::new(connection.stream)?;
+    link.send(&FromLauncher::Hello {
+        version: API_VERSION.to_owned(),
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+    })?;
+    let (command, work_dir) = match wait(&mut link, signals)? {
+        Wake::Message(ToLauncher::Go { command, work_dir }) => (command, work_dir),
+        Wake::Message(ToLauncher::Refuse { reason }) => return Err(LauncherError::Refused(reason)),
+        Wake::Message(other) => return Err(out_of_order(&other)),
+        Wake::Signal(signal) => return Ok(exit_code(ProcessEnd::Signal(signal))),
+    };
+
+    let oom_kills_before = memory::oom_kills(cgroup);
+    let code = match spawn::spawn(&command, &work_dir) {
+        Ok(job) => {
+            drop(connection.leftover);
+            let (end, line) = supervise::run(job, &mut link, signals)?;
+            let oom_kills = memory::oom_kills(cgroup).saturating_sub(oom_kills_before);
+            link.send(&FromLauncher::Exited { end, line, oom_kills })?;
+            exit_code(end)
+        }
+        Err(failure) => {
+            let code = match failure {
+                Failure::CommandNotFound { .. } => EXIT_NOT_FOUND,
+                Failure::NotExecutable { .. } => EXIT_NOT_EXECUTABLE,
+                Failure::BadWorkDir { .. } | Failure::NotStarted { .. } => EXIT_LAUNCHER_FAILED,
+            };
+            link.send(&FromLauncher::Failed(failure))?;
+            code
+        }
+    };
+    match wait(&mut link, signals)? {
+        // The job is over; whoever signals us now wants the container gone.
+        Wake::Message(ToLauncher::Bye) | Wake::Signal(_) => Ok(code),
+        Wake::Message(other) => Err(out_of_order(&other)),
+    }
+}
+
+/// Waits for a message, or for a signal that ends us while no job runs. Reaps what dies meanwhile: as PID 1 we get
+/// the orphans of whatever an engine runs in the container.
+fn wait(link: &mut Link, signals: &Signals) -> Result<Wake, LauncherError> {
+    loop {
+        match link.wait(signals)? {
+            Wake::Signal(signal) if signal == signals::CHILD => {
+                processes::reap(None);
+            }
+            Wake::Signal(signal) if !signals::ends(signal) => {}
+            wake => return Ok(wake),
+        }
+    }
+}
+
+fn out_of_order(message: &ToLauncher) -> LauncherError {
+    ProtocolError::OutOfOrder(format!("{message:?}")).into()
+}
+
+fn exit_code(end: ProcessEnd) -> u8 {
+    match end {
+        // The kernel keeps eight bits of a code.
+        ProcessEnd::Code(code) => (code & 0xff) as u8,
+        ProcessEnd::Signal(signal) => (128 + (signal & 0x7f)) as u8,
+    }
+}

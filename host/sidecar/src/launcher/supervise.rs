@@ -1,0 +1,185 @@
+//! Watches a running job to its end: output, signals, the sidecar, the processes.
+
+use std::io::{ErrorKind, PipeReader, Read};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use monkeyci_api::{LogStream, MAX_LOG_FRAME};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
+
+use super::link::Link;
+use super::script::Marks;
+use super::signals::{self, Signals};
+use super::spawn::Job;
+use super::{LauncherError, processes};
+use crate::protocol::{ProcessEnd, ProtocolError};
+
+/// How long killed processes may take to be gone. Longer takes only one that hangs inside the kernel, on a dead network
+/// disk say; the job does not wait for it.
+const REST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs the loop until the job's main process has ended, everything else is dead, and all output is on its way. Returns how
+/// the process ended, and the shell line that ran last.
+pub(super) fn run(job: Job, link: &mut Link, signals: &Signals) -> Result<(ProcessEnd, Option<u32>), LauncherError> {
+    let mut watch = Watch {
+        pid: job.pid,
+        ended: None,
+        rest_dead: false,
+        outputs: [Output::new(LogStream::Stdout, job.stdout), Output::new(LogStream::Stderr, job.stderr)],
+        marks_pipe: job.marks,
+        marks: Marks::default(),
+        buffer: vec![0; MAX_LOG_FRAME],
+    };
+    while !watch.is_over() {
+        watch.sleep(link, signals)?;
+        watch.attend(link, signals)?;
+    }
+    watch.read_marks();
+    let end = match watch.ended {
+        Some((status, _)) => process_end(status),
+        None => ProcessEnd::Code(0), // not reached: `is_over` wants an end
+    };
+    Ok((end, watch.marks.line()))
+}
+
+fn process_end(status: WaitStatus) -> ProcessEnd {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => ProcessEnd::Code(code),
+        (None, signal) => ProcessEnd::Signal(signal.unwrap_or(0)),
+    }
+}
+
+/// One of the job's two output pipes.
+struct Output {
+    stream: LogStream,
+    /// None once it is read to the end.
+    pipe: Option<PipeReader>,
+}
+
+impl Output {
+    fn new(stream: LogStream, pipe: PipeReader) -> Self {
+        Self { stream, pipe: Some(pipe) }
+    }
+}
+
+struct Watch {
+    pid: Pid,
+    ended: Option<(WaitStatus, Instant)>,
+    /// No process of the job is left.
+    rest_dead: bool,
+    outputs: [Output; 2],
+    marks_pipe: Option<PipeReader>,
+    marks: Marks,
+    buffer: Vec<u8>,
+}
+
+impl Watch {
+    fn is_over(&self) -> bool {
+        self.nobody_writes() && self.outputs.iter().all(|output| output.pipe.is_none())
+    }
+
+    /// Whether the job has ended and nothing is left that could write: then a pipe that is empty is read to the end, even if
+    /// somebody holds it open.
+    fn nobody_writes(&self) -> bool {
+        match self.ended {
+            Some((_, at)) => self.rest_dead || at.elapsed() >= REST_LIMIT,
+            None => false,
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn sleep(&self, link: &Link, signals: &Signals) -> Result<(), LauncherError> {
+        let mut fds = vec![PollFd::new(signals, PollFlags::IN), PollFd::new(link, link.interest())];
+        let room = link.has_room();
+        // The marks' pipe outlives the shell in whatever it left behind; after its end there is nothing new in it.
+        let marks = self.marks_pipe.as_ref().filter(|_| self.ended.is_none());
+        let outputs = self.outputs.iter().filter_map(|output| output.pipe.as_ref()).filter(|_| room);
+        fds.extend(outputs.chain(marks).map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
+        let timeout = match self.ended {
+            None => None,
+            Some(_) if self.nobody_writes() && room => Some(Duration::ZERO),
+            Some(_) if self.nobody_writes() => None,
+            Some((_, at)) => Some(REST_LIMIT.saturating_sub(at.elapsed())),
+        };
+        let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(LauncherError::system("wait")(error)),
+        }
+    }
+
+    /// Does all that can be done without waiting.
+    fn attend(&mut self, link: &mut Link, signals: &Signals) -> Result<(), LauncherError> {
+        while let Some(signal) = signals.next() {
+            if signal != signals::CHILD
+                && self.ended.is_none()
+                && let Some(signal) = Signal::from_named_raw(signal)
+            {
+                // An error says that the group is already gone.
+                let _ = kill_process_group(self.pid, signal);
+            }
+        }
+        // The order matters: whoever is dead by now has written all it ever will, and that is read below.
+        self.bury();
+        if let Some(message) = link.receive()? {
+            return Err(ProtocolError::OutOfOrder(format!("{message:?}")).into());
+        }
+        self.read_marks();
+        self.read_outputs(link)?;
+        link.flush()
+    }
+
+    /// Reaps the dead, and once the job has ended kills the rest.
+    fn bury(&mut self) {
+        let mut reaped = processes::reap(Some(self.pid));
+        if let (None, Some(status)) = (self.ended, reaped.wanted) {
+            self.ended = Some((status, Instant::now()));
+            // At least once: what an engine has started in the container is not our child, and is not seen below.
+            processes::kill_all();
+            reaped = processes::reap(None);
+        }
+        if self.ended.is_some() {
+            self.rest_dead = reaped.none_left;
+            if !self.rest_dead {
+                processes::kill_all();
+            }
+        }
+    }
+
+    fn read_outputs(&mut self, link: &mut Link) -> Result<(), LauncherError> {
+        let nobody_writes = self.nobody_writes();
+        for output in &mut self.outputs {
+            let Some(pipe) = &mut output.pipe else { continue };
+            if !link.has_room() {
+                continue;
+            }
+            match pipe.read(&mut self.buffer) {
+                Ok(0) => output.pipe = None,
+                Ok(n) => link.send_output(output.stream, &self.buffer[..n])?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && nobody_writes => output.pipe = None,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(_) => output.pipe = None,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_marks(&mut self) {
+        let Some(pipe) = &mut self.marks_pipe else { return };
+        // As much as a pipe holds, and no more: a job that floods its descriptors must not keep us here.
+        let mut chunk = [0; 1024];
+        for _ in 0..64 {
+            match pipe.read(&mut chunk) {
+                Ok(0) => {
+                    self.marks_pipe = None;
+                    return;
+                }
+                Ok(n) => self.marks.push(&chunk[..n]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+}

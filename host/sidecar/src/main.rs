@@ -1,0 +1,85 @@
+//! `monkeyci-sidecar`: the sidecar of a container job, and its launcher. See the library's documentation.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::exit;
+
+use anyhow::{Context, Result, bail};
+use monkeyci_sidecar::{launcher, sidecar};
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: &str = "\
+Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR]
+       monkeyci-sidecar sidecar [--config PATH] [--socket PATH] [--workspace DIR]
+       monkeyci-sidecar --version";
+
+fn main() {
+    let mut arguments = std::env::args_os().skip(1);
+    let role = arguments.next().unwrap_or_default();
+    let result = match role.to_str() {
+        Some("launcher") => run_launcher(arguments),
+        Some("sidecar") => run_sidecar(arguments),
+        Some("--version") => {
+            println!("monkeyci-sidecar {}", monkeyci_api::API_VERSION);
+            Ok(0)
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            exit(2);
+        }
+    };
+    match result {
+        Ok(code) => exit(i32::from(code)),
+        Err(error) => {
+            eprintln!("monkeyci {}: {error:#}", role.display());
+            exit(if role == "launcher" { i32::from(launcher::EXIT_LAUNCHER_FAILED) } else { 1 });
+        }
+    }
+}
+
+fn run_launcher(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
+    let mut options = launcher::Options::default();
+    for (name, value) in pairs(arguments)? {
+        match name.as_str() {
+            "--socket" => options.socket = value,
+            "--cgroup" => options.cgroup = value,
+            _ => bail!("unknown option {name}\n{USAGE}"),
+        }
+    }
+    Ok(launcher::run(&options)?)
+}
+
+fn run_sidecar(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
+    let mut options = sidecar::Options::default();
+    for (name, value) in pairs(arguments)? {
+        match name.as_str() {
+            "--config" => options.config = value,
+            "--socket" => options.socket = value,
+            "--workspace" => options.workspace = value,
+            _ => bail!("unknown option {name}\n{USAGE}"),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
+    runtime.block_on(async {
+        // As PID 1 of its container the sidecar would not die of these by default.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let result = tokio::select! {
+            result = sidecar::run(&options) => result,
+            _ = terminate.recv() => exit(128 + 15),
+            _ = interrupt.recv() => exit(128 + 2),
+        };
+        result?;
+        Ok(0)
+    })
+}
+
+fn pairs(mut arguments: impl Iterator<Item = OsString>) -> Result<Vec<(String, PathBuf)>> {
+    let mut pairs = Vec::new();
+    while let Some(name) = arguments.next() {
+        let name = name.to_string_lossy().into_owned();
+        let value = arguments.next().with_context(|| format!("{name} needs a value\n{USAGE}"))?;
+        pairs.push((name, value.into()));
+    }
+    Ok(pairs)
+}

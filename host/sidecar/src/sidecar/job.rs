@@ -1,0 +1,233 @@
+//! The way of a job through the sidecar, step by step.
+
+use futures::future::{try_join, try_join3};
+use monkeyci_api::{API_VERSION, ByteStream, Client, SidecarPlan, SidecarReport};
+use monkeyci_build::{Command, Ending, ShellLine};
+
+use super::launcher::{Launcher, Said};
+use super::listen::Listener;
+use super::log::Log;
+use super::restore::{self, Place};
+use super::services::{self, NotReady};
+use super::{Options, StepError, save};
+use crate::protocol::{Failure, FromLauncher, ProcessEnd, ToLauncher};
+
+/// The longest text of a shell line in an ending; a line may hold a whole script.
+const LINE_TEXT_LIMIT: usize = 256;
+
+/// How the job went.
+pub(super) struct Outcome {
+    /// What to report.
+    pub(super) report: SidecarReport,
+    /// What to tell a launcher that waits for the command, which will not come.
+    pub(super) farewell: Option<String>,
+    /// The sidecar's own failure.
+    pub(super) error: Option<StepError>,
+}
+
+impl Outcome {
+    pub(super) fn failed(error: StepError) -> Self {
+        let StepError { step, reason } = error.clone();
+        let ending = Ending::SidecarFailed { step, reason };
+        Self { farewell: None, report: SidecarReport::Ended(ending), error: Some(error) }
+    }
+
+    fn ended(ending: Ending) -> Self {
+        Self { report: SidecarReport::Ended(ending), farewell: None, error: None }
+    }
+
+    fn before_go(self) -> Self {
+        let reason = match (&self.report, &self.error) {
+            (_, Some(error)) => format!("the sidecar failed while {}: {}", error.step, error.reason),
+            (SidecarReport::Ended(ending), None) => ending.to_string(),
+            (SidecarReport::LauncherGone, None) => return self,
+        };
+        Self { farewell: Some(reason), ..self }
+    }
+}
+
+impl From<Stop> for Outcome {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Ended(ending) => Self::ended(ending),
+            Stop::Failed(error) => Self::failed(error),
+            Stop::LauncherGone => Self { report: SidecarReport::LauncherGone, farewell: None, error: None },
+        }
+    }
+}
+
+/// Why a job does not go on to its next step.
+pub(super) enum Stop {
+    Ended(Ending),
+    LauncherGone,
+    Failed(StepError),
+}
+
+impl From<StepError> for Stop {
+    fn from(error: StepError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+pub(super) struct Job<'a> {
+    pub(super) client: &'a Client,
+    pub(super) id: &'a str,
+    pub(super) log: &'a Log,
+    pub(super) options: &'a Options,
+    /// The launcher, once it is there.
+    pub(super) launcher: Option<Launcher>,
+}
+
+impl Job<'_> {
+    pub(super) async fn run(&mut self, listener: Listener) -> Outcome {
+        let (launcher, plan, workspace) = match self.meet(listener).await {
+            Ok(met) => met,
+            Err(stop) => return Outcome::from(stop).before_go(),
+        };
+        let launcher = self.launcher.insert(launcher);
+        let job = JobSteps { client: self.client, id: self.id, log: self.log, options: self.options, plan: &plan };
+        let place = match job.prepare(launcher, workspace).await {
+            Ok(place) => place,
+            Err(stop) => return Outcome::from(stop).before_go(),
+        };
+        match job.run(launcher, &place).await {
+            Ok(()) => Outcome::ended(Ending::Succeeded),
+            Err(stop) => stop.into(),
+        }
+    }
+
+    /// Gets the plan and the launcher, and opens the workspace's download meanwhile.
+    async fn meet(&self, listener: Listener) -> Result<(Launcher, SidecarPlan, ByteStream), Stop> {
+        let plan = async {
+            self.client
+                .plan(self.id)
+                .await
+                .map_err(|error| Stop::Failed(StepError::new("fetching the job's plan", error)))
+        };
+        let workspace = async {
+            self.client
+                .workspace()
+                .await
+                .map_err(|error| Stop::Failed(StepError::new("restoring the workspace", error)))
+        };
+        let launcher = async {
+            let step = |error| Stop::Failed(StepError::new("waiting for the launcher", error));
+            let mut launcher = Launcher::new(listener.accept().await.map_err(|error| step(error.to_string()))?);
+            match launcher.next().await? {
+                Said::Message(FromLauncher::Hello { version, uid, gid }) if version == API_VERSION => {
+                    launcher.set_owner(uid, gid);
+                    Ok(launcher)
+                }
+                Said::Message(FromLauncher::Hello { version, .. }) => {
+                    let reason = format!("the launcher is of version {version}, the sidecar of version {API_VERSION}");
+                    let _ = launcher.send(&ToLauncher::Refuse { reason: reason.clone() }).await;
+                    Err(step(reason))
+                }
+                other => Err(step(format!("it said {other:?} before Hello"))),
+            }
+        };
+        let (plan, workspace, launcher) = try_join3(plan, workspace, launcher).await?;
+        Ok((launcher, plan, workspace))
+    }
+}
+
+/// The steps that need the plan.
+struct JobSteps<'a> {
+    client: &'a Client,
+    id: &'a str,
+    log: &'a Log,
+    options: &'a Options,
+    plan: &'a SidecarPlan,
+}
+
+impl JobSteps<'_> {
+    /// Puts everything in its place, while services get ready.
+    async fn prepare(&self, launcher: &mut Launcher, workspace: ByteStream) -> Result<Place, Stop> {
+        let place = Place::open(&self.options.workspace, &self.plan.work_dir, launcher.owner())
+            .map_err(|error| StepError::new("making the workspace", error))?;
+        let restoring =
+            async { restore::all(self.client, self.log, self.plan, &place, workspace).await.map_err(Stop::Failed) };
+        let probing = async {
+            services::wait_for_all(&self.plan.services, &self.options.services).await.map_err(|error| match error {
+                NotReady::Unknown(error) => Stop::Failed(error),
+                NotReady::TimedOut { service, reason } => {
+                    // The controller adds the service's last lines: it can read them, we can't.
+                    Stop::Ended(Ending::ServiceNotReady { service, reason, last_lines: String::new() })
+                }
+            })
+        };
+        tokio::select! {
+            result = try_join(restoring, probing) => result?,
+            stop = launcher.until_gone() => return Err(stop),
+        };
+        Ok(place)
+    }
+
+    async fn run(&self, launcher: &mut Launcher, place: &Place) -> Result<(), Stop> {
+        self.client.job_running(self.id).await.map_err(|error| StepError::new("reporting that the job runs", error))?;
+        let work_dir = self.options.workspace.join(&self.plan.work_dir);
+        let work_dir = work_dir.to_string_lossy().into_owned();
+        launcher.send(&ToLauncher::Go { command: self.plan.command.clone(), work_dir }).await?;
+        let last = loop {
+            match launcher.next().await? {
+                Said::Output(frame) => self.log.send(frame).await,
+                Said::Message(message) => break message,
+            }
+        };
+        self.judge(last)?;
+        self.save(place).await
+    }
+
+    async fn save(&self, place: &Place) -> Result<(), Stop> {
+        let dir = match (place.work_dir(), self.plan.save_artifacts.first()) {
+            (Ok(dir), _) => dir,
+            // The job has removed its working directory. That is its own business, unless it promised something there.
+            (Err(_), None) => return Ok(()),
+            (Err(error), Some(artifact)) => {
+                let reason = format!("the working directory can't be opened: {error}");
+                return Err(Stop::Ended(Ending::ArtifactMissing { id: artifact.id.clone(), reason }));
+            }
+        };
+        save::artifacts(self.client, self.log, &self.plan.save_artifacts, &dir).await?;
+        save::caches(self.client, self.log, &self.plan.caches, &dir).await;
+        Ok(())
+    }
+
+    /// Whether the command succeeded; if not, how the job ended.
+    fn judge(&self, last: FromLauncher) -> Result<(), Stop> {
+        let image = self.plan.image.clone();
+        let ending = match last {
+            FromLauncher::Exited { end: ProcessEnd::Code(0), .. } => return Ok(()),
+            FromLauncher::Exited { oom_kills: 1.., .. } => Ending::OutOfMemory { limit_bytes: self.plan.memory_bytes },
+            FromLauncher::Exited { end: ProcessEnd::Code(code), line, .. } => {
+                Ending::Exited { code, line: line.and_then(|line| self.shell_line(line)) }
+            }
+            FromLauncher::Exited { end: ProcessEnd::Signal(signal), line, .. } => {
+                Ending::Signalled { signal, line: line.and_then(|line| self.shell_line(line)) }
+            }
+            FromLauncher::Failed(Failure::CommandNotFound { command }) => Ending::CommandNotFound { command, image },
+            FromLauncher::Failed(Failure::NotExecutable { command, reason }) => {
+                Ending::NotExecutable { command, image, reason }
+            }
+            FromLauncher::Failed(Failure::BadWorkDir { reason }) => {
+                let reason = format!("its working directory {:?} can't be entered: {reason}", self.plan.work_dir);
+                Ending::StartFailed { image, reason }
+            }
+            FromLauncher::Failed(Failure::NotStarted { reason }) => Ending::StartFailed { image, reason },
+            FromLauncher::Hello { .. } => {
+                return Err(StepError::new("running the command", "the launcher said Hello twice").into());
+            }
+        };
+        Err(Stop::Ended(ending))
+    }
+
+    fn shell_line(&self, number: u32) -> Option<ShellLine> {
+        let Command::Shell(lines) = &self.plan.command else { return None };
+        let line = lines.get((number as usize).checked_sub(1)?)?;
+        let text = match line.char_indices().nth(LINE_TEXT_LIMIT) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line.clone(),
+        };
+        Some(ShellLine { number, text })
+    }
+}

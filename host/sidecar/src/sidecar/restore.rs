@@ -1,0 +1,159 @@
+//! Puts workspace, caches and artifacts in place.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use monkeyci_api::{ByteStream, Client, SidecarPlan};
+use monkeyci_archive::Unpacked;
+use rustix::fs::{AtFlags, Gid, Uid, chownat};
+
+use super::log::Log;
+use super::{StepError, transfer};
+
+/// Restoring a workspace is worth a line in the log when it takes longer than this.
+const NOTICEABLE: Duration = Duration::from_secs(1);
+
+/// The workspace, held open from before the job starts: whatever the job puts in its place, this stays what it was.
+pub(super) struct Place {
+    workspace: Dir,
+    work_dir: PathBuf,
+    owner: (u32, u32),
+    /// Whether what we make has to be given to the owner: not when we are it, and only root can.
+    gives: bool,
+}
+
+impl Place {
+    /// Makes the workspace's directory, if need be, and gives it to the job's user.
+    pub(super) fn open(workspace: &Path, work_dir: &str, owner: (u32, u32)) -> io::Result<Self> {
+        let mut relative = PathBuf::new();
+        for component in Path::new(work_dir).components() {
+            match component {
+                Component::Normal(name) => relative.push(name),
+                Component::CurDir => {}
+                _ => {
+                    let message = format!("the working directory {work_dir:?} is not below the workspace");
+                    return Err(io::Error::new(ErrorKind::InvalidInput, message));
+                }
+            }
+        }
+        match std::fs::create_dir(workspace) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        // The umask took bits away.
+        std::fs::set_permissions(workspace, std::fs::Permissions::from_mode(0o755))?;
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let gives = uid.is_root() && owner != (uid.as_raw(), gid.as_raw());
+        if gives {
+            chown(workspace, Some(owner.0), Some(owner.1))?;
+        }
+        Ok(Self { workspace: Dir::open_ambient_dir(workspace, ambient_authority())?, work_dir: relative, owner, gives })
+    }
+
+    /// The job's working directory.
+    pub(super) fn work_dir(&self) -> io::Result<Dir> {
+        if self.work_dir.as_os_str().is_empty() {
+            self.workspace.try_clone()
+        } else {
+            self.workspace.open_dir(&self.work_dir)
+        }
+    }
+
+    /// The directory `path` of the working directory; made, with all above it, where it is missing.
+    fn make(&self, path: &Path) -> io::Result<Dir> {
+        let path = self.work_dir.join(path);
+        let mut made = PathBuf::new();
+        for component in path.components() {
+            made.push(component);
+            match self.workspace.create_dir(&made) {
+                Ok(()) => self.give(&made)?,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if made.as_os_str().is_empty() { self.workspace.try_clone() } else { self.workspace.open_dir(&made) }
+    }
+
+    /// Gives a directory that has just been made to the job's user.
+    fn give(&self, path: &Path) -> io::Result<()> {
+        self.workspace.set_permissions(path, cap_std::fs::Permissions::from_std(PermissionsExt::from_mode(0o755)))?;
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        if !self.gives {
+            return Ok(());
+        }
+        let (uid, gid) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
+        let above =
+            if above.as_os_str().is_empty() { self.workspace.try_clone()? } else { self.workspace.open_dir(above)? };
+        Ok(chownat(&above, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+}
+
+/// Restores all that the plan asks for, in the order in which one may build on the other.
+pub(super) async fn all(
+    client: &Client,
+    log: &Log,
+    plan: &SidecarPlan,
+    place: &Place,
+    workspace: ByteStream,
+) -> Result<(), StepError> {
+    let started = Instant::now();
+    let step = "restoring the workspace";
+    let root = place.workspace.try_clone().map_err(|error| StepError::new(step, error))?;
+    let unpacked = unpack(step, workspace, root, place).await?;
+    if started.elapsed() >= NOTICEABLE {
+        log.say(format!("restored the workspace ({})", size(unpacked.bytes))).await;
+    }
+    for cache in &plan.caches {
+        let step = format!("restoring cache {}", cache.id);
+        if let Some(archive) = client.cache(&cache.id).await.map_err(|error| StepError::new(&step, error))? {
+            let unpacked = unpack_into(&step, archive, place, Path::new("")).await?;
+            log.say(format!("restored cache {} ({})", cache.id, size(unpacked.bytes))).await;
+        }
+    }
+    for artifact in &plan.restore_artifacts {
+        let step = format!("restoring artifact {}", artifact.id);
+        let archive = client.artifact(&artifact.id).await.map_err(|error| StepError::new(&step, error))?;
+        let archive = archive.ok_or_else(|| StepError::new(&step, "the build has no such artifact"))?;
+        let unpacked = unpack_into(&step, archive, place, Path::new(&artifact.path)).await?;
+        log.say(format!("restored artifact {} ({})", artifact.id, size(unpacked.bytes))).await;
+    }
+    Ok(())
+}
+
+async fn unpack_into(step: &str, archive: ByteStream, place: &Place, path: &Path) -> Result<Unpacked, StepError> {
+    let dir = place.make(path).map_err(|error| StepError::new(step, format!("{path:?}: {error}")))?;
+    unpack(step, archive, dir, place).await
+}
+
+async fn unpack(step: &str, archive: ByteStream, dir: Dir, place: &Place) -> Result<Unpacked, StepError> {
+    transfer::receive(archive, dir, place.owner).await.map_err(|error| StepError::new(step, error))
+}
+
+/// A size for a person: `1.2 MB`.
+pub(super) fn size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["bytes", "kB", "MB"] {
+        if size < 1000.0 {
+            return if unit == "bytes" { format!("{bytes} bytes") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1000.0;
+    }
+    format!("{size:.1} GB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_for_people() {
+        let cases = [(0, "0 bytes"), (999, "999 bytes"), (1_234_567, "1.2 MB"), (2_500_000_000_000, "2500.0 GB")];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

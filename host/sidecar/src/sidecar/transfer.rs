@@ -1,0 +1,123 @@
+//! Archives on their way between the build API and the volume: streamed, with a few hundred kilobytes in memory.
+//!
+//! Packing and unpacking block, so they run on a thread of their own; a short queue connects them with the request.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use bytes::{Buf, Bytes, BytesMut};
+use cap_std::fs::Dir;
+use futures::{StreamExt, stream};
+use monkeyci_api::{Body, ByteStream};
+use monkeyci_archive::{ArchiveError, Links, Packed, UnpackLimits, Unpacked, pack, unpack};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+const QUEUE: usize = 4;
+const CHUNK: usize = 128 * 1024;
+
+/// Unpacks a download into `dir`.
+pub(super) async fn receive(mut archive: ByteStream, dir: Dir, owner: (u32, u32)) -> Result<Unpacked, ArchiveError> {
+    let (queue, chunks) = mpsc::channel(QUEUE);
+    // Only the job's container and this program see the directory, and this program looks at it through `Dir`: a link may
+    // point anywhere.
+    let limits = UnpackLimits { links: Links::Any, ..UnpackLimits::default() };
+    let unpacking =
+        spawn_blocking(move || unpack(QueueReader { chunks, current: Bytes::new() }, &dir, &limits, Some(owner)));
+    while let Some(chunk) = archive.next().await {
+        let failed = chunk.is_err();
+        // An error says that unpacking has given up; why, it tells itself.
+        if queue.send(chunk.map_err(io::Error::other)).await.is_err() || failed {
+            break;
+        }
+    }
+    drop(queue);
+    unpacking.await.unwrap_or_else(|error| Err(ArchiveError::Read(io::Error::other(error))))
+}
+
+/// Packs `path` of `dir` into the body of a request. An error in between breaks the request off, so that nobody takes the
+/// half for the whole; the handle tells it.
+pub(super) async fn send(dir: Dir, path: PathBuf) -> (Option<Body>, JoinHandle<Result<Packed, ArchiveError>>) {
+    let (queue, mut chunks) = mpsc::channel(QUEUE);
+    let packing = spawn_blocking(move || {
+        let mut writer = QueueWriter { queue, current: BytesMut::new() };
+        let packed = pack(&dir, &path, &mut writer)?;
+        writer.finish().map_err(ArchiveError::Write)?;
+        Ok(packed)
+    });
+    // What fails at once, a missing path for one, needs no request.
+    let Some(first) = chunks.recv().await else { return (None, packing) };
+    let body = stream::unfold((Some(first), Some(chunks)), |(next, chunks)| async move {
+        let mut chunks = chunks?;
+        let chunk = match next {
+            Some(chunk) => Some(chunk),
+            None => chunks.recv().await,
+        };
+        match chunk {
+            Some(Chunk::Data(bytes)) => Some((Ok(bytes), (None, Some(chunks)))),
+            Some(Chunk::End) => None,
+            None => Some((Err(io::Error::other("packing failed")), (None, None))),
+        }
+    });
+    (Some(Body::wrap_stream(body)), packing)
+}
+
+struct QueueReader {
+    chunks: mpsc::Receiver<io::Result<Bytes>>,
+    current: Bytes,
+}
+
+impl Read for QueueReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.current = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let n = self.current.len().min(buf.len());
+        self.current.copy_to_slice(&mut buf[..n]);
+        Ok(n)
+    }
+}
+
+enum Chunk {
+    Data(Bytes),
+    /// The archive is whole.
+    End,
+}
+
+struct QueueWriter {
+    queue: mpsc::Sender<Chunk>,
+    current: BytesMut,
+}
+
+impl QueueWriter {
+    fn finish(mut self) -> io::Result<()> {
+        self.push()?;
+        self.send(Chunk::End)
+    }
+
+    fn push(&mut self) -> io::Result<()> {
+        let bytes = self.current.split().freeze();
+        if bytes.is_empty() { Ok(()) } else { self.send(Chunk::Data(bytes)) }
+    }
+
+    fn send(&self, chunk: Chunk) -> io::Result<()> {
+        self.queue.blocking_send(chunk).map_err(|_| io::Error::other("the upload has ended"))
+    }
+}
+
+impl Write for QueueWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.current.extend_from_slice(buf);
+        if self.current.len() >= CHUNK {
+            self.push()?;
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! The build API as far as a sidecar sees it, on a Unix socket.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State as Shared;
+use axum::http::{Method, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use monkeyci_api::{SidecarPlan, SidecarReport, Stored};
+use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
+
+/// What the API knows, and what it was told.
+#[derive(Default)]
+pub struct State {
+    pub plan: Option<SidecarPlan>,
+    pub workspace: Option<Vec<u8>>,
+    pub artifacts: BTreeMap<String, Vec<u8>>,
+    pub caches: BTreeMap<String, Vec<u8>>,
+    pub log: Vec<u8>,
+    pub running: bool,
+    pub result: Option<SidecarReport>,
+    /// Requests in the order they came, but for logs.
+    pub requests: Vec<String>,
+    /// Whether logs are answered with 413.
+    pub log_refused: bool,
+    /// Requests that are answered with 500.
+    pub broken: Vec<String>,
+}
+
+pub struct Api {
+    state: Arc<Mutex<State>>,
+    runtime: Option<Runtime>,
+}
+
+impl Api {
+    pub fn start(socket: &Path) -> Self {
+        let mut tar = Vec::new();
+        let empty = tempfile::tempdir().unwrap();
+        monkeyci_archive::pack_workspace(empty.path(), &mut tar).unwrap();
+        let state = Arc::new(Mutex::new(State { workspace: Some(tar), ..State::default() }));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(async { UnixListener::bind(socket).unwrap() });
+        let router = Router::new().fallback(handle).with_state(Arc::clone(&state));
+        runtime.spawn(async { axum::serve(listener, router).await.unwrap() });
+        Self { state, runtime: Some(runtime) }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Goes away, with all connections.
+    pub fn stop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>) -> Response {
+    assert_eq!(request.headers()["authorization"], "Bearer secret");
+    let (head, mut body) = request.into_parts();
+    let path = head.uri.path().strip_prefix("/v1/builds/org/repo/1").unwrap().to_owned();
+    if path == "/jobs/test/logs" {
+        if state.lock().unwrap().log_refused {
+            return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        }
+        while let Some(Ok(frame)) = body.frame().await {
+            state.lock().unwrap().log.extend_from_slice(&frame.into_data().unwrap());
+        }
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
+    let body = body.to_bytes().to_vec();
+    let mut state = state.lock().unwrap();
+    let request = format!("{} {path}", head.method);
+    state.requests.push(request.clone());
+    if state.broken.contains(&request) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let stored = |size: usize| axum::Json(Stored { size: size as u64, digest: String::new() }).into_response();
+    let found = |bytes: Option<&Vec<u8>>| match bytes {
+        Some(bytes) => bytes.clone().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    };
+    let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
+    match (&head.method, segments.as_slice()) {
+        (&Method::GET, ["jobs", "test", "plan"]) => axum::Json(state.plan.clone().unwrap()).into_response(),
+        (&Method::POST, ["jobs", "test", "running"]) => {
+            state.running = true;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        (&Method::POST, ["jobs", "test", "result"]) => {
+            state.result = Some(serde_json::from_slice(&body).unwrap());
+            StatusCode::NO_CONTENT.into_response()
+        }
+        (&Method::GET, ["workspace"]) => found(state.workspace.as_ref()),
+        (&Method::GET, ["artifacts", id]) => found(state.artifacts.get(*id)),
+        (&Method::GET, ["caches", id]) => found(state.caches.get(*id)),
+        (&Method::PUT, ["artifacts", id]) => {
+            let size = body.len();
+            state.artifacts.insert((*id).to_owned(), body);
+            stored(size)
+        }
+        (&Method::PUT, ["caches", id]) => {
+            let size = body.len();
+            state.caches.insert((*id).to_owned(), body);
+            stored(size)
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}

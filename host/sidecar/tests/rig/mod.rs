@@ -1,0 +1,235 @@
+//! Runs the real program's two roles as plain processes, against a small build API in this process.
+
+mod api;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use monkeyci_api::{API_VERSION, LogDecoder, LogFrame, LogStream, SidecarConfig, SidecarPlan, SidecarReport, Token};
+use monkeyci_build::{Command, Ending};
+use tempfile::TempDir;
+
+pub use api::Api;
+
+/// Longer than anything here takes, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_monkeyci-sidecar");
+
+pub struct Rig {
+    dir: TempDir,
+    pub api: Api,
+    /// Environment of the launcher, and so of the job.
+    pub env: Vec<(String, String)>,
+    /// The services' addresses.
+    pub services: String,
+    /// A command line to put before the launcher's.
+    pub wrapper: Vec<String>,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let api = Api::start(&dir.path().join("api.sock"));
+        let config = SidecarConfig {
+            version: API_VERSION.to_owned(),
+            api: format!("unix:{}", dir.path().join("api.sock").display()),
+            build: "org/repo/1".to_owned(),
+            job: "test".to_owned(),
+            token: Token::new("secret".to_owned()),
+        };
+        fs::write(dir.path().join("config.json"), serde_json::to_vec(&config).unwrap()).unwrap();
+        Self { dir, api, env: vec![], services: String::new(), wrapper: vec![] }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A file of the workspace.
+    pub fn work(&self, name: &str) -> PathBuf {
+        self.dir.path().join("work").join(name)
+    }
+
+    /// Starts both processes for `plan`.
+    pub fn start(&self, plan: SidecarPlan) -> Running<'_> {
+        self.api.state().plan = Some(plan);
+        Running { rig: self, launcher: Guard(self.launcher()), sidecar: Guard(self.sidecar()) }
+    }
+
+    /// Runs a job to its end.
+    pub fn run(&self, plan: SidecarPlan) -> Done {
+        self.start(plan).finish()
+    }
+
+    /// Runs shell lines to their end.
+    pub fn shell(&self, lines: &[&str]) -> Done {
+        self.run(plan(shell(lines)))
+    }
+
+    pub fn launcher(&self) -> Child {
+        let mut line = self.wrapper.clone();
+        line.extend([PROGRAM, "launcher", "--socket", text(&self.path("l.sock"))].map(str::to_owned));
+        line.extend(["--cgroup", text(&self.path("cgroup"))].map(str::to_owned));
+        let mut process = Process::new(&line[0]);
+        process.args(&line[1..]).envs(self.env.clone());
+        self.spawn(process, "launcher")
+    }
+
+    pub fn sidecar(&self) -> Child {
+        let mut process = Process::new(PROGRAM);
+        process.args(["sidecar", "--config", text(&self.path("config.json"))]);
+        process.args(["--socket", text(&self.path("l.sock"))]);
+        process.args(["--workspace", text(&self.path("work"))]);
+        process.env("MONKEYCI_SERVICES", &self.services);
+        self.spawn(process, "sidecar")
+    }
+
+    fn spawn(&self, mut process: Process, name: &str) -> Child {
+        let stderr = File::create(self.path(&format!("{name}.stderr"))).unwrap();
+        process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap()
+    }
+
+    /// What a role wrote to its standard error.
+    pub fn stderr(&self, name: &str) -> String {
+        fs::read_to_string(self.path(&format!("{name}.stderr"))).unwrap()
+    }
+
+    pub fn log(&self) -> Vec<LogFrame> {
+        let mut decoder = LogDecoder::default();
+        decoder.push(&self.api.state().log);
+        let mut frames = Vec::new();
+        while let Some(frame) = decoder.next_frame().unwrap() {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    /// All that was logged on `stream`.
+    pub fn logged(&self, stream: LogStream) -> Vec<u8> {
+        self.log().into_iter().filter(|frame| frame.stream == stream).flat_map(|frame| frame.bytes).collect()
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8(self.logged(LogStream::Stdout)).unwrap()
+    }
+
+    pub fn stderr_of_job(&self) -> String {
+        String::from_utf8(self.logged(LogStream::Stderr)).unwrap()
+    }
+
+    pub fn host_lines(&self) -> String {
+        String::from_utf8(self.logged(LogStream::Host)).unwrap()
+    }
+}
+
+/// Both processes of a job.
+pub struct Running<'r> {
+    rig: &'r Rig,
+    pub launcher: Guard,
+    pub sidecar: Guard,
+}
+
+impl Running<'_> {
+    /// Waits until both processes have ended.
+    pub fn finish(mut self) -> Done {
+        let sidecar_code = self.sidecar.wait();
+        let launcher_code = self.launcher.wait();
+        let report = self.rig.api.state().result.take();
+        Done { report, sidecar_code, launcher_code }
+    }
+
+    /// Waits until the job has written `text` to standard output.
+    pub fn until_logged(&self, text: &str) {
+        until(&format!("the job to say {text:?}"), || {
+            String::from_utf8_lossy(&self.rig.logged(LogStream::Stdout)).contains(text)
+        });
+    }
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Done {
+    pub report: Option<SidecarReport>,
+    pub sidecar_code: Option<i32>,
+    pub launcher_code: Option<i32>,
+}
+
+impl Done {
+    /// The ending that was reported.
+    pub fn ending(&self) -> &Ending {
+        match &self.report {
+            Some(SidecarReport::Ended(ending)) => ending,
+            other => panic!("no ending was reported but {other:?}"),
+        }
+    }
+}
+
+/// A process that does not outlive its test.
+pub struct Guard(pub Child);
+
+impl Guard {
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("a process to end", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.0.id() as i32).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until `done` says so.
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether the process with the number in the file `path` still runs.
+pub fn runs(path: &Path) -> bool {
+    let pid = fs::read_to_string(path).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+pub fn plan(command: Command) -> SidecarPlan {
+    SidecarPlan {
+        image: "image:1".to_owned(),
+        command,
+        work_dir: String::new(),
+        memory_bytes: None,
+        restore_artifacts: vec![],
+        save_artifacts: vec![],
+        caches: vec![],
+        services: vec![],
+    }
+}
+
+pub fn shell(lines: &[&str]) -> Command {
+    Command::Shell(lines.iter().map(|line| (*line).to_owned()).collect())
+}
+
+pub fn argv(argv: &[&str]) -> Command {
+    Command::Argv(argv.iter().map(|argument| (*argument).to_owned()).collect())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
