@@ -1,0 +1,201 @@
+//! Finding an engine: which addresses are tried, and what answers there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::SystemVersion;
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use super::fault::said;
+use crate::EngineError;
+
+/// How long an address may take to answer when several are tried. A local daemon does so within milliseconds.
+const PING: Duration = Duration::from_secs(4);
+
+/// How long the address that was asked for may take: its daemon may be just starting.
+const PATIENT_PING: Duration = Duration::from_secs(15);
+
+/// The limit of one request, in seconds: for the start of its answer, not for an answer that streams.
+const REQUEST_SECONDS: u64 = 120;
+
+/// How the docker engine is found and used.
+#[derive(Clone, Debug)]
+pub struct DockerOptions {
+    /// Where it listens: `unix:///path` or `http://host:port`. None searches: `DOCKER_HOST`, `CONTAINER_HOST`, then the usual
+    /// sockets of Docker and Podman, of the machine and of the user.
+    pub socket: Option<String>,
+    /// An image's registry that has not said a word for this long is given up: the image counts as not found.
+    pub pull_answer: Duration,
+    /// A pull that has begun and reports no progress for this long is given up. Engines are silent while they check or
+    /// unpack a large layer, so this is much longer.
+    pub pull_stall: Duration,
+}
+
+impl Default for DockerOptions {
+    fn default() -> Self {
+        Self { socket: None, pull_answer: Duration::from_secs(8), pull_stall: Duration::from_secs(90) }
+    }
+}
+
+/// What answers at the other end. The two speak one API and differ at its edges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Docker,
+    Podman {
+        /// Where Podman's own API begins: `/v4.3.1/libpod`.
+        own_api: String,
+    },
+}
+
+/// An engine that answers.
+pub(super) struct Found {
+    pub(super) docker: Docker,
+    pub(super) dialect: Dialect,
+    /// Name and version for people.
+    pub(super) name: String,
+}
+
+/// Finds the first engine that answers.
+pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> {
+    let (candidates, patience) = match &options.socket {
+        Some(socket) => (vec![Candidate { address: socket.clone(), origin: "as asked" }], PATIENT_PING),
+        None => (search(|name| std::env::var(name).ok()), PING),
+    };
+    let mut tried = Vec::new();
+    for candidate in candidates {
+        match probe(&candidate.address, patience).await {
+            Ok(found) => return Ok(found),
+            Err(reason) => tried.push(format!("{} ({}): {reason}", candidate.address, candidate.origin)),
+        }
+    }
+    Err(EngineError::NotFound { tried: tried.join("; ") })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Candidate {
+    address: String,
+    origin: &'static str,
+}
+
+/// The addresses to try, in order, each once.
+fn search(variable: impl Fn(&str) -> Option<String>) -> Vec<Candidate> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let run = set("XDG_RUNTIME_DIR");
+    let in_run = |path: &str| run.as_ref().map(|run| format!("unix://{run}/{path}"));
+    let all = [
+        (set("DOCKER_HOST"), "DOCKER_HOST"),
+        (set("CONTAINER_HOST"), "CONTAINER_HOST"),
+        (Some("unix:///var/run/docker.sock".to_owned()), "Docker"),
+        (in_run("podman/podman.sock"), "the user's Podman"),
+        (in_run("docker.sock"), "the user's Docker"),
+        (Some("unix:///run/podman/podman.sock".to_owned()), "Podman"),
+    ];
+    let mut seen = BTreeSet::new();
+    all.into_iter()
+        .filter_map(|(address, origin)| Some(Candidate { address: address?, origin }))
+        .filter(|candidate| seen.insert(candidate.address.clone()))
+        .collect()
+}
+
+/// Asks who is at `address`; says why not when nobody is.
+async fn probe(address: &str, patience: Duration) -> Result<Found, String> {
+    let docker = client(address).map_err(|error| match error {
+        Error::SocketNotFoundError(_) => "no such socket".to_owned(),
+        Error::UnsupportedURISchemeError { .. } => "only unix:///path and http://host:port work here".to_owned(),
+        other => said(&other),
+    })?;
+    let answer = async {
+        let docker = docker.negotiate_version().await?;
+        let version = docker.version().await?;
+        Ok::<_, Error>((docker, version))
+    };
+    let (docker, version) = tokio::time::timeout(patience, answer)
+        .await
+        .map_err(|_| format!("no answer within {} s", patience.as_secs()))?
+        .map_err(|error| said(&error))?;
+    let dialect = dialect(&version);
+    Ok(Found { docker, name: describe(&dialect, &version), dialect })
+}
+
+fn client(address: &str) -> Result<Docker, Error> {
+    if address.starts_with("unix://") {
+        Docker::connect_with_unix(address, REQUEST_SECONDS, API_DEFAULT_VERSION)
+    } else if address.starts_with('/') {
+        Docker::connect_with_unix(&format!("unix://{address}"), REQUEST_SECONDS, API_DEFAULT_VERSION)
+    } else if address.starts_with("http://") || address.starts_with("tcp://") {
+        Docker::connect_with_http(address, REQUEST_SECONDS, API_DEFAULT_VERSION)
+    } else {
+        Err(Error::UnsupportedURISchemeError { uri: address.to_owned() })
+    }
+}
+
+fn dialect(version: &SystemVersion) -> Dialect {
+    let mut components = version.components.iter().flatten();
+    match components.find(|part| part.name.starts_with("Podman")) {
+        Some(podman) => Dialect::Podman { own_api: format!("/v{}/libpod", plain(&podman.version)) },
+        None => Dialect::Docker,
+    }
+}
+
+fn describe(dialect: &Dialect, version: &SystemVersion) -> String {
+    let name = match dialect {
+        Dialect::Docker => "docker",
+        Dialect::Podman { .. } => "podman",
+    };
+    format!("{name} {}", version.version.as_deref().map_or("of unknown version", plain))
+}
+
+/// A version without what distributions append: 20.10.24+dfsg1.
+fn plain(version: &str) -> &str {
+    version.split(['+', '~']).next().unwrap_or(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_come_before_the_usual_sockets_and_nothing_is_tried_twice() {
+        let found = search(|name| match name {
+            "DOCKER_HOST" => Some("unix:///var/run/docker.sock".to_owned()),
+            "XDG_RUNTIME_DIR" => Some("/run/user/7".to_owned()),
+            _ => None,
+        });
+        let addresses: Vec<_> = found.iter().map(|candidate| candidate.address.as_str()).collect();
+        assert_eq!(
+            addresses,
+            [
+                "unix:///var/run/docker.sock",
+                "unix:///run/user/7/podman/podman.sock",
+                "unix:///run/user/7/docker.sock",
+                "unix:///run/podman/podman.sock",
+            ]
+        );
+        assert_eq!(found[0].origin, "DOCKER_HOST");
+    }
+
+    #[tokio::test]
+    async fn an_address_without_an_engine_is_named_with_the_reason() {
+        for (socket, reason) in [
+            ("unix:///nowhere/docker.sock", "unix:///nowhere/docker.sock (as asked): no such socket"),
+            ("ssh://host", "only unix:///path and http://host:port work here"),
+            ("http://127.0.0.1:1", "refused"),
+        ] {
+            let options = DockerOptions { socket: Some(socket.to_owned()), ..DockerOptions::default() };
+            let error = find(&options).await.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn podman_shows_itself_in_the_components() {
+        let version: SystemVersion =
+            serde_json::from_str(r#"{"Components":[{"Name":"Podman Engine","Version":"4.3.1"}],"Version":"4.3.1"}"#)
+                .expect("an answer of Podman");
+        assert_eq!(describe(&dialect(&version), &version), "podman 4.3.1");
+        assert_eq!(dialect(&version), Dialect::Podman { own_api: "/v4.3.1/libpod".to_owned() });
+        let version = SystemVersion { version: Some("20.10.24+dfsg1".to_owned()), ..SystemVersion::default() };
+        assert_eq!(describe(&dialect(&version), &version), "docker 20.10.24");
+    }
+}

@@ -1,0 +1,170 @@
+//! The three kinds of container in a pod: what each is made of.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
+    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+
+use super::names::{Names, labels};
+use crate::{EngineError, Part, Pod, PodService, paths};
+
+/// A container to be.
+pub(super) struct Container {
+    pub(super) name: String,
+    pub(super) part: Part,
+    pub(super) body: ContainerCreateBody,
+}
+
+impl Container {
+    /// The error of not getting this container made or started.
+    pub(super) fn failed(&self, reason: String) -> EngineError {
+        match &self.part {
+            Part::Job => EngineError::StartFailed { image: self.body.image.clone().unwrap_or_default(), reason },
+            Part::Sidecar => EngineError::SidecarFailed(reason),
+            Part::Service(service) => EngineError::ServiceNotReady {
+                service: service.clone(),
+                reason: format!("its container could not start: {reason}"),
+                last_lines: String::new(),
+            },
+        }
+    }
+}
+
+/// What an engine wants from containers that share a volume with us.
+pub(super) fn security(selinux: bool) -> Vec<String> {
+    let mut options = vec!["no-new-privileges".to_owned()];
+    if selinux {
+        // The launcher, the configuration and the API's socket are files of this machine with labels of their own.
+        options.push("label=disable".to_owned());
+    }
+    options
+}
+
+/// The job's container: the image as it is, with our launcher as its program.
+pub(super) fn job(pod: &Pod, names: &Names, selinux: bool) -> Container {
+    let body = ContainerCreateBody {
+        image: Some(pod.image.clone()),
+        entrypoint: Some(vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()]),
+        cmd: Some(Vec::new()),
+        env: Some(environment(pod.env.iter())),
+        // The launcher goes to the working directory itself, when the sidecar has filled it.
+        working_dir: Some("/".to_owned()),
+        // The image may want another one; the launcher listens to TERM.
+        stop_signal: Some("SIGTERM".to_owned()),
+        // The image's check is about the program that we don't start.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        labels: Some(labels(pod)),
+        host_config: Some(HostConfig {
+            network_mode: Some(names.network()),
+            mounts: Some(vec![bind(&pod.sidecar_program, paths::LAUNCHER), shared(names)]),
+            memory: pod.memory_bytes.map(saturate),
+            memory_swap: pod.memory_bytes.map(saturate),
+            nano_cpus: pod.cpu_millis.map(|millis| i64::from(millis) * 1_000_000),
+            security_opt: Some(security(selinux)),
+            ..host_config()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    Container { name: names.job(), part: Part::Job, body }
+}
+
+/// The sidecar's container. `addresses` are those of the services that it probes.
+pub(super) fn sidecar(
+    pod: &Pod,
+    names: &Names,
+    image: String,
+    addresses: &[(String, String)],
+    selinux: bool,
+) -> Container {
+    let mut mounts = vec![shared(names), bind(&pod.sidecar_config, paths::SIDECAR_CONFIG)];
+    if let Some(api_dir) = &pod.api_dir {
+        mounts.push(bind(api_dir, paths::API_DIR));
+    }
+    let services: Vec<_> = addresses.iter().map(|(name, address)| format!("{name}={address}")).collect();
+    let body = ContainerCreateBody {
+        image: Some(image),
+        entrypoint: Some(vec![paths::SIDECAR.to_owned(), "sidecar".to_owned()]),
+        cmd: Some(Vec::new()),
+        env: Some(vec![format!("{}={}", paths::SERVICES_ENV, services.join(","))]),
+        working_dir: Some("/".to_owned()),
+        labels: Some(labels(pod)),
+        host_config: Some(HostConfig {
+            network_mode: Some(if sidecar_needs_network(pod) { names.network() } else { "none".to_owned() }),
+            mounts: Some(mounts),
+            security_opt: Some(security(selinux)),
+            ..host_config()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    Container { name: names.sidecar(), part: Part::Sidecar, body }
+}
+
+/// The sidecar reaches the build API through a socket and needs no network, which saves the time to make one; unless it
+/// has ports to probe, or the API is far away.
+pub(super) fn sidecar_needs_network(pod: &Pod) -> bool {
+    let probes = pod.services.iter().flat_map(|service| &service.readiness);
+    pod.api_dir.is_none() || probes.into_iter().any(|probe| matches!(probe, monkeyci_build::Readiness::Port(_)))
+}
+
+/// A service's container: the image as its author made it, on the private network under the service's name.
+pub(super) fn service(pod: &Pod, names: &Names, service: &PodService) -> Result<Container, EngineError> {
+    let endpoint = EndpointSettings { aliases: Some(vec![service.name.clone()]), ..EndpointSettings::default() };
+    let body = ContainerCreateBody {
+        image: Some(service.image.clone()),
+        entrypoint: service.argv.clone(),
+        cmd: service.argv.as_ref().map(|_| Vec::new()),
+        env: Some(environment(service.env.iter())),
+        labels: Some(labels(pod)),
+        host_config: Some(HostConfig { network_mode: Some(names.network()), ..host_config() }),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(names.network(), endpoint)])),
+        }),
+        ..ContainerCreateBody::default()
+    };
+    Ok(Container { name: names.service(&service.name)?, part: Part::Service(service.name.clone()), body })
+}
+
+/// What all containers have: they run once, without an init of the engine's, and never with privileges.
+fn host_config() -> HostConfig {
+    HostConfig {
+        init: Some(false),
+        privileged: Some(false),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        ..HostConfig::default()
+    }
+}
+
+fn environment<'a>(variables: impl Iterator<Item = (&'a String, &'a String)>) -> Vec<String> {
+    variables.map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// A file or directory of this machine, read-only. (A socket in a read-only directory still takes connections.)
+fn bind(source: &Path, target: &str) -> Mount {
+    // The daemon's working directory is not ours.
+    let source = std::path::absolute(source).unwrap_or_else(|_| source.to_owned());
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.display().to_string()),
+        target: Some(target.to_owned()),
+        read_only: Some(true),
+        ..Mount::default()
+    }
+}
+
+fn shared(names: &Names) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(names.volume()),
+        target: Some(paths::SHARED.to_owned()),
+        // What an image has at this place would otherwise be copied into the volume.
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        ..Mount::default()
+    }
+}
+
+fn saturate(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

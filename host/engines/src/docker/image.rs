@@ -1,0 +1,101 @@
+//! Images: a local one is used as it is, a missing one is pulled.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bollard::query_parameters::CreateImageOptions;
+use futures::StreamExt;
+
+use super::DockerEngine;
+use super::fault::{is_gone, is_missing, refused, said};
+use crate::EngineError;
+
+impl DockerEngine {
+    /// Makes sure that the engine has `image`.
+    pub(super) async fn ensure_image(
+        &self,
+        image: &str,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), EngineError> {
+        let reference = full_reference(image)?;
+        match self.docker.inspect_image(&reference).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_missing(&error) => {
+                progress(format!("pulling {image}"));
+                self.pull(image, reference).await
+            }
+            Err(error) if is_gone(&error) => Err(refused(format!("look up image {image}"), &error)),
+            Err(error) => Err(EngineError::ImageNotFound { image: image.to_owned(), reason: said(&error) }),
+        }
+    }
+
+    /// Pulls an image. Dropping the future makes the engine give the pull up.
+    async fn pull(&self, image: &str, reference: String) -> Result<(), EngineError> {
+        let not_found = |reason: String| EngineError::ImageNotFound { image: image.to_owned(), reason };
+        let options = CreateImageOptions { from_image: Some(reference), ..CreateImageOptions::default() };
+        let mut words = pin!(self.docker.create_image(Some(options), None, None));
+        // Engines say the first word when the registry has answered, and none before: until then, silence means that
+        // nothing is there.
+        let mut patience = self.options.pull_answer;
+        loop {
+            match tokio::time::timeout(patience, words.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(_))) => patience = self.options.pull_stall,
+                Ok(Some(Err(error))) if is_gone(&error) => {
+                    return Err(refused(format!("pull image {image}"), &error));
+                }
+                Ok(Some(Err(error))) => return Err(not_found(said(&error))),
+                Err(_) => return Err(not_found(silence(patience, self.options.pull_answer))),
+            }
+        }
+    }
+}
+
+fn silence(waited: Duration, answer: Duration) -> String {
+    let seconds = waited.as_secs_f32();
+    if waited == answer {
+        format!("its registry did not answer within {seconds} s")
+    } else {
+        format!("the pull made no progress for {seconds} s")
+    }
+}
+
+/// The reference with its tag spelt out: an engine asked to pull a name without a tag pulls all of its tags.
+fn full_reference(image: &str) -> Result<String, EngineError> {
+    // It becomes a part of a URL: nothing but what a reference is made of may get there.
+    let harmless = image.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b));
+    let whole = image.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    if !harmless || !whole {
+        return Err(EngineError::ImageNotFound {
+            image: image.to_owned(),
+            reason: "this is no image reference ([registry/]name[:tag] or name@digest)".to_owned(),
+        });
+    }
+    let last = image.rsplit('/').next().unwrap_or(image);
+    Ok(if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_without_a_tag_means_latest() {
+        for (given, full) in [
+            ("debian", "debian:latest"),
+            ("localhost:5000/x", "localhost:5000/x:latest"),
+            ("debian:12", "debian:12"),
+            ("debian@sha256:00", "debian@sha256:00"),
+        ] {
+            assert_eq!(full_reference(given).expect("a reference"), full);
+        }
+    }
+
+    #[test]
+    fn a_reference_that_is_a_path_or_a_query_is_refused() {
+        for image in ["", "../containers/x", "a//b", "/a", "a?b=c", "a#b", "a b", "%2e%2e/x"] {
+            let error = full_reference(image).expect_err("no reference").to_string();
+            assert!(error.contains("no image reference"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The docker engine: Docker, or Podman through the same API.
+
+mod connect;
+mod container;
+mod fault;
+mod image;
+mod in_flight;
+mod names;
+mod raw;
+mod ready;
+mod remove;
+mod shared;
+mod sidecar_image;
+mod start;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use tokio::sync::OnceCell;
+
+pub use connect::DockerOptions;
+
+use crate::{Engine, EngineError, Part, PartExit, Pod};
+use connect::Dialect;
+use in_flight::InFlight;
+use names::Names;
+use sidecar_image::SidecarImages;
+
+/// Runs pods by Docker or Podman.
+///
+/// A pod is a network `<key>-net`, a volume `<key>-shared` and the containers `<key>-job`, `<key>-sidecar` and
+/// `<key>-svc-<service>`, all with the labels [`LABEL_OWNER`], [`LABEL_BUILD`], [`LABEL_JOB`] and [`LABEL_POD`]. The daemon
+/// has to see the files of this machine: the launcher, the sidecar's configuration and the API's socket are mounted from it.
+///
+/// What differs with Podman: it does not say that memory ran out ([`PartExit::out_of_memory`] stays false, the exit code is
+/// 137); and the services of a pod, which no other pod can name, can at times be reached from other pods by their address:
+/// netavark 1.4, below Podman 4.3, forgets the isolation of all networks when one is removed, until the next one is made.
+///
+/// ```no_run
+/// use monkeyci_engines::{DockerEngine, DockerOptions, Engine};
+///
+/// # async fn example() -> Result<(), monkeyci_engines::EngineError> {
+/// let engine = DockerEngine::connect(DockerOptions::default()).await?;
+/// println!("running jobs by {}", engine.describe());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`LABEL_OWNER`]: crate::LABEL_OWNER
+/// [`LABEL_BUILD`]: crate::LABEL_BUILD
+/// [`LABEL_JOB`]: crate::LABEL_JOB
+/// [`LABEL_POD`]: crate::LABEL_POD
+#[derive(Debug)]
+pub struct DockerEngine {
+    docker: Docker,
+    dialect: Dialect,
+    name: String,
+    options: DockerOptions,
+    in_flight: InFlight,
+    sidecar_images: SidecarImages,
+    selinux: OnceCell<bool>,
+}
+
+impl DockerEngine {
+    /// Connects to the engine that `options` name, or to the first that answers.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when none answers, with every address that was tried and what came of it.
+    pub async fn connect(options: DockerOptions) -> Result<Self, EngineError> {
+        let found = connect::find(&options).await?;
+        Ok(Self {
+            docker: found.docker,
+            dialect: found.dialect,
+            name: found.name,
+            options,
+            in_flight: InFlight::default(),
+            sidecar_images: SidecarImages::default(),
+            selinux: OnceCell::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    fn describe(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn start(&self, pod: &Pod, progress: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError> {
+        self.start_pod(pod, progress).await
+    }
+
+    async fn wait(&self, key: &str, part: &Part) -> Result<PartExit, EngineError> {
+        self.wait_part(&Names::of(key)?, part).await
+    }
+
+    async fn stop(&self, key: &str, grace: Duration) -> Result<(), EngineError> {
+        self.stop_job(&Names::of(key)?, grace).await
+    }
+
+    async fn last_lines(&self, key: &str, part: &Part, lines: usize) -> Result<String, EngineError> {
+        self.part_lines(&Names::of(key)?, part, lines).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), EngineError> {
+        self.remove_pod(&Names::of(key)?).await
+    }
+
+    async fn sweep(&self, owner: &str, live: &BTreeSet<String>, dry_run: bool) -> Result<Vec<String>, EngineError> {
+        self.sweep_owner(owner, live, dry_run).await
+    }
+}

@@ -1,0 +1,193 @@
+//! Requests in our own words, through bollard's connection.
+//!
+//! bollard's types are those of the newest Docker. Podman has container states that they don't know ("stopped"), and one
+//! such container makes the list of all unreadable; other requests have fields, or addresses, that they lack. So what a
+//! container is like is read here, with only what we need of it; and a request without a type is made as another one and
+//! given its true address and body on the way out.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::NetworkConnectRequest;
+use bollard::{BollardRequest, Docker};
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// The most that an answer may have: a machine with ten thousand containers lists them in less.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// What we need to know of a container.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Inspected {
+    #[serde(default)]
+    pub(super) state: State,
+    #[serde(default)]
+    config: Config,
+    #[serde(default)]
+    network_settings: NetworkSettings,
+}
+
+/// How a container is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct State {
+    status: String,
+    pub(super) running: bool,
+    pub(super) exit_code: i64,
+    #[serde(rename = "OOMKilled")]
+    pub(super) oom_killed: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Config {
+    labels: Option<HashMap<String, String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct NetworkSettings {
+    networks: Option<HashMap<String, Option<Endpoint>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Endpoint {
+    #[serde(rename = "IPAddress")]
+    ip_address: String,
+}
+
+impl Inspected {
+    /// It was created and never started.
+    pub(super) fn waits_for_start(&self) -> bool {
+        ["created", "configured", "initialized"].contains(&self.state.status.as_str())
+    }
+
+    /// Somebody is removing it.
+    pub(super) fn is_going(&self) -> bool {
+        ["removing", "dead"].contains(&self.state.status.as_str())
+    }
+
+    pub(super) fn label(&self, label: &str) -> Option<&str> {
+        self.config.labels.as_ref()?.get(label).map(String::as_str)
+    }
+
+    /// Its address in a network; none when it does not run.
+    pub(super) fn address(&self, network: &str) -> Option<&str> {
+        let endpoint = self.network_settings.networks.as_ref()?.get(network)?.as_ref()?;
+        Some(endpoint.ip_address.as_str()).filter(|address| !address.is_empty())
+    }
+}
+
+/// A container in a list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Listed {
+    id: String,
+    names: Option<Vec<String>>,
+    pub(super) labels: Option<HashMap<String, String>>,
+}
+
+impl Listed {
+    pub(super) fn into_name(self) -> String {
+        let name = self.names.into_iter().flatten().next();
+        name.map(|name| name.trim_start_matches('/').to_owned()).unwrap_or(self.id)
+    }
+}
+
+/// Inspects a container.
+pub(super) async fn inspect_container(docker: &Docker, name: &str) -> Result<Inspected, Error> {
+    get(docker, format!("/containers/{name}/json")).await
+}
+
+/// Lists the containers that have a label, running or not.
+pub(super) async fn list_containers(docker: &Docker, label: &str) -> Result<Vec<Listed>, Error> {
+    let filters = percent_encoded(&json!({ "label": [label] }).to_string());
+    get(docker, format!("/containers/json?all=true&filters={filters}")).await
+}
+
+/// Waits until a container of Podman has ended, by its own API: the one that it shares with Docker asks itself without a
+/// pause and takes more than a whole core for each wait (seen with 4.3.1).
+pub(super) async fn wait_podman(docker: &Docker, own_api: &str, name: &str) -> Result<(), Error> {
+    // The answer begins when the container ends, however late.
+    let docker = docker.clone().with_timeout(Duration::MAX);
+    post(&docker, format!("{own_api}/containers/{name}/wait?interval=25ms"), &json!({})).await
+}
+
+/// Gets what is at an address.
+async fn get<T: DeserializeOwned>(docker: &Docker, address: String) -> Result<T, Error> {
+    // This one answers with the bytes as they are.
+    let docker = docker.clone().with_request_modifier(redirected("/containers/x/export", address, None));
+    let mut chunks = pin!(docker.export_container("x"));
+    let mut answer = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        answer.extend_from_slice(&chunk?);
+        if answer.len() > MOST_BYTES {
+            return Err(Error::JsonDataError { message: format!("more than {MOST_BYTES} bytes"), column: 0 });
+        }
+    }
+    serde_json::from_slice(&answer).map_err(Error::from)
+}
+
+/// Posts a body to an address; the answer is read and dropped.
+pub(super) async fn post(docker: &Docker, address: String, body: &Value) -> Result<(), Error> {
+    // This one takes no interest in its answer.
+    let modifier = redirected("/networks/x/connect", address, Some(body.to_string()));
+    docker.clone().with_request_modifier(modifier).connect_network("x", NetworkConnectRequest::default()).await
+}
+
+/// Sends a request to another address, with another body.
+fn redirected(
+    from: &'static str,
+    to: String,
+    body: Option<String>,
+) -> impl Fn(BollardRequest) -> BollardRequest + Send + Sync + 'static {
+    move |mut request| {
+        match request.uri().to_string().replacen(from, &to, 1).parse() {
+            Ok(address) => *request.uri_mut() = address,
+            // The engine then answers that there is no "x".
+            Err(error) => tracing::error!(address = to, %error, "no address for a request"),
+        }
+        if let Some(body) = &body {
+            *request.body_mut() = bollard::body_full(body.clone().into());
+        }
+        request
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_docker_does_not_have_is_read() {
+        let answer = r#"{"State":{"Status":"stopped","Running":false,"ExitCode":3},"Config":{"Labels":null}}"#;
+        let found: Inspected = serde_json::from_str(answer).expect("an answer of Podman");
+        assert_eq!(found.state.exit_code, 3);
+        assert!(!found.waits_for_start());
+        assert_eq!(found.label("x"), None);
+    }
+
+    #[test]
+    fn the_address_of_a_container_that_does_not_run_is_none() {
+        let answer = r#"{"NetworkSettings":{"Networks":{"a":{"IPAddress":"10.0.0.2"},"b":{"IPAddress":""},"c":null}}}"#;
+        let found: Inspected = serde_json::from_str(answer).expect("an answer");
+        assert_eq!(["a", "b", "c", "d"].map(|network| found.address(network)), [Some("10.0.0.2"), None, None, None]);
+    }
+
+    #[test]
+    fn a_filter_survives_the_way_into_an_address() {
+        assert_eq!(percent_encoded(r#"{"a":"é&"}"#), "%7B%22a%22%3A%22%C3%A9%26%22%7D");
+    }
+}

@@ -1,0 +1,201 @@
+//! Removing what was made, found again by its labels alone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::query_parameters::{ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions};
+use futures::future::join;
+use futures::{StreamExt, stream};
+use tokio::try_join;
+
+use super::DockerEngine;
+use super::fault::{is_gone, is_missing, refused, said};
+use super::names::Names;
+use super::raw;
+use crate::{EngineError, LABEL_BUILD, LABEL_OWNER, LABEL_POD};
+
+/// How often to look and remove until nothing is found. With the pauses between, this is about six seconds.
+const PASSES: u32 = 16;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How many requests to remove something run at once.
+const AT_ONCE: usize = 8;
+
+/// Whose objects.
+enum Scope<'a> {
+    /// One pod's.
+    Pod(&'a Names),
+    /// Those of an owner's builds that don't live.
+    Dead { owner: &'a str, live: &'a BTreeSet<String> },
+}
+
+impl Scope<'_> {
+    /// The label to look for.
+    fn label(&self) -> String {
+        match self {
+            Scope::Pod(names) => format!("{LABEL_POD}={}", names.key()),
+            Scope::Dead { owner, .. } => format!("{LABEL_OWNER}={owner}"),
+        }
+    }
+
+    /// Looks at the labels once more: nothing is removed because a filter meant something else to an engine.
+    fn covers(&self, labels: &HashMap<String, String>) -> bool {
+        match self {
+            Scope::Pod(names) => labels.get(LABEL_POD).is_some_and(|key| key == names.key()),
+            Scope::Dead { owner, live } => {
+                labels.get(LABEL_OWNER).is_some_and(|of| of == owner)
+                    && labels.get(LABEL_BUILD).is_some_and(|build| !live.contains(build))
+            }
+        }
+    }
+}
+
+/// The names of what a scope has.
+#[derive(Debug, Default)]
+struct Found {
+    containers: Vec<String>,
+    networks: Vec<String>,
+    volumes: Vec<String>,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.containers.iter().chain(&self.networks).chain(&self.volumes)
+    }
+}
+
+impl DockerEngine {
+    /// Removes a pod.
+    pub(super) async fn remove_pod(&self, names: &Names) -> Result<(), EngineError> {
+        self.in_flight.drained(names.key()).await;
+        self.clear(&Scope::Pod(names)).await.map(|_| ())
+    }
+
+    /// Removes the dead builds' pods.
+    pub(super) async fn sweep_owner(
+        &self,
+        owner: &str,
+        live: &BTreeSet<String>,
+        dry_run: bool,
+    ) -> Result<Vec<String>, EngineError> {
+        if !dry_run {
+            self.in_flight.all_drained().await;
+        }
+        let scope = Scope::Dead { owner, live };
+        let names: BTreeSet<String> =
+            if dry_run { self.find(&scope).await?.names().cloned().collect() } else { self.clear(&scope).await? };
+        Ok(names.into_iter().collect())
+    }
+
+    /// Removes until a look finds nothing: so also what came into being during the removal, and what could not be removed
+    /// yet because something else still used it. Returns the names of all that was found.
+    async fn clear(&self, scope: &Scope<'_>) -> Result<BTreeSet<String>, EngineError> {
+        let mut removed = BTreeSet::new();
+        let mut pause = FIRST_PAUSE;
+        let mut failures = Vec::new();
+        for _ in 0..PASSES {
+            let found = self.find(scope).await?;
+            if found.is_empty() {
+                return Ok(removed);
+            }
+            removed.extend(found.names().cloned());
+            failures = self.remove_found(found).await;
+            if !failures.is_empty() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        }
+        let found = self.find(scope).await?;
+        if found.is_empty() {
+            return Ok(removed);
+        }
+        let names: Vec<_> = found.names().cloned().collect();
+        Err(EngineError::Refused { what: format!("remove {}", names.join(", ")), reason: failures.join("; ") })
+    }
+
+    async fn find(&self, scope: &Scope<'_>) -> Result<Found, EngineError> {
+        let mut tries = 0;
+        loop {
+            match self.list(scope).await {
+                Ok(found) => return Ok(found),
+                // Podman fails to list what is removed at the same moment.
+                Err(error) if !is_gone(&error) && tries < 5 => {
+                    tries += 1;
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                }
+                Err(error) => return Err(refused("list containers, networks and volumes", &error)),
+            }
+        }
+    }
+
+    async fn list(&self, scope: &Scope<'_>) -> Result<Found, Error> {
+        let label = scope.label();
+        let filters = || Some(HashMap::from([("label".to_owned(), vec![label.clone()])]));
+        let (containers, networks, volumes) = try_join!(
+            raw::list_containers(&self.docker, &label),
+            self.docker.list_networks(Some(ListNetworksOptions { filters: filters() })),
+            self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() })),
+        )?;
+        let covers =
+            |labels: &Option<HashMap<String, String>>| labels.as_ref().is_some_and(|labels| scope.covers(labels));
+        Ok(Found {
+            containers: containers
+                .into_iter()
+                .filter(|container| covers(&container.labels))
+                .map(raw::Listed::into_name)
+                .collect(),
+            networks: networks
+                .into_iter()
+                .filter(|network| covers(&network.labels))
+                .filter_map(|network| network.name.or(network.id))
+                .collect(),
+            volumes: volumes
+                .volumes
+                .into_iter()
+                .flatten()
+                .filter(|volume| scope.covers(&volume.labels))
+                .map(|volume| volume.name)
+                .collect(),
+        })
+    }
+
+    /// Removes what was found; returns what failed.
+    async fn remove_found(&self, found: Found) -> Vec<String> {
+        let containers = found.containers.into_iter().map(|name| async move {
+            let options = RemoveContainerOptions { v: true, force: true, link: false };
+            let removed = self.docker.remove_container(&name, Some(options)).await;
+            failure("container", &name, removed)
+        });
+        let mut failures = some_at_once(containers.collect()).await;
+        // A network that is in use can't go, nor can a volume.
+        let networks = found
+            .networks
+            .into_iter()
+            .map(|name| async move { failure("network", &name, self.docker.remove_network(&name).await) });
+        let volumes = found.volumes.into_iter().map(|name| async move {
+            let options = RemoveVolumeOptions { force: true };
+            failure("volume", &name, self.docker.remove_volume(&name, Some(options)).await)
+        });
+        let (networks, volumes) = join(some_at_once(networks.collect()), some_at_once(volumes.collect())).await;
+        failures.extend(networks);
+        failures.extend(volumes);
+        failures
+    }
+}
+
+/// What is not there any more has not failed to be removed.
+fn failure(kind: &str, name: &str, removed: Result<(), Error>) -> Option<String> {
+    let error = removed.err().filter(|error| !is_missing(error))?;
+    Some(format!("{kind} {name}: {}", said(&error)))
+}
+
+/// Removes, some at once; returns what failed.
+async fn some_at_once(removals: Vec<impl Future<Output = Option<String>>>) -> Vec<String> {
+    stream::iter(removals).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+}

@@ -1,0 +1,57 @@
+//! What can go wrong with an engine.
+
+/// An engine's error: what failed, on what.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No engine answers.
+    #[error(
+        "no container engine found: {tried}; start Docker or Podman, or name its socket with --engine unix:///path"
+    )]
+    NotFound {
+        /// What was looked at, and what came of it.
+        tried: String,
+    },
+    /// The engine stopped answering.
+    #[error("the container engine does not answer: {0}")]
+    Gone(String),
+    /// An image is missing and can't be had.
+    #[error("image {image:?} not found: {reason}")]
+    ImageNotFound {
+        /// The image reference.
+        image: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// The job's container can't be made or started.
+    #[error("the container of image {image:?} could not start: {reason}")]
+    StartFailed {
+        /// The image reference.
+        image: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A service ended, or its ready command never succeeded in time.
+    #[error("service {service:?} was never ready: {reason}")]
+    ServiceNotReady {
+        /// The service's name.
+        service: String,
+        /// What was tried, and what came of it.
+        reason: String,
+        /// The last lines of its output.
+        last_lines: String,
+    },
+    /// The sidecar's container can't be made or started.
+    #[error("the sidecar could not start: {0}")]
+    SidecarFailed(String),
+    /// The pod has no such part (any more): somebody else removed it.
+    #[error("{0} is not there any more: somebody removed it")]
+    NoSuchPart(String),
+    /// The engine refused a request.
+    #[error("the container engine refused to {what}: {reason}")]
+    Refused {
+        /// What it was asked to do.
+        what: String,
+        /// What it said.
+        reason: String,
+    },
+}

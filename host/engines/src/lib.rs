@@ -1,0 +1,67 @@
+//! What runs containers: the [`Engine`] trait, and the docker engine (Docker or Podman, through their API).
+//!
+//! A container job is a [`Pod`]: the job's container with our launcher as entrypoint, the sidecar's container, the
+//! services' containers, one private network and one volume that job and sidecar share. The engine makes and watches
+//! these; what happens inside is between launcher and sidecar.
+#![deny(missing_docs)]
+
+mod docker;
+mod error;
+mod pod;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use docker::{DockerEngine, DockerOptions};
+pub use error::EngineError;
+pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodService, paths};
+
+/// Runs pods. Every call is create-or-get by the pod's key, so a controller that was killed can call it again.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// The engine's name and version for people, `docker 20.10.24` say.
+    fn describe(&self) -> String;
+
+    /// Makes all that `pod` needs and starts it: pulls images that are missing, starts the services, waits for their ready
+    /// commands, starts sidecar and job. Returns when the job's container runs (its launcher then waits for the sidecar).
+    /// `progress` is told in a few words what takes long ("pulling debian:12").
+    ///
+    /// Dropping the future stops the work where it is; [`Engine::remove`] clears whatever was made until then.
+    ///
+    /// # Errors
+    /// Says what failed; nothing is cleaned up, call [`Engine::remove`].
+    async fn start(&self, pod: &Pod, progress: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError>;
+
+    /// Waits until a part of the pod has ended, and says how. Returns at once for a part that has ended already.
+    ///
+    /// # Errors
+    /// When there is no such part (any more), when it was made and never started, or the engine has gone.
+    async fn wait(&self, key: &str, part: &Part) -> Result<PartExit, EngineError>;
+
+    /// Asks the job's container to stop (TERM to its launcher, which passes it on), and kills it after `grace`.
+    ///
+    /// # Errors
+    /// When the engine has gone. A container that is not there or not running is no error.
+    async fn stop(&self, key: &str, grace: Duration) -> Result<(), EngineError>;
+
+    /// The last `lines` lines that a part wrote to its own output. (A job's output goes through the sidecar, not here.)
+    ///
+    /// # Errors
+    /// When there is no such part, or the engine has gone.
+    async fn last_lines(&self, key: &str, part: &Part, lines: usize) -> Result<String, EngineError>;
+
+    /// Kills and removes all that belongs to the pod: containers, network, volume. What is not there is no error.
+    ///
+    /// # Errors
+    /// When something could not be removed; all the rest is.
+    async fn remove(&self, key: &str) -> Result<(), EngineError>;
+
+    /// Removes the pods of this owner's builds that are not in `live` (ids `org/repo/build`), and nothing else. Returns
+    /// the names of what was removed, or with `dry_run` what would be.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or something could not be removed.
+    async fn sweep(&self, owner: &str, live: &BTreeSet<String>, dry_run: bool) -> Result<Vec<String>, EngineError>;
+}

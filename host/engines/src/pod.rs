@@ -1,0 +1,90 @@
+//! A container job as an engine sees it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use monkeyci_build::ServiceSpec;
+
+/// Label: the id of the host instance (its home directory) that owns the object.
+pub const LABEL_OWNER: &str = "monkeyci.owner";
+/// Label: the build's id, `org/repo/build`.
+pub const LABEL_BUILD: &str = "monkeyci.build";
+/// Label: the job's id.
+pub const LABEL_JOB: &str = "monkeyci.job";
+/// Label: the pod's key.
+pub const LABEL_POD: &str = "monkeyci.pod";
+
+/// Where things are inside the containers.
+pub mod paths {
+    /// The volume that job and sidecar share.
+    pub const SHARED: &str = "/monkeyci";
+    /// The workspace, in the shared volume.
+    pub const WORKSPACE: &str = "/monkeyci/work";
+    /// The socket between launcher and sidecar, in the shared volume.
+    pub const LAUNCHER_SOCKET: &str = "/monkeyci/launcher.sock";
+    /// The launcher's program: a read-only file of the job's container.
+    pub const LAUNCHER: &str = "/monkeyci-launcher";
+    /// The sidecar's program, in its image.
+    pub const SIDECAR: &str = "/monkeyci-sidecar";
+    /// The sidecar's configuration file, read-only, in its container only.
+    pub const SIDECAR_CONFIG: &str = "/run/monkeyci/config.json";
+    /// The directory with the build API's socket, in the sidecar's container only.
+    pub const API_DIR: &str = "/run/monkeyci-api";
+    /// The build API's socket, as the sidecar sees it.
+    pub const API_SOCKET: &str = "/run/monkeyci-api/api.sock";
+    /// The sidecar's variable with the services' addresses: `name=address`, separated by commas.
+    pub const SERVICES_ENV: &str = "MONKEYCI_SERVICES";
+}
+
+/// A container job as an engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// The pod's key: unique among all pods of all hosts that share the engine, `[a-z0-9-]`, at most 60 characters. Names of
+    /// containers, network and volume are made from it.
+    pub key: String,
+    /// The owner, for [`LABEL_OWNER`].
+    pub owner: String,
+    /// The build's id, for [`LABEL_BUILD`].
+    pub build: String,
+    /// The job's id, for [`LABEL_JOB`].
+    pub job: String,
+    /// The job's image.
+    pub image: String,
+    /// The job's environment on top of its image's.
+    pub env: BTreeMap<String, String>,
+    /// The job's memory limit in bytes; swap does not add to it.
+    pub memory_bytes: Option<u64>,
+    /// The job's processor limit in thousandths of a core.
+    pub cpu_millis: Option<u32>,
+    /// The services.
+    pub services: Vec<PodService>,
+    /// The static program of launcher and sidecar, on this machine.
+    pub sidecar_program: PathBuf,
+    /// The sidecar's configuration file, on this machine.
+    pub sidecar_config: PathBuf,
+    /// The directory with the build API's Unix socket on this machine; none when sidecars reach it over TCP.
+    pub api_dir: Option<PathBuf>,
+}
+
+/// A service of a pod. Its ready ports are probed by the sidecar, its ready commands by the engine.
+pub type PodService = ServiceSpec;
+
+/// A container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The job's container.
+    Job,
+    /// The sidecar's.
+    Sidecar,
+    /// A service's, by the service's name.
+    Service(String),
+}
+
+/// How a container ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartExit {
+    /// The exit code; 128 + n after signal n.
+    pub code: i64,
+    /// Whether the engine says that the kernel killed it for its memory.
+    pub out_of_memory: bool,
+}

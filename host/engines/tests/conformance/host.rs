@@ -1,0 +1,165 @@
+//! What a promise is tried with: an engine, pods for it, and an outside view.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use monkeyci_build::{Readiness, ServiceSpec};
+use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, PartExit, Pod};
+use tempfile::TempDir;
+
+use crate::daemons::{self, Daemon};
+use crate::outside::{DockerOutside, IMAGE, Outside};
+use crate::probe_program;
+
+/// How long one promise may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// An engine under test.
+pub struct Host {
+    pub engine: Box<dyn Engine>,
+    pub outside: Box<dyn Outside>,
+    /// The owner of all that this test makes.
+    pub owner: String,
+    pub program: PathBuf,
+    directory: TempDir,
+    next: AtomicU32,
+    daemon: Daemon,
+}
+
+impl Host {
+    /// The engine of each entry in the list of engines.
+    async fn of(engine: &str) -> Self {
+        let daemon = match engine {
+            "docker" => daemons::docker(),
+            "podman" => daemons::podman(),
+            other => panic!("no engine {other:?}"),
+        };
+        let outside = DockerOutside::connect(&daemon.socket).await;
+        {
+            let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{engine}-image.lock"));
+            let _lock = probe_program::lock(&lock);
+            outside.make_image().await;
+        }
+        let options = DockerOptions { socket: Some(daemon.socket.clone()), ..DockerOptions::default() };
+        let connected = DockerEngine::connect(options).await.expect("an engine that answers");
+        assert!(connected.describe().starts_with(&format!("{engine} ")), "{}", connected.describe());
+        let directory = TempDir::new().expect("a temporary directory");
+        let unique = directory.path().file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        Self {
+            engine: Box::new(connected),
+            outside: Box::new(outside),
+            owner: format!("test-{}", unique.trim_start_matches(".tmp")),
+            program: probe_program::path(),
+            directory,
+            next: AtomicU32::new(0),
+            daemon,
+        }
+    }
+
+    /// A second engine at the same daemon, as another process would have it.
+    pub async fn another_engine(&self) -> Box<dyn Engine> {
+        let options = DockerOptions { socket: Some(self.daemon.socket.clone()), ..DockerOptions::default() };
+        Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
+    }
+
+    /// A pod whose job and sidecar do what their scripts say.
+    pub fn pod(&self, job: &str, sidecar: &str) -> Pod {
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        let config = self.directory.path().join(format!("config-{number}"));
+        std::fs::write(&config, sidecar).expect("a file can be written");
+        let api_dir = self.directory.path().join("api");
+        std::fs::create_dir_all(&api_dir).expect("a directory can be made");
+        std::fs::write(api_dir.join("api.sock"), "").expect("a file can be written");
+        Pod {
+            key: format!("{}-{number}", self.owner),
+            owner: self.owner.clone(),
+            build: "test/repo/1".to_owned(),
+            job: format!("job-{number}"),
+            image: IMAGE.to_owned(),
+            env: BTreeMap::from([("PROBE_JOB".to_owned(), job.to_owned())]),
+            memory_bytes: None,
+            cpu_millis: None,
+            services: Vec::new(),
+            sidecar_program: self.program.clone(),
+            sidecar_config: config,
+            api_dir: Some(api_dir),
+        }
+    }
+
+    /// A path of this test's own.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub async fn start(&self, pod: &Pod) -> Result<(), EngineError> {
+        self.engine.start(pod, &|_| {}).await
+    }
+
+    /// How the job ended.
+    pub async fn job_exit(&self, pod: &Pod) -> PartExit {
+        self.engine.wait(&pod.key, &Part::Job).await.expect("the end of the job")
+    }
+
+    /// Runs a pod to the end of its job and its sidecar, which both have to succeed.
+    pub async fn succeeds(&self, pod: &Pod) {
+        self.start(pod).await.expect("the pod starts");
+        for part in [Part::Job, Part::Sidecar] {
+            let exit = self.engine.wait(&pod.key, &part).await.expect("the end of a part");
+            let lines = self.engine.last_lines(&pod.key, &part, 5).await.unwrap_or_default();
+            assert_eq!(exit.code, 0, "{part:?} of {}: {lines}", pod.key);
+        }
+    }
+
+    pub async fn remove(&self, pod: &Pod) {
+        self.engine.remove(&pod.key).await.expect("the pod can be removed");
+    }
+
+    /// What is left of this test's objects.
+    pub async fn left(&self) -> Vec<String> {
+        self.outside.owned(&self.owner).await
+    }
+}
+
+/// A service of the test image that runs a line of shell.
+pub fn service(name: &str, line: &str, readiness: Vec<Readiness>) -> ServiceSpec {
+    ServiceSpec {
+        name: name.to_owned(),
+        image: IMAGE.to_owned(),
+        argv: Some(["/bin/sh", "-c", line].map(str::to_owned).to_vec()),
+        env: BTreeMap::new(),
+        readiness,
+        ready_timeout_ms: 20_000,
+    }
+}
+
+/// A ready command.
+pub fn ready_command<const N: usize>(argv: [&str; N]) -> Readiness {
+    Readiness::Command(argv.map(str::to_owned).to_vec())
+}
+
+/// A promise, tried.
+pub type Trial<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Tries a promise with an engine, and leaves nothing behind whatever comes of it.
+pub fn try_with(engine: &str, promise: impl for<'a> Fn(&'a Host) -> Trial<'a>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let host = Host::of(engine).await;
+        let trial = tokio::time::timeout(LIMIT, promise(&host));
+        let kept = AssertUnwindSafe(trial).catch_unwind().await;
+        let swept = host.engine.sweep(&host.owner, &BTreeSet::new(), false).await;
+        match kept {
+            Err(panic) => resume_unwind(panic),
+            Ok(Err(_)) => panic!("the promise was not kept within {LIMIT:?}"),
+            Ok(Ok(())) => {}
+        }
+        swept.expect("what the test made can be swept");
+        assert_eq!(host.left().await, Vec::<String>::new(), "left behind");
+    });
+}

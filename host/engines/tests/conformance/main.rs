@@ -1,0 +1,88 @@
+//! What every engine promises: one list, tried with each engine.
+//!
+//! Docker has to run (or be named by `MONKEYCI_TEST_DOCKER`), Podman has to be installed: its service is started here
+//! (unless `MONKEYCI_TEST_PODMAN` names one). Nothing is skipped for want of an engine.
+
+mod daemons;
+mod host;
+mod outside;
+mod probe_program;
+mod promises;
+
+macro_rules! conformance {
+    (engines: $($engine:ident),*; promises: $promises:tt) => {
+        $(conformance!(@ $engine $promises);)*
+    };
+    (@ $engine:ident { $($about:ident: $($promise:ident),*;)* }) => {
+        mod $engine {
+            $($(
+                #[test]
+                fn $promise() {
+                    crate::host::try_with(stringify!($engine), |host| {
+                        Box::pin(crate::promises::$about::$promise(host))
+                    });
+                }
+            )*)*
+        }
+    };
+}
+
+conformance! {
+    engines: docker, podman;
+    promises: {
+        inside:
+            job_and_sidecar_share_a_volume,
+            configuration_and_api_are_seen_by_the_sidecar_alone,
+            the_job_cannot_change_the_launcher,
+            the_job_has_its_environment_and_a_sidecar_without_ports_to_probe_has_no_network;
+        ends:
+            the_exit_code_comes_through_also_when_the_job_ended_before_the_wait,
+            a_killed_job_ends_with_137,
+            a_killed_sidecar_ends_with_137_and_the_job_goes_on,
+            a_job_that_eats_its_memory_is_killed_and_says_so,
+            a_removed_container_is_no_such_part,
+            stop_lets_the_job_end_by_itself,
+            stop_kills_a_job_that_does_not_listen_after_the_grace,
+            the_last_lines_are_kept;
+        images:
+            an_image_of_a_registry_that_refuses_is_not_found_within_ten_seconds,
+            an_image_of_a_registry_that_is_silent_is_not_found_within_ten_seconds,
+            an_image_that_is_no_reference_is_not_found,
+            a_sidecar_image_that_somebody_cleared_is_made_again,
+            two_engines_make_the_sidecar_image_at_once;
+        failures:
+            a_job_that_cannot_start_says_why,
+            a_sidecar_that_cannot_start_says_why;
+        services:
+            a_service_is_reached_by_its_name_and_probed_by_its_address,
+            a_service_is_not_reached_from_another_pod,
+            the_job_starts_when_the_ready_command_has_succeeded,
+            a_service_that_is_never_ready_is_reported_with_its_last_lines,
+            a_service_that_crashes_is_reported_at_once,
+            a_ready_command_that_does_not_exist_is_reported_at_once;
+        again:
+            a_second_start_starts_nothing_again,
+            a_start_that_was_dropped_is_finished_by_the_next,
+            ten_pods_at_once;
+        cleaning:
+            remove_leaves_nothing,
+            remove_of_what_was_never_made_is_no_error,
+            remove_after_a_dropped_start_leaves_nothing,
+            sweep_removes_dead_builds_and_nothing_else;
+    }
+}
+
+/// Not a promise: prints how long things take. `cargo nextest run -p monkeyci-engines --run-ignored only --no-capture`.
+mod latency {
+    #[test]
+    #[ignore = "measures, and promises nothing"]
+    fn docker() {
+        crate::host::try_with("docker", |host| Box::pin(crate::promises::latency::measure(host)));
+    }
+
+    #[test]
+    #[ignore = "measures, and promises nothing"]
+    fn podman() {
+        crate::host::try_with("podman", |host| Box::pin(crate::promises::latency::measure(host)));
+    }
+}

@@ -1,0 +1,164 @@
+//! The eyes and hands of somebody else: what the tests see and do behind the back of the engine under test.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, HostConfig, VolumeCreateRequest};
+use bollard::query_parameters::{
+    CreateContainerOptions, CreateImageOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
+    RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures::StreamExt as _;
+use monkeyci_engines::LABEL_OWNER;
+
+/// The image of the jobs and services: busybox, with a command and a working directory that jobs must not notice.
+pub const IMAGE: &str = "localhost/monkeyci-test:1";
+
+/// What somebody else can do to an engine's containers, by their names.
+#[async_trait]
+pub trait Outside: Send + Sync {
+    /// Makes the test image unless it is there.
+    async fn make_image(&self);
+    /// Kills a container.
+    async fn kill(&self, name: &str);
+    /// Removes a container, running or not.
+    async fn remove(&self, name: &str);
+    /// Changes when the container is another one, or is started again.
+    async fn identity(&self, name: &str) -> String;
+    /// The image that a container was made from.
+    async fn image_of(&self, name: &str) -> String;
+    /// Removes an image.
+    async fn remove_image(&self, name: &str);
+    /// The names of all containers, networks and volumes of this owner.
+    async fn owned(&self, owner: &str) -> Vec<String>;
+    /// Makes a container and a volume of this name, as somebody would who knows nothing of us.
+    async fn plant(&self, name: &str);
+    /// Removes what was planted; tells whether all was still there.
+    async fn uproot(&self, name: &str) -> bool;
+}
+
+/// The outside of an engine that speaks Docker's API.
+pub struct DockerOutside {
+    docker: Docker,
+}
+
+impl DockerOutside {
+    pub async fn connect(socket: &str) -> Self {
+        let docker = Docker::connect_with_unix(socket, 60, API_DEFAULT_VERSION).expect("a socket");
+        Self { docker: docker.negotiate_version().await.expect("an engine that answers") }
+    }
+}
+
+#[async_trait]
+impl Outside for DockerOutside {
+    async fn make_image(&self) {
+        if self.docker.inspect_image(IMAGE).await.is_ok() {
+            return;
+        }
+        let options = CreateImageOptions {
+            from_src: Some("-".to_owned()),
+            repo: Some(IMAGE.to_owned()),
+            changes: vec!["CMD [\"/bin/sleep\", \"1000\"]".to_owned(), "WORKDIR /srv".to_owned()],
+            ..CreateImageOptions::default()
+        };
+        let mut words = pin!(self.docker.create_image(Some(options), Some(bollard::body_full(busybox().into())), None));
+        while let Some(word) = words.next().await {
+            word.expect("the test image can be imported");
+        }
+    }
+
+    async fn kill(&self, name: &str) {
+        self.docker.kill_container(name, None).await.expect("a container that can be killed");
+    }
+
+    async fn remove(&self, name: &str) {
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        self.docker.remove_container(name, Some(options)).await.expect("a container that can be removed");
+    }
+
+    async fn identity(&self, name: &str) -> String {
+        let found = self.docker.inspect_container(name, None).await.expect("a container");
+        format!("{:?} started {:?}", found.id, found.state.and_then(|state| state.started_at))
+    }
+
+    async fn image_of(&self, name: &str) -> String {
+        let found = self.docker.inspect_container(name, None).await.expect("a container");
+        found.config.and_then(|config| config.image).expect("the name of an image")
+    }
+
+    async fn remove_image(&self, name: &str) {
+        self.docker.remove_image(name, None::<RemoveImageOptions>, None).await.expect("an image that can be removed");
+    }
+
+    async fn owned(&self, owner: &str) -> Vec<String> {
+        let filters = || Some(HashMap::from([("label".to_owned(), vec![format!("{LABEL_OWNER}={owner}")])]));
+        let containers = loop {
+            let options = ListContainersOptions { all: true, filters: filters(), ..ListContainersOptions::default() };
+            match self.docker.list_containers(Some(options)).await {
+                // A container of Podman is "stopped" for a moment, which bollard can't read.
+                Err(Error::JsonDataError { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
+                list => break list.expect("a list"),
+            }
+        };
+        let networks =
+            self.docker.list_networks(Some(ListNetworksOptions { filters: filters() })).await.expect("a list");
+        let volumes = self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() })).await.expect("a list");
+        let mut names: Vec<String> = containers
+            .into_iter()
+            .flat_map(|container| container.names.unwrap_or_default())
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .chain(networks.into_iter().filter_map(|network| network.name))
+            .chain(volumes.volumes.into_iter().flatten().map(|volume| volume.name))
+            .collect();
+        names.sort();
+        names
+    }
+
+    async fn plant(&self, name: &str) {
+        let volume = VolumeCreateRequest { name: Some(name.to_owned()), ..VolumeCreateRequest::default() };
+        self.docker.create_volume(volume).await.expect("a volume");
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+        let body = ContainerCreateBody {
+            image: Some(IMAGE.to_owned()),
+            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        };
+        self.docker.create_container(Some(options), body).await.expect("a container");
+    }
+
+    async fn uproot(&self, name: &str) -> bool {
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        let container = self.docker.remove_container(name, Some(options)).await;
+        let volume = self.docker.remove_volume(name, Some(RemoveVolumeOptions { force: false })).await;
+        container.is_ok() && volume.is_ok()
+    }
+}
+
+/// The test image's files: busybox and names for it.
+fn busybox() -> Vec<u8> {
+    let program =
+        std::fs::read("/bin/busybox").expect("/bin/busybox: run `cargo xtask setup`, which installs busybox-static");
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o755);
+    header.set_size(program.len() as u64);
+    archive.append_data(&mut header, "bin/busybox", program.as_slice()).expect("an entry");
+    for applet in ["sh", "sleep", "cat", "echo", "test", "touch", "httpd", "true", "false"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("an entry");
+    }
+    for directory in ["srv/", "tmp/"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_size(0);
+        archive.append_data(&mut header, directory, std::io::empty()).expect("an entry");
+    }
+    archive.into_inner().expect("an archive")
+}

@@ -1,0 +1,155 @@
+//! The program of the conformance tests' jobs and sidecars: compiled by the tests themselves (std only, static), it does
+//! what its script says, one command a line, and exits with 0 when all went well.
+//!
+//! As `launcher` it reads its script from the variable `PROBE_JOB`, as `sidecar` from its configuration file.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::process::{Command, exit};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+unsafe extern "C" {
+    fn signal(signal: i32, handler: usize) -> usize;
+    fn _exit(code: i32) -> !;
+}
+
+static TERM_CODE: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+
+extern "C" fn on_term(_: i32) {
+    unsafe { _exit(TERM_CODE.load(std::sync::atomic::Ordering::SeqCst)) }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let directory = std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default();
+    let script = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["/monkeyci-launcher", "launcher"] => std::env::var("PROBE_JOB").unwrap_or_default(),
+        ["/monkeyci-sidecar", "sidecar"] => {
+            std::fs::read_to_string("/run/monkeyci/config.json").unwrap_or_else(|error| fail(&error.to_string()))
+        }
+        _ => fail(&format!("called as {arguments:?}")),
+    };
+    if directory != "/" {
+        fail(&format!("the working directory is {directory}"));
+    }
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+        run(command, rest);
+    }
+}
+
+fn fail(reason: &str) -> ! {
+    // In one write: engines take what is written in parts for lines of their own.
+    let _ = std::io::stderr().write_all(format!("probe: {reason}\n").as_bytes());
+    exit(99)
+}
+
+fn must(what: &str, holds: bool) {
+    if !holds {
+        fail(what);
+    }
+}
+
+fn run(command: &str, rest: &str) {
+    match command {
+        "exit" => exit(rest.parse().unwrap_or(98)),
+        "sleep" => sleep(Duration::from_millis(rest.parse().unwrap_or(0))),
+        "print" => {
+            println!("{rest}");
+            let _ = std::io::stdout().flush();
+        }
+        "exists" => must(&format!("{rest} does not exist"), Path::new(rest).exists()),
+        "absent" => must(&format!("{rest} exists"), !Path::new(rest).exists()),
+        // Waits for what the other container writes.
+        "await" => {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !Path::new(rest).exists() {
+                must(&format!("{rest} never came"), Instant::now() < deadline);
+                sleep(Duration::from_millis(10));
+            }
+        }
+        "write" => {
+            let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            // A reader that waits for the path finds it complete.
+            let part = format!("{path}.part");
+            let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
+            must(&format!("{path} can't be written: {written:?}"), written.is_ok());
+        }
+        "append" => {
+            let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+            let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+            must(&format!("{path} can't be written: {written:?}"), written.is_ok());
+        }
+        "contains" => {
+            let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            let content = std::fs::read_to_string(path).unwrap_or_default();
+            must(&format!("{path} is {content:?}"), content.trim() == text);
+        }
+        "readonly" => {
+            let opened = std::fs::OpenOptions::new().write(true).open(rest);
+            must(&format!("{rest} can be written"), opened.is_err());
+        }
+        "env" => {
+            let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+            let found = std::env::var(name).unwrap_or_default();
+            must(&format!("{name} is {found:?}"), found == value);
+        }
+        "services" => {
+            let written = std::fs::write(rest, format!("{}\n", std::env::var("MONKEYCI_SERVICES").unwrap_or_default()));
+            must(&format!("{rest} can't be written: {written:?}"), written.is_ok());
+        }
+        "connect" => match connect(rest) {
+            Ok(()) => {}
+            Err(reason) => fail(&format!("{rest}: {reason}")),
+        },
+        "unreachable" => must(&format!("{rest} can be reached"), connect(rest).is_err()),
+        "unknown" => must(&format!("{rest} is known"), resolve(rest).is_err()),
+        "eat" => {
+            let megabytes: usize = rest.parse().unwrap_or(1);
+            let mut eaten: Vec<Vec<u8>> = Vec::new();
+            for _ in 0..megabytes {
+                eaten.push(vec![1; 1024 * 1024]);
+            }
+            println!("ate {} MiB", eaten.len());
+        }
+        "on-term" => {
+            TERM_CODE.store(rest.parse().unwrap_or(0), std::sync::atomic::Ordering::SeqCst);
+            unsafe { signal(15, on_term as *const () as usize) };
+        }
+        "sh" => {
+            let status = Command::new("/bin/sh").args(["-c", rest]).status();
+            must(&format!("`{rest}`: {status:?}"), status.as_ref().is_ok_and(|status| status.success()));
+        }
+        _ => fail(&format!("unknown command {command:?}")),
+    }
+}
+
+/// A host and port, where `$name` stands for the address of a service.
+fn resolve(address: &str) -> Result<SocketAddr, String> {
+    let mut address = address.to_owned();
+    for service in std::env::var("MONKEYCI_SERVICES").unwrap_or_default().split(',') {
+        if let Some((name, ip)) = service.split_once('=') {
+            address = address.replace(&format!("${name}"), ip);
+        }
+    }
+    let mut found = address.to_socket_addrs().map_err(|error| error.to_string())?;
+    found.next().ok_or_else(|| "no address".to_owned())
+}
+
+/// Connects within two seconds, in several attempts when refused.
+fn connect(address: &str) -> Result<(), String> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let attempt = resolve(address).and_then(|address| {
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).map_err(|error| error.to_string())
+        });
+        match attempt {
+            Ok(_) => return Ok(()),
+            Err(reason) if Instant::now() > deadline => return Err(reason),
+            Err(_) => sleep(Duration::from_millis(50)),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How parts end, and how that is told.
+
+use std::time::{Duration, Instant};
+
+use monkeyci_engines::{EngineError, Part};
+
+use crate::host::Host;
+
+pub async fn the_exit_code_comes_through_also_when_the_job_ended_before_the_wait(host: &Host) {
+    let pod = host.pod("exit 3", "exit 4");
+    host.start(&pod).await.expect("the pod starts");
+    assert_eq!(host.job_exit(&pod).await.code, 3);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(host.job_exit(&pod).await.code, 3);
+    assert_eq!(host.engine.wait(&pod.key, &Part::Sidecar).await.expect("its end").code, 4);
+}
+
+pub async fn a_killed_job_ends_with_137(host: &Host) {
+    let pod = host.pod("sleep 60000", "sleep 60000");
+    host.start(&pod).await.expect("the pod starts");
+    let (exit, ()) = tokio::join!(host.job_exit(&pod), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        host.outside.kill(&format!("{}-job", pod.key)).await;
+    });
+    assert_eq!(exit.code, 137);
+    assert!(!exit.out_of_memory);
+}
+
+pub async fn a_killed_sidecar_ends_with_137_and_the_job_goes_on(host: &Host) {
+    let pod = host.pod("await /monkeyci/go\nexit 5", "sleep 60000");
+    host.start(&pod).await.expect("the pod starts");
+    host.outside.kill(&format!("{}-sidecar", pod.key)).await;
+    assert_eq!(host.engine.wait(&pod.key, &Part::Sidecar).await.expect("its end").code, 137);
+    let job = tokio::time::timeout(Duration::from_millis(500), host.job_exit(&pod)).await;
+    assert!(job.is_err(), "the job ended as well: {job:?}");
+}
+
+pub async fn a_job_that_eats_its_memory_is_killed_and_says_so(host: &Host) {
+    let mut pod = host.pod("eat 256\nsleep 60000", "");
+    pod.memory_bytes = Some(48 * 1024 * 1024);
+    host.start(&pod).await.expect("the pod starts");
+    let exit = host.job_exit(&pod).await;
+    assert_eq!(exit.code, 137);
+    // Podman does not tell it from a kill.
+    if host.engine.describe().starts_with("docker") {
+        assert!(exit.out_of_memory);
+    }
+}
+
+pub async fn a_removed_container_is_no_such_part(host: &Host) {
+    let pod = host.pod("sleep 60000", "");
+    let never = host.engine.wait(&pod.key, &Part::Job).await;
+    assert!(matches!(never, Err(EngineError::NoSuchPart(_))), "{never:?}");
+    host.start(&pod).await.expect("the pod starts");
+    let (removed, ()) = tokio::join!(host.engine.wait(&pod.key, &Part::Job), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        host.outside.remove(&format!("{}-job", pod.key)).await;
+    });
+    assert!(matches!(removed, Err(EngineError::NoSuchPart(_))), "{removed:?}");
+    let lines = host.engine.last_lines(&pod.key, &Part::Job, 1).await;
+    assert!(matches!(lines, Err(EngineError::NoSuchPart(_))), "{lines:?}");
+    host.engine.stop(&pod.key, Duration::ZERO).await.expect("a container that is not there can be stopped");
+}
+
+pub async fn stop_lets_the_job_end_by_itself(host: &Host) {
+    let pod = host.pod("on-term 7\nwrite /monkeyci/listening yes\nsleep 60000", "await /monkeyci/listening");
+    host.start(&pod).await.expect("the pod starts");
+    host.engine.wait(&pod.key, &Part::Sidecar).await.expect("the end of the sidecar");
+    let before = Instant::now();
+    host.engine.stop(&pod.key, Duration::from_secs(20)).await.expect("the job can be stopped");
+    assert_eq!(host.job_exit(&pod).await.code, 7);
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
+    host.engine.stop(&pod.key, Duration::from_secs(1)).await.expect("a stopped job can be stopped");
+}
+
+/// (A PID 1 without a handler for TERM does not notice it.)
+pub async fn stop_kills_a_job_that_does_not_listen_after_the_grace(host: &Host) {
+    let pod = host.pod("sleep 60000", "");
+    host.start(&pod).await.expect("the pod starts");
+    let before = Instant::now();
+    host.engine.stop(&pod.key, Duration::from_secs(1)).await.expect("the job can be stopped");
+    assert_eq!(host.job_exit(&pod).await.code, 137);
+    let took = before.elapsed();
+    assert!((Duration::from_millis(900)..Duration::from_secs(8)).contains(&took), "{took:?}");
+}
+
+pub async fn the_last_lines_are_kept(host: &Host) {
+    let pod = host.pod("print one\nprint two\nprint three", "");
+    host.start(&pod).await.expect("the pod starts");
+    assert_eq!(host.job_exit(&pod).await.code, 0);
+    let lines = host.engine.last_lines(&pod.key, &Part::Job, 2).await.expect("lines");
+    assert_eq!(lines, "two\nthree\n");
+}

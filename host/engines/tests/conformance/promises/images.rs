@@ -1,0 +1,101 @@
+//! Images that are missing, and the sidecar's own.
+
+use std::time::{Duration, Instant};
+
+use monkeyci_engines::EngineError;
+
+use crate::host::{Host, service};
+
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+async fn not_found(host: &Host, image: &str) -> String {
+    let mut pod = host.pod("", "");
+    pod.image = image.to_owned();
+    let told = std::sync::Mutex::new(Vec::new());
+    let before = Instant::now();
+    let started = host.engine.start(&pod, &|text| told.lock().expect("a lock").push(text)).await;
+    assert!(before.elapsed() < TEN_SECONDS, "{:?}", before.elapsed());
+    match started {
+        Err(EngineError::ImageNotFound { image: named, reason }) if named == image => {
+            host.remove(&pod).await;
+            format!("{reason} (told: {:?})", told.lock().expect("a lock"))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn an_image_of_a_registry_that_refuses_is_not_found_within_ten_seconds(host: &Host) {
+    let reason = not_found(host, "localhost:1/none/such:1").await;
+    assert!(reason.contains("refused"), "{reason}");
+    assert!(reason.contains("pulling localhost:1/none/such:1"), "{reason}");
+    // The name of a machine that exists nowhere, by definition.
+    not_found(host, "registry.invalid/none/such").await;
+
+    // A service's image is looked for like the job's.
+    let mut pod = host.pod("", "");
+    let mut database = service("db", "true", Vec::new());
+    database.image = "localhost:1/none/such:2".to_owned();
+    pod.services.push(database);
+    let started = host.start(&pod).await;
+    assert!(matches!(&started, Err(EngineError::ImageNotFound { image, .. }) if image.ends_with(":2")), "{started:?}");
+}
+
+pub async fn an_image_of_a_registry_that_is_silent_is_not_found_within_ten_seconds(host: &Host) {
+    // Takes connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let reason = not_found(host, &format!("localhost:{port}/none/such:1")).await;
+    assert!(reason.contains("did not answer within 8 s"), "{reason}");
+}
+
+pub async fn an_image_that_is_no_reference_is_not_found(host: &Host) {
+    for image in ["", "../containers/x", "No Such:1", "a?b", "UPPER/case:1"] {
+        not_found(host, image).await;
+    }
+}
+
+pub async fn a_sidecar_image_that_somebody_cleared_is_made_again(host: &Host) {
+    // A program of its own: the image of the others is in use by other tests.
+    let program = host.path("program");
+    let mut bytes = std::fs::read(&host.program).expect("the probe");
+    bytes.extend_from_slice(host.owner.as_bytes());
+    std::fs::write(&program, bytes).expect("a file can be written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("a mode can be set");
+
+    let mut image = String::new();
+    for _ in 0..2 {
+        let mut pod = host.pod("", "exists /run/monkeyci/config.json");
+        pod.sidecar_program = program.clone();
+        host.succeeds(&pod).await;
+        image = host.outside.image_of(&format!("{}-sidecar", pod.key)).await;
+        host.remove(&pod).await;
+        host.outside.remove_image(&image).await;
+    }
+    assert!(image.contains("monkeyci/sidecar:"), "{image}");
+}
+
+pub async fn two_engines_make_the_sidecar_image_at_once(host: &Host) {
+    let program = host.path("program");
+    let mut bytes = std::fs::read(&host.program).expect("the probe");
+    bytes.extend_from_slice(host.owner.as_bytes());
+    std::fs::write(&program, bytes).expect("a file can be written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("a mode can be set");
+
+    let other = host.another_engine().await;
+    let [mut one, mut two] = [(); 2].map(|()| host.pod("", "exists /run/monkeyci/config.json"));
+    one.sidecar_program = program.clone();
+    two.sidecar_program = program.clone();
+    let (first, second) = tokio::join!(host.start(&one), other.start(&two, &|_| {}));
+    first.expect("the first starts");
+    second.expect("the second starts");
+    host.succeeds(&one).await;
+    host.succeeds(&two).await;
+    let images = [&one, &two].map(|pod| format!("{}-sidecar", pod.key));
+    let image = host.outside.image_of(&images[0]).await;
+    assert_eq!(image, host.outside.image_of(&images[1]).await);
+    host.remove(&one).await;
+    host.remove(&two).await;
+    host.outside.remove_image(&image).await;
+}

@@ -1,0 +1,119 @@
+//! Services.
+
+use std::time::{Duration, Instant};
+
+use monkeyci_build::Readiness;
+use monkeyci_engines::{EngineError, Part};
+
+use crate::host::{Host, ready_command, service};
+
+/// A server that takes connections on its port, more than one.
+const SERVER: &str = "echo serving; exec httpd -f -p 5432 -h /srv";
+
+pub async fn a_service_is_reached_by_its_name_and_probed_by_its_address(host: &Host) {
+    let mut pod =
+        host.pod("connect db:5432\nconnect cache:5432\nunknown nobody:5432", "connect $db:5432\nconnect $cache:5432");
+    pod.services.push(service("db", SERVER, vec![Readiness::Port(5432)]));
+    pod.services.push(service("cache", SERVER, Vec::new()));
+    host.succeeds(&pod).await;
+    assert_eq!(host.engine.last_lines(&pod.key, &Part::Service("db".to_owned()), 5).await.expect("lines"), "serving\n");
+    host.remove(&pod).await;
+}
+
+pub async fn a_service_is_not_reached_from_another_pod(host: &Host) {
+    let mut one = host.pod(
+        "connect db:5432\nawait /monkeyci/services\nsh cat /monkeyci/services\nsleep 60000",
+        "services /monkeyci/services",
+    );
+    one.services.push(service("db", SERVER, Vec::new()));
+    host.start(&one).await.expect("the pod starts");
+    host.engine.wait(&one.key, &Part::Sidecar).await.expect("the end of the sidecar");
+    let mut address = None;
+    for _ in 0..100 {
+        let lines = host.engine.last_lines(&one.key, &Part::Job, 1).await.expect("lines");
+        address = lines.trim().strip_prefix("db=").map(str::to_owned);
+        if address.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let address = address.expect("the service's address");
+
+    // By address, Podman 4 promises it and does not keep it: its netavark 1.4 forgets the isolation of all networks
+    // whenever one of them is removed, which other tests do at any moment.
+    let by_address = match host.engine.describe() {
+        engine if engine.starts_with("podman 4.") => String::new(),
+        _ => format!("unreachable {address}:5432"),
+    };
+    let mut two = host.pod(&format!("unknown db:5432\nconnect own:5432\n{by_address}"), "");
+    two.services.push(service("own", SERVER, Vec::new()));
+    host.succeeds(&two).await;
+}
+
+pub async fn the_job_starts_when_the_ready_command_has_succeeded(host: &Host) {
+    let mut pod = host.pod("connect db:5432", "");
+    let readiness = vec![ready_command(["/bin/test", "-e", "/tmp/ready"])];
+    pod.services.push(service("db", &format!("sleep 1; touch /tmp/ready; {SERVER}"), readiness));
+    let before = Instant::now();
+    host.succeeds(&pod).await;
+    assert!(before.elapsed() > Duration::from_secs(1), "{:?}", before.elapsed());
+}
+
+pub async fn a_service_that_is_never_ready_is_reported_with_its_last_lines(host: &Host) {
+    let mut pod = host.pod("", "");
+    let readiness = vec![ready_command(["/bin/sh", "-c", "echo not now; exit 4"])];
+    let mut database = service("db", "echo starting up; sleep 60", readiness);
+    database.ready_timeout_ms = 1500;
+    pod.services.push(database);
+    let before = Instant::now();
+    match host.start(&pod).await {
+        Err(EngineError::ServiceNotReady { service, reason, last_lines }) => {
+            assert_eq!(service, "db");
+            assert_eq!(
+                reason,
+                "not ready within 1.5 s; `/bin/sh -c echo not now; exit 4` last said: exit code 4: not now"
+            );
+            assert_eq!(last_lines, "starting up\n");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(
+        (Duration::from_millis(1500)..Duration::from_secs(5)).contains(&before.elapsed()),
+        "{:?}",
+        before.elapsed()
+    );
+    host.remove(&pod).await;
+}
+
+pub async fn a_service_that_crashes_is_reported_at_once(host: &Host) {
+    for pause in ["0", "0.5"] {
+        let mut pod = host.pod("", "");
+        let crash = format!("echo bad configuration >&2; sleep {pause}; exit 3");
+        pod.services.push(service("db", &crash, vec![ready_command(["/bin/false"])]));
+        let before = Instant::now();
+        match host.start(&pod).await {
+            Err(EngineError::ServiceNotReady { service, reason, last_lines }) => {
+                assert_eq!(service, "db");
+                assert_eq!(reason, "it ended with exit code 3");
+                assert_eq!(last_lines, "bad configuration\n");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    }
+}
+
+pub async fn a_ready_command_that_does_not_exist_is_reported_at_once(host: &Host) {
+    let mut pod = host.pod("", "");
+    pod.services.push(service("db", SERVER, vec![ready_command(["pg_isready", "-q"])]));
+    let before = Instant::now();
+    match host.start(&pod).await {
+        Err(EngineError::ServiceNotReady { service, reason, .. }) => {
+            assert_eq!(service, "db");
+            assert!(reason.starts_with("`pg_isready -q` can't run: "), "{reason}");
+            assert!(reason.contains("\"pg_isready\""), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+}

@@ -1,0 +1,142 @@
+//! What comes of a daemon that hangs up, or says nothing any more: a double that speaks just enough of Docker's API.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, Pod};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+
+/// What the daemon does with a request that it does not hang up on.
+enum Answer {
+    /// Status and body.
+    Whole(&'static str, &'static str),
+    /// The beginning of a body, and then nothing for ever.
+    Begun(&'static str),
+    HangUp,
+}
+
+const VERSION: Answer = Answer::Whole("200 OK", r#"{"Version":"20.10.24","ApiVersion":"1.41"}"#);
+
+struct Daemon {
+    engine: DockerEngine,
+    directory: TempDir,
+}
+
+impl Daemon {
+    async fn new(answer: fn(&str) -> Answer) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let socket = directory.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, answer));
+            }
+        });
+        let options = DockerOptions {
+            socket: Some(format!("unix://{}", socket.display())),
+            pull_stall: Duration::from_millis(300),
+            ..DockerOptions::default()
+        };
+        Self { engine: DockerEngine::connect(options).await.expect("it answers"), directory }
+    }
+
+    fn pod(&self) -> Pod {
+        let file = self.directory.path().join("file");
+        std::fs::write(&file, "content").expect("a file can be written");
+        Pod {
+            key: "pod".to_owned(),
+            owner: "owner".to_owned(),
+            build: "a/b/1".to_owned(),
+            job: "job".to_owned(),
+            image: "debian:12".to_owned(),
+            env: BTreeMap::new(),
+            memory_bytes: None,
+            cpu_millis: None,
+            services: Vec::new(),
+            sidecar_program: file.clone(),
+            sidecar_config: file,
+            api_dir: None,
+        }
+    }
+}
+
+async fn serve(mut stream: UnixStream, answer: fn(&str) -> Answer) {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        if stream.read_buf(&mut request).await.is_ok_and(|read| read == 0) {
+            return;
+        }
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let line = request.lines().next().unwrap_or_default();
+    let text = match answer(line) {
+        Answer::Whole(status, body) => {
+            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        }
+        Answer::Begun(body) => {
+            format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len())
+        }
+        Answer::HangUp => return,
+    };
+    let _ = stream.write_all(text.as_bytes()).await;
+    if matches!(answer(line), Answer::Begun(_)) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_hangs_up_is_gone_whatever_it_was_asked() {
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        _ => Answer::HangUp,
+    })
+    .await;
+    let engine = &daemon.engine;
+    let errors = [
+        engine.start(&daemon.pod(), &|_| {}).await.err(),
+        engine.wait("pod", &Part::Job).await.err(),
+        engine.stop("pod", Duration::ZERO).await.err(),
+        engine.last_lines("pod", &Part::Sidecar, 1).await.err(),
+        engine.remove("pod").await.err(),
+        engine.sweep("owner", &Default::default(), true).await.err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Some(EngineError::Gone(_))), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_lost_while_a_job_runs_is_gone() {
+    // It accepts to wait, and is killed: the answer ends before it has begun.
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        line if line.contains("/wait") => Answer::Whole("200 OK", ""),
+        _ => Answer::Whole("200 OK", "{}"),
+    })
+    .await;
+    let error = daemon.engine.wait("pod", &Part::Job).await.err();
+    assert!(matches!(error, Some(EngineError::Gone(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_pull_without_progress_is_given_up() {
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        line if line.contains("/info") => Answer::Whole("200 OK", "{}"),
+        line if line.starts_with("GET") => Answer::Whole("404 Not Found", r#"{"message":"not here"}"#),
+        line if line.contains("/images/create") => Answer::Begun("{\"status\":\"Pulling from library/debian\"}\n"),
+        _ => Answer::Begun(" "),
+    })
+    .await;
+    let before = Instant::now();
+    let error = daemon.engine.start(&daemon.pod(), &|_| {}).await.err();
+    match error {
+        Some(EngineError::ImageNotFound { image, reason }) => {
+            assert_eq!((image.as_str(), reason.as_str()), ("debian:12", "the pull made no progress for 0.3 s"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+}
