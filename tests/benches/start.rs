@@ -92,9 +92,8 @@ fn instantiation() {
 
     let runtime = Runtime::new(RuntimeOptions { cache_dir: None, limits: Limits::default() }).expect("a runtime");
     let script = runtime.load(&bytes).expect("a script");
-    let silent = Arc::new(|_| {
-        async { http::Response::builder().status(204).body(Body::from("")).expect("valid") }.boxed()
-    });
+    let silent =
+        Arc::new(|_| async { http::Response::builder().status(204).body(Body::from("")).expect("valid") }.boxed());
     let client = Client::in_process(silent, "o/r/b", Token::new(String::new())).expect("a client");
     let info = BuildInfo { id: "o/r/b".to_owned(), trigger: "cli".to_owned(), source: Default::default() };
     let mut ours = || tokio.block_on(script.instantiate(&client, info.clone())).expect("an instance");

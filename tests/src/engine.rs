@@ -29,13 +29,14 @@ impl Engine {
 
     fn at(variable: &str, otherwise: Option<&str>) -> Self {
         let address = std::env::var(variable).ok().or(otherwise.map(str::to_owned));
-        let address = address.unwrap_or_else(|| panic!("${variable} is not set: run `cargo xtask test`, which starts it"));
+        let address =
+            address.unwrap_or_else(|| panic!("${variable} is not set: run `cargo xtask test`, which starts it"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let path = address.trim_start_matches("unix://");
         let docker = Docker::connect_with_unix(path, 20, bollard::API_DEFAULT_VERSION).expect("an address");
-        let docker = runtime
-            .block_on(docker.negotiate_version())
-            .unwrap_or_else(|error| panic!("no engine at {address} ({error}): run `cargo xtask test`, which starts it"));
+        let docker = runtime.block_on(docker.negotiate_version()).unwrap_or_else(|error| {
+            panic!("no engine at {address} ({error}): run `cargo xtask test`, which starts it")
+        });
         Self { address, docker, runtime }
     }
 
@@ -58,8 +59,7 @@ impl Engine {
 
     /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.
     pub fn kill(&self, owner: &str, job: &str, part: &str) {
-        let filter =
-            HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
+        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
         self.runtime.block_on(async {
             let running = ListContainersOptionsBuilder::new().filters(&filter).build();
             let running = self.docker.list_containers(Some(running)).await.expect("a list");

@@ -41,7 +41,10 @@ fn files_that_are_no_scripts_exit_with_3_and_missing_ones_with_2() {
     std::fs::write(&file, "#!/bin/sh\n").expect("written");
     let run = |arguments: &[&str]| {
         let output = host.command(arguments).output().expect("the host runs");
-        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+        (
+            output.status.code(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
     };
     let file = file.to_str().expect("text");
     for command in ["run", "check", "inspect"] {
@@ -54,7 +57,12 @@ fn files_that_are_no_scripts_exit_with_3_and_missing_ones_with_2() {
     }
     let script = place::script("probe_script");
     let script = script.to_str().expect("text");
-    for wrong in [&["run", script, "--param", "x"][..], &["run", script, "--engine", "x"], &["run", script, "--dir", "/none"], &["fly"]] {
+    for wrong in [
+        &["run", script, "--param", "x"][..],
+        &["run", script, "--engine", "x"],
+        &["run", script, "--dir", "/none"],
+        &["fly"],
+    ] {
         let (code, text) = run(wrong);
         assert_eq!(code, Some(2), "{wrong:?}: {text}");
     }
@@ -69,7 +77,9 @@ fn all_faults_of_a_graph_are_in_one_report_and_nothing_was_started() {
         .as_array()
         .expect("a list")
         .iter()
-        .map(|fault| format!("{}: {}", fault["job"].as_str().unwrap_or_default(), fault["kind"].as_str().unwrap_or_default()))
+        .map(|fault| {
+            format!("{}: {}", fault["job"].as_str().unwrap_or_default(), fault["kind"].as_str().unwrap_or_default())
+        })
         .collect();
     found.sort();
     let jobs: Vec<_> = found.iter().map(|fault| fault.split(':').next().unwrap_or_default()).collect();
@@ -120,7 +130,8 @@ fn events_reports_and_outcomes_go_through_the_build_api() {
     let said: Vec<_> = ended.of_type("script/event").map(|event| (&event["name"], &event["payload"])).collect();
     assert_eq!(said, [(&"probe/said".into(), &r#"{"n": 1}"#.into())]);
     assert_eq!(ended.of_type("script/report").next().expect("a report")["message"], "said it");
-    let warned = ended.of_type("log").any(|line| line["stream"] == "host" && line["text"] == "[warn] a word of warning\n");
+    let warned =
+        ended.of_type("log").any(|line| line["stream"] == "host" && line["text"] == "[warn] a word of warning\n");
     assert!(warned, "{ended:#?}");
 }
 

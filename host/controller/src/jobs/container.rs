@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use monkeyci_api::{API_VERSION, Role, Scope, ServiceProbe, SidecarConfig, SidecarPlan, SidecarReport};
-use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Readiness};
+use monkeyci_build::{ContainerSpec, Ending, JobSpec, Readiness};
 use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod};
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 
-use super::{Stop, record};
+use super::Stop;
 use crate::build::Run;
 use crate::error::ControllerError;
 use crate::home::make_dir;
@@ -202,12 +202,7 @@ impl Watch<'_> {
                     Ok(reported) => self.reported(reported).await,
                     Err(_) => sidecar_failed("running", "the build API stopped listening to it"),
                 },
-                told = &mut running, if !is_running => {
-                    is_running = true;
-                    if told.is_ok() {
-                        record(self.run, EventBody::JobRunning { job: job.clone() }).await;
-                    }
-                }
+                _ = &mut running, if !is_running => is_running = true,
                 Some((exit, part)) = parts.next() => match part {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running => {}
@@ -286,7 +281,7 @@ impl Watch<'_> {
             EngineError::ImageNotFound { image, reason } => Ending::ImageNotFound { image, reason },
             EngineError::StartFailed { image, reason } => Ending::StartFailed { image, reason },
             EngineError::ServiceNotReady { service, reason, last_lines } => {
-                Ending::ServiceNotReady { service, reason, last_lines }
+                Ending::ServiceNotReady { service, reason, last_lines: last_lines.trim_end().to_owned() }
             }
             EngineError::SidecarFailed(reason) => sidecar_failed("starting", &reason),
             error => Ending::EngineFailed { reason: error.to_string() },

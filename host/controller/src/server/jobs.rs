@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, JobOutcome, SidecarPlan, SidecarReport};
+use monkeyci_build::EventBody;
 
 use super::Api;
 use super::admit::{ItemPath, admit};
@@ -39,8 +40,13 @@ pub(crate) async fn report_running(
 ) -> Result<StatusCode, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReportRunning(path.item.clone()))?;
     let running = build.pod(&path.item, |pod| pod.running.take()).ok_or_else(|| not_running(&path.item))?;
-    // Told once; the job's task may be gone already.
-    running.map(|running| running.send(()));
+    // Once; and written down before the command runs, so that its output comes after it.
+    if let Some(running) = running {
+        let body = EventBody::JobRunning { job: path.item.clone() };
+        build.record(body).await.map_err(Refusal::build_over)?;
+        // The job's task may be gone already.
+        let _ = running.send(());
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,7 +1,18 @@
-//! How often the kernel has killed a process of the job's container for its memory.
+//! What happens when the job's container has no memory left: whom the kernel kills, and how often it has.
 
 use std::fs;
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, open};
+
+/// Has the kernel kill the calling process, and those that it starts, before the launcher: somebody has to be left to tell
+/// how it ended. Makes system calls only, so it may be called between fork and exec.
+pub(super) fn offer_to_the_oom_killer() {
+    // Anybody may raise their own score; where /proc is hidden the kernel decides by size alone.
+    if let Ok(file) = open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::io::write(file, b"500");
+    }
+}
 
 /// Reads the count from the control group: version 2, or version 1, or 0 where neither can be read. It rises also when
 /// only a child was killed and the job went on.

@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::Pid;
 
-use super::{script, signals};
+use super::{memory, script, signals};
 use crate::protocol::Failure;
 
 const SHELL: &str = "/bin/sh";
@@ -69,6 +69,7 @@ fn start(program: &str, arguments: &[String], marks: Option<PipeReader>) -> Resu
         process.pre_exec(|| {
             // A session of its own: a group that signals can be sent to, and no terminal.
             rustix::process::setsid()?;
+            memory::offer_to_the_oom_killer();
             signals::unblock_all()
         });
     }
