@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 
 /// Collects parameters: from `files` in their order, then from `NAME=VALUE` pairs; the last one of a name counts.
 pub fn collect(pairs: &[String], files: &[impl AsRef<Path>]) -> anyhow::Result<BTreeMap<String, String>> {
@@ -28,9 +28,22 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
             serde_json::from_str(&text).context("it is not a JSON object")?;
         return object.into_iter().map(|(name, value)| Ok((name.clone(), scalar(&name, value)?))).collect();
     }
-    dotenvy::from_path_iter(path)?
-        .map(|line| line.map_err(|error| anyhow!("{error}; it has to be NAME=VALUE")))
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| pair(number, line))
         .collect()
+}
+
+/// A line `NAME=VALUE`. Quotes round the whole value are taken off; nothing in it is replaced.
+fn pair(number: usize, line: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = match line.strip_prefix("export ").unwrap_or(line).split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => (name.trim(), value.trim()),
+        _ => bail!("line {number} is not of the form NAME=VALUE"),
+    };
+    let unquoted = ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    Ok((name.to_owned(), unquoted.unwrap_or(value).to_owned()))
 }
 
 /// A parameter is text; numbers and truth values are taken as they are written.
@@ -52,12 +65,12 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("monkeyci-params-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         let (env, json) = (dir.join("params.env"), dir.join("params.json"));
-        std::fs::write(&env, "# a comment\nA=from env\nB='two words'\n")?;
+        std::fs::write(&env, "# a comment\nA=from env\nB='two words'\nexport D=\"$HOME\"\n")?;
         std::fs::write(&json, r#"{"B": 2, "C": true}"#)?;
         let params = collect(&["A=from pair".to_owned(), "E=a=b".to_owned()], &[env, json])?;
         std::fs::remove_dir_all(&dir)?;
         let found: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(found, ["A=from pair", "B=2", "C=true", "E=a=b"]);
+        assert_eq!(found, ["A=from pair", "B=2", "C=true", "D=$HOME", "E=a=b"]);
         Ok(())
     }
 

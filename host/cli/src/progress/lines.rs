@@ -122,7 +122,10 @@ impl Style {
             BuildStatus::Error => ("31", "failed for a reason that is not its own"),
             BuildStatus::Cancelled => ("33", "was cancelled"),
         };
-        let jobs = format!(" ({})", count(report.jobs.len(), "job"));
+        let jobs = match report.jobs.len() {
+            0 => String::new(),
+            jobs => format!(" ({})", count(jobs, "job")),
+        };
         text.push_str(&format!("build {} after {}{jobs}\n", self.paint(code, word), duration(report.duration_ms)));
         text
     }
@@ -147,40 +150,136 @@ fn checked_out(source: &Source) -> String {
 /// Cuts logs into lines. Output without a line's end is shown when it has become long, or when its job ends.
 #[derive(Debug, Default)]
 pub struct LineCutter {
-    open: HashMap<(Option<String>, bool), Vec<u8>>,
+    open: HashMap<(Option<String>, bool), OpenLine>,
+}
+
+/// A line that has not ended yet.
+#[derive(Debug, Default)]
+struct OpenLine {
+    bytes: Vec<u8>,
+    /// A carriage return ended the line before: a line feed right after it belongs to that end.
+    returned: bool,
 }
 
 /// A line longer than this is shown in pieces.
 const LONGEST: usize = 8 * 1024;
 
+impl OpenLine {
+    fn take(&mut self) -> String {
+        let line = String::from_utf8_lossy(&self.bytes).into_owned();
+        self.bytes.clear();
+        line
+    }
+
+    /// Adds a byte; returns the line that it ends. A lone carriage return ends a line too: progress bars start theirs
+    /// over with it, and each state of them is a line here.
+    fn push(&mut self, byte: u8) -> Option<String> {
+        let returned = std::mem::replace(&mut self.returned, byte == b'\r');
+        match byte {
+            b'\n' if returned => None,
+            b'\n' | b'\r' => Some(self.take()),
+            _ => {
+                let piece = (self.bytes.len() >= LONGEST).then(|| self.take());
+                self.bytes.push(byte);
+                piece
+            }
+        }
+    }
+}
+
 impl LineCutter {
     /// The lines that `frame` completes.
     pub fn push(&mut self, job: Option<&str>, frame: &LogFrame) -> Vec<String> {
         let open = self.open.entry((job.map(str::to_owned), frame.stream == LogStream::Stderr)).or_default();
-        let mut lines = Vec::new();
-        for &byte in &frame.bytes {
-            // A lone carriage return starts a line over: progress bars do it. Each state of them is a line here.
-            if byte == b'\n' || byte == b'\r' || open.len() >= LONGEST {
-                if !(open.is_empty() && byte == b'\r') {
-                    lines.push(String::from_utf8_lossy(open).into_owned());
-                    open.clear();
-                }
-                if byte == b'\n' || byte == b'\r' {
-                    continue;
-                }
-            }
-            open.push(byte);
-        }
-        lines
+        frame.bytes.iter().filter_map(|&byte| open.push(byte)).collect()
     }
 
     /// What is left of a job's output.
     pub fn finish(&mut self, job: Option<&str>) -> Vec<String> {
         let keys = [(job.map(str::to_owned), false), (job.map(str::to_owned), true)];
-        keys.into_iter()
-            .filter_map(|key| self.open.remove(&key))
-            .filter(|open| !open.is_empty())
-            .map(|open| String::from_utf8_lossy(&open).into_owned())
-            .collect()
+        let open = keys.into_iter().filter_map(|key| self.open.remove(&key));
+        open.filter(|open| !open.bytes.is_empty()).map(|mut open| open.take()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use monkeyci_build::{Ending, JobSummary, ShellLine};
+
+    use super::*;
+
+    const PLAIN: Style = Style { colours: false };
+
+    fn frame(stream: LogStream, text: &str) -> LogFrame {
+        LogFrame { stream, time_ms: 0, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+    }
+
+    #[test]
+    fn output_is_shown_by_the_line_and_streams_do_not_mix() {
+        let mut cutter = LineCutter::default();
+        assert_eq!(cutter.push(Some("a"), &frame(LogStream::Stdout, "one\ntw")), ["one"]);
+        assert_eq!(cutter.push(Some("a"), &frame(LogStream::Stderr, "error\n")), ["error"]);
+        assert_eq!(cutter.push(Some("b"), &frame(LogStream::Stdout, "other\n")), ["other"]);
+        assert_eq!(
+            cutter.push(Some("a"), &frame(LogStream::Stdout, "o\r\n50%\r100%\n\nrest")),
+            ["two", "50%", "100%", ""]
+        );
+        assert_eq!(cutter.finish(Some("a")), ["rest"]);
+        assert_eq!(cutter.finish(Some("a")), [] as [String; 0]);
+    }
+
+    #[test]
+    fn an_endless_line_is_shown_in_pieces() {
+        let mut cutter = LineCutter::default();
+        let lines = cutter.push(None, &frame(LogStream::Stdout, &"x".repeat(3 * LONGEST + 1)));
+        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [LONGEST; 3]);
+        assert_eq!(cutter.finish(None), ["x"]);
+    }
+
+    #[test]
+    fn a_summary_says_how_each_job_ended_and_why() {
+        let line = Some(ShellLine { number: 2, text: "make \x1b[2Jtest".to_owned() });
+        let job = |job: &str, ending, duration_ms| JobSummary { job: job.to_owned(), ending, duration_ms };
+        let report = BuildReport {
+            build: "org/repo/1".to_owned(),
+            status: BuildStatus::Failure,
+            jobs: vec![
+                job("prepare", Ending::Succeeded, Some(12)),
+                job("test", Ending::Exited { code: 2, line }, Some(61_500)),
+                job("package", Ending::Skipped { because: "test".to_owned() }, None),
+            ],
+            failure: None,
+            reports: vec!["two lines\nof a report".to_owned()],
+            duration_ms: 62_000,
+            kept: None,
+        };
+        insta::assert_snapshot!(PLAIN.summary(&report), @r#"
+
+          prepare  success       12 ms
+          test     failure    1 min 1 s  exited with code 2 at line 2: make test
+          package  skipped              "test" did not succeed
+          report: two lines
+          report: of a report
+        build failed after 1 min 2 s (3 jobs)
+        "#);
+    }
+
+    #[test]
+    fn a_broken_script_is_told_from_a_failed_job() {
+        let report = BuildReport {
+            build: "org/repo/1".to_owned(),
+            status: BuildStatus::BadScript,
+            jobs: Vec::new(),
+            failure: Some("this is not WebAssembly".to_owned()),
+            reports: Vec::new(),
+            duration_ms: 7,
+            kept: None,
+        };
+        insta::assert_snapshot!(PLAIN.summary(&report), @r"
+
+        error: this is not WebAssembly
+        build failed: the script is broken after 7 ms
+        ");
     }
 }

@@ -54,6 +54,7 @@ pub fn runtime(limits: Limits) -> Runtime {
 
 /// A component whose `define` runs `body`, core WebAssembly that leaves nothing on the stack. `types` are component-level
 /// imports, `lower` lowers them, `imports` names them for the core module.
+#[derive(Default)]
 pub struct Guest<'a> {
     pub imports: &'a str,
     pub lower: &'a str,
@@ -62,12 +63,6 @@ pub struct Guest<'a> {
     pub globals: &'a str,
     pub define: &'a str,
     pub act: &'a str,
-}
-
-impl Default for Guest<'_> {
-    fn default() -> Self {
-        Self { imports: "", lower: "", with: "", core_imports: "", globals: "", define: "", act: "" }
-    }
 }
 
 impl Guest<'_> {
