@@ -4,5 +4,6 @@
 
 pub mod engine;
 pub mod host;
+pub mod https;
 pub mod place;
 pub mod repository;

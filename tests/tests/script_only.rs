@@ -1,6 +1,7 @@
 //! Builds without containers: no engine is looked for, and every end has its exit code.
 
-use monkeyci_tests::host::Host;
+use monkeyci_tests::host::{Host, Running};
+use monkeyci_tests::https::HttpsServer;
 use monkeyci_tests::place;
 use monkeyci_tests::repository::Repository;
 
@@ -167,6 +168,27 @@ fn a_branch_a_tag_and_a_commit_can_be_built() {
 }
 
 #[test]
+fn a_repository_is_cloned_over_https_if_its_certificate_is_trusted() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let server = HttpsServer::serve(repository.path());
+    let build = |trusted: bool| {
+        let mut command = host.command(&["run", "--progress", "json", "--param", "case=build-info"]);
+        command.arg(place::script("probe_script")).args(["--git", &server.url(), "--ref", "v1"]);
+        if trusted {
+            command.env("SSL_CERT_FILE", server.ca_file());
+        }
+        Running::spawn(&mut command).end()
+    };
+    let ended = build(true);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.log(None).contains(&repository.git(&["rev-parse", "v1"])), "{ended:#?}");
+    assert!(ended.events[0]["build"].as_str().is_some_and(|id| id.starts_with("team/repo/")), "{ended:#?}");
+    let ended = build(false);
+    assert_eq!(ended.code, Some(4), "{ended:#?}");
+    assert!(ended.failure().contains("certificate"), "{}", ended.failure());
+}
+
+#[test]
 fn code_that_is_not_there_exits_with_4_and_says_what_to_check() {
     let (host, repository) = (Host::default(), Repository::default());
     let ended = host.run("nothing", &["--git", &repository.url(), "--ref", "no-such-branch"]);
@@ -202,8 +224,8 @@ fn inspect_lists_the_permissions_of_a_script() {
         assert!(imports.contains(&format!("monkeyci:script/{interface}@0.1.0").as_str()), "{imports:?}");
     }
     assert!(!imports.iter().any(|import| import.contains("sockets") || import.contains("http")), "{imports:?}");
-    let language = found["producers"].as_array().expect("producers").iter().find(|it| it["field"] == "language");
-    assert_eq!(language.expect("a language")["name"], "Rust");
+    let producers = found["producers"].as_array().expect("producers");
+    assert!(producers.iter().any(|it| it["field"] == "language" && it["name"] == "Rust"), "{producers:?}");
 }
 
 #[test]

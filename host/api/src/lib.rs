@@ -13,6 +13,7 @@ mod claims;
 mod client;
 mod config;
 mod log;
+pub mod paths;
 mod problem;
 mod wire;
 

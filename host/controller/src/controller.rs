@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use monkeyci_api::{Client, Role, Scope};
-use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, paths};
+use monkeyci_api::{Client, Role, Scope, paths};
+use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 use monkeyci_script::{Limits, Runtime, RuntimeOptions};
 use tokio::sync::OnceCell;
 

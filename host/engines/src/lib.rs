@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 pub use docker::{DockerEngine, DockerOptions};
 pub use error::EngineError;
-pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodService, paths};
+pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodService};
 
 /// Runs pods. Every call is create-or-get by the pod's key, so a controller that was killed can call it again.
 #[async_trait]

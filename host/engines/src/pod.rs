@@ -14,28 +14,6 @@ pub const LABEL_JOB: &str = "monkeyci.job";
 /// Label: the pod's key.
 pub const LABEL_POD: &str = "monkeyci.pod";
 
-/// Where things are inside the containers.
-pub mod paths {
-    /// The volume that job and sidecar share.
-    pub const SHARED: &str = "/monkeyci";
-    /// The workspace, in the shared volume.
-    pub const WORKSPACE: &str = "/monkeyci/work";
-    /// The socket between launcher and sidecar, in the shared volume.
-    pub const LAUNCHER_SOCKET: &str = "/monkeyci/launcher.sock";
-    /// The launcher's program: a read-only file of the job's container.
-    pub const LAUNCHER: &str = "/monkeyci-launcher";
-    /// The sidecar's program, in its image.
-    pub const SIDECAR: &str = "/monkeyci-sidecar";
-    /// The sidecar's configuration file, read-only, in its container only.
-    pub const SIDECAR_CONFIG: &str = "/run/monkeyci/config.json";
-    /// The directory with the build API's socket, in the sidecar's container only.
-    pub const API_DIR: &str = "/run/monkeyci-api";
-    /// The build API's socket, as the sidecar sees it.
-    pub const API_SOCKET: &str = "/run/monkeyci-api/api.sock";
-    /// The sidecar's variable with the services' addresses: `name=address`, separated by commas.
-    pub const SERVICES_ENV: &str = "MONKEYCI_SERVICES";
-}
-
 /// A container job as an engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {

@@ -7,7 +7,7 @@
 //!
 //! # The protocol
 //!
-//! Both talk over a Unix stream socket in the volume that their containers share ([`paths::LAUNCHER_SOCKET`]). The sidecar
+//! Both talk over a Unix stream socket in the volume that their containers share ([`monkeyci_api::paths::LAUNCHER_SOCKET`]). The sidecar
 //! listens under another name and renames the socket to the final one, so whoever sees that name can connect; the
 //! launcher learns of it by inotify. The sidecar takes the first connection and closes the listener.
 //!
@@ -49,6 +49,5 @@
 #![deny(missing_docs)]
 
 pub mod launcher;
-pub mod paths;
 pub mod protocol;
 pub mod sidecar;

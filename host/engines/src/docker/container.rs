@@ -7,9 +7,10 @@ use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
     NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
+use monkeyci_api::paths;
 
 use super::names::{Names, labels};
-use crate::{EngineError, Part, Pod, PodService, paths};
+use crate::{EngineError, Part, Pod, PodService};
 
 /// A container to be.
 pub(super) struct Container {
@@ -43,8 +44,9 @@ pub(super) fn security(selinux: bool) -> Vec<String> {
     options
 }
 
-/// The job's container: the image as it is, with our launcher as its program.
-pub(super) fn job(pod: &Pod, names: &Names, selinux: bool) -> Container {
+/// The job's container: the image as it is, with our launcher as its program. `hosts` are names that it knows without
+/// asking the network.
+pub(super) fn job(pod: &Pod, names: &Names, hosts: &[(String, String)], selinux: bool) -> Container {
     let body = ContainerCreateBody {
         image: Some(pod.image.clone()),
         entrypoint: Some(vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()]),
@@ -59,6 +61,7 @@ pub(super) fn job(pod: &Pod, names: &Names, selinux: bool) -> Container {
         labels: Some(labels(pod)),
         host_config: Some(HostConfig {
             network_mode: Some(names.network()),
+            extra_hosts: Some(hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
             mounts: Some(vec![bind(&pod.sidecar_program, paths::LAUNCHER), shared(names)]),
             memory: pod.memory_bytes.map(saturate),
             memory_swap: pod.memory_bytes.map(saturate),

@@ -30,9 +30,15 @@ pub(super) fn said(error: &Error) -> String {
     }
 }
 
-/// The object that was named is not there.
+/// The object that was named is not there. Podman also says so with status 500, when it goes while it is looked at.
 pub(super) fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
+    match error {
+        Error::DockerResponseServerError { status_code: 404, .. } => true,
+        Error::DockerResponseServerError { status_code: 500, message } => {
+            ["no such container", "network not found", "no such volume"].iter().any(|words| message.contains(words))
+        }
+        _ => false,
+    }
 }
 
 /// An object of that name is there already. Docker answers 409, Podman 500 and a sentence.

@@ -30,6 +30,8 @@ pub(super) struct Inspected {
     config: Config,
     #[serde(default)]
     network_settings: NetworkSettings,
+    #[serde(default)]
+    host_config: HostConfig,
 }
 
 /// How a container is.
@@ -62,7 +64,18 @@ struct Endpoint {
     ip_address: String,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HostConfig {
+    memory: i64,
+}
+
 impl Inspected {
+    /// It was killed, and it may have been for its memory.
+    pub(super) fn may_have_run_out_of_memory(&self) -> bool {
+        self.state.exit_code == 137 && self.host_config.memory > 0
+    }
+
     /// It was created and never started.
     pub(super) fn waits_for_start(&self) -> bool {
         ["created", "configured", "initialized"].contains(&self.state.status.as_str())

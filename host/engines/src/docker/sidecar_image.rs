@@ -13,13 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::query_parameters::ImportImageOptions;
 use futures::StreamExt as _;
+use monkeyci_api::paths;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::DockerEngine;
 use super::fault::{is_gone, is_missing, refused, said};
-use crate::{EngineError, paths};
+use crate::EngineError;
 
 /// Label of a sidecar's image: the digest of its program.
 const LABEL_SIDECAR: &str = "monkeyci.sidecar";

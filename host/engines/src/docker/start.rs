@@ -73,11 +73,17 @@ impl DockerEngine {
                 self.start_sidecar(pod, names, sidecar_image, &addresses, selinux).await
             };
             let job = async {
-                let job = container::job(pod, names, selinux);
-                // Docker looks for the network when the container starts, Podman when it is created.
-                if matches!(self.dialect, Dialect::Podman { .. }) {
-                    network().await?;
-                }
+                // Docker looks for the network when the container starts, Podman when it is created. And Podman's name
+                // server may be just ending, with the pod before, when it is told of this one: the job of a pod with
+                // services knows them without it.
+                let hosts = match self.dialect {
+                    Dialect::Docker => Vec::new(),
+                    Dialect::Podman { .. } => {
+                        network().await?;
+                        services().await?.iter().flatten().cloned().collect()
+                    }
+                };
+                let job = container::job(pod, names, &hosts, selinux);
                 let fresh = self.create(names, &job).await?;
                 try_join(network(), async {
                     services().await?;

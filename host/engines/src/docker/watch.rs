@@ -11,7 +11,7 @@ use super::DockerEngine;
 use super::connect::Dialect;
 use super::fault::{is_missing, is_taken, refused};
 use super::names::Names;
-use super::raw;
+use super::raw::{self, Inspected};
 use crate::{EngineError, Part, PartExit};
 
 /// The most that is kept of a container's last lines: a line has no end if its writer doesn't want one.
@@ -41,7 +41,9 @@ impl DockerEngine {
         if found.state.running {
             return Err(cannot_tell(&name, "the engine says that it ended, and that it runs"));
         }
-        Ok(PartExit { code: found.state.exit_code, out_of_memory: found.state.oom_killed })
+        let code = found.state.exit_code;
+        let out_of_memory = found.state.oom_killed || self.ran_out_of_memory(&name, &found).await;
+        Ok(PartExit { code, out_of_memory })
     }
 
     /// Waits until a container of Docker does not run.
@@ -54,6 +56,24 @@ impl DockerEngine {
             Some(Err(error)) => Err(error),
             None => Err(Error::IOError { err: std::io::ErrorKind::UnexpectedEof.into() }),
         }
+    }
+
+    /// Docker may hear of the end of a container before it hears why.
+    async fn ran_out_of_memory(&self, name: &str, found: &Inspected) -> bool {
+        // Podman never says it.
+        if self.dialect != Dialect::Docker || !found.may_have_run_out_of_memory() {
+            return false;
+        }
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            match self.inspect(name).await {
+                Ok(found) if found.state.oom_killed => return true,
+                Ok(_) => {}
+                // How it ended is known; the rest does not matter.
+                Err(_) => return false,
+            }
+        }
+        false
     }
 
     /// Sends TERM to the job, and KILL after `grace`.

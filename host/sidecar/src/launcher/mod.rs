@@ -15,9 +15,8 @@ mod supervise;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use monkeyci_api::API_VERSION;
+use monkeyci_api::{API_VERSION, paths};
 
-use crate::paths;
 use crate::protocol::{Failure, FromLauncher, ProcessEnd, ProtocolError, ToLauncher};
 use link::{Link, Wake};
 use rendezvous::{Arrival, Connection};
@@ -27,6 +26,8 @@ use signals::Signals;
 pub const EXIT_LAUNCHER_FAILED: u8 = 125;
 const EXIT_NOT_EXECUTABLE: u8 = 126;
 const EXIT_NOT_FOUND: u8 = 127;
+/// Where the job's container sees its own control group.
+const CGROUP: &str = "/sys/fs/cgroup";
 
 /// Where the launcher finds things.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { socket: paths::LAUNCHER_SOCKET.into(), cgroup: paths::CGROUP.into() }
+        Self { socket: paths::LAUNCHER_SOCKET.into(), cgroup: CGROUP.into() }
     }
 }
 

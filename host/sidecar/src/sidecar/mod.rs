@@ -15,9 +15,8 @@ mod transfer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig};
+use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig, paths};
 
-use crate::paths;
 use crate::protocol::ToLauncher;
 use job::{Job, Outcome};
 use listen::Listener;

@@ -1,7 +1,5 @@
-//! Where things are inside the containers.
-//!
-//! These have to equal `monkeyci_engines::paths`, on which this crate can't depend; a test in the controller, which
-//! sees both, compares them.
+//! Where things are inside the containers of a job: what the controller, the engines, the sidecar and the launcher agree
+//! upon.
 
 /// The volume that job and sidecar share.
 pub const SHARED: &str = "/monkeyci";
@@ -15,7 +13,9 @@ pub const LAUNCHER: &str = "/monkeyci-launcher";
 pub const SIDECAR: &str = "/monkeyci-sidecar";
 /// The sidecar's configuration file, read-only, in its container only.
 pub const SIDECAR_CONFIG: &str = "/run/monkeyci/config.json";
+/// The directory with the build API's socket, in the sidecar's container only.
+pub const API_DIR: &str = "/run/monkeyci-api";
+/// The build API's socket, as the sidecar sees it.
+pub const API_SOCKET: &str = "/run/monkeyci-api/api.sock";
 /// The sidecar's variable with the services' addresses: `name=address`, separated by commas.
 pub const SERVICES_ENV: &str = "MONKEYCI_SERVICES";
-/// Where the job's container sees its own control group.
-pub const CGROUP: &str = "/sys/fs/cgroup";
