@@ -61,15 +61,21 @@ impl Engine {
     pub fn kill(&self, owner: &str, job: &str, part: &str) {
         let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
         self.runtime.block_on(async {
-            let running = ListContainersOptionsBuilder::new().filters(&filter).build();
-            let running = self.docker.list_containers(Some(running)).await.expect("a list");
             let is_part = |container: &ContainerSummary| {
                 container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")))
             };
-            let container = running.into_iter().find(is_part).expect("the container runs");
-            let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
-            let id = container.id.expect("an id");
-            self.docker.kill_container(&id, Some(kill)).await.expect("killed");
+            // The launcher is quicker than the engine: its job runs before the engine counts it as running.
+            for _ in 0..100 {
+                let running = ListContainersOptionsBuilder::new().filters(&filter).build();
+                let running = self.docker.list_containers(Some(running)).await.expect("a list");
+                if let Some(container) = running.into_iter().find(is_part) {
+                    let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
+                    let id = container.id.expect("an id");
+                    return self.docker.kill_container(&id, Some(kill)).await.expect("killed");
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            panic!("no container of {job} runs");
         });
     }
 }

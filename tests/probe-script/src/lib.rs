@@ -114,6 +114,8 @@ fn script(build: &Build) -> Result<Vec<Job>> {
             });
             vec![say.into(), look.needs("say").into()]
         }
+        "one-line" => vec![sh("line", &["true"]).into()],
+        "twenty-lines" => vec![sh("lines", &["true"; 20]).into()],
         "wide" => (0..8).map(|n| sh(&format!("job-{n}"), &["echo hello"]).into()).collect(),
         other => bail!("there is no case {other:?}"),
     })

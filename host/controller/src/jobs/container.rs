@@ -26,24 +26,31 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long clearing away may take.
 const REMOVAL: Duration = Duration::from_secs(60);
 
-/// Runs the container job, and clears its pod away.
+/// What is left of a job that has ended.
+pub(super) struct Remains {
+    engine: Arc<dyn Engine>,
+    pod: Pod,
+}
+
+/// Runs the container job to its end. What it leaves is to be cleared away: later, so that the jobs that wait for this one
+/// do not wait for that too.
 pub(super) async fn run(
     run: &Arc<Run>,
     job: &JobSpec,
     spec: &ContainerSpec,
     mut stop: watch::Receiver<Option<Stop>>,
-) -> Ending {
+) -> (Ending, Option<Remains>) {
     let engine = tokio::select! {
         engine = run.controller.engine() => match engine {
             Ok(engine) => engine,
-            Err(error) => return Ending::EngineFailed { reason: error.to_string() },
+            Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
         },
-        reason = stopped(&mut stop) => return reason.ending(job),
+        reason = stopped(&mut stop) => return (reason.ending(job), None),
     };
     let prepared = prepare(run, job, spec).await;
     let (pod, token) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return Ending::EngineFailed { reason: error.to_string() },
+        Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
     let (running, report) = run.live.watch_pod(&job.id, plan(spec));
     let watch = Watch { run, engine: engine.as_ref(), pod: &pod, spec };
@@ -61,22 +68,29 @@ pub(super) async fn run(
 
     run.live.unwatch_pod(&job.id);
     run.controller.api.tokens.revoke(&token);
-    if run.request.keep {
-        run.live.observer.progress(&run.live.id, &job.id, &format!("kept its containers: {}", pod.key));
-        return ending;
-    }
-    match tokio::time::timeout(REMOVAL, engine.remove(&pod.key)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(%error, pod = pod.key, "a pod could not be removed; the next build tries again")
+    (ending, Some(Remains { engine, pod }))
+}
+
+impl Remains {
+    /// Removes the pod, or tells where it is.
+    pub(super) async fn clear(self, run: &Run) {
+        let Self { engine, pod } = self;
+        if run.request.keep {
+            run.live.observer.progress(&run.live.id, &pod.job, &format!("kept its containers: {}", pod.key));
+            return;
         }
-        Err(_) => tracing::warn!(pod = pod.key, "a pod could not be removed in time; the next build tries again"),
+        match tokio::time::timeout(REMOVAL, engine.remove(&pod.key)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, pod = pod.key, "a pod could not be removed; the next build tries again");
+            }
+            Err(_) => tracing::warn!(pod = pod.key, "a pod could not be removed in time; the next build tries again"),
+        }
+        if let Some(dir) = pod.sidecar_config.parent() {
+            // Goes with the build's directory at the latest.
+            let _ = std::fs::remove_dir_all(dir);
+        }
     }
-    if let Some(dir) = pod.sidecar_config.parent() {
-        // Goes with the build's directory at the latest.
-        let _ = std::fs::remove_dir_all(dir);
-    }
-    ending
 }
 
 async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {

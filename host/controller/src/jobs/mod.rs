@@ -112,11 +112,14 @@ pub(crate) async fn run(run: Arc<Run>, job: String, stop: watch::Receiver<Option
     // The core starts jobs that it knows only.
     let Some(spec) = spec else { return };
     record(&run, EventBody::JobStarted { job: job.clone() }).await;
-    let ending = match &spec.kind {
-        JobKind::Action => action::run(&run, &spec, stop).await,
+    let (ending, remains) = match &spec.kind {
+        JobKind::Action => (action::run(&run, &spec, stop).await, None),
         JobKind::Container(container) => container::run(&run, &spec, container, stop).await,
     };
     record(&run, EventBody::JobEnded { job, ending }).await;
+    if let Some(remains) = remains {
+        remains.clear(&run).await;
+    }
 }
 
 async fn record(run: &Run, body: EventBody) {

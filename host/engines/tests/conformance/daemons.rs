@@ -64,6 +64,8 @@ impl Service {
             .args(["system", "service", "--time", "60"])
             .arg(format!("unix://{}", directory.path().join("podman.sock").display()))
             .env("CONTAINERS_CONF", configuration)
+            // conmon leaves a file "oom" where its service was started.
+            .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle"))
             .stderr(log)

@@ -71,18 +71,3 @@ conformance! {
             sweep_removes_dead_builds_and_nothing_else;
     }
 }
-
-/// Not a promise: prints how long things take. `cargo nextest run -p monkeyci-engines --run-ignored only --no-capture`.
-mod latency {
-    #[test]
-    #[ignore = "measures, and promises nothing"]
-    fn docker() {
-        crate::host::try_with("docker", |host| Box::pin(crate::promises::latency::measure(host)));
-    }
-
-    #[test]
-    #[ignore = "measures, and promises nothing"]
-    fn podman() {
-        crate::host::try_with("podman", |host| Box::pin(crate::promises::latency::measure(host)));
-    }
-}

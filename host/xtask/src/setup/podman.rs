@@ -96,6 +96,8 @@ fn serve(step: &Step, paths: &Paths) -> Result<Service> {
         .args(["system", "service", "--time", "0"])
         .arg(format!("unix://{}", socket.display()))
         .env("PATH", path_with(&[])?)
+        // Where conmon drops its file "oom".
+        .current_dir(&dir)
         .stdin(Stdio::null())
         .stdout(file.try_clone().context("cannot share the log")?)
         .stderr(file)

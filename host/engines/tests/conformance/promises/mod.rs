@@ -6,5 +6,4 @@ pub mod ends;
 pub mod failures;
 pub mod images;
 pub mod inside;
-pub mod latency;
 pub mod services;
