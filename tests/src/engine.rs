@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bollard::Docker;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
 };
 
 /// An engine's API.
@@ -55,6 +56,35 @@ impl Engine {
             let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|it| format!("volume {}", it.name));
             containers.chain(networks).chain(volumes).collect()
         })
+    }
+
+    /// Removes all containers, networks and volumes that carry the owner's label.
+    pub fn remove_all(&self, owner: &str) {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}")])]);
+        self.runtime.block_on(async {
+            let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
+            for container in self.docker.list_containers(Some(containers)).await.expect("a list") {
+                let force = RemoveContainerOptionsBuilder::new().force(true).build();
+                self.docker.remove_container(&container.id.expect("an id"), Some(force)).await.expect("removed");
+            }
+            let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
+            for network in self.docker.list_networks(Some(networks)).await.expect("a list") {
+                self.docker.remove_network(&network.name.expect("a name")).await.expect("removed");
+            }
+            let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
+            for volume in self.docker.list_volumes(Some(volumes)).await.expect("a list").volumes.unwrap_or_default() {
+                self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await.expect("removed");
+            }
+        });
+    }
+
+    /// The address of this machine in the containers' default network.
+    pub fn gateway(&self) -> String {
+        let network = self.runtime.block_on(self.docker.inspect_network("bridge", None::<InspectNetworkOptions>));
+        let configs = network.expect("a default network").ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        // Docker does not always say it: then it is the subnet's first address.
+        let first = |subnet: String| Some(format!("{}.1", subnet.rsplit_once('.')?.0));
+        configs.into_iter().find_map(|config| config.gateway.or_else(|| first(config.subnet?))).expect("a gateway")
     }
 
     /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.

@@ -36,3 +36,8 @@ pub fn image() -> String {
 pub fn scratch_image() -> String {
     std::env::var("MONKEYCI_TEST_SCRATCH_IMAGE").unwrap_or_else(|_| "localhost/monkeyci-scratch:1".to_owned())
 }
+
+/// The static program of sidecar and launcher: `MONKEYCI_SIDECAR`.
+pub fn sidecar() -> PathBuf {
+    given("MONKEYCI_SIDECAR", || target().join("debug/monkeyci-sidecar-static"))
+}

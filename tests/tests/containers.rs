@@ -43,6 +43,8 @@ on_each_engine! {
     no_more_jobs_run_at_a_time_than_allowed
     an_interrupt_cancels_the_build_and_leaves_nothing
     what_a_killed_host_left_is_removed_by_the_next_one
+    kept_containers_stay_until_somebody_removes_them
+    this_repository_passes_its_own_check
 }
 
 /// Runs a case, and looks that nothing of it is left in the engine.
@@ -242,7 +244,8 @@ fn an_interrupt_cancels_the_build_and_leaves_nothing(engine: &Engine) {
         if early {
             build.wait_for(|event: &Value| event["type"] == "job/started");
         } else {
-            build.wait_until_running("sleeper");
+            // Its output is there while it runs.
+            build.wait_for(|event: &Value| event["type"] == "log" && event["text"] == "sleeping\n");
         }
         kill_process(build.pid(), Signal::INT).expect("signalled");
         let ended = build.end();
@@ -263,6 +266,29 @@ fn what_a_killed_host_left_is_removed_by_the_next_one(engine: &Engine) {
     // A build's directory counts as being made while it is young.
     std::thread::sleep(std::time::Duration::from_secs(6));
     let ended = host.run("hello", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_nothing_left(engine, &host);
+}
+
+fn kept_containers_stay_until_somebody_removes_them(engine: &Engine) {
+    let host = Host::on(engine);
+    assert_eq!(host.run("exit-3", &["--keep"]).code, Some(1));
+    let kept = engine.leftovers(&host.owner());
+    assert!(kept.iter().any(|name| name.contains("-job")), "{kept:?}");
+    // Neither another build nor its sweep touches them.
+    assert_eq!(host.run("hello", &[]).code, Some(0));
+    assert_eq!(engine.leftovers(&host.owner()), kept);
+    engine.remove_all(&host.owner());
+    assert_eq!(engine.leftovers(&host.owner()), [] as [String; 0]);
+}
+
+fn this_repository_passes_its_own_check(engine: &Engine) {
+    let host = Host::on(engine);
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    let mut command = host.command(&["run", "--progress", "json", "--engine", &engine.address]);
+    command.arg(place::script("self_check")).arg("--dir").arg(repository);
+    command.args(["--param", &format!("image={}", place::image())]);
+    let ended = monkeyci_tests::host::Running::spawn(&mut command).end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert_nothing_left(engine, &host);
 }

@@ -202,6 +202,29 @@ fn code_that_is_not_there_exits_with_4_and_says_what_to_check() {
     assert!(!ended.failure().contains("secret"), "{}", ended.failure());
 }
 
+/// Runs a case of the probe script on a terminal of its own; returns what the terminal saw.
+fn on_a_terminal(case: &str, variables: &[(&str, &str)]) -> String {
+    let host = Host::default();
+    let script = place::script("probe_script");
+    let line = format!("{} run {} --dir / --param case={case}", place::host().display(), script.display());
+    // script(1), of util-linux, runs a command on a pseudo terminal.
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_remove("CI").env_remove("NO_COLOR");
+    terminal.env("TERM", "xterm").env("MONKEYCI_HOME", host.home()).envs(variables.iter().copied());
+    let output = terminal.stdin(std::process::Stdio::null()).output().expect("script runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    text
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_it_wants_none() {
+    let text = on_a_terminal("events", &[]);
+    assert!(text.contains("\x1b[32msuccess\x1b[0m") && text.contains("report: said it"), "{text}");
+    let text = on_a_terminal("events", &[("NO_COLOR", "1")]);
+    assert!(!text.contains("\x1b[32m") && text.contains("report: said it"), "{text}");
+}
+
 #[test]
 fn check_prints_the_graph_and_runs_nothing() {
     let host = Host::default();

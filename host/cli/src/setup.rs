@@ -8,22 +8,26 @@ use anyhow::{Context, anyhow};
 use monkeyci_controller::{Controller, ControllerOptions, EngineChoice, SourceRequest};
 use monkeyci_engines::DockerOptions;
 use monkeyci_script::Limits;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Done;
 use crate::args::ScriptArgs;
 use crate::exit::Exit;
 
-/// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names.
+/// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names. The libraries
+/// stay at warnings whatever it names: some of them log the bodies of requests, and what jobs are given is in those.
 pub fn logging() {
     let level = std::env::var("MONKEYCI_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::WARN);
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_max_level(level)
         .with_target(false)
         .without_time()
-        .with_ansi(crate::text::colours(&std::io::stderr()))
-        .init();
+        // Without the crate's own colours: it has no feature for "only on a terminal".
+        .with_ansi(false);
+    let levels = Targets::new().with_target("monkeyci", level).with_default(LevelFilter::WARN);
+    tracing_subscriber::registry().with(lines).with(levels).init();
 }
 
 /// Runs a command's future.

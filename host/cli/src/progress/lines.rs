@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use monkeyci_api::{LogFrame, LogStream};
-use monkeyci_build::{BuildStatus, Event, EventBody, JobKind, Source, Status};
+use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Source, Status};
 use monkeyci_controller::BuildReport;
 
 use crate::text::{duration, harmless};
@@ -69,9 +69,8 @@ impl Style {
             EventBody::JobStarted { job } => line(Some(job), self.paint("2", "started")),
             EventBody::JobRunning { job } => line(Some(job), self.paint("2", "its command runs")),
             EventBody::JobEnded { job, ending } => {
-                let status = ending.status();
-                let why = if status == Status::Success { String::new() } else { format!(": {ending}") };
-                line(Some(job), format!("{}{}", self.status(status), harmless(&why, false)))
+                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless(&why, false)));
+                line(Some(job), format!("{}{why}", self.status(ending.status())))
             }
             EventBody::ArtifactSaved { job, id, size, .. } => {
                 line(Some(job), self.paint("2", &format!("artifact {id} saved, {} KiB", size.div_ceil(1024))))
@@ -93,11 +92,8 @@ impl Style {
             let status = job.ending.status();
             let padding = " ".repeat(9usize.saturating_sub(plain_status_len(status)));
             let took = job.duration_ms.map(duration).unwrap_or_default();
-            let why = if status == Status::Success {
-                String::new()
-            } else {
-                harmless(&format!("  {}", job.ending.to_string().lines().next().unwrap_or_default()), false)
-            };
+            let why = why(&job.ending).and_then(|why| Some(format!("  {}", harmless(why.lines().next()?, false))));
+            let why = why.unwrap_or_default();
             let row = format!("  {:width$}  {}{padding}  {took:>8}{why}", job.job, self.status(status));
             text.push_str(row.trim_end());
             text.push('\n');
@@ -133,6 +129,11 @@ impl Style {
 
 fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// Why a job ended so, where its status does not say it all.
+fn why(ending: &Ending) -> Option<String> {
+    (!matches!(ending, Ending::Succeeded | Ending::Cancelled)).then(|| ending.to_string())
 }
 
 fn plain_status_len(status: Status) -> usize {
@@ -205,7 +206,7 @@ impl LineCutter {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use monkeyci_build::{Ending, JobSummary, ShellLine};
+    use monkeyci_build::{JobSummary, ShellLine};
 
     use super::*;
 

@@ -1,0 +1,76 @@
+//! The host as a library, with sidecars that reach the build API over TCP.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
+use monkeyci_host::{
+    ApiOverTcp, BuildRequest, BuildStatus, Cancel, Controller, ControllerOptions, DockerOptions, Ending, EngineChoice,
+    Event, EventBody, Limits, Observer, SourceRequest,
+};
+use monkeyci_tests::engine::Engine;
+use monkeyci_tests::place;
+
+/// Keeps what it hears.
+#[derive(Default)]
+struct Notes(Mutex<Vec<EventBody>>);
+
+impl Observer for Notes {
+    fn event(&self, _build: &str, event: &Event) {
+        self.0.lock().expect("a lock").push(event.body.clone());
+    }
+}
+
+fn request(case: &str) -> BuildRequest {
+    let params = [("case", case.to_owned()), ("image", place::image())];
+    BuildRequest {
+        script: std::fs::read(place::script("probe_script")).expect("the script").into(),
+        source: SourceRequest::Dir(std::env::temp_dir().join("monkeyci-embedded-empty")),
+        params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        trigger: "api".to_owned(),
+        max_running: NonZeroUsize::new(2).expect("not zero"),
+        keep: false,
+    }
+}
+
+#[test]
+fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
+    let engine = Engine::docker();
+    std::fs::create_dir_all(std::env::temp_dir().join("monkeyci-embedded-empty")).expect("a directory");
+    let home = tempfile::tempdir().expect("a directory");
+    let address = engine.gateway();
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    tokio.block_on(async {
+        let controller = Controller::open(ControllerOptions {
+            home: home.path().to_owned(),
+            engine: EngineChoice::Docker(DockerOptions {
+                socket: Some(engine.address.clone()),
+                ..DockerOptions::default()
+            }),
+            limits: Limits::default(),
+            sidecar_program: place::sidecar(),
+            // Bound to the gateway alone: containers of this machine reach it, and nobody else.
+            tcp: Some(ApiOverTcp { listen: format!("{address}:0").parse().expect("an address"), advertise: address }),
+        });
+        let controller = Arc::new(controller.await.expect("a controller"));
+        let notes = Arc::new(Notes::default());
+        let builds = ["artifact", "hello", "action-fails"].map(|case| {
+            let (controller, notes) = (controller.clone(), notes.clone());
+            tokio::spawn(async move { controller.run(request(case), notes, Cancel::default()).await })
+        });
+        let [artifact, hello, fails] = builds;
+        let artifact = artifact.await.expect("no panic").expect("a report");
+        assert_eq!(artifact.status, BuildStatus::Success, "{artifact:#?}");
+        let hello = hello.await.expect("no panic").expect("a report");
+        assert_eq!(hello.jobs[0].ending, Ending::Succeeded, "{hello:#?}");
+        assert_eq!(fails.await.expect("no panic").expect("a report").status, BuildStatus::Failure);
+
+        // What was heard is what stands in the journal.
+        assert_eq!(controller.journal().builds().await.expect("the journal").len(), 3);
+        let events = controller.journal().events(&hello.build).await.expect("the journal");
+        let heard = notes.0.lock().expect("a lock").clone();
+        assert!(events.iter().all(|event| heard.contains(&event.body)), "{events:#?}");
+        assert!(matches!(events.last().expect("events").body, EventBody::BuildEnded { .. }));
+    });
+    let owner = std::fs::read_to_string(home.path().join("owner")).expect("an owner");
+    assert_eq!(engine.leftovers(&owner), [] as [String; 0]);
+}
