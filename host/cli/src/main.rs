@@ -24,7 +24,7 @@ fn main() -> ! {
         Command::Check(args) => setup::block_on(check::check(args)),
     };
     let exit = done.unwrap_or_else(|(exit, error)| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", text::causes(&error));
         exit
     });
     // Not by returning: a blocking task (a clone from a slow server) must not hold a build up that was cancelled.

@@ -68,9 +68,24 @@ fn escape(text: &str) -> Option<(&str, bool)> {
     Some((&text[..2 + end], colour))
 }
 
+/// An error with its causes, each said once: many errors repeat their cause in their own words.
+pub fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        said if said.contains(&cause) => said.to_owned(),
+        said => format!("{said}: {cause}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_was_named_already_is_not_named_again() {
+        let error = anyhow::anyhow!("disk full").context("can't write: disk full").context("no journal");
+        assert_eq!(causes(&error), "no journal: can't write: disk full");
+    }
 
     #[test]
     fn colours_stay_and_everything_else_that_moves_a_terminal_goes() {

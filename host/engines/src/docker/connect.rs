@@ -22,8 +22,8 @@ const REQUEST_SECONDS: u64 = 120;
 /// How the docker engine is found and used.
 #[derive(Clone, Debug)]
 pub struct DockerOptions {
-    /// Where it listens: `unix:///path` or `http://host:port`. None searches: `DOCKER_HOST`, `CONTAINER_HOST`, then the usual
-    /// sockets of Docker and Podman, of the machine and of the user.
+    /// Where it listens: `unix:///path` or `http://host:port`. None takes what `DOCKER_HOST` or `CONTAINER_HOST` names, and
+    /// searches the usual sockets of Docker and Podman, of the machine and of the user, when neither is set.
     pub socket: Option<String>,
     /// An image's registry that has not said a word for this long is given up: the image counts as not found.
     pub pull_answer: Duration,
@@ -78,21 +78,25 @@ struct Candidate {
     origin: &'static str,
 }
 
-/// The addresses to try, in order, each once.
+/// The addresses to try, in order, each once. Whoever sets a variable means that engine and no other.
 fn search(variable: impl Fn(&str) -> Option<String>) -> Vec<Candidate> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let run = set("XDG_RUNTIME_DIR");
     let in_run = |path: &str| run.as_ref().map(|run| format!("unix://{run}/{path}"));
-    let all = [
-        (set("DOCKER_HOST"), "DOCKER_HOST"),
-        (set("CONTAINER_HOST"), "CONTAINER_HOST"),
+    for origin in ["DOCKER_HOST", "CONTAINER_HOST"] {
+        if let Some(address) = set(origin) {
+            return vec![Candidate { address, origin }];
+        }
+    }
+    let usual = [
         (Some("unix:///var/run/docker.sock".to_owned()), "Docker"),
         (in_run("podman/podman.sock"), "the user's Podman"),
         (in_run("docker.sock"), "the user's Docker"),
         (Some("unix:///run/podman/podman.sock".to_owned()), "Podman"),
     ];
     let mut seen = BTreeSet::new();
-    all.into_iter()
+    usual
+        .into_iter()
         .filter_map(|(address, origin)| Some(Candidate { address: address?, origin }))
         .filter(|candidate| seen.insert(candidate.address.clone()))
         .collect()
@@ -155,24 +159,27 @@ fn plain(version: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn addresses(variable: impl Fn(&str) -> Option<&'static str>) -> Vec<String> {
+        search(|name| variable(name).map(str::to_owned)).into_iter().map(|candidate| candidate.address).collect()
+    }
+
     #[test]
-    fn the_variables_come_before_the_usual_sockets_and_nothing_is_tried_twice() {
-        let found = search(|name| match name {
-            "DOCKER_HOST" => Some("unix:///var/run/docker.sock".to_owned()),
-            "XDG_RUNTIME_DIR" => Some("/run/user/7".to_owned()),
+    fn a_variable_names_the_one_engine_that_counts() {
+        let both = |name: &str| match name {
+            "DOCKER_HOST" => Some("tcp://10.0.0.1:2375"),
+            "CONTAINER_HOST" => Some("unix:///podman.sock"),
             _ => None,
-        });
-        let addresses: Vec<_> = found.iter().map(|candidate| candidate.address.as_str()).collect();
+        };
+        assert_eq!(addresses(both), ["tcp://10.0.0.1:2375"]);
+        assert_eq!(addresses(|name| both(name).filter(|_| name != "DOCKER_HOST")), ["unix:///podman.sock"]);
+    }
+
+    #[test]
+    fn without_a_variable_the_usual_sockets_are_tried_and_none_twice() {
         assert_eq!(
-            addresses,
-            [
-                "unix:///var/run/docker.sock",
-                "unix:///run/user/7/podman/podman.sock",
-                "unix:///run/user/7/docker.sock",
-                "unix:///run/podman/podman.sock",
-            ]
+            addresses(|name| (name == "XDG_RUNTIME_DIR").then_some("/var/run")),
+            ["unix:///var/run/docker.sock", "unix:///var/run/podman/podman.sock", "unix:///run/podman/podman.sock"]
         );
-        assert_eq!(found[0].origin, "DOCKER_HOST");
     }
 
     #[tokio::test]
