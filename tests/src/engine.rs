@@ -6,7 +6,7 @@ use bollard::Docker;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    ListVolumesOptionsBuilder,
 };
 
 /// An engine's API.
@@ -56,26 +56,6 @@ impl Engine {
             let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|it| format!("volume {}", it.name));
             containers.chain(networks).chain(volumes).collect()
         })
-    }
-
-    /// Removes all containers, networks and volumes that carry the owner's label.
-    pub fn remove_all(&self, owner: &str) {
-        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}")])]);
-        self.runtime.block_on(async {
-            let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
-            for container in self.docker.list_containers(Some(containers)).await.expect("a list") {
-                let force = RemoveContainerOptionsBuilder::new().force(true).build();
-                self.docker.remove_container(&container.id.expect("an id"), Some(force)).await.expect("removed");
-            }
-            let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
-            for network in self.docker.list_networks(Some(networks)).await.expect("a list") {
-                self.docker.remove_network(&network.name.expect("a name")).await.expect("removed");
-            }
-            let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
-            for volume in self.docker.list_volumes(Some(volumes)).await.expect("a list").volumes.unwrap_or_default() {
-                self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await.expect("removed");
-            }
-        });
     }
 
     /// The address of this machine in the containers' default network.

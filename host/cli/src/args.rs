@@ -25,22 +25,23 @@ pub enum Command {
     Check(CheckArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
+    /// Remove what killed builds have left: containers, networks, volumes, files. `run` does so too when it starts.
+    Gc(GcArgs),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
-    /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
-    #[arg(long, value_name = "E", default_value = "auto")]
-    pub engine: String,
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// How many jobs may run at a time. Default: the number of processors.
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
     /// How to show progress.
     #[arg(long, value_enum, value_name = "MODE", default_value_t = Progress::Auto)]
     pub progress: Progress,
-    /// Leave the build's containers and files for you to look at.
+    /// Leave the build's containers and files for you to look at, until `gc --kept`.
     #[arg(long)]
     pub keep: bool,
 }
@@ -75,10 +76,37 @@ pub struct ScriptArgs {
     /// Read parameters from a file: NAME=VALUE lines, or one JSON object where the name ends in .json.
     #[arg(long = "param-file", value_name = "F")]
     pub param_files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub home: HomeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct HomeArgs {
     /// Where the host keeps its journal, artifacts, caches and compiled scripts. Default: $MONKEYCI_HOME, or
     /// monkeyci-host in $XDG_STATE_HOME (~/.local/state).
     #[arg(long, value_name = "D")]
     pub home: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct EngineArgs {
+    /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
+    #[arg(long, value_name = "E", default_value = "auto")]
+    pub engine: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct GcArgs {
+    #[command(flatten)]
+    pub home: HomeArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove also what builds with --keep have left.
+    #[arg(long)]
+    pub kept: bool,
 }
 
 #[derive(Debug, clap::Args)]

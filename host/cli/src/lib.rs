@@ -37,7 +37,7 @@
 pub use monkeyci_build::{BuildStatus, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Status};
 pub use monkeyci_controller::{
     ApiOverTcp, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError, ControllerOptions,
-    EngineChoice, Journal, Observer, Silent, SourceRequest,
+    EngineChoice, Journal, Observer, Silent, SourceRequest, Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 pub use monkeyci_script::{Inspection, Limits, inspect};

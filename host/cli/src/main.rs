@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod exit;
+mod gc;
 mod inspect;
 mod params;
 mod progress;
@@ -22,6 +23,7 @@ fn main() -> ! {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
+        Command::Gc(args) => setup::block_on(gc::gc(args)),
     };
     let exit = done.unwrap_or_else(|(exit, error)| {
         eprintln!("error: {}", text::causes(&error));

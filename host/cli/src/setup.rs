@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Done;
-use crate::args::ScriptArgs;
+use crate::args::{HomeArgs, ScriptArgs};
 use crate::exit::Exit;
 
 /// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names. The libraries
@@ -58,7 +58,7 @@ pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)>
 }
 
 /// Opens the controller.
-pub async fn controller(args: &ScriptArgs, engine: &str) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
+pub async fn controller(args: &HomeArgs, engine: &str) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     let options = ControllerOptions {
         home: home(args).map_err(infrastructure)?,
@@ -71,7 +71,7 @@ pub async fn controller(args: &ScriptArgs, engine: &str) -> Result<Arc<Controlle
     Ok(Arc::new(controller))
 }
 
-fn home(args: &ScriptArgs) -> anyhow::Result<PathBuf> {
+fn home(args: &HomeArgs) -> anyhow::Result<PathBuf> {
     if let Some(home) = &args.home {
         return Ok(home.clone());
     }

@@ -40,6 +40,15 @@ pub struct ApiOverTcp {
     pub advertise: String,
 }
 
+/// What [`Controller::collect_garbage`] removes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sweep {
+    /// Remove nothing, and say what would be.
+    pub dry_run: bool,
+    /// Remove also what builds with `keep` have left on purpose.
+    pub kept: bool,
+}
+
 /// What runs container jobs.
 #[derive(Clone)]
 pub enum EngineChoice {
@@ -139,40 +148,47 @@ impl Controller {
     /// The engine: found on first use, and cleared of what killed processes of this home have left.
     pub(crate) async fn engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
         let readied = self.engine.get_or_try_init(|| async {
-            let engine: Arc<dyn Engine> = match &self.options.engine {
-                EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
-                EngineChoice::Custom(engine) => engine.clone(),
-            };
-            self.sweep(engine.as_ref()).await;
+            let engine = self.find_engine().await?;
+            // A leftover that can't be removed is no reason not to build.
+            match self.sweep(engine.as_ref(), Sweep::default()).await {
+                Ok(removed) if removed.is_empty() => {}
+                Ok(removed) => tracing::info!("removed what a killed build had left: {}", removed.join(", ")),
+                Err(error) => tracing::warn!(%error, "what earlier builds left behind could not be removed"),
+            }
             Ok(Readied(engine))
         });
         readied.await.map(|readied| readied.0.clone())
     }
 
-    /// Removes what no live build of this home owns. A leftover that can't be removed is no reason not to build.
-    async fn sweep(&self, engine: &dyn Engine) {
-        let (live, dead) = match self.home.live_builds() {
-            Ok(builds) => builds,
-            Err(error) => {
-                tracing::warn!(%error, "what earlier builds left behind can't be looked for");
-                return;
-            }
-        };
-        match engine.sweep(&self.home.owner, &live, false).await {
-            Ok(removed) if removed.is_empty() => {}
-            Ok(removed) => {
-                tracing::info!(count = removed.len(), "removed what a killed build had left: {}", removed.join(", "))
-            }
-            Err(error) => {
-                tracing::warn!(%error, "what earlier builds left behind could not be removed");
-                return;
-            }
-        }
+    /// Removes what no live build of this home owns: containers, networks, volumes, directories. Returns the names of what was
+    /// removed, or would be. Nothing of other homes, and nothing foreign, is touched.
+    ///
+    /// # Errors
+    /// When there is no engine, or something could not be removed.
+    pub async fn collect_garbage(&self, sweep: Sweep) -> Result<Vec<String>, ControllerError> {
+        let engine = self.find_engine().await?;
+        self.sweep(engine.as_ref(), sweep).await
+    }
+
+    async fn find_engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        Ok(match &self.options.engine {
+            EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
+            EngineChoice::Custom(engine) => engine.clone(),
+        })
+    }
+
+    async fn sweep(&self, engine: &dyn Engine, sweep: Sweep) -> Result<Vec<String>, ControllerError> {
+        let run = self.home.run();
+        let fail = |source| ControllerError::Home { path: run.clone(), source };
+        let (live, dead) = self.home.live_builds(!sweep.kept).map_err(fail)?;
+        let mut removed = engine.sweep(&self.home.owner, &live, sweep.dry_run).await?;
         for dir in dead {
-            if let Err(error) = std::fs::remove_dir_all(&dir) {
-                tracing::warn!(%error, path = %dir.display(), "a killed build's directory could not be removed");
+            if !sweep.dry_run {
+                std::fs::remove_dir_all(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
             }
+            removed.push(dir.display().to_string());
         }
+        Ok(removed)
     }
 
     /// Makes the build API reachable for the sidecars of a build: on a Unix socket in the build's own directory (the listener

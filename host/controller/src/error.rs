@@ -35,6 +35,9 @@ pub enum ControllerError {
     /// The script runtime can't be set up.
     #[error(transparent)]
     Runtime(#[from] monkeyci_script::RuntimeError),
+    /// The container engine can't be used.
+    #[error(transparent)]
+    Engine(#[from] monkeyci_engines::EngineError),
     /// The build API can't be served.
     #[error("the build API can't listen on {address}: {source}")]
     Listen {

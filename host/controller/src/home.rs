@@ -51,41 +51,49 @@ impl Home {
         self.root.join("blobs")
     }
 
+    /// Where the directories of running builds are.
+    pub(crate) fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
     pub(crate) fn compiled(&self) -> PathBuf {
         self.root.join("compiled")
     }
 
     /// Makes the directory of a build, and locks it.
     pub(crate) fn build_dir(&self, build: &str) -> Result<BuildDir, ControllerError> {
-        let path = self.root.join("run").join(build.replace('/', "_"));
+        let path = self.run().join(build.replace('/', "_"));
         let make = || {
             make_dir(&path)?;
-            fs::write(path.join("build"), build)?;
+            // The lock comes before the name: a directory with a name and without a lock is one whose process is dead.
             let lock = File::create(path.join("lock"))?;
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            // Waits for a moment at most: somebody may be looking whether it is locked.
+            flock(&lock, FlockOperation::LockExclusive)?;
+            fs::write(path.join("build"), build)?;
             Ok(lock)
         };
         let lock = make().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
         Ok(BuildDir { path, _lock: lock, keep: false })
     }
 
-    /// The builds of this home that run now, in any process, or were kept; and the directories of those that do not any
-    /// more, because their process was killed.
-    pub(crate) fn live_builds(&self) -> io::Result<(BTreeSet<String>, Vec<PathBuf>)> {
+    /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
+    /// their process was killed. Builds that were kept count as live with `kept`.
+    pub(crate) fn live_builds(&self, kept: bool) -> io::Result<(BTreeSet<String>, Vec<PathBuf>)> {
         let (mut live, mut dead) = (BTreeSet::new(), Vec::new());
-        for entry in fs::read_dir(self.root.join("run"))? {
+        for entry in fs::read_dir(self.run())? {
             let path = entry?.path();
             let locked = match File::open(path.join("lock")) {
                 Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
                 Err(_) => false,
             };
             match fs::read_to_string(path.join("build")) {
-                Ok(build) if locked || path.join("kept").exists() => {
+                Ok(build) if locked || (kept && path.join("kept").exists()) => {
                     live.insert(build);
                 }
-                // A directory that is being made has no lock yet, and is young.
-                _ if young(&path) => {}
-                _ => dead.push(path),
+                Ok(_) => dead.push(path),
+                // One without a name is being made, unless it has been so for long.
+                Err(_) if young(&path) => {}
+                Err(_) => dead.push(path),
             }
         }
         Ok((live, dead))

@@ -23,7 +23,7 @@ mod workspace;
 pub use build::{BuildReport, BuildRequest, Cancel};
 pub use check::CheckError;
 pub use checkout::SourceRequest;
-pub use controller::{ApiOverTcp, Controller, ControllerOptions, EngineChoice};
+pub use controller::{ApiOverTcp, Controller, ControllerOptions, EngineChoice, Sweep};
 pub use error::ControllerError;
 pub use journal::Journal;
 pub use observer::{Observer, Silent};
