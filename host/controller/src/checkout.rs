@@ -1,6 +1,7 @@
 //! The code of a build: a local working tree as it is, or a clone of a git repository.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use git2::build::{CheckoutBuilder, RepoBuilder};
 use git2::{AutotagOption, ErrorCode, FetchOptions, ObjectType, Oid, Repository};
@@ -108,7 +109,24 @@ fn working_tree(dir: &Path) -> Result<Checkout, CheckoutError> {
     Ok(Checkout { dir, source })
 }
 
+/// Has git give up on a server that does not answer: 15 s for the connection, 60 s for any answer.
+fn limit_waiting() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: these set two integers of libgit2's, which only connections to servers read. All of ours are made by
+        // `clone`, which comes through here first, so none is made while they change.
+        let set = unsafe {
+            git2::opts::set_server_connect_timeout_in_milliseconds(15_000)
+                .and_then(|()| git2::opts::set_server_timeout_in_milliseconds(60_000))
+        };
+        if let Err(error) = set {
+            tracing::warn!(%error, "git waits for servers without limit");
+        }
+    });
+}
+
 fn clone(url: &str, reference: Option<&str>, into: &Path) -> Result<Checkout, CheckoutError> {
+    limit_waiting();
     let shown = without_password(url);
     let failed = |error: git2::Error| CheckoutError::Clone { url: shown.clone(), reason: error.message().to_owned() };
     let mut fetch = FetchOptions::new();
