@@ -1,17 +1,21 @@
 //! What is being built.
 
+use std::sync::OnceLock;
+
 use crate::__bindings::monkeyci::script::{build_info, params};
-use crate::Result;
+use crate::glob::matches;
+use crate::{Changes, Result};
 
 /// What is being built, and with which parameters. Everything answers the same for the whole build.
 #[derive(Debug)]
 pub struct Build {
-    _made_by_the_sdk: (),
+    /// Asked for once: the lists may be long, and a script may ask for many globs.
+    changes: OnceLock<Option<Changes>>,
 }
 
 impl Build {
     pub(crate) const fn new() -> Self {
-        Self { _made_by_the_sdk: () }
+        Self { changes: OnceLock::new() }
     }
 
     /// The build's full id, `org/repo/build`.
@@ -72,6 +76,97 @@ impl Build {
     /// The repository's main branch, where it is known.
     pub fn main_branch(&self) -> Option<String> {
         build_info::main_branch()
+    }
+
+    /// Whether the repository's main branch is built. Not so for a tag or a commit, and where the main branch is not known.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn script(build: &Build) -> Result<impl IntoJobs> {
+    ///     let deploy = container("deploy", "debian:12").shell(["make deploy"]);
+    ///     Ok(build.on_main_branch().then_some(deploy))
+    /// }
+    /// ```
+    pub fn on_main_branch(&self) -> bool {
+        self.branch().is_some_and(|branch| self.main_branch() == Some(branch))
+    }
+
+    /// Whether a branch is built whose name matches a [glob](Changes#globs).
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn is_for_a_release(build: &Build) -> bool {
+    ///     build.branch_matches("release/*") || build.tag_matches("v*.*")
+    /// }
+    /// ```
+    pub fn branch_matches(&self, glob: &str) -> bool {
+        self.branch().is_some_and(|branch| matches(glob, &branch))
+    }
+
+    /// Whether a tag is built whose name matches a [glob](Changes#globs).
+    pub fn tag_matches(&self, glob: &str) -> bool {
+        self.tag().is_some_and(|tag| matches(glob, &tag))
+    }
+
+    /// The files that the build's code changes; none where that is not known: outside a git repository, where its history is
+    /// cut off (a shallow clone), and when there are more than 100,000. See [`Changes`] for what they are compared with.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn say_what_is_new(build: &Build) {
+    ///     for path in build.changes().iter().flat_map(|changes| &changes.added) {
+    ///         println!("new: {path}");
+    ///     }
+    /// }
+    /// ```
+    pub fn changes(&self) -> Option<&Changes> {
+        let ask = || {
+            build_info::changes_known().then(|| Changes {
+                added: build_info::added_files(),
+                modified: build_info::modified_files(),
+                removed: build_info::removed_files(),
+                renamed: build_info::renamed_files(),
+            })
+        };
+        self.changes.get_or_init(ask).as_ref()
+    }
+
+    /// Whether a file whose path matches the [glob](Changes#globs) was added, modified, removed, or renamed from or to there.
+    ///
+    /// True where the changes are not known, and so are [`added`](Self::added), [`modified`](Self::modified) and
+    /// [`removed`](Self::removed): to build too much costs time, to build too little lets a fault through.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn script(build: &Build) -> Result<impl IntoJobs> {
+    ///     let manual = container("manual", "debian:12").shell(["make manual"]);
+    ///     Ok((build.touched("doc/**") || build.touched("**/*.md")).then_some(manual))
+    /// }
+    /// ```
+    pub fn touched(&self, glob: &str) -> bool {
+        self.changes().is_none_or(|changes| changes.touch(glob))
+    }
+
+    /// Whether a file whose path matches the [glob](Changes#globs) was added; true where the changes are not known.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn needs_a_migration(build: &Build) -> bool {
+    ///     build.added("migrations/*.sql") || build.modified("schema.sql") || build.removed("models/**")
+    /// }
+    /// ```
+    pub fn added(&self, glob: &str) -> bool {
+        self.changes().is_none_or(|changes| changes.added.iter().any(|path| matches(glob, path)))
+    }
+
+    /// Whether a file whose path matches the [glob](Changes#globs) was modified; true where the changes are not known.
+    pub fn modified(&self, glob: &str) -> bool {
+        self.changes().is_none_or(|changes| changes.modified.iter().any(|path| matches(glob, path)))
+    }
+
+    /// Whether a file whose path matches the [glob](Changes#globs) was removed; true where the changes are not known.
+    pub fn removed(&self, glob: &str) -> bool {
+        self.changes().is_none_or(|changes| changes.removed.iter().any(|path| matches(glob, path)))
     }
 
     /// The value of the parameter `name`; none where nobody gave it.

@@ -36,14 +36,17 @@
 #![deny(missing_docs)]
 
 mod build;
+mod changes;
 mod context;
 mod declare;
 mod export;
+mod glob;
 mod job;
 mod service;
 
 pub use anyhow::{Context as ErrorContext, Error, Result, anyhow, bail, ensure};
 pub use build::Build;
+pub use changes::Changes;
 pub use context::{Context, Level, Outcome, Status};
 pub use job::{ActionJob, ContainerJob, IntoJobs, Job, JobRef, action, container};
 pub use service::{Service, service};
@@ -51,8 +54,8 @@ pub use service::{Service, service};
 /// What most scripts need: `use monkeyci_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        ActionJob, Build, ContainerJob, Context, ErrorContext as _, IntoJobs, Job, JobRef, Level, Outcome, Result,
-        Status, action, anyhow, bail, container, ensure, service,
+        ActionJob, Build, Changes, ContainerJob, Context, ErrorContext as _, IntoJobs, Job, JobRef, Level, Outcome,
+        Result, Status, action, anyhow, bail, container, ensure, service,
     };
 }
 

@@ -16,7 +16,7 @@ mod state;
 pub use check::{DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, check};
 pub use draft::{JobDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
-pub use event::{BuildStatus, Event, EventBody, JobSummary, Source};
+pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
 pub use graph::Graph;
 pub use spec::{
     ArtifactPath, CachePath, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, Readiness, ServiceSpec,

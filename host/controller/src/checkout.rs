@@ -6,6 +6,9 @@ use std::sync::Once;
 use git2::build::{CheckoutBuilder, RepoBuilder};
 use git2::{AutotagOption, ErrorCode, FetchOptions, ObjectType, Oid, Repository};
 use monkeyci_build::Source;
+use sha2::{Digest, Sha256};
+
+use crate::changes;
 
 /// Where the code of a build is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,15 @@ impl SourceRequest {
         (org, repo)
     }
 
+    /// What tells this repository from every other: a digest of its URL, or of the directory's path.
+    pub(crate) fn identity(&self) -> String {
+        let name = match self {
+            Self::Dir(dir) => std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()).to_string_lossy().into_owned(),
+            Self::Git { url, .. } => without_password(url).trim_end_matches('/').trim_end_matches(".git").to_owned(),
+        };
+        Sha256::digest(name).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Gets the code; a clone goes to `into`.
     pub(crate) fn check_out(&self, into: &Path) -> Result<Checkout, CheckoutError> {
         match self {
@@ -93,7 +105,7 @@ fn working_tree(dir: &Path) -> Result<Checkout, CheckoutError> {
         main_branch: main_branch(&repository),
         ..Source::default()
     };
-    match repository.head() {
+    let commit = match repository.head() {
         Ok(head) => {
             if head.is_branch() {
                 source.git_ref = head.name().ok().map(str::to_owned);
@@ -101,11 +113,13 @@ fn working_tree(dir: &Path) -> Result<Checkout, CheckoutError> {
             }
             let commit = head.peel_to_commit().map_err(|error| git(&dir, &error))?;
             describe(&mut source, &commit);
+            Some(commit.id())
         }
         // A repository without a commit yet.
-        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {}
+        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => None,
         Err(error) => return Err(git(&dir, &error)),
-    }
+    };
+    source.changes = changes::of_working_tree(&repository, commit, source.main_branch.as_deref()).map(Box::new);
     Ok(Checkout { dir, source })
 }
 
@@ -145,6 +159,7 @@ fn clone(url: &str, reference: Option<&str>, into: &Path) -> Result<Checkout, Ch
     let commit = found.ok_or_else(|| CheckoutError::NoRef { url: shown.clone(), reference: wanted })?;
     let commit = repository.find_commit(commit).map_err(failed)?;
     describe(&mut source, &commit);
+    source.changes = changes::of_commit(&repository, &commit, source.main_branch.as_deref()).map(Box::new);
     let mut checkout = CheckoutBuilder::new();
     repository.checkout_tree(commit.as_object(), Some(checkout.force())).map_err(|error| git(into, &error))?;
     repository.set_head_detached(commit.id()).map_err(|error| git(into, &error))?;

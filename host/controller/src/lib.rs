@@ -7,6 +7,7 @@
 
 mod blobs;
 mod build;
+mod changes;
 mod check;
 mod checkout;
 mod controller;

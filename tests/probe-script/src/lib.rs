@@ -14,6 +14,7 @@ fn script(build: &Build) -> Result<Vec<Job>> {
         "nothing" => vec![],
         "hello" => vec![sh("hello", &["echo hello from the job", "echo to stderr >&2"]).into()],
         "define-fails" => bail!("this script does not want to be built"),
+        "define-says-escapes" => bail!("\x1b]0;a title\x07 \x1b[2Jand an empty screen"),
         "define-panics" => panic!("something is wrong with the script"),
         "define-loops" => loop {
             std::hint::black_box(());
@@ -54,6 +55,7 @@ fn script(build: &Build) -> Result<Vec<Job>> {
             println!("told: {} {}", build.trigger(), told.join(" "));
             vec![]
         }
+        "changes" => changes(build),
         "no-shell" => vec![container("no-shell", scratch).argv(["/echo", "no shell was needed"]).into()],
         "no-shell-lines" => vec![container("no-shell", scratch).shell(["echo hello"]).into()],
         "image-missing" => vec![container("lost", "localhost:1/no/such/image:1").argv(["true"]).into()],
@@ -119,6 +121,27 @@ fn script(build: &Build) -> Result<Vec<Job>> {
         "wide" => (0..8).map(|n| sh(&format!("job-{n}"), &["echo hello"]).into()).collect(),
         other => bail!("there is no case {other:?}"),
     })
+}
+
+/// Prints which files changed, and what the predicates say to some globs.
+fn changes(build: &Build) -> Vec<Job> {
+    match build.changes() {
+        Some(changes) => {
+            for (kind, list) in
+                [("added", &changes.added), ("modified", &changes.modified), ("removed", &changes.removed)]
+            {
+                println!("{kind}: {}", list.join(" "));
+            }
+            println!("renamed: {:?}", changes.renamed);
+        }
+        None => println!("not known"),
+    }
+    for glob in ["*", "src/**", "**/*.rs", "doc/**"] {
+        let told = [build.touched(glob), build.added(glob), build.modified(glob), build.removed(glob)];
+        println!("{glob}: {told:?}");
+    }
+    println!("main: {} {} {}", build.on_main_branch(), build.branch_matches("to?ic"), build.tag_matches("v*"));
+    vec![]
 }
 
 /// What a script must not be able to do.

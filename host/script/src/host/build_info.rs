@@ -1,5 +1,7 @@
 //! `build-info`: what is being built. The host asks the build API once for each build.
 
+use monkeyci_build::Changes;
+
 use crate::bindings::monkeyci::script::build_info::Host;
 use crate::store::State;
 
@@ -7,6 +9,11 @@ impl State {
     /// The part of the build's id at `index`.
     fn id_part(&self, index: usize) -> String {
         self.info.id.splitn(3, '/').nth(index).unwrap_or_default().to_owned()
+    }
+
+    /// A list of changed files; empty where the changes are not known.
+    fn changed<T: Clone>(&self, list: impl FnOnce(&Changes) -> &Vec<T>) -> Vec<T> {
+        self.info.source.changes.as_ref().map(|changes| list(changes).clone()).unwrap_or_default()
     }
 }
 
@@ -74,5 +81,30 @@ impl Host for State {
     async fn main_branch(&mut self) -> wasmtime::Result<Option<String>> {
         self.count_call()?;
         Ok(self.info.source.main_branch.clone())
+    }
+
+    async fn changes_known(&mut self) -> wasmtime::Result<bool> {
+        self.count_call()?;
+        Ok(self.info.source.changes.is_some())
+    }
+
+    async fn added_files(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.count_call()?;
+        Ok(self.changed(|changes| &changes.added))
+    }
+
+    async fn modified_files(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.count_call()?;
+        Ok(self.changed(|changes| &changes.modified))
+    }
+
+    async fn removed_files(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.count_call()?;
+        Ok(self.changed(|changes| &changes.removed))
+    }
+
+    async fn renamed_files(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        self.count_call()?;
+        Ok(self.changed(|changes| &changes.renamed))
     }
 }
