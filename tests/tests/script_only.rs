@@ -146,6 +146,55 @@ fn a_working_tree_tells_its_branch_and_commit() {
 }
 
 #[test]
+fn a_script_is_told_which_files_changed() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let dir = repository.path().to_str().expect("text").to_owned();
+    let changes = |arguments: &[&str]| {
+        let ended = host.run("changes", arguments);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        ended.log(None)
+    };
+    // The main branch: what its last commit brought.
+    let second = "added: second\nmodified: \nremoved: \nrenamed: []\n*: [true, true, false, false]\n\
+        src/**: [false, false, false, false]\n**/*.rs: [false, false, false, false]\n\
+        doc/**: [false, false, false, false]\nmain: true false false\n";
+    assert_eq!(changes(&["--git", &repository.url()]), second);
+    assert_eq!(changes(&["--dir", &dir]), second);
+
+    // A branch, with changes that are committed and some that are not.
+    repository.write("src/old.rs", &"a line of code\n".repeat(20));
+    repository.write("second", "2, in other words");
+    repository.commit("the third commit");
+    repository.git(&["checkout", "--quiet", "-b", "tonic"]);
+    repository.git(&["mv", "src/old.rs", "src/new.rs"]);
+    repository.write("first", "1, in other words");
+    repository.write(".gitignore", "target\n");
+    repository.commit("on the branch");
+    let committed = "added: .gitignore\nmodified: first\nremoved: \n\
+        renamed: [(\"src/old.rs\", \"src/new.rs\")]\n*: [true, true, true, false]\n\
+        src/**: [true, false, false, false]\n**/*.rs: [true, false, false, false]\n\
+        doc/**: [false, false, false, false]\nmain: false true false\n";
+    // A clone takes the branch that is checked out here for the main branch.
+    repository.git(&["checkout", "--quiet", "main"]);
+    assert_eq!(changes(&["--git", &repository.url(), "--ref", "tonic"]), committed);
+    repository.git(&["checkout", "--quiet", "tonic"]);
+    repository.write("doc/new.md", "new");
+    repository.write("target/huge", "ignored");
+    std::fs::remove_file(repository.path().join("second")).expect("removed");
+    let all = "added: .gitignore doc/new.md\nmodified: first\nremoved: second\n\
+        renamed: [(\"src/old.rs\", \"src/new.rs\")]\n*: [true, true, true, true]\n\
+        src/**: [true, false, false, false]\n**/*.rs: [true, false, false, false]\n\
+        doc/**: [true, true, false, false]\nmain: false true false\n";
+    assert_eq!(changes(&["--dir", &dir]), all);
+
+    // A tag on the first commit; and no repository, where everything counts as changed.
+    let tag = changes(&["--git", &repository.url(), "--ref", "v1"]);
+    assert!(tag.starts_with("added: first\n") && tag.ends_with("main: false false true\n"), "{tag}");
+    let unknown = changes(&["--dir", host.home().to_str().expect("text")]);
+    assert!(unknown.starts_with("not known\n*: [true, true, true, true]\n"), "{unknown}");
+}
+
+#[test]
 fn a_branch_a_tag_and_a_commit_can_be_built() {
     let (host, repository) = (Host::default(), Repository::default());
     let id = |name: &str| repository.git(&["rev-parse", name]);
@@ -215,6 +264,19 @@ fn on_a_terminal(case: &str, variables: &[(&str, &str)]) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}");
     text
+}
+
+#[test]
+fn what_a_script_says_can_not_change_the_terminal() {
+    let host = Host::default();
+    let script = place::script("probe_script");
+    for command in ["run", "check"] {
+        let arguments = ["--dir", "/", "--param", "case=define-says-escapes"];
+        let output = host.command(&[command]).arg(&script).args(arguments).output().expect("the host runs");
+        assert_eq!(output.status.code(), Some(3));
+        let text = [output.stdout, output.stderr].concat();
+        assert!(!text.contains(&b'\x1b'), "{command}: {}", String::from_utf8_lossy(&text));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::Done;
 use crate::args::{CheckArgs, Progress};
 use crate::exit::Exit;
 use crate::progress::display;
+use crate::text::{harmless_lines, print_line};
 use crate::{params, setup};
 
 /// Shows the jobs that the script declares, or all that is wrong with them.
@@ -28,16 +29,17 @@ pub async fn check(args: CheckArgs) -> Done {
     match controller.check(&request, observer).await {
         Ok(graph) => {
             if args.json {
-                println!("{}", serde_json::json!({ "ok": true, "jobs": graph.jobs() }));
+                print_line(&serde_json::json!({ "ok": true, "jobs": graph.jobs() }).to_string());
             } else {
-                print!("{}", table(&graph));
+                print_line(&harmless_lines(&table(&graph)));
             }
             Ok(Exit::Success)
         }
         Err(error) => {
             if args.json {
                 let faults = if let CheckError::Graph(faults) = &error { faults.clone() } else { Default::default() };
-                println!("{}", serde_json::json!({ "ok": false, "error": error.to_string(), "faults": faults }));
+                let answer = serde_json::json!({ "ok": false, "error": error.to_string(), "faults": faults });
+                print_line(&answer.to_string());
             }
             let exit = if error.is_script() { Exit::BadScript } else { Exit::Infrastructure };
             Err((exit, error.into()))
@@ -50,7 +52,7 @@ fn table(graph: &Graph) -> String {
     let jobs = graph.jobs();
     let width = jobs.iter().map(|job| job.id.chars().count()).max().unwrap_or(0);
     let lines = jobs.iter().map(|job| format!("{:width$}  {}\n", job.id, describe(job)));
-    format!("{}{} jobs, no faults\n", lines.collect::<String>(), jobs.len())
+    format!("{}{} jobs, no faults", lines.collect::<String>(), jobs.len())
 }
 
 fn describe(job: &JobSpec) -> String {

@@ -6,6 +6,7 @@ use monkeyci_script::{Inspection, Limits};
 
 use crate::args::InspectArgs;
 use crate::exit::Exit;
+use crate::text::{harmless_lines, print_line};
 use crate::{Done, setup};
 
 /// Shows what a component says of itself. Nothing of it is run.
@@ -13,9 +14,9 @@ pub fn inspect(args: &InspectArgs) -> Done {
     let bytes = setup::script(&args.script)?;
     let found = monkeyci_script::inspect(&bytes, &Limits::default()).map_err(|e| (Exit::BadScript, e.into()))?;
     if args.json {
-        println!("{}", serde_json::json!(found));
+        print_line(&serde_json::json!(found).to_string());
     } else {
-        print!("{}", render(&found));
+        print_line(&harmless_lines(&render(&found)));
     }
     Ok(Exit::Success)
 }

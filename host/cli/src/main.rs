@@ -11,6 +11,8 @@ mod run;
 mod setup;
 mod text;
 
+use std::io::Write;
+
 use clap::Parser;
 
 use crate::args::{Args, Command};
@@ -26,7 +28,7 @@ fn main() -> ! {
         Command::Gc(args) => setup::block_on(gc::gc(args)),
     };
     let exit = done.unwrap_or_else(|(exit, error)| {
-        eprintln!("error: {}", text::causes(&error));
+        let _ = writeln!(std::io::stderr(), "error: {}", text::harmless_lines(&text::causes(&error)));
         exit
     });
     // Not by returning: a blocking task (a clone from a slow server) must not hold a build up that was cancelled.

@@ -42,14 +42,16 @@ pub async fn run(args: RunArgs) -> Done {
     Ok(report.status.into())
 }
 
-/// Ctrl-C or TERM stops the build; a second one takes the jobs' time to end away; a third gives up at once.
+/// Ctrl-C, TERM or a closed terminal stops the build; a second one takes the jobs' time to end away; a third gives up at once.
 fn stop_on_signals(cancel: Cancel, display: Arc<dyn Display>) -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hang_up = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         for round in 1.. {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
             match round {
                 1 => {

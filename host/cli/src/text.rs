@@ -1,6 +1,6 @@
 //! Text for people: colours, durations, and what strangers wrote.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// Whether to use colours on this stream: a terminal, unless NO_COLOR says no (<https://no-color.org>).
 pub fn colours(stream: &impl IsTerminal) -> bool {
@@ -66,6 +66,16 @@ fn escape(text: &str) -> Option<(&str, bool)> {
             && parameters[..at].chars().all(|c| c.is_ascii_digit() || c == ';' || c == ':')
     });
     Some((&text[..2 + end], colour))
+}
+
+/// Text of several lines, of which a stranger wrote some, as it may be shown: see [`harmless`].
+pub fn harmless_lines(text: &str) -> String {
+    text.lines().map(|line| harmless(line, false)).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints a line on stdout. A reader that has gone (`| head`) is no reason to stop, let alone to panic.
+pub fn print_line(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// An error with its causes, each said once: many errors repeat their cause in their own words.

@@ -30,16 +30,16 @@ pub(crate) mod names {
         parts(&["artifacts"], build, &format!("{id}.tar.zst"))
     }
 
-    /// A cache of a build's repository.
-    pub(crate) fn cache(build: &str, id: &str) -> Path {
+    /// A cache of a build's repository; `identity` tells repositories of the same name apart.
+    pub(crate) fn cache(build: &str, identity: &str, id: &str) -> Path {
         let repository = build.rsplit_once('/').map_or(build, |(repository, _)| repository);
-        parts(&["caches"], repository, &format!("{id}.tar.zst"))
+        parts(&["caches"], &format!("{repository}/{identity}"), &format!("{id}.tar.zst"))
     }
 
-    /// The log of a job, or of `define`.
-    pub(crate) fn log(build: &str, job: Option<&str>) -> Path {
+    /// A part of the log of a job, or of `define`. There is more than one part when the connection that brought it broke.
+    pub(crate) fn log(build: &str, job: Option<&str>, part: u32) -> Path {
         // Ids of jobs start with a letter or digit, so nothing collides with this name.
-        parts(&["logs"], build, &format!("{}.frames", job.unwrap_or("_define")))
+        parts(&["logs"], &format!("{build}/{}", job.unwrap_or("_define")), &format!("{part:04}.frames"))
     }
 
     /// The workspace archive of a build.

@@ -23,6 +23,9 @@ use crate::live::{LiveBuild, Record};
 use crate::observer::Observer;
 use crate::server::Listener;
 
+/// How long the last words of stopped jobs may take to be stored.
+const LOGS: Duration = Duration::from_secs(5);
+
 /// A build to run.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
@@ -113,8 +116,13 @@ impl Controller {
     ) -> Result<BuildReport, ControllerError> {
         let id = build_id(&request.source);
         let dir = self.home.build_dir(&id)?;
-        let (live, inbox) =
-            LiveBuild::new(id.clone(), request.params.clone(), observer, BuildState::new(request.max_running));
+        let (live, inbox) = LiveBuild::new(
+            &id,
+            &request.source,
+            request.params.clone(),
+            observer,
+            BuildState::new(request.max_running),
+        );
         self.api.enter(live.clone());
         let run = Arc::new(Run {
             controller: self.clone(),
@@ -140,6 +148,10 @@ impl Controller {
         };
         let outcome = shell.run(inbox, &cancel).await;
         shell.end().await;
+        run.live.open_logs.close();
+        if tokio::time::timeout(LOGS, run.live.open_logs.wait()).await.is_err() {
+            tracing::warn!("the end of a log could not be stored");
+        }
         self.api.leave(&id);
         let kept = leave(&run, dir).await;
         outcome?;

@@ -51,7 +51,7 @@ impl Controller {
         let (org, repo) = request.source.org_and_repo();
         let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
         let state = BuildState::new(NonZeroUsize::MIN);
-        let (live, mut inbox) = LiveBuild::new(id.clone(), request.params.clone(), observer, state);
+        let (live, mut inbox) = LiveBuild::new(&id, &request.source, request.params.clone(), observer, state);
         self.api.enter(live.clone());
         let result = tokio::select! {
             result = self.check_live(request, &live) => result,
@@ -65,7 +65,7 @@ impl Controller {
         };
         self.api.leave(&id);
         // Nothing that is only a check stays in the store.
-        self.api.blobs.remove(&crate::blobs::names::log(&id, None)).await.map_err(ControllerError::from)?;
+        self.api.blobs.remove(&crate::blobs::names::log(&id, None, 0)).await.map_err(ControllerError::from)?;
         result
     }
 

@@ -10,7 +10,7 @@ use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 use monkeyci_script::{Limits, Runtime, RuntimeOptions};
 use tokio::sync::OnceCell;
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, names};
 use crate::error::ControllerError;
 use crate::home::{Home, make_dir};
 use crate::journal::Journal;
@@ -180,11 +180,21 @@ impl Controller {
     async fn sweep(&self, engine: &dyn Engine, sweep: Sweep) -> Result<Vec<String>, ControllerError> {
         let run = self.home.run();
         let fail = |source| ControllerError::Home { path: run.clone(), source };
+        // In this order: a build takes its lock before it makes anything, so what is there now and has no lock later is dead.
+        let known = engine.builds(&self.home.owner).await?;
         let (live, dead) = self.home.live_builds(!sweep.kept).map_err(fail)?;
-        let mut removed = engine.sweep(&self.home.owner, &live, sweep.dry_run).await?;
+        let leftovers = known.difference(&live).cloned().collect();
+        let mut removed = engine.sweep(&self.home.owner, &leftovers, sweep.dry_run).await?;
         for dir in dead {
             if !sweep.dry_run {
-                std::fs::remove_dir_all(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
+                if let Ok(build) = std::fs::read_to_string(dir.join("build")) {
+                    self.api.blobs.remove(&names::workspace(&build)).await?;
+                }
+                match std::fs::remove_dir_all(&dir) {
+                    // Somebody else sweeps too.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    other => other.map_err(|source| ControllerError::Home { path: dir.clone(), source })?,
+                }
             }
             removed.push(dir.display().to_string());
         }

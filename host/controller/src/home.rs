@@ -82,11 +82,13 @@ impl Home {
         let (mut live, mut dead) = (BTreeSet::new(), Vec::new());
         for entry in fs::read_dir(self.run())? {
             let path = entry?.path();
+            // The name before the lock: a build locks first, so one that has a name now is locked if it lives.
+            let name = fs::read_to_string(path.join("build"));
             let locked = match File::open(path.join("lock")) {
                 Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
                 Err(_) => false,
             };
-            match fs::read_to_string(path.join("build")) {
+            match name {
                 Ok(build) if locked || (kept && path.join("kept").exists()) => {
                     live.insert(build);
                 }

@@ -1,17 +1,22 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use monkeyci_api::{BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{BuildState, EventBody};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
+use crate::checkout::SourceRequest;
 use crate::observer::Observer;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
 pub(crate) struct LiveBuild {
     pub(crate) id: String,
+    /// Which repository it is, for caches: two of the same name share none.
+    pub(crate) repository: String,
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) observer: Arc<dyn Observer>,
     /// What is being built; known after the checkout.
@@ -20,7 +25,16 @@ pub(crate) struct LiveBuild {
     records: mpsc::Sender<Record>,
     pods: Mutex<HashMap<String, PodWatch>>,
     artifacts: Mutex<HashSet<String>>,
+    /// How many parts of each log there are.
+    logs: Mutex<HashMap<Option<String>, u32>>,
+    /// Logs that are being written.
+    pub(crate) open_logs: TaskTracker,
+    /// Bytes of events and reports that may still be written down.
+    words_left: AtomicUsize,
 }
+
+/// The most bytes of events and reports that the scripts of one build may have written down: 16 MiB. They are kept for ever.
+const WORDS: usize = 16 << 20;
 
 /// A request to the build's loop: write this down.
 pub(crate) struct Record {
@@ -34,6 +48,8 @@ pub(crate) struct PodWatch {
     pub(crate) plan: SidecarPlan,
     pub(crate) running: Option<oneshot::Sender<()>>,
     pub(crate) report: Option<oneshot::Sender<SidecarReport>>,
+    /// The job is being stopped: what it leaves is half made, and is not saved.
+    pub(crate) stopping: bool,
 }
 
 /// The build ended before the request was taken.
@@ -43,14 +59,16 @@ pub(crate) struct BuildOver;
 
 impl LiveBuild {
     pub(crate) fn new(
-        id: String,
+        id: &str,
+        source: &SourceRequest,
         params: BTreeMap<String, String>,
         observer: Arc<dyn Observer>,
         state: BuildState,
     ) -> (Arc<Self>, mpsc::Receiver<Record>) {
         let (records, inbox) = mpsc::channel(64);
         let live = Self {
-            id,
+            id: id.to_owned(),
+            repository: source.identity(),
             params,
             observer,
             info: OnceLock::new(),
@@ -58,6 +76,9 @@ impl LiveBuild {
             records,
             pods: Mutex::default(),
             artifacts: Mutex::default(),
+            logs: Mutex::default(),
+            open_logs: TaskTracker::new(),
+            words_left: AtomicUsize::new(WORDS),
         };
         (Arc::new(live), inbox)
     }
@@ -92,7 +113,7 @@ impl LiveBuild {
         plan: SidecarPlan,
     ) -> (oneshot::Receiver<()>, oneshot::Receiver<SidecarReport>) {
         let ((running, is_running), (report, reported)) = (oneshot::channel(), oneshot::channel());
-        let watch = PodWatch { plan, running: Some(running), report: Some(report) };
+        let watch = PodWatch { plan, running: Some(running), report: Some(report), stopping: false };
         lock(&self.pods).insert(job.to_owned(), watch);
         (is_running, reported)
     }
@@ -105,6 +126,20 @@ impl LiveBuild {
     /// Stops listening.
     pub(crate) fn unwatch_pod(&self, job: &str) {
         lock(&self.pods).remove(job);
+    }
+
+    /// Takes `bytes` off what the build's scripts may have written down; false if there is not so much left.
+    pub(crate) fn take_words(&self, bytes: usize) -> bool {
+        // An event without words takes room too.
+        let take = |left: usize| left.checked_sub(bytes + 256);
+        self.words_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// The number of a log's next part, from 0.
+    pub(crate) fn next_log_part(&self, job: Option<&str>) -> u32 {
+        let mut logs = lock(&self.logs);
+        let next = logs.entry(job.map(str::to_owned)).or_default();
+        std::mem::replace(next, next.saturating_add(1))
     }
 
     /// Takes an artifact's id; false if it was taken before.

@@ -20,11 +20,13 @@ pub(crate) async fn store(blobs: &Blobs, name: &Path, dir: PathBuf) -> Result<u6
     });
     let chunks = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
     let stored = blobs.put(name, chunks.map(Ok::<_, io::Error>).boxed()).await;
-    // When packing failed, the channel just ended: its error is the one that counts.
-    match packing.await.map_err(io::Error::other).and_then(|packed| packed) {
-        Ok(()) => stored.map(|stored| stored.size),
-        Err(error) => {
-            // A half archive must not stand.
+    let packed = packing.await.map_err(io::Error::other).and_then(|packed| packed);
+    match (stored, packed) {
+        (Ok(stored), Ok(())) => Ok(stored.size),
+        // The packer then only sees that nobody listens any more.
+        (Err(error), _) => Err(error),
+        // The channel just ended, and a half archive stands: it must not.
+        (Ok(_), Err(error)) => {
             let _ = blobs.remove(name).await;
             Err(error)
         }

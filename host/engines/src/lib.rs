@@ -58,10 +58,17 @@ pub trait Engine: Send + Sync + 'static {
     /// When something could not be removed; all the rest is.
     async fn remove(&self, key: &str) -> Result<(), EngineError>;
 
-    /// Removes the pods of this owner's builds that are not in `live` (ids `org/repo/build`), and nothing else. Returns
-    /// the names of what was removed, or with `dry_run` what would be.
+    /// The ids (`org/repo/build`) of this owner's builds of which the engine has anything. Whoever sweeps asks this first and
+    /// then which builds live: a build that starts in between is not in the list, so it is safe.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    async fn builds(&self, owner: &str) -> Result<BTreeSet<String>, EngineError>;
+
+    /// Removes the pods of these builds of this owner, and nothing else. Returns the names of what was removed, or with
+    /// `dry_run` what would be.
     ///
     /// # Errors
     /// When the engine can't be asked, or something could not be removed.
-    async fn sweep(&self, owner: &str, live: &BTreeSet<String>, dry_run: bool) -> Result<Vec<String>, EngineError>;
+    async fn sweep(&self, owner: &str, builds: &BTreeSet<String>, dry_run: bool) -> Result<Vec<String>, EngineError>;
 }

@@ -20,7 +20,7 @@ pub struct Limits {
     pub call_bytes: usize,
     /// The most calls to the host. Default 2,000,000: a graph of 10,000 jobs takes some 100,000.
     pub calls: u64,
-    /// The most bytes that the declarations of all jobs may have. Default 64 MiB.
+    /// The most bytes that the declarations of all jobs, and the calls of `define` that are recorded, may have. Default 64 MiB.
     pub declared_bytes: usize,
     /// The most bytes of output that an instance may write; the rest is dropped, and the log says so. Default 16 MiB.
     pub output_bytes: usize,

@@ -189,6 +189,17 @@ fn a_cache_is_kept_from_one_job_to_the_next() {
 }
 
 #[test]
+fn a_cache_that_does_not_fit_any_more_is_replaced_and_fails_nothing() {
+    let rig = Rig::new();
+    rig.api.state().caches.insert("c".to_owned(), b"no archive at all".to_vec());
+    let mut plan = plan(shell(&["echo new >kept"]));
+    plan.caches = vec![cache("c", "kept")];
+    assert_eq!(rig.run(plan).ending(), &Ending::Succeeded);
+    let lines = rig.host_lines();
+    assert!(lines.contains("cache c can't be used") && lines.contains("saved cache c (4 bytes)"), "{lines}");
+}
+
+#[test]
 fn a_cache_that_can_not_be_saved_is_a_line_in_the_log() {
     let rig = Rig::new();
     rig.api.state().broken = vec!["PUT /caches/b".to_owned()];

@@ -6,7 +6,7 @@ use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Source, Status};
 use monkeyci_controller::BuildReport;
 
-use crate::text::{duration, harmless};
+use crate::text::{duration, harmless, harmless_lines};
 
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ impl Style {
             EventBody::JobStarted { job } => line(Some(job), self.paint("2", "started")),
             EventBody::JobRunning { job } => line(Some(job), self.paint("2", "its command runs")),
             EventBody::JobEnded { job, ending } => {
-                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless(&why, false)));
+                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
                 line(Some(job), format!("{}{why}", self.status(ending.status())))
             }
             EventBody::ArtifactSaved { job, id, size, .. } => {

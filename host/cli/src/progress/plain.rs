@@ -41,9 +41,14 @@ impl Plain {
 
 impl Observer for Plain {
     fn event(&self, _build: &str, event: &Event) {
-        if let EventBody::JobEnded { job, .. } = &event.body {
-            let rest = self.cutter().finish(Some(job));
-            self.print_log(Some(job), rest);
+        let ended = match &event.body {
+            EventBody::JobEnded { job, .. } => Some(Some(job.as_str())),
+            EventBody::ScriptDefined { .. } | EventBody::BuildFailed { .. } => Some(None),
+            _ => None,
+        };
+        if let Some(job) = ended {
+            let rest = self.cutter().finish(job);
+            self.print_log(job, rest);
         }
         if let Some(line) = self.style.event(event) {
             self.print(&line);

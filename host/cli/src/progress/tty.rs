@@ -11,7 +11,7 @@ use monkeyci_controller::{BuildReport, Observer};
 
 use super::Display;
 use super::lines::{Line, LineCutter, Style};
-use crate::text::{colours, harmless};
+use crate::text::{colours, harmless, print_line};
 
 /// Running jobs at the bottom of the terminal.
 pub struct Tty {
@@ -42,7 +42,7 @@ impl Tty {
     fn print(&self, text: &str) {
         // Above the running jobs; on something that is no terminal, just out.
         if self.screen.is_hidden() {
-            println!("{text}");
+            print_line(text);
         } else {
             let _ = self.screen.println(text);
         }
@@ -96,6 +96,10 @@ impl Observer for Tty {
                 }
                 self.print_log(Some(job), rest);
             }
+            EventBody::ScriptDefined { .. } | EventBody::BuildFailed { .. } => {
+                let rest = self.state().cutter.finish(None);
+                self.print_log(None, rest);
+            }
             _ => {}
         }
         if let Some(line) = self.style.event(event) {
@@ -126,6 +130,6 @@ impl Display for Tty {
 
     fn summary(&self, report: &BuildReport) {
         let _ = self.screen.clear();
-        print!("{}", self.style.summary(report));
+        print_line(self.style.summary(report).trim_end());
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -53,13 +54,14 @@ pub(super) async fn run(
         Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
     let (running, report) = run.live.watch_pod(&job.id, plan(spec));
-    let watch = Watch { run, engine: engine.as_ref(), pod: &pod, spec };
+    let watch = Watch { run, engine: engine.as_ref(), pod: &pod, spec, up: AtomicBool::new(false) };
 
     let ending = {
         let mut drive = std::pin::pin!(watch.drive(running, report));
         tokio::select! {
             ending = &mut drive => ending,
             reason = stopped(&mut stop) => {
+                run.live.pod(&job.id, |pod| pod.stopping = true);
                 watch.stop(drive).await;
                 reason.ending(job)
             }
@@ -190,6 +192,8 @@ struct Watch<'a> {
     engine: &'a dyn Engine,
     pod: &'a Pod,
     spec: &'a ContainerSpec,
+    /// Whether the engine has started all of it.
+    up: AtomicBool,
 }
 
 impl Watch<'_> {
@@ -201,9 +205,12 @@ impl Watch<'_> {
         if let Err(error) = self.engine.start(self.pod, &progress).await {
             return self.start_failed(error);
         }
+        self.up.store(true, Ordering::Relaxed);
         let key = &self.pod.key;
         let mut parts = FuturesUnordered::new();
-        let services = self.pod.services.iter().map(|service| Part::Service(service.name.clone()));
+        // A service that has no readiness may end when it likes.
+        let awaited = self.pod.services.iter().filter(|service| !service.readiness.is_empty());
+        let services = awaited.map(|service| Part::Service(service.name.clone()));
         for part in [Part::Job, Part::Sidecar].into_iter().chain(services) {
             parts.push(async move { (self.engine.wait(key, &part).await, part) });
         }
@@ -313,8 +320,12 @@ impl Watch<'_> {
         }
     }
 
-    /// Stops the job, and gives it the time to end in an orderly way: then its log is whole.
+    /// Stops the job, and gives it the time to end in an orderly way: then its log is whole. A pod that is still being
+    /// started has nothing to end; dropping `drive` stops that, and removal clears what there is.
     async fn stop(&self, drive: impl Future<Output = Ending>) {
+        if !self.up.load(Ordering::Relaxed) {
+            return;
+        }
         let grace = if self.run.hurry.is_cancelled() { Duration::ZERO } else { GRACE };
         let ordered = async {
             let stop = self.engine.stop(&self.pod.key, grace);

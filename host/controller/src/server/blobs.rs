@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode, header};
-use monkeyci_api::{Action, LogDecoder, Stored};
+use monkeyci_api::{Action, Claims, LogDecoder, Stored};
 use monkeyci_build::EventBody;
 use object_store::path::Path as BlobName;
 use tokio::io::AsyncWriteExt;
@@ -45,7 +45,7 @@ pub(crate) async fn read_cache(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadCache(path.item.clone()))?;
-    download(&api, &names::cache(&build.id, &path.item), &format!("cache {:?}", path.item)).await
+    download(&api, &names::cache(&build.id, &build.repository, &path.item), &format!("cache {:?}", path.item)).await
 }
 
 pub(crate) async fn save_artifact(
@@ -56,6 +56,7 @@ pub(crate) async fn save_artifact(
 ) -> Result<Json<Stored>, Refusal> {
     let ItemPath { build, item: id } = path;
     let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
+    check_not_stopping(&build, &claims)?;
     if !build.take_artifact(&id) {
         return Err(Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")));
     }
@@ -73,8 +74,11 @@ pub(crate) async fn save_cache(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Stored>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
-    upload(&api, &names::cache(&build.id, &path.item), body, &format!("cache {:?}", path.item)).await.map(Json)
+    let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
+    check_not_stopping(&build, &claims)?;
+    upload(&api, &names::cache(&build.id, &build.repository, &path.item), body, &format!("cache {:?}", path.item))
+        .await
+        .map(Json)
 }
 
 pub(crate) async fn write_define_log(
@@ -97,6 +101,15 @@ pub(crate) async fn write_job_log(
     write_log(&api, &build, Some(&path.item), body).await
 }
 
+/// A job that answers TERM by a good end looks like one that did its work.
+fn check_not_stopping(build: &LiveBuild, claims: &Claims) -> Result<(), Refusal> {
+    let job = claims.role.job().unwrap_or_default();
+    if build.pod(job, |pod| pod.stopping).unwrap_or(false) {
+        return Err(Refusal::conflict(format!("job {job:?} is being stopped: what it leaves is not saved")));
+    }
+    Ok(())
+}
+
 async fn download(api: &Api, name: &BlobName, what: &str) -> Result<Response, Refusal> {
     let found = api.blobs.get(name).await.map_err(|error| Refusal::store(what, error))?;
     let bytes = found.ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
@@ -113,7 +126,9 @@ async fn upload(api: &Api, name: &BlobName, body: Body, what: &str) -> Result<St
 /// dies in the middle.
 async fn write_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) -> Result<StatusCode, Refusal> {
     let failed = |error: io::Error| Refusal::store("the log", error);
-    let mut writer = api.blobs.writer(&names::log(&build.id, job));
+    let _open = build.open_logs.token();
+    let part = build.next_log_part(job);
+    let mut writer = api.blobs.writer(&names::log(&build.id, job, part));
     let (mut decoder, mut chunks) = (LogDecoder::default(), body.into_data_stream());
     let mut end = Ok(StatusCode::NO_CONTENT);
     'arriving: while let Some(chunk) = chunks.next().await {

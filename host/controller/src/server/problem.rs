@@ -43,6 +43,10 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too large", detail)
     }
 
+    pub(crate) fn too_many(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "limit reached", detail)
+    }
+
     pub(crate) fn build_over(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::GONE, "build over", detail)
     }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
 use super::problem::Refusal;
+use crate::live::LiveBuild;
 
 /// The longest name of an event, in characters.
 const NAME_LIMIT: usize = 128;
@@ -56,6 +57,7 @@ pub(crate) async fn publish_event(
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&payload) {
         return Err(Refusal::invalid(format!("the payload of event {name:?} is not JSON: {error}")));
     }
+    check_words(&build, name.len() + payload.len())?;
     let job = claims.role.job().map(str::to_owned);
     build.record(EventBody::ScriptEvent { job, name, payload }).await.map_err(Refusal::build_over)?;
     Ok(StatusCode::NO_CONTENT)
@@ -70,6 +72,7 @@ pub(crate) async fn add_report(
     let (build, claims) = admit(&api, &headers, &path, Action::AddReport)?;
     let NewReport { message } = parse(&body)?;
     check_length("a report's message", &message)?;
+    check_words(&build, message.len())?;
     let job = claims.role.job().map(str::to_owned);
     build.record(EventBody::ScriptReport { job, message }).await.map_err(Refusal::build_over)?;
     Ok(StatusCode::NO_CONTENT)
@@ -78,6 +81,13 @@ pub(crate) async fn add_report(
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body)
         .map_err(|error| Refusal::invalid(format!("the body is not what it should be: {error}")))
+}
+
+fn check_words(build: &LiveBuild, bytes: usize) -> Result<(), Refusal> {
+    if build.take_words(bytes) {
+        return Ok(());
+    }
+    Err(Refusal::too_many("the build's events and reports have reached their limit of 16 MiB"))
 }
 
 fn check_length(what: &str, text: &str) -> Result<(), Refusal> {

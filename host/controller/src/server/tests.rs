@@ -8,12 +8,14 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use monkeyci_api::{
-    AUDIENCE, Body, Claims, Client, ClientError, ISSUER, Role, Scope, SidecarPlan, SidecarReport, Token,
+    AUDIENCE, Body, Claims, Client, ClientError, ISSUER, LogFrame, LogStream, Role, Scope, SidecarPlan, SidecarReport,
+    Token,
 };
 use monkeyci_build::{BuildState, Command, Ending};
 
 use super::{Api, Listener, in_process, router};
 use crate::blobs::{Blobs, names};
+use crate::checkout::SourceRequest;
 use crate::live::LiveBuild;
 use crate::observer::Silent;
 
@@ -32,7 +34,8 @@ impl Rig {
         for id in [BUILD, "org/repo/2"] {
             let state = BuildState::new(NonZeroUsize::MIN);
             let params = BTreeMap::from([("a/b ?".to_owned(), "value".to_owned())]);
-            let (live, mut inbox) = LiveBuild::new(id.to_owned(), params, Arc::new(Silent), state);
+            let (live, mut inbox) =
+                LiveBuild::new(id, &SourceRequest::Dir("/".into()), params, Arc::new(Silent), state);
             live.watch_pod("mine", plan());
             api.enter(live);
             tokio::spawn(async move {
@@ -282,6 +285,51 @@ async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_made_again() {
     let bytes = reader.artifact("out").await.expect("an answer").expect("the artifact");
     let bytes: Vec<_> = bytes.try_collect().await.expect("whole");
     assert_eq!(bytes.concat(), b"whole");
+}
+
+#[tokio::test]
+async fn a_log_that_breaks_off_and_goes_on_is_kept_whole() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let frame = |text: &'static str| {
+        let mut encoded = bytes::BytesMut::new();
+        LogFrame { stream: LogStream::Stdout, time_ms: 1, bytes: text.into() }.encode(&mut encoded);
+        encoded.freeze()
+    };
+    let broken = futures::stream::iter([Ok(frame("one")), Err(std::io::Error::other("the connection broke"))]);
+    client.send_log(Some("mine"), Body::wrap_stream(broken)).await.expect_err("a broken log");
+    client.send_log(Some("mine"), Body::from(frame("two"))).await.expect("the rest");
+    for (part, text) in ["one", "two"].into_iter().enumerate() {
+        let name = names::log(BUILD, Some("mine"), part as u32);
+        let bytes = rig.api.blobs.get(&name).await.expect("a store").expect("a part");
+        let bytes: Vec<_> = bytes.try_collect().await.expect("whole");
+        assert_eq!(bytes.concat(), frame(text));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_being_stopped_saves_nothing() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    rig.api.build(BUILD).expect("a build").pod("mine", |pod| pod.stopping = true);
+    let artifact = client.save_artifact("out", Body::from("half")).await.expect_err("half made");
+    let cache = client.save_cache("kept", Body::from("half")).await.expect_err("half made");
+    assert_eq!((artifact.status(), cache.status()), (Some(409), Some(409)));
+}
+
+#[tokio::test]
+async fn a_build_has_a_limit_of_words() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(Role::Script { job: None }, script_scopes()));
+    let report = "x".repeat(64 * 1024);
+    let mut taken = 0;
+    let refused = loop {
+        match client.report(&report).await {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((taken, refused.status()), (255, Some(429)));
 }
 
 #[tokio::test]

@@ -109,7 +109,11 @@ impl Engine for DockerEngine {
         self.remove_pod(&Names::of(key)?).await
     }
 
-    async fn sweep(&self, owner: &str, live: &BTreeSet<String>, dry_run: bool) -> Result<Vec<String>, EngineError> {
-        self.sweep_owner(owner, live, dry_run).await
+    async fn builds(&self, owner: &str) -> Result<BTreeSet<String>, EngineError> {
+        self.builds_of(owner).await
+    }
+
+    async fn sweep(&self, owner: &str, builds: &BTreeSet<String>, dry_run: bool) -> Result<Vec<String>, EngineError> {
+        self.sweep_builds(owner, builds, dry_run).await
     }
 }

@@ -27,8 +27,8 @@ const AT_ONCE: usize = 8;
 enum Scope<'a> {
     /// One pod's.
     Pod(&'a Names),
-    /// Those of an owner's builds that don't live.
-    Dead { owner: &'a str, live: &'a BTreeSet<String> },
+    /// Those of some of an owner's builds.
+    Builds { owner: &'a str, builds: &'a BTreeSet<String> },
 }
 
 impl Scope<'_> {
@@ -36,7 +36,7 @@ impl Scope<'_> {
     fn label(&self) -> String {
         match self {
             Scope::Pod(names) => format!("{LABEL_POD}={}", names.key()),
-            Scope::Dead { owner, .. } => format!("{LABEL_OWNER}={owner}"),
+            Scope::Builds { owner, .. } => format!("{LABEL_OWNER}={owner}"),
         }
     }
 
@@ -44,9 +44,9 @@ impl Scope<'_> {
     fn covers(&self, labels: &HashMap<String, String>) -> bool {
         match self {
             Scope::Pod(names) => labels.get(LABEL_POD).is_some_and(|key| key == names.key()),
-            Scope::Dead { owner, live } => {
+            Scope::Builds { owner, builds } => {
                 labels.get(LABEL_OWNER).is_some_and(|of| of == owner)
-                    && labels.get(LABEL_BUILD).is_some_and(|build| !live.contains(build))
+                    && labels.get(LABEL_BUILD).is_some_and(|build| builds.contains(build))
             }
         }
     }
@@ -77,17 +77,34 @@ impl DockerEngine {
         self.clear(&Scope::Pod(names)).await.map(|_| ())
     }
 
-    /// Removes the dead builds' pods.
-    pub(super) async fn sweep_owner(
+    /// The builds of which an owner has anything.
+    pub(super) async fn builds_of(&self, owner: &str) -> Result<BTreeSet<String>, EngineError> {
+        let label = format!("{LABEL_OWNER}={owner}");
+        let filters = || Some(HashMap::from([("label".to_owned(), vec![label.clone()])]));
+        let (containers, networks, volumes) = try_join!(
+            raw::list_containers(&self.docker, &label),
+            self.docker.list_networks(Some(ListNetworksOptions { filters: filters() })),
+            self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() })),
+        )
+        .map_err(|error| refused("list containers, networks and volumes", &error))?;
+        let containers = containers.into_iter().filter_map(|container| container.labels);
+        let networks = networks.into_iter().filter_map(|network| network.labels);
+        let volumes = volumes.volumes.into_iter().flatten().map(|volume| volume.labels);
+        let all = containers.chain(networks).chain(volumes);
+        Ok(all.filter_map(|mut labels| labels.remove(LABEL_BUILD)).collect())
+    }
+
+    /// Removes builds' pods.
+    pub(super) async fn sweep_builds(
         &self,
         owner: &str,
-        live: &BTreeSet<String>,
+        builds: &BTreeSet<String>,
         dry_run: bool,
     ) -> Result<Vec<String>, EngineError> {
         if !dry_run {
             self.in_flight.all_drained().await;
         }
-        let scope = Scope::Dead { owner, live };
+        let scope = Scope::Builds { owner, builds };
         let names: BTreeSet<String> =
             if dry_run { self.find(&scope).await?.names().cloned().collect() } else { self.clear(&scope).await? };
         Ok(names.into_iter().collect())

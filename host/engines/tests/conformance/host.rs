@@ -153,7 +153,8 @@ pub fn try_with(engine: &str, promise: impl for<'a> Fn(&'a Host) -> Trial<'a>) {
         let host = Host::of(engine).await;
         let trial = tokio::time::timeout(LIMIT, promise(&host));
         let kept = AssertUnwindSafe(trial).catch_unwind().await;
-        let swept = host.engine.sweep(&host.owner, &BTreeSet::new(), false).await;
+        let builds = host.engine.builds(&host.owner).await;
+        let swept = host.engine.sweep(&host.owner, &builds.unwrap_or_default(), false).await;
         match kept {
             Err(panic) => resume_unwind(panic),
             Ok(Err(_)) => panic!("the promise was not kept within {LIMIT:?}"),

@@ -48,6 +48,7 @@ impl State {
             Some(Answer::Done(done)) => done,
             Some(Answer::Param(_)) => return Err(Divergence(request).into()),
             None => {
+                self.count_recorded(request.len())?;
                 let done = call().await.map_err(|error| failure(&error));
                 self.mode.record(request, Answer::Done(done.clone()));
                 done

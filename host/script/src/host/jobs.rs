@@ -56,8 +56,8 @@ impl State {
         Ok(())
     }
 
-    /// Counts bytes of declarations, which the host keeps for as long as the build.
-    fn count_bytes(&mut self, bytes: usize) -> wasmtime::Result<()> {
+    /// Counts bytes of declarations and of the transcript, which the host keeps for as long as the build.
+    pub(super) fn count_bytes(&mut self, bytes: usize) -> wasmtime::Result<()> {
         self.declared_bytes = self.declared_bytes.saturating_add(bytes);
         if self.declared_bytes > self.limits.declared_bytes {
             let limit = self.limits.declared_bytes;

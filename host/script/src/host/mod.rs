@@ -9,6 +9,7 @@ use monkeyci_api::ClientError;
 
 use crate::bindings::monkeyci::script::types;
 use crate::store::State;
+use crate::transcript::{Call, Mode};
 
 pub use jobs::JobHandle;
 
@@ -27,6 +28,16 @@ impl State {
             wasmtime::bail!("too many calls to the host");
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Counts what a call adds to the transcript, if it is recorded.
+    ///
+    /// # Errors
+    /// A trap, when the script has had too much recorded.
+    fn count_recorded(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if matches!(self.mode, Mode::Record(_)) { self.count_bytes(size_of::<Call>() + bytes) } else { Ok(()) }
     }
 }
 

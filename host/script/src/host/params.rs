@@ -14,6 +14,8 @@ impl Host for State {
             Some(Answer::Done(_)) => return Err(Divergence(request).into()),
             None => {
                 let value = self.client.param(&name).await.map_err(|error| failure(&error));
+                let answer = value.as_ref().map_or(0, |value| value.as_ref().map_or(0, String::len));
+                self.count_recorded(request.len() + answer)?;
                 self.mode.record(request, Answer::Param(value.clone()));
                 value
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Guest, client, declaring, info, runtime};
+use crate::support::{Guest, asking, client, declaring, info, runtime};
 use monkeyci_script::{Limits, LoadError, ScriptError};
 
 fn limits() -> Limits {
@@ -108,6 +108,13 @@ async fn calls_to_the_host_end_at_the_limit() {
 async fn declarations_end_at_the_limit_of_their_bytes() {
     let body = "(loop (drop (call $action (i32.const 16) (i32.const 60000))) (br 0))";
     let error = define(declaring(body), Limits { declared_bytes: 1 << 20, ..limits() }).await;
+    assert!(matches!(&error, ScriptError::Trapped(trap) if trap.contains("bytes of declarations")), "{error}");
+}
+
+#[tokio::test]
+async fn recorded_calls_end_at_the_limit_of_their_bytes() {
+    let body = "(loop (call $get (i32.const 16) (i32.const 60000) (i32.const 64)) (br 0))";
+    let error = define(asking(body, ""), Limits { declared_bytes: 1 << 20, ..limits() }).await;
     assert!(matches!(&error, ScriptError::Trapped(trap) if trap.contains("bytes of declarations")), "{error}");
 }
 

@@ -110,8 +110,12 @@ pub(super) async fn all(
     for cache in &plan.caches {
         let step = format!("restoring cache {}", cache.id);
         if let Some(archive) = client.cache(&cache.id).await.map_err(|error| StepError::new(&step, error))? {
-            let unpacked = unpack_into(&step, archive, place, Path::new("")).await?;
-            log.say(format!("restored cache {} ({})", cache.id, size(unpacked.bytes))).await;
+            match unpack_into(&step, archive, place, Path::new("")).await {
+                Ok(unpacked) => log.say(format!("restored cache {} ({})", cache.id, size(unpacked.bytes))).await,
+                // A cache saves time and is no part of the build: one that does not fit any more must not stop every later
+                // build. What was unpacked stays, as with a cache that is out of date; a success replaces it.
+                Err(error) => log.say(format!("cache {} can't be used: {}", cache.id, error.reason)).await,
+            }
         }
     }
     for artifact in &plan.restore_artifacts {

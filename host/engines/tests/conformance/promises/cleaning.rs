@@ -52,13 +52,15 @@ pub async fn sweep_removes_dead_builds_and_nothing_else(host: &Host) {
         started.expect("the pod starts");
     }
 
-    let alive = BTreeSet::from(["test/repo/live".to_owned()]);
+    let known = host.engine.builds(&host.owner).await.expect("a list");
+    assert_eq!(known, BTreeSet::from(["test/repo/dead".to_owned(), "test/repo/live".to_owned()]));
+    let gone = BTreeSet::from(["test/repo/dead".to_owned()]);
     let parts = ["job", "net", "shared", "sidecar"].map(|part| format!("{}-{part}", dead.key));
     let all = host.left().await;
-    assert_eq!(host.engine.sweep(&host.owner, &alive, true).await.expect("a dry run"), parts);
+    assert_eq!(host.engine.sweep(&host.owner, &gone, true).await.expect("a dry run"), parts);
     assert_eq!(host.left().await, all, "a dry run removes nothing");
-    assert_eq!(host.engine.sweep(&host.owner, &alive, false).await.expect("a sweep"), parts);
-    assert_eq!(host.engine.sweep(&host.owner, &alive, false).await.expect("a sweep"), Vec::<String>::new());
+    assert_eq!(host.engine.sweep(&host.owner, &gone, false).await.expect("a sweep"), parts);
+    assert_eq!(host.engine.sweep(&host.owner, &gone, false).await.expect("a sweep"), Vec::<String>::new());
     assert_eq!(host.left().await.len(), 4, "the live build's");
 
     for pod in [&live, &other] {
