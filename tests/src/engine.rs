@@ -45,10 +45,9 @@ impl Engine {
     pub fn leftovers(&self, owner: &str) -> Vec<String> {
         let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}")])]);
         self.runtime.block_on(async {
-            let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
             let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
             let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
-            let containers = self.docker.list_containers(Some(containers)).await.expect("a list");
+            let containers = self.containers(true, &filter).await;
             let networks = self.docker.list_networks(Some(networks)).await.expect("a list");
             let volumes = self.docker.list_volumes(Some(volumes)).await.expect("a list");
             let containers = containers.into_iter().map(|it| format!("container {:?}", it.names.unwrap_or_default()));
@@ -56,6 +55,20 @@ impl Engine {
             let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|it| format!("volume {}", it.name));
             containers.chain(networks).chain(volumes).collect()
         })
+    }
+
+    async fn containers(&self, all: bool, filter: &HashMap<&str, Vec<String>>) -> Vec<ContainerSummary> {
+        let mut tries = 0;
+        loop {
+            let options = ListContainersOptionsBuilder::new().all(all).filters(filter).build();
+            match self.docker.list_containers(Some(options)).await {
+                Ok(containers) => return containers,
+                // Podman has a state `stopped` for a moment, which Docker's API does not know.
+                Err(bollard::errors::Error::JsonDataError { .. }) if tries < 50 => tries += 1,
+                Err(error) => panic!("no list of containers: {error}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
     }
 
     /// The address of this machine in the containers' default network.
@@ -76,8 +89,7 @@ impl Engine {
             };
             // The launcher is quicker than the engine: its job runs before the engine counts it as running.
             for _ in 0..100 {
-                let running = ListContainersOptionsBuilder::new().filters(&filter).build();
-                let running = self.docker.list_containers(Some(running)).await.expect("a list");
+                let running = self.containers(false, &filter).await;
                 if let Some(container) = running.into_iter().find(is_part) {
                     let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
                     let id = container.id.expect("an id");

@@ -79,6 +79,8 @@ impl DockerEngine {
 
     /// The builds of which an owner has anything.
     pub(super) async fn builds_of(&self, owner: &str) -> Result<BTreeSet<String>, EngineError> {
+        // What a dropped start of this process still has under way belongs to its build too.
+        self.in_flight.all_drained().await;
         let label = format!("{LABEL_OWNER}={owner}");
         let filters = || Some(HashMap::from([("label".to_owned(), vec![label.clone()])]));
         let (containers, networks, volumes) = try_join!(

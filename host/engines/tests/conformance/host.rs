@@ -1,6 +1,6 @@
 //! What a promise is tried with: an engine, pods for it, and an outside view.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
