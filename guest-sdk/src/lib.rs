@@ -72,3 +72,8 @@ pub mod __bindings {
         default_bindings_module: "monkeyci_sdk::__bindings",
     });
 }
+
+/// The script in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
