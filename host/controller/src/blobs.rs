@@ -86,7 +86,7 @@ impl Blobs {
             }
         }
         writer.shutdown().await?;
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&hash.finalize());
         Ok(Stored { size, digest })
     }
 
@@ -109,4 +109,9 @@ impl Blobs {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Bytes in hexadecimal: digests, and names made of them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,6 +8,7 @@ use git2::{AutotagOption, ErrorCode, FetchOptions, ObjectType, Oid, Repository};
 use monkeyci_build::Source;
 use sha2::{Digest, Sha256};
 
+use crate::blobs::hex;
 use crate::changes;
 
 /// Where the code of a build is.
@@ -70,7 +71,7 @@ impl SourceRequest {
             Self::Dir(dir) => std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()).to_string_lossy().into_owned(),
             Self::Git { url, .. } => without_password(url).trim_end_matches('/').trim_end_matches(".git").to_owned(),
         };
-        Sha256::digest(name).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(name)[..8])
     }
 
     /// Gets the code; a clone goes to `into`.

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 
 use super::Stop;
+use crate::blobs::hex;
 use crate::build::Run;
 use crate::error::ControllerError;
 use crate::home::make_dir;
@@ -155,7 +156,7 @@ fn write_config(dir: &Path, path: &PathBuf, config: &SidecarConfig) -> std::io::
 /// The pod's key: readable, and unique by the digest of both ids.
 fn key(build: &str, job: &str) -> String {
     let digest = Sha256::digest(format!("{build}\0{job}"));
-    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&digest[..6]);
     let clean = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = job.chars().take(32).map(clean).collect();
     format!("mci-{}-{digest}", name.trim_matches('-'))

@@ -27,6 +27,8 @@ const AT_ONCE: usize = 8;
 enum Scope<'a> {
     /// One pod's.
     Pod(&'a Names),
+    /// All of an owner's.
+    Owner(&'a str),
     /// Those of some of an owner's builds.
     Builds { owner: &'a str, builds: &'a BTreeSet<String> },
 }
@@ -36,7 +38,7 @@ impl Scope<'_> {
     fn label(&self) -> String {
         match self {
             Scope::Pod(names) => format!("{LABEL_POD}={}", names.key()),
-            Scope::Builds { owner, .. } => format!("{LABEL_OWNER}={owner}"),
+            Scope::Owner(owner) | Scope::Builds { owner, .. } => format!("{LABEL_OWNER}={owner}"),
         }
     }
 
@@ -44,6 +46,7 @@ impl Scope<'_> {
     fn covers(&self, labels: &HashMap<String, String>) -> bool {
         match self {
             Scope::Pod(names) => labels.get(LABEL_POD).is_some_and(|key| key == names.key()),
+            Scope::Owner(owner) => labels.get(LABEL_OWNER).is_some_and(|of| of == owner),
             Scope::Builds { owner, builds } => {
                 labels.get(LABEL_OWNER).is_some_and(|of| of == owner)
                     && labels.get(LABEL_BUILD).is_some_and(|build| builds.contains(build))
@@ -58,6 +61,8 @@ struct Found {
     containers: Vec<String>,
     networks: Vec<String>,
     volumes: Vec<String>,
+    /// The builds that these belong to.
+    builds: BTreeSet<String>,
 }
 
 impl Found {
@@ -81,19 +86,7 @@ impl DockerEngine {
     pub(super) async fn builds_of(&self, owner: &str) -> Result<BTreeSet<String>, EngineError> {
         // What a dropped start of this process still has under way belongs to its build too.
         self.in_flight.all_drained().await;
-        let label = format!("{LABEL_OWNER}={owner}");
-        let filters = || Some(HashMap::from([("label".to_owned(), vec![label.clone()])]));
-        let (containers, networks, volumes) = try_join!(
-            raw::list_containers(&self.docker, &label),
-            self.docker.list_networks(Some(ListNetworksOptions { filters: filters() })),
-            self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() })),
-        )
-        .map_err(|error| refused("list containers, networks and volumes", &error))?;
-        let containers = containers.into_iter().filter_map(|container| container.labels);
-        let networks = networks.into_iter().filter_map(|network| network.labels);
-        let volumes = volumes.volumes.into_iter().flatten().map(|volume| volume.labels);
-        let all = containers.chain(networks).chain(volumes);
-        Ok(all.filter_map(|mut labels| labels.remove(LABEL_BUILD)).collect())
+        Ok(self.find(&Scope::Owner(owner)).await?.builds)
     }
 
     /// Removes builds' pods.
@@ -161,27 +154,35 @@ impl DockerEngine {
             self.docker.list_networks(Some(ListNetworksOptions { filters: filters() })),
             self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() })),
         )?;
-        let covers =
-            |labels: &Option<HashMap<String, String>>| labels.as_ref().is_some_and(|labels| scope.covers(labels));
-        Ok(Found {
+        let mut builds = BTreeSet::new();
+        let mut covers = |labels: Option<&HashMap<String, String>>| match labels {
+            Some(labels) if scope.covers(labels) => {
+                builds.extend(labels.get(LABEL_BUILD).cloned());
+                true
+            }
+            _ => false,
+        };
+        let found = Found {
             containers: containers
                 .into_iter()
-                .filter(|container| covers(&container.labels))
+                .filter(|container| covers(container.labels.as_ref()))
                 .map(raw::Listed::into_name)
                 .collect(),
             networks: networks
                 .into_iter()
-                .filter(|network| covers(&network.labels))
+                .filter(|network| covers(network.labels.as_ref()))
                 .filter_map(|network| network.name.or(network.id))
                 .collect(),
             volumes: volumes
                 .volumes
                 .into_iter()
                 .flatten()
-                .filter(|volume| scope.covers(&volume.labels))
+                .filter(|volume| covers(Some(&volume.labels)))
                 .map(|volume| volume.name)
                 .collect(),
-        })
+            builds: BTreeSet::new(),
+        };
+        Ok(Found { builds, ..found })
     }
 
     /// Removes what was found; returns what failed.
