@@ -20,12 +20,26 @@ pub enum Action {
     ReadBuild,
     /// `GET /params/{name}`
     ReadParam(String),
+    /// `GET /params`: the names.
+    ListParams,
+    /// `GET /secrets`: the names.
+    ListSecrets,
+    /// `GET /secrets/{name}`: whether it is there; never the value.
+    ReadSecret(String),
+    /// `POST /secrets/{name}/reveal`
+    RevealSecret(String),
     /// `POST /events`
     PublishEvent,
+    /// `POST /events/next`: the next events after a place in the journal.
+    ReadEvents,
     /// `POST /reports`
     AddReport,
     /// `GET /jobs/{job}`: how a job stands.
     ReadJob(String),
+    /// `POST /jobs`
+    SubmitJobs,
+    /// `POST /jobs/wait`, in the path of nobody's job: ids don't collide with it, as one is asked for with `GET`.
+    WaitForJobs,
     /// `POST /logs` for `define`, `POST /jobs/{job}/logs` for a job.
     WriteLog(Option<String>),
     /// `GET /jobs/{job}/plan`
@@ -34,8 +48,26 @@ pub enum Action {
     ReportRunning(String),
     /// `POST /jobs/{job}/result`
     ReportResult(String),
+    /// `POST /jobs/{job}/outputs`: the file in which a container job exposes its outputs.
+    ReportOutputs(String),
+    /// `POST /jobs/{job}/test-reports`: a JUnit XML file of a container job.
+    ReportTests(String),
     /// `GET /workspace`
     ReadWorkspace,
+    /// `GET /files/{path}`, `GET /dirs/{path}`, `GET /stats/{path}`, `POST /globs`, `POST /hashes`: parts of the workspace.
+    ReadFiles(FileQuery),
+    /// `PUT /outputs/{path}`, `POST /outputs/{path}`: write or extend a file in the action's output area.
+    WriteOutput(String),
+    /// `GET /artifacts`
+    ListArtifacts,
+    /// `GET /artifacts/{id}/files`: the names of the files in it.
+    ListArtifactFiles(String),
+    /// `GET /artifacts/{id}/files/{path}`
+    ReadArtifactFile(String, String),
+    /// `PUT /artifacts/{id}/files/{path}`: an artifact of one file.
+    CreateArtifact(String, String),
+    /// `POST /artifacts/{id}/outputs/{path}`: an artifact from the action's output area.
+    SaveOutput(String, String),
     /// `GET /artifacts/{id}`
     ReadArtifact(String),
     /// `PUT /artifacts/{id}`
@@ -44,6 +76,21 @@ pub enum Action {
     ReadCache(String),
     /// `PUT /caches/{id}`
     SaveCache(String),
+}
+
+/// What is asked of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileQuery {
+    /// A file's content.
+    Content(String),
+    /// The names in a directory.
+    Dir(String),
+    /// What is known of a path.
+    Stat(String),
+    /// The files that match globs.
+    Glob,
+    /// The digest of the files that match globs.
+    Hash,
 }
 
 /// Why a token does not allow an operation.
@@ -71,7 +118,24 @@ pub fn authorise(claims: &Claims, operation: &Operation) -> Result<(), Denied> {
     }
     let needed = match &operation.action {
         Action::ReadBuild => Scope::BuildRead,
-        Action::ReadParam(_) => Scope::ParamsRead,
+        Action::ReadParam(_) | Action::ListParams => Scope::ParamsRead,
+        Action::ListSecrets | Action::ReadSecret(_) => Scope::SecretsRead,
+        Action::RevealSecret(name) => {
+            only_an_action(claims)?;
+            Scope::SecretReveal(name.clone())
+        }
+        Action::ReadEvents => {
+            only_an_action(claims)?;
+            Scope::EventsRead
+        }
+        Action::SubmitJobs => {
+            only_an_action(claims)?;
+            Scope::JobsSubmit
+        }
+        Action::WaitForJobs => {
+            only_an_action(claims)?;
+            Scope::JobsRead
+        }
         Action::PublishEvent | Action::AddReport => Scope::EventsWrite,
         Action::ReadJob(_) => Scope::JobsRead,
         Action::WriteLog(job) => {
@@ -80,18 +144,45 @@ pub fn authorise(claims: &Claims, operation: &Operation) -> Result<(), Denied> {
             }
             Scope::LogWrite
         }
-        Action::ReadPlan(job) | Action::ReportRunning(job) | Action::ReportResult(job) => {
+        Action::ReadPlan(job)
+        | Action::ReportRunning(job)
+        | Action::ReportResult(job)
+        | Action::ReportOutputs(job)
+        | Action::ReportTests(job) => {
             if !matches!(&claims.role, Role::Sidecar { job: own } if own == job) {
                 return Err(Denied::OtherBearer("only the job's sidecar may do this".to_owned()));
             }
             Scope::JobReport(job.clone())
         }
         Action::ReadWorkspace => Scope::WorkspaceRead,
+        Action::ReadFiles(_) => Scope::FilesRead,
+        Action::WriteOutput(_) => {
+            only_an_action(claims)?;
+            Scope::OutputsWrite
+        }
+        Action::ListArtifacts | Action::ListArtifactFiles(_) | Action::ReadArtifactFile(..) => Scope::ArtifactsRead,
+        Action::CreateArtifact(id, _) | Action::SaveOutput(id, _) => {
+            only_an_action(claims)?;
+            Scope::ArtifactWrite(id.clone())
+        }
         Action::ReadArtifact(id) => Scope::ArtifactRead(id.clone()),
-        Action::SaveArtifact(id) => Scope::ArtifactWrite(id.clone()),
+        Action::SaveArtifact(id) => {
+            if !matches!(&claims.role, Role::Sidecar { .. }) {
+                return Err(Denied::OtherBearer("only a job's sidecar may do this".to_owned()));
+            }
+            Scope::ArtifactWrite(id.clone())
+        }
         Action::ReadCache(id) | Action::SaveCache(id) => Scope::Cache(id.clone()),
     };
     if claims.scopes.contains(&needed) { Ok(()) } else { Err(Denied::NoScope(needed.to_string())) }
+}
+
+/// What `define` may not do, nor any sidecar.
+fn only_an_action(claims: &Claims) -> Result<(), Denied> {
+    match &claims.role {
+        Role::Script { job: Some(_) } => Ok(()),
+        _ => Err(Denied::OtherBearer("only an action may do this, while it runs".to_owned())),
+    }
 }
 
 impl Operation {
@@ -107,6 +198,27 @@ impl fmt::Display for Action {
         match self {
             Self::ReadBuild => Ok(()),
             Self::ReadParam(name) => write!(f, "/params/{}", segment(name)),
+            Self::ListParams => f.write_str("/params"),
+            Self::ListSecrets => f.write_str("/secrets"),
+            Self::ReadSecret(name) => write!(f, "/secrets/{}", segment(name)),
+            Self::RevealSecret(name) => write!(f, "/secrets/{}/reveal", segment(name)),
+            Self::ReadEvents => f.write_str("/events/next"),
+            Self::SubmitJobs => f.write_str("/jobs"),
+            Self::WaitForJobs => f.write_str("/jobs/wait"),
+            Self::ReportOutputs(job) => write!(f, "/jobs/{}/outputs", segment(job)),
+            Self::ReportTests(job) => write!(f, "/jobs/{}/test-reports", segment(job)),
+            Self::ReadFiles(FileQuery::Content(path)) => write!(f, "/files/{}", segment(path)),
+            Self::ReadFiles(FileQuery::Dir(path)) => write!(f, "/dirs/{}", segment(path)),
+            Self::ReadFiles(FileQuery::Stat(path)) => write!(f, "/stats/{}", segment(path)),
+            Self::ReadFiles(FileQuery::Glob) => f.write_str("/globs"),
+            Self::ReadFiles(FileQuery::Hash) => f.write_str("/hashes"),
+            Self::WriteOutput(path) => write!(f, "/outputs/{}", segment(path)),
+            Self::ListArtifacts => f.write_str("/artifacts"),
+            Self::ListArtifactFiles(id) => write!(f, "/artifacts/{}/files", segment(id)),
+            Self::ReadArtifactFile(id, path) | Self::CreateArtifact(id, path) => {
+                write!(f, "/artifacts/{}/files/{}", segment(id), segment(path))
+            }
+            Self::SaveOutput(id, path) => write!(f, "/artifacts/{}/outputs/{}", segment(id), segment(path)),
             Self::PublishEvent => f.write_str("/events"),
             Self::AddReport => f.write_str("/reports"),
             Self::ReadJob(job) => write!(f, "/jobs/{}", segment(job)),

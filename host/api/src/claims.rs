@@ -66,8 +66,22 @@ pub enum Scope {
     BuildRead,
     /// Read parameters.
     ParamsRead,
+    /// Know which secrets there are, and use them for jobs.
+    SecretsRead,
+    /// Read the bytes of this secret.
+    SecretReveal(String),
     /// Publish events and reports.
     EventsWrite,
+    /// Read the build's events.
+    EventsRead,
+    /// Add jobs to the build.
+    JobsSubmit,
+    /// Read files of the workspace.
+    FilesRead,
+    /// Write into the action's output area.
+    OutputsWrite,
+    /// Read all artifacts.
+    ArtifactsRead,
     /// Read how jobs stand.
     JobsRead,
     /// Write the bearer's own log.
@@ -89,7 +103,14 @@ impl fmt::Display for Scope {
         match self {
             Self::BuildRead => f.write_str("build:read"),
             Self::ParamsRead => f.write_str("params:read"),
+            Self::SecretsRead => f.write_str("secrets:read"),
+            Self::SecretReveal(name) => write!(f, "secret:reveal={name}"),
             Self::EventsWrite => f.write_str("events:write"),
+            Self::EventsRead => f.write_str("events:read"),
+            Self::JobsSubmit => f.write_str("jobs:submit"),
+            Self::FilesRead => f.write_str("files:read"),
+            Self::OutputsWrite => f.write_str("outputs:write"),
+            Self::ArtifactsRead => f.write_str("artifacts:read"),
             Self::JobsRead => f.write_str("jobs:read"),
             Self::LogWrite => f.write_str("log:write"),
             Self::WorkspaceRead => f.write_str("workspace:read"),
@@ -112,7 +133,14 @@ impl FromStr for Scope {
         Ok(match (name, limit) {
             ("build:read", None) => Self::BuildRead,
             ("params:read", None) => Self::ParamsRead,
+            ("secrets:read", None) => Self::SecretsRead,
+            ("secret:reveal", Some(name)) => Self::SecretReveal(name),
             ("events:write", None) => Self::EventsWrite,
+            ("events:read", None) => Self::EventsRead,
+            ("jobs:submit", None) => Self::JobsSubmit,
+            ("files:read", None) => Self::FilesRead,
+            ("outputs:write", None) => Self::OutputsWrite,
+            ("artifacts:read", None) => Self::ArtifactsRead,
             ("jobs:read", None) => Self::JobsRead,
             ("log:write", None) => Self::LogWrite,
             ("workspace:read", None) => Self::WorkspaceRead,

@@ -1,5 +1,9 @@
 //! The one client of the build API. The script's host functions and the sidecar use it, and nothing else.
 
+mod jobs;
+mod script;
+mod stores;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +16,7 @@ use reqwest::{Body, Method, Request, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{
-    Action, BuildInfo, JobOutcome, NewEvent, NewReport, Operation, ParamValue, Problem, SidecarPlan, SidecarReport,
-    Stored, Token,
-};
+use crate::{Action, Operation, Problem, SIZE_HEADER, Token};
 
 /// Calls that carry no stream have to be answered within this time.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +27,22 @@ pub type InProcess = Arc<dyn Fn(http::Request<Body>) -> BoxFuture<'static, http:
 
 /// Bytes that arrive in pieces.
 pub type ByteStream = BoxStream<'static, Result<Bytes, ClientError>>;
+
+/// Bytes that arrive in pieces, and how many there are in all.
+pub struct Sized {
+    /// How many.
+    pub size: u64,
+    /// The bytes.
+    pub bytes: ByteStream,
+}
+
+/// A cache that was found.
+pub struct CacheHit {
+    /// Whether it was found under its own key, and not under one that starts like a fallback.
+    pub exact: bool,
+    /// A tar archive compressed with zstd.
+    pub archive: ByteStream,
+}
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -120,119 +137,6 @@ impl Client {
         &self.build
     }
 
-    /// What is being built.
-    ///
-    /// # Errors
-    /// See [`ClientError`]; so for all calls.
-    pub async fn build_info(&self) -> Result<BuildInfo, ClientError> {
-        self.get(Action::ReadBuild).await
-    }
-
-    /// The value of a parameter.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn param(&self, name: &str) -> Result<Option<String>, ClientError> {
-        Ok(self.get::<ParamValue>(Action::ReadParam(name.to_owned())).await?.value)
-    }
-
-    /// Publishes an event of the script's own.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn publish(&self, name: &str, payload: &str) -> Result<(), ClientError> {
-        self.post(Action::PublishEvent, &NewEvent { name: name.to_owned(), payload: payload.to_owned() }).await
-    }
-
-    /// Adds a message to the build's report.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn report(&self, message: &str) -> Result<(), ClientError> {
-        self.post(Action::AddReport, &NewReport { message: message.to_owned() }).await
-    }
-
-    /// How a job stands.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn job_outcome(&self, job: &str) -> Result<JobOutcome, ClientError> {
-        self.get(Action::ReadJob(job.to_owned())).await
-    }
-
-    /// What the sidecar of `job` has to do.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn plan(&self, job: &str) -> Result<SidecarPlan, ClientError> {
-        self.get(Action::ReadPlan(job.to_owned())).await
-    }
-
-    /// Says that the command of `job` runs now.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn job_running(&self, job: &str) -> Result<(), ClientError> {
-        self.post(Action::ReportRunning(job.to_owned()), &()).await
-    }
-
-    /// Says how `job` ended. The token dies with this call.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn job_result(&self, job: &str, report: &SidecarReport) -> Result<(), ClientError> {
-        self.post(Action::ReportResult(job.to_owned()), report).await
-    }
-
-    /// Sends a log as a stream of [`crate::LogFrame`]s; returns when the stream has ended and all of it is stored.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn send_log(&self, job: Option<&str>, frames: Body) -> Result<(), ClientError> {
-        let response = self.send(Method::POST, Action::WriteLog(job.map(str::to_owned)), Some(frames), None).await?;
-        drain(response).await
-    }
-
-    /// The workspace, as a tar archive compressed with zstd.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn workspace(&self) -> Result<ByteStream, ClientError> {
-        Ok(stream(self.send(Method::GET, Action::ReadWorkspace, None, None).await?))
-    }
-
-    /// An artifact, as a tar archive compressed with zstd; none if it has not been saved.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn artifact(&self, id: &str) -> Result<Option<ByteStream>, ClientError> {
-        self.download(Action::ReadArtifact(id.to_owned())).await
-    }
-
-    /// Saves an artifact. An artifact is saved once: a second time is refused with 409.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn save_artifact(&self, id: &str, archive: Body) -> Result<Stored, ClientError> {
-        json(self.send(Method::PUT, Action::SaveArtifact(id.to_owned()), Some(archive), None).await?).await
-    }
-
-    /// A cache, as a tar archive compressed with zstd; none if there is none yet.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn cache(&self, id: &str) -> Result<Option<ByteStream>, ClientError> {
-        self.download(Action::ReadCache(id.to_owned())).await
-    }
-
-    /// Saves a cache in place of the one that was there.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn save_cache(&self, id: &str, archive: Body) -> Result<Stored, ClientError> {
-        json(self.send(Method::PUT, Action::SaveCache(id.to_owned()), Some(archive), None).await?).await
-    }
-
     async fn download(&self, action: Action) -> Result<Option<ByteStream>, ClientError> {
         match self.send(Method::GET, action, None, None).await {
             Ok(response) => Ok(Some(stream(response))),
@@ -248,6 +152,24 @@ impl Client {
     async fn post<T: Serialize>(&self, action: Action, body: &T) -> Result<(), ClientError> {
         let body = serde_json::to_vec(body).map_err(malformed)?;
         drain(self.send(Method::POST, action, Some(body.into()), Some(CALL_TIMEOUT)).await?).await
+    }
+
+    /// Asks with a body, and gives the server `wait` on top of the usual time.
+    async fn ask<T: Serialize, A: DeserializeOwned>(
+        &self,
+        action: Action,
+        body: &T,
+        wait: Duration,
+    ) -> Result<A, ClientError> {
+        let body = serde_json::to_vec(body).map_err(malformed)?;
+        json(self.send(Method::POST, action, Some(body.into()), Some(CALL_TIMEOUT.saturating_add(wait))).await?).await
+    }
+
+    async fn open(&self, action: Action) -> Result<Sized, ClientError> {
+        let response = self.send(Method::GET, action, None, None).await?;
+        let size = response.headers().get(SIZE_HEADER).and_then(|size| size.to_str().ok()?.parse().ok());
+        let size = size.ok_or_else(|| malformed("the answer does not say its size"))?;
+        Ok(Sized { size, bytes: stream(response) })
     }
 
     async fn send(

@@ -12,18 +12,26 @@ mod authorise;
 mod claims;
 mod client;
 mod config;
+mod hidden;
 mod log;
 pub mod paths;
 mod problem;
 mod wire;
 
-pub use authorise::{Action, Denied, Operation, authorise};
+pub use authorise::{Action, Denied, FileQuery, Operation, authorise};
 pub use claims::{AUDIENCE, Claims, ISSUER, Role, Scope, Token};
-pub use client::{ByteStream, Client, ClientError, InProcess};
+pub use client::{ByteStream, CacheHit, Client, ClientError, InProcess, Sized};
 pub use config::{API_VERSION, SidecarConfig};
+pub use hidden::Hidden;
 pub use log::{LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME};
 pub use problem::Problem;
+
+/// The header with the size of a content that is streamed.
+pub const SIZE_HEADER: &str = "monkeyci-size";
+/// The header that says whether a cache was found under its own key: `exact` or `other`.
+pub const CACHE_HEADER: &str = "monkeyci-cache";
 pub use reqwest::Body;
 pub use wire::{
-    BuildInfo, JobOutcome, NewEvent, NewReport, ParamValue, ServiceProbe, SidecarPlan, SidecarReport, Stored,
+    ArtifactInfo, Artifacts, BuildInfo, EventPage, EventQuery, FileStat, FilesDigest, Globs, JobOutcome, Names, NewEvent,
+    NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, SidecarReport, Stored, WaitQuery, Waited,
 };

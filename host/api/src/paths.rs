@@ -19,3 +19,9 @@ pub const API_DIR: &str = "/run/monkeyci-api";
 pub const API_SOCKET: &str = "/run/monkeyci-api/api.sock";
 /// The sidecar's variable with the services' addresses: `name=address`, separated by commas.
 pub const SERVICES_ENV: &str = "MONKEYCI_SERVICES";
+/// The directory with files for the job that are no part of its workspace, in the shared volume.
+pub const JOB_FILES: &str = "/monkeyci/files";
+/// The file in which a job exposes its outputs, in the shared volume.
+pub const OUTPUTS: &str = "/monkeyci/outputs";
+/// The job's variable with the path of [`OUTPUTS`].
+pub const OUTPUTS_ENV: &str = "MONKEYCI_OUTPUTS";

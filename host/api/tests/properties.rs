@@ -1,6 +1,6 @@
 //! Rules of the wire: whatever is sent arrives, in pieces of any size, and names are never taken for paths.
 
-use monkeyci_api::{Action, Claims, LogDecoder, LogFrame, LogStream, Operation, Role, Scope, authorise};
+use monkeyci_api::{Action, Claims, FileQuery, LogDecoder, LogFrame, LogStream, Operation, Role, Scope, authorise};
 use proptest::prelude::*;
 
 fn streams() -> impl Strategy<Value = LogStream> {
@@ -23,7 +23,23 @@ fn actions() -> impl Strategy<Value = Action> {
         id.clone().prop_map(Action::ReadArtifact),
         id.clone().prop_map(Action::SaveArtifact),
         id.clone().prop_map(Action::ReadCache),
-        id.prop_map(Action::SaveCache),
+        id.clone().prop_map(Action::SaveCache),
+        Just(Action::ListParams),
+        Just(Action::ListSecrets),
+        id.clone().prop_map(Action::ReadSecret),
+        id.clone().prop_map(Action::RevealSecret),
+        Just(Action::ReadEvents),
+        Just(Action::SubmitJobs),
+        Just(Action::WaitForJobs),
+        id.clone().prop_map(Action::ReportOutputs),
+        id.clone().prop_map(Action::ReportTests),
+        id.clone().prop_map(|path| Action::ReadFiles(FileQuery::Content(path))),
+        Just(Action::ReadFiles(FileQuery::Hash)),
+        id.clone().prop_map(Action::WriteOutput),
+        Just(Action::ListArtifacts),
+        id.clone().prop_map(|id| Action::ReadArtifactFile(id, "file".to_owned())),
+        id.clone().prop_map(|id| Action::CreateArtifact(id, "file".to_owned())),
+        id.prop_map(|id| Action::SaveOutput(id, "file".to_owned())),
     ]
 }
 
@@ -40,6 +56,13 @@ fn scopes() -> impl Strategy<Value = Scope> {
         id.prop_map(Scope::ArtifactRead),
         id.prop_map(Scope::ArtifactWrite),
         id.prop_map(Scope::Cache),
+        Just(Scope::SecretsRead),
+        id.prop_map(Scope::SecretReveal),
+        Just(Scope::EventsRead),
+        Just(Scope::JobsSubmit),
+        Just(Scope::FilesRead),
+        Just(Scope::OutputsWrite),
+        Just(Scope::ArtifactsRead),
     ]
 }
 
@@ -52,14 +75,29 @@ fn claims(role: Role, scopes: Vec<Scope>) -> Claims {
 fn needed(action: &Action) -> String {
     match action {
         Action::ReadBuild => "build:read".to_owned(),
-        Action::ReadParam(_) => "params:read".to_owned(),
+        Action::ReadParam(_) | Action::ListParams => "params:read".to_owned(),
+        Action::ListSecrets | Action::ReadSecret(_) => "secrets:read".to_owned(),
+        Action::RevealSecret(name) => format!("secret:reveal={name}"),
+        Action::ReadEvents => "events:read".to_owned(),
+        Action::SubmitJobs => "jobs:submit".to_owned(),
+        Action::ReadFiles(_) => "files:read".to_owned(),
+        Action::WriteOutput(_) => "outputs:write".to_owned(),
+        Action::ListArtifacts | Action::ListArtifactFiles(_) | Action::ReadArtifactFile(..) => {
+            "artifacts:read".to_owned()
+        }
         Action::PublishEvent | Action::AddReport => "events:write".to_owned(),
-        Action::ReadJob(_) => "jobs:read".to_owned(),
+        Action::ReadJob(_) | Action::WaitForJobs => "jobs:read".to_owned(),
         Action::WriteLog(_) => "log:write".to_owned(),
-        Action::ReadPlan(id) | Action::ReportRunning(id) | Action::ReportResult(id) => format!("job:report={id}"),
+        Action::ReadPlan(id)
+        | Action::ReportRunning(id)
+        | Action::ReportResult(id)
+        | Action::ReportOutputs(id)
+        | Action::ReportTests(id) => format!("job:report={id}"),
         Action::ReadWorkspace => "workspace:read".to_owned(),
         Action::ReadArtifact(id) => format!("artifact:read={id}"),
-        Action::SaveArtifact(id) => format!("artifact:write={id}"),
+        Action::SaveArtifact(id) | Action::CreateArtifact(id, _) | Action::SaveOutput(id, _) => {
+            format!("artifact:write={id}")
+        }
         Action::ReadCache(id) | Action::SaveCache(id) => format!("cache={id}"),
     }
 }
@@ -126,7 +164,19 @@ proptest! {
         let sidecar_of = |wanted: &String| matches!(&role, Role::Sidecar { job } if job == wanted);
         let bearer = match &action {
             Action::WriteLog(wanted) => *wanted == job,
-            Action::ReadPlan(wanted) | Action::ReportRunning(wanted) | Action::ReportResult(wanted) => sidecar_of(wanted),
+            Action::ReadPlan(wanted)
+            | Action::ReportRunning(wanted)
+            | Action::ReportResult(wanted)
+            | Action::ReportOutputs(wanted)
+            | Action::ReportTests(wanted) => sidecar_of(wanted),
+            Action::SaveArtifact(_) => matches!(&role, Role::Sidecar { .. }),
+            Action::RevealSecret(_)
+            | Action::ReadEvents
+            | Action::SubmitJobs
+            | Action::WaitForJobs
+            | Action::WriteOutput(_)
+            | Action::CreateArtifact(..)
+            | Action::SaveOutput(..) => matches!(&role, Role::Script { job: Some(_) }),
             _ => true,
         };
         let granted = own_build && bearer && held.iter().any(|scope| scope.to_string() == needed(&action));

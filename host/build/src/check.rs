@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 pub use fault::{Fault, FaultKind, GraphFaults};
 use nearest::Nearest;
 
-use crate::{Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, Graph, JobDraft, JobKind, JobSpec, Readiness};
-use crate::{ServiceDraft, ServiceSpec};
+use crate::{CacheSpec, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, Graph, JobDraft, JobKind, JobSpec, Readiness};
+use crate::{RunWhen, ServiceDraft, ServiceSpec, ShellCommand};
 
 /// The most jobs that a build may have.
 pub const MAX_JOBS: usize = 100_000;
@@ -158,6 +158,16 @@ fn job_spec(draft: &JobDraft) -> JobSpec {
         id: draft.id.clone(),
         needs: distinct(&draft.needs).cloned().collect(),
         timeout_ms: draft.timeout_ms.unwrap_or(DEFAULT_JOB_TIMEOUT_MS),
+        run_when: RunWhen::Success,
+        allow_failure: draft.allow_failure,
+        retry: None,
+        priority: draft.priority,
+        fail_fast: draft.fail_fast.clone(),
+        approval: draft.approval.clone(),
+        late: draft.late,
+        labels: draft.labels.iter().cloned().collect(),
+        calls: draft.calls.clone(),
+        creates_artifacts: draft.creates_artifacts.clone(),
         kind,
     }
 }
@@ -167,15 +177,27 @@ fn container_spec(draft: &JobDraft) -> ContainerSpec {
         image: draft.image.clone().unwrap_or_default(),
         command: match &draft.argv {
             Some(argv) => Command::Argv(argv.clone()),
-            None => Command::Shell(draft.shell.clone().unwrap_or_default()),
+            None => Command::Shell(ShellCommand {
+                lines: draft.shell.clone().unwrap_or_default(),
+                program: draft.shell_program.clone().unwrap_or_default(),
+                each: draft.shell_each,
+            }),
         },
         env: draft.env.iter().cloned().collect(),
+        late_env: draft.late_env.iter().cloned().collect(),
+        user: draft.user.clone(),
+        architecture: draft.architecture.clone(),
         work_dir: draft.work_dir.clone().unwrap_or_default(),
         memory_bytes: draft.memory_bytes,
         cpu_millis: draft.cpu_millis,
         save_artifacts: draft.save_artifacts.clone(),
         restore_artifacts: draft.restore_artifacts.clone(),
-        caches: draft.caches.clone(),
+        caches: draft
+            .caches
+            .iter()
+            .map(|(id, path)| CacheSpec { id: id.clone(), path: path.clone(), ..CacheSpec::default() })
+            .collect(),
+        test_reports: draft.test_reports.clone(),
         services: draft.services.iter().map(service_spec).collect(),
     }
 }
@@ -188,6 +210,7 @@ fn service_spec(draft: &ServiceDraft) -> ServiceSpec {
         image: draft.image.clone(),
         argv: draft.argv.clone(),
         env: draft.env.iter().cloned().collect(),
+        secret_env: draft.secret_env.iter().cloned().collect(),
         readiness: port.into_iter().chain(command).collect(),
         ready_timeout_ms: draft.ready_timeout_ms.unwrap_or(DEFAULT_READY_TIMEOUT_MS),
     }

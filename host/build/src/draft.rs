@@ -1,10 +1,13 @@
 //! What a script has said of its jobs, before anything is checked.
 
-use crate::{ArtifactPath, CachePath};
+use serde::{Deserialize, Serialize};
+
+use crate::{Call, LateValue, RestoreArtifact, SaveArtifact};
 
 /// A job as the script declared it. Every field is what the script said, right or wrong; [`crate::check`] turns drafts
 /// into a [`crate::Graph`] or names all that is wrong with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct JobDraft {
     /// The id, as given.
     pub id: String,
@@ -12,8 +15,36 @@ pub struct JobDraft {
     pub container: bool,
     /// Ids of the jobs it needs, in the order given.
     pub needs: Vec<String>,
+    /// Ids of those of its needs that may not be removed.
+    pub requires: Vec<String>,
+    /// Why it is removed, if it is.
+    pub removed: Option<String>,
     /// The time limit in milliseconds, if one was given.
     pub timeout_ms: Option<u64>,
+    /// When it runs: `success`, `always` or `failure`.
+    pub run_when: Option<String>,
+    /// Whether its failure is no failure of the build.
+    pub allow_failure: bool,
+    /// How often it runs again after a failure.
+    pub retry: Option<u32>,
+    /// After which failures it runs again.
+    pub retry_on: Vec<String>,
+    /// How long it waits before it runs again, in milliseconds.
+    pub retry_delay_ms: Option<u64>,
+    /// Its priority.
+    pub priority: i32,
+    /// Its fail-fast group.
+    pub fail_fast: Option<String>,
+    /// What a person has to approve.
+    pub approval: Option<String>,
+    /// Whether it is completed late.
+    pub late: bool,
+    /// Labels in the order given; the last one of a name counts.
+    pub labels: Vec<(String, String)>,
+    /// The handler and argument of an action.
+    pub calls: Option<Call>,
+    /// Artifacts that the action creates.
+    pub creates_artifacts: Vec<String>,
     /// The image.
     pub image: Option<String>,
     /// The argument vector.
@@ -22,6 +53,18 @@ pub struct JobDraft {
     pub shell: Option<Vec<String>>,
     /// Environment variables in the order given; the last one of a name counts.
     pub env: Vec<(String, String)>,
+    /// The shell's program and arguments.
+    pub shell_program: Option<Vec<String>>,
+    /// Whether each shell line runs in a shell of its own.
+    pub shell_each: bool,
+    /// The user.
+    pub user: Option<String>,
+    /// The architecture.
+    pub architecture: Option<String>,
+    /// Environment variables whose values come later, in the order given; the last one of a name counts.
+    pub late_env: Vec<(String, LateValue)>,
+    /// Globs of test reports.
+    pub test_reports: Vec<String>,
     /// The working directory, relative to the workspace.
     pub work_dir: Option<String>,
     /// The memory limit in bytes.
@@ -29,11 +72,15 @@ pub struct JobDraft {
     /// The processor limit in thousandths of a core.
     pub cpu_millis: Option<u32>,
     /// Artifacts to save.
-    pub save_artifacts: Vec<ArtifactPath>,
+    pub save_artifacts: Vec<SaveArtifact>,
+    /// Ids that were given to say more of an artifact to save (`artifact-files`, `artifact-always`), and what.
+    pub artifact_options: Vec<(String, ArtifactOption)>,
     /// Artifacts to restore.
-    pub restore_artifacts: Vec<ArtifactPath>,
-    /// Caches.
-    pub caches: Vec<CachePath>,
+    pub restore_artifacts: Vec<RestoreArtifact>,
+    /// Caches: ids and paths.
+    pub caches: Vec<(String, String)>,
+    /// Ids that were given to say more of a cache, and what.
+    pub cache_options: Vec<(String, CacheOption)>,
     /// Services.
     pub services: Vec<ServiceDraft>,
 }
@@ -50,8 +97,48 @@ impl JobDraft {
     }
 }
 
-/// A service as the script declared it.
+/// More of an artifact to save.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ArtifactOption {
+    /// Only files that match one of these globs.
+    Files(Vec<String>),
+    /// Also when the commands fail.
+    Always,
+}
+
+/// More of a cache.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CacheOption {
+    /// Its key.
+    Key(String),
+    /// A beginning of keys to fall back on.
+    Fallback(String),
+    /// When it is saved: `success`, `always` or `miss`.
+    Save(String),
+}
+
+/// A parameter as the script declared it, with the value that was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ParamDraft {
+    /// The name.
+    pub name: String,
+    /// What its values look like: `text`, `integer`, `number`, `boolean` or `choice`; `text` when none.
+    pub kind: Option<String>,
+    /// The values of a choice.
+    pub choices: Vec<String>,
+    /// The value where nobody gave one.
+    pub default: Option<String>,
+    /// Whether a value has to be given.
+    pub required: bool,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The value that was given.
+    pub given: Option<String>,
+}
+
+/// A service as the script declared it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServiceDraft {
     /// The host name the job reaches it by.
     pub name: String,
@@ -61,6 +148,8 @@ pub struct ServiceDraft {
     pub argv: Option<Vec<String>>,
     /// Environment variables in the order given; the last one of a name counts.
     pub env: Vec<(String, String)>,
+    /// Environment variables that are secrets, by the secrets' names.
+    pub secret_env: Vec<(String, String)>,
     /// The port that has to accept a connection.
     pub ready_port: Option<u16>,
     /// The command that has to succeed inside the service's container.

@@ -130,6 +130,46 @@ pub enum Ending {
         /// The needed job's id.
         because: String,
     },
+    /// The job did what it should, and there is something to look at.
+    #[error("{message}")]
+    Warned {
+        /// What to look at.
+        message: String,
+    },
+    /// The job failed, which it may.
+    #[error("failed, as it may: {ending}")]
+    Tolerated {
+        /// How it failed.
+        ending: Box<Ending>,
+    },
+    /// The job had nothing to do: the script said so, or the condition it runs under did not come true. An intended skip.
+    #[error("skipped: {reason}")]
+    NotNeeded {
+        /// Why.
+        reason: String,
+    },
+    /// A person did not approve the job.
+    #[error("rejected by {by}{}", comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}")))]
+    Rejected {
+        /// Who.
+        by: String,
+        /// What they said to it.
+        comment: Option<String>,
+    },
+    /// Another job of the job's fail-fast group failed.
+    #[error("stopped, because {because:?} of the group {group:?} failed")]
+    FailedFast {
+        /// The group.
+        group: String,
+        /// The job that failed.
+        because: String,
+    },
+    /// The script did not complete the job when its turn came.
+    #[error("the script could not complete the job: {message}")]
+    RefineFailed {
+        /// What went wrong.
+        message: String,
+    },
     /// The build was cancelled before the job ended.
     #[error("cancelled")]
     Cancelled,
@@ -144,18 +184,22 @@ pub struct ShellLine {
     pub text: String,
 }
 
-/// Where a job is in its life. The last five are final.
+/// Where a job is in its life. The last six are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Waits for the jobs that it needs.
     Pending,
+    /// Waits for a person to approve it.
+    Blocked,
     /// May start, and waits for a free place.
     Queued,
     /// Runs.
     Running,
     /// Ended well.
     Success,
+    /// Ended well, with something to look at; or badly, as it may.
+    Warning,
     /// Ended badly, by its own doing.
     Failure,
     /// Ended badly, by the host's doing.
@@ -169,7 +213,7 @@ pub enum Status {
 impl Status {
     /// Whether a job in this status will never change again.
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Pending | Self::Queued | Self::Running)
+        !matches!(self, Self::Pending | Self::Blocked | Self::Queued | Self::Running)
     }
 }
 
@@ -178,8 +222,9 @@ impl Ending {
     pub fn status(&self) -> Status {
         match self {
             Self::Succeeded => Status::Success,
-            Self::Skipped { .. } => Status::Skipped,
-            Self::Cancelled => Status::Cancelled,
+            Self::Warned { .. } | Self::Tolerated { .. } => Status::Warning,
+            Self::Skipped { .. } | Self::NotNeeded { .. } => Status::Skipped,
+            Self::Cancelled | Self::FailedFast { .. } => Status::Cancelled,
             Self::SidecarFailed { .. } | Self::EngineFailed { .. } => Status::Error,
             _ => Status::Failure,
         }
@@ -189,6 +234,7 @@ impl Ending {
     pub fn exit_code(&self) -> Option<i32> {
         match self {
             Self::Succeeded => Some(0),
+            Self::Tolerated { ending } => ending.exit_code(),
             Self::Exited { code, .. } => Some(*code),
             _ => None,
         }

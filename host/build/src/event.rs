@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ending, GraphFaults, JobSpec};
+use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Results};
 
 /// A fact about a build, with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,81 @@ pub enum EventBody {
     ScriptDefined {
         /// The jobs, in the order of declaration.
         jobs: Vec<JobSpec>,
+        /// Jobs that a condition of the script removed, with the reasons.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        removed: Vec<(String, String)>,
+        /// The parameters that the script declared.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        params: Vec<ParamSpec>,
+    },
+    /// An action added jobs to the build.
+    #[serde(rename = "jobs/submitted")]
+    JobsSubmitted {
+        /// The job whose action did.
+        by: String,
+        /// The new jobs.
+        jobs: Vec<JobSpec>,
+    },
+    /// The job waits for a person.
+    #[serde(rename = "job/blocked")]
+    JobBlocked {
+        /// The job's id.
+        job: String,
+        /// What is to be approved.
+        message: String,
+    },
+    /// A person approved the job.
+    #[serde(rename = "job/approved")]
+    JobApproved {
+        /// The job's id.
+        job: String,
+        /// Who.
+        by: String,
+        /// What they said to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+    },
+    /// The script completed a late job.
+    #[serde(rename = "job/refined")]
+    JobRefined {
+        /// The job as it will run.
+        job: Box<JobSpec>,
+    },
+    /// An action waits for other jobs, and gives up its place for the rest of its life.
+    #[serde(rename = "job/waiting")]
+    JobWaiting {
+        /// The job's id.
+        job: String,
+    },
+    /// What a job says of its result; its end follows.
+    #[serde(rename = "job/results")]
+    JobResults {
+        /// The job's id.
+        job: String,
+        /// What it says.
+        results: Box<Results>,
+    },
+    /// The job failed, and will run again.
+    #[serde(rename = "job/retried")]
+    JobRetried {
+        /// The job's id.
+        job: String,
+        /// Which attempt failed, from 1.
+        attempt: u32,
+        /// How it ended.
+        ending: Ending,
+        /// How long until it runs again, in milliseconds.
+        delay_ms: u64,
+    },
+    /// Somebody outside published an event to the build.
+    #[serde(rename = "build/event")]
+    OutsideEvent {
+        /// Who, or what.
+        by: String,
+        /// The event's name.
+        name: String,
+        /// Its JSON text.
+        payload: String,
     },
     /// The build can't go on before any job started: the checkout failed, the script is broken or its graph is.
     #[serde(rename = "build/failed")]
@@ -144,7 +219,7 @@ pub enum BuildStatus {
 }
 
 /// How one job ended, for the summary of a build.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobSummary {
     /// The job's id.
     pub job: String,
@@ -152,6 +227,9 @@ pub struct JobSummary {
     pub ending: Ending,
     /// From start to end, in milliseconds; none for a job that never started.
     pub duration_ms: Option<u64>,
+    /// What it said of its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Box<Results>>,
 }
 
 /// The code that a build builds.

@@ -10,15 +10,20 @@ mod draft;
 mod ending;
 mod event;
 mod graph;
+mod param;
+mod results;
 mod spec;
 mod state;
 
 pub use check::{DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, check};
-pub use draft::{JobDraft, ServiceDraft};
+pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
 pub use graph::Graph;
+pub use param::{ParamKind, ParamSpec};
+pub use results::{Results, TestFailure, TestSummary};
 pub use spec::{
-    ArtifactPath, CachePath, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, Readiness, ServiceSpec,
+    CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness, RestoreArtifact,
+    Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};

@@ -16,8 +16,101 @@ pub struct JobSpec {
     pub needs: Vec<String>,
     /// The time limit in milliseconds.
     pub timeout_ms: u64,
+    /// When it runs, seen from what it needs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub run_when: RunWhen,
+    /// Whether its failure is no failure of the build.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow_failure: bool,
+    /// Whether, and when, it runs again after a failure.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry: Option<Retry>,
+    /// Jobs of a higher priority start first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub priority: i32,
+    /// The group whose jobs stop when one of them fails.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fail_fast: Option<String>,
+    /// What a person has to approve before it starts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub approval: Option<String>,
+    /// Whether the script completes it when its turn comes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub late: bool,
+    /// Labels for people and tools.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Action jobs: the function to call instead of the one with the job's id.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub calls: Option<Call>,
+    /// Action jobs: ids of the artifacts that the action creates.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub creates_artifacts: Vec<String>,
     /// What the job does.
     pub kind: JobKind,
+}
+
+impl JobSpec {
+    /// What the job runs in its container; none for an action job.
+    pub fn container(&self) -> Option<&ContainerSpec> {
+        match &self.kind {
+            JobKind::Action => None,
+            JobKind::Container(container) => Some(container),
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// When a job runs, seen from the jobs that it needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunWhen {
+    /// When all have succeeded.
+    #[default]
+    Success,
+    /// When all are over, however they ended.
+    Always,
+    /// When all are over and one of them failed.
+    Failure,
+}
+
+/// Whether a job runs again after a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// How often it runs again, at most.
+    pub count: u32,
+    /// After which failures; after each when empty.
+    pub on: Vec<RetryOn>,
+    /// How long to wait before it runs again the first time, in milliseconds; then twice as long each time.
+    pub delay_ms: u64,
+}
+
+/// A failure after which a job runs again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryOn {
+    /// Every failure of the job's own doing.
+    Failure,
+    /// Every failure of the host's doing.
+    Error,
+    /// The time limit was reached.
+    Timeout,
+    /// The memory limit was reached.
+    OutOfMemory,
+    /// The command exited with this code.
+    ExitCode(i32),
+}
+
+/// A function of the script, and what it is called with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Call {
+    /// What `act` is called with instead of the job's id.
+    pub handler: String,
+    /// What the action can ask for.
+    pub argument: String,
 }
 
 /// What a job does.
@@ -39,18 +132,30 @@ pub struct ContainerSpec {
     pub command: Command,
     /// Environment variables on top of the image's.
     pub env: BTreeMap<String, String>,
+    /// Environment variables whose values are not known before the job starts, or are nobody's business.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub late_env: BTreeMap<String, LateValue>,
     /// The working directory relative to the workspace; empty for the workspace itself.
     pub work_dir: String,
+    /// The user that the commands run as, `name`, `uid` or `uid:gid`; the image's own when none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub user: Option<String>,
+    /// The processor architecture of the image; the engine's own when none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub architecture: Option<String>,
     /// The memory limit in bytes.
     pub memory_bytes: Option<u64>,
     /// The processor limit in thousandths of a core.
     pub cpu_millis: Option<u32>,
     /// Artifacts saved when the command has succeeded.
-    pub save_artifacts: Vec<ArtifactPath>,
+    pub save_artifacts: Vec<SaveArtifact>,
     /// Artifacts restored before the command runs.
-    pub restore_artifacts: Vec<ArtifactPath>,
+    pub restore_artifacts: Vec<RestoreArtifact>,
     /// Paths kept from one build to the next.
-    pub caches: Vec<CachePath>,
+    pub caches: Vec<CacheSpec>,
+    /// Globs of the JUnit XML files that are the job's test report, relative to the working directory.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub test_reports: Vec<String>,
     /// Containers beside the job.
     pub services: Vec<ServiceSpec>,
 }
@@ -61,26 +166,98 @@ pub struct ContainerSpec {
 pub enum Command {
     /// A program and its arguments; no shell is involved, so the image needs none.
     Argv(Vec<String>),
-    /// Lines for one `/bin/sh`; the first that fails ends the job.
-    Shell(Vec<String>),
+    /// Lines for a shell; the first that fails ends the job.
+    Shell(ShellCommand),
 }
 
-/// An artifact and the path it is saved from or restored to, relative to the job's working directory.
+/// Lines for a shell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShellCommand {
+    /// The lines.
+    pub lines: Vec<String>,
+    /// The shell and its arguments; `/bin/sh` when empty.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub program: Vec<String>,
+    /// Whether each line runs in a shell of its own; all run in one otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub each: bool,
+}
+
+/// Where the value of an environment variable comes from when the job starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ArtifactPath {
+#[serde(rename_all = "kebab-case")]
+pub enum LateValue {
+    /// The secret of this name.
+    Secret(String),
+    /// The path of a file with the secret of this name.
+    SecretFile(String),
+    /// The path of a file with the parameter of this name.
+    ParamFile(String),
+    /// An output of an earlier job.
+    Output {
+        /// The job.
+        job: String,
+        /// The output's name.
+        output: String,
+    },
+}
+
+/// An artifact to save.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SaveArtifact {
     /// The artifact's id.
     pub id: String,
-    /// A file or directory when saving; the directory to unpack into when restoring.
+    /// The file or directory, relative to the job's working directory.
     pub path: String,
+    /// Of a directory, only the files that match one of these globs, which are relative to it; all when empty.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub files: Vec<String>,
+    /// Whether it is saved also when the commands fail or are stopped.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub always: bool,
 }
 
-/// A cache and the path it keeps, relative to the job's working directory.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct CachePath {
+/// An artifact to restore.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RestoreArtifact {
+    /// The artifact's id.
+    pub id: String,
+    /// The directory to unpack into, relative to the job's working directory.
+    pub path: String,
+    /// Whether the job runs without it when it is not there; the job then does not need the one that saves it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub if_there: bool,
+}
+
+/// A path that is kept from one build to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CacheSpec {
     /// The cache's id.
     pub id: String,
-    /// The file or directory it keeps.
+    /// The file or directory it keeps, relative to the job's working directory.
     pub path: String,
+    /// The key of its content.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub key: String,
+    /// Beginnings of keys to take where nothing is under the key, in this order.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fallbacks: Vec<String>,
+    /// When it is saved.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub save: SavePolicy,
+}
+
+/// When a cache is saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SavePolicy {
+    /// When the commands have succeeded.
+    #[default]
+    Success,
+    /// When the commands are over.
+    Always,
+    /// When the commands have succeeded, and nothing was there under the key.
+    Miss,
 }
 
 /// A container beside a container job.
@@ -94,6 +271,9 @@ pub struct ServiceSpec {
     pub argv: Option<Vec<String>>,
     /// Environment variables on top of the image's.
     pub env: BTreeMap<String, String>,
+    /// Environment variables whose values are secrets, by the secrets' names.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub secret_env: BTreeMap<String, String>,
     /// When the service counts as ready; at once when empty, when all hold otherwise.
     pub readiness: Vec<Readiness>,
     /// How long it may take to become ready, in milliseconds.

@@ -210,7 +210,7 @@ impl BuildState {
                 self.phase = Phase::Defining;
                 effects.push(Effect::Define);
             }
-            (EventBody::ScriptDefined { jobs }, Phase::Defining) => {
+            (EventBody::ScriptDefined { jobs, .. }, Phase::Defining) => {
                 self.phase = Phase::Running;
                 self.schedule = Schedule::new(Graph::from_checked(jobs.clone()), self.max_running);
                 self.schedule.begin(effects);
@@ -250,6 +250,7 @@ impl BuildState {
             job: spec.id.clone(),
             ending: state.ending.clone().unwrap_or(Ending::Cancelled),
             duration_ms: state.ended_ms.zip(state.started_ms).map(|(ended, started)| ended.saturating_sub(started)),
+            results: None,
         };
         Effect::Record(EventBody::BuildEnded { status, jobs: self.jobs().map(summary).collect() })
     }

@@ -81,18 +81,18 @@ fn container(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
     if draft.cpu_millis == Some(0) {
         add("cpu", FaultKind::Zero);
     }
-    for (field, artifacts) in [("save-artifact", &draft.save_artifacts), ("restore-artifact", &draft.restore_artifacts)]
-    {
-        for (position, artifact) in artifacts.iter().enumerate() {
-            stored(&keyed(field, &artifact.id, position), &artifact.id, &artifact.path, add);
-        }
+    for (position, artifact) in draft.save_artifacts.iter().enumerate() {
+        stored(&keyed("save-artifact", &artifact.id, position), &artifact.id, &artifact.path, add);
+    }
+    for (position, artifact) in draft.restore_artifacts.iter().enumerate() {
+        stored(&keyed("restore-artifact", &artifact.id, position), &artifact.id, &artifact.path, add);
     }
     let mut caches = HashSet::new();
-    for (position, cache) in draft.caches.iter().enumerate() {
-        let field = keyed("cache", &cache.id, position);
-        stored(&field, &cache.id, &cache.path, add);
-        if !caches.insert(&cache.id) {
-            add(&field, FaultKind::DuplicateCache { cache: short(&cache.id) });
+    for (position, (id, path)) in draft.caches.iter().enumerate() {
+        let field = keyed("cache", id, position);
+        stored(&field, id, path, add);
+        if !caches.insert(id) {
+            add(&field, FaultKind::DuplicateCache { cache: short(id) });
         }
     }
     let mut names = HashSet::new();

@@ -1,0 +1,59 @@
+//! What a job says of its result, beside how it ended.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a job says of its result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Results {
+    /// A sentence for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Values for later jobs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+    /// Titles and addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<(String, String)>,
+    /// The summary of its test report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestSummary>,
+    /// The share of the code that tests cover, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
+}
+
+/// The summary of a test report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TestSummary {
+    /// How many tests there were.
+    pub total: u32,
+    /// How many failed, or ended by an error.
+    pub failed: u32,
+    /// How many were skipped.
+    pub skipped: u32,
+    /// How long they took, in milliseconds.
+    pub duration_ms: u64,
+    /// The first 100 that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<TestFailure>,
+}
+
+/// A test that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestFailure {
+    /// Its name, with its class or suite in front.
+    pub name: String,
+    /// What went wrong, in a line.
+    pub message: String,
+}
+
+impl Results {
+    /// Whether nothing was said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
