@@ -5,6 +5,7 @@
 //! out. Whoever does (the controller, or a simulation) feeds the results back as events.
 #![deny(missing_docs)]
 
+mod about;
 mod check;
 mod draft;
 mod ending;
@@ -20,8 +21,8 @@ pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft}
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
 pub use graph::Graph;
-pub use param::{ParamKind, ParamSpec};
-pub use results::{Results, TestFailure, TestSummary};
+pub use param::{ParamKind, ParamSpec, param_value};
+pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
 pub use spec::{
     CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness, RestoreArtifact,
     Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,

@@ -57,3 +57,13 @@ impl Results {
         *self == Self::default()
     }
 }
+
+/// Whether this can be the name of an output: 1 to 128 of `a-z A-Z 0-9 . _ -`.
+pub fn is_output_name(name: &str) -> bool {
+    (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Whether this can be the address of a link: of the web, and without characters that could forge what is around it.
+pub fn is_link(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(|c: char| c.is_control() || c.is_whitespace())
+}

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monkeyci_api::{BuildInfo, Client};
-use monkeyci_build::JobDraft;
+use monkeyci_build::{Call, JobDraft, ParamDraft};
+use wasmtime::component::Resource;
 use wasmtime::{Store, Trap};
 
 use crate::clock::Defining;
 use crate::error::ScriptError;
+use crate::host::JobHandle;
 use crate::load::Script;
 use crate::log::Log;
-use crate::store::State;
+use crate::store::{Left, Refining, Said, State};
 use crate::transcript::{Divergence, Mode, Transcript};
 
 /// What a script's `define` gave.
@@ -19,21 +21,51 @@ use crate::transcript::{Divergence, Mode, Transcript};
 pub struct Definition {
     /// The jobs as they were declared, unchecked.
     pub jobs: Vec<JobDraft>,
+    /// The parameters as they were declared, unchecked.
+    pub params: Vec<ParamDraft>,
+    /// What the script said when it failed, if it did.
+    pub failed: Option<String>,
     /// What the script was told.
     pub transcript: Arc<Transcript>,
 }
 
+/// What a script made of a late job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refined {
+    /// The job as it is now, unchecked.
+    Completed(Box<JobDraft>),
+    /// Why there is nothing to do.
+    Skipped(String),
+}
+
+/// How an action ended, with what it said of its result until then.
+#[derive(Debug)]
+pub struct Acted {
+    /// An error is the job's failure.
+    pub ended: Result<(), ScriptError>,
+    /// What it said.
+    pub said: Said,
+}
+
 /// What an instance is to do after `define`.
-struct Act<'a> {
+struct Then<'a> {
     job: &'a str,
     transcript: Arc<Transcript>,
+    what: What<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Act(Option<&'a Call>),
+    Refine,
 }
 
 impl Script {
     /// Calls `define` in a fresh instance, which speaks to the build API through `client`.
     ///
     /// # Errors
-    /// When the script fails, traps, or takes longer than its limits allow.
+    /// When the script traps, or takes longer than its limits allow. A script that says itself that it failed is no error:
+    /// the parameters that it declared may tell more.
     pub async fn define(&self, client: &Client, info: BuildInfo) -> Result<Definition, ScriptError> {
         let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
         let (log, pump) = Log::new(client, None, self.runtime.limits.output_bytes, None);
@@ -41,34 +73,77 @@ impl Script {
         let limits = self.runtime.limits.clone();
         let limit = limits.define_time;
         let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, Defining::new()));
-        let ended = self.execute(state, None, limit).await.map(|state| (state.jobs, state.mode));
+        let ended = self.execute(state, None, limit).await;
         // The log is whole before anybody hears of the end.
         pump.finish().await;
-        let (jobs, mode) = ended?;
+        let (ended, Left { jobs, params, mode, .. }) = ended;
+        let failed = match ended {
+            Ok(()) => None,
+            Err(ScriptError::Failed(message)) => Some(message),
+            Err(error) => return Err(error),
+        };
         let calls = if let Mode::Record(calls) = mode { calls } else { Vec::new() };
         let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone() });
-        Ok(Definition { jobs, transcript })
+        Ok(Definition { jobs, params, failed, transcript })
     }
 
     /// Runs the action job `job` in a fresh instance, for at most `limit`. `define` runs first, answered from `transcript`.
+    /// With `call`, a handler is called in place of the job's own function.
     ///
-    /// # Errors
-    /// When the action returns an error or traps, or `define` did something else than the first time.
+    /// The end is an error when the action returns one or traps, or `define` did something else than the first time.
     pub async fn act(
         &self,
         client: &Client,
         transcript: &Arc<Transcript>,
         job: &str,
+        call: Option<&Call>,
         limit: Duration,
-    ) -> Result<(), ScriptError> {
+    ) -> Acted {
+        let (ended, left) = self.again(client, transcript, job, What::Act(call), limit).await;
+        Acted { ended, said: left.said }
+    }
+
+    /// Lets the script complete the late job `job`, in a fresh instance, for at most the time that `define` may take.
+    ///
+    /// # Errors
+    /// When the script returns one or traps, or has no such function.
+    pub async fn refine(
+        &self,
+        client: &Client,
+        transcript: &Arc<Transcript>,
+        job: &str,
+    ) -> Result<Refined, ScriptError> {
+        let limit = self.runtime.limits.define_time;
+        let (ended, left) = self.again(client, transcript, job, What::Refine, limit).await;
+        ended?;
+        match left.refining {
+            Some(Refining { skip: Some(reason), .. }) => Ok(Refined::Skipped(reason)),
+            Some(Refining { draft, skip: None }) => Ok(Refined::Completed(Box::new(draft))),
+            None => Err(ScriptError::Failed(format!("the script does not declare the job {job:?}"))),
+        }
+    }
+
+    /// Whether the script exports `refine`: without it no job can be late.
+    pub fn refines(&self) -> bool {
+        self.refines
+    }
+
+    async fn again(
+        &self,
+        client: &Client,
+        transcript: &Arc<Transcript>,
+        job: &str,
+        what: What<'_>,
+        limit: Duration,
+    ) -> (Result<(), ScriptError>, Left) {
         let defining = Defining::new();
         let limits = self.runtime.limits.clone();
         let (log, pump) = Log::new(client, Some(job), limits.output_bytes, Some(defining.clone()));
         let mode = Mode::Replay { transcript: transcript.clone(), next: 0 };
         let (info, time_ms) = (transcript.info.clone(), transcript.time_ms);
         let state = State::new(limits, client.clone(), info, Some(job), time_ms, mode, (log, defining));
-        let act = Act { job, transcript: transcript.clone() };
-        let ended = self.execute(state, Some(act), limit).await.map(drop);
+        let then = Then { job, transcript: transcript.clone(), what };
+        let ended = self.execute(state, Some(then), limit).await;
         pump.finish().await;
         ended
     }
@@ -102,30 +177,52 @@ impl Script {
         store
     }
 
-    async fn execute(&self, state: State, act: Option<Act<'_>>, limit: Duration) -> Result<State, ScriptError> {
+    /// Also returns what is left of the instance; its log has no writer any more.
+    async fn execute(
+        &self,
+        state: State,
+        then: Option<Then<'_>>,
+        limit: Duration,
+    ) -> (Result<(), ScriptError>, Left) {
         // The semaphore is never closed.
         let _place = self.runtime.places.acquire().await;
         let mut store = self.store(state);
-        match tokio::time::timeout(limit, self.call(&mut store, act)).await {
+        let ended = match tokio::time::timeout(limit, self.call(&mut store, then)).await {
             Err(_) => Err(ScriptError::TimedOut(limit)),
-            Ok(Ok(Ok(()))) => Ok(store.into_data()),
+            Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(message))) => Err(ScriptError::Failed(message)),
             Ok(Err(error)) => Err(explain(&error, store.data())),
-        }
+        };
+        (ended, store.into_data().into())
     }
 
     /// The calls into the guest: an error is a trap, an inner error is the script's own.
-    async fn call(&self, store: &mut Store<State>, act: Option<Act<'_>>) -> wasmtime::Result<Result<(), String>> {
-        let script = self.pre.instantiate_async(&mut *store).await?;
+    async fn call(&self, store: &mut Store<State>, then: Option<Then<'_>>) -> wasmtime::Result<Result<(), String>> {
+        let instance = self.pre.instance_pre().instantiate_async(&mut *store).await?;
+        let script = self.indices.load(&mut *store, &instance)?;
         if let Err(message) = script.call_define(&mut *store).await? {
             return Ok(Err(message));
         }
-        let Some(Act { job, transcript }) = act else { return Ok(Ok(())) };
+        let Some(Then { job, transcript, what }) = then else { return Ok(Ok(())) };
         let state = store.data_mut();
         same(&state.mode, &state.jobs, &transcript)?;
         state.mode = Mode::Live;
         state.defining.end();
-        script.call_act(&mut *store, job).await
+        match what {
+            What::Act(call) => {
+                state.argument = call.map(|call| call.argument.clone());
+                script.call_act(&mut *store, call.map_or(job, |call| &call.handler)).await
+            }
+            What::Refine => {
+                let draft = transcript.jobs.iter().find(|draft| draft.id == job).cloned();
+                state.refining = draft.map(|draft| Refining { draft, skip: None });
+                let handle = state.table.push(JobHandle::Refined)?;
+                let refine = instance
+                    .get_typed_func::<(Resource<JobHandle>, &str), (Result<(), String>,)>(&mut *store, "refine")?;
+                let (result,) = refine.call_async(&mut *store, (Resource::new_borrow(handle.rep()), job)).await?;
+                Ok(result)
+            }
+        }
     }
 }
 

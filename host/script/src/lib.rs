@@ -23,8 +23,9 @@ mod transcript;
 
 pub use error::{LoadError, RuntimeError, ScriptError};
 pub use inspect::{Inspection, Producer, inspect};
-pub use instance::Definition;
+pub use instance::{Acted, Definition, Refined};
 pub use limits::Limits;
 pub use load::Script;
 pub use runtime::{Runtime, RuntimeOptions};
+pub use store::Said;
 pub use transcript::Transcript;

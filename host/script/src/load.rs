@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use crate::bindings::ScriptPre;
+use crate::bindings::{ScriptIndices, ScriptPre};
 use crate::cache::hex;
 use crate::error::LoadError;
 use crate::limits::Limits;
@@ -17,6 +17,8 @@ use crate::store::State;
 pub struct Script {
     pub(crate) runtime: Runtime,
     pub(crate) pre: Arc<ScriptPre<State>>,
+    pub(crate) indices: Arc<ScriptIndices>,
+    pub(crate) refines: bool,
     digest: Arc<str>,
     size: usize,
     cached: bool,
@@ -56,7 +58,16 @@ impl Runtime {
         }
         let unfit = |error: wasmtime::Error| LoadError::Unfit(format!("{error:#}"));
         let pre = self.linker.instantiate_pre(&component).and_then(ScriptPre::new).map_err(unfit)?;
-        Ok(Script { runtime: self.clone(), pre: Arc::new(pre), digest: digest.into(), size: bytes.len(), cached })
+        let indices = ScriptIndices::new(pre.instance_pre()).map_err(unfit)?;
+        Ok(Script {
+            runtime: self.clone(),
+            pre: Arc::new(pre),
+            indices: Arc::new(indices),
+            refines: component.get_export_index(None, "refine").is_some(),
+            digest: digest.into(),
+            size: bytes.len(),
+            cached,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use monkeyci_api::{BuildInfo, Client, LogStream};
-use monkeyci_build::JobDraft;
+use monkeyci_build::{JobDraft, ParamDraft, Results};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -23,11 +23,57 @@ pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) mode: Mode,
     pub(crate) defining: Defining,
+    /// The job that the instance works for; none for `define`.
+    pub(crate) job: Option<String>,
+    /// What the job's handler was called with.
+    pub(crate) argument: Option<String>,
     /// The jobs declared so far.
     pub(crate) jobs: Vec<JobDraft>,
+    /// The parameters declared so far.
+    pub(crate) params: Vec<ParamDraft>,
+    /// The job that is being refined.
+    pub(crate) refining: Option<Refining>,
+    /// What the action said of its result so far.
+    pub(crate) said: Said,
     pub(crate) declared_bytes: usize,
     pub(crate) calls: u64,
     pub(crate) limits: Arc<Limits>,
+}
+
+/// A job that is being refined.
+#[derive(Debug)]
+pub(crate) struct Refining {
+    pub(crate) draft: JobDraft,
+    /// Why it is to be skipped, if it is.
+    pub(crate) skip: Option<String>,
+}
+
+/// What is left of an instance.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) jobs: Vec<JobDraft>,
+    pub(crate) params: Vec<ParamDraft>,
+    pub(crate) mode: Mode,
+    pub(crate) refining: Option<Refining>,
+    pub(crate) said: Said,
+}
+
+impl From<State> for Left {
+    fn from(state: State) -> Self {
+        let State { jobs, params, mode, refining, said, .. } = state;
+        Self { jobs, params, mode, refining, said }
+    }
+}
+
+/// What an action says of its own result, beside success and failure.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    /// Outputs, links and so on. Test reports are handed in at the build API.
+    pub results: Results,
+    /// What to look at, when the action ended well.
+    pub warning: Option<String>,
+    /// Why there was nothing to do, when the action ended well.
+    pub skip: Option<String>,
 }
 
 impl State {
@@ -65,7 +111,12 @@ impl State {
             log,
             mode,
             defining,
+            job: job.map(str::to_owned),
+            argument: None,
             jobs: Vec::new(),
+            params: Vec::new(),
+            refining: None,
+            said: Said::default(),
             declared_bytes: 0,
             calls: 0,
             limits,

@@ -22,14 +22,8 @@ pub(crate) struct Call {
     pub(crate) answer: Answer,
 }
 
-/// The answer to a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// A parameter's value.
-    Param(Result<Option<String>, (u16, String)>),
-    /// Done, or not.
-    Done(Result<(), (u16, String)>),
-}
+/// The answer to a call: its value as bytes, or the HTTP status and message of an error.
+pub(crate) type Answer = Result<Vec<u8>, (u16, String)>;
 
 /// How an instance answers calls.
 #[derive(Debug)]

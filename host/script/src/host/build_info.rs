@@ -107,4 +107,9 @@ impl Host for State {
         self.count_call()?;
         Ok(self.changed(|changes| &changes.renamed))
     }
+
+    async fn base_commit(&mut self) -> wasmtime::Result<Option<String>> {
+        self.count_call()?;
+        Ok(self.info.source.changes.as_ref().and_then(|changes| changes.base.clone()))
+    }
 }

@@ -1,30 +1,35 @@
-//! `jobs`: declaring jobs, and reading how they ended.
+//! `jobs`, the declaring side: jobs and their services.
 
-use monkeyci_api::JobOutcome;
-use monkeyci_build::{ArtifactPath, CachePath, JobDraft, ServiceDraft};
+use monkeyci_build::{
+    ArtifactOption, CacheOption, Call, JobDraft, LateValue, RestoreArtifact, SaveArtifact, ServiceDraft,
+};
 use wasmtime::component::Resource;
 
-use super::{failure, guest_error};
-use crate::bindings::monkeyci::script::jobs::{Host, HostJob, HostOutcome, HostService, Status};
-use crate::bindings::monkeyci::script::types::Error;
+use super::SecretHandle;
+use crate::bindings::monkeyci::script::jobs::{HostJob, HostService};
 use crate::store::State;
 use crate::transcript::Mode;
 
-/// A guest's handle of a job: where its draft stands.
-#[derive(Clone, Copy, Debug)]
-pub struct JobHandle {
-    index: usize,
+/// A guest's handle of a job.
+#[derive(Clone, Debug)]
+pub enum JobHandle {
+    /// A job that `define` declares: where its draft stands.
+    Declared(usize),
+    /// A job that an action makes, to submit it.
+    Loose(Box<JobDraft>),
+    /// The job that `refine` completes.
+    Refined,
 }
 
 impl State {
     fn declare(&mut self, draft: JobDraft) -> wasmtime::Result<Resource<JobHandle>> {
         self.count_call()?;
-        if matches!(self.mode, Mode::Live) {
-            wasmtime::bail!("jobs can be declared in `define` only");
-        }
         self.count_bytes(size_of::<JobDraft>() + draft.id.len())?;
+        if matches!(self.mode, Mode::Live) {
+            return Ok(self.table.push(JobHandle::Loose(Box::new(draft)))?);
+        }
         self.jobs.push(draft);
-        Ok(self.table.push(JobHandle { index: self.jobs.len() - 1 })?)
+        Ok(self.table.push(JobHandle::Declared(self.jobs.len() - 1))?)
     }
 
     /// Lets `set` change the draft behind `handle`; `bytes` is what it adds.
@@ -36,12 +41,33 @@ impl State {
     ) -> wasmtime::Result<()> {
         self.count_call()?;
         self.count_bytes(bytes)?;
-        let index = self.table.get(handle)?.index;
-        match (&self.mode, self.jobs.get_mut(index)) {
-            (Mode::Live, _) | (_, None) => wasmtime::bail!("a job can be changed in `define` only"),
-            (_, Some(draft)) => set(draft),
+        let live = matches!(self.mode, Mode::Live);
+        let draft = match self.table.get_mut(handle)? {
+            JobHandle::Declared(index) if !live => self.jobs.get_mut(*index),
+            JobHandle::Declared(_) => None,
+            JobHandle::Loose(draft) => Some(&mut **draft),
+            JobHandle::Refined => self.refining.as_mut().map(|refining| &mut refining.draft),
+        };
+        match draft {
+            Some(draft) => set(draft),
+            None => wasmtime::bail!("a declared job can be changed in `define` only"),
         }
         Ok(())
+    }
+
+    fn late_env(&mut self, job: &Resource<JobHandle>, name: String, value: LateValue) -> wasmtime::Result<()> {
+        let text = match &value {
+            LateValue::Secret(text) | LateValue::SecretFile(text) | LateValue::ParamFile(text) => text.len(),
+            LateValue::Output { job, output } => job.len() + output.len(),
+        };
+        let bytes = size_of::<(String, LateValue)>() + name.len() + text;
+        self.set(job, bytes, |draft| draft.late_env.push((name, value)))
+    }
+
+    fn cache_option(&mut self, job: &Resource<JobHandle>, id: String, option: CacheOption) -> wasmtime::Result<()> {
+        let (CacheOption::Key(text) | CacheOption::Fallback(text) | CacheOption::Save(text)) = &option;
+        let bytes = size_of::<(String, CacheOption)>() + id.len() + text.len();
+        self.set(job, bytes, |draft| draft.cache_options.push((id, option)))
     }
 
     fn set_service(
@@ -69,21 +95,8 @@ impl State {
 }
 
 /// The bytes that a list of strings takes.
-fn size(list: &[String]) -> usize {
+pub(super) fn size(list: &[String]) -> usize {
     list.iter().map(|text| size_of::<String>() + text.len()).sum()
-}
-
-impl Host for State {
-    async fn look_up(&mut self, id: String) -> wasmtime::Result<Result<Resource<JobOutcome>, Error>> {
-        self.count_call()?;
-        if !matches!(self.mode, Mode::Live) {
-            return Ok(Err(Error::NotFound("no job has run yet: `define` declares them".to_owned())));
-        }
-        match self.client.job_outcome(&id).await {
-            Ok(outcome) => Ok(Ok(self.table.push(outcome)?)),
-            Err(error) => Ok(Err(guest_error(failure(&error)))),
-        }
-    }
 }
 
 impl HostJob for State {
@@ -133,23 +146,176 @@ impl HostJob for State {
     }
 
     async fn save_artifact(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
-        let bytes = size_of::<ArtifactPath>() + id.len() + path.len();
-        self.set(&job, bytes, |draft| draft.save_artifacts.push(ArtifactPath { id, path }))
+        let bytes = size_of::<SaveArtifact>() + id.len() + path.len();
+        self.set(&job, bytes, |draft| {
+            draft.save_artifacts.push(SaveArtifact { id, path, ..SaveArtifact::default() });
+        })
     }
 
     async fn restore_artifact(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
-        let bytes = size_of::<ArtifactPath>() + id.len() + path.len();
-        self.set(&job, bytes, |draft| draft.restore_artifacts.push(ArtifactPath { id, path }))
+        let bytes = size_of::<RestoreArtifact>() + id.len() + path.len();
+        self.set(&job, bytes, |draft| draft.restore_artifacts.push(RestoreArtifact { id, path, if_there: false }))
     }
 
     async fn cache(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
-        let bytes = size_of::<CachePath>() + id.len() + path.len();
-        self.set(&job, bytes, |draft| draft.caches.push(CachePath { id, path }))
+        let bytes = 2 * size_of::<String>() + id.len() + path.len();
+        self.set(&job, bytes, |draft| draft.caches.push((id, path)))
     }
 
     async fn service(&mut self, job: Resource<JobHandle>, service: Resource<ServiceDraft>) -> wasmtime::Result<()> {
         let service = self.table.delete(service)?;
         self.set(&job, size_of::<ServiceDraft>(), |draft| draft.services.push(service))
+    }
+
+    async fn requires(&mut self, job: Resource<JobHandle>, id: String) -> wasmtime::Result<()> {
+        self.set(&job, size_of::<String>() + id.len(), |draft| draft.requires.push(id))
+    }
+
+    async fn remove(&mut self, job: Resource<JobHandle>, reason: String) -> wasmtime::Result<()> {
+        self.set(&job, reason.len(), |draft| draft.removed = Some(reason))
+    }
+
+    async fn run_when(&mut self, job: Resource<JobHandle>, condition: String) -> wasmtime::Result<()> {
+        self.set(&job, condition.len(), |draft| draft.run_when = Some(condition))
+    }
+
+    async fn allow_failure(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.allow_failure = true)
+    }
+
+    async fn retry(&mut self, job: Resource<JobHandle>, count: u32) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.retry = Some(count))
+    }
+
+    async fn retry_on(&mut self, job: Resource<JobHandle>, cause: String) -> wasmtime::Result<()> {
+        self.set(&job, size_of::<String>() + cause.len(), |draft| draft.retry_on.push(cause))
+    }
+
+    async fn retry_delay(&mut self, job: Resource<JobHandle>, ms: u64) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.retry_delay_ms = Some(ms))
+    }
+
+    async fn priority(&mut self, job: Resource<JobHandle>, priority: i32) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.priority = priority)
+    }
+
+    async fn fail_fast(&mut self, job: Resource<JobHandle>, group: String) -> wasmtime::Result<()> {
+        self.set(&job, group.len(), |draft| draft.fail_fast = Some(group))
+    }
+
+    async fn approval(&mut self, job: Resource<JobHandle>, message: String) -> wasmtime::Result<()> {
+        self.set(&job, message.len(), |draft| draft.approval = Some(message))
+    }
+
+    async fn late(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.late = true)
+    }
+
+    async fn skip(&mut self, job: Resource<JobHandle>, reason: String) -> wasmtime::Result<()> {
+        self.set(&job, reason.len(), |_| {})?;
+        match (self.table.get(&job)?, &mut self.refining) {
+            (JobHandle::Refined, Some(refining)) => refining.skip = Some(reason),
+            _ => wasmtime::bail!("a job can be skipped in `refine` only"),
+        }
+        Ok(())
+    }
+
+    async fn label(&mut self, job: Resource<JobHandle>, name: String, value: String) -> wasmtime::Result<()> {
+        self.set(&job, 2 * size_of::<String>() + name.len() + value.len(), |draft| draft.labels.push((name, value)))
+    }
+
+    async fn calls(&mut self, job: Resource<JobHandle>, handler: String, argument: String) -> wasmtime::Result<()> {
+        self.set(&job, handler.len() + argument.len(), |draft| draft.calls = Some(Call { handler, argument }))
+    }
+
+    async fn creates_artifact(&mut self, job: Resource<JobHandle>, id: String) -> wasmtime::Result<()> {
+        self.set(&job, size_of::<String>() + id.len(), |draft| draft.creates_artifacts.push(id))
+    }
+
+    async fn shell_program(&mut self, job: Resource<JobHandle>, argv: Vec<String>) -> wasmtime::Result<()> {
+        self.set(&job, size(&argv), |draft| draft.shell_program = Some(argv))
+    }
+
+    async fn shell_each(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.shell_each = true)
+    }
+
+    async fn user(&mut self, job: Resource<JobHandle>, user: String) -> wasmtime::Result<()> {
+        self.set(&job, user.len(), |draft| draft.user = Some(user))
+    }
+
+    async fn architecture(&mut self, job: Resource<JobHandle>, name: String) -> wasmtime::Result<()> {
+        self.set(&job, name.len(), |draft| draft.architecture = Some(name))
+    }
+
+    async fn secret_env(
+        &mut self,
+        job: Resource<JobHandle>,
+        name: String,
+        secret: Resource<SecretHandle>,
+    ) -> wasmtime::Result<()> {
+        let secret = self.table.get(&secret)?.name.clone();
+        self.late_env(&job, name, LateValue::Secret(secret))
+    }
+
+    async fn secret_file(
+        &mut self,
+        job: Resource<JobHandle>,
+        name: String,
+        secret: Resource<SecretHandle>,
+    ) -> wasmtime::Result<()> {
+        let secret = self.table.get(&secret)?.name.clone();
+        self.late_env(&job, name, LateValue::SecretFile(secret))
+    }
+
+    async fn param_file(&mut self, job: Resource<JobHandle>, name: String, param: String) -> wasmtime::Result<()> {
+        self.late_env(&job, name, LateValue::ParamFile(param))
+    }
+
+    async fn output_env(
+        &mut self,
+        handle: Resource<JobHandle>,
+        name: String,
+        job: String,
+        output: String,
+    ) -> wasmtime::Result<()> {
+        self.late_env(&handle, name, LateValue::Output { job, output })
+    }
+
+    async fn test_report(&mut self, job: Resource<JobHandle>, glob: String) -> wasmtime::Result<()> {
+        self.set(&job, size_of::<String>() + glob.len(), |draft| draft.test_reports.push(glob))
+    }
+
+    async fn artifact_files(&mut self, job: Resource<JobHandle>, id: String, globs: Vec<String>) -> wasmtime::Result<()> {
+        let bytes = size_of::<(String, ArtifactOption)>() + id.len() + size(&globs);
+        self.set(&job, bytes, |draft| draft.artifact_options.push((id, ArtifactOption::Files(globs))))
+    }
+
+    async fn artifact_always(&mut self, job: Resource<JobHandle>, id: String) -> wasmtime::Result<()> {
+        let bytes = size_of::<(String, ArtifactOption)>() + id.len();
+        self.set(&job, bytes, |draft| draft.artifact_options.push((id, ArtifactOption::Always)))
+    }
+
+    async fn restore_artifact_if_there(
+        &mut self,
+        job: Resource<JobHandle>,
+        id: String,
+        path: String,
+    ) -> wasmtime::Result<()> {
+        let bytes = size_of::<RestoreArtifact>() + id.len() + path.len();
+        self.set(&job, bytes, |draft| draft.restore_artifacts.push(RestoreArtifact { id, path, if_there: true }))
+    }
+
+    async fn cache_key(&mut self, job: Resource<JobHandle>, id: String, key: String) -> wasmtime::Result<()> {
+        self.cache_option(&job, id, CacheOption::Key(key))
+    }
+
+    async fn cache_fallback(&mut self, job: Resource<JobHandle>, id: String, prefix: String) -> wasmtime::Result<()> {
+        self.cache_option(&job, id, CacheOption::Fallback(prefix))
+    }
+
+    async fn cache_save(&mut self, job: Resource<JobHandle>, id: String, policy: String) -> wasmtime::Result<()> {
+        self.cache_option(&job, id, CacheOption::Save(policy))
     }
 
     async fn drop(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
@@ -174,6 +340,17 @@ impl HostService for State {
         self.set_service(&service, bytes, |draft| draft.env.push((name, value)))
     }
 
+    async fn secret_env(
+        &mut self,
+        service: Resource<ServiceDraft>,
+        name: String,
+        secret: Resource<SecretHandle>,
+    ) -> wasmtime::Result<()> {
+        let secret = self.table.get(&secret)?.name.clone();
+        let bytes = 2 * size_of::<String>() + name.len() + secret.len();
+        self.set_service(&service, bytes, |draft| draft.secret_env.push((name, secret)))
+    }
+
     async fn ready_port(&mut self, service: Resource<ServiceDraft>, port: u16) -> wasmtime::Result<()> {
         self.set_service(&service, 0, |draft| draft.ready_port = Some(port))
     }
@@ -188,42 +365,6 @@ impl HostService for State {
 
     async fn drop(&mut self, service: Resource<ServiceDraft>) -> wasmtime::Result<()> {
         self.table.delete(service)?;
-        Ok(())
-    }
-}
-
-impl HostOutcome for State {
-    async fn status(&mut self, outcome: Resource<JobOutcome>) -> wasmtime::Result<Status> {
-        self.count_call()?;
-        Ok(match self.table.get(&outcome)?.status {
-            monkeyci_build::Status::Pending => Status::Pending,
-            monkeyci_build::Status::Queued => Status::Queued,
-            monkeyci_build::Status::Running => Status::Running,
-            monkeyci_build::Status::Success => Status::Success,
-            monkeyci_build::Status::Failure => Status::Failure,
-            monkeyci_build::Status::Error => Status::Error,
-            monkeyci_build::Status::Skipped => Status::Skipped,
-            monkeyci_build::Status::Cancelled => Status::Cancelled,
-        })
-    }
-
-    async fn message(&mut self, outcome: Resource<JobOutcome>) -> wasmtime::Result<Option<String>> {
-        self.count_call()?;
-        Ok(self.table.get(&outcome)?.ending.as_ref().map(ToString::to_string))
-    }
-
-    async fn exit_code(&mut self, outcome: Resource<JobOutcome>) -> wasmtime::Result<Option<i32>> {
-        self.count_call()?;
-        Ok(self.table.get(&outcome)?.ending.as_ref().and_then(monkeyci_build::Ending::exit_code))
-    }
-
-    async fn duration(&mut self, outcome: Resource<JobOutcome>) -> wasmtime::Result<Option<u64>> {
-        self.count_call()?;
-        Ok(self.table.get(&outcome)?.duration_ms)
-    }
-
-    async fn drop(&mut self, outcome: Resource<JobOutcome>) -> wasmtime::Result<()> {
-        self.table.delete(outcome)?;
         Ok(())
     }
 }

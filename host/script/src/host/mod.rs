@@ -1,17 +1,32 @@
 //! The host's side of `monkeyci:script`, one file per interface.
 
+mod artifacts;
 mod build_info;
 mod events;
+mod files;
 mod jobs;
+mod outcomes;
 mod params;
+mod results;
+mod secrets;
+mod submit;
+mod subscription;
+mod workspace;
 
 use monkeyci_api::ClientError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::bindings::monkeyci::script::types;
 use crate::store::State;
 use crate::transcript::{Call, Mode};
 
+pub use artifacts::ArtifactWriter;
+pub use files::FileReader;
 pub use jobs::JobHandle;
+pub use params::ParamHandle;
+pub use secrets::SecretHandle;
+pub use subscription::Subscription;
 
 impl types::Host for State {}
 
@@ -32,13 +47,59 @@ impl State {
 }
 
 impl State {
-    /// Counts what a call adds to the transcript, if it is recorded.
-    ///
-    /// # Errors
-    /// A trap, when the script has had too much recorded.
-    fn count_recorded(&mut self, bytes: usize) -> wasmtime::Result<()> {
-        if matches!(self.mode, Mode::Record(_)) { self.count_bytes(size_of::<Call>() + bytes) } else { Ok(()) }
+    /// Asks the build API, once for a build: `define` in later instances is told what it was told the first time. So calls
+    /// with an effect have it once, and every instance sees the same.
+    async fn told<T: Serialize + DeserializeOwned>(
+        &mut self,
+        request: String,
+        call: impl AsyncFnOnce() -> Result<T, ClientError>,
+    ) -> wasmtime::Result<Result<T, types::Error>> {
+        let answer = self
+            .told_bytes(request, async move || {
+                let value = call().await?;
+                serde_json::to_vec(&value).map_err(|error| ClientError::Malformed(error.to_string()))
+            })
+            .await?;
+        Ok(match answer {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            Err(error) => Err(error),
+        })
     }
+
+    /// Like [`State::told`], for bytes.
+    async fn told_bytes(
+        &mut self,
+        request: String,
+        call: impl AsyncFnOnce() -> Result<Vec<u8>, ClientError>,
+    ) -> wasmtime::Result<Result<Vec<u8>, types::Error>> {
+        self.count_call()?;
+        let answer = match self.mode.replay(&request)? {
+            Some(answer) => answer,
+            None => {
+                let answer = call().await.map_err(|error| failure(&error));
+                if matches!(self.mode, Mode::Record(_)) {
+                    let bytes = answer.as_ref().map_or(0, Vec::len);
+                    self.count_bytes(size_of::<Call>() + request.len() + bytes)?;
+                    self.mode.record(request, answer.clone());
+                }
+                answer
+            }
+        };
+        Ok(answer.map_err(guest_error))
+    }
+
+    /// An error for what `define` may not do.
+    fn only_an_action(&self) -> Result<(), types::Error> {
+        match self.mode {
+            Mode::Live => Ok(()),
+            _ => Err(types::Error::Denied("only an action may do this, while it runs".to_owned())),
+        }
+    }
+}
+
+/// What a guest is told of an error of the build API.
+fn refused(error: &ClientError) -> types::Error {
+    guest_error(failure(error))
 }
 
 /// An error of the build API as a transcript can hold it: the HTTP status (0 when there was no answer), and the message.

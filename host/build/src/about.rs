@@ -1,0 +1,81 @@
+//! What an event is about, for those who look for some events and not for others.
+
+use crate::EventBody;
+
+impl EventBody {
+    /// The kind of the event, as it stands in the journal: `build/triggered` and so on.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::BuildTriggered { .. } => "build/triggered",
+            Self::BuildCheckedOut { .. } => "build/checked-out",
+            Self::ScriptLoaded { .. } => "script/loaded",
+            Self::ScriptDefined { .. } => "script/defined",
+            Self::JobsSubmitted { .. } => "jobs/submitted",
+            Self::BuildFailed { .. } => "build/failed",
+            Self::JobBlocked { .. } => "job/blocked",
+            Self::JobApproved { .. } => "job/approved",
+            Self::JobRefined { .. } => "job/refined",
+            Self::JobStarted { .. } => "job/started",
+            Self::JobRunning { .. } => "job/running",
+            Self::JobWaiting { .. } => "job/waiting",
+            Self::JobResults { .. } => "job/results",
+            Self::JobRetried { .. } => "job/retried",
+            Self::JobEnded { .. } => "job/ended",
+            Self::CancelRequested { .. } => "build/cancel-requested",
+            Self::ScriptEvent { .. } => "script/event",
+            Self::ScriptReport { .. } => "script/report",
+            Self::OutsideEvent { .. } => "build/event",
+            Self::ArtifactSaved { .. } => "artifact/saved",
+            Self::BuildEnded { .. } => "build/ended",
+        }
+    }
+
+    /// The job that the event is about, or that caused it; none for events of the whole build.
+    pub fn job(&self) -> Option<&str> {
+        match self {
+            Self::JobBlocked { job, .. }
+            | Self::JobApproved { job, .. }
+            | Self::JobStarted { job }
+            | Self::JobRunning { job }
+            | Self::JobWaiting { job }
+            | Self::JobResults { job, .. }
+            | Self::JobRetried { job, .. }
+            | Self::JobEnded { job, .. }
+            | Self::ArtifactSaved { job, .. }
+            | Self::JobsSubmitted { by: job, .. } => Some(job),
+            Self::JobRefined { job } => Some(&job.id),
+            Self::ScriptEvent { job, .. } | Self::ScriptReport { job, .. } => job.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The name and the JSON text of an event that a script or somebody outside published.
+    pub fn published(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::ScriptEvent { name, payload, .. } | Self::OutsideEvent { name, payload, .. } => Some((name, payload)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ending;
+
+    #[test]
+    fn the_kind_is_what_stands_in_the_journal() {
+        let bodies = [
+            EventBody::JobBlocked { job: "a".to_owned(), message: "go?".to_owned() },
+            EventBody::JobWaiting { job: "a".to_owned() },
+            EventBody::JobEnded { job: "a".to_owned(), ending: Ending::Succeeded },
+            EventBody::OutsideEvent { by: "b".to_owned(), name: "n".to_owned(), payload: "1".to_owned() },
+            EventBody::JobsSubmitted { by: "a".to_owned(), jobs: Vec::new() },
+            EventBody::CancelRequested { by: "b".to_owned() },
+        ];
+        for body in bodies {
+            let written = serde_json::to_value(&body).expect("JSON");
+            assert_eq!(written["type"], body.kind());
+        }
+    }
+}

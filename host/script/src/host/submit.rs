@@ -1,0 +1,72 @@
+//! `jobs`, for running actions: asking for jobs, adding some, waiting for them.
+
+use std::time::{Duration, Instant};
+
+use monkeyci_api::{JobOutcome, WaitQuery};
+use monkeyci_build::JobDraft;
+use wasmtime::component::Resource;
+
+use super::jobs::JobHandle;
+use super::refused;
+use crate::bindings::monkeyci::script::jobs::Host;
+use crate::bindings::monkeyci::script::types::Error;
+use crate::store::State;
+use crate::transcript::Mode;
+
+/// How long one request to the build API waits at most; then another one is made.
+const ONE_REQUEST: Duration = Duration::from_secs(20);
+
+impl Host for State {
+    async fn look_up(&mut self, id: String) -> wasmtime::Result<Result<Resource<JobOutcome>, Error>> {
+        self.count_call()?;
+        if !matches!(self.mode, Mode::Live) {
+            return Ok(Err(Error::NotFound("no job has run yet: `define` declares them".to_owned())));
+        }
+        match self.client.job_outcome(&id).await {
+            Ok(outcome) => Ok(Ok(self.table.push(outcome)?)),
+            Err(error) => Ok(Err(refused(&error))),
+        }
+    }
+
+    async fn submit(&mut self, jobs: Vec<Resource<JobHandle>>) -> wasmtime::Result<Result<(), Error>> {
+        self.count_call()?;
+        if let Err(error) = self.only_an_action() {
+            return Ok(Err(error));
+        }
+        let mut drafts = Vec::with_capacity(jobs.len());
+        for job in &jobs {
+            match self.table.get(job)? {
+                JobHandle::Loose(draft) => drafts.push(JobDraft::clone(draft)),
+                _ => return Ok(Err(Error::Invalid("this job is part of the build already".to_owned()))),
+            }
+        }
+        Ok(self.client.submit(drafts).await.map_err(|error| refused(&error)))
+    }
+
+    async fn wait_any(
+        &mut self,
+        ids: Vec<String>,
+        timeout: Option<u64>,
+    ) -> wasmtime::Result<Result<Option<String>, Error>> {
+        self.count_call()?;
+        if let Err(error) = self.only_an_action() {
+            return Ok(Err(error));
+        }
+        let started = Instant::now();
+        loop {
+            let left = timeout.map(|timeout| Duration::from_millis(timeout).saturating_sub(started.elapsed()));
+            let wait = left.unwrap_or(ONE_REQUEST).min(ONE_REQUEST);
+            let query = WaitQuery { jobs: ids.clone(), wait_ms: wait.as_millis() as u64 };
+            match self.client.wait_for_jobs(&query).await {
+                Ok(None) if left.is_none_or(|left| !left.is_zero()) => {}
+                Ok(over) => return Ok(Ok(over)),
+                Err(error) => return Ok(Err(refused(&error))),
+            }
+        }
+    }
+
+    async fn argument(&mut self) -> wasmtime::Result<Option<String>> {
+        self.count_call()?;
+        Ok(self.argument.clone())
+    }
+}

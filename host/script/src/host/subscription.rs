@@ -1,0 +1,152 @@
+//! `events`, the reading side: subscriptions.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use monkeyci_api::EventQuery;
+use monkeyci_build::{Event, EventBody};
+use wasmtime::component::Resource;
+
+use super::refused;
+use crate::bindings::monkeyci::script::events::{HostEvent, HostSubscription};
+use crate::bindings::monkeyci::script::types::Error;
+use crate::store::State;
+use crate::transcript::Mode;
+
+/// How long one request to the build API waits at most; then another one is made.
+const ONE_REQUEST: Duration = Duration::from_secs(20);
+
+/// A guest's place in the journal of its build.
+#[derive(Debug)]
+pub struct Subscription {
+    query: EventQuery,
+    /// Events that have arrived, and that the guest has not taken yet.
+    ready: VecDeque<Event>,
+}
+
+impl State {
+    fn set_query(
+        &mut self,
+        subscription: &Resource<Subscription>,
+        bytes: usize,
+        set: impl FnOnce(&mut EventQuery),
+    ) -> wasmtime::Result<()> {
+        self.count_call()?;
+        self.count_bytes(bytes)?;
+        let subscription = self.table.get_mut(subscription)?;
+        set(&mut subscription.query);
+        // What has arrived was asked for in other words.
+        if let Some(first) = subscription.ready.front() {
+            subscription.query.after = Some(first.seq.saturating_sub(1));
+            subscription.ready.clear();
+        }
+        Ok(())
+    }
+}
+
+impl HostSubscription for State {
+    async fn new(&mut self) -> wasmtime::Result<Resource<Subscription>> {
+        self.count_call()?;
+        if !matches!(self.mode, Mode::Live) {
+            wasmtime::bail!("only an action may subscribe to events");
+        }
+        // "From now on" is this moment, and not when the guest first asks. An error comes up again with the first event.
+        let now = self.client.events(&EventQuery::default()).await.ok().map(|page| page.seen);
+        let query = EventQuery { after: now, ..EventQuery::default() };
+        Ok(self.table.push(Subscription { query, ready: VecDeque::new() })?)
+    }
+
+    async fn from_start(&mut self, subscription: Resource<Subscription>) -> wasmtime::Result<()> {
+        self.set_query(&subscription, 0, |query| query.after = Some(0))?;
+        // Also when events had arrived.
+        self.table.get_mut(&subscription)?.query.after = Some(0);
+        Ok(())
+    }
+
+    async fn kind(&mut self, subscription: Resource<Subscription>, kind: String) -> wasmtime::Result<()> {
+        self.set_query(&subscription, kind.len(), |query| query.kinds.push(kind))
+    }
+
+    async fn named(&mut self, subscription: Resource<Subscription>, name: String) -> wasmtime::Result<()> {
+        self.set_query(&subscription, name.len(), |query| query.names.push(name))
+    }
+
+    async fn of_job(&mut self, subscription: Resource<Subscription>, id: String) -> wasmtime::Result<()> {
+        self.set_query(&subscription, id.len(), |query| query.jobs.push(id))
+    }
+
+    async fn next(
+        &mut self,
+        subscription: Resource<Subscription>,
+        timeout: u64,
+    ) -> wasmtime::Result<Result<Option<Resource<Event>>, Error>> {
+        self.count_call()?;
+        let started = Instant::now();
+        let timeout = Duration::from_millis(timeout);
+        loop {
+            let place = self.table.get_mut(&subscription)?;
+            if let Some(event) = place.ready.pop_front() {
+                return Ok(Ok(Some(self.table.push(event)?)));
+            }
+            let left = timeout.saturating_sub(started.elapsed());
+            let wait_ms = left.min(ONE_REQUEST).as_millis() as u64;
+            let query = EventQuery { wait_ms, ..place.query.clone() };
+            let page = match self.client.events(&query).await {
+                Ok(page) => page,
+                Err(error) => return Ok(Err(refused(&error))),
+            };
+            let place = self.table.get_mut(&subscription)?;
+            place.query.after = Some(page.seen);
+            place.ready.extend(page.events);
+            if place.ready.is_empty() && left.is_zero() {
+                return Ok(Ok(None));
+            }
+        }
+    }
+
+    async fn drop(&mut self, subscription: Resource<Subscription>) -> wasmtime::Result<()> {
+        self.table.delete(subscription)?;
+        Ok(())
+    }
+}
+
+impl HostEvent for State {
+    async fn seq(&mut self, event: Resource<Event>) -> wasmtime::Result<u64> {
+        self.count_call()?;
+        Ok(self.table.get(&event)?.seq)
+    }
+
+    async fn time(&mut self, event: Resource<Event>) -> wasmtime::Result<u64> {
+        self.count_call()?;
+        Ok(self.table.get(&event)?.time_ms)
+    }
+
+    async fn kind(&mut self, event: Resource<Event>) -> wasmtime::Result<String> {
+        self.count_call()?;
+        Ok(self.table.get(&event)?.body.kind().to_owned())
+    }
+
+    async fn name(&mut self, event: Resource<Event>) -> wasmtime::Result<Option<String>> {
+        self.count_call()?;
+        Ok(self.table.get(&event)?.body.published().map(|(name, _)| name.to_owned()))
+    }
+
+    async fn job(&mut self, event: Resource<Event>) -> wasmtime::Result<Option<String>> {
+        self.count_call()?;
+        Ok(self.table.get(&event)?.body.job().map(str::to_owned))
+    }
+
+    async fn payload(&mut self, event: Resource<Event>) -> wasmtime::Result<String> {
+        self.count_call()?;
+        let event = self.table.get(&event)?;
+        Ok(match &event.body {
+            EventBody::ScriptEvent { payload, .. } | EventBody::OutsideEvent { payload, .. } => payload.clone(),
+            _ => serde_json::to_string(event)?,
+        })
+    }
+
+    async fn drop(&mut self, event: Resource<Event>) -> wasmtime::Result<()> {
+        self.table.delete(event)?;
+        Ok(())
+    }
+}

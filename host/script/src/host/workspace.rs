@@ -1,0 +1,114 @@
+//! `workspace`: the code that is built, and the action's output area.
+
+use futures::TryStreamExt;
+use monkeyci_api::{Client, ClientError, FileStat, Problem};
+use wasmtime::component::Resource;
+
+use super::{FileReader, refused};
+use crate::bindings::monkeyci::script::types::Error;
+use crate::bindings::monkeyci::script::workspace::{Host, HostMetadata};
+use crate::store::State;
+
+/// The largest file that is read at once.
+const WHOLE: u64 = 4 << 20;
+
+impl Host for State {
+    async fn read_file(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, Error>> {
+        let client = self.client.clone();
+        self.told_bytes(format!("workspace.read-file({path:?})"), async move || whole(&client, &path).await).await
+    }
+
+    async fn open(&mut self, path: String) -> wasmtime::Result<Result<Resource<FileReader>, Error>> {
+        self.count_call()?;
+        if let Err(error) = self.only_an_action() {
+            return Ok(Err(error));
+        }
+        match self.client.file(&path).await {
+            Ok(content) => Ok(Ok(self.table.push(content.into())?)),
+            Err(error) => Ok(Err(refused(&error))),
+        }
+    }
+
+    async fn read_dir(&mut self, path: String) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        let client = self.client.clone();
+        self.told(format!("workspace.read-dir({path:?})"), async move || client.dir(&path).await).await
+    }
+
+    async fn glob(&mut self, patterns: Vec<String>) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        let client = self.client.clone();
+        self.told(format!("workspace.glob({patterns:?})"), async move || client.glob(patterns).await).await
+    }
+
+    async fn stat(&mut self, path: String) -> wasmtime::Result<Result<Option<Resource<FileStat>>, Error>> {
+        let client = self.client.clone();
+        match self.told(format!("workspace.stat({path:?})"), async move || client.stat(&path).await).await? {
+            Ok(FileStat { kind: None, .. }) => Ok(Ok(None)),
+            Ok(stat) => Ok(Ok(Some(self.table.push(stat)?))),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn hash_files(&mut self, patterns: Vec<String>) -> wasmtime::Result<Result<String, Error>> {
+        let client = self.client.clone();
+        self.told(format!("workspace.hash-files({patterns:?})"), async move || client.hash_files(patterns).await).await
+    }
+
+    async fn write_file(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
+        self.write(path, contents, false).await
+    }
+
+    async fn append_file(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
+        self.write(path, contents, true).await
+    }
+}
+
+impl State {
+    async fn write(&mut self, path: String, contents: Vec<u8>, append: bool) -> wasmtime::Result<Result<(), Error>> {
+        self.count_call()?;
+        if let Err(error) = self.only_an_action() {
+            return Ok(Err(error));
+        }
+        Ok(self.client.write_output(&path, contents, append).await.map_err(|error| refused(&error)))
+    }
+}
+
+async fn whole(client: &Client, path: &str) -> Result<Vec<u8>, ClientError> {
+    let content = client.file(path).await?;
+    if content.size > WHOLE {
+        return Err(ClientError::Refused(Problem {
+            status: 413,
+            title: "too large".to_owned(),
+            detail: format!("{path:?} has {} bytes, and at most {WHOLE} are read at once; open it instead", content.size),
+        }));
+    }
+    let mut bytes = Vec::with_capacity(content.size as usize);
+    let mut stream = content.bytes;
+    while let Some(chunk) = stream.try_next().await? {
+        // The file may grow while it is read.
+        let room = (WHOLE as usize).saturating_sub(bytes.len());
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(bytes)
+}
+
+impl HostMetadata for State {
+    async fn kind(&mut self, metadata: Resource<FileStat>) -> wasmtime::Result<String> {
+        self.count_call()?;
+        Ok(self.table.get(&metadata)?.kind.clone().unwrap_or_default())
+    }
+
+    async fn size(&mut self, metadata: Resource<FileStat>) -> wasmtime::Result<u64> {
+        self.count_call()?;
+        Ok(self.table.get(&metadata)?.size)
+    }
+
+    async fn executable(&mut self, metadata: Resource<FileStat>) -> wasmtime::Result<bool> {
+        self.count_call()?;
+        Ok(self.table.get(&metadata)?.executable)
+    }
+
+    async fn drop(&mut self, metadata: Resource<FileStat>) -> wasmtime::Result<()> {
+        self.table.delete(metadata)?;
+        Ok(())
+    }
+}
