@@ -85,7 +85,7 @@ fn base64(size: usize) -> Vec<u8> {
 
 fn compare(criterion: &mut Criterion, name: &str, text: &[u8], masks: &Masks, secrets: &[Vec<u8>]) {
     let out = RefCell::new(Vec::with_capacity(2 * CHUNK));
-    let in_chunks = |mut take: Box<dyn FnMut(&[u8], &mut Vec<u8>) + '_>| {
+    let in_chunks = |take: &mut dyn FnMut(&[u8], &mut Vec<u8>)| {
         for chunk in text.chunks(CHUNK) {
             out.borrow_mut().clear();
             take(chunk, &mut out.borrow_mut());
@@ -97,20 +97,20 @@ fn compare(criterion: &mut Criterion, name: &str, text: &[u8], masks: &Masks, se
     let replacements = vec!["***"; secrets.len()];
     let mut ours = || {
         let mut stream = masks.stream();
-        in_chunks(Box::new(move |chunk, out| stream.push(chunk, out)));
+        in_chunks(&mut |chunk, out| stream.push(chunk, out));
     };
-    let mut copy = || in_chunks(Box::new(|chunk, out| out.extend_from_slice(chunk)));
+    let mut copy = || in_chunks(&mut |chunk, out| out.extend_from_slice(chunk));
     let mut automaton = || {
-        in_chunks(Box::new(|chunk, out| out.extend(simple.replace_all_bytes(chunk, &replacements))));
+        in_chunks(&mut |chunk, out| out.extend(simple.replace_all_bytes(chunk, &replacements)));
     };
     let mut naive = || {
-        in_chunks(Box::new(|chunk, out| {
+        in_chunks(&mut |chunk, out| {
             let text = String::from_utf8_lossy(chunk);
             let masked = secrets
                 .iter()
                 .fold(text.into_owned(), |text, secret| text.replace(&*String::from_utf8_lossy(secret), "***"));
             out.extend_from_slice(masked.as_bytes());
-        }));
+        });
     };
 
     let mut group = criterion.benchmark_group(name);

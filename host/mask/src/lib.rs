@@ -54,6 +54,7 @@
 //! - Nothing wipes the memory of a [`Masks`] when it is dropped.
 #![deny(missing_docs)]
 
+mod automaton;
 mod encode;
 mod filter;
 mod masks;

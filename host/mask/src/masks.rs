@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::automaton::State;
 use crate::search::Searcher;
 use crate::stream::MaskStream;
 use crate::values::{is_maskable, patterns};
 
 /// The most bytes of patterns. All encodings of a private key are some 50 KB; without a limit a hostile secret could
 /// take all memory. The search takes some ten times as much memory as the patterns.
-const MAX_PATTERN_BYTES: usize = 32 << 20;
+const MAX_PATTERN_BYTES: usize = 16 << 20;
 
 /// Why there can be no [`Masks`].
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +25,6 @@ pub enum MaskError {
         /// The most that is allowed.
         max: usize,
     },
-    /// The search could not be built.
-    #[error("the search for secrets can't be built: {0}")]
-    Build(#[from] aho_corasick::BuildError),
 }
 
 /// The secrets of a build, and everything they may look like. A clone is cheap and shares it all.
@@ -74,7 +72,7 @@ impl Masks {
     ///
     /// # Errors
     ///
-    /// [`MaskError::TooLarge`] when all encodings of all secrets are more than 32 MiB.
+    /// [`MaskError::TooLarge`] when all encodings of all secrets are more than 16 MiB.
     pub fn new<N, V>(secrets: impl IntoIterator<Item = (N, V)>) -> Result<Self, MaskError>
     where
         N: Into<String>,
@@ -122,7 +120,7 @@ impl Masks {
                 return Err(MaskError::TooLarge { bytes, max: MAX_PATTERN_BYTES });
             }
         }
-        let searcher = if all.is_empty() { None } else { Some(Searcher::new(&all)?) };
+        let searcher = (!all.is_empty()).then(|| Searcher::new(&all));
         Ok(Self(Arc::new(Inner { secrets, unmaskable, searcher })))
     }
 
@@ -184,7 +182,7 @@ impl Masks {
     pub fn mask_bytes<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let Some(searcher) = self.searcher() else { return Cow::Borrowed(bytes) };
         let mut spans = Vec::new();
-        searcher.scan(searcher.start(), bytes, 0, &mut spans);
+        searcher.scan(State::START, bytes, 0, &mut spans);
         if spans.is_empty() {
             return Cow::Borrowed(bytes);
         }

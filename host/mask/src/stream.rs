@@ -3,8 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use aho_corasick::automaton::StateID;
-
+use crate::automaton::State;
 use crate::{MASK, Masks};
 
 /// A stream that is masked. The masked bytes are the same wherever its chunks begin and end.
@@ -27,7 +26,7 @@ use crate::{MASK, Masks};
 pub struct MaskStream {
     masks: Masks,
     /// Of the search, after all that was pushed.
-    state: StateID,
+    state: State,
     /// The bytes that were pushed and are not out.
     held: Vec<u8>,
     /// What is covered of the held bytes.
@@ -38,8 +37,7 @@ pub struct MaskStream {
 
 impl MaskStream {
     pub(crate) fn new(masks: Masks) -> Self {
-        let state = masks.searcher().map_or_else(Default::default, |searcher| searcher.start());
-        Self { masks, state, held: Vec::new(), spans: Vec::new(), after_mask: false }
+        Self { masks, state: State::START, held: Vec::new(), spans: Vec::new(), after_mask: false }
     }
 
     /// Takes the next bytes, and appends to `out` all those that are decided.
@@ -85,7 +83,7 @@ impl MaskStream {
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.emit(&[], self.held.len(), out);
         self.after_mask = false;
-        self.restart();
+        self.state = State::START;
     }
 
     /// How many bytes are held back.
@@ -120,14 +118,10 @@ impl MaskStream {
         self.masks = masks.clone();
         // What a mask that is out covers stays covered.
         self.spans.retain(|span| self.after_mask && span.start == 0);
-        self.restart();
+        self.state = State::START;
         if let Some(searcher) = self.masks.searcher() {
             self.state = searcher.scan(self.state, &self.held, 0, &mut self.spans);
         }
-    }
-
-    fn restart(&mut self) {
-        self.state = self.masks.searcher().map_or_else(Default::default, |searcher| searcher.start());
     }
 
     /// Puts out the first `decided` of the bytes held and of `chunk`, and holds the others.

@@ -107,6 +107,14 @@ fn a_secret_of_equal_letters_takes_no_longer_than_another() {
 }
 
 #[test]
+fn a_secret_of_lines_that_end_each_other_takes_no_more_memory_than_another() {
+    // To remember of each state all the lines that end there would take 10 GB.
+    let mut lines: Vec<_> = (8..400).map(|n| "a".repeat(n)).collect();
+    lines.push("a".repeat(80_000));
+    assert_eq!(masks(&lines.join("\n")).mask(&lines.join(" ")), "*** ".repeat(lines.len()).trim_end());
+}
+
+#[test]
 fn secrets_too_large_to_be_searched_for_are_an_error() {
     let error = Masks::new([("large", vec![b'x'; 40 << 20])]).unwrap_err();
     assert!(matches!(error, MaskError::TooLarge { .. }), "{error}");
