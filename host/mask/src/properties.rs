@@ -1,0 +1,220 @@
+//! Random secrets in random output in random chunks, beside an oracle that searches for one pattern after the other.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::values::patterns;
+use crate::{MASK, Masks};
+
+#[derive(Clone, Debug)]
+struct Case {
+    secrets: Vec<Vec<u8>>,
+    text: Vec<u8>,
+    /// The lengths of the chunks; the last one takes what is left.
+    chunks: Vec<usize>,
+}
+
+/// Few letters, so that secrets contain, overlap and begin like each other; or those that encodings escape.
+fn secret() -> impl Strategy<Value = Vec<u8>> {
+    let of = |letters: &'static [u8], most| vec(prop::sample::select(letters), 0..most);
+    prop_oneof![
+        4 => of(b"ab", 12),
+        2 => of(b"a", 40),
+        2 => of(b"ab*", 10),
+        2 => of(b"ab\n", 40),
+        2 => of(b"abcdefgh\r\n", 60),
+        2 => of(b"a&+'\"\\/<%~#$ \t=", 16),
+        2 => vec(any::<u8>(), 0..24),
+        1 => vec(any::<u8>(), 50..120),
+        1 => "\\PC{0,12}".prop_map(String::into_bytes),
+    ]
+}
+
+/// One piece of output: where it begins and how long it is are fractions of what it is taken from.
+fn piece() -> impl Strategy<Value = (u8, prop::sample::Index, f64, f64, Vec<u8>)> {
+    (0..10_u8, any::<prop::sample::Index>(), 0.0..1.0, 0.0..1.5, prop_oneof![vec(any::<u8>(), 0..20), secret()])
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let chunks = prop_oneof![
+        3 => vec(0..6_usize, 0..400),
+        1 => vec(0..200_usize, 0..40),
+        1 => Just(vec![1; 300]),
+    ];
+    (vec(secret(), 0..6), vec(piece(), 0..12), chunks).prop_map(|(secrets, pieces, chunks)| {
+        let patterns: Vec<_> = all_patterns(&secrets).into_iter().collect();
+        let mut text = Vec::new();
+        for (kind, index, from, length, random) in pieces {
+            match kind {
+                0..8 if !patterns.is_empty() => {
+                    let pattern = index.get(&patterns);
+                    // Half of them whole, the others some part.
+                    let from = if kind < 5 { 0 } else { (from * pattern.len() as f64) as usize };
+                    let length = if kind < 4 { pattern.len() } else { (length * pattern.len() as f64) as usize };
+                    text.extend(pattern.iter().skip(from).take(length));
+                }
+                _ => text.extend(random),
+            }
+        }
+        Case { secrets, text, chunks }
+    })
+}
+
+fn all_patterns(secrets: &[Vec<u8>]) -> BTreeSet<Vec<u8>> {
+    secrets.iter().flat_map(|secret| patterns(secret)).collect()
+}
+
+fn masks(secrets: &[Vec<u8>]) -> Masks {
+    Masks::new(secrets.iter().map(|secret| ("secret", secret.clone()))).unwrap()
+}
+
+/// Every occurrence of every pattern is covered; every run of covered bytes is one mask.
+fn oracle(patterns: &BTreeSet<Vec<u8>>, text: &[u8]) -> Vec<u8> {
+    let mut covered = vec![false; text.len()];
+    for pattern in patterns {
+        for (at, _) in text.windows(pattern.len()).enumerate().filter(|(_, window)| window == pattern) {
+            covered[at..at + pattern.len()].fill(true);
+        }
+    }
+    let mut masked = Vec::new();
+    for (at, &byte) in text.iter().enumerate() {
+        match (at.checked_sub(1).is_some_and(|before| covered[before]), covered[at]) {
+            (_, false) => masked.push(byte),
+            (false, true) => masked.extend_from_slice(MASK.as_bytes()),
+            (true, true) => {}
+        }
+    }
+    masked
+}
+
+/// The longest end of the text that a pattern may go on from.
+fn begun(patterns: &BTreeSet<Vec<u8>>, text: &[u8]) -> usize {
+    let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
+    let goes_on = |n: &usize| {
+        let end = &text[text.len() - n..];
+        patterns.iter().any(|pattern| pattern.len() > *n && pattern.starts_with(end))
+    };
+    (1..=longest.min(text.len())).rev().find(goes_on).unwrap_or(0)
+}
+
+fn contains(text: &[u8], pattern: &[u8]) -> bool {
+    text.windows(pattern.len()).any(|window| window == pattern)
+}
+
+fn in_chunks<'a>(text: &'a [u8], chunks: &[usize]) -> Vec<&'a [u8]> {
+    let (mut rest, mut pieces) = (text, Vec::new());
+    for &length in chunks {
+        let (chunk, after) = rest.split_at(length.min(rest.len()));
+        pieces.push(chunk);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+fn streamed(masks: &Masks, chunks: &[&[u8]]) -> Vec<u8> {
+    let (mut stream, mut out) = (masks.stream(), Vec::new());
+    chunks.iter().for_each(|chunk| stream.push(chunk, &mut out));
+    stream.finish(&mut out);
+    out
+}
+
+fn check_masked(case: &Case) -> Result<(), TestCaseError> {
+    let (masks, patterns) = (masks(&case.secrets), all_patterns(&case.secrets));
+    let expected = oracle(&patterns, &case.text);
+    prop_assert_eq!(&*masks.mask_bytes(&case.text), &*expected, "in one piece");
+    prop_assert_eq!(streamed(&masks, &in_chunks(&case.text, &case.chunks)), &*expected, "in chunks");
+    for pattern in patterns.iter().filter(|pattern| !pattern.contains(&b'*')) {
+        prop_assert!(!contains(&expected, pattern), "{pattern:?} is left");
+    }
+    Ok(())
+}
+
+fn check_held_back(case: &Case) -> Result<(), TestCaseError> {
+    let (masks, patterns) = (masks(&case.secrets), all_patterns(&case.secrets));
+    let (mut stream, mut out, mut pushed) = (masks.stream(), Vec::new(), 0);
+    for chunk in in_chunks(&case.text, &case.chunks) {
+        stream.push(chunk, &mut out);
+        pushed += chunk.len();
+        prop_assert_eq!(stream.held_back(), begun(&patterns, &case.text[..pushed]), "after {} bytes", pushed);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_stream_in_any_chunks_is_masked_as_the_oracle_masks_it_whole(case in case()) {
+        check_masked(&case)?;
+    }
+
+    #[test]
+    fn exactly_what_may_be_the_beginning_of_a_secret_is_held_back(case in case()) {
+        check_held_back(&case)?;
+    }
+
+    #[test]
+    fn a_secret_added_between_two_chunks_is_masked_in_all_that_is_not_out(case in case(), added in secret()) {
+        let with = masks(&case.secrets).with("added", added.clone()).unwrap();
+        let (mut stream, mut out) = (masks(&case.secrets).stream(), Vec::new());
+        let (before, after) = case.text.split_at(case.text.len() / 2);
+        in_chunks(before, &case.chunks).iter().for_each(|chunk| stream.push(chunk, &mut out));
+        let begins_in_held = before.len() - stream.held_back();
+        stream.set_masks(&with);
+        in_chunks(after, &case.chunks).iter().for_each(|chunk| stream.push(chunk, &mut out));
+        stream.finish(&mut out);
+
+        // As if the text that is out had been masked with the first secrets, and the others from there on.
+        let (old, new) = (all_patterns(&case.secrets), all_patterns(&[&*case.secrets, &[added]].concat()));
+        let mut covered = vec![false; case.text.len()];
+        for (patterns, from) in [(&old, 0), (&new, begins_in_held)] {
+            for pattern in patterns {
+                for at in from..case.text.len() {
+                    if case.text[at..].starts_with(pattern) {
+                        covered[at..at + pattern.len()].fill(true);
+                    }
+                }
+            }
+        }
+        let mut expected = Vec::new();
+        for (at, &byte) in case.text.iter().enumerate() {
+            if !covered[at] {
+                expected.push(byte);
+            } else if at == 0 || !covered[at - 1] {
+                expected.extend_from_slice(MASK.as_bytes());
+            }
+        }
+        prop_assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn without_secrets_everything_passes_at_once(text in vec(any::<u8>(), 0..200)) {
+        let (mut stream, mut out) = (Masks::none().stream(), Vec::new());
+        stream.push(&text, &mut out);
+        prop_assert_eq!(out, text);
+    }
+}
+
+/// `MONKEYCI_MASK_FUZZ_SECONDS=600 cargo test --release -p monkeyci-mask fuzz -- --ignored --nocapture`
+#[test]
+#[ignore = "takes ten minutes"]
+fn fuzz_streams_are_masked_as_the_oracle_masks_them() {
+    let seconds = std::env::var("MONKEYCI_MASK_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
+    let (start, mut cases, mut bytes) = (Instant::now(), 0_u64, 0);
+    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });
+    let strategy = case();
+    while start.elapsed() < Duration::from_secs(seconds) {
+        let case = strategy.new_tree(&mut runner).unwrap().current();
+        if let Err(error) = check_masked(&case).and_then(|()| check_held_back(&case)) {
+            panic!("{error}\n{case:?}");
+        }
+        cases += 1;
+        bytes += case.text.len();
+    }
+    println!("{cases} cases, {bytes} bytes of output, {:?}", start.elapsed());
+}
