@@ -52,4 +52,4 @@ pub use error::{ArchiveError, Limit, Refusal};
 pub use limits::{Links, UnpackLimits};
 pub use pack::{Packed, pack};
 pub use unpack::{Unpacked, unpack};
-pub use workspace::pack_workspace;
+pub use workspace::{pack_workspace, walk_workspace};

@@ -6,11 +6,31 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use ignore::WalkBuilder;
+use ignore::{Walk, WalkBuilder};
 use rustix::fs::OFlags;
 
 use crate::writer::{Attributes, EntryWriter};
 use crate::{ArchiveError, Packed};
+
+/// Walks through the working tree at `root`: all that [`pack_workspace`] packs, sorted, with `root` itself first. Links are
+/// not followed.
+pub fn walk_workspace(root: &Path) -> Walk {
+    // Inside a repository git's rules hold, and end at its root. Elsewhere the tree's own files count and none above:
+    // those are other people's, `~/.gitignore` say.
+    let in_repository = root.ancestors().any(|above| above.join(".git").exists());
+    WalkBuilder::new(root)
+        .hidden(false)
+        .parents(in_repository)
+        .ignore(false)
+        .git_ignore(true)
+        .git_exclude(true)
+        .git_global(false)
+        .require_git(in_repository)
+        .follow_links(false)
+        .sort_by_file_name(OsStr::cmp)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .build()
+}
 
 /// Packs the working tree at `root` into `out`, without what git ignores and without `.git`.
 ///
@@ -23,21 +43,7 @@ use crate::{ArchiveError, Packed};
 /// [`ArchiveError::Entry`] when a part of the tree can't be read, [`ArchiveError::Write`] when `out` fails.
 pub fn pack_workspace(root: &Path, out: impl Write) -> Result<Packed, ArchiveError> {
     let mut writer = EntryWriter::new(out)?;
-    // Inside a repository git's rules hold, and end at its root. Elsewhere the tree's own files count and none above:
-    // those are other people's, `~/.gitignore` say.
-    let in_repository = root.ancestors().any(|above| above.join(".git").exists());
-    let walk = WalkBuilder::new(root)
-        .hidden(false)
-        .parents(in_repository)
-        .ignore(false)
-        .git_ignore(true)
-        .git_exclude(true)
-        .git_global(false)
-        .require_git(in_repository)
-        .follow_links(false)
-        .sort_by_file_name(OsStr::cmp)
-        .filter_entry(|entry| entry.file_name() != ".git")
-        .build();
+    let walk = walk_workspace(root);
     for entry in walk {
         let entry = match entry {
             Ok(entry) => entry,

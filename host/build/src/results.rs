@@ -11,6 +11,9 @@ pub struct Results {
     /// A sentence for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What to look at, though the job ended well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// Values for later jobs.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
@@ -49,6 +52,21 @@ pub struct TestFailure {
     pub name: String,
     /// What went wrong, in a line.
     pub message: String,
+}
+
+impl TestSummary {
+    /// The most failures that are kept.
+    pub const FAILURES: usize = 100;
+
+    /// Adds the numbers of another report.
+    pub fn add(&mut self, other: Self) {
+        self.total = self.total.saturating_add(other.total);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.duration_ms = self.duration_ms.saturating_add(other.duration_ms);
+        let room = Self::FAILURES.saturating_sub(self.failures.len());
+        self.failures.extend(other.failures.into_iter().take(room));
+    }
 }
 
 impl Results {

@@ -30,10 +30,45 @@ pub(crate) mod names {
         parts(&["artifacts"], build, &format!("{id}.tar.zst"))
     }
 
-    /// A cache of a build's repository; `identity` tells repositories of the same name apart.
-    pub(crate) fn cache(build: &str, identity: &str, id: &str) -> Path {
+    /// All caches of a build's repository in one scope; `identity` tells repositories of the same name apart.
+    fn caches(build: &str, identity: &str, scope: &str, id: &str) -> Path {
         let repository = build.rsplit_once('/').map_or(build, |(repository, _)| repository);
-        parts(&["caches"], &format!("{repository}/{identity}"), &format!("{id}.tar.zst"))
+        parts(&["caches"], &format!("{repository}/{identity}"), scope).join(id)
+    }
+
+    /// The directory of a cache's contents under all keys.
+    pub(crate) fn cache_keys(build: &str, identity: &str, scope: &str, id: &str) -> Path {
+        caches(build, identity, scope, id)
+    }
+
+    /// A cache's content under `key`. A key may be longer than the name of a file, so it takes several parts.
+    pub(crate) fn cache(build: &str, identity: &str, scope: &str, id: &str, key: &str) -> Path {
+        let parts = key.as_bytes().chunks(KEY_PART).map(|part| format!("k-{}", super::hex(part)));
+        parts.fold(caches(build, identity, scope, id), |path, part| path.join(part)).join(CACHE_FILE)
+    }
+
+    /// The key of a cache's content; none if the path is no content below `keys`.
+    pub(crate) fn cache_key(keys: &Path, content: &Path) -> Option<String> {
+        let mut parts: Vec<_> = content.prefix_match(keys)?.collect();
+        if parts.pop()?.as_ref() != CACHE_FILE {
+            return None;
+        }
+        let mut key = Vec::new();
+        for part in parts {
+            let part = part.as_ref().strip_prefix("k-")?.as_bytes();
+            let digits = part.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+            key.extend(digits.collect::<Option<Vec<u8>>>()?);
+        }
+        String::from_utf8(key).ok()
+    }
+
+    /// What of a key stands in one part of a path, in bytes: names of files have 255 at most.
+    const KEY_PART: usize = 100;
+    const CACHE_FILE: &str = "cache.tar.zst";
+
+    /// A test report of a job.
+    pub(crate) fn test_report(build: &str, job: &str, number: u32) -> Path {
+        parts(&["test-reports"], &format!("{build}/{job}"), &format!("{number:04}.xml"))
     }
 
     /// A part of the log of a job, or of `define`. There is more than one part when the connection that brought it broke.
@@ -100,6 +135,12 @@ impl Blobs {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The blobs below a path, with the time of their last change in milliseconds since the Unix epoch.
+    pub(crate) async fn list(&self, below: &Path) -> Result<Vec<(Path, i64)>, object_store::Error> {
+        let found = self.store.list(Some(below));
+        found.map_ok(|meta| (meta.location, meta.last_modified.timestamp_millis())).try_collect().await
     }
 
     /// Removes a blob. One that is not there is no error.

@@ -1,15 +1,19 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use monkeyci_api::{BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
-use monkeyci_build::{BuildState, EventBody};
-use tokio::sync::{mpsc, oneshot};
+use cap_std::fs::Dir;
+use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
+use monkeyci_build::{BuildState, Event, EventBody, Results};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::checkout::SourceRequest;
+use crate::inputs::Inputs;
+use crate::masking::Masking;
 use crate::observer::Observer;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
@@ -17,20 +21,47 @@ pub(crate) struct LiveBuild {
     pub(crate) id: String,
     /// Which repository it is, for caches: two of the same name share none.
     pub(crate) repository: String,
-    pub(crate) params: BTreeMap<String, String>,
+    pub(crate) inputs: Inputs,
+    pub(crate) masking: Masking,
     pub(crate) observer: Arc<dyn Observer>,
     /// What is being built; known after the checkout.
     pub(crate) info: OnceLock<BuildInfo>,
+    /// The code, and where actions write; known after the checkout.
+    pub(crate) places: OnceLock<Places>,
     state: Mutex<BuildState>,
     records: mpsc::Sender<Record>,
+    /// What has been recorded so far, for those who read events.
+    events: Mutex<Vec<Arc<Event>>>,
+    /// The place in the journal of the last event.
+    last_seq: watch::Sender<u64>,
     pods: Mutex<HashMap<String, PodWatch>>,
-    artifacts: Mutex<HashSet<String>>,
+    /// What jobs that run have said of their results so far.
+    results: Mutex<HashMap<String, Results>>,
+    artifacts: Mutex<BTreeMap<String, Artifact>>,
     /// How many parts of each log there are.
     logs: Mutex<HashMap<Option<String>, u32>>,
     /// Logs that are being written.
     pub(crate) open_logs: TaskTracker,
     /// Bytes of events and reports that may still be written down.
     words_left: AtomicUsize,
+}
+
+/// The directories that scripts reach into.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// The workspace's path, for walking through it.
+    pub(crate) path: PathBuf,
+    /// The workspace, for everything else: nothing outside of it can be reached.
+    pub(crate) workspace: Dir,
+    /// The parent of the actions' output areas.
+    pub(crate) outputs: PathBuf,
+}
+
+/// An artifact's id, once it is taken.
+enum Artifact {
+    /// It is being uploaded.
+    Open,
+    Saved(ArtifactInfo),
 }
 
 /// The most bytes of events and reports that the scripts of one build may have written down: 16 MiB. They are kept for ever.
@@ -61,7 +92,8 @@ impl LiveBuild {
     pub(crate) fn new(
         id: &str,
         source: &SourceRequest,
-        params: BTreeMap<String, String>,
+        inputs: Inputs,
+        masking: Masking,
         observer: Arc<dyn Observer>,
         state: BuildState,
     ) -> (Arc<Self>, mpsc::Receiver<Record>) {
@@ -69,11 +101,16 @@ impl LiveBuild {
         let live = Self {
             id: id.to_owned(),
             repository: source.identity(),
-            params,
+            masking,
+            inputs,
             observer,
             info: OnceLock::new(),
+            places: OnceLock::new(),
             state: Mutex::new(state),
             records,
+            events: Mutex::default(),
+            last_seq: watch::Sender::new(0),
+            results: Mutex::default(),
             pods: Mutex::default(),
             artifacts: Mutex::default(),
             logs: Mutex::default(),
@@ -83,8 +120,9 @@ impl LiveBuild {
         (Arc::new(live), inbox)
     }
 
-    /// Has an event written to the journal; returns when that is done.
+    /// Has an event written to the journal; returns when that is done. Secrets in it are masked.
     pub(crate) async fn record(&self, body: EventBody) -> Result<(), BuildOver> {
+        let body = self.masking.event(body);
         let (written, done) = oneshot::channel();
         self.records.send(Record { body, written }).await.map_err(|_| BuildOver)?;
         done.await.map_err(|_| BuildOver)
@@ -103,7 +141,51 @@ impl LiveBuild {
             (Some(started), Some(ended)) => Some(ended.saturating_sub(started)),
             _ => None,
         };
-        Some(JobOutcome { status: job.status, ending: job.ending.clone(), duration_ms })
+        let results = job.results.as_deref().cloned().unwrap_or_default();
+        Some(JobOutcome { status: job.status, ending: job.ending.clone(), duration_ms, results })
+    }
+
+    /// Tells those who read events of one that has been recorded.
+    pub(crate) fn publish(&self, event: &Event) {
+        lock(&self.events).push(Arc::new(event.clone()));
+        self.last_seq.send_replace(event.seq);
+    }
+
+    /// The events after a place in the journal that `wanted` takes, at most `count`; and the place up to which was looked.
+    pub(crate) fn events_after(
+        &self,
+        after: u64,
+        count: usize,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> (Vec<Arc<Event>>, u64) {
+        let events = lock(&self.events);
+        let mut found = Vec::new();
+        // Places are numbered from 1 without gaps.
+        for event in events.iter().skip(usize::try_from(after).unwrap_or(usize::MAX)) {
+            if found.len() == count {
+                return (found, event.seq - 1);
+            }
+            if wanted(event) {
+                found.push(event.clone());
+            }
+        }
+        let seen = events.last().map_or(0, |event| event.seq).max(after);
+        (found, seen)
+    }
+
+    /// Tells the place in the journal of each event, as it is recorded.
+    pub(crate) fn last_seq(&self) -> watch::Receiver<u64> {
+        self.last_seq.subscribe()
+    }
+
+    /// Lets `with` add to what a job that runs says of its results.
+    pub(crate) fn with_results<T>(&self, job: &str, with: impl FnOnce(&mut Results) -> T) -> T {
+        with(lock(&self.results).entry(job.to_owned()).or_default())
+    }
+
+    /// Takes what a job has said of its results. Nothing is left for its next attempt.
+    pub(crate) fn take_results(&self, job: &str) -> Results {
+        lock(&self.results).remove(job).unwrap_or_default()
     }
 
     /// Starts to listen to the sidecar of a job.
@@ -144,12 +226,39 @@ impl LiveBuild {
 
     /// Takes an artifact's id; false if it was taken before.
     pub(crate) fn take_artifact(&self, id: &str) -> bool {
-        lock(&self.artifacts).insert(id.to_owned())
+        let mut artifacts = lock(&self.artifacts);
+        let free = !artifacts.contains_key(id);
+        if free {
+            artifacts.insert(id.to_owned(), Artifact::Open);
+        }
+        free
     }
 
     /// Gives an artifact's id back: its upload failed.
     pub(crate) fn release_artifact(&self, id: &str) {
         lock(&self.artifacts).remove(id);
+    }
+
+    /// The artifact is complete in the store.
+    pub(crate) fn artifact_saved(&self, info: ArtifactInfo) {
+        lock(&self.artifacts).insert(info.id.clone(), Artifact::Saved(info));
+    }
+
+    /// The artifact, if it has been saved.
+    pub(crate) fn artifact(&self, id: &str) -> Option<ArtifactInfo> {
+        match lock(&self.artifacts).get(id) {
+            Some(Artifact::Saved(info)) => Some(info.clone()),
+            _ => None,
+        }
+    }
+
+    /// All artifacts that have been saved, sorted by id.
+    pub(crate) fn artifacts(&self) -> Vec<ArtifactInfo> {
+        let saved = |artifact: &Artifact| match artifact {
+            Artifact::Saved(info) => Some(info.clone()),
+            Artifact::Open => None,
+        };
+        lock(&self.artifacts).values().filter_map(saved).collect()
     }
 }
 

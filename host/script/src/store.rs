@@ -70,8 +70,6 @@ impl From<State> for Left {
 pub struct Said {
     /// Outputs, links and so on. Test reports are handed in at the build API.
     pub results: Results,
-    /// What to look at, when the action ended well.
-    pub warning: Option<String>,
     /// Why there was nothing to do, when the action ended well.
     pub skip: Option<String>,
 }

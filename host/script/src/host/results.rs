@@ -32,7 +32,7 @@ impl Host for State {
     }
 
     async fn warn(&mut self, text: String) -> wasmtime::Result<Result<(), Error>> {
-        Ok(self.may_say(&[&text])?.map(|()| self.said.warning = Some(text)))
+        Ok(self.may_say(&[&text])?.map(|()| self.said.results.warning = Some(text)))
     }
 
     async fn skip(&mut self, reason: String) -> wasmtime::Result<Result<(), Error>> {

@@ -1,0 +1,56 @@
+//! Reading the build's events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use http::HeaderMap;
+use monkeyci_api::{Action, EventPage, EventQuery};
+use monkeyci_build::Event;
+use tokio::time::{Instant, timeout_at};
+
+use super::Api;
+use super::admit::{BuildPath, admit};
+use super::problem::Refusal;
+use super::script::parse;
+
+/// The most events of one answer.
+const PAGE: usize = 100;
+/// A request waits no longer than this, whatever it asks for.
+const WAIT: Duration = Duration::from_secs(30);
+
+pub(crate) async fn read_events(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<BuildPath>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<EventPage>, Refusal> {
+    let (build, _) = admit(&api, &headers, &path, Action::ReadEvents)?;
+    let query: EventQuery = parse(&body)?;
+    let mut last = build.last_seq();
+    let mut after = query.after.unwrap_or_else(|| *last.borrow());
+    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(WAIT);
+    loop {
+        last.mark_unchanged();
+        let (events, seen) = build.events_after(after, PAGE, |event| wanted(&query, event));
+        if !events.is_empty() {
+            let events = events.iter().map(|event| Event::clone(event)).collect();
+            return Ok(Json(EventPage { events, seen }));
+        }
+        after = seen;
+        if !matches!(timeout_at(end, last.changed()).await, Ok(Ok(()))) {
+            return Ok(Json(EventPage { events: Vec::new(), seen }));
+        }
+    }
+}
+
+fn wanted(query: &EventQuery, event: &Event) -> bool {
+    let any = |list: &[String], value: Option<&str>| {
+        list.is_empty() || value.is_some_and(|value| list.iter().any(|wanted| wanted == value))
+    };
+    any(&query.kinds, Some(event.body.kind()))
+        && any(&query.names, event.body.published().map(|(name, _)| name))
+        && any(&query.jobs, event.body.job())
+}
