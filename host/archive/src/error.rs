@@ -26,6 +26,20 @@ pub enum ArchiveError {
         /// The path.
         path: PathBuf,
     },
+    /// Nothing of what was to be packed matches the globs.
+    #[error("no file below {path:?} matches {globs}")]
+    NoMatch {
+        /// The directory.
+        path: PathBuf,
+        /// The globs, for people.
+        globs: String,
+    },
+    /// The archive has no such file.
+    #[error("there is no file {path:?} in the archive")]
+    NoSuchFile {
+        /// Its path.
+        path: PathBuf,
+    },
     /// A file became shorter while it was read.
     #[error("{entry:?} changed while it was packed")]
     Changed {
@@ -127,6 +141,9 @@ pub enum Limit {
     /// It unpacks to many times its size.
     #[error("it unpacks to more than {0} times its size")]
     Ratio(u64),
+    /// A list of files would be too long.
+    #[error("a list of files longer than {0} bytes")]
+    Listing(u64),
     /// A name is too long.
     #[error("a path longer than {0} bytes")]
     PathLen(usize),

@@ -11,6 +11,10 @@
 //! seconds. Entries are sorted, so that equal trees give equal archives. [`unpack()`] takes this and nothing more: hard
 //! links, devices, sparse files and PAX headers are refused, because [`pack()`] never writes them.
 //!
+//! [`pack_matching()`] packs only some files of a directory, [`pack_file()`] makes an archive of one file that comes from
+//! elsewhere; [`list_files()`] and [`extract_file()`] look into an archive without unpacking it. [`find()`] and
+//! [`Fingerprints`] look at a directory as packing does: the files that match [`Globs`], and whether anything has changed.
+//!
 //! An entry's name is its path below the directory that was packed *from*: the artifact at `target/out` of the working
 //! directory has entries `target/out/`, `target/out/a` and so on. Unpacking it into another directory puts it at
 //! `target/out` there.
@@ -40,16 +44,25 @@
 #![deny(missing_docs)]
 
 mod error;
+mod fingerprint;
+mod glob;
 mod limits;
+mod look;
 mod name;
 mod pack;
 mod place;
+mod reader;
+mod tree;
 mod unpack;
 mod workspace;
 mod writer;
 
 pub use error::{ArchiveError, Limit, Refusal};
+pub use fingerprint::{Fingerprint, Fingerprints};
+pub use glob::{BadGlob, Globs};
 pub use limits::{Links, UnpackLimits};
-pub use pack::{Packed, pack};
+pub use look::{ArchivedFile, extract_file, list_files};
+pub use pack::{Packed, pack, pack_file, pack_matching};
+pub use tree::{Found, find};
 pub use unpack::{Unpacked, unpack};
 pub use workspace::{pack_workspace, walk_workspace};

@@ -1,8 +1,8 @@
 //! What an archive may cost whoever unpacks it, counted while it streams.
 
-use std::cell::Cell;
 use std::io::{self, Read};
-use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::Limit;
 
@@ -10,7 +10,7 @@ use crate::Limit;
 /// that shrink ten-thousandfold; they are harmless while they are small.
 const RATIO_FREE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Limits for [`crate::unpack()`].
+/// Limits for whoever reads an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnpackLimits {
     /// The most bytes that the archive may unpack to, tar headers included. 64 GiB unless said.
@@ -52,26 +52,26 @@ pub enum Links {
 /// above don't keep it.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    packed: Cell<u64>,
-    unpacked: Cell<u64>,
-    reached: Cell<Option<Limit>>,
+    packed: AtomicU64,
+    unpacked: AtomicU64,
+    reached: OnceLock<Limit>,
 }
 
 impl Meter {
     pub(crate) fn reached(&self) -> Option<Limit> {
-        self.reached.get()
+        self.reached.get().copied()
     }
 
     fn check(&self, limits: &UnpackLimits) -> io::Result<()> {
-        let unpacked = self.unpacked.get();
+        let unpacked = self.unpacked.load(Ordering::Relaxed);
         let limit = if unpacked > limits.max_bytes {
             Limit::Bytes(limits.max_bytes)
-        } else if unpacked > RATIO_FREE_BYTES && unpacked / self.packed.get().max(1) > limits.max_ratio {
+        } else if unpacked > RATIO_FREE_BYTES && unpacked / self.packed.load(Ordering::Relaxed).max(1) > limits.max_ratio {
             Limit::Ratio(limits.max_ratio)
         } else {
             return Ok(());
         };
-        self.reached.set(Some(limit));
+        let _ = self.reached.set(limit); // the first counts
         Err(io::Error::other(limit))
     }
 }
@@ -79,29 +79,29 @@ impl Meter {
 /// Counts the archive's bytes as they come in.
 pub(crate) struct PackedSide<R> {
     pub(crate) inner: R,
-    pub(crate) meter: Rc<Meter>,
+    pub(crate) meter: Arc<Meter>,
 }
 
 impl<R: Read> Read for PackedSide<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
-        self.meter.packed.set(self.meter.packed.get() + n as u64);
+        self.meter.packed.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }
 
 /// Counts the bytes that come out of the decompressor, and stops at a limit.
-pub(crate) struct UnpackedSide<'l, R> {
+pub(crate) struct UnpackedSide<R> {
     pub(crate) inner: R,
-    pub(crate) meter: Rc<Meter>,
-    pub(crate) limits: &'l UnpackLimits,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) limits: UnpackLimits,
 }
 
-impl<R: Read> Read for UnpackedSide<'_, R> {
+impl<R: Read> Read for UnpackedSide<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
-        self.meter.unpacked.set(self.meter.unpacked.get() + n as u64);
-        self.meter.check(self.limits)?;
+        self.meter.unpacked.fetch_add(n as u64, Ordering::Relaxed);
+        self.meter.check(&self.limits)?;
         Ok(n)
     }
 }

@@ -1,16 +1,19 @@
 //! Packs a file or a directory below a capability.
 
-use std::io::{ErrorKind, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
-use rustix::fs::OFlags;
+use cap_std::fs::{Dir, Metadata, MetadataExt};
 
-use crate::ArchiveError;
-use crate::name;
+use crate::tree::{Walk, open_file, top};
 use crate::writer::{Attributes, EntryWriter};
+use crate::{ArchiveError, Globs, name};
 
-/// What [`pack()`] has packed.
+/// The time of a file that comes from no directory: equal contents give equal archives. It is the second day of 1980, since
+/// zip files know no earlier time.
+const NO_TIME: i64 = 315_619_200;
+
+/// What has been packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
     /// Regular files and links.
@@ -30,79 +33,124 @@ pub struct Packed {
 /// [`ArchiveError::Missing`], [`ArchiveError::BadPath`] and [`ArchiveError::NotPackable`] say what is wrong with `path`,
 /// [`ArchiveError::Write`] that `out` failed; then what `out` got is no archive and [`crate::unpack()`] refuses it.
 pub fn pack(dir: &Dir, path: &Path, out: impl Write) -> Result<Packed, ArchiveError> {
-    let path = name::to_pack(path)?;
-    let top = if path.as_os_str().is_empty() { dir.dir_metadata() } else { dir.metadata(&path) };
-    let top = top.map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => ArchiveError::Missing { path: path.clone() },
-        _ => ArchiveError::entry(&path, error),
-    })?;
-    if !top.is_dir() && !top.is_file() {
-        return Err(ArchiveError::NotPackable { path });
+    Packing::new(dir, None, out)?.all(path)
+}
+
+/// Packs, of the directory `path` of `dir`, the files and links that match. The globs are relative to `path`; entries are named
+/// by their path below `dir`, as [`pack()`] names them, and directories are packed where they lead to a file. A file at `path`
+/// is packed as it is.
+///
+/// # Errors
+/// [`ArchiveError::NoMatch`] when nothing matches, before `out` got a byte; otherwise as [`pack()`].
+pub fn pack_matching(dir: &Dir, path: &Path, globs: &Globs, out: impl Write) -> Result<Packed, ArchiveError> {
+    Packing::new(dir, Some(globs), out)?.all(path)
+}
+
+/// Packs one file, which comes from a reader, as the entry `path` with the mode 0644. Bytes after the first `size` are left
+/// where they are.
+///
+/// # Errors
+/// [`ArchiveError::BadPath`] when `path` can't name an entry, [`ArchiveError::Changed`] when `content` has less than `size` bytes,
+/// [`ArchiveError::Entry`] when it can't be read, [`ArchiveError::Write`] when `out` failed.
+pub fn pack_file(path: &Path, size: u64, content: impl Read, out: impl Write) -> Result<Packed, ArchiveError> {
+    let entry = name::to_pack(path)?;
+    if entry.as_os_str().is_empty() {
+        return Err(ArchiveError::BadPath { path: path.to_owned() });
     }
     let mut writer = EntryWriter::new(out)?;
-    let mut pending = vec![];
-    if path.as_os_str().is_empty() {
-        push_children(dir, &path, &mut pending)?;
-    } else {
-        pack_one(dir, &path, &top, &mut writer, &mut pending)?;
-    }
-    while let Some(path) = pending.pop() {
-        match dir.symlink_metadata(&path) {
-            Ok(metadata) => pack_one(dir, &path, &metadata, &mut writer, &mut pending)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => writer.skip(),
-            Err(error) => return Err(ArchiveError::entry(path, error)),
-        }
-    }
+    writer.file(&entry, content, size, Attributes { mode: 0o644, mtime: NO_TIME })?;
     writer.finish()
 }
 
-fn pack_one<W: Write>(
-    dir: &Dir,
-    path: &Path,
-    metadata: &Metadata,
-    writer: &mut EntryWriter<W>,
-    pending: &mut Vec<PathBuf>,
-) -> Result<(), ArchiveError> {
-    if metadata.is_dir() {
-        writer.directory(path, attributes(metadata))?;
-        return push_children(dir, path, pending);
-    }
-    if metadata.is_symlink() {
-        let target = dir.read_link_contents(path).map_err(|error| ArchiveError::entry(path, error))?;
-        return writer.link(path, &target, attributes(metadata));
-    }
-    if !metadata.is_file() {
-        writer.skip();
-        return Ok(());
-    }
-    let mut options = OpenOptions::new();
-    // Should a named pipe have taken the file's place, opening it must not wait for a writer.
-    options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
-    let opened = dir.open_with(path, &options).and_then(|file| Ok((file.metadata()?, file)));
-    match opened {
-        Ok((metadata, file)) if metadata.is_file() => writer.file(path, file, metadata.len(), attributes(&metadata)),
-        Ok(_) => {
-            writer.skip();
-            Ok(())
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            writer.skip();
-            Ok(())
-        }
-        Err(error) => Err(ArchiveError::entry(path, error)),
-    }
+struct Packing<'a, W: Write> {
+    dir: &'a Dir,
+    globs: Option<&'a Globs>,
+    /// The directory that the globs are relative to.
+    root: PathBuf,
+    /// Directories on the way to the current entry of which it is not known yet whether something in them matches.
+    unwritten: Vec<(PathBuf, Attributes)>,
+    walk: Walk<'a>,
+    writer: EntryWriter<W>,
 }
 
-/// Puts the directory's entries on the stack, the first by name on top.
-fn push_children(dir: &Dir, path: &Path, pending: &mut Vec<PathBuf>) -> Result<(), ArchiveError> {
-    let failed = |error| ArchiveError::entry(path, error);
-    let entries = if path.as_os_str().is_empty() { dir.entries() } else { dir.read_dir(path) };
-    let first = pending.len();
-    for entry in entries.map_err(failed)? {
-        pending.push(path.join(entry.map_err(failed)?.file_name()));
+impl<'a, W: Write> Packing<'a, W> {
+    fn new(dir: &'a Dir, globs: Option<&'a Globs>, out: W) -> Result<Self, ArchiveError> {
+        let (walk, writer) = (Walk::new(dir), EntryWriter::new(out)?);
+        Ok(Self { dir, globs, root: PathBuf::new(), unwritten: Vec::new(), walk, writer })
     }
-    pending[first..].sort_unstable_by(|a, b| b.as_os_str().cmp(a.as_os_str()));
-    Ok(())
+
+    fn all(mut self, path: &Path) -> Result<Packed, ArchiveError> {
+        let (path, top) = top(self.dir, path)?;
+        if top.is_file() {
+            self.globs = None;
+        }
+        self.root.clone_from(&path);
+        if path.as_os_str().is_empty() {
+            self.walk.enter(&path)?;
+        } else {
+            self.one(&path, &top)?;
+        }
+        while let Some((path, metadata)) = self.walk.next()? {
+            match metadata {
+                Some(metadata) => self.one(&path, &metadata)?,
+                None => self.writer.skip(),
+            }
+        }
+        match self.globs {
+            Some(globs) if !self.writer.has_files() => {
+                let path = if path.as_os_str().is_empty() { ".".into() } else { path };
+                Err(ArchiveError::NoMatch { path, globs: globs.to_string() })
+            }
+            _ => self.writer.finish(),
+        }
+    }
+
+    fn one(&mut self, path: &Path, metadata: &Metadata) -> Result<(), ArchiveError> {
+        if metadata.is_dir() {
+            return self.directory(path, metadata);
+        }
+        if self.globs.is_some_and(|globs| !globs.matches(path.strip_prefix(&self.root).unwrap_or(path))) {
+            return Ok(());
+        }
+        if metadata.is_symlink() {
+            let target = self.dir.read_link_contents(path).map_err(|error| ArchiveError::entry(path, error))?;
+            self.write_way_to(path)?;
+            return self.writer.link(path, &target, attributes(metadata));
+        }
+        let opened = if metadata.is_file() { open_file(self.dir, path) } else { Ok(None) };
+        match opened.map_err(|error| ArchiveError::entry(path, error))? {
+            Some((file, metadata)) => {
+                self.write_way_to(path)?;
+                self.writer.file(path, file, metadata.len(), attributes(&metadata))
+            }
+            None => {
+                self.writer.skip();
+                Ok(())
+            }
+        }
+    }
+
+    fn directory(&mut self, path: &Path, metadata: &Metadata) -> Result<(), ArchiveError> {
+        match self.globs {
+            None => self.writer.directory(path, attributes(metadata))?,
+            Some(globs) if !globs.reach_below(path.strip_prefix(&self.root).unwrap_or(path)) => return Ok(()),
+            Some(_) => {
+                self.unwritten.retain(|(above, _)| path.starts_with(above));
+                self.unwritten.push((path.to_owned(), attributes(metadata)));
+            }
+        }
+        self.walk.enter(path)
+    }
+
+    /// Writes the directories that lead to `path` and have not been written.
+    fn write_way_to(&mut self, path: &Path) -> Result<(), ArchiveError> {
+        for (directory, attributes) in self.unwritten.drain(..) {
+            if path.starts_with(&directory) {
+                self.writer.directory(&directory, attributes)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn attributes(metadata: &Metadata) -> Attributes {

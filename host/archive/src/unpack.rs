@@ -1,23 +1,18 @@
 //! Reads a hostile archive, entry by entry.
 
-use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::rc::Rc;
 
 use cap_std::fs::Dir;
-use tar::{Archive, Entry, EntryType};
-use zstd::stream::read::Decoder;
+use tar::{Entry, EntryType};
 
-use crate::limits::{Links, Meter, PackedSide, UnpackLimits, UnpackedSide};
+use crate::limits::{Links, UnpackLimits};
 use crate::name;
 use crate::place::Placer;
+use crate::reader::{ArchiveReader, Head};
 use crate::writer::{Attributes, MODE_MASK};
-use crate::{ArchiveError, Limit, Refusal};
-
-/// The largest zstd window, as a power of two: 8 MiB. A frame can ask the reader for gigabytes; ours need 2 MiB.
-const WINDOW_LOG_MAX: u32 = 23;
+use crate::{ArchiveError, Refusal};
 
 /// What [`unpack()`] has unpacked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,22 +39,12 @@ pub fn unpack(
     limits: &UnpackLimits,
     owner: Option<(u32, u32)>,
 ) -> Result<Unpacked, ArchiveError> {
-    let meter = Rc::new(Meter::default());
-    let packed = PackedSide { inner: reader, meter: Rc::clone(&meter) };
-    let mut decoder = Decoder::new(packed).map_err(ArchiveError::Read)?;
-    decoder.window_log_max(WINDOW_LOG_MAX).map_err(ArchiveError::Read)?;
-    let mut archive = Archive::new(UnpackedSide { inner: decoder, meter: Rc::clone(&meter), limits });
-
+    let mut archive = ArchiveReader::new(reader, limits)?;
     let mut job = Unpacking { limits, placer: Placer::new(dir, limits.links, owner), done: Unpacked::default() };
-    let result = job.entries(&mut archive).and_then(|()| {
-        // What follows the tar's end has to be read as well: only then has the frame's checksum been compared.
-        io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(ArchiveError::Read)
-    });
-    match (meter.reached(), result) {
-        (Some(limit), Err(_)) => Err(ArchiveError::Limit(limit)),
-        (_, Err(error)) => Err(error),
-        (_, Ok(_)) => Ok(job.done),
-    }
+    archive.entries(|head, entry| job.entry(head, entry).map(ControlFlow::<()>::Continue))?;
+    job.placer.finish()?;
+    archive.finish()?;
+    Ok(job.done)
 }
 
 struct Unpacking<'d> {
@@ -69,54 +54,8 @@ struct Unpacking<'d> {
 }
 
 impl Unpacking<'_> {
-    fn entries<R: Read>(&mut self, archive: &mut Archive<R>) -> Result<(), ArchiveError> {
-        // Raw, since the tar crate would hold a long name or PAX header of any size in memory.
-        let entries = archive.entries().map_err(ArchiveError::Read)?.raw(true);
-        let (mut long_name, mut long_target) = (None, None);
-        let mut count = 0;
-        for entry in entries {
-            let mut entry = entry.map_err(ArchiveError::Read)?;
-            match entry.header().entry_type() {
-                // One of each before an entry, so that counting entries bounds these as well.
-                EntryType::GNULongName if long_name.is_none() => long_name = Some(self.long_text(&mut entry)?),
-                EntryType::GNULongLink if long_target.is_none() => long_target = Some(self.long_text(&mut entry)?),
-                kind => {
-                    count += 1;
-                    if count > self.limits.max_entries {
-                        return Err(ArchiveError::Limit(Limit::Entries(self.limits.max_entries)));
-                    }
-                    self.entry(kind, &mut entry, long_name.take(), long_target.take())?;
-                }
-            }
-        }
-        self.placer.finish()
-    }
-
-    /// The text of a long name's entry: it ends with a NUL byte, which does not count.
-    fn long_text<R: Read>(&self, entry: &mut Entry<'_, R>) -> Result<Vec<u8>, ArchiveError> {
-        let max = self.limits.max_path_len;
-        let mut text = Vec::new();
-        entry.take(max as u64 + 2).read_to_end(&mut text).map_err(ArchiveError::Read)?;
-        if text.last() == Some(&0) {
-            text.pop();
-        }
-        if text.len() > max {
-            let shown = Path::new(OsStr::from_bytes(&text[..max.min(80)]));
-            return Err(ArchiveError::refused(shown, Refusal::TooLong { max }));
-        }
-        Ok(text)
-    }
-
-    fn entry<R: Read>(
-        &mut self,
-        kind: EntryType,
-        entry: &mut Entry<'_, R>,
-        long_name: Option<Vec<u8>>,
-        long_target: Option<Vec<u8>>,
-    ) -> Result<(), ArchiveError> {
-        let max = self.limits.max_path_len;
-        let name = long_name.unwrap_or_else(|| entry.header().path_bytes().into_owned());
-        let path = name::of_entry(&name, max)?;
+    fn entry<R: Read>(&mut self, head: Head, entry: &mut Entry<'_, R>) -> Result<(), ArchiveError> {
+        let Head { kind, path, long_target } = head;
         let refused = |refusal| Err(ArchiveError::refused(&path, refusal));
         let attributes = attributes(&path, entry)?;
         if path.as_os_str().is_empty() {
@@ -138,7 +77,7 @@ impl Unpacking<'_> {
             }
             EntryType::Symlink => {
                 let target = long_target.or_else(|| entry.header().link_name_bytes().map(|name| name.into_owned()));
-                let target = name::of_target(&path, &target.unwrap_or_default(), max)?;
+                let target = name::of_target(&path, &target.unwrap_or_default(), self.limits.max_path_len)?;
                 if self.limits.links == Links::Inside && !name::stays_inside(&path, &target) {
                     return refused(Refusal::LinkOutside { target });
                 }

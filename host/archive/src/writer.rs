@@ -86,6 +86,11 @@ impl<W: Write> EntryWriter<W> {
         Ok(())
     }
 
+    /// Whether a file or link has been written.
+    pub(crate) fn has_files(&self) -> bool {
+        self.packed.files > 0
+    }
+
     /// Counts something that an archive can't hold.
     pub(crate) fn skip(&mut self) {
         self.packed.skipped += 1;
