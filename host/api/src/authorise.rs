@@ -38,7 +38,7 @@ pub enum Action {
     ReadJob(String),
     /// `POST /jobs`
     SubmitJobs,
-    /// `POST /jobs/wait`, in the path of nobody's job: ids don't collide with it, as one is asked for with `GET`.
+    /// `POST /waits`: wait until one of some jobs is over.
     WaitForJobs,
     /// `POST /logs` for `define`, `POST /jobs/{job}/logs` for a job.
     WriteLog(Option<String>),
@@ -50,7 +50,7 @@ pub enum Action {
     ReportResult(String),
     /// `POST /jobs/{job}/outputs`: the file in which a container job exposes its outputs.
     ReportOutputs(String),
-    /// `POST /jobs/{job}/test-reports`: a JUnit XML file of a container job.
+    /// `POST /jobs/{job}/test-reports`: a JUnit XML document.
     ReportTests(String),
     /// `GET /workspace`
     ReadWorkspace,
@@ -147,10 +147,15 @@ pub fn authorise(claims: &Claims, operation: &Operation) -> Result<(), Denied> {
         Action::ReadPlan(job)
         | Action::ReportRunning(job)
         | Action::ReportResult(job)
-        | Action::ReportOutputs(job)
-        | Action::ReportTests(job) => {
+        | Action::ReportOutputs(job) => {
             if !matches!(&claims.role, Role::Sidecar { job: own } if own == job) {
                 return Err(Denied::OtherBearer("only the job's sidecar may do this".to_owned()));
+            }
+            Scope::JobReport(job.clone())
+        }
+        Action::ReportTests(job) => {
+            if claims.role.job() != Some(job) {
+                return Err(Denied::OtherBearer("a job may hand in its own test reports only".to_owned()));
             }
             Scope::JobReport(job.clone())
         }
@@ -204,7 +209,7 @@ impl fmt::Display for Action {
             Self::RevealSecret(name) => write!(f, "/secrets/{}/reveal", segment(name)),
             Self::ReadEvents => f.write_str("/events/next"),
             Self::SubmitJobs => f.write_str("/jobs"),
-            Self::WaitForJobs => f.write_str("/jobs/wait"),
+            Self::WaitForJobs => f.write_str("/waits"),
             Self::ReportOutputs(job) => write!(f, "/jobs/{}/outputs", segment(job)),
             Self::ReportTests(job) => write!(f, "/jobs/{}/test-reports", segment(job)),
             Self::ReadFiles(FileQuery::Content(path)) => write!(f, "/files/{}", segment(path)),

@@ -167,8 +167,8 @@ proptest! {
             Action::ReadPlan(wanted)
             | Action::ReportRunning(wanted)
             | Action::ReportResult(wanted)
-            | Action::ReportOutputs(wanted)
-            | Action::ReportTests(wanted) => sidecar_of(wanted),
+            | Action::ReportOutputs(wanted) => sidecar_of(wanted),
+            Action::ReportTests(wanted) => job.as_ref() == Some(wanted),
             Action::SaveArtifact(_) => matches!(&role, Role::Sidecar { .. }),
             Action::RevealSecret(_)
             | Action::ReadEvents

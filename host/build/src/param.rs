@@ -35,11 +35,3 @@ pub enum ParamKind {
     /// One of these.
     Choice(Vec<String>),
 }
-
-/// The value of a declared parameter: the one that was given, or the default.
-///
-/// # Errors
-/// Says why a value does not fit the declaration.
-pub fn param_value(draft: &crate::ParamDraft) -> Result<Option<String>, String> {
-    Ok(draft.given.clone().or_else(|| draft.default.clone()))
-}

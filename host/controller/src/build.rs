@@ -1,6 +1,6 @@
 //! A build from its trigger to its end: folds the journal, and carries out what the core asks for.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,8 +18,10 @@ use crate::checkout::SourceRequest;
 use crate::controller::{ApiAddress, Controller};
 use crate::error::ControllerError;
 use crate::home::BuildDir;
+use crate::inputs::Inputs;
 use crate::jobs::{self, Stop};
 use crate::live::{LiveBuild, Record};
+use crate::masking::Masking;
 use crate::observer::Observer;
 use crate::server::Listener;
 
@@ -33,8 +35,8 @@ pub struct BuildRequest {
     pub script: Bytes,
     /// The code.
     pub source: SourceRequest,
-    /// The parameters.
-    pub params: BTreeMap<String, String>,
+    /// Parameters and secrets.
+    pub inputs: Inputs,
     /// What started the build: `cli`, say.
     pub trigger: String,
     /// How many jobs may run at a time.
@@ -90,7 +92,6 @@ pub(crate) struct Run {
     pub(crate) dir: PathBuf,
     pub(crate) hurry: CancellationToken,
     pub(crate) loaded: std::sync::OnceLock<jobs::Loaded>,
-    pub(crate) checkout: std::sync::OnceLock<PathBuf>,
     listening: OnceCell<(ApiAddress, Option<Listener>)>,
 }
 
@@ -114,12 +115,17 @@ impl Controller {
         observer: Arc<dyn Observer>,
         cancel: Cancel,
     ) -> Result<BuildReport, ControllerError> {
+        let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
+        for name in masking.unmaskable() {
+            tracing::warn!("the secret {name:?} is too short to be masked in logs");
+        }
         let id = build_id(&request.source);
         let dir = self.home.build_dir(&id)?;
         let (live, inbox) = LiveBuild::new(
             &id,
             &request.source,
-            request.params.clone(),
+            request.inputs.clone(),
+            masking,
             observer,
             BuildState::new(request.max_running),
         );
@@ -131,7 +137,6 @@ impl Controller {
             dir: dir.path.clone(),
             hurry: cancel.hurry.clone(),
             loaded: std::sync::OnceLock::new(),
-            checkout: std::sync::OnceLock::new(),
             listening: OnceCell::new(),
         });
         let mut shell = Shell {
@@ -236,10 +241,11 @@ impl Shell {
                 EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
                 EventBody::ScriptReport { message, .. } => self.reports.push(message.clone()),
                 EventBody::BuildEnded { status, jobs } => self.report = Some((*status, jobs.clone())),
-                EventBody::JobEnded { job, .. } => drop(self.stops.remove(job)),
+                EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => drop(self.stops.remove(job)),
                 _ => {}
             }
             let effects = self.run.live.state().step(Input::Event(&event));
+            self.run.live.publish(&event);
             self.run.live.observer.event(&self.run.live.id, &event);
             bodies.extend(self.start(effects));
         }
@@ -262,16 +268,23 @@ impl Shell {
                 Effect::Record(body) => bodies.push(body),
                 Effect::CheckOut => self.preliminary.push(self.tasks.spawn(jobs::check_out(run))),
                 Effect::Define => self.preliminary.push(self.tasks.spawn(jobs::define(run))),
-                Effect::Start { job } => {
+                Effect::Refine { job } => {
+                    let task = self.tasks.spawn(jobs::refine(run, job.clone()));
+                    self.names.insert(task.id(), job);
+                    // It has no container, so nothing of it has to be cleared away.
+                    self.preliminary.push(task);
+                }
+                Effect::Start { job, attempt } => {
                     let (stop, stopped) = watch::channel(None);
                     self.stops.insert(job.clone(), stop);
-                    let task: AbortHandle = self.tasks.spawn(jobs::run(run, job.clone(), stopped));
+                    let task: AbortHandle = self.tasks.spawn(jobs::run(run, job.clone(), attempt, stopped));
                     self.names.insert(task.id(), job);
                 }
                 Effect::Stop { job, reason } => {
                     let stop = match reason {
                         StopReason::Cancelled => Stop::Cancelled,
                         StopReason::TimedOut => Stop::TimedOut,
+                        StopReason::FailedFast { group, because } => Stop::FailedFast { group, because },
                     };
                     if let Some(sender) = self.stops.get(&job) {
                         sender.send_replace(Some(stop));
@@ -296,7 +309,8 @@ impl Shell {
             (_, None) => Ok(()),
             (Some(job), Some(reason)) => {
                 let ending = Ending::EngineFailed { reason: format!("the host's own fault: {reason}") };
-                self.record(EventBody::JobEnded { job, ending }).await
+                let body = self.run.live.state().conclude(&job, ending);
+                self.record(body).await
             }
             (None, Some(reason)) => {
                 let message = format!("the host's own fault: {reason}");

@@ -4,14 +4,18 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use monkeyci_api::BuildInfo;
-use monkeyci_build::{BuildState, Graph, GraphFaults, check};
+use monkeyci_build::{BuildState, Checked, EventBody, GraphFaults};
 use monkeyci_script::{LoadError, ScriptError};
 
 use crate::build::BuildRequest;
 use crate::controller::Controller;
 use crate::error::ControllerError;
-use crate::live::LiveBuild;
+use crate::jobs::check_definition;
+use crate::live::{LiveBuild, Places};
+use crate::masking::Masking;
 use crate::observer::Observer;
 
 /// Why a script did not pass the check.
@@ -30,8 +34,16 @@ pub enum CheckError {
     #[error("the script could not declare its jobs: {0}")]
     Script(#[from] ScriptError),
     /// The graph has faults.
-    #[error("the script's job graph is not valid: {0}")]
-    Graph(#[from] GraphFaults),
+    #[error("{message}: {faults}")]
+    Graph {
+        /// In a few words.
+        message: String,
+        /// All of them.
+        faults: GraphFaults,
+    },
+    /// The script said itself that it failed.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl CheckError {
@@ -47,11 +59,13 @@ impl Controller {
     ///
     /// # Errors
     /// See [`CheckError`].
-    pub async fn check(&self, request: &BuildRequest, observer: Arc<dyn Observer>) -> Result<Graph, CheckError> {
+    pub async fn check(&self, request: &BuildRequest, observer: Arc<dyn Observer>) -> Result<Checked, CheckError> {
         let (org, repo) = request.source.org_and_repo();
         let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
         let state = BuildState::new(NonZeroUsize::MIN);
-        let (live, mut inbox) = LiveBuild::new(&id, &request.source, request.params.clone(), observer, state);
+        let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
+        let (live, mut inbox) =
+            LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
         self.api.enter(live.clone());
         let result = tokio::select! {
             result = self.check_live(request, &live) => result,
@@ -69,7 +83,7 @@ impl Controller {
         result
     }
 
-    async fn check_live(&self, request: &BuildRequest, live: &LiveBuild) -> Result<Graph, CheckError> {
+    async fn check_live(&self, request: &BuildRequest, live: &LiveBuild) -> Result<Checked, CheckError> {
         let clone =
             tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
         let (source, into) = (request.source.clone(), clone.path().join("checkout"));
@@ -79,13 +93,21 @@ impl Controller {
             .map_err(|error| CheckError::Source(error.to_string()))?;
         let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source: checkout.source };
         let _ = live.info.set(info.clone());
+        let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
+            .map_err(|error| CheckError::Source(format!("{} can't be read: {error}", checkout.dir.display())))?;
+        let outputs = clone.path().join("outputs");
+        let _ = live.places.set(Places { path: checkout.dir, workspace, outputs });
         let (runtime, bytes) = (self.runtime.clone(), request.script.clone());
         let script = tokio::task::spawn_blocking(move || runtime.load(&bytes))
             .await
             .map_err(|error| ControllerError::Panic(error.to_string()))??;
         let life = self.runtime.limits().define_time + Duration::from_secs(60);
-        let (client, _) = self.script_client(&live.id, None, life)?;
+        let (client, _) = self.script_client(live, None, life)?;
         let defined = script.define(&client, info).await?;
-        Ok(check(&defined.jobs)?)
+        check_definition(&script, &defined, &live.inputs).map_err(|body| match body {
+            EventBody::BuildFailed { message, faults, .. } if faults.is_empty() => CheckError::Failed(message),
+            EventBody::BuildFailed { message, faults, .. } => CheckError::Graph { message, faults },
+            _ => CheckError::Failed("the script did not pass".to_owned()),
+        })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use monkeyci_api::{Client, Role, Scope, paths};
+use monkeyci_build::JobSpec;
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 use monkeyci_script::{Limits, Runtime, RuntimeOptions};
 use tokio::sync::OnceCell;
@@ -14,6 +15,7 @@ use crate::blobs::{Blobs, names};
 use crate::error::ControllerError;
 use crate::home::{Home, make_dir};
 use crate::journal::Journal;
+use crate::live::LiveBuild;
 use crate::server::{Api, Listener, in_process, router};
 
 /// How a [`Controller`] is made.
@@ -133,14 +135,28 @@ impl Controller {
     /// A client for the script of a build: for `define`, or for the action of one job. Returns the token's id too.
     pub(crate) fn script_client(
         &self,
-        build: &str,
-        job: Option<&str>,
+        build: &LiveBuild,
+        job: Option<&JobSpec>,
         life: std::time::Duration,
     ) -> Result<(Client, String), ControllerError> {
-        let scopes = vec![Scope::BuildRead, Scope::ParamsRead, Scope::EventsWrite, Scope::JobsRead, Scope::LogWrite];
-        let role = Role::Script { job: job.map(str::to_owned) };
-        let (token, jti) = self.api.tokens.issue(build, role, scopes, life)?;
-        let client = Client::in_process(in_process(self.router.clone()), build, token)
+        let mut scopes = vec![
+            Scope::BuildRead,
+            Scope::ParamsRead,
+            Scope::SecretsRead,
+            Scope::EventsWrite,
+            Scope::JobsRead,
+            Scope::FilesRead,
+            Scope::LogWrite,
+        ];
+        if let Some(job) = job {
+            scopes.extend([Scope::EventsRead, Scope::JobsSubmit, Scope::ArtifactsRead, Scope::OutputsWrite]);
+            scopes.push(Scope::JobReport(job.id.clone()));
+            scopes.extend(job.creates_artifacts.iter().cloned().map(Scope::ArtifactWrite));
+            scopes.extend(build.inputs.reveal.iter().cloned().map(Scope::SecretReveal));
+        }
+        let role = Role::Script { job: job.map(|job| job.id.clone()) };
+        let (token, jti) = self.api.tokens.issue(&build.id, role, scopes, life)?;
+        let client = Client::in_process(in_process(self.router.clone()), &build.id, token)
             .map_err(|error| ControllerError::Token(error.to_string()))?;
         Ok((client, jti))
     }

@@ -35,6 +35,9 @@ pub enum ControllerError {
     /// The script runtime can't be set up.
     #[error(transparent)]
     Runtime(#[from] monkeyci_script::RuntimeError),
+    /// A secret can't be used.
+    #[error("{0}")]
+    Secret(String),
     /// The container engine can't be used.
     #[error(transparent)]
     Engine(#[from] monkeyci_engines::EngineError),

@@ -7,24 +7,33 @@
 
 mod blobs;
 mod build;
+mod cache_scope;
 mod changes;
 mod check;
 mod checkout;
 mod controller;
 mod error;
 mod home;
+mod inputs;
 mod jobs;
 mod journal;
+mod junit;
 mod live;
+mod masked_log;
+mod masking;
 mod observer;
+mod outputs;
 mod server;
+mod stream_writer;
 mod tokens;
 mod workspace;
+mod workspace_files;
 
 pub use build::{BuildReport, BuildRequest, Cancel};
 pub use check::CheckError;
 pub use checkout::SourceRequest;
 pub use controller::{ApiOverTcp, Controller, ControllerOptions, EngineChoice, Sweep};
 pub use error::ControllerError;
+pub use inputs::Inputs;
 pub use journal::Journal;
 pub use observer::{Observer, Silent};

@@ -1,20 +1,23 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
-use monkeyci_build::{BuildState, Event, EventBody, Results};
+use monkeyci_build::{BuildState, Event, EventBody, ParamSpec, Results};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
+use crate::blobs::{Blobs, names};
 use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
 use crate::masking::Masking;
 use crate::observer::Observer;
+use crate::workspace;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
 pub(crate) struct LiveBuild {
@@ -28,6 +31,8 @@ pub(crate) struct LiveBuild {
     pub(crate) info: OnceLock<BuildInfo>,
     /// The code, and where actions write; known after the checkout.
     pub(crate) places: OnceLock<Places>,
+    /// The parameters that the script declared; known after `define`.
+    pub(crate) params: OnceLock<Vec<ParamSpec>>,
     state: Mutex<BuildState>,
     records: mpsc::Sender<Record>,
     /// What has been recorded so far, for those who read events.
@@ -37,6 +42,14 @@ pub(crate) struct LiveBuild {
     pods: Mutex<HashMap<String, PodWatch>>,
     /// What jobs that run have said of their results so far.
     results: Mutex<HashMap<String, Results>>,
+    /// How many test reports each job has handed in.
+    test_reports: Mutex<HashMap<String, u32>>,
+    /// Actions that have waited for other jobs.
+    waiters: Mutex<HashSet<String>>,
+    /// Held while jobs that an action submits are checked and added.
+    pub(crate) submitting: tokio::sync::Mutex<()>,
+    /// Set when the workspace archive is in the store.
+    packed: tokio::sync::OnceCell<()>,
     artifacts: Mutex<BTreeMap<String, Artifact>>,
     /// How many parts of each log there are.
     logs: Mutex<HashMap<Option<String>, u32>>,
@@ -106,11 +119,16 @@ impl LiveBuild {
             observer,
             info: OnceLock::new(),
             places: OnceLock::new(),
+            params: OnceLock::new(),
             state: Mutex::new(state),
             records,
             events: Mutex::default(),
             last_seq: watch::Sender::new(0),
             results: Mutex::default(),
+            test_reports: Mutex::default(),
+            waiters: Mutex::default(),
+            submitting: tokio::sync::Mutex::default(),
+            packed: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
             artifacts: Mutex::default(),
             logs: Mutex::default(),
@@ -181,6 +199,27 @@ impl LiveBuild {
     /// Lets `with` add to what a job that runs says of its results.
     pub(crate) fn with_results<T>(&self, job: &str, with: impl FnOnce(&mut Results) -> T) -> T {
         with(lock(&self.results).entry(job.to_owned()).or_default())
+    }
+
+    /// The number of a job's next test report, from 0.
+    pub(crate) fn next_test_report(&self, job: &str) -> u32 {
+        let mut reports = lock(&self.test_reports);
+        let next = reports.entry(job.to_owned()).or_default();
+        std::mem::replace(next, next.saturating_add(1))
+    }
+
+    /// Whether this is the first time that an action waits for other jobs.
+    pub(crate) fn starts_waiting(&self, job: &str) -> bool {
+        lock(&self.waiters).insert(job.to_owned())
+    }
+
+    /// Puts the workspace archive into the store, once for a build: container jobs start from it.
+    pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
+        let pack = async || {
+            let Some(places) = self.places.get() else { return Ok(()) };
+            workspace::store(blobs, &names::workspace(&self.id), places.path.clone()).await.map(drop)
+        };
+        self.packed.get_or_try_init(pack).await.copied()
     }
 
     /// Takes what a job has said of its results. Nothing is left for its next attempt.

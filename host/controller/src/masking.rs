@@ -38,10 +38,7 @@ impl Masking {
 
     /// Bytes without secrets.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
-        let (mut stream, mut masked) = (self.masks.stream(), Vec::with_capacity(bytes.len()));
-        stream.push(bytes, &mut masked);
-        stream.finish(&mut masked);
-        masked
+        self.masks.mask_bytes(bytes).into_owned()
     }
 
     fn owned(&self, text: &mut String) {

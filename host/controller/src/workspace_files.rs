@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use monkeyci_archive::Globs;
 use sha2::{Digest, Sha256};
 
 use crate::blobs::hex;
@@ -27,8 +27,11 @@ pub(crate) fn glob(root: &Path, globs: &[String]) -> Result<Vec<String>, Refusal
         if entry.file_type().is_none_or(|kind| kind.is_dir()) {
             continue;
         }
-        let Some(path) = entry.path().strip_prefix(root).ok().and_then(Path::to_str) else { continue };
-        if globs.is_match(path) {
+        let Ok(path) = entry.path().strip_prefix(root) else { continue };
+        // A name that is no text can't be told to a script.
+        if globs.matches(path)
+            && let Some(path) = path.to_str()
+        {
             bytes += path.len() + 8;
             if bytes > ANSWER {
                 return Err(Refusal::too_large("the globs match too many files; use narrower ones"));
@@ -86,14 +89,9 @@ fn content(dir: &Dir, path: &str, left: &mut u64, buffer: &mut [u8]) -> Result<[
     }
 }
 
-fn compile(globs: &[String]) -> Result<GlobSet, Refusal> {
+fn compile(globs: &[String]) -> Result<Globs, Refusal> {
     if globs.is_empty() || globs.len() > GLOBS {
         return Err(Refusal::invalid(format!("give 1 to {GLOBS} globs")));
     }
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        let wrong = |error: globset::Error| Refusal::invalid(format!("{glob:?} is no glob: {}", error.kind()));
-        set.add(GlobBuilder::new(glob).literal_separator(true).build().map_err(wrong)?);
-    }
-    set.build().map_err(|error| Refusal::invalid(format!("the globs can't be used: {error}")))
+    Globs::new(globs).map_err(Refusal::invalid)
 }

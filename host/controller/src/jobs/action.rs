@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monkeyci_build::{Ending, JobSpec};
-use monkeyci_script::ScriptError;
+use monkeyci_script::{Acted, ScriptError};
 use tokio::sync::watch;
 
 use super::Stop;
@@ -16,21 +16,47 @@ pub(super) async fn run(run: &Run, job: &JobSpec, mut stop: watch::Receiver<Opti
     };
     let limit = Duration::from_millis(job.timeout_ms);
     let life = limit.saturating_add(Duration::from_secs(60));
-    let (client, token) = match run.controller.script_client(&run.live.id, Some(&job.id), life) {
+    let (client, token) = match run.controller.script_client(&run.live, Some(job), life) {
         Ok(client) => client,
         Err(error) => return Ending::EngineFailed { reason: error.to_string() },
     };
     let acted = tokio::select! {
-        acted = loaded.script.act(&client, &loaded.transcript, &job.id, limit) => Ok(acted),
-        Ok(stop) = stop.wait_for(Option::is_some) => Err(*stop),
+        acted = loaded.script.act(&client, &loaded.transcript, &job.id, job.calls.as_ref(), limit) => Ok(acted),
+        Ok(stop) = stop.wait_for(Option::is_some) => Err(stop.clone()),
     };
     run.controller.api.tokens.revoke(&token);
     match acted {
-        Ok(Ok(())) => Ending::Succeeded,
-        Ok(Err(ScriptError::Failed(message))) => Ending::ActionFailed { message },
-        Ok(Err(ScriptError::Trapped(message))) => Ending::ActionTrapped { message },
-        Ok(Err(ScriptError::TimedOut(_))) => Ending::TimedOut { after_ms: job.timeout_ms },
-        Ok(Err(error @ ScriptError::Diverged(_))) => Ending::ActionFailed { message: error.to_string() },
+        Ok(acted) => ended(run, job, acted),
         Err(stop) => stop.map_or(Ending::Cancelled, |stop| stop.ending(job)),
     }
+}
+
+/// What the end of the function means; what it said of its result is kept.
+fn ended(run: &Run, job: &JobSpec, acted: Acted) -> Ending {
+    let Acted { ended, said } = acted;
+    let said_skip = said.skip;
+    run.live.with_results(&job.id, |results| {
+        // Test reports have been handed in while it ran.
+        let tests = results.tests.take();
+        *results = said.results;
+        results.tests = tests;
+    });
+    match ended {
+        Ok(()) => match (said_skip, missing_artifact(run, job)) {
+            (Some(reason), _) => Ending::NotNeeded { reason },
+            (None, Some(id)) => {
+                let reason = "the action said that it creates it, and did not".to_owned();
+                Ending::ArtifactMissing { id, reason }
+            }
+            (None, None) => Ending::Succeeded,
+        },
+        Err(ScriptError::Failed(message)) => Ending::ActionFailed { message },
+        Err(ScriptError::Trapped(message)) => Ending::ActionTrapped { message },
+        Err(ScriptError::TimedOut(_)) => Ending::TimedOut { after_ms: job.timeout_ms },
+        Err(error @ ScriptError::Diverged(_)) => Ending::ActionFailed { message: error.to_string() },
+    }
+}
+
+fn missing_artifact(run: &Run, job: &JobSpec) -> Option<String> {
+    job.creates_artifacts.iter().find(|id| run.live.artifact(id).is_none()).cloned()
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use monkeyci_api::{API_VERSION, Role, Scope, ServiceProbe, SidecarConfig, SidecarPlan, SidecarReport};
-use monkeyci_build::{ContainerSpec, Ending, JobSpec, Readiness};
+use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig, SidecarReport};
+use monkeyci_build::{ContainerSpec, Ending, JobSpec};
 use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod};
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 
 use super::Stop;
+use super::plan::{env, plan, services};
 use crate::blobs::hex;
 use crate::build::Run;
 use crate::error::ControllerError;
@@ -40,8 +41,13 @@ pub(super) async fn run(
     run: &Arc<Run>,
     job: &JobSpec,
     spec: &ContainerSpec,
+    attempt: u32,
     mut stop: watch::Receiver<Option<Stop>>,
 ) -> (Ending, Option<Remains>) {
+    let plan = match plan(run, spec) {
+        Ok(plan) => plan,
+        Err(reason) => return (Ending::StartFailed { image: spec.image.clone(), reason }, None),
+    };
     let engine = tokio::select! {
         engine = run.controller.engine() => match engine {
             Ok(engine) => engine,
@@ -49,12 +55,12 @@ pub(super) async fn run(
         },
         reason = stopped(&mut stop) => return (reason.ending(job), None),
     };
-    let prepared = prepare(run, job, spec).await;
+    let prepared = prepare(run, job, spec, attempt).await;
     let (pod, token) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
-    let (running, report) = run.live.watch_pod(&job.id, plan(spec));
+    let (running, report) = run.live.watch_pod(&job.id, plan);
     let watch = Watch { run, engine: engine.as_ref(), pod: &pod, spec, up: AtomicBool::new(false) };
 
     let ending = {
@@ -105,7 +111,7 @@ async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
 }
 
 /// Makes the token, the sidecar's configuration and the pod's description. Returns the token's id too.
-async fn prepare(run: &Run, job: &JobSpec, spec: &ContainerSpec) -> Result<(Pod, String), ControllerError> {
+async fn prepare(run: &Run, job: &JobSpec, spec: &ContainerSpec, attempt: u32) -> Result<(Pod, String), ControllerError> {
     let program = run.controller.sidecar_program()?.to_owned();
     let address = run.api_address().await?;
     let life = Duration::from_millis(job.timeout_ms).saturating_add(Duration::from_secs(600));
@@ -118,19 +124,21 @@ async fn prepare(run: &Run, job: &JobSpec, spec: &ContainerSpec) -> Result<(Pod,
         job: job.id.clone(),
         token,
     };
-    let dir = run.dir.join("jobs").join(&job.id);
+    let dir = run.dir.join("jobs").join(format!("{}-{attempt}", job.id));
     let path = dir.join("config.json");
     write_config(&dir, &path, &config).map_err(|source| ControllerError::Home { path: path.clone(), source })?;
     let pod = Pod {
-        key: key(&run.live.id, &job.id),
+        key: key(&run.live.id, &job.id, attempt),
         owner: run.controller.home.owner.clone(),
         build: run.live.id.clone(),
         job: job.id.clone(),
         image: spec.image.clone(),
-        env: spec.env.clone(),
+        env: env(run, job, spec, attempt),
+        user: spec.user.clone(),
+        architecture: spec.architecture.clone(),
         memory_bytes: spec.memory_bytes,
         cpu_millis: spec.cpu_millis,
-        services: spec.services.clone(),
+        services: services(run, spec)?,
         sidecar_program: program,
         sidecar_config: path,
         api_dir: address.dir.clone(),
@@ -153,38 +161,13 @@ fn write_config(dir: &Path, path: &PathBuf, config: &SidecarConfig) -> std::io::
     serde_json::to_writer(file, config).map_err(std::io::Error::other)
 }
 
-/// The pod's key: readable, and unique by the digest of both ids.
-fn key(build: &str, job: &str) -> String {
-    let digest = Sha256::digest(format!("{build}\0{job}"));
+/// The pod's key: readable, and unique by the digest of all that names it.
+fn key(build: &str, job: &str, attempt: u32) -> String {
+    let digest = Sha256::digest(format!("{build}\0{job}\0{attempt}"));
     let digest = hex(&digest[..6]);
     let clean = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = job.chars().take(32).map(clean).collect();
     format!("mci-{}-{digest}", name.trim_matches('-'))
-}
-
-fn plan(spec: &ContainerSpec) -> SidecarPlan {
-    let services = spec.services.iter().map(|service| ServiceProbe {
-        name: service.name.clone(),
-        ports: service
-            .readiness
-            .iter()
-            .filter_map(|readiness| match readiness {
-                Readiness::Port(port) => Some(*port),
-                Readiness::Command(_) => None,
-            })
-            .collect(),
-        timeout_ms: service.ready_timeout_ms,
-    });
-    SidecarPlan {
-        image: spec.image.clone(),
-        command: spec.command.clone(),
-        work_dir: spec.work_dir.clone(),
-        memory_bytes: spec.memory_bytes,
-        restore_artifacts: spec.restore_artifacts.clone(),
-        save_artifacts: spec.save_artifacts.clone(),
-        caches: spec.caches.clone(),
-        services: services.filter(|service| !service.ports.is_empty()).collect(),
-    }
 }
 
 /// A pod while it runs.

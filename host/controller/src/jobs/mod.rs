@@ -2,24 +2,31 @@
 
 mod action;
 mod container;
+mod plan;
+mod refine;
+
+pub(crate) use refine::refine;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_api::BuildInfo;
-use monkeyci_build::{Ending, EventBody, GraphFaults, JobKind, JobSpec, check};
-use monkeyci_script::{Script, Transcript};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use monkeyci_build::{Checked, Ending, EventBody, FaultKind, GraphFaults, JobDraft, JobKind, JobSpec, check};
+use monkeyci_script::{Definition, Script, Transcript};
 use tokio::sync::watch;
 
-use crate::blobs::names;
 use crate::build::Run;
-use crate::workspace;
+use crate::inputs::Inputs;
+use crate::live::Places;
 
 /// Why a job has to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     Cancelled,
     TimedOut,
+    FailedFast { group: String, because: String },
 }
 
 /// The script, and what its `define` was told.
@@ -34,6 +41,7 @@ impl Stop {
         match self {
             Self::Cancelled => Ending::Cancelled,
             Self::TimedOut => Ending::TimedOut { after_ms: job.timeout_ms },
+            Self::FailedFast { group, because } => Ending::FailedFast { group, because },
         }
     }
 }
@@ -45,10 +53,19 @@ pub(crate) async fn check_out(run: Arc<Run>) {
     let body = match done {
         Ok(Ok(checkout)) => {
             let source = checkout.source;
+            match Dir::open_ambient_dir(&checkout.dir, ambient_authority()) {
+                Ok(workspace) => {
+                    let places = Places { path: checkout.dir, workspace, outputs: run.dir.join("outputs") };
+                    let _ = run.live.places.set(places);
+                }
+                Err(error) => {
+                    let message = format!("the code in {} can't be read: {error}", checkout.dir.display());
+                    return record(&run, failed(false, message)).await;
+                }
+            }
             let trigger = run.request.trigger.clone();
             // Set once: there is one checkout a build.
             let _ = run.live.info.set(BuildInfo { id: run.live.id.clone(), trigger, source: source.clone() });
-            let _ = run.checkout.set(checkout.dir);
             EventBody::BuildCheckedOut { source }
         }
         Ok(Err(error)) => failed(false, error.to_string()),
@@ -59,15 +76,12 @@ pub(crate) async fn check_out(run: Arc<Run>) {
 
 /// Loads the script, asks it for its jobs, checks them, and packs the workspace if a container job will want it.
 pub(crate) async fn define(run: Arc<Run>) {
-    let body = match try_define(&run).await {
-        Ok(jobs) => EventBody::ScriptDefined { jobs },
-        Err(body) => body,
-    };
+    let body = try_define(&run).await.unwrap_or_else(|body| body);
     record(&run, body).await;
 }
 
 /// Loads the script and asks it for its jobs; an error is the event that ends the build.
-async fn try_define(run: &Arc<Run>) -> Result<Vec<JobSpec>, EventBody> {
+async fn try_define(run: &Arc<Run>) -> Result<EventBody, EventBody> {
     let (runtime, bytes) = (run.controller.runtime.clone(), run.request.script.clone());
     let script = tokio::task::spawn_blocking(move || runtime.load(&bytes))
         .await
@@ -83,40 +97,74 @@ async fn try_define(run: &Arc<Run>) -> Result<Vec<JobSpec>, EventBody> {
     let info = run.live.info.get().cloned().ok_or_else(|| failed(false, "nothing was checked out".to_owned()))?;
     let life = run.controller.runtime.limits().define_time + Duration::from_secs(60);
     let (client, token) =
-        run.controller.script_client(&run.live.id, None, life).map_err(|error| failed(false, error.to_string()))?;
+        run.controller.script_client(&run.live, None, life).map_err(|error| failed(false, error.to_string()))?;
     let defined = script.define(&client, info).await;
     run.controller.api.tokens.revoke(&token);
     let defined = defined.map_err(|error| failed(true, format!("the script could not declare its jobs: {error}")))?;
-    let graph = check(&defined.jobs).map_err(|faults| EventBody::BuildFailed {
-        script: true,
-        message: "the script's job graph is not valid".to_owned(),
-        faults,
-    })?;
+    let checked = check_definition(&script, &defined, &run.live.inputs)?;
     let _ = run.loaded.set(Loaded { script, transcript: defined.transcript });
 
+    let Checked { graph, removed, params } = checked;
+    let _ = run.live.params.set(params.clone());
     let jobs = graph.into_jobs();
-    if jobs.iter().any(|job| matches!(job.kind, JobKind::Container(_)))
-        && let Some(dir) = run.checkout.get()
-    {
-        let name = names::workspace(&run.live.id);
-        workspace::store(&run.controller.api.blobs, &name, dir.clone())
+    if jobs.iter().any(|job| matches!(job.kind, JobKind::Container(_))) {
+        run.live
+            .pack_workspace(&run.controller.api.blobs)
             .await
-            .map_err(|error| failed(false, format!("the workspace {} could not be packed: {error}", dir.display())))?;
+            .map_err(|error| failed(false, format!("the workspace could not be packed: {error}")))?;
     }
-    Ok(jobs)
+    Ok(EventBody::ScriptDefined { jobs, removed, params })
 }
 
-/// Runs a job.
-pub(crate) async fn run(run: Arc<Run>, job: String, stop: watch::Receiver<Option<Stop>>) {
-    let spec = run.live.state().jobs().find(|(spec, _)| spec.id == job).map(|(spec, _)| spec.clone());
+/// Checks what a script declared. What is wrong with its parameters and jobs says more than what it says itself when it
+/// fails, which may well be a consequence.
+///
+/// # Errors
+/// The event that ends the build.
+pub(crate) fn check_definition(script: &Script, defined: &Definition, inputs: &Inputs) -> Result<Checked, EventBody> {
+    // A script that failed may have declared half of its jobs: only its parameters count.
+    let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };
+    let checked = check(jobs, &defined.params).map_err(|faults| {
+        let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingParam));
+        let looked = if missing { inputs.looked() } else { String::new() };
+        EventBody::BuildFailed {
+            script: true,
+            message: format!("what the script declares is not valid{looked}"),
+            faults,
+        }
+    })?;
+    if let Some(message) = &defined.failed {
+        return Err(failed(true, format!("the script could not declare its jobs: {message}")));
+    }
+    match checked.graph.jobs().iter().find(|job| job.late) {
+        Some(job) if !script.refines() => Err(failed(
+            true,
+            format!("the job {:?} is late, but the script does not export `refine`; build it with a newer SDK", job.id),
+        )),
+        _ => Ok(checked),
+    }
+}
+
+/// Runs a job, for the `attempt`-th time.
+pub(crate) async fn run(run: Arc<Run>, job: String, attempt: u32, stop: watch::Receiver<Option<Stop>>) {
+    let spec = run.live.state().graph().get(&job).cloned();
     // The core starts jobs that it knows only.
     let Some(spec) = spec else { return };
     record(&run, EventBody::JobStarted { job: job.clone() }).await;
     let (ending, remains) = match &spec.kind {
         JobKind::Action => (action::run(&run, &spec, stop).await, None),
-        JobKind::Container(container) => container::run(&run, &spec, container, stop).await,
+        JobKind::Container(container) => container::run(&run, &spec, container, attempt, stop).await,
     };
-    record(&run, EventBody::JobEnded { job, ending }).await;
+    let results = run.live.take_results(&job);
+    let ending = match (ending, &results.warning) {
+        (Ending::Succeeded, Some(warning)) => Ending::Warned { message: warning.clone() },
+        (ending, _) => ending,
+    };
+    if !results.is_empty() {
+        record(&run, EventBody::JobResults { job: job.clone(), results: Box::new(results) }).await;
+    }
+    let body = run.live.state().conclude(&job, ending);
+    record(&run, body).await;
     if let Some(remains) = remains {
         remains.clear(&run).await;
     }

@@ -10,8 +10,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode, header};
-use monkeyci_api::{Action, Claims, LogDecoder, Stored};
-use monkeyci_build::EventBody;
+use monkeyci_api::{Action, ArtifactInfo, CACHE_HEADER, Claims, LogDecoder, LogFrame, Stored};
+use monkeyci_build::{CacheSpec, EventBody};
+use object_store::buffered::BufWriter;
 use object_store::path::Path as BlobName;
 use tokio::io::AsyncWriteExt;
 
@@ -19,7 +20,9 @@ use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
 use super::problem::Refusal;
 use crate::blobs::names;
-use crate::live::LiveBuild;
+use crate::cache_scope::CacheScope;
+use crate::live::{LiveBuild, PodWatch};
+use crate::masked_log::MaskedLog;
 
 pub(crate) async fn read_workspace(
     State(api): State<Arc<Api>>,
@@ -44,8 +47,23 @@ pub(crate) async fn read_cache(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadCache(path.item.clone()))?;
-    download(&api, &names::cache(&build.id, &build.repository, &path.item), &format!("cache {:?}", path.item)).await
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReadCache(path.item.clone()))?;
+    let what = format!("cache {:?}", path.item);
+    let (scope, cache) = cache_of(&build, &claims, &path.item)?;
+    let found = scope.find(&api.blobs, &cache).await.map_err(|error| Refusal::store(&what, error))?;
+    let found = found.ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
+    let exact = if found.exact { "exact" } else { "other" };
+    let kind = [(header::CONTENT_TYPE.as_str(), "application/octet-stream"), (CACHE_HEADER, exact)];
+    Ok((kind, Body::from_stream(found.bytes)).into_response())
+}
+
+/// Where the build's caches are, and what the bearer's job says of this one.
+fn cache_of<'a>(build: &'a LiveBuild, claims: &Claims, id: &str) -> Result<(CacheScope<'a>, CacheSpec), Refusal> {
+    let job = claims.role.job().unwrap_or_default();
+    let known = build.pod(job, |pod| pod.plan.caches.iter().find(|cache| cache.id == id).cloned()).flatten();
+    let cache = known.ok_or_else(|| Refusal::not_found(format!("job {job:?} keeps no cache {id:?}")))?;
+    let info = build.info.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;
+    Ok((CacheScope::new(&build.id, &build.repository, &info.source), cache))
 }
 
 pub(crate) async fn save_artifact(
@@ -56,7 +74,9 @@ pub(crate) async fn save_artifact(
 ) -> Result<Json<Stored>, Refusal> {
     let ItemPath { build, item: id } = path;
     let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
-    check_not_stopping(&build, &claims)?;
+    if !always(&build, &claims, &id) {
+        check_not_stopping(&build, &claims)?;
+    }
     if !build.take_artifact(&id) {
         return Err(Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")));
     }
@@ -64,7 +84,9 @@ pub(crate) async fn save_artifact(
     let stored = stored.inspect_err(|_| build.release_artifact(&id))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
     let (size, digest) = (stored.size, stored.digest.clone());
+    let info = ArtifactInfo { id: id.clone(), job: job.clone(), size, digest: digest.clone() };
     build.record(EventBody::ArtifactSaved { job, id, size, digest }).await.map_err(Refusal::build_over)?;
+    build.artifact_saved(info);
     Ok(Json(stored))
 }
 
@@ -76,9 +98,8 @@ pub(crate) async fn save_cache(
 ) -> Result<Json<Stored>, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
     check_not_stopping(&build, &claims)?;
-    upload(&api, &names::cache(&build.id, &build.repository, &path.item), body, &format!("cache {:?}", path.item))
-        .await
-        .map(Json)
+    let (scope, cache) = cache_of(&build, &claims, &path.item)?;
+    upload(&api, &scope.to_write(&cache), body, &format!("cache {:?}", path.item)).await.map(Json)
 }
 
 pub(crate) async fn write_define_log(
@@ -99,6 +120,13 @@ pub(crate) async fn write_job_log(
 ) -> Result<StatusCode, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::WriteLog(Some(path.item.clone())))?;
     write_log(&api, &build, Some(&path.item), body).await
+}
+
+/// Whether the artifact is worth having also from a job that is being stopped.
+fn always(build: &LiveBuild, claims: &Claims, id: &str) -> bool {
+    let job = claims.role.job().unwrap_or_default();
+    let marked = |pod: &mut PodWatch| pod.plan.save_artifacts.iter().any(|artifact| artifact.id == id && artifact.always);
+    build.pod(job, marked).unwrap_or(false)
 }
 
 /// A job that answers TERM by a good end looks like one that did its work.
@@ -130,6 +158,7 @@ async fn write_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) 
     let part = build.next_log_part(job);
     let mut writer = api.blobs.writer(&names::log(&build.id, job, part));
     let (mut decoder, mut chunks) = (LogDecoder::default(), body.into_data_stream());
+    let mut masked = MaskedLog::new(&build.masking);
     let mut end = Ok(StatusCode::NO_CONTENT);
     'arriving: while let Some(chunk) = chunks.next().await {
         match chunk {
@@ -142,10 +171,9 @@ async fn write_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) 
         loop {
             match decoder.next_frame() {
                 Ok(Some(frame)) => {
-                    build.observer.log(&build.id, job, &frame);
-                    let mut encoded = BytesMut::new();
-                    frame.encode(&mut encoded);
-                    writer.write_all(&encoded).await.map_err(failed)?;
+                    for frame in masked.push(frame) {
+                        keep(build, job, &mut writer, &frame).await.map_err(failed)?;
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -155,6 +183,17 @@ async fn write_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) 
             }
         }
     }
+    for frame in masked.finish() {
+        keep(build, job, &mut writer, &frame).await.map_err(failed)?;
+    }
     writer.shutdown().await.map_err(failed)?;
     end
+}
+
+/// Shows a frame, and stores it.
+async fn keep(build: &LiveBuild, job: Option<&str>, writer: &mut BufWriter, frame: &LogFrame) -> io::Result<()> {
+    build.observer.log(&build.id, job, frame);
+    let mut encoded = BytesMut::new();
+    frame.encode(&mut encoded);
+    writer.write_all(&encoded).await
 }

@@ -1,11 +1,17 @@
 //! The build API's server: one router, three ways to reach it.
 
 mod admit;
+mod artifacts;
 mod blobs;
+mod events;
+mod files;
 mod jobs;
 mod listen;
 mod problem;
+mod results;
 mod script;
+mod secrets;
+mod submit;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +27,14 @@ use crate::live::LiveBuild;
 use crate::tokens::Tokens;
 
 pub(crate) use listen::{Listener, in_process};
+pub(crate) use problem::Refusal;
+
+/// A submission may declare thousands of jobs.
+const SUBMISSION_LIMIT: usize = 16 << 20;
+/// What a guest can hand over in one call, which is 4 MiB.
+const OUTPUT_LIMIT: usize = 4 << 20;
+/// The file with a container job's outputs.
+const OUTPUTS_LIMIT: usize = 1 << 20;
 
 /// Bodies that are not streamed may have this many bytes: an event's payload of 64 KiB, as JSON in JSON.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -65,15 +79,34 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let build = Router::new()
         .route("/", get(script::read_build))
         .route("/params/{name}", get(script::read_param))
+        .route("/params", get(secrets::list_params))
+        .route("/secrets", get(secrets::list_secrets))
+        .route("/secrets/{name}", get(secrets::read_secret))
+        .route("/secrets/{name}/reveal", post(secrets::reveal))
         .route("/events", post(script::publish_event))
+        .route("/events/next", post(events::read_events))
         .route("/reports", post(script::add_report))
         .route("/logs", post(blobs::write_define_log))
+        .route("/files/{name}", get(files::read_file))
+        .route("/dirs/{name}", get(files::read_dir))
+        .route("/stats/{name}", get(files::stat))
+        .route("/globs", post(files::glob))
+        .route("/hashes", post(files::hash))
+        .route("/outputs/{name}", put(files::write_output).post(files::write_output).layer(limit(OUTPUT_LIMIT)))
+        .route("/jobs", post(submit::submit).layer(limit(SUBMISSION_LIMIT)))
+        .route("/waits", post(submit::wait))
         .route("/jobs/{job}", get(jobs::read_job))
+        .route("/jobs/{job}/outputs", post(results::report_outputs).layer(limit(OUTPUTS_LIMIT)))
+        .route("/jobs/{job}/test-reports", post(results::report_tests))
         .route("/jobs/{job}/logs", post(blobs::write_job_log))
         .route("/jobs/{job}/plan", get(jobs::read_plan))
         .route("/jobs/{job}/running", post(jobs::report_running))
         .route("/jobs/{job}/result", post(jobs::report_result))
         .route("/workspace", get(blobs::read_workspace))
+        .route("/artifacts", get(artifacts::list))
+        .route("/artifacts/{id}/files", get(artifacts::file_names))
+        .route("/artifacts/{id}/files/{path}", get(artifacts::read_file).put(artifacts::create))
+        .route("/artifacts/{id}/outputs/{path}", post(artifacts::save_output))
         .route("/artifacts/{id}", get(blobs::read_artifact).merge(put(blobs::save_artifact)))
         .route("/caches/{id}", get(blobs::read_cache).merge(put(blobs::save_cache)));
     Router::new()
@@ -82,4 +115,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(api)
+}
+
+fn limit(bytes: usize) -> DefaultBodyLimit {
+    DefaultBodyLimit::max(bytes)
 }

@@ -36,7 +36,7 @@ pub(crate) async fn read_param(
     headers: HeaderMap,
 ) -> Result<Json<ParamValue>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone()))?;
-    Ok(Json(ParamValue { value: build.params.get(&path.item).cloned() }))
+    Ok(Json(ParamValue { value: build.inputs.params.get(&path.item).cloned() }))
 }
 
 pub(crate) async fn publish_event(
