@@ -15,7 +15,10 @@ mod results;
 mod spec;
 mod state;
 
-pub use check::{DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, check};
+pub use check::{
+    Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
+    check_submitted, param_value,
+};
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
