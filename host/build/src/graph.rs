@@ -66,7 +66,8 @@ impl Graph {
             let at = self.jobs.len();
             self.index.insert(job.id.clone(), at);
             self.small.entry(job.id.to_ascii_lowercase()).or_insert(at);
-            let saved = job.container().into_iter().flat_map(|container| &container.save_artifacts).map(|save| &save.id);
+            let saved =
+                job.container().into_iter().flat_map(|container| &container.save_artifacts).map(|save| &save.id);
             for artifact in saved.chain(&job.creates_artifacts) {
                 self.savers.entry(artifact.clone()).or_insert(at);
             }

@@ -26,7 +26,7 @@ pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec};
 pub use results::{Results, TestFailure, TestSummary};
 pub use spec::{
-    CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness, RestoreArtifact,
-    Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
+    CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness,
+    RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};

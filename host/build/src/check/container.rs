@@ -18,7 +18,8 @@ const RESERVED: [&str; 3] = ["localhost", "job", "sidecar"];
 
 /// Reports the faults of what makes a container job. A job that is not complete yet may lack image and command.
 pub(super) fn check(draft: &JobDraft, complete: bool, add: &mut impl FnMut(&str, FaultKind)) {
-    for (field, given) in [("calls", draft.calls.is_some()), ("creates-artifact", !draft.creates_artifacts.is_empty())] {
+    for (field, given) in [("calls", draft.calls.is_some()), ("creates-artifact", !draft.creates_artifacts.is_empty())]
+    {
         if given {
             add(field, FaultKind::NotForContainer);
         }

@@ -219,7 +219,9 @@ pub enum FaultKind {
         saver: String,
     },
     /// A job reads an output of a job that is removed.
-    #[error("is an output of the job {producer:?}, which is removed; remove this job too, or set the variable otherwise")]
+    #[error(
+        "is an output of the job {producer:?}, which is removed; remove this job too, or set the variable otherwise"
+    )]
     OutputOfRemoved {
         /// The removed job.
         producer: String,
@@ -311,7 +313,9 @@ pub enum FaultKind {
         bytes: usize,
     },
     /// The name of a parameter can't be one.
-    #[error("{name:?} can't be the name of a parameter; use 1 to 128 characters, none of them '=' or a control character")]
+    #[error(
+        "{name:?} can't be the name of a parameter; use 1 to 128 characters, none of them '=' or a control character"
+    )]
     InvalidParamName {
         /// The name.
         name: String,

@@ -43,7 +43,9 @@ fn retry(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
         Some(count) if !(1..=MAX_RETRIES).contains(&count) => add("retry", FaultKind::RetryCount { count }),
         Some(_) => {}
         None => {
-            for (field, given) in [("retry-on", !draft.retry_on.is_empty()), ("retry-delay", draft.retry_delay_ms.is_some())] {
+            for (field, given) in
+                [("retry-on", !draft.retry_on.is_empty()), ("retry-delay", draft.retry_delay_ms.is_some())]
+            {
                 if given {
                     add(field, FaultKind::WithoutRetry);
                 }

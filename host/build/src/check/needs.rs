@@ -105,9 +105,7 @@ impl Search<'_> {
             Saver::Built(saver) => Ok(Some(Target::Built(saver))),
             Saver::Removed(saver) if saver == job => Err(FaultKind::OwnArtifact { artifact }),
             Saver::Removed(saver) if if_there || self.drafts[job].removed.is_some() => Ok(Some(Target::Draft(saver))),
-            Saver::Removed(saver) => {
-                Err(FaultKind::ArtifactOfRemoved { artifact, saver: name(self.drafts, saver) })
-            }
+            Saver::Removed(saver) => Err(FaultKind::ArtifactOfRemoved { artifact, saver: name(self.drafts, saver) }),
             Saver::Several => Ok(None),
             Saver::Nobody => {
                 let nearest = self.savers.nearest(id, &mut self.nearest);

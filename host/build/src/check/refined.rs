@@ -38,7 +38,8 @@ pub fn check_refined(spec: &JobSpec, draft: &JobDraft) -> Result<JobSpec, GraphF
             changed(&late_field(name, value, position), !spec.needs.contains(job));
         }
     }
-    let saved: HashSet<&String> = spec.container().into_iter().flat_map(|job| &job.save_artifacts).map(|s| &s.id).collect();
+    let saved: HashSet<&String> =
+        spec.container().into_iter().flat_map(|job| &job.save_artifacts).map(|s| &s.id).collect();
     for (position, save) in draft.save_artifacts.iter().enumerate() {
         changed(&keyed("save-artifact", &save.id, position), !saved.contains(&save.id));
     }

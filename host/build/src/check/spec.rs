@@ -82,7 +82,8 @@ fn save_artifacts(draft: &JobDraft) -> Vec<SaveArtifact> {
 }
 
 fn caches(draft: &JobDraft) -> Vec<CacheSpec> {
-    let cache = |(id, path): &(String, String)| CacheSpec { id: id.clone(), path: path.clone(), ..CacheSpec::default() };
+    let cache =
+        |(id, path): &(String, String)| CacheSpec { id: id.clone(), path: path.clone(), ..CacheSpec::default() };
     let mut caches: Vec<CacheSpec> = draft.caches.iter().map(cache).collect();
     let at = super::fields::positions(caches.iter().map(|cache| cache.id.clone()));
     for (id, option) in &draft.cache_options {

@@ -23,9 +23,12 @@ pub(super) fn retry_on(word: &str) -> Option<RetryOn> {
         "timeout" => Some(RetryOn::Timeout),
         "out-of-memory" => Some(RetryOn::OutOfMemory),
         // 0 is no failure, and nothing exits with more than 255.
-        _ => word.strip_prefix("exit-code=")?.parse::<u8>().ok().filter(|code| *code > 0).map(|code| {
-            RetryOn::ExitCode(i32::from(code))
-        }),
+        _ => word
+            .strip_prefix("exit-code=")?
+            .parse::<u8>()
+            .ok()
+            .filter(|code| *code > 0)
+            .map(|code| RetryOn::ExitCode(i32::from(code))),
     }
 }
 
