@@ -1,25 +1,46 @@
 //! The checks of a graph, before anything runs.
 
-mod artifacts;
 mod circles;
+mod container;
 mod fault;
 mod fields;
 mod nearest;
-mod upstream;
+mod needs;
+mod params;
+mod refined;
+mod removed;
+mod savers;
+mod spec;
+mod submitted;
+mod words;
 
 use std::collections::{HashMap, HashSet};
 
-pub use fault::{Fault, FaultKind, GraphFaults};
-use nearest::Nearest;
+pub use fault::{Fault, FaultKind, GraphFaults, NeedCause, Place};
+use needs::{Needs, Target};
+pub use params::param_value;
+pub use refined::check_refined;
+use removed::Replacement;
+pub use submitted::check_submitted;
 
-use crate::{CacheSpec, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, Graph, JobDraft, JobKind, JobSpec, Readiness};
-use crate::{RunWhen, ServiceDraft, ServiceSpec, ShellCommand};
+use crate::{Graph, JobDraft, JobSpec, ParamDraft, ParamSpec};
 
 /// The most jobs that a build may have.
 pub const MAX_JOBS: usize = 100_000;
 
 /// How long a service that says nothing else may take to become ready, in milliseconds.
 pub const DEFAULT_READY_TIMEOUT_MS: u64 = 60_000;
+
+/// What a script declared, without fault.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The jobs, with every default filled in.
+    pub graph: Graph,
+    /// The jobs that a condition of the script removed, with the reasons, in the order of declaration.
+    pub removed: Vec<(String, String)>,
+    /// The parameters, each once, in the order of declaration.
+    pub params: Vec<ParamSpec>,
+}
 
 /// Checks what a script declared, and makes a graph of it with every default filled in.
 ///
@@ -33,7 +54,7 @@ pub const DEFAULT_READY_TIMEOUT_MS: u64 = 60_000;
 /// };
 /// let report = JobDraft { needs: vec!["biuld".into()], ..JobDraft::action("report") };
 ///
-/// let faults = check(&[build, report]).unwrap_err();
+/// let faults = check(&[build, report], &[]).unwrap_err();
 /// assert_eq!(
 ///     faults.to_string(),
 ///     "the graph has 1 fault:\njob \"report\", needs: there is no job \"biuld\"; did you mean \"build\"?"
@@ -42,47 +63,55 @@ pub const DEFAULT_READY_TIMEOUT_MS: u64 = 60_000;
 ///
 /// # Errors
 ///
-/// All faults of the graph at once, in the order in which the jobs were declared; only a graph of more than [`MAX_JOBS`]
-/// jobs is not looked at any further. Of circles that have a need in common only one is reported.
-pub fn check(drafts: &[JobDraft]) -> Result<Graph, GraphFaults> {
-    let mut report = Report { drafts, found: Vec::new() };
-    if drafts.len() > MAX_JOBS {
-        report.add(MAX_JOBS, "id", FaultKind::TooManyJobs { count: drafts.len() });
+/// All faults at once: those of the parameters, then those of the jobs, each in the order of declaration. Only a graph of
+/// more than [`MAX_JOBS`] jobs is not looked at any further. Of circles that have a need in common only one is reported.
+pub fn check(jobs: &[JobDraft], params: &[ParamDraft]) -> Result<Checked, GraphFaults> {
+    let mut report = Report::new(jobs);
+    if jobs.len() > MAX_JOBS {
+        report.add(MAX_JOBS, "id", FaultKind::TooManyJobs { count: jobs.len() });
         return Err(report.into_faults());
     }
-    for (job, draft) in drafts.iter().enumerate() {
-        fields::check(draft, job, &mut report);
+    let params = params::check(params, &mut report.of_params);
+    for (job, draft) in jobs.iter().enumerate() {
+        fields::check(draft, job, !draft.late, &mut report);
     }
-    let ids = ids(drafts, &mut report);
-    let mut nearest = Nearest::new();
-    let needs = needs(drafts, &ids, &mut nearest, &mut report);
-    for circle in circles::circles(&needs) {
-        let path = circle.iter().map(|&job| name(drafts, job)).collect();
-        report.add(circle[0], "needs", FaultKind::Cycle { path });
+    let graph = Graph::default();
+    let ids = ids(jobs, &graph, &mut report);
+    let needs = needs::check(jobs, &graph, &ids, &mut report);
+    if !report.is_empty() {
+        return Err(report.into_faults());
     }
-    artifacts::check(drafts, &needs, &mut nearest, &mut report);
-
-    if report.found.is_empty() {
-        Ok(Graph::from_checked(drafts.iter().map(job_spec).collect()))
-    } else {
-        Err(report.into_faults())
-    }
+    let Some(specs) = specs(jobs, &graph, &needs, &mut report) else { return Err(report.into_faults()) };
+    let removed = jobs.iter().filter_map(|draft| Some((draft.id.clone(), draft.removed.clone()?))).collect();
+    Ok(Checked { graph: Graph::from_checked(specs), removed, params })
 }
 
-/// The faults found so far, with the index of the job they are of.
+/// The faults found so far.
 struct Report<'a> {
     drafts: &'a [JobDraft],
+    of_params: Vec<Fault>,
+    /// Each with the index of the job it is of.
     found: Vec<(usize, Fault)>,
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
+    fn new(drafts: &'a [JobDraft]) -> Self {
+        Self { drafts, of_params: Vec::new(), found: Vec::new() }
+    }
+
     fn add(&mut self, job: usize, field: impl Into<String>, kind: FaultKind) {
-        self.found.push((job, Fault { job: name(self.drafts, job), field: field.into(), kind }));
+        let place = Place::Job(name(self.drafts, job));
+        self.found.push((job, Fault { place, field: field.into(), kind }));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.of_params.is_empty() && self.found.is_empty()
     }
 
     fn into_faults(mut self) -> GraphFaults {
         self.found.sort_by_key(|(job, _)| *job);
-        GraphFaults(self.found.into_iter().map(|(_, fault)| fault).collect())
+        self.of_params.extend(self.found.into_iter().map(|(_, fault)| fault));
+        GraphFaults(self.of_params)
     }
 }
 
@@ -95,7 +124,7 @@ fn name(drafts: &[JobDraft], job: usize) -> String {
 }
 
 /// A text of the script as it stands in a fault: nobody reads a megabyte, and the journal keeps every fault.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
         None => text.to_owned(),
@@ -103,115 +132,64 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The first job of each id.
-fn ids<'a>(drafts: &'a [JobDraft], report: &mut Report<'_>) -> HashMap<&'a str, usize> {
+/// The first job of each id. Ids that are taken, here or in the graph that there is already, are reported.
+fn ids<'a>(drafts: &'a [JobDraft], graph: &Graph, report: &mut Report<'_>) -> HashMap<&'a str, usize> {
     let mut ids: HashMap<&str, usize> = HashMap::with_capacity(drafts.len());
     let mut small: HashMap<String, usize> = HashMap::with_capacity(drafts.len());
     for (job, draft) in drafts.iter().enumerate() {
+        let lower = draft.id.to_ascii_lowercase();
+        let built = graph.similar(&lower).map(|built| built.id.as_str());
         let first = *ids.entry(&draft.id).or_insert(job);
-        let similar = *small.entry(draft.id.to_ascii_lowercase()).or_insert(job);
-        if first != job {
+        let similar = *small.entry(lower).or_insert(job);
+        if first != job || graph.index(&draft.id).is_some() {
             report.add(job, "id", FaultKind::DuplicateId);
         } else if similar != job {
             report.add(job, "id", FaultKind::SimilarId { other: name(drafts, similar) });
+        } else if let Some(other) = built {
+            report.add(job, "id", FaultKind::SimilarId { other: other.to_owned() });
         }
     }
     ids
 }
 
-/// The needs of each job that make sense, each list sorted; the others are reported.
-fn needs(
-    drafts: &[JobDraft],
-    ids: &HashMap<&str, usize>,
-    nearest: &mut Nearest,
-    report: &mut Report<'_>,
-) -> Vec<Vec<usize>> {
-    let mut all = Vec::with_capacity(drafts.len());
-    for (job, draft) in drafts.iter().enumerate() {
-        let mut known = Vec::with_capacity(draft.needs.len());
-        for need in distinct(&draft.needs) {
-            match ids.get(need.as_str()) {
-                // By id and not by index: a second job of an id that needs the first one looks like this too.
-                Some(_) if *need == draft.id => report.add(job, "needs", FaultKind::NeedsItself),
-                Some(&needed) => known.push(needed),
-                None => {
-                    let nearest = nearest.of(need, drafts.iter().map(|draft| draft.id.as_str()));
-                    report.add(job, "needs", FaultKind::UnknownNeed { need: short(need), nearest });
-                }
-            }
+/// The jobs that stay, as they will run. Only for drafts without fault; what can be found only now is reported.
+fn specs(drafts: &[JobDraft], graph: &Graph, needs: &[Needs], report: &mut Report<'_>) -> Option<Vec<JobSpec>> {
+    let mut replacement = Replacement::new(drafts, needs);
+    let removed: HashSet<&str> = removed_artifacts(drafts);
+    let id = |target: Target| match target {
+        Target::Draft(job) => drafts[job].id.clone(),
+        Target::Built(job) => graph.jobs()[job].id.clone(),
+    };
+    let mut specs = Vec::with_capacity(drafts.len());
+    for (job, draft) in drafts.iter().enumerate().filter(|(_, draft)| draft.removed.is_none()) {
+        let Some(needs) = replacement.of(job) else {
+            report.add(job, "needs", FaultKind::TooManyNeeds);
+            return None;
+        };
+        let removed_needs = replacement.removed_needs(job).map(|job| drafts[job].id.clone()).collect();
+        let mut spec = spec::job_spec(draft, needs.into_iter().map(id).collect(), removed_needs);
+        if let crate::JobKind::Container(container) = &mut spec.kind {
+            container.restore_artifacts.retain(|restore| !removed.contains(restore.id.as_str()));
         }
-        known.sort_unstable();
-        all.push(known);
+        specs.push(spec);
     }
-    all
+    Some(specs)
 }
 
-fn distinct(names: &[String]) -> impl Iterator<Item = &String> {
-    let mut seen = HashSet::with_capacity(names.len());
-    names.iter().filter(move |name| seen.insert(*name))
-}
-
-/// The job as it will run. Only for drafts without fault.
-fn job_spec(draft: &JobDraft) -> JobSpec {
-    let kind = if draft.container { JobKind::Container(Box::new(container_spec(draft))) } else { JobKind::Action };
-    JobSpec {
-        id: draft.id.clone(),
-        needs: distinct(&draft.needs).cloned().collect(),
-        timeout_ms: draft.timeout_ms.unwrap_or(DEFAULT_JOB_TIMEOUT_MS),
-        run_when: RunWhen::Success,
-        allow_failure: draft.allow_failure,
-        retry: None,
-        priority: draft.priority,
-        fail_fast: draft.fail_fast.clone(),
-        approval: draft.approval.clone(),
-        late: draft.late,
-        labels: draft.labels.iter().cloned().collect(),
-        calls: draft.calls.clone(),
-        creates_artifacts: draft.creates_artifacts.clone(),
-        kind,
+/// The artifacts that only removed jobs save: nobody will ever find them there.
+fn removed_artifacts(drafts: &[JobDraft]) -> HashSet<&str> {
+    let saved = |removed: bool| {
+        let drafts = drafts.iter().filter(move |draft| draft.removed.is_some() == removed);
+        drafts.flat_map(|draft| {
+            let saves = draft.save_artifacts.iter().map(|save| save.id.as_str());
+            saves.chain(draft.creates_artifacts.iter().map(String::as_str))
+        })
+    };
+    let mut artifacts: HashSet<&str> = saved(true).collect();
+    if !artifacts.is_empty() {
+        for artifact in saved(false) {
+            artifacts.remove(artifact);
+        }
     }
-}
-
-fn container_spec(draft: &JobDraft) -> ContainerSpec {
-    ContainerSpec {
-        image: draft.image.clone().unwrap_or_default(),
-        command: match &draft.argv {
-            Some(argv) => Command::Argv(argv.clone()),
-            None => Command::Shell(ShellCommand {
-                lines: draft.shell.clone().unwrap_or_default(),
-                program: draft.shell_program.clone().unwrap_or_default(),
-                each: draft.shell_each,
-            }),
-        },
-        env: draft.env.iter().cloned().collect(),
-        late_env: draft.late_env.iter().cloned().collect(),
-        user: draft.user.clone(),
-        architecture: draft.architecture.clone(),
-        work_dir: draft.work_dir.clone().unwrap_or_default(),
-        memory_bytes: draft.memory_bytes,
-        cpu_millis: draft.cpu_millis,
-        save_artifacts: draft.save_artifacts.clone(),
-        restore_artifacts: draft.restore_artifacts.clone(),
-        caches: draft
-            .caches
-            .iter()
-            .map(|(id, path)| CacheSpec { id: id.clone(), path: path.clone(), ..CacheSpec::default() })
-            .collect(),
-        test_reports: draft.test_reports.clone(),
-        services: draft.services.iter().map(service_spec).collect(),
-    }
-}
-
-fn service_spec(draft: &ServiceDraft) -> ServiceSpec {
-    let port = draft.ready_port.map(Readiness::Port);
-    let command = draft.ready_command.clone().map(Readiness::Command);
-    ServiceSpec {
-        name: draft.name.clone(),
-        image: draft.image.clone(),
-        argv: draft.argv.clone(),
-        env: draft.env.iter().cloned().collect(),
-        secret_env: draft.secret_env.iter().cloned().collect(),
-        readiness: port.into_iter().chain(command).collect(),
-        ready_timeout_ms: draft.ready_timeout_ms.unwrap_or(DEFAULT_READY_TIMEOUT_MS),
-    }
+    artifacts
 }

@@ -230,6 +230,11 @@ impl Ending {
         }
     }
 
+    /// Whether jobs that need one that ended so go on.
+    pub(crate) fn is_ok(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Warned { .. } | Self::Tolerated { .. } | Self::NotNeeded { .. })
+    }
+
     /// The exit code of the job's command, where it exited by itself.
     pub fn exit_code(&self) -> Option<i32> {
         match self {

@@ -16,7 +16,10 @@ mod results;
 mod spec;
 mod state;
 
-pub use check::{DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, check};
+pub use check::{
+    Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
+    check_submitted, param_value,
+};
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
@@ -24,7 +27,7 @@ pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec, param_value};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
 pub use spec::{
-    CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness, RestoreArtifact,
-    Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
+    CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness,
+    RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};

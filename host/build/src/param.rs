@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::short;
+
 /// A parameter that a script declared: checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParamSpec {
@@ -34,4 +36,44 @@ pub enum ParamKind {
     Boolean,
     /// One of these.
     Choice(Vec<String>),
+}
+
+impl ParamSpec {
+    /// Whether a value fits the declaration.
+    ///
+    /// # Errors
+    ///
+    /// What would fit, in words for whoever gave the value.
+    pub fn accepts(&self, value: &str) -> Result<(), String> {
+        let fits = match &self.kind {
+            ParamKind::Text => true,
+            ParamKind::Integer => value.parse::<i64>().is_ok(),
+            // Rust reads "inf" and "NaN" as numbers; nobody who counts workers means them.
+            ParamKind::Number => value.parse::<f64>().is_ok_and(f64::is_finite),
+            ParamKind::Boolean => matches!(value, "true" | "false"),
+            ParamKind::Choice(choices) => choices.iter().any(|choice| choice == value),
+        };
+        if fits { Ok(()) } else { Err(format!("{:?} is not {}", short(value), self.kind.words())) }
+    }
+}
+
+impl ParamKind {
+    /// What a value has to be.
+    fn words(&self) -> String {
+        match self {
+            Self::Text => "a text".to_owned(),
+            Self::Integer => "a whole number; give one from -2^63 to 2^63-1".to_owned(),
+            Self::Number => "a number; give one such as 12 or 0.5".to_owned(),
+            Self::Boolean => "true or false; give one of the two".to_owned(),
+            Self::Choice(choices) => {
+                const SHOWN: usize = 20;
+                let mut shown: Vec<String> =
+                    choices.iter().take(SHOWN).map(|choice| format!("{:?}", short(choice))).collect();
+                if choices.len() > SHOWN {
+                    shown.push(format!("… ({} more)", choices.len() - SHOWN));
+                }
+                format!("one of the choices; give one of {}", shown.join(", "))
+            }
+        }
+    }
 }

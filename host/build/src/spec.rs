@@ -12,8 +12,12 @@ pub const DEFAULT_JOB_TIMEOUT_MS: u64 = 60 * 60 * 1000;
 pub struct JobSpec {
     /// The id, unique in the build.
     pub id: String,
-    /// Ids of the jobs that have to succeed first, without repetition.
+    /// Ids of the jobs that have to be over first, without repetition: those that it says it needs, those whose artifacts it
+    /// restores, and those whose outputs it reads.
     pub needs: Vec<String>,
+    /// Ids of the removed jobs among the needs that were declared; what those needed stands among the needs instead.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub removed_needs: Vec<String>,
     /// The time limit in milliseconds.
     pub timeout_ms: u64,
     /// When it runs, seen from what it needs.
@@ -172,6 +176,7 @@ pub enum Command {
 
 /// Lines for a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenShell")]
 pub struct ShellCommand {
     /// The lines.
     pub lines: Vec<String>,
@@ -181,6 +186,29 @@ pub struct ShellCommand {
     /// Whether each line runs in a shell of its own; all run in one otherwise.
     #[serde(default, skip_serializing_if = "is_default")]
     pub each: bool,
+}
+
+/// A shell command as journals have it. Those that were written when all shells were alike have nothing but the lines.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenShell {
+    Lines(Vec<String>),
+    Command {
+        lines: Vec<String>,
+        #[serde(default)]
+        program: Vec<String>,
+        #[serde(default)]
+        each: bool,
+    },
+}
+
+impl From<WrittenShell> for ShellCommand {
+    fn from(written: WrittenShell) -> Self {
+        match written {
+            WrittenShell::Lines(lines) => Self { lines, ..Self::default() },
+            WrittenShell::Command { lines, program, each } => Self { lines, program, each },
+        }
+    }
 }
 
 /// Where the value of an environment variable comes from when the job starts.

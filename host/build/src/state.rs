@@ -1,12 +1,15 @@
 //! The state of a build: a fold over its events.
 
+mod book;
+mod needs;
+mod retry;
 mod schedule;
 
 use std::num::NonZeroUsize;
 
 use schedule::Schedule;
 
-use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Status};
+use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Results, Status};
 
 /// A build's state, and what is to be done next.
 ///
@@ -30,7 +33,6 @@ use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, S
 /// ```
 #[derive(Clone, Debug)]
 pub struct BuildState {
-    max_running: NonZeroUsize,
     phase: Phase,
     cancelling: bool,
     /// How the build is to end, once that is decided; the event that says so may be on its way.
@@ -58,10 +60,19 @@ pub enum Effect {
     /// Load the script, let it declare its jobs, check them. Ends in [`EventBody::ScriptDefined`] or
     /// [`EventBody::BuildFailed`].
     Define,
-    /// Start a job, or find it running. Ends in [`EventBody::JobStarted`], and later in [`EventBody::JobEnded`].
+    /// Let the script complete a late job. Ends in [`EventBody::JobRefined`], or in [`EventBody::JobEnded`] when the script
+    /// skips the job or can't complete it. Nothing comes of it any more once the job has ended otherwise.
+    Refine {
+        /// The job's id.
+        job: String,
+    },
+    /// Start an attempt of a job, or find it running. Ends in [`EventBody::JobStarted`], and later in what
+    /// [`BuildState::conclude`] makes of the attempt's end.
     Start {
         /// The job's id.
         job: String,
+        /// Which attempt, from 1.
+        attempt: u32,
     },
     /// Stop a job. Ends in the job's [`EventBody::JobEnded`], even where the job is not found because its start never
     /// happened: after a crash this is the only effect that is issued again for a job that was being stopped.
@@ -76,12 +87,19 @@ pub enum Effect {
 }
 
 /// Why a job is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
     /// The build was cancelled.
     Cancelled,
     /// The job reached its time limit.
     TimedOut,
+    /// Another job of its fail-fast group failed. The job then ends as [`Ending::FailedFast`].
+    FailedFast {
+        /// The group.
+        group: String,
+        /// The job that failed.
+        because: String,
+    },
 }
 
 /// Where a build is in its life.
@@ -100,11 +118,13 @@ pub enum Phase {
 }
 
 /// What is known of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobState {
     /// Where it is in its life.
     pub status: Status,
-    /// When it started, in milliseconds since the Unix epoch.
+    /// The attempt that is being made or was made last, from 1; 0 before the first [`Effect::Start`].
+    pub attempt: u32,
+    /// When its last attempt started, in milliseconds since the Unix epoch.
     pub started_ms: Option<u64>,
     /// When it ended, in milliseconds since the Unix epoch.
     pub ended_ms: Option<u64>,
@@ -112,13 +132,29 @@ pub struct JobState {
     pub ending: Option<Ending>,
     /// Why it is being stopped, or was stopped.
     pub stopping: Option<StopReason>,
+    /// What it has said of its result.
+    pub results: Option<Box<Results>>,
+}
+
+impl JobState {
+    fn new() -> Self {
+        Self {
+            status: Status::Pending,
+            attempt: 0,
+            started_ms: None,
+            ended_ms: None,
+            ending: None,
+            stopping: None,
+            results: None,
+        }
+    }
 }
 
 impl BuildState {
     /// A build of which nothing has happened, that will run so many jobs at a time.
     pub fn new(max_running: NonZeroUsize) -> Self {
-        let schedule = Schedule::new(Graph::default(), max_running);
-        Self { max_running, phase: Phase::New, cancelling: false, decided: None, schedule }
+        let schedule = Schedule::new(max_running);
+        Self { phase: Phase::New, cancelling: false, decided: None, schedule }
     }
 
     /// Takes an input in, and returns what is to be done about it, in this order.
@@ -180,15 +216,30 @@ impl BuildState {
         self.graph().jobs().iter().zip(self.schedule.states())
     }
 
-    /// When the next job reaches its time limit, in milliseconds since the Unix epoch: an [`Input::Tick`] is due then.
-    /// Jobs that are being stopped don't count.
+    /// When the next job reaches its time limit, or has rested enough after a failure to run again, in milliseconds since
+    /// the Unix epoch: an [`Input::Tick`] is due then. Jobs that are being stopped don't count.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         self.schedule.next_deadline_ms()
     }
 
-    /// How many jobs occupy a place: those that run, and those whose [`Effect::Start`] was returned.
+    /// How many jobs occupy a place: those that run, and those whose [`Effect::Start`] was returned, but for actions that
+    /// wait for other jobs.
     pub fn running(&self) -> usize {
         self.schedule.running()
+    }
+
+    /// What to record for a job whose attempt, or turn, ended so: its end, another attempt, or a failure that is tolerated.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use monkeyci_build::{BuildState, Ending, EventBody};
+    ///
+    /// let state = BuildState::new(NonZeroUsize::MIN);
+    /// let ended = EventBody::JobEnded { job: "lint".into(), ending: Ending::Succeeded };
+    /// assert_eq!(state.conclude("lint", Ending::Succeeded), ended);
+    /// ```
+    pub fn conclude(&self, job: &str, ending: Ending) -> EventBody {
+        self.schedule.conclude(job, ending)
     }
 
     fn event(&mut self, event: &Event, effects: &mut Vec<Effect>) {
@@ -201,6 +252,10 @@ impl BuildState {
         if self.decided.is_some() {
             return;
         }
+        // Time limits are enforced by ticks only; but where a journal tells that a job's rest was over, it was.
+        if self.phase == Phase::Running {
+            self.schedule.catch_up(event.time_ms, effects);
+        }
         match (&event.body, self.phase) {
             (EventBody::BuildTriggered { .. }, Phase::New) => {
                 self.phase = Phase::CheckingOut;
@@ -212,9 +267,9 @@ impl BuildState {
             }
             (EventBody::ScriptDefined { jobs, .. }, Phase::Defining) => {
                 self.phase = Phase::Running;
-                self.schedule = Schedule::new(Graph::from_checked(jobs.clone()), self.max_running);
-                self.schedule.begin(effects);
+                self.schedule.take_in(jobs.clone(), effects);
             }
+            (EventBody::JobsSubmitted { jobs, .. }, Phase::Running) => self.schedule.take_in(jobs.clone(), effects),
             (EventBody::BuildFailed { script, .. }, Phase::New | Phase::CheckingOut | Phase::Defining) => {
                 let status = if *script { BuildStatus::BadScript } else { BuildStatus::Error };
                 self.decide(status, effects);
@@ -226,6 +281,15 @@ impl BuildState {
                 } else {
                     self.decide(BuildStatus::Cancelled, effects);
                 }
+            }
+            (EventBody::JobBlocked { job, .. }, Phase::Running) => self.schedule.blocked(job),
+            (EventBody::JobApproved { job, .. }, Phase::Running) => self.schedule.approved(job, effects),
+            (EventBody::JobRefined { job }, Phase::Running) => self.schedule.refined(job, effects),
+            (EventBody::JobWaiting { job }, Phase::Running) => self.schedule.waiting(job, effects),
+            (EventBody::JobResults { job, results }, Phase::Running) => self.schedule.said(job, results),
+            (EventBody::JobRetried { job, attempt, delay_ms, .. }, Phase::Running) => {
+                let due_ms = event.time_ms.saturating_add(*delay_ms);
+                self.schedule.retried(job, *attempt, due_ms, event.time_ms, effects);
             }
             (EventBody::JobStarted { job }, Phase::Running) => self.schedule.started(job, event.time_ms, effects),
             (EventBody::JobEnded { job, ending }, Phase::Running) => {
@@ -250,7 +314,7 @@ impl BuildState {
             job: spec.id.clone(),
             ending: state.ending.clone().unwrap_or(Ending::Cancelled),
             duration_ms: state.ended_ms.zip(state.started_ms).map(|(ended, started)| ended.saturating_sub(started)),
-            results: None,
+            results: state.results.clone(),
         };
         Effect::Record(EventBody::BuildEnded { status, jobs: self.jobs().map(summary).collect() })
     }

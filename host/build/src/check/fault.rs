@@ -7,18 +7,70 @@ use serde::{Deserialize, Serialize};
 /// One thing that is wrong with a graph, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// The job's id as declared, shortened if it is very long; `#3` for the third job if its id is empty.
-    pub job: String,
-    /// What of the job is wrong, by the name it has in the script API: `needs`, `env(HOME)`, `service(db).image`.
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// What of it is wrong, by the name it has in the script API: `needs`, `env(HOME)`, `service(db).image`.
     pub field: String,
     /// What is wrong with it.
     #[serde(flatten)]
     pub kind: FaultKind,
 }
 
+/// What a fault is of. In the journal it is the key that the name stands under: `"job": "build"`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// A job, by its id as declared, shortened if it is very long; `#3` for the third job if its id is empty.
+    Job(String),
+    /// A parameter, by its name as declared, with the same exceptions.
+    Parameter(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(id) => write!(f, "job {id:?}"),
+            Self::Parameter(name) => write!(f, "parameter {name:?}"),
+        }
+    }
+}
+
+impl Fault {
+    /// The job that the fault is of, if it is of one.
+    pub fn job(&self) -> Option<&str> {
+        match &self.place {
+            Place::Job(id) => Some(id),
+            Place::Parameter(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "job {:?}, {}: {}", self.job, self.field, self.kind)
+        write!(f, "{}, {}: {}", self.place, self.field, self.kind)
+    }
+}
+
+/// Why a job needs another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeedCause {
+    /// It says so.
+    Needs,
+    /// It restores an artifact of it.
+    RestoresArtifact,
+    /// It reads an output of it.
+    ReadsOutput,
+}
+
+impl NeedCause {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Needs => "needs",
+            Self::RestoresArtifact => "restores an artifact of",
+            Self::ReadsOutput => "reads an output of",
+        }
     }
 }
 
@@ -65,11 +117,23 @@ pub enum FaultKind {
     #[error("the job needs itself; take this need away")]
     NeedsItself,
     /// Jobs need each other in a circle.
-    #[error("the needs go in a circle: {}; take one of these needs away", circle(path))]
+    #[error("the needs go in a circle: {}; take one of these needs away", circle(path, causes))]
     Cycle {
         /// The circle: each job needs the next one, and the last one the first. It begins with the job declared first.
         path: Vec<String>,
+        /// Why each of them needs the next one; because it says so, where there are fewer causes than jobs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        causes: Vec<NeedCause>,
     },
+    /// A job requires a job that is removed.
+    #[error("the job {need:?} is removed, and required here; use needs where the job can do without it")]
+    RequiresRemoved {
+        /// The removed job.
+        need: String,
+    },
+    /// So many jobs are removed, that need so many others, that nobody could run what is left.
+    #[error("the jobs that it needs in place of removed ones are too many; let fewer jobs need them")]
+    TooManyNeeds,
     /// A container job or a service has no image.
     #[error("there is no image; name one, \"debian:12\" say")]
     MissingImage,
@@ -136,22 +200,31 @@ pub enum FaultKind {
         saver: String,
     },
     /// No job saves an artifact that is to be restored.
-    #[error("no job saves an artifact {artifact:?}; {}", hint(nearest, "save it in a job that this one needs"))]
+    #[error("no job saves an artifact {artifact:?}; {}", hint(nearest, "save it in another job"))]
     UnknownArtifact {
         /// The id that was given.
         artifact: String,
         /// The id that was probably meant.
         nearest: Option<String>,
     },
-    /// The job that saves an artifact need not have run when it is to be restored.
+    /// Only a removed job saves an artifact that is to be restored.
     #[error(
-        "the artifact {artifact:?} is saved by the job {saver:?}, which this job does not need; add it to the needs"
+        "the artifact {artifact:?} is saved by the job {saver:?}, which is removed; use restore-artifact-if-there, or \
+         remove this job too"
     )]
-    ArtifactNotUpstream {
+    ArtifactOfRemoved {
         /// The artifact's id.
         artifact: String,
-        /// The job that saves it.
+        /// The removed job.
         saver: String,
+    },
+    /// A job reads an output of a job that is removed.
+    #[error(
+        "is an output of the job {producer:?}, which is removed; remove this job too, or set the variable otherwise"
+    )]
+    OutputOfRemoved {
+        /// The removed job.
+        producer: String,
     },
     /// A job restores what it saves itself.
     #[error("the artifact {artifact:?} is saved by this very job, so it can't be restored here; did you mean a cache?")]
@@ -183,9 +256,101 @@ pub enum FaultKind {
         /// The name.
         name: String,
     },
+    /// A word is none of those that mean something here.
+    #[error("{value:?} means nothing here; use {allowed}")]
+    UnknownWord {
+        /// The word.
+        value: String,
+        /// Those that mean something.
+        allowed: String,
+    },
+    /// A text says nothing.
+    #[error("is empty; say something, or leave it out")]
+    Empty,
+    /// A text has a control character in it.
+    #[error("contains a control character; take it out")]
+    ControlCharacter,
+    /// A job is to run again too often, or never.
+    #[error("is {count}; a job runs again 1 to {} times", super::fields::MAX_RETRIES)]
+    RetryCount {
+        /// How often it is to run again.
+        count: u32,
+    },
+    /// Something is said of running a job again, which does not run again.
+    #[error("says how the job runs again, but it does not; call retry too, or take this away")]
+    WithoutRetry,
+    /// Something is said of the shell, and there are no lines for it.
+    #[error("says how the lines of shell run, but there are none; call shell too, or take this away")]
+    WithoutShell,
+    /// A container job has a property that only action jobs have.
+    #[error("container jobs have no such property; take it away, or declare an action job")]
+    NotForContainer,
+    /// One environment variable is set in two ways.
+    #[error("the variable is set by env too; set it once")]
+    EnvTwice,
+    /// The name of an output can't be one.
+    #[error("the output {name:?} can't be one; use 1 to 128 of a-z A-Z 0-9 . _ -")]
+    InvalidOutputName {
+        /// The name.
+        name: String,
+    },
+    /// Something is said of an artifact that the job does not save.
+    #[error("the job saves no artifact {artifact:?}; save it, or take this away")]
+    NotSaved {
+        /// The artifact's id.
+        artifact: String,
+    },
+    /// Something is said of a cache that the job does not have.
+    #[error("the job has no cache {cache:?}; declare it, or take this away")]
+    NotCached {
+        /// The cache's id.
+        cache: String,
+    },
+    /// A cache key is too long.
+    #[error("the key has {bytes} bytes, and may have {}; use a digest of it", super::fields::MAX_CACHE_KEY)]
+    CacheKeyTooLong {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The name of a parameter can't be one.
+    #[error(
+        "{name:?} can't be the name of a parameter; use 1 to 128 characters, none of them '=' or a control character"
+    )]
+    InvalidParamName {
+        /// The name.
+        name: String,
+    },
+    /// A choice has nothing to choose from.
+    #[error("there is nothing to choose from; give the choices")]
+    MissingChoices,
+    /// Choices are given for what is no choice.
+    #[error("only a parameter of the kind choice has choices; take them away, or make it one")]
+    ChoicesWithoutChoice,
+    /// A value of a parameter does not fit its declaration.
+    #[error("{problem}")]
+    UnfitValue {
+        /// What does not fit, and what would.
+        problem: String,
+    },
+    /// A parameter has to be given, and was not.
+    #[error("nobody gave a value, and there has to be one; give it when you start the build")]
+    MissingValue,
+    /// A parameter is declared once more, otherwise.
+    #[error("was declared otherwise before; declare the parameter once, or alike each time")]
+    DeclaredOtherwise,
+    /// Something that is decided in `define` only is said of a job later.
+    #[error("can only be said in define; take it away")]
+    OnlyInDefine,
+    /// An action job that an action submits calls no handler, so nobody would know its function.
+    #[error("the job has no function: an action that is submitted needs a handler; use calls")]
+    MissingCall,
+    /// A completed job is not the one that was declared.
+    #[error("is not what define said, and the build counts on that; say it in define")]
+    Changed,
 }
 
-/// All that is wrong with a graph, in the order in which the jobs were declared.
+/// All that is wrong with a graph, the parameters first, in the order in which they and the jobs were
+/// declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GraphFaults(pub Vec<Fault>);
@@ -213,12 +378,16 @@ fn hint(nearest: &Option<String>, otherwise: &str) -> String {
     nearest.as_ref().map_or_else(|| otherwise.to_owned(), |nearest| format!("did you mean {nearest:?}?"))
 }
 
-fn circle(path: &[String]) -> String {
-    let mut jobs: Vec<String> = path.iter().chain(path.first()).map(|job| format!("{job:?}")).collect();
+fn circle(path: &[String], causes: &[NeedCause]) -> String {
     // A circle of thousands of jobs would bury the rest of the report; the whole path stands in the fault itself.
-    if jobs.len() > 40 {
-        let left_out = jobs.len() - 40;
-        jobs.splice(20..jobs.len() - 20, [format!("… ({left_out} more) …")]);
+    const SHOWN_AT_EACH_END: usize = 20;
+    let cause = |at: usize| causes.get(at).copied().unwrap_or(NeedCause::Needs).words();
+    let step = |at: usize| format!("{:?} {} ", path[at], cause(at));
+    let first = path.first().map(|first| format!("{first:?}")).unwrap_or_default();
+    if path.len() < 2 * SHOWN_AT_EACH_END {
+        return (0..path.len()).map(step).collect::<String>() + &first;
     }
-    jobs.join(" needs ")
+    let begin: String = (0..SHOWN_AT_EACH_END).map(step).collect();
+    let end: String = (path.len() + 1 - SHOWN_AT_EACH_END..path.len()).map(step).collect();
+    format!("{begin}… ({} more) … {end}{first}", path.len() + 1 - 2 * SHOWN_AT_EACH_END)
 }

@@ -1,37 +1,37 @@
-//! Which job may start, which must stop, and which will never run.
+//! What becomes of the jobs with every event: which may start, which must stop, and which will never run.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 
+use super::book::{Book, Stage};
 use super::{Effect, JobState, StopReason};
-use crate::{BuildStatus, Ending, EventBody, Graph, Status};
+use crate::{BuildStatus, Ending, EventBody, Graph, JobSpec, Results, Status};
 
 /// The jobs of a build at work. Every method does work for the jobs that change, and no others.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
-    graph: Graph,
-    max_running: usize,
-    states: Vec<JobState>,
-    books: Vec<Book>,
-    /// Jobs that may start and wait for a place, in the order of declaration.
-    ready: BTreeSet<usize>,
-    /// When running jobs reach their time limit.
-    deadlines: BTreeSet<(u64, usize)>,
-    running: usize,
+    pub(super) graph: Graph,
+    pub(super) max_running: usize,
+    pub(super) states: Vec<JobState>,
+    pub(super) books: Vec<Book>,
+    /// Jobs that may start and wait for a place: by priority, then in the order of declaration.
+    pub(super) ready: BTreeSet<(Reverse<i32>, usize)>,
+    /// When running jobs reach their time limit, and failed ones have rested enough to run again.
+    pub(super) alarms: BTreeSet<(u64, usize)>,
+    /// The jobs of each fail-fast group, and the one that failed.
+    pub(super) groups: HashMap<String, Group>,
+    pub(super) running: usize,
     ended: usize,
-    cancelled: bool,
+    pub(super) cancelled: bool,
     worst: Verdict,
 }
 
-/// What the schedule keeps of a job beside its state.
+/// A fail-fast group.
 #[derive(Clone, Debug, Default)]
-struct Book {
-    /// How many needs have not succeeded yet.
-    unmet: usize,
-    /// Whether it occupies a place.
-    has_place: bool,
-    /// How a job that never runs is to end; the event that says so may be on its way.
-    decided: Option<Ending>,
+pub(super) struct Group {
+    pub(super) jobs: Vec<usize>,
+    pub(super) failed: Option<String>,
 }
 
 /// What the endings of jobs make of the build, from the best to the worst.
@@ -45,18 +45,15 @@ enum Verdict {
 }
 
 impl Schedule {
-    pub(super) fn new(graph: Graph, max_running: NonZeroUsize) -> Self {
-        let count = graph.jobs().len();
-        let fresh =
-            JobState { status: Status::Pending, started_ms: None, ended_ms: None, ending: None, stopping: None };
-        let book = |job| Book { unmet: graph.needs_of(job).len(), ..Book::default() };
+    pub(super) fn new(max_running: NonZeroUsize) -> Self {
         Self {
+            graph: Graph::default(),
             max_running: max_running.get(),
-            states: vec![fresh; count],
-            books: (0..count).map(book).collect(),
-            graph,
+            states: Vec::new(),
+            books: Vec::new(),
             ready: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            groups: HashMap::new(),
             running: 0,
             ended: 0,
             cancelled: false,
@@ -73,11 +70,11 @@ impl Schedule {
     }
 
     pub(super) fn next_deadline_ms(&self) -> Option<u64> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.alarms.first().map(|(due, _)| *due)
     }
 
     pub(super) fn forget_deadlines(&mut self) {
-        self.deadlines.clear();
+        self.alarms.clear();
     }
 
     pub(super) fn running(&self) -> usize {
@@ -98,202 +95,319 @@ impl Schedule {
         }
     }
 
-    /// Starts the jobs that need nothing.
-    pub(super) fn begin(&mut self, effects: &mut Vec<Effect>) {
-        let hopeless = self.hopeless();
-        self.skip(hopeless, effects);
-        for job in 0..self.states.len() {
-            self.make_ready(job);
+    /// Takes jobs in: those that the script declared, or that an action has submitted.
+    pub(super) fn take_in(&mut self, jobs: Vec<JobSpec>, effects: &mut Vec<Effect>) {
+        let new = self.graph.extend(jobs);
+        self.states.resize(new.end, JobState::new());
+        self.books.resize(new.end, Book::default());
+        for job in new.clone() {
+            let is_over = |need: &Option<usize>| need.is_some_and(|need| self.states[need].status.is_final());
+            self.books[job].open = self.graph.needs_of(job).iter().filter(|need| !is_over(need)).count();
+            if let Some(group) = &self.graph.jobs()[job].fail_fast {
+                self.groups.entry(group.clone()).or_default().jobs.push(job);
+            }
         }
+        if self.cancelled {
+            new.for_each(|job| self.decide(job, Ending::Cancelled, effects));
+            return;
+        }
+        for job in new.clone() {
+            if let Some((group, because)) = self.failed_group(job) {
+                self.decide(job, Ending::FailedFast { group, because }, effects);
+            }
+        }
+        self.skip_hopeless(new.clone(), effects);
+        new.for_each(|job| self.settle(job, effects));
         self.fill(effects);
     }
 
     /// A job has started.
     pub(super) fn started(&mut self, id: &str, time_ms: u64, effects: &mut Vec<Effect>) {
         let Some(job) = self.graph.index(id) else { return };
-        let (state, book) = (&mut self.states[job], &mut self.books[job]);
-        if state.status.is_final() || state.status == Status::Running || book.unmet > 0 {
+        if !self.books[job].cleared || matches!(self.states[job].status, Status::Running) || self.is_over_for(job) {
             return;
         }
-        state.status = Status::Running;
-        state.started_ms = Some(time_ms);
         // A journal that was written with more places than there are now tells of jobs that have none here. They do
         // run, so they get one.
-        if !book.has_place {
-            book.has_place = true;
-            book.decided = None;
-            self.running += 1;
-            self.ready.remove(&job);
+        if !self.books[job].is_going() {
+            self.place(job);
             if self.cancelled {
                 self.stop(job, StopReason::Cancelled, effects);
+            } else if let Some((group, because)) = self.failed_group(job) {
+                self.stop(job, StopReason::FailedFast { group, because }, effects);
             }
         }
-        if self.states[job].stopping.is_none() {
-            self.deadlines.insert(self.deadline(job, time_ms));
+        let state = &mut self.states[job];
+        state.status = Status::Running;
+        state.started_ms = Some(time_ms);
+        if state.stopping.is_none() {
+            self.set_alarm(job, time_ms.saturating_add(self.graph.jobs()[job].timeout_ms));
         }
     }
 
     /// A job has ended.
     pub(super) fn ended(&mut self, id: &str, ending: &Ending, time_ms: u64, effects: &mut Vec<Effect>) {
         let Some(job) = self.graph.index(id) else { return };
-        if self.states[job].status.is_final() {
+        if self.is_over_for(job) {
             return;
         }
-        self.forget_deadline(job);
+        self.leave(job);
+        self.books[job].stage = Stage::Over;
         let state = &mut self.states[job];
         state.status = ending.status();
         state.ended_ms = Some(time_ms);
         state.ending = Some(ending.clone());
-        self.worst = self.worst.max(verdict(state.status));
+        // What was decided of the job need not be what happened.
+        self.books[job].excused &= matches!(ending, Ending::Skipped { .. });
+        let verdict = verdict(ending, self.books[job].excused);
+        self.worst = self.worst.max(verdict);
         self.ended += 1;
-        self.ready.remove(&job);
-        if std::mem::take(&mut self.books[job].has_place) {
-            self.running -= 1;
+        if matches!(self.states[job].status, Status::Failure | Status::Error) {
+            self.fail_fast(job, effects);
         }
-        if *ending == Ending::Succeeded {
-            for at in 0..self.graph.dependents_of(job).len() {
-                let dependent = self.graph.dependents_of(job)[at];
-                self.books[dependent].unmet -= 1;
-                self.make_ready(dependent);
-            }
-        } else {
-            let doomed = self.doomed_by(job);
-            self.skip(doomed, effects);
+        for at in 0..self.graph.dependents_of(job).len() {
+            let dependent = self.graph.dependents_of(job)[at];
+            self.books[dependent].open = self.books[dependent].open.saturating_sub(1);
+        }
+        self.skip_without(job, effects);
+        for at in 0..self.graph.dependents_of(job).len() {
+            self.settle(self.graph.dependents_of(job)[at], effects);
         }
         self.fill(effects);
+    }
+
+    /// A job has failed, and is to run again.
+    pub(super) fn retried(&mut self, id: &str, attempt: u32, due_ms: u64, now_ms: u64, effects: &mut Vec<Effect>) {
+        let Some(job) = self.graph.index(id) else { return };
+        // A job may rest or wait for a place here that had one where the journal was written.
+        let may_have_run = self.books[job].cleared && !matches!(self.books[job].stage, Stage::Ending(_) | Stage::Over);
+        if !may_have_run || attempt != self.attempt(job) {
+            return;
+        }
+        self.leave(job);
+        let state = &mut self.states[job];
+        state.attempt = attempt;
+        state.status = Status::Queued;
+        state.stopping = None;
+        state.results = None;
+        self.books[job].stage = Stage::Resting;
+        if self.cancelled {
+            self.decide(job, Ending::Cancelled, effects);
+        } else if let Some((group, because)) = self.failed_group(job) {
+            self.decide(job, Ending::FailedFast { group, because }, effects);
+        } else if due_ms <= now_ms {
+            self.clear(job, effects);
+        } else {
+            self.set_alarm(job, due_ms);
+        }
+        self.fill(effects);
+    }
+
+    /// A job waits for others, and gives up its place.
+    pub(super) fn waiting(&mut self, id: &str, effects: &mut Vec<Effect>) {
+        let Some(job) = self.graph.index(id) else { return };
+        if self.states[job].status == Status::Running && self.books[job].has_place() {
+            self.books[job].stage = Stage::Going { has_place: false };
+            self.running -= 1;
+            self.fill(effects);
+        }
+    }
+
+    /// It is known that a job waits for a person.
+    pub(super) fn blocked(&mut self, id: &str) {
+        let Some(job) = self.graph.index(id) else { return };
+        if self.books[job].stage == Stage::Asking {
+            self.books[job].stage = Stage::Blocked;
+            self.states[job].status = Status::Blocked;
+        }
+    }
+
+    /// A person has approved a job.
+    pub(super) fn approved(&mut self, id: &str, effects: &mut Vec<Effect>) {
+        let Some(job) = self.graph.index(id) else { return };
+        if self.books[job].stage == Stage::Blocked {
+            self.books[job].approved = true;
+            self.clear(job, effects);
+            self.fill(effects);
+        }
+    }
+
+    /// The script has completed a job.
+    pub(super) fn refined(&mut self, spec: &JobSpec, effects: &mut Vec<Effect>) {
+        let Some(job) = self.graph.index(&spec.id) else { return };
+        if self.books[job].stage != Stage::Refining {
+            return;
+        }
+        if let Some(group) = &spec.fail_fast
+            && self.graph.jobs()[job].fail_fast.as_ref() != Some(group)
+        {
+            self.groups.entry(group.clone()).or_default().jobs.push(job);
+        }
+        self.graph.refine(job, spec.clone());
+        self.books[job].refined = true;
+        match self.failed_group(job) {
+            Some((group, because)) => self.decide(job, Ending::FailedFast { group, because }, effects),
+            None => self.clear(job, effects),
+        }
+        self.fill(effects);
+    }
+
+    /// A job has said something of its result.
+    pub(super) fn said(&mut self, id: &str, results: &Results) {
+        let Some(job) = self.graph.index(id) else { return };
+        if !self.is_over_for(job) {
+            self.states[job].results = Some(Box::new(results.clone()));
+        }
     }
 
     /// The build was cancelled: stops what runs, and nothing starts any more. Once more does nothing more.
     pub(super) fn cancel(&mut self, effects: &mut Vec<Effect>) {
         self.cancelled = true;
-        self.ready.clear();
         for job in 0..self.states.len() {
-            if self.books[job].has_place {
+            if self.books[job].is_going() {
                 self.stop(job, StopReason::Cancelled, effects);
             }
         }
         for job in 0..self.states.len() {
-            if self.is_waiting(job) {
+            if self.books[job].is_waiting() {
                 self.decide(job, Ending::Cancelled, effects);
             }
         }
     }
 
-    /// Stops the jobs that have reached their time limit.
+    /// Stops the jobs that have reached their time limit, and lets those run again that have rested enough.
     pub(super) fn tick(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
-        while let Some(&(deadline, job)) = self.deadlines.first()
-            && deadline <= now_ms
+        while let Some(&(due_ms, job)) = self.alarms.first()
+            && due_ms <= now_ms
         {
-            self.stop(job, StopReason::TimedOut, effects);
+            if self.books[job].is_going() {
+                self.stop(job, StopReason::TimedOut, effects);
+            } else {
+                self.wake(job, effects);
+            }
+        }
+    }
+
+    /// Lets jobs run again that have rested enough by the time of an event, as they did when it was written. One after
+    /// the other, in the order of their times: which of them gets a place must not depend on who looked, and when.
+    pub(super) fn catch_up(&mut self, time_ms: u64, effects: &mut Vec<Effect>) {
+        let due = self.alarms.range(..=(time_ms, usize::MAX)).map(|(_, job)| *job);
+        let rested: Vec<usize> = due.filter(|&job| !self.books[job].is_going()).collect();
+        for job in rested {
+            self.wake(job, effects);
         }
     }
 
     /// The effects on jobs that no event has completed yet.
     pub(super) fn outstanding(&self) -> Vec<Effect> {
         let effect = |job: usize| {
-            let (id, state, book) = (self.id(job), &self.states[job], &self.books[job]);
-            match (&book.decided, state.stopping) {
-                _ if state.status.is_final() => None,
-                (Some(ending), _) => Some(record(id, ending.clone())),
-                (None, Some(reason)) => Some(Effect::Stop { job: id, reason }),
-                (None, None) => book.has_place.then_some(Effect::Start { job: id }),
+            let (id, state) = (self.id(job), &self.states[job]);
+            match (&self.books[job].stage, &state.stopping) {
+                (Stage::Ending(ending), _) => Some(record(id, ending.clone())),
+                (Stage::Asking, _) => Some(self.ask(job)),
+                (Stage::Refining, _) => Some(Effect::Refine { job: id }),
+                (Stage::Going { .. }, Some(reason)) => Some(Effect::Stop { job: id, reason: reason.clone() }),
+                (Stage::Going { .. }, None) => Some(Effect::Start { job: id, attempt: state.attempt }),
+                _ => None,
             }
         };
         (0..self.states.len()).filter_map(effect).collect()
     }
 
-    /// Makes a job wait for a place, if all that it needs has succeeded.
-    fn make_ready(&mut self, job: usize) {
-        if self.books[job].unmet == 0 && self.is_waiting(job) {
+    /// The next thing that has to happen before a job whose needs are settled waits for a place.
+    pub(super) fn clear(&mut self, job: usize, effects: &mut Vec<Effect>) {
+        let (spec, book) = (&self.graph.jobs()[job], &mut self.books[job]);
+        let effect = if spec.approval.is_some() && !book.approved {
+            book.stage = Stage::Asking;
+            self.ask(job)
+        } else if spec.late && !book.refined {
+            book.stage = Stage::Refining;
+            self.states[job].status = Status::Pending;
+            Effect::Refine { job: self.id(job) }
+        } else {
+            book.stage = Stage::Ready;
+            book.cleared = true;
             self.states[job].status = Status::Queued;
-            self.ready.insert(job);
-        }
+            self.ready.insert((Reverse(spec.priority), job));
+            return;
+        };
+        effects.push(effect);
     }
 
     /// Gives free places to jobs that wait for one.
-    fn fill(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn fill(&mut self, effects: &mut Vec<Effect>) {
         while self.running < self.max_running
-            && let Some(job) = self.ready.pop_first()
+            && let Some(&(_, job)) = self.ready.first()
         {
-            self.books[job].has_place = true;
-            self.running += 1;
-            effects.push(Effect::Start { job: self.id(job) });
+            self.place(job);
+            effects.push(Effect::Start { job: self.id(job), attempt: self.states[job].attempt });
         }
     }
 
-    fn stop(&mut self, job: usize, reason: StopReason, effects: &mut Vec<Effect>) {
-        self.forget_deadline(job);
+    /// Gives a job a place, for its next attempt.
+    fn place(&mut self, job: usize) {
+        self.leave(job);
+        self.books[job].stage = Stage::Going { has_place: true };
+        self.running += 1;
+        self.states[job].attempt = self.states[job].attempt.saturating_add(1);
+    }
+
+    /// Takes a job out of every list it waits in, and its place back.
+    fn leave(&mut self, job: usize) {
+        self.forget_alarm(job);
+        match self.books[job].stage {
+            Stage::Ready => _ = self.ready.remove(&(Reverse(self.graph.jobs()[job].priority), job)),
+            Stage::Going { has_place: true } => self.running -= 1,
+            _ => {}
+        }
+    }
+
+    fn wake(&mut self, job: usize, effects: &mut Vec<Effect>) {
+        self.forget_alarm(job);
+        self.clear(job, effects);
+        self.fill(effects);
+    }
+
+    pub(super) fn stop(&mut self, job: usize, reason: StopReason, effects: &mut Vec<Effect>) {
+        self.forget_alarm(job);
         if self.states[job].stopping.is_none() {
-            self.states[job].stopping = Some(reason);
+            self.states[job].stopping = Some(reason.clone());
             effects.push(Effect::Stop { job: self.id(job), reason });
         }
     }
 
-    /// Lets jobs end as skipped. All of them are decided before the reasons are looked up, so that a reason does not
-    /// depend on who was looked at first.
-    fn skip(&mut self, jobs: Vec<usize>, effects: &mut Vec<Effect>) {
-        for &job in &jobs {
-            self.books[job].decided = Some(Ending::Skipped { because: String::new() });
-        }
-        for job in jobs {
-            let failed = |need: &Option<usize>| need.is_none_or(|need| self.will_not_succeed(need));
-            let first = self.graph.needs_of(job).iter().position(failed);
-            let because = first.map(|first| self.graph.jobs()[job].needs[first].clone()).unwrap_or_default();
-            self.decide(job, Ending::Skipped { because }, effects);
-        }
-    }
-
-    fn decide(&mut self, job: usize, ending: Ending, effects: &mut Vec<Effect>) {
-        self.books[job].decided = Some(ending.clone());
+    /// Lets a job end that does not run.
+    pub(super) fn decide(&mut self, job: usize, ending: Ending, effects: &mut Vec<Effect>) {
+        self.leave(job);
+        self.books[job].stage = Stage::Ending(ending.clone());
         effects.push(record(self.id(job), ending));
     }
 
-    /// The jobs that need this one, directly or through others, and whose end is not decided yet, in the order of
-    /// declaration.
-    fn doomed_by(&self, job: usize) -> Vec<usize> {
-        let mut doomed = BTreeSet::new();
-        let mut open = vec![job];
-        while let Some(job) = open.pop() {
-            let dependents = self.graph.dependents_of(job).iter().copied();
-            open.extend(dependents.filter(|&dependent| self.is_waiting(dependent) && doomed.insert(dependent)));
-        }
-        doomed.into_iter().collect()
+    /// The attempt that is being made, or that will be made next.
+    pub(super) fn attempt(&self, job: usize) -> u32 {
+        let made = self.states[job].attempt;
+        if self.books[job].is_going() { made } else { made.saturating_add(1) }
     }
 
-    /// The jobs whose needs can never all succeed, because some don't exist or lie on a circle. A checked graph has none.
-    fn hopeless(&self) -> Vec<usize> {
-        let mut unmet: Vec<usize> = self.books.iter().map(|book| book.unmet).collect();
-        let mut open: Vec<usize> = (0..unmet.len()).filter(|&job| unmet[job] == 0).collect();
-        while let Some(job) = open.pop() {
-            for &dependent in self.graph.dependents_of(job) {
-                unmet[dependent] -= 1;
-                if unmet[dependent] == 0 {
-                    open.push(dependent);
-                }
-            }
-        }
-        (0..unmet.len()).filter(|&job| unmet[job] > 0).collect()
+    fn is_over_for(&self, job: usize) -> bool {
+        self.books[job].stage == Stage::Over
     }
 
-    /// Whether the job neither occupies a place nor has ended, nor is about to end.
-    fn is_waiting(&self, job: usize) -> bool {
-        let book = &self.books[job];
-        !book.has_place && book.decided.is_none() && !self.states[job].status.is_final()
+    fn set_alarm(&mut self, job: usize, due_ms: u64) {
+        self.forget_alarm(job);
+        self.books[job].alarm = Some(due_ms);
+        self.alarms.insert((due_ms, job));
     }
 
-    fn will_not_succeed(&self, job: usize) -> bool {
-        let status = self.states[job].status;
-        status.is_final() && status != Status::Success || self.books[job].decided.is_some()
-    }
-
-    fn forget_deadline(&mut self, job: usize) {
-        if let Some(started_ms) = self.states[job].started_ms {
-            self.deadlines.remove(&self.deadline(job, started_ms));
+    fn forget_alarm(&mut self, job: usize) {
+        if let Some(due_ms) = self.books[job].alarm.take() {
+            self.alarms.remove(&(due_ms, job));
         }
     }
 
-    fn deadline(&self, job: usize, started_ms: u64) -> (u64, usize) {
-        (started_ms.saturating_add(self.graph.jobs()[job].timeout_ms), job)
+    fn ask(&self, job: usize) -> Effect {
+        let message = self.graph.jobs()[job].approval.clone().unwrap_or_default();
+        Effect::Record(EventBody::JobBlocked { job: self.id(job), message })
     }
 
     fn id(&self, job: usize) -> String {
@@ -305,10 +419,11 @@ fn record(job: String, ending: Ending) -> Effect {
     Effect::Record(EventBody::JobEnded { job, ending })
 }
 
-fn verdict(status: Status) -> Verdict {
-    match status {
+fn verdict(ending: &Ending, excused: bool) -> Verdict {
+    match ending.status() {
         Status::Error => Verdict::Error,
         Status::Failure => Verdict::Failure,
+        Status::Skipped if excused || matches!(ending, Ending::NotNeeded { .. }) => Verdict::Success,
         Status::Skipped | Status::Cancelled => Verdict::Stopped,
         _ => Verdict::Success,
     }
