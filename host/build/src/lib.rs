@@ -24,7 +24,7 @@ pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft}
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
 pub use graph::Graph;
-pub use param::{ParamKind, ParamSpec, param_value};
+pub use param::{ParamKind, ParamSpec};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
 pub use spec::{
     CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness,

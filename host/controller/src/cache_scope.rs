@@ -1,9 +1,8 @@
 //! Which builds share a cache: builds of one branch their own, and all may read those of the main branch. So what a branch
 //! that nobody has reviewed puts into a cache reaches no build of the main branch.
 
-use futures::TryStreamExt;
-use futures::stream::BoxStream;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use monkeyci_build::{CacheSpec, Source};
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
@@ -81,7 +80,7 @@ fn scope(kind: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use futures::StreamExt;
+    use futures::{StreamExt, TryStreamExt};
 
     use super::*;
 

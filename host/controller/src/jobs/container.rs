@@ -104,7 +104,7 @@ impl Remains {
 
 async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
     match stop.wait_for(Option::is_some).await {
-        Ok(stop) => stop.unwrap_or(Stop::Cancelled),
+        Ok(stop) => stop.clone().unwrap_or(Stop::Cancelled),
         // The build's loop has gone: that is the end of the job too.
         Err(_) => Stop::Cancelled,
     }

@@ -125,7 +125,7 @@ pub(crate) fn check_definition(script: &Script, defined: &Definition, inputs: &I
     // A script that failed may have declared half of its jobs: only its parameters count.
     let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };
     let checked = check(jobs, &defined.params).map_err(|faults| {
-        let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingParam));
+        let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingValue));
         let looked = if missing { inputs.looked() } else { String::new() };
         EventBody::BuildFailed {
             script: true,

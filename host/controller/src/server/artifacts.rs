@@ -151,10 +151,9 @@ async fn save(
         return Err(Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")));
     }
     let what = format!("artifact {id:?}");
-    let stored = written_by(&api.blobs, &names::artifact(&build.id, &id), move |out| {
-        write(out).map_err(io::Error::other)
-    });
-    let stored = stored.await.inspect_err(|_| build.release_artifact(&id));
+    let name = names::artifact(&build.id, &id);
+    let stored = written_by(&api.blobs, &name, move |out| write(out).map_err(io::Error::other)).await;
+    let stored = stored.inspect_err(|_| build.release_artifact(&id));
     let stored = stored.map_err(|error| Refusal::store(&what, error))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
     let info = ArtifactInfo { id: id.clone(), job: job.clone(), size: stored.size, digest: stored.digest.clone() };
