@@ -92,7 +92,9 @@ impl Watch {
         }
         let end = match (self.ended, self.stopped) {
             // A line that took the signal well does not make a job that has done all its lines.
-            (Some((status, _)), Some(signal)) if self.lines.are_left() && succeeded(status) => ProcessEnd::Signal(signal),
+            (Some((status, _)), Some(signal)) if self.lines.are_left() && succeeded(status) => {
+                ProcessEnd::Signal(signal)
+            }
             (Some((status, _)), _) => process_end(status),
             (None, _) => ProcessEnd::Code(0), // not reached: `is_over` wants an end
         };

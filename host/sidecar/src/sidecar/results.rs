@@ -55,7 +55,11 @@ fn read_outputs(path: &Path) -> Result<Vec<u8>, String> {
     }
     let mut content = Vec::new();
     file.take(MAX_OUTPUTS + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
-    if content.len() as u64 > MAX_OUTPUTS { Err(format!("they are more than {MAX_OUTPUTS} bytes")) } else { Ok(content) }
+    if content.len() as u64 > MAX_OUTPUTS {
+        Err(format!("they are more than {MAX_OUTPUTS} bytes"))
+    } else {
+        Ok(content)
+    }
 }
 
 /// Reports the tests, from the files of the working directory that match. Whatever goes wrong is a line in the log.
