@@ -5,8 +5,8 @@ use std::path::Path;
 
 use cap_std::fs::{Dir, Metadata, MetadataExt};
 
-use crate::tree::{Walk, top};
 use crate::ArchiveError;
+use crate::tree::{Walk, top};
 
 /// How a tree was at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -187,7 +187,11 @@ mod tests {
     #[test]
     fn nobody_looks_where_nothing_can_match() {
         let cases = [
-            ("target/reports/*.xml", &["", "target", "target/reports"][..], &["src", "target/x", "target/reports/x"][..]),
+            (
+                "target/reports/*.xml",
+                &["", "target", "target/reports"][..],
+                &["src", "target/x", "target/reports/x"][..],
+            ),
             ("target/**/*.xml", &["", "target", "target/a/b"], &["src"]),
             ("*/a.xml", &["", "x"], &["x/y"]),
             ("**.xml", &["", "x/y/z"], &[]),

@@ -66,7 +66,9 @@ impl Meter {
         let unpacked = self.unpacked.load(Ordering::Relaxed);
         let limit = if unpacked > limits.max_bytes {
             Limit::Bytes(limits.max_bytes)
-        } else if unpacked > RATIO_FREE_BYTES && unpacked / self.packed.load(Ordering::Relaxed).max(1) > limits.max_ratio {
+        } else if unpacked > RATIO_FREE_BYTES
+            && unpacked / self.packed.load(Ordering::Relaxed).max(1) > limits.max_ratio
+        {
             Limit::Ratio(limits.max_ratio)
         } else {
             return Ok(());

@@ -60,11 +60,7 @@ pub fn list_files(reader: impl Read, limits: &UnpackLimits) -> Result<Vec<(PathB
 ///
 /// # Errors
 /// [`ArchiveError::NoSuchFile`] when there is none, [`ArchiveError::BadPath`] when there can't be; otherwise as [`list_files()`].
-pub fn extract_file<R: Read>(
-    reader: R,
-    path: &Path,
-    limits: &UnpackLimits,
-) -> Result<ArchivedFile<R>, ArchiveError> {
+pub fn extract_file<R: Read>(reader: R, path: &Path, limits: &UnpackLimits) -> Result<ArchivedFile<R>, ArchiveError> {
     let wanted = name::to_pack(path)?;
     let mut archive = ArchiveReader::new(reader, limits)?;
     let found = archive.entries(|head, entry| {

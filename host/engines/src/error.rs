@@ -22,6 +22,16 @@ pub enum EngineError {
         /// What the engine said.
         reason: String,
     },
+    /// An image is not to be had for the architecture that was asked for.
+    #[error("image {image:?} can't be had for the architecture {architecture:?}: {reason}")]
+    NoSuchArchitecture {
+        /// The image reference.
+        image: String,
+        /// The architecture, as the job gave it.
+        architecture: String,
+        /// What there is instead, or what the engine said.
+        reason: String,
+    },
     /// The job's container can't be made or started.
     #[error("the container of image {image:?} could not start: {reason}")]
     StartFailed {

@@ -28,6 +28,11 @@ pub struct Pod {
     pub job: String,
     /// The job's image.
     pub image: String,
+    /// The processor architecture of the job's image, `arm64` say; the engine's own when none. Whether programs of another
+    /// one can run is up to the machine.
+    pub architecture: Option<String>,
+    /// The user that the job runs as, `name`, `uid` or `uid:gid`; what its image says when none.
+    pub user: Option<String>,
     /// The job's environment on top of its image's.
     pub env: BTreeMap<String, String>,
     /// The job's memory limit in bytes; swap does not add to it.

@@ -51,6 +51,8 @@ impl Daemon {
             build: "a/b/1".to_owned(),
             job: "job".to_owned(),
             image: "debian:12".to_owned(),
+            architecture: None,
+            user: None,
             env: BTreeMap::new(),
             memory_bytes: None,
             cpu_millis: None,

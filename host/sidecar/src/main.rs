@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "\
 Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR]
        monkeyci-sidecar sidecar [--config PATH] [--socket PATH] [--workspace DIR]
+                                [--files DIR] [--outputs PATH]
        monkeyci-sidecar --version";
 
 fn main() {
@@ -56,6 +57,8 @@ fn run_sidecar(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
             "--config" => options.config = value,
             "--socket" => options.socket = value,
             "--workspace" => options.workspace = value,
+            "--files" => options.files = value,
+            "--outputs" => options.outputs = value,
             _ => bail!("unknown option {name}\n{USAGE}"),
         }
     }

@@ -3,13 +3,15 @@
 //! A control frame is a zero byte, the length of what follows in four bytes (big endian), and a message in JSON. An output
 //! frame is a [`LogFrame`] as the build API has it; its first byte is never zero.
 
+use std::collections::BTreeMap;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use monkeyci_api::{LogDecodeError, LogDecoder, LogFrame, MAX_LOG_FRAME};
+use monkeyci_api::{Hidden, LogDecodeError, LogDecoder, LogFrame, MAX_LOG_FRAME};
 use monkeyci_build::Command;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The longest control message: 4 MiB. A command can't be longer either: the system takes 2 MiB of arguments.
+/// The longest control message: 4 MiB. Command and variables can't be longer either: the system takes 2 MiB of both.
 pub const MAX_CONTROL: usize = 4 * 1024 * 1024;
 
 const CONTROL: u8 = 0;
@@ -52,6 +54,9 @@ pub enum ToLauncher {
         command: Command,
         /// The absolute path of its working directory.
         work_dir: String,
+        /// Its variables on top of the container's: secrets come this way, so that nobody finds them in the container's
+        /// configuration.
+        env: Hidden<BTreeMap<String, String>>,
     },
     /// Nothing will be run.
     Refuse {

@@ -9,6 +9,7 @@ use bollard::models::{
 };
 use monkeyci_api::paths;
 
+use super::image::OfPlatform;
 use super::names::{Names, labels};
 use crate::{EngineError, Part, Pod, PodService};
 
@@ -16,6 +17,10 @@ use crate::{EngineError, Part, Pod, PodService};
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) part: Part,
+    /// The image's reference, for people.
+    pub(super) image: String,
+    /// The platform of the image; the engine's own when empty.
+    pub(super) platform: String,
     pub(super) body: ContainerCreateBody,
 }
 
@@ -23,7 +28,7 @@ impl Container {
     /// The error of not getting this container made or started.
     pub(super) fn failed(&self, reason: String) -> EngineError {
         match &self.part {
-            Part::Job => EngineError::StartFailed { image: self.body.image.clone().unwrap_or_default(), reason },
+            Part::Job => EngineError::StartFailed { image: self.image.clone(), reason },
             Part::Sidecar => EngineError::SidecarFailed(reason),
             Part::Service(service) => EngineError::ServiceNotReady {
                 service: service.clone(),
@@ -33,6 +38,17 @@ impl Container {
         }
     }
 }
+
+/// The most processes and threads of a container: more than any build on a large machine has, and too few for a fork bomb to
+/// take the machine's. (Docker has no limit of its own, Podman's is 2048.)
+const MAX_PROCESSES: i64 = 16_384;
+
+/// What root of a container loses of Docker's usual capabilities: to forge packets, to make devices, to write to the machine's
+/// audit log. Podman gives none of these either, so images can do without; `ping` works without the first.
+const DROPPED: [&str; 3] = ["NET_RAW", "MKNOD", "AUDIT_WRITE"];
+
+/// All that the sidecar needs as root: to read what belongs to the job's user, and to give it what it unpacks.
+const SIDECAR_KEEPS: [&str; 3] = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
 
 /// What an engine wants from containers that share a volume with us.
 pub(super) fn security(selinux: bool) -> Vec<String> {
@@ -45,10 +61,17 @@ pub(super) fn security(selinux: bool) -> Vec<String> {
 }
 
 /// The job's container: the image as it is, with our launcher as its program. `hosts` are names that it knows without
-/// asking the network.
-pub(super) fn job(pod: &Pod, names: &Names, hosts: &[(String, String)], selinux: bool) -> Container {
+/// asking the network. `image` is the image for the architecture that the pod asks for, if it asks for one.
+pub(super) fn job(
+    pod: &Pod,
+    names: &Names,
+    image: Option<&OfPlatform>,
+    hosts: &[(String, String)],
+    selinux: bool,
+) -> Container {
     let body = ContainerCreateBody {
-        image: Some(pod.image.clone()),
+        image: Some(image.map_or_else(|| pod.image.clone(), |image| image.id.clone())),
+        user: pod.user.clone(),
         entrypoint: Some(vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()]),
         cmd: Some(Vec::new()),
         env: Some(environment(pod.env.iter())),
@@ -71,7 +94,8 @@ pub(super) fn job(pod: &Pod, names: &Names, hosts: &[(String, String)], selinux:
         }),
         ..ContainerCreateBody::default()
     };
-    Container { name: names.job(), part: Part::Job, body }
+    let platform = image.map(|image| image.platform.clone()).unwrap_or_default();
+    Container { name: names.job(), part: Part::Job, image: pod.image.clone(), platform, body }
 }
 
 /// The sidecar's container. `addresses` are those of the services that it probes.
@@ -88,7 +112,7 @@ pub(super) fn sidecar(
     }
     let services: Vec<_> = addresses.iter().map(|(name, address)| format!("{name}={address}")).collect();
     let body = ContainerCreateBody {
-        image: Some(image),
+        image: Some(image.clone()),
         entrypoint: Some(vec![paths::SIDECAR.to_owned(), "sidecar".to_owned()]),
         cmd: Some(Vec::new()),
         env: Some(vec![format!("{}={}", paths::SERVICES_ENV, services.join(","))]),
@@ -97,12 +121,14 @@ pub(super) fn sidecar(
         host_config: Some(HostConfig {
             network_mode: Some(if sidecar_needs_network(pod) { names.network() } else { "none".to_owned() }),
             mounts: Some(mounts),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            cap_add: Some(SIDECAR_KEEPS.map(str::to_owned).to_vec()),
             security_opt: Some(security(selinux)),
             ..host_config()
         }),
         ..ContainerCreateBody::default()
     };
-    Container { name: names.sidecar(), part: Part::Sidecar, body }
+    Container { name: names.sidecar(), part: Part::Sidecar, image, platform: String::new(), body }
 }
 
 /// The sidecar reaches the build API through a socket and needs no network, which saves the time to make one; unless it
@@ -127,14 +153,23 @@ pub(super) fn service(pod: &Pod, names: &Names, service: &PodService) -> Result<
         }),
         ..ContainerCreateBody::default()
     };
-    Ok(Container { name: names.service(&service.name)?, part: Part::Service(service.name.clone()), body })
+    Ok(Container {
+        name: names.service(&service.name)?,
+        part: Part::Service(service.name.clone()),
+        image: service.image.clone(),
+        platform: String::new(),
+        body,
+    })
 }
 
-/// What all containers have: they run once, without an init of the engine's, and never with privileges.
+/// What all containers have: they run once, without an init of the engine's, and never with privileges. (A service may gain
+/// some by a setuid program, as its author knows it; a job may not, so `sudo` does nothing there.)
 fn host_config() -> HostConfig {
     HostConfig {
         init: Some(false),
         privileged: Some(false),
+        cap_drop: Some(DROPPED.map(str::to_owned).to_vec()),
+        pids_limit: Some(MAX_PROCESSES),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         ..HostConfig::default()
     }

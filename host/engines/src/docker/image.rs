@@ -3,36 +3,84 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptions;
 use futures::StreamExt;
 
 use super::DockerEngine;
+use super::architecture::Architecture;
 use super::fault::{is_gone, is_missing, refused, said};
 use crate::EngineError;
 
+/// Says in a few words what takes long.
+type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
+
 impl DockerEngine {
     /// Makes sure that the engine has `image`.
-    pub(super) async fn ensure_image(
+    pub(super) async fn ensure_image(&self, image: &str, progress: Progress<'_>) -> Result<(), EngineError> {
+        let reference = full_reference(image)?;
+        match self.look_up(image, &reference).await? {
+            Some(_) => Ok(()),
+            None => {
+                progress(format!("pulling {image}"));
+                self.pull(image, reference, String::new()).await
+            }
+        }
+    }
+
+    /// Makes sure that the engine has `image` for an architecture. Returns its id: under one name an engine has it for one
+    /// architecture at a time, and another job may want another one.
+    pub(super) async fn ensure_image_for(
         &self,
         image: &str,
-        progress: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<(), EngineError> {
-        let reference = full_reference(image)?;
-        match self.docker.inspect_image(&reference).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_missing(&error) => {
-                progress(format!("pulling {image}"));
-                self.pull(image, reference).await
+        architecture: &str,
+        progress: Progress<'_>,
+    ) -> Result<OfPlatform, EngineError> {
+        let wanted = Architecture::of(image, architecture)?;
+        let (reference, platform) = (full_reference(image)?, wanted.platform());
+        let none_such = |reason| EngineError::NoSuchArchitecture {
+            image: image.to_owned(),
+            architecture: architecture.to_owned(),
+            reason,
+        };
+        let id = |found: &ImageInspect| found.id.clone().unwrap_or_else(|| reference.clone());
+        let there = self.look_up(image, &reference).await?;
+        if let Some(found) = &there
+            && wanted.is(found.architecture.as_deref(), found.variant.as_deref())
+        {
+            return Ok(OfPlatform { id: id(found), platform });
+        }
+        progress(format!("pulling {image} for {architecture}"));
+        match (self.pull(image, reference.clone(), platform.clone()).await, there) {
+            (Ok(()), _) => match self.look_up(image, &reference).await? {
+                Some(found) => Ok(OfPlatform { id: id(&found), platform }),
+                None => Err(none_such("it was pulled, and is gone again".to_owned())),
+            },
+            (Err(EngineError::ImageNotFound { reason, .. }), Some(found)) => {
+                let has = found.architecture.unwrap_or_else(|| "another one".to_owned());
+                Err(none_such(format!("the engine has it for {has}, and can't pull it: {reason}")))
             }
+            (Err(EngineError::ImageNotFound { reason, .. }), None) if is_about_platforms(&reason) => {
+                Err(none_such(reason))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The image, if the engine has it.
+    async fn look_up(&self, image: &str, reference: &str) -> Result<Option<ImageInspect>, EngineError> {
+        match self.docker.inspect_image(reference).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) if is_gone(&error) => Err(refused(format!("look up image {image}"), &error)),
             Err(error) => Err(EngineError::ImageNotFound { image: image.to_owned(), reason: said(&error) }),
         }
     }
 
-    /// Pulls an image. Dropping the future makes the engine give the pull up.
-    async fn pull(&self, image: &str, reference: String) -> Result<(), EngineError> {
+    /// Pulls an image, for a platform or (when empty) the engine's own. Dropping the future makes the engine give the pull up.
+    async fn pull(&self, image: &str, reference: String, platform: String) -> Result<(), EngineError> {
         let not_found = |reason: String| EngineError::ImageNotFound { image: image.to_owned(), reason };
-        let options = CreateImageOptions { from_image: Some(reference), ..CreateImageOptions::default() };
+        let options = CreateImageOptions { from_image: Some(reference), platform, ..CreateImageOptions::default() };
         let mut words = pin!(self.docker.create_image(Some(options), None, None));
         // Engines say the first word when the registry has answered, and none before: until then, silence means that
         // nothing is there.
@@ -49,6 +97,24 @@ impl DockerEngine {
             }
         }
     }
+}
+
+/// An image for a platform.
+pub(super) struct OfPlatform {
+    pub(super) id: String,
+    pub(super) platform: String,
+}
+
+/// Whether an engine's words say that an image is there, but not for the platform.
+pub(super) fn is_about_platforms(words: &str) -> bool {
+    [
+        "no matching manifest",
+        "does not match the specified platform",
+        "no image found in manifest list",
+        "no image found in image index",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
 }
 
 fn silence(waited: Duration, answer: Duration) -> String {

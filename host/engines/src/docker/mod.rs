@@ -1,5 +1,6 @@
 //! The docker engine: Docker, or Podman through the same API.
 
+mod architecture;
 mod connect;
 mod container;
 mod fault;

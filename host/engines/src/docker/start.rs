@@ -48,10 +48,18 @@ impl DockerEngine {
         let made = OnceCell::new();
         let network = || made.get_or_try_init(|| self.create_network(pod, names));
         let containers = async {
-            let images: BTreeSet<&str> =
-                pod.services.iter().map(|service| service.image.as_str()).chain([pod.image.as_str()]).collect();
-            let (_, sidecar_image, (), selinux) = try_join!(
+            // The job's image, where it does not matter for which architecture, is one like the services'.
+            let own = Some(pod.image.as_str()).filter(|_| pod.architecture.is_none());
+            let images: BTreeSet<&str> = pod.services.iter().map(|service| service.image.as_str()).chain(own).collect();
+            let job_image = async {
+                match &pod.architecture {
+                    Some(architecture) => self.ensure_image_for(&pod.image, architecture, progress).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (_, job_image, sidecar_image, (), selinux) = try_join!(
                 try_join_all(images.into_iter().map(|image| self.ensure_image(image, progress))),
+                job_image,
                 self.sidecar_image(&pod.sidecar_program),
                 self.create_volume(pod, names),
                 self.selinux(),
@@ -83,7 +91,7 @@ impl DockerEngine {
                         services().await?.iter().flatten().cloned().collect()
                     }
                 };
-                let job = container::job(pod, names, &hosts, selinux);
+                let job = container::job(pod, names, job_image.as_ref(), &hosts, selinux);
                 let fresh = self.create(names, &job).await?;
                 try_join(network(), async {
                     services().await?;
@@ -157,17 +165,16 @@ impl DockerEngine {
     /// Creates a container, or gets the one that is there. Returns whether it has to be started.
     async fn create(&self, names: &Names, container: &Container) -> Result<bool, EngineError> {
         let options =
-            CreateContainerOptions { name: Some(container.name.clone()), ..CreateContainerOptions::default() };
+            CreateContainerOptions { name: Some(container.name.clone()), platform: container.platform.clone() };
         let (docker, body) = (self.docker.clone(), container.body.clone());
         let request = async move { docker.create_container(Some(options), body).await };
         match self.in_flight.run(names.key(), request).await {
             Ok(_) => Ok(true),
             Err(error) if is_taken(&error) => self.existing(names, container).await,
             Err(error) if is_gone(&error) => Err(refused(format!("create container {}", container.name), &error)),
-            Err(error) if is_missing(&error) && said(&error).contains("image") => Err(EngineError::ImageNotFound {
-                image: container.body.image.clone().unwrap_or_default(),
-                reason: said(&error),
-            }),
+            Err(error) if is_missing(&error) && said(&error).contains("image") => {
+                Err(EngineError::ImageNotFound { image: container.image.clone(), reason: said(&error) })
+            }
             Err(error) => Err(container.failed(said(&error))),
         }
     }

@@ -82,6 +82,8 @@ impl Host {
             build: "test/repo/1".to_owned(),
             job: format!("job-{number}"),
             image: IMAGE.to_owned(),
+            architecture: None,
+            user: None,
             env: BTreeMap::from([("PROBE_JOB".to_owned(), job.to_owned())]),
             memory_bytes: None,
             cpu_millis: None,
@@ -133,6 +135,7 @@ pub fn service(name: &str, line: &str, readiness: Vec<Readiness>) -> ServiceSpec
         image: IMAGE.to_owned(),
         argv: Some(["/bin/sh", "-c", line].map(str::to_owned).to_vec()),
         env: BTreeMap::new(),
+        secret_env: BTreeMap::new(),
         readiness,
         ready_timeout_ms: 20_000,
     }

@@ -35,6 +35,15 @@ conformance! {
             configuration_and_api_are_seen_by_the_sidecar_alone,
             the_job_cannot_change_the_launcher,
             the_job_has_its_environment_and_a_sidecar_without_ports_to_probe_has_no_network;
+        users:
+            the_job_runs_as_the_user_that_it_asks_for,
+            a_user_that_the_image_does_not_know_is_named,
+            a_job_has_the_same_few_capabilities_with_every_engine,
+            the_number_of_processes_has_a_limit;
+        architectures:
+            a_job_runs_for_the_architecture_that_it_asks_for,
+            an_architecture_that_the_image_does_not_have_is_named,
+            an_architecture_that_does_not_exist_is_named_at_once;
         ends:
             the_exit_code_comes_through_also_when_the_job_ended_before_the_wait,
             a_killed_job_ends_with_137,

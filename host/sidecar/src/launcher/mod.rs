@@ -106,18 +106,23 @@ fn talk(connection: Connection, signals: &Signals, cgroup: &Path) -> Result<u8, 
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
     })?;
-    let (command, work_dir) = match wait(&mut link, signals)? {
-        Wake::Message(ToLauncher::Go { command, work_dir }) => (command, work_dir),
+    let (command, work_dir, env) = match wait(&mut link, signals)? {
+        Wake::Message(ToLauncher::Go { command, work_dir, env }) => (command, work_dir, env.0),
         Wake::Message(ToLauncher::Refuse { reason }) => return Err(LauncherError::Refused(reason)),
         Wake::Message(other) => return Err(out_of_order(&other)),
         Wake::Signal(signal) => return Ok(exit_code(ProcessEnd::Signal(signal))),
     };
 
     let oom_kills_before = memory::oom_kills(cgroup);
-    let code = match spawn::spawn(&command, &work_dir) {
+    let ended = match spawn::spawn(command, &work_dir, env) {
         Ok(job) => {
             drop(connection.leftover);
-            let (end, line) = supervise::run(job, &mut link, signals)?;
+            supervise::run(job, &mut link, signals)?
+        }
+        Err(failure) => Err(failure),
+    };
+    let code = match ended {
+        Ok((end, line)) => {
             let oom_kills = memory::oom_kills(cgroup).saturating_sub(oom_kills_before);
             link.send(&FromLauncher::Exited { end, line, oom_kills })?;
             exit_code(end)

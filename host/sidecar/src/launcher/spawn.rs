@@ -1,7 +1,9 @@
 //! Starts the job's command, and says precisely why it can't.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::env;
-use std::io::{self, ErrorKind, PipeReader, pipe};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, pipe};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -24,24 +26,82 @@ pub(super) struct Job {
     pub(super) pid: Pid,
     pub(super) stdout: PipeReader,
     pub(super) stderr: PipeReader,
-    /// Where the shell writes which line runs; none for a command without a shell.
+    /// Where the shell writes which line runs; none for a command without a shell, or with one for each line.
     pub(super) marks: Option<PipeReader>,
+    /// The lines that are still to run, each in a shell of its own.
+    pub(super) lines: Lines,
 }
 
-pub(super) fn spawn(command: &Command, work_dir: &str) -> Result<Job, Failure> {
+/// Lines that run each in a shell of its own, one after the other. Empty for other commands.
+#[derive(Default)]
+pub(super) struct Lines {
+    left: VecDeque<String>,
+    /// How many have been started.
+    started: u32,
+    /// None once there is nothing left to start: the pipes end with the job then.
+    starter: Option<Starter>,
+}
+
+impl Lines {
+    /// The line that runs, or ran last.
+    pub(super) fn number(&self) -> Option<u32> {
+        Some(self.started).filter(|number| *number > 0)
+    }
+
+    /// Whether a line is still to be started.
+    pub(super) fn are_left(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Starts the next line, if there is one.
+    pub(super) fn start_next(&mut self) -> Result<Option<Pid>, Failure> {
+        let (Some(line), Some(starter)) = (self.left.pop_front(), self.starter.take()) else { return Ok(None) };
+        self.started += 1;
+        let pid = starter.start_shell(line)?;
+        self.starter = Some(starter).filter(|_| self.are_left());
+        Ok(Some(pid))
+    }
+}
+
+/// Starts processes that write to the same two pipes.
+struct Starter {
+    /// The program and its first arguments.
+    program: Vec<String>,
+    env: BTreeMap<String, String>,
+    stdout: PipeWriter,
+    stderr: PipeWriter,
+}
+
+pub(super) fn spawn(command: Command, work_dir: &str, env: BTreeMap<String, String>) -> Result<Job, Failure> {
     // This process itself moves, so that a missing directory and a missing program are two things.
     rustix::process::chdir(work_dir).map_err(|error| Failure::BadWorkDir { reason: error.to_string() })?;
-    match command {
-        Command::Argv(argv) => match argv.split_first() {
-            Some((program, arguments)) => start(program, arguments, None),
-            None => Err(Failure::CommandNotFound { command: String::new() }),
-        },
-        Command::Shell(lines) => {
-            let (reader, writer) = marks_pipe().map_err(not_started)?;
-            let script = script::script(lines, writer.as_raw_fd());
-            start(SHELL, &["-c".to_owned(), script, "sh".to_owned()], Some(reader))
+    let (stdout, stdout_writer) = pipe().map_err(not_started)?;
+    let (stderr, stderr_writer) = pipe().map_err(not_started)?;
+    let starter = |program| Starter { program, env, stdout: stdout_writer, stderr: stderr_writer };
+    let (mut marks, mut lines) = (None, Lines::default());
+    let pid = match command {
+        Command::Argv(argv) => starter(argv).start(&[])?,
+        Command::Shell(shell) => {
+            let program = if shell.program.is_empty() { vec![SHELL.to_owned()] } else { shell.program };
+            let starter = starter(program);
+            // (No lines at all are a script that does nothing.)
+            if shell.each && !shell.lines.is_empty() {
+                lines = Lines { left: shell.lines.into(), started: 0, starter: Some(starter) };
+                match lines.start_next()? {
+                    Some(pid) => pid,
+                    None => return Err(Failure::NotStarted { reason: "there is no line".to_owned() }), // not reached
+                }
+            } else {
+                let (reader, writer) = marks_pipe().map_err(not_started)?;
+                marks = Some(reader);
+                starter.start_shell(script::script(&shell.lines, writer.as_raw_fd()))?
+            }
         }
+    };
+    for reader in [Some(&stdout), Some(&stderr), marks.as_ref()].into_iter().flatten() {
+        fcntl_setfl(reader, OFlags::NONBLOCK).map_err(|error| not_started(error.into()))?;
     }
+    Ok(Job { pid, stdout, stderr, marks, lines })
 }
 
 /// A pipe whose writing end stays open across `exec`. Nothing waits for its end, so it may leak to whatever the shell leaves
@@ -56,60 +116,75 @@ fn marks_pipe() -> io::Result<(PipeReader, OwnedFd)> {
     Ok((reader, writer))
 }
 
-fn start(program: &str, arguments: &[String], marks: Option<PipeReader>) -> Result<Job, Failure> {
-    let (stdout, stdout_writer) = pipe().map_err(not_started)?;
-    let (stderr, stderr_writer) = pipe().map_err(not_started)?;
-    for reader in [Some(&stdout), Some(&stderr), marks.as_ref()].into_iter().flatten() {
-        fcntl_setfl(reader, OFlags::NONBLOCK).map_err(|error| not_started(error.into()))?;
+impl Starter {
+    /// Starts the program as a shell for `script`.
+    fn start_shell(&self, script: String) -> Result<Pid, Failure> {
+        // What the shell calls itself in its messages.
+        let name = self.program.first().and_then(|program| program.rsplit('/').next()).unwrap_or("sh").to_owned();
+        self.start(&["-c".to_owned(), script, name])
     }
-    let mut process = Process::new(program);
-    process.args(arguments).stdin(Stdio::null()).stdout(stdout_writer).stderr(stderr_writer);
-    // SAFETY: between fork and exec the closure makes system calls only; it allocates nothing and takes no lock.
-    unsafe {
-        process.pre_exec(|| {
-            // A session of its own: a group that signals can be sent to, and no terminal.
-            rustix::process::setsid()?;
-            memory::offer_to_the_oom_killer();
-            signals::unblock_all()
-        });
+
+    /// Starts the program with more arguments.
+    fn start(&self, more: &[String]) -> Result<Pid, Failure> {
+        let Some((program, arguments)) = self.program.split_first() else {
+            return Err(Failure::CommandNotFound { command: String::new() });
+        };
+        let stdout = self.stdout.try_clone().map_err(not_started)?;
+        let stderr = self.stderr.try_clone().map_err(not_started)?;
+        let mut process = Process::new(program);
+        process.args(arguments).args(more).envs(&self.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        // SAFETY: between fork and exec the closure makes system calls only; it allocates nothing and takes no lock.
+        unsafe {
+            process.pre_exec(|| {
+                // A session of its own: a group that signals can be sent to, and no terminal.
+                rustix::process::setsid()?;
+                memory::offer_to_the_oom_killer();
+                signals::unblock_all()
+            });
+        }
+        let child = process.spawn().map_err(|error| self.diagnose(program, &error))?;
+        match Pid::from_raw(child.id() as i32) {
+            Some(pid) => Ok(pid),
+            None => Err(Failure::NotStarted { reason: "the system gave no process id".to_owned() }),
+        }
     }
-    let child = process.spawn().map_err(|error| diagnose(program, &error))?;
-    match Pid::from_raw(child.id() as i32) {
-        Some(pid) => Ok(Job { pid, stdout, stderr, marks }),
-        None => Err(Failure::NotStarted { reason: "the system gave no process id".to_owned() }),
+
+    fn diagnose(&self, program: &str, error: &io::Error) -> Failure {
+        let command = program.to_owned();
+        let reason = match Errno::from_io_error(error) {
+            Some(Errno::NOENT | Errno::NOTDIR) if !self.exists(program) => return Failure::CommandNotFound { command },
+            // The kernel says so too when it is the file's interpreter that is missing.
+            Some(Errno::NOENT) => {
+                "the file is there, but not the interpreter or dynamic loader that it names".to_owned()
+            }
+            Some(Errno::TOOBIG) => {
+                "its arguments and environment are longer than the system allows (128 KiB for the lines of a \
+                                shell, or for any one argument or variable)"
+                    .to_owned()
+            }
+            // No more processes or memory: that is not the program's fault.
+            Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => {
+                return Failure::NotStarted { reason: error.to_string() };
+            }
+            _ if error.kind() == ErrorKind::InvalidInput => {
+                "it, an argument or a variable contains a NUL byte".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Failure::NotExecutable { command, reason }
+    }
+
+    /// Whether there is a file that running `program` would have found.
+    fn exists(&self, program: &str) -> bool {
+        if program.contains('/') {
+            return Path::new(program).exists();
+        }
+        let path = self.env.get("PATH").map(Into::into).or_else(|| env::var_os("PATH"));
+        let path: OsString = path.unwrap_or_else(|| "/bin:/usr/bin".into());
+        !program.is_empty() && env::split_paths(&path).any(|directory| directory.join(program).exists())
     }
 }
 
 fn not_started(error: io::Error) -> Failure {
     Failure::NotStarted { reason: error.to_string() }
-}
-
-fn diagnose(program: &str, error: &io::Error) -> Failure {
-    let command = program.to_owned();
-    let reason = match Errno::from_io_error(error) {
-        Some(Errno::NOENT | Errno::NOTDIR) if !exists(program) => return Failure::CommandNotFound { command },
-        // The kernel says so too when it is the file's interpreter that is missing.
-        Some(Errno::NOENT) => "the file is there, but not the interpreter or dynamic loader that it names".to_owned(),
-        Some(Errno::TOOBIG) => {
-            "its arguments and environment are longer than the system allows (128 KiB for the lines of a \
-                                shell, or for any one argument)"
-                .to_owned()
-        }
-        // No more processes or memory: that is not the program's fault.
-        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => {
-            return Failure::NotStarted { reason: error.to_string() };
-        }
-        _ if error.kind() == ErrorKind::InvalidInput => "it or an argument contains a NUL byte".to_owned(),
-        _ => error.to_string(),
-    };
-    Failure::NotExecutable { command, reason }
-}
-
-/// Whether there is a file that running `program` would have found.
-fn exists(program: &str) -> bool {
-    if program.contains('/') {
-        return Path::new(program).exists();
-    }
-    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    !program.is_empty() && env::split_paths(&path).any(|directory| directory.join(program).exists())
 }

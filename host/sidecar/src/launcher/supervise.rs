@@ -12,17 +12,20 @@ use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
 use super::link::Link;
 use super::script::Marks;
 use super::signals::{self, Signals};
-use super::spawn::Job;
+use super::spawn::{Job, Lines};
 use super::{LauncherError, processes};
-use crate::protocol::{ProcessEnd, ProtocolError};
+use crate::protocol::{Failure, ProcessEnd, ProtocolError};
 
 /// How long killed processes may take to be gone. Longer takes only one that hangs inside the kernel, on a dead network
 /// disk say; the job does not wait for it.
 const REST_LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs the loop until the job's main process has ended, everything else is dead, and all output is on its way. Returns how
-/// the process ended, and the shell line that ran last.
-pub(super) fn run(job: Job, link: &mut Link, signals: &Signals) -> Result<(ProcessEnd, Option<u32>), LauncherError> {
+/// How the main process ended and the shell line that ran last; or why the next line's shell could not be started.
+pub(super) type Ended = Result<(ProcessEnd, Option<u32>), Failure>;
+
+/// Runs the loop until the job's main process has ended (the last of them, where each line has its own), everything else is
+/// dead, and all output is on its way.
+pub(super) fn run(job: Job, link: &mut Link, signals: &Signals) -> Result<Ended, LauncherError> {
     let mut watch = Watch {
         pid: job.pid,
         ended: None,
@@ -30,6 +33,9 @@ pub(super) fn run(job: Job, link: &mut Link, signals: &Signals) -> Result<(Proce
         outputs: [Output::new(LogStream::Stdout, job.stdout), Output::new(LogStream::Stderr, job.stderr)],
         marks_pipe: job.marks,
         marks: Marks::default(),
+        lines: job.lines,
+        stopped: None,
+        failure: None,
         buffer: vec![0; MAX_LOG_FRAME],
     };
     while !watch.is_over() {
@@ -37,11 +43,7 @@ pub(super) fn run(job: Job, link: &mut Link, signals: &Signals) -> Result<(Proce
         watch.attend(link, signals)?;
     }
     watch.read_marks();
-    let end = match watch.ended {
-        Some((status, _)) => process_end(status),
-        None => ProcessEnd::Code(0), // not reached: `is_over` wants an end
-    };
-    Ok((end, watch.marks.line()))
+    Ok(watch.end())
 }
 
 fn process_end(status: WaitStatus) -> ProcessEnd {
@@ -49,6 +51,10 @@ fn process_end(status: WaitStatus) -> ProcessEnd {
         (Some(code), _) => ProcessEnd::Code(code),
         (None, signal) => ProcessEnd::Signal(signal.unwrap_or(0)),
     }
+}
+
+fn succeeded(status: WaitStatus) -> bool {
+    status.exit_status() == Some(0)
 }
 
 /// One of the job's two output pipes.
@@ -72,10 +78,29 @@ struct Watch {
     outputs: [Output; 2],
     marks_pipe: Option<PipeReader>,
     marks: Marks,
+    lines: Lines,
+    /// A signal to stop that was passed on: no more lines are started.
+    stopped: Option<i32>,
+    failure: Option<Failure>,
     buffer: Vec<u8>,
 }
 
 impl Watch {
+    fn end(self) -> Ended {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let end = match (self.ended, self.stopped) {
+            // A line that took the signal well does not make a job that has done all its lines.
+            (Some((status, _)), Some(signal)) if self.lines.are_left() && succeeded(status) => {
+                ProcessEnd::Signal(signal)
+            }
+            (Some((status, _)), _) => process_end(status),
+            (None, _) => ProcessEnd::Code(0), // not reached: `is_over` wants an end
+        };
+        Ok((end, self.lines.number().or(self.marks.line())))
+    }
+
     fn is_over(&self) -> bool {
         self.nobody_writes() && self.outputs.iter().all(|output| output.pipe.is_none())
     }
@@ -117,6 +142,9 @@ impl Watch {
                 && self.ended.is_none()
                 && let Some(signal) = Signal::from_named_raw(signal)
             {
+                if signals::ends(signal.as_raw()) {
+                    self.stopped = Some(signal.as_raw());
+                }
                 // An error says that the group is already gone.
                 let _ = kill_process_group(self.pid, signal);
             }
@@ -131,10 +159,12 @@ impl Watch {
         link.flush()
     }
 
-    /// Reaps the dead, and once the job has ended kills the rest.
+    /// Reaps the dead, starts the next line, and once the job has ended kills the rest.
     fn bury(&mut self) {
         let mut reaped = processes::reap(Some(self.pid));
-        if let (None, Some(status)) = (self.ended, reaped.wanted) {
+        if let (None, Some(status)) = (self.ended, reaped.wanted)
+            && !self.goes_on(status)
+        {
             self.ended = Some((status, Instant::now()));
             // At least once: what an engine has started in the container is not our child, and is not seen below.
             processes::kill_all();
@@ -144,6 +174,24 @@ impl Watch {
             self.rest_dead = reaped.none_left;
             if !self.rest_dead {
                 processes::kill_all();
+            }
+        }
+    }
+
+    /// Whether a line has succeeded and the next one runs now. What the line has left in the background stays for it.
+    fn goes_on(&mut self, status: WaitStatus) -> bool {
+        if !succeeded(status) || self.stopped.is_some() {
+            return false;
+        }
+        match self.lines.start_next() {
+            Ok(Some(pid)) => {
+                self.pid = pid;
+                true
+            }
+            Ok(None) => false,
+            Err(failure) => {
+                self.failure = Some(failure);
+                false
             }
         }
     }

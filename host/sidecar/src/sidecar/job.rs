@@ -1,15 +1,19 @@
 //! The way of a job through the sidecar, step by step.
 
+use std::collections::BTreeMap;
+
 use futures::future::{try_join, try_join3};
-use monkeyci_api::{API_VERSION, ByteStream, Client, SidecarPlan, SidecarReport};
+use monkeyci_api::{API_VERSION, ByteStream, Client, Hidden, SidecarPlan, SidecarReport};
 use monkeyci_build::{Command, Ending, ShellLine};
 
+use super::caches::Restored;
+use super::handover::hand_over;
 use super::launcher::{Launcher, Said};
 use super::listen::Listener;
 use super::log::Log;
 use super::restore::{self, Place};
 use super::services::{self, NotReady};
-use super::{Options, StepError, save};
+use super::{Options, StepError, results, save};
 use crate::protocol::{Failure, FromLauncher, ProcessEnd, ToLauncher};
 
 /// The longest text of a shell line in an ending; a line may hold a whole script.
@@ -86,11 +90,11 @@ impl Job<'_> {
         };
         let launcher = self.launcher.insert(launcher);
         let job = JobSteps { client: self.client, id: self.id, log: self.log, options: self.options, plan: &plan };
-        let place = match job.prepare(launcher, workspace).await {
-            Ok(place) => place,
+        let ready = match job.prepare(launcher, workspace).await {
+            Ok(ready) => ready,
             Err(stop) => return Outcome::from(stop).before_go(),
         };
-        match job.run(launcher, &place).await {
+        match job.run(launcher, ready).await {
             Ok(()) => Outcome::ended(Ending::Succeeded),
             Err(stop) => stop.into(),
         }
@@ -131,6 +135,14 @@ impl Job<'_> {
     }
 }
 
+/// All is in its place.
+struct Ready {
+    place: Place,
+    caches: Restored,
+    /// The job's variables on top of its container's.
+    env: BTreeMap<String, String>,
+}
+
 /// The steps that need the plan.
 struct JobSteps<'a> {
     client: &'a Client,
@@ -142,9 +154,10 @@ struct JobSteps<'a> {
 
 impl JobSteps<'_> {
     /// Puts everything in its place, while services get ready.
-    async fn prepare(&self, launcher: &mut Launcher, workspace: ByteStream) -> Result<Place, Stop> {
+    async fn prepare(&self, launcher: &mut Launcher, workspace: ByteStream) -> Result<Ready, Stop> {
         let place = Place::open(&self.options.workspace, &self.plan.work_dir, launcher.owner())
             .map_err(|error| StepError::new("making the workspace", error))?;
+        let env = hand_over(self.plan, self.options, place.new_owner())?;
         let restoring =
             async { restore::all(self.client, self.log, self.plan, &place, workspace).await.map_err(Stop::Failed) };
         let probing = async {
@@ -156,41 +169,54 @@ impl JobSteps<'_> {
                 }
             })
         };
-        tokio::select! {
+        let (caches, ()) = tokio::select! {
             result = try_join(restoring, probing) => result?,
             stop = launcher.until_gone() => return Err(stop),
         };
-        Ok(place)
+        Ok(Ready { place, caches, env })
     }
 
-    async fn run(&self, launcher: &mut Launcher, place: &Place) -> Result<(), Stop> {
+    async fn run(&self, launcher: &mut Launcher, ready: Ready) -> Result<(), Stop> {
         self.client.job_running(self.id).await.map_err(|error| StepError::new("reporting that the job runs", error))?;
         let work_dir = self.options.workspace.join(&self.plan.work_dir);
         let work_dir = work_dir.to_string_lossy().into_owned();
-        launcher.send(&ToLauncher::Go { command: self.plan.command.clone(), work_dir }).await?;
-        let last = loop {
-            match launcher.next().await? {
-                Said::Output(frame) => self.log.send(frame).await,
-                Said::Message(message) => break message,
-            }
+        let Ready { place, caches, env } = ready;
+        launcher.send(&ToLauncher::Go { command: self.plan.command.clone(), work_dir, env: Hidden(env) }).await?;
+        let ended = self.follow(launcher).await;
+        // From here on nobody runs any more, and nothing changes: also when the launcher was killed, for with it all of its
+        // container died. What the launcher does now is its own business.
+        let ended = match results::outputs(self.client, self.log, self.id, &self.options.outputs).await {
+            Err(error) => ended.and(Err(error.into())),
+            Ok(()) => ended,
         };
-        self.judge(last)?;
-        self.save(place).await
+        self.save(&place, &caches, ended).await
     }
 
-    async fn save(&self, place: &Place) -> Result<(), Stop> {
+    /// Passes the job's output on until it has ended, and says how.
+    async fn follow(&self, launcher: &mut Launcher) -> Result<(), Stop> {
+        loop {
+            match launcher.next().await? {
+                Said::Output(frame) => self.log.send(frame).await,
+                Said::Message(message) => return self.judge(message),
+            }
+        }
+    }
+
+    /// Reports and saves what is in the working directory, of a job that ended so; returns how it ended after all.
+    async fn save(&self, place: &Place, caches: &Restored, ended: Result<(), Stop>) -> Result<(), Stop> {
         let dir = match (place.work_dir(), self.plan.save_artifacts.first()) {
             (Ok(dir), _) => dir,
             // The job has removed its working directory. That is its own business, unless it promised something there.
-            (Err(_), None) => return Ok(()),
+            (Err(_), None) => return ended,
             (Err(error), Some(artifact)) => {
                 let reason = format!("the working directory can't be opened: {error}");
-                return Err(Stop::Ended(Ending::ArtifactMissing { id: artifact.id.clone(), reason }));
+                return ended.and(Err(Stop::Ended(Ending::ArtifactMissing { id: artifact.id.clone(), reason })));
             }
         };
-        save::artifacts(self.client, self.log, &self.plan.save_artifacts, &dir).await?;
-        save::caches(self.client, self.log, &self.plan.caches, &dir).await;
-        Ok(())
+        results::tests(self.client, self.log, self.id, &self.plan.test_reports, &dir).await;
+        let ended = save::artifacts(self.client, self.log, &self.plan.save_artifacts, &dir, ended).await;
+        caches.save(self.client, self.log, &self.plan.caches, &dir, ended.is_ok()).await;
+        ended
     }
 
     /// Whether the command succeeded; if not, how the job ended.
@@ -222,8 +248,8 @@ impl JobSteps<'_> {
     }
 
     fn shell_line(&self, number: u32) -> Option<ShellLine> {
-        let Command::Shell(lines) = &self.plan.command else { return None };
-        let line = lines.get((number as usize).checked_sub(1)?)?;
+        let Command::Shell(shell) = &self.plan.command else { return None };
+        let line = shell.lines.get((number as usize).checked_sub(1)?)?;
         let text = match line.char_indices().nth(LINE_TEXT_LIMIT) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line.clone(),

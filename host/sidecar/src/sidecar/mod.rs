@@ -2,12 +2,15 @@
 //!
 //! One thread for what waits, and tokio's blocking threads for what packs and unpacks.
 
+mod caches;
+mod handover;
 mod job;
 mod launcher;
 mod listen;
 mod log;
 mod report;
 mod restore;
+mod results;
 mod save;
 mod services;
 mod transfer;
@@ -31,6 +34,10 @@ pub struct Options {
     pub socket: PathBuf,
     /// The workspace.
     pub workspace: PathBuf,
+    /// The directory for the job's files.
+    pub files: PathBuf,
+    /// The file for the job's outputs.
+    pub outputs: PathBuf,
     /// The services' addresses: `name=address`, separated by commas.
     pub services: String,
 }
@@ -42,6 +49,8 @@ impl Default for Options {
             config: paths::SIDECAR_CONFIG.into(),
             socket: paths::LAUNCHER_SOCKET.into(),
             workspace: paths::WORKSPACE.into(),
+            files: paths::JOB_FILES.into(),
+            outputs: paths::OUTPUTS.into(),
             services: std::env::var(paths::SERVICES_ENV).unwrap_or_default(),
         }
     }

@@ -11,6 +11,7 @@ use monkeyci_api::{ByteStream, Client, SidecarPlan};
 use monkeyci_archive::Unpacked;
 use rustix::fs::{AtFlags, Gid, Uid, chownat};
 
+use super::caches::{self, Restored};
 use super::log::Log;
 use super::{StepError, transfer};
 
@@ -52,6 +53,11 @@ impl Place {
             chown(workspace, Some(owner.0), Some(owner.1))?;
         }
         Ok(Self { workspace: Dir::open_ambient_dir(workspace, ambient_authority())?, work_dir: relative, owner, gives })
+    }
+
+    /// User and group that what we make has to be given to; none when it is the job's already.
+    pub(super) fn new_owner(&self) -> Option<(u32, u32)> {
+        Some(self.owner).filter(|_| self.gives)
     }
 
     /// The job's working directory.
@@ -99,7 +105,7 @@ pub(super) async fn all(
     plan: &SidecarPlan,
     place: &Place,
     workspace: ByteStream,
-) -> Result<(), StepError> {
+) -> Result<Restored, StepError> {
     let started = Instant::now();
     let step = "restoring the workspace";
     let root = place.workspace.try_clone().map_err(|error| StepError::new(step, error))?;
@@ -107,28 +113,29 @@ pub(super) async fn all(
     if started.elapsed() >= NOTICEABLE {
         log.say(format!("restored the workspace ({})", size(unpacked.bytes))).await;
     }
-    for cache in &plan.caches {
-        let step = format!("restoring cache {}", cache.id);
-        if let Some(archive) = client.cache(&cache.id).await.map_err(|error| StepError::new(&step, error))? {
-            match unpack_into(&step, archive, place, Path::new("")).await {
-                Ok(unpacked) => log.say(format!("restored cache {} ({})", cache.id, size(unpacked.bytes))).await,
-                // A cache saves time and is no part of the build: one that does not fit any more must not stop every later
-                // build. What was unpacked stays, as with a cache that is out of date; a success replaces it.
-                Err(error) => log.say(format!("cache {} can't be used: {}", cache.id, error.reason)).await,
-            }
-        }
-    }
+    let restored = caches::restore(client, log, &plan.caches, place).await?;
     for artifact in &plan.restore_artifacts {
         let step = format!("restoring artifact {}", artifact.id);
         let archive = client.artifact(&artifact.id).await.map_err(|error| StepError::new(&step, error))?;
-        let archive = archive.ok_or_else(|| StepError::new(&step, "the build has no such artifact"))?;
+        let Some(archive) = archive else {
+            if artifact.if_there {
+                log.say(format!("artifact {} is not there", artifact.id)).await;
+                continue;
+            }
+            return Err(StepError::new(&step, "the build has no such artifact"));
+        };
         let unpacked = unpack_into(&step, archive, place, Path::new(&artifact.path)).await?;
         log.say(format!("restored artifact {} ({})", artifact.id, size(unpacked.bytes))).await;
     }
-    Ok(())
+    Ok(restored)
 }
 
-async fn unpack_into(step: &str, archive: ByteStream, place: &Place, path: &Path) -> Result<Unpacked, StepError> {
+pub(super) async fn unpack_into(
+    step: &str,
+    archive: ByteStream,
+    place: &Place,
+    path: &Path,
+) -> Result<Unpacked, StepError> {
     let dir = place.make(path).map_err(|error| StepError::new(step, format!("{path:?}: {error}")))?;
     unpack(step, archive, dir, place).await
 }

@@ -1,11 +1,12 @@
-//! Saves artifacts and caches after a job that succeeded.
+//! Saves artifacts after a job, and packs what is to be saved.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use cap_std::fs::Dir;
 use monkeyci_api::{Body, Client, ClientError, Stored};
-use monkeyci_archive::{ArchiveError, Packed};
-use monkeyci_build::{ArtifactPath, CachePath, Ending};
+use monkeyci_archive::{ArchiveError, Globs, Packed};
+use monkeyci_build::{Ending, SaveArtifact};
 
 use super::job::Stop;
 use super::log::Log;
@@ -13,45 +14,65 @@ use super::restore::size;
 use super::{StepError, transfer};
 
 /// Why something was not saved.
-enum Failed {
+pub(super) enum Failed {
     /// It is not there, or can't be read.
     Local(ArchiveError),
     /// It could not be sent, or the build API refused it.
     Upload(String),
 }
 
-/// Saves the artifacts. What the job promised and did not make is its own failure.
-pub(super) async fn artifacts(client: &Client, log: &Log, artifacts: &[ArtifactPath], dir: &Dir) -> Result<(), Stop> {
-    for ArtifactPath { id, path } in artifacts {
-        match upload(dir, path, |body| client.save_artifact(id, body)).await {
-            Ok(packed) => log.say(format!("saved artifact {id} ({})", size(packed.bytes))).await,
-            Err(Failed::Local(error)) => {
-                return Err(Stop::Ended(Ending::ArtifactMissing { id: id.clone(), reason: error.to_string() }));
-            }
-            Err(Failed::Upload(reason)) => return Err(StepError::new(format!("saving artifact {id}"), reason).into()),
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(error) => error.fmt(f),
+            Self::Upload(reason) => reason.fmt(f),
         }
     }
-    Ok(())
 }
 
-/// Saves the caches. Without one the next build is slower, and nothing else: a failure is a line in the log.
-pub(super) async fn caches(client: &Client, log: &Log, caches: &[CachePath], dir: &Dir) {
-    for CachePath { id, path } in caches {
-        let line = match upload(dir, path, |body| client.save_cache(id, body)).await {
-            Ok(packed) => format!("saved cache {id} ({})", size(packed.bytes)),
-            Err(Failed::Local(error)) => format!("cache {id} is not saved: {error}"),
-            Err(Failed::Upload(reason)) => format!("cache {id} is not saved: {reason}"),
-        };
-        log.say(line).await;
+/// Saves the artifacts of a job that went as `so_far` says; returns how it went in the end.
+///
+/// What a job that succeeded has promised and not made is its own failure. Once it has failed, one way or another, only those
+/// are saved that always are, and one that is not there is a line in the log: there was no time to make it.
+pub(super) async fn artifacts(
+    client: &Client,
+    log: &Log,
+    artifacts: &[SaveArtifact],
+    dir: &Dir,
+    mut so_far: Result<(), Stop>,
+) -> Result<(), Stop> {
+    for SaveArtifact { id, path, files, always } in artifacts {
+        if so_far.is_err() && !always {
+            continue;
+        }
+        match upload(dir, path, files, |body| client.save_artifact(id, body)).await {
+            Ok(packed) => log.say(format!("saved artifact {id} ({})", size(packed.bytes))).await,
+            Err(failed) if so_far.is_err() => log.say(format!("artifact {id} is not saved: {failed}")).await,
+            Err(Failed::Local(error)) => {
+                so_far = Err(Stop::Ended(Ending::ArtifactMissing { id: id.clone(), reason: error.to_string() }));
+            }
+            Err(Failed::Upload(reason)) => {
+                so_far = Err(StepError::new(format!("saving artifact {id}"), reason).into());
+            }
+        }
     }
+    so_far
 }
 
-async fn upload<F>(dir: &Dir, path: &str, put: impl FnOnce(Body) -> F) -> Result<Packed, Failed>
+/// Packs `path` (of a directory, only the files that match, if there are globs) into the request that `put` makes.
+pub(super) async fn upload<F>(
+    dir: &Dir,
+    path: &str,
+    files: &[String],
+    put: impl FnOnce(Body) -> F,
+) -> Result<Packed, Failed>
 where
     F: Future<Output = Result<Stored, ClientError>>,
 {
     let dir = dir.try_clone().map_err(|error| Failed::Upload(error.to_string()))?;
-    let (body, packing) = transfer::send(dir, PathBuf::from(path)).await;
+    let globs = if files.is_empty() { None } else { Some(Globs::new(files)) };
+    let globs = globs.transpose().map_err(|error| Failed::Upload(error.to_string()))?;
+    let (body, packing) = transfer::send(dir, PathBuf::from(path), globs).await;
     let stored = match body {
         Some(body) => Some(put(body).await),
         None => None,

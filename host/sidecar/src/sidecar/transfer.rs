@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use cap_std::fs::Dir;
 use futures::{StreamExt, stream};
 use monkeyci_api::{Body, ByteStream};
-use monkeyci_archive::{ArchiveError, Links, Packed, UnpackLimits, Unpacked, pack, unpack};
+use monkeyci_archive::{ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack, pack_matching, unpack};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -35,13 +35,20 @@ pub(super) async fn receive(mut archive: ByteStream, dir: Dir, owner: (u32, u32)
     unpacking.await.unwrap_or_else(|error| Err(ArchiveError::Read(io::Error::other(error))))
 }
 
-/// Packs `path` of `dir` into the body of a request. An error in between breaks the request off, so that nobody takes the
-/// half for the whole; the handle tells it.
-pub(super) async fn send(dir: Dir, path: PathBuf) -> (Option<Body>, JoinHandle<Result<Packed, ArchiveError>>) {
+/// Packs `path` of `dir`, or the files in it that match, into the body of a request. An error in between breaks the request
+/// off, so that nobody takes the half for the whole; the handle tells it.
+pub(super) async fn send(
+    dir: Dir,
+    path: PathBuf,
+    globs: Option<Globs>,
+) -> (Option<Body>, JoinHandle<Result<Packed, ArchiveError>>) {
     let (queue, mut chunks) = mpsc::channel(QUEUE);
     let packing = spawn_blocking(move || {
         let mut writer = QueueWriter { queue, current: BytesMut::new() };
-        let packed = pack(&dir, &path, &mut writer)?;
+        let packed = match globs {
+            Some(globs) => pack_matching(&dir, &path, &globs, &mut writer)?,
+            None => pack(&dir, &path, &mut writer)?,
+        };
         writer.finish().map_err(ArchiveError::Write)?;
         Ok(packed)
     });

@@ -1,0 +1,49 @@
+//! Whom a job runs as, and what it may.
+
+use monkeyci_engines::EngineError;
+
+use crate::host::Host;
+use crate::outside::IMAGE;
+
+pub async fn the_job_runs_as_the_user_that_it_asks_for(host: &Host) {
+    for (user, is) in [("1234", "1234:0"), ("1234:5678", "1234:5678"), ("0", "0:0")] {
+        let mut pod = host.pod(
+            &format!("sh test $(/bin/busybox id -u):$(/bin/busybox id -g) = {is}\nreadonly /monkeyci-launcher"),
+            "",
+        );
+        pod.user = Some(user.to_owned());
+        host.succeeds(&pod).await;
+        host.remove(&pod).await;
+    }
+}
+
+pub async fn a_user_that_the_image_does_not_know_is_named(host: &Host) {
+    let mut pod = host.pod("", "");
+    pod.user = Some("nosuchuser".to_owned());
+    match host.start(&pod).await {
+        Err(EngineError::StartFailed { image, reason }) => {
+            assert_eq!(image, IMAGE);
+            assert!(reason.contains("nosuchuser"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    host.remove(&pod).await;
+}
+
+/// (The numbers are CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, SYS_CHROOT and
+/// SETFCAP.)
+pub async fn a_job_has_the_same_few_capabilities_with_every_engine(host: &Host) {
+    let status = "sh /bin/busybox grep -q";
+    let pod = host.pod(
+        &format!(
+            "{status} '^CapBnd:.00000000800405fb$' /proc/self/status\n{status} '^NoNewPrivs:.1$' /proc/self/status"
+        ),
+        "",
+    );
+    host.succeeds(&pod).await;
+}
+
+pub async fn the_number_of_processes_has_a_limit(host: &Host) {
+    let pod = host.pod("sh test $(cat /sys/fs/cgroup/pids/pids.max || cat /sys/fs/cgroup/pids.max) = 16384", "");
+    host.succeeds(&pod).await;
+}

@@ -1,0 +1,109 @@
+//! Reports what the job says of its result: its outputs, and its tests.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use cap_std::fs::Dir;
+use monkeyci_api::{Body, Client, ClientError};
+use monkeyci_archive::{Found, Globs, find};
+use rustix::fs::OFlags;
+use tokio::task::spawn_blocking;
+
+use super::StepError;
+use super::log::Log;
+
+/// The most that a job's outputs may have. They are for numbers, versions and links; more is for artifacts.
+const MAX_OUTPUTS: u64 = 1024 * 1024;
+/// The largest test report, and the most of them. A suite of ten thousand tests has reports of about three megabytes.
+const MAX_TEST_REPORT: u64 = 16 * 1024 * 1024;
+const MAX_TEST_REPORTS: usize = 1000;
+
+/// Reports the job's outputs, if it exposes any.
+///
+/// Outputs that can't be read (no regular file any more, too large) or that the build API refuses are a line in the log: whoever
+/// needs one will say that it is missing. That the build API can't be asked is an error.
+pub(super) async fn outputs(client: &Client, log: &Log, job: &str, file: &Path) -> Result<(), StepError> {
+    let refused = match read_outputs(file) {
+        Ok(content) if content.is_empty() => return Ok(()),
+        Ok(content) => match client.report_outputs(job, content).await {
+            Ok(()) => return Ok(()),
+            Err(ClientError::Refused(problem)) if problem.status < 500 => problem.detail,
+            Err(error) => return Err(StepError::new("reporting the job's outputs", error)),
+        },
+        Err(reason) => reason,
+    };
+    log.say(format!("the job's outputs are not reported: {refused}")).await;
+    Ok(())
+}
+
+/// Reads the outputs' file. The job may have put anything in its place: nothing is followed, and nothing waited for.
+fn read_outputs(path: &Path) -> Result<Vec<u8>, String> {
+    let not_regular = || Err("their file is not a regular file any more".to_owned());
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return not_regular(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.to_string()),
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+    let file = file.map_err(|error| error.to_string())?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return not_regular();
+    }
+    let mut content = Vec::new();
+    file.take(MAX_OUTPUTS + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    if content.len() as u64 > MAX_OUTPUTS {
+        Err(format!("they are more than {MAX_OUTPUTS} bytes"))
+    } else {
+        Ok(content)
+    }
+}
+
+/// Reports the tests, from the files of the working directory that match. Whatever goes wrong is a line in the log.
+pub(super) async fn tests(client: &Client, log: &Log, job: &str, globs: &[String], dir: &Dir) {
+    if globs.is_empty() {
+        return;
+    }
+    let reports = match find_reports(globs, dir).await {
+        Ok(reports) => reports,
+        Err(reason) => return log.say(format!("the tests are not reported: {reason}")).await,
+    };
+    if reports.is_empty() {
+        return log.say(format!("the tests are not reported: no file matches {}", globs.join(" or "))).await;
+    }
+    if reports.len() > MAX_TEST_REPORTS {
+        log.say(format!("of the test reports, only the first {MAX_TEST_REPORTS} count")).await;
+    }
+    let mut reported = 0;
+    for report in reports.into_iter().take(MAX_TEST_REPORTS) {
+        let path = report.path.clone();
+        let result = match read_report(report, dir).await {
+            Ok(content) => client.report_tests(job, Body::from(content)).await.map_err(|error| error.to_string()),
+            Err(reason) => Err(reason),
+        };
+        match result {
+            Ok(()) => reported += 1,
+            Err(reason) => log.say(format!("the test report {path:?} does not count: {reason}")).await,
+        }
+    }
+    if reported > 0 {
+        log.say(format!("reported the tests of {reported} {}", if reported == 1 { "file" } else { "files" })).await;
+    }
+}
+
+async fn find_reports(globs: &[String], dir: &Dir) -> Result<Vec<Found>, String> {
+    let globs = Globs::new(globs).map_err(|error| error.to_string())?;
+    let dir = dir.try_clone().map_err(|error| error.to_string())?;
+    // One more than count, to know whether there are more.
+    let found = spawn_blocking(move || find(&dir, &globs, MAX_TEST_REPORTS + 1)).await;
+    found.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+async fn read_report(report: Found, dir: &Dir) -> Result<Vec<u8>, String> {
+    let dir = dir.try_clone().map_err(|error| error.to_string())?;
+    let read = spawn_blocking(move || report.read(&dir, MAX_TEST_REPORT)).await.map_err(|error| error.to_string())?;
+    read.map_err(|error| error.to_string())?.ok_or_else(|| format!("it is larger than {MAX_TEST_REPORT} bytes"))
+}
