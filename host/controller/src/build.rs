@@ -23,6 +23,7 @@ use crate::jobs::{self, Stop};
 use crate::live::{LiveBuild, Record};
 use crate::masking::Masking;
 use crate::observer::Observer;
+use crate::outside;
 use crate::server::Listener;
 
 /// How long the last words of stopped jobs may take to be stored.
@@ -130,6 +131,7 @@ impl Controller {
             BuildState::new(request.max_running),
         );
         self.api.enter(live.clone());
+        let control = outside::listen(&dir.path, live.clone(), cancel.clone())?;
         let run = Arc::new(Run {
             controller: self.clone(),
             live,
@@ -157,6 +159,7 @@ impl Controller {
         if tokio::time::timeout(LOGS, run.live.open_logs.wait()).await.is_err() {
             tracing::warn!("the end of a log could not be stored");
         }
+        drop(control);
         self.api.leave(&id);
         let kept = leave(&run, dir).await;
         outcome?;

@@ -28,6 +28,7 @@ use crate::tokens::Tokens;
 
 pub(crate) use listen::{Listener, in_process};
 pub(crate) use problem::Refusal;
+pub(crate) use script::{check_event, parse};
 
 /// A submission may declare thousands of jobs.
 const SUBMISSION_LIMIT: usize = 16 << 20;

@@ -47,20 +47,25 @@ pub(crate) async fn publish_event(
 ) -> Result<StatusCode, Refusal> {
     let (build, claims) = admit(&api, &headers, &path, Action::PublishEvent)?;
     let NewEvent { name, payload } = parse(&body)?;
+    check_event(&build, &name, &payload)?;
+    let job = claims.role.job().map(str::to_owned);
+    build.record(EventBody::ScriptEvent { job, name, payload }).await.map_err(Refusal::build_over)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Checks an event's name and payload, and takes them off what the build may write down.
+pub(crate) fn check_event(build: &LiveBuild, name: &str, payload: &str) -> Result<(), Refusal> {
     let length = name.chars().count();
     if !(1..=NAME_LIMIT).contains(&length) || name.chars().any(char::is_control) {
         return Err(Refusal::invalid(format!(
             "an event's name has 1 to {NAME_LIMIT} characters and no control characters; this one has {length}"
         )));
     }
-    check_length("an event's payload", &payload)?;
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&payload) {
+    check_length("an event's payload", payload)?;
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(payload) {
         return Err(Refusal::invalid(format!("the payload of event {name:?} is not JSON: {error}")));
     }
-    check_words(&build, name.len() + payload.len())?;
-    let job = claims.role.job().map(str::to_owned);
-    build.record(EventBody::ScriptEvent { job, name, payload }).await.map_err(Refusal::build_over)?;
-    Ok(StatusCode::NO_CONTENT)
+    check_words(build, name.len() + payload.len())
 }
 
 pub(crate) async fn add_report(

@@ -1,0 +1,239 @@
+//! Reaching a build that runs from outside: approving a job, publishing an event, cancelling.
+//!
+//! A running build listens on a socket in its own directory, below the home of its host. Whoever can open that (mode 0600 in
+//! directories of mode 0700) may speak to the build; there are no tokens.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::post;
+use http::StatusCode;
+use monkeyci_api::Problem;
+use monkeyci_build::{Ending, EventBody, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::build::Cancel;
+use crate::error::ControllerError;
+use crate::home::make_dir;
+use crate::live::LiveBuild;
+use crate::server::{Listener, Refusal, check_event, parse};
+
+const SOCKET: &str = "control.sock";
+
+/// What a person says of a job that waits for approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The job's id.
+    pub job: String,
+    /// Who says so.
+    pub by: String,
+    /// What they say to it.
+    pub comment: Option<String>,
+    /// Whether the job may run; it ends as rejected otherwise.
+    pub approved: bool,
+}
+
+/// An event from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideEvent {
+    /// Who, or what, publishes it.
+    pub by: String,
+    /// The name: 1 to 128 characters.
+    pub name: String,
+    /// A JSON text of at most 64 KiB.
+    pub payload: String,
+}
+
+/// Why a running build could not be reached, or did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// No build of this id runs.
+    #[error("no build {build:?} runs in {}; {}", home.display(), running(found))]
+    NotRunning {
+        /// What was asked for.
+        build: String,
+        /// The home directory that was looked in.
+        home: PathBuf,
+        /// The builds that do run there.
+        found: Vec<String>,
+    },
+    /// More than one build of this id runs.
+    #[error("{build:?} may be any of {}; give the whole id", found.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        build: String,
+        /// The builds that it may be.
+        found: Vec<String>,
+    },
+    /// The build did not do it.
+    #[error("{0}")]
+    Refused(String),
+    /// The build's process did not answer.
+    #[error("build {build} does not answer: {reason}")]
+    Unreachable {
+        /// The build.
+        build: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+fn running(found: &[String]) -> String {
+    match found {
+        [] => "none runs there".to_owned(),
+        found => format!("these run: {}", found.join(", ")),
+    }
+}
+
+/// A build that runs, in this process or in another one.
+#[derive(Clone, Debug)]
+pub struct RunningBuild {
+    id: String,
+    dir: PathBuf,
+}
+
+impl RunningBuild {
+    /// Finds the build `build` below the home directory `home`: by its whole id `org/repo/build`, or by the last part of it.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn find(home: &Path, build: &str) -> Result<Self, OutsideError> {
+        let entries = std::fs::read_dir(home.join("run")).into_iter().flatten().flatten();
+        let all: Vec<Self> = entries
+            .filter_map(|entry| {
+                let id = std::fs::read_to_string(entry.path().join("build")).ok()?;
+                let dir = entry.path().join("control");
+                // A directory whose process was killed has the socket too; the answer will tell.
+                dir.join(SOCKET).exists().then_some(Self { id, dir })
+            })
+            .collect();
+        let ids = |builds: &[Self]| builds.iter().map(|build| build.id.clone()).collect();
+        let fits = |id: &str| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
+        let found: Vec<Self> = all.iter().filter(|running| fits(&running.id)).cloned().collect();
+        match found.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(OutsideError::NotRunning {
+                build: build.to_owned(),
+                home: home.to_owned(),
+                found: ids(&all),
+            }),
+            _ => Err(OutsideError::Ambiguous { build: build.to_owned(), found: ids(&found) }),
+        }
+    }
+
+    /// The build's whole id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Approves or rejects a job that waits for it.
+    ///
+    /// # Errors
+    /// When the job does not wait for approval, or the build does not answer.
+    pub async fn decide(&self, decision: &Decision) -> Result<(), OutsideError> {
+        self.post("/decisions", decision).await
+    }
+
+    /// Publishes an event to the build.
+    ///
+    /// # Errors
+    /// When the event is not of the right form, or the build does not answer.
+    pub async fn publish(&self, event: &OutsideEvent) -> Result<(), OutsideError> {
+        self.post("/events", event).await
+    }
+
+    /// Asks the build to stop.
+    ///
+    /// # Errors
+    /// When the build does not answer.
+    pub async fn cancel(&self) -> Result<(), OutsideError> {
+        self.post("/cancel", &()).await
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), OutsideError> {
+        let unreachable =
+            |error: &dyn std::fmt::Display| OutsideError::Unreachable { build: self.id.clone(), reason: error.to_string() };
+        // The path of a Unix socket has at most 107 bytes; through the directory's descriptor it is always short.
+        let dir = File::open(&self.dir).map_err(|error| unreachable(&error))?;
+        let socket = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .unix_socket(socket)
+            .timeout(Duration::from_secs(30))
+            .build()
+            .map_err(|error| unreachable(&error))?;
+        let body = serde_json::to_vec(body).map_err(|error| unreachable(&error))?;
+        let sent = client.post(format!("http://localhost{path}")).body(body).send().await;
+        let answer = sent.map_err(|error| {
+            // reqwest's own words name an address that nobody knows.
+            let error = error.without_url();
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(source) = cause.source() {
+                cause = source;
+            }
+            unreachable(&cause)
+        })?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| unreachable(&error))?;
+        let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+        Err(OutsideError::Refused(problem.map_or_else(|| status.to_string(), |problem| problem.detail)))
+    }
+}
+
+/// What the handlers work with.
+#[derive(Clone)]
+struct Inside {
+    live: Arc<LiveBuild>,
+    cancel: Cancel,
+}
+
+/// Makes a build reachable, in its own directory, until the listener is dropped.
+pub(crate) fn listen(dir: &Path, live: Arc<LiveBuild>, cancel: Cancel) -> Result<Listener, ControllerError> {
+    let dir = dir.join("control");
+    make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
+    let router = Router::new()
+        .route("/decisions", post(decide))
+        .route("/events", post(publish))
+        .route("/cancel", post(stop))
+        .with_state(Inside { live, cancel });
+    Listener::unix(&dir, SOCKET, router)
+}
+
+async fn decide(State(inside): State<Inside>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let Decision { job, by, comment, approved } = parse(&body)?;
+    let status = inside.live.state().job(&job).map(|job| job.status);
+    match status {
+        None => return Err(Refusal::not_found(format!("the build has no job {job:?}"))),
+        Some(Status::Blocked) => {}
+        Some(_) => return Err(Refusal::conflict(format!("the job {job:?} does not wait for approval now"))),
+    }
+    let body = if approved {
+        EventBody::JobApproved { job, by, comment }
+    } else {
+        EventBody::JobEnded { job, ending: Ending::Rejected { by, comment } }
+    };
+    inside.live.record(body).await.map_err(Refusal::build_over)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn publish(State(inside): State<Inside>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let OutsideEvent { by, name, payload } = parse(&body)?;
+    check_event(&inside.live, &name, &payload)?;
+    inside.live.record(EventBody::OutsideEvent { by, name, payload }).await.map_err(Refusal::build_over)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn stop(State(inside): State<Inside>) -> Result<Json<()>, Refusal> {
+    inside.cancel.cancel();
+    Ok(Json(()))
+}
