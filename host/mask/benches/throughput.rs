@@ -85,19 +85,24 @@ fn base64(size: usize) -> Vec<u8> {
 
 fn compare(criterion: &mut Criterion, name: &str, text: &[u8], masks: &Masks, secrets: &[Vec<u8>]) {
     let out = RefCell::new(Vec::with_capacity(2 * CHUNK));
-    let in_chunks = |take: &mut dyn FnMut(&[u8], &mut Vec<u8>)| {
-        for chunk in text.chunks(CHUNK) {
+    let in_chunks_of = |length, take: &mut dyn FnMut(&[u8], &mut Vec<u8>)| {
+        for chunk in text.chunks(length) {
             out.borrow_mut().clear();
             take(chunk, &mut out.borrow_mut());
             black_box(&out);
         }
     };
+    let in_chunks = |take: &mut dyn FnMut(&[u8], &mut Vec<u8>)| in_chunks_of(CHUNK, take);
     // What one would write in a minute: the plain secrets only, none across chunks.
     let simple = AhoCorasick::new(secrets).expect("an automaton");
     let replacements = vec!["***"; secrets.len()];
     let mut ours = || {
         let mut stream = masks.stream();
         in_chunks(&mut |chunk, out| stream.push(chunk, out));
+    };
+    let mut short = || {
+        let mut stream = masks.stream();
+        in_chunks_of(100, &mut |chunk, out| stream.push(chunk, out));
     };
     let mut copy = || in_chunks(&mut |chunk, out| out.extend_from_slice(chunk));
     let mut automaton = || {
@@ -119,16 +124,17 @@ fn compare(criterion: &mut Criterion, name: &str, text: &[u8], masks: &Masks, se
     group.bench_function("plain copy", |bencher| bencher.iter(&mut copy));
     group.finish();
 
-    let mut times = [const { Vec::new() }; 4];
+    let mut times = [const { Vec::new() }; 5];
     for _ in 0..11 {
-        let runs: [&mut dyn FnMut(); 4] = [&mut ours, &mut copy, &mut automaton, &mut naive];
+        let runs: [&mut dyn FnMut(); 5] = [&mut ours, &mut short, &mut copy, &mut automaton, &mut naive];
         for (times, run) in times.iter_mut().zip(runs) {
             times.push(time(run));
         }
     }
-    let [ours, copy, automaton, naive] = times.map(median);
+    let [ours, short, copy, automaton, naive] = times.map(median);
     println!("{name}, {} MiB in chunks of 64 KiB, 100 secrets (median of 11)", text.len() >> 20);
     row("ours, all encodings", text.len(), ours, None);
+    row("ours, all encodings, in chunks of 100 bytes", text.len(), short, Some(ours));
     row("plain copy", text.len(), copy, Some(ours));
     row("aho-corasick, plain secrets only, no borders", text.len(), automaton, Some(ours));
     row("str::replace, plain secrets only, no borders", text.len(), naive, Some(ours));

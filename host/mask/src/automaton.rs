@@ -1,8 +1,8 @@
 //! An Aho-Corasick automaton that knows how much of a pattern has begun.
 //!
 //! Not the `aho-corasick` crate's, for two reasons. It keeps for every state a list of all patterns that end there: the
-//! lines of one hostile secret of 160 KB, each the end of the next, make that many gigabytes. Here the longest is enough,
-//! since it covers the others. And it does not tell how much may go on, which is what a stream has to hold back.
+//! lines of one hostile secret of 160 KB, each the end of the next, make that many gigabytes. Here the longest is
+//! enough, since it covers the others. And it does not tell how much may go on, which is what a stream holds back.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
@@ -17,8 +17,8 @@ impl State {
 }
 
 pub(crate) struct Automaton {
-    /// The trie of the patterns, breadth first: so a node's children are neighbours, and end where the next node's begin.
-    /// One more closes the last one's.
+    /// The trie of the patterns, breadth first: so a node's children are neighbours, and end where the next node's
+    /// begin. One more closes the last one's.
     nodes: Vec<Node>,
     /// The children of the first node, by byte: it has the most, and is come to the most.
     first: Box<[State; 256]>,
@@ -98,7 +98,12 @@ impl Automaton {
             let node = &self.nodes[state.0 as usize];
             let end = self.nodes[state.0 as usize + 1].children;
             let children = &self.nodes[node.children as usize..end as usize];
-            if let Ok(child) = children.binary_search_by_key(&byte, |child| child.byte) {
+            let child = match children {
+                // The most frequent case by far.
+                [only] => (only.byte == byte).then_some(0),
+                _ => children.binary_search_by_key(&byte, |child| child.byte).ok(),
+            };
+            if let Some(child) = child {
                 return State(node.children + child as u32);
             }
             state = node.suffix;

@@ -38,7 +38,8 @@ impl Filter {
         bytes.first_chunk().is_none_or(|gram| self.has(gram))
     }
 
-    /// The first place from `from` on where a pattern may begin; the last ones, where there is too little to tell, always.
+    /// The first place from `from` on where a pattern may begin. At the last ones, where there is too little to
+    /// tell, it may.
     pub(crate) fn find(&self, bytes: &[u8], from: usize) -> usize {
         let rest = &bytes[from.min(bytes.len())..];
         let found = rest.array_windows().position(|gram| self.has(gram));

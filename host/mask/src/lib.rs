@@ -1,8 +1,8 @@
 //! Masks secrets in streams of bytes: wherever a secret would appear, `***` appears.
 //!
-//! Output of jobs and scripts is hostile or careless: it may contain a secret as it is, or base64-encoded inside an HTTP
-//! header, or escaped inside JSON. [`Masks`] holds the secrets of one build; [`MaskStream`] masks one stream with them,
-//! whatever the borders of its chunks.
+//! Output of jobs and scripts is hostile or careless: it may contain a secret as it is, or base64-encoded inside an
+//! HTTP header, or escaped inside JSON. [`Masks`] holds the secrets of one build; [`MaskStream`] masks one stream with
+//! them, whatever the borders of its chunks.
 //!
 //! ```
 //! use monkeyci_mask::Masks;
@@ -36,8 +36,8 @@
 //! - hexadecimal, in lower and in upper case;
 //! - percent-encoding, of URI components, of whole URIs and of forms;
 //! - JSON strings as the usual libraries write them, and such a string inside a JSON string;
-//! - XML and HTML; POSIX shells, bash's `$'…'` and `printf %q`, PowerShell; doubled quotes (expressions, SQL, YAML, CSV);
-//!   `repr` and debug forms.
+//! - XML and HTML; POSIX shells, bash's `$'…'` and `printf %q`, PowerShell; doubled quotes (expressions, SQL, YAML,
+//!   CSV); `repr` and debug forms.
 //!
 //! Matches that overlap or touch become one `***`.
 //!
@@ -47,10 +47,12 @@
 //!   warn.
 //! - What an attacker makes of a secret on purpose: reversed, compressed, encoded twice. Masking is a net under
 //!   mistakes; keeping secrets from those who may not have them is the business of secret handles.
-//! - In base64 inside longer data, the character at either end that the secret shares with its neighbour: at most 4 bits
-//!   at each end.
-//! - The values inside a secret that is itself a document, such as the key in a cloud's JSON credentials, once a program
-//!   has parsed it: they should be secrets of their own.
+//! - In base64 inside longer data, the character at either end that the secret shares with its neighbour: at most 4
+//!   bits at each end. And longer base64 in lines, where the secret is not at the beginning and a line ends inside it.
+//! - The values inside a secret that is itself a document, such as the key in a cloud's JSON credentials, once a
+//!   program has parsed it: they should be secrets of their own.
+//! - What only looks like a secret since another one was masked: with the secrets `a***b` and `swordfish`, the output
+//!   `aswordfishb` becomes `a***b`, and stays so.
 //! - Nothing wipes the memory of a [`Masks`] when it is dropped.
 #![deny(missing_docs)]
 

@@ -10,8 +10,8 @@ use crate::search::Searcher;
 use crate::stream::MaskStream;
 use crate::values::{is_maskable, patterns};
 
-/// The most bytes of patterns. All encodings of a private key are some 50 KB; without a limit a hostile secret could
-/// take all memory. The search takes some ten times as much memory as the patterns.
+/// The most bytes of patterns. Those of a token are 1 KB, those of a private key 170 KB, and the search takes up to
+/// twenty times the memory: without a limit, hostile secrets could take it all.
 const MAX_PATTERN_BYTES: usize = 16 << 20;
 
 /// Why there can be no [`Masks`].

@@ -8,8 +8,8 @@ use crate::{MASK, Masks};
 
 /// A stream that is masked. The masked bytes are the same wherever its chunks begin and end.
 ///
-/// Only those bytes at the end of a chunk are held back that may be the beginning of a secret, and no secret begins with
-/// a blank: so a line is out with its newline, unless it ends with a part of a secret of several lines.
+/// Only those bytes at the end of a chunk are held back that may be the beginning of a secret, and no secret begins
+/// with a blank: so a line is out with its newline, unless it ends with a part of a secret of several lines.
 ///
 /// ```
 /// # use monkeyci_mask::{MaskError, Masks};
@@ -128,7 +128,7 @@ impl MaskStream {
     fn emit(&mut self, chunk: &[u8], decided: usize, out: &mut Vec<u8>) {
         let mut done = 0;
         let mut finished = 0;
-        for span in self.spans.iter_mut().take_while(|span| span.start < decided) {
+        for span in self.spans.iter().take_while(|span| span.start < decided) {
             if done < span.start {
                 copy(&self.held, chunk, done..span.start, out);
                 self.after_mask = false;

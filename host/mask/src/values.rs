@@ -51,7 +51,8 @@ pub(crate) fn patterns(secret: &[u8]) -> BTreeSet<Vec<u8>> {
 }
 
 fn lines(whole: &[u8]) -> impl Iterator<Item = &[u8]> {
-    whole.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| line.len() >= MIN_LINE && !is_armour(line))
+    let lines = whole.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| line.len() >= MIN_LINE && is_maskable(line) && !is_armour(line))
 }
 
 /// The first and last line of a PEM file.
@@ -67,7 +68,8 @@ fn unquoted(whole: &[u8]) -> Option<&[u8]> {
 }
 
 /// When a command with a secret fails, PowerShell's message colours the place of the error, so that the secret appears
-/// in two parts: up to the last `&` and after it, or with `&+` up to the first such and from the second character after.
+/// in two parts: up to the last `&` and after it, or with `&+` up to the first such and from the second character
+/// after.
 fn powershell_parts(whole: &[u8]) -> impl Iterator<Item = &[u8]> {
     let parts = match whole.windows(2).position(|two| two == b"&+") {
         Some(at) => Some((at + 2, at + 3)),

@@ -139,6 +139,16 @@ fn a_prompt_that_may_be_a_secret_appears_when_the_stream_pauses() {
 }
 
 #[test]
+fn a_stream_after_another_has_masks_of_its_own() {
+    let (mut stream, mut out) = (masks("swordfish").stream(), Vec::new());
+    for _ in 0..2 {
+        stream.push(b"swordfish", &mut out);
+        stream.finish(&mut out);
+    }
+    assert_eq!(out, b"******");
+}
+
+#[test]
 fn nothing_of_a_secret_is_in_the_debug_form() {
     let masks = masks("swordfish");
     let mut stream = masks.stream();
