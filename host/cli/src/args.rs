@@ -25,6 +25,12 @@ pub enum Command {
     Check(CheckArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
+    /// Approve a job of a running build that waits for it (or reject it).
+    Approve(ApproveArgs),
+    /// Publish an event to a running build.
+    Publish(PublishArgs),
+    /// Run a script's own tests, with cargo: on this machine, without a host.
+    Test(TestArgs),
     /// Remove what killed builds have left: containers, networks, volumes, files. `run` does so too when it starts.
     Gc(GcArgs),
 }
@@ -70,14 +76,32 @@ pub struct ScriptArgs {
     /// The branch, tag or commit to build. Default: the repository's main branch.
     #[arg(long = "ref", value_name = "R", requires = "git")]
     pub reference: Option<String>,
-    /// Give the script a parameter. May be repeated; counts before --param-file.
-    #[arg(long = "param", value_name = "K=V")]
-    pub params: Vec<String>,
-    /// Read parameters from a file: NAME=VALUE lines, or one JSON object where the name ends in .json.
-    #[arg(long = "param-file", value_name = "F")]
-    pub param_files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub inputs: InputArgs,
     #[command(flatten)]
     pub home: HomeArgs,
+}
+
+/// Parameters and secrets.
+#[derive(Debug, Default, clap::Args)]
+pub struct InputArgs {
+    /// Give the script a parameter. May be repeated; counts before --param-file, and that before MONKEYCI_PARAM_K in
+    /// the environment.
+    #[arg(long = "param", value_name = "K=V")]
+    pub params: Vec<String>,
+    /// Read parameters from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise.
+    #[arg(long = "param-file", value_name = "F")]
+    pub param_files: Vec<PathBuf>,
+    /// Give the script a secret: the content of a file. Counts before --secret-file, and that before MONKEYCI_SECRET_K
+    /// in the environment.
+    #[arg(long = "secret", value_name = "K=FILE")]
+    pub secrets: Vec<String>,
+    /// Read secrets from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise.
+    #[arg(long = "secret-file", value_name = "F")]
+    pub secret_files: Vec<PathBuf>,
+    /// Let the script's actions read this secret; all others it can only hand on to jobs. May be repeated.
+    #[arg(long = "reveal", value_name = "K")]
+    pub reveal: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,6 +117,51 @@ pub struct EngineArgs {
     /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
     #[arg(long, value_name = "E", default_value = "auto")]
     pub engine: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ApproveArgs {
+    /// The build: its id, or the last part of it.
+    pub build: String,
+    /// The job that waits.
+    pub job: String,
+    /// Reject it: the job fails, and what needs it is skipped.
+    #[arg(long)]
+    pub reject: bool,
+    /// Who approves. Default: $USER.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    pub by: String,
+    /// What to say to it.
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    #[command(flatten)]
+    pub home: HomeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct PublishArgs {
+    /// The build: its id, or the last part of it.
+    pub build: String,
+    /// The event's name.
+    pub name: String,
+    /// The event's payload, a JSON text.
+    #[arg(default_value = "null")]
+    pub payload: String,
+    /// Who publishes it. Default: $USER.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    pub by: String,
+    #[command(flatten)]
+    pub home: HomeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// The script's crate, or a directory above it: every script below is tested.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// For `cargo test`: names of tests, or options after `--`.
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

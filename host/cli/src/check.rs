@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use monkeyci_build::{Graph, JobKind, JobSpec};
+use monkeyci_build::{Checked, JobKind, JobSpec, ParamKind, ParamSpec};
 use monkeyci_controller::{BuildRequest, CheckError};
 
 use crate::Done;
@@ -10,14 +10,14 @@ use crate::args::{CheckArgs, Progress};
 use crate::exit::Exit;
 use crate::progress::display;
 use crate::text::{harmless_lines, print_line};
-use crate::{params, setup};
+use crate::{inputs, setup};
 
 /// Shows the jobs that the script declares, or all that is wrong with them.
 pub async fn check(args: CheckArgs) -> Done {
     let request = BuildRequest {
         script: setup::script(&args.script.script)?.into(),
         source: setup::source(&args.script)?,
-        params: params::collect(&args.script.params, &args.script.param_files).map_err(|e| (Exit::Usage, e))?,
+        inputs: inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(|e| (Exit::Usage, e))?,
         trigger: "cli".to_owned(),
         max_running: NonZeroUsize::MIN,
         keep: false,
@@ -27,17 +27,24 @@ pub async fn check(args: CheckArgs) -> Done {
     let quiet = display(if args.json { Progress::Json } else { Progress::Plain });
     let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.observer() };
     match controller.check(&request, observer).await {
-        Ok(graph) => {
+        Ok(checked) => {
             if args.json {
-                print_line(&serde_json::json!({ "ok": true, "jobs": graph.jobs() }).to_string());
+                let Checked { graph, removed, params } = &checked;
+                let answer = serde_json::json!({
+                    "ok": true, "jobs": graph.jobs(), "removed": removed, "params": params,
+                });
+                print_line(&answer.to_string());
             } else {
-                print_line(&harmless_lines(&table(&graph)));
+                print_line(&harmless_lines(&table(&checked)));
             }
             Ok(Exit::Success)
         }
         Err(error) => {
             if args.json {
-                let faults = if let CheckError::Graph(faults) = &error { faults.clone() } else { Default::default() };
+                let faults = match &error {
+                    CheckError::Graph { faults, .. } => faults.clone(),
+                    _ => Default::default(),
+                };
                 let answer = serde_json::json!({ "ok": false, "error": error.to_string(), "faults": faults });
                 print_line(&answer.to_string());
             }
@@ -47,12 +54,38 @@ pub async fn check(args: CheckArgs) -> Done {
     }
 }
 
-/// The jobs, one a line, in the order of declaration.
-fn table(graph: &Graph) -> String {
+/// The parameters and the jobs, one a line, in the order of declaration.
+fn table(checked: &Checked) -> String {
+    let Checked { graph, removed, params } = checked;
+    let mut text = String::new();
+    for param in params {
+        text.push_str(&format!("parameter {}  {}\n", param.name, describe_param(param)));
+    }
     let jobs = graph.jobs();
-    let width = jobs.iter().map(|job| job.id.chars().count()).max().unwrap_or(0);
-    let lines = jobs.iter().map(|job| format!("{:width$}  {}\n", job.id, describe(job)));
-    format!("{}{} jobs, no faults", lines.collect::<String>(), jobs.len())
+    let names = jobs.iter().map(|job| &job.id).chain(removed.iter().map(|(job, _)| job));
+    let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    for job in jobs {
+        text.push_str(&format!("{:width$}  {}\n", job.id, describe(job)));
+    }
+    for (job, reason) in removed {
+        text.push_str(&format!("{job:width$}  removed: {reason}\n"));
+    }
+    text.push_str(&format!("{} jobs, no faults", jobs.len()));
+    text
+}
+
+fn describe_param(param: &ParamSpec) -> String {
+    let kind = match &param.kind {
+        ParamKind::Text => "text".to_owned(),
+        ParamKind::Integer => "integer".to_owned(),
+        ParamKind::Number => "number".to_owned(),
+        ParamKind::Boolean => "boolean".to_owned(),
+        ParamKind::Choice(choices) => format!("one of {}", choices.join(", ")),
+    };
+    let default = param.default.as_ref().map_or_else(String::new, |value| format!(", {value} by default"));
+    let required = if param.required { ", required" } else { "" };
+    let description = param.description.as_ref().map_or_else(String::new, |text| format!(": {text}"));
+    format!("{kind}{default}{required}{description}")
 }
 
 fn describe(job: &JobSpec) -> String {

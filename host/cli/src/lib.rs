@@ -22,7 +22,7 @@
 //! let request = BuildRequest {
 //!     script: std::fs::read("script.wasm")?.into(),
 //!     source: SourceRequest::Dir(".".into()),
-//!     params: Default::default(),
+//!     inputs: Default::default(),
 //!     trigger: "api".to_owned(),
 //!     max_running: NonZeroUsize::new(4).ok_or("not zero")?,
 //!     keep: false,
@@ -34,10 +34,11 @@
 //! ```
 #![deny(missing_docs)]
 
-pub use monkeyci_build::{BuildStatus, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Status};
+pub use monkeyci_api::Hidden;
+pub use monkeyci_build::{BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status};
 pub use monkeyci_controller::{
     ApiOverTcp, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError, ControllerOptions,
-    EngineChoice, Journal, Observer, Silent, SourceRequest, Sweep,
+    Decision, EngineChoice, Inputs, Journal, Observer, OutsideError, OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 pub use monkeyci_script::{Inspection, Limits, inspect};

@@ -4,11 +4,13 @@ mod args;
 mod check;
 mod exit;
 mod gc;
+mod inputs;
 mod inspect;
-mod params;
+mod outside;
 mod progress;
 mod run;
 mod setup;
+mod test;
 mod text;
 
 use std::io::Write;
@@ -25,6 +27,9 @@ fn main() -> ! {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
+        Command::Approve(args) => setup::block_on(outside::approve(args)),
+        Command::Publish(args) => setup::block_on(outside::publish(args)),
+        Command::Test(args) => test::test(&args),
         Command::Gc(args) => setup::block_on(gc::gc(args)),
     };
     let exit = done.unwrap_or_else(|(exit, error)| {

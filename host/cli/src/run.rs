@@ -11,14 +11,14 @@ use crate::Done;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::progress::{Display, display};
-use crate::{params, setup};
+use crate::{inputs, setup};
 
 /// Runs a build.
 pub async fn run(args: RunArgs) -> Done {
     let usage = |error| (Exit::Usage, error);
     let script = setup::script(&args.script.script)?;
     let source = setup::source(&args.script)?;
-    let params = params::collect(&args.script.params, &args.script.param_files).map_err(usage)?;
+    let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     let cancel = Cancel::default();
     let display = display(args.progress);
     stop_on_signals(cancel.clone(), display.clone())
@@ -29,7 +29,7 @@ pub async fn run(args: RunArgs) -> Done {
     let request = BuildRequest {
         script: script.into(),
         source,
-        params,
+        inputs,
         trigger: "cli".to_owned(),
         max_running: args.jobs.unwrap_or(processors),
         keep: args.keep,

@@ -71,7 +71,8 @@ pub async fn controller(args: &HomeArgs, engine: &str) -> Result<Arc<Controller>
     Ok(Arc::new(controller))
 }
 
-fn home(args: &HomeArgs) -> anyhow::Result<PathBuf> {
+/// The host's home directory.
+pub fn home(args: &HomeArgs) -> anyhow::Result<PathBuf> {
     if let Some(home) = &args.home {
         return Ok(home.clone());
     }

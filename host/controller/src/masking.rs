@@ -31,11 +31,6 @@ impl Masking {
         self.masks.stream()
     }
 
-    /// A text without secrets.
-    pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.masks.mask(text)
-    }
-
     /// Bytes without secrets.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
         self.masks.mask_bytes(bytes).into_owned()

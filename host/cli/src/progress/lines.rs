@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use monkeyci_api::{LogFrame, LogStream};
-use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Source, Status};
+use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Results, Source, Status};
 use monkeyci_controller::BuildReport;
 
 use crate::text::{duration, harmless, harmless_lines};
@@ -42,11 +42,12 @@ impl Style {
     pub fn status(self, status: Status) -> String {
         let (code, word) = match status {
             Status::Success => ("32", "success"),
+            Status::Warning => ("33", "warning"),
             Status::Failure => ("31", "failure"),
             Status::Error => ("31", "error"),
             Status::Skipped => ("33", "skipped"),
             Status::Cancelled => ("33", "cancelled"),
-            Status::Pending | Status::Queued | Status::Running => ("36", "not ended"),
+            Status::Pending | Status::Blocked | Status::Queued | Status::Running => ("36", "not ended"),
         };
         self.paint(code, word)
     }
@@ -61,7 +62,7 @@ impl Style {
                 let how = if *cached { "from the compile cache" } else { "compiled" };
                 line(None, format!("script of {} KiB loaded, {how}", size.div_ceil(1024)))
             }
-            EventBody::ScriptDefined { jobs } => {
+            EventBody::ScriptDefined { jobs, .. } => {
                 let containers = jobs.iter().filter(|job| matches!(job.kind, JobKind::Container(_))).count();
                 let actions = count(jobs.len() - containers, "action job");
                 line(None, format!("{actions}, {}", count(containers, "container job")))
@@ -79,6 +80,31 @@ impl Style {
                 let text = format!("event {name} {payload}");
                 line(job.as_ref(), self.paint("2", &harmless(&text, false)))
             }
+            EventBody::JobsSubmitted { by, jobs } => {
+                let ids: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
+                line(Some(by), format!("adds {}: {}", count(jobs.len(), "job"), ids.join(", ")))
+            }
+            EventBody::JobBlocked { job, message } => {
+                let text = format!("waits for approval: {}", harmless_lines(message));
+                line(Some(job), self.paint("33", &text))
+            }
+            EventBody::JobApproved { job, by, comment } => {
+                let comment = comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}"));
+                line(Some(job), harmless(&format!("approved by {by}{comment}"), false))
+            }
+            EventBody::JobRefined { job } => line(Some(&job.id), self.paint("2", "completed by the script")),
+            EventBody::JobRetried { job, attempt, ending, delay_ms } => {
+                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
+                let next = attempt.saturating_add(1);
+                let when = if *delay_ms == 0 { String::new() } else { format!(" in {}", duration(*delay_ms)) };
+                line(Some(job), format!("{}{why}; attempt {next} follows{when}", self.status(ending.status())))
+            }
+            EventBody::OutsideEvent { by, name, payload } => {
+                let text = format!("event {name} {payload} by {by}");
+                line(None, self.paint("2", &harmless(&text, false)))
+            }
+            EventBody::JobWaiting { job } => line(Some(job), self.paint("2", "waits for other jobs")),
+            EventBody::JobResults { .. } => None,
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
             EventBody::BuildFailed { .. } | EventBody::ScriptReport { .. } | EventBody::BuildEnded { .. } => None,
         }
@@ -97,6 +123,9 @@ impl Style {
             let row = format!("  {:width$}  {}{padding}  {took:>8}{why}", job.job, self.status(status));
             text.push_str(row.trim_end());
             text.push('\n');
+            for line in job.results.iter().flat_map(|results| said(&job.ending, results)) {
+                text.push_str(&format!("  {:width$}    {}\n", "", harmless(&line, false)));
+            }
         }
         for message in &report.reports {
             for line in message.lines() {
@@ -125,6 +154,29 @@ impl Style {
         text.push_str(&format!("build {} after {}{jobs}\n", self.paint(code, word), duration(report.duration_ms)));
         text
     }
+}
+
+/// What a job says of its result, in lines.
+fn said(ending: &Ending, results: &Results) -> Vec<String> {
+    let mut lines = Vec::new();
+    let message = results.message.as_deref().and_then(|message| message.lines().next());
+    lines.extend(message.map(str::to_owned));
+    if let (Some(warning), false) = (&results.warning, matches!(ending, Ending::Warned { .. })) {
+        lines.push(format!("warning: {warning}"));
+    }
+    if let Some(tests) = &results.tests {
+        let skipped = if tests.skipped > 0 { format!(", {} skipped", tests.skipped) } else { String::new() };
+        lines.push(format!("{}, {} failed{skipped}", count(tests.total as usize, "test"), tests.failed));
+        const SHOWN: usize = 10;
+        let shown = tests.failures.iter().take(SHOWN);
+        lines.extend(shown.map(|failure| format!("failed: {}: {}", failure.name, failure.message)));
+        if tests.failed as usize > SHOWN {
+            lines.push(format!("… and {} more", tests.failed as usize - SHOWN.min(tests.failures.len())));
+        }
+    }
+    lines.extend(results.coverage.map(|coverage| format!("coverage {coverage:.1} %")));
+    lines.extend(results.links.iter().map(|(title, url)| format!("{title}: {url}")));
+    lines
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -241,7 +293,7 @@ mod tests {
     #[test]
     fn a_summary_says_how_each_job_ended_and_why() {
         let line = Some(ShellLine { number: 2, text: "make \x1b[2Jtest".to_owned() });
-        let job = |job: &str, ending, duration_ms| JobSummary { job: job.to_owned(), ending, duration_ms };
+        let job = |job: &str, ending, duration_ms| JobSummary { job: job.to_owned(), ending, duration_ms, results: None };
         let report = BuildReport {
             build: "org/repo/1".to_owned(),
             status: BuildStatus::Failure,

@@ -1,0 +1,179 @@
+//! Parameters and secrets from the command line, from files and from the environment.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use monkeyci_api::Hidden;
+use monkeyci_controller::Inputs;
+
+use crate::args::InputArgs;
+
+/// Environment variables with this in front of their names are parameters.
+const PARAM_PREFIX: &str = "MONKEYCI_PARAM_";
+/// Environment variables with this in front of their names are secrets.
+const SECRET_PREFIX: &str = "MONKEYCI_SECRET_";
+
+/// Collects parameters and secrets: from `environment`, then from files in their order, then from the command line; the last one of
+/// a name counts.
+pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Inputs> {
+    let (mut params, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in environment {
+        let Some(name) = name.to_str() else { continue };
+        if let Some(name) = name.strip_prefix(PARAM_PREFIX).filter(|name| !name.is_empty()) {
+            let value = value.into_string().map_err(|_| anyhow::anyhow!("{PARAM_PREFIX}{name} is not UTF-8"))?;
+            params.insert(name.to_owned(), value);
+        } else if let Some(name) = name.strip_prefix(SECRET_PREFIX).filter(|name| !name.is_empty()) {
+            secrets.insert(name.to_owned(), std::os::unix::ffi::OsStringExt::into_vec(value));
+        }
+    }
+    for path in &args.param_files {
+        params.extend(read(path).with_context(|| format!("the parameter file {} can't be used", path.display()))?);
+    }
+    for path in &args.secret_files {
+        let read = read(path).with_context(|| format!("the secret file {} can't be used", path.display()))?;
+        secrets.extend(read.into_iter().map(|(name, value)| (name, value.into_bytes())));
+    }
+    for pair in &args.params {
+        match pair.split_once('=') {
+            Some((name, value)) if !name.is_empty() => params.insert(name.to_owned(), value.to_owned()),
+            _ => bail!("--param {pair:?} is not of the form NAME=VALUE"),
+        };
+    }
+    for pair in &args.secrets {
+        let Some((name, path)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            bail!("--secret {pair:?} is not of the form NAME=FILE");
+        };
+        let content = std::fs::read(path).with_context(|| format!("the secret {name:?} can't be read from {path}"))?;
+        secrets.insert(name.to_owned(), content);
+    }
+    if let Some(unknown) = args.reveal.iter().find(|name| !secrets.contains_key(*name)) {
+        bail!("--reveal {unknown}: there is no such secret");
+    }
+    let files = |option: &str, paths: &[std::path::PathBuf]| {
+        paths.iter().map(|path| format!("{option} {}", path.display())).collect::<Vec<_>>()
+    };
+    let mut looked_in = vec![format!("the environment ({PARAM_PREFIX}* and {SECRET_PREFIX}*)")];
+    looked_in.extend(files("--param-file", &args.param_files));
+    looked_in.extend(files("--secret-file", &args.secret_files));
+    looked_in.push("--param and --secret".to_owned());
+    Ok(Inputs {
+        params,
+        secrets: secrets.into_iter().map(|(name, value)| (name, Hidden(value))).collect(),
+        reveal: args.reveal.iter().cloned().collect(),
+        looked_in,
+    })
+}
+
+fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(path)?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => object(serde_json::from_str(&text).context("it is not a JSON object")),
+        Some("yaml" | "yml") => object(serde_saphyr::from_str(&text).context("it is not a YAML mapping")),
+        Some("toml") => object(toml::from_str(&text).context("it is not TOML")),
+        _ => lines(&text),
+    }
+}
+
+/// The values of a file in a structured format.
+fn object(read: anyhow::Result<BTreeMap<String, serde_json::Value>>) -> anyhow::Result<BTreeMap<String, String>> {
+    read?.into_iter().map(|(name, value)| Ok((name.clone(), scalar(&name, value)?))).collect()
+}
+
+fn lines(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| pair(number, line))
+        .collect()
+}
+
+/// A line `NAME=VALUE`. Quotes round the whole value are taken off; nothing in it is replaced.
+fn pair(number: usize, line: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = match line.strip_prefix("export ").unwrap_or(line).split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => (name.trim(), value.trim()),
+        _ => bail!("line {number} is not of the form NAME=VALUE"),
+    };
+    let unquoted = ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    Ok((name.to_owned(), unquoted.unwrap_or(value).to_owned()))
+}
+
+/// A parameter is text; numbers and truth values are taken as they are written.
+fn scalar(name: &str, value: serde_json::Value) -> anyhow::Result<String> {
+    Ok(match value {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Number(number) => number.to_string(),
+        serde_json::Value::Bool(truth) => truth.to_string(),
+        _ => bail!("the value of {name:?} is neither text nor a number nor a truth value"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> {
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect::<Vec<_>>().into_iter()
+    }
+
+    fn params(inputs: &Inputs) -> Vec<String> {
+        inputs.params.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn the_command_line_counts_before_files_and_files_before_the_environment() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let file = |name: &str, text: &str| -> anyhow::Result<_> {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text)?;
+            Ok(path)
+        };
+        let args = InputArgs {
+            params: vec!["A=from pair".to_owned(), "E=a=b".to_owned()],
+            param_files: vec![
+                file("params.env", "# a comment\nA=from env\nB='two words'\nexport D=\"$HOME\"\n")?,
+                file("params.json", r#"{"B": 2, "C": true}"#)?,
+                file("params.yaml", "f: yes it is\ng: 1.5\nh: |\n  two\n  lines\n")?,
+                file("params.toml", "i = 'from toml'\nj = 7\n")?,
+            ],
+            ..InputArgs::default()
+        };
+        let given = environment(&[("MONKEYCI_PARAM_A", "x"), ("MONKEYCI_PARAM_k", "from env"), ("PATH", "/bin")]);
+        let inputs = collect(&args, given)?;
+        let all = ["A=from pair", "B=2", "C=true", "D=$HOME", "E=a=b", "f=yes it is", "g=1.5", "h=two\nlines\n"];
+        assert_eq!(params(&inputs), [&all[..], &["i=from toml", "j=7", "k=from env"]].concat());
+        Ok(())
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_the_environment_and_only_some_may_be_revealed() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let (many, one) = (dir.path().join("many.toml"), dir.path().join("key.pem"));
+        std::fs::write(&many, "token = 'abc'\n")?;
+        std::fs::write(&one, b"\xffbinary")?;
+        let args = InputArgs {
+            secret_files: vec![many],
+            secrets: vec![format!("key={}", one.display())],
+            reveal: vec!["token".to_owned()],
+            ..InputArgs::default()
+        };
+        let inputs = collect(&args, environment(&[("MONKEYCI_SECRET_pin", "1234")]))?;
+        let secrets: Vec<_> = inputs.secrets.iter().map(|(name, value)| (name.as_str(), value.0.as_slice())).collect();
+        assert_eq!(secrets, [("key", &b"\xffbinary"[..]), ("pin", b"1234"), ("token", b"abc")]);
+        assert_eq!(inputs.reveal.into_iter().collect::<Vec<_>>(), ["token"]);
+        let unknown = InputArgs { reveal: vec!["nobody".to_owned()], ..InputArgs::default() };
+        assert!(collect(&unknown, environment(&[])).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_not_the_right_form_is_refused() {
+        for pair in ["novalue", "=x"] {
+            let params = InputArgs { params: vec![pair.to_owned()], ..InputArgs::default() };
+            assert!(collect(&params, environment(&[])).is_err(), "{pair}");
+            let secrets = InputArgs { secrets: vec![pair.to_owned()], ..InputArgs::default() };
+            assert!(collect(&secrets, environment(&[])).is_err(), "{pair}");
+        }
+    }
+}
