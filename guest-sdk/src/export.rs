@@ -53,7 +53,7 @@ macro_rules! script {
                 }
             }
 
-            $crate::__bindings::export!(Script with_types_in $crate::__bindings);
+    $crate::__bindings::export!(Script with_types_in $crate::__bindings);
         };
 
         #[cfg(not(target_arch = "wasm32"))]

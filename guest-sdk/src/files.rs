@@ -34,7 +34,8 @@ impl Read for FileReader {
         }
         let most = u32::try_from(buffer.len().min(CHUNK)).unwrap_or(u32::MAX);
         let bytes = self.inner.read(most).map_err(failed)?;
-        let there = buffer.get_mut(..bytes.len()).ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
+        let there =
+            buffer.get_mut(..bytes.len()).ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
         there.copy_from_slice(&bytes);
         Ok(bytes.len())
     }

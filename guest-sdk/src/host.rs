@@ -7,6 +7,4 @@ pub use crate::__bindings::monkeyci::script::{
     artifacts, build_info, events, files, jobs, params, results, secrets, types, workspace,
 };
 #[cfg(not(target_arch = "wasm32"))]
-pub use crate::simulated::{
-    artifacts, build_info, events, files, jobs, params, results, secrets, types, workspace,
-};
+pub use crate::simulated::{artifacts, build_info, events, files, jobs, params, results, secrets, types, workspace};

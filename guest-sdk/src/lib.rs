@@ -44,8 +44,10 @@ mod error;
 mod export;
 mod files;
 mod glob;
+mod hooks;
 mod host;
 mod job;
+mod matrix;
 mod outcome;
 mod param;
 mod refine;
@@ -66,10 +68,12 @@ pub use changes::Changes;
 pub use context::{Context, JobHandle, Level};
 pub use error::HostError;
 pub use files::{ArtifactWriter, FileReader};
+pub use hooks::{Hooks, hooks};
 pub use job::{
-    ActionJob, Cache, ContainerJob, Handler, IntoJobs, Job, JobRef, RetryOn, RunWhen, SavePolicy, SavedArtifact, action,
-    action_call, artifact, cache, container, handler, late_container,
+    ActionJob, Cache, ContainerJob, Handler, IntoJobs, Job, JobRef, Labelled, RetryOn, RunWhen, SavePolicy,
+    SavedArtifact, action, action_call, artifact, cache, container, handler, late_container,
 };
+pub use matrix::{Combination, Matrix, matrix};
 pub use outcome::{Outcome, Status, TestSummary};
 pub use param::{Always, Optional, Param, ParamValue, Presence, param};
 pub use refine::Refine;
@@ -81,9 +85,10 @@ pub use workspace::{FileKind, Metadata, Workspace};
 /// What most scripts need: `use monkeyci_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        ActionJob, Build, Changes, ContainerJob, Context, ErrorContext as _, HostError, IntoJobs, Job, JobHandle, JobRef,
-        Level, Outcome, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Status, action, action_call, anyhow,
-        artifact, bail, cache, container, ensure, handler, late_container, param, service,
+        ActionJob, Build, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
+        JobHandle, JobRef, Level, Outcome, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Status, action,
+        action_call, anyhow, artifact, bail, cache, container, ensure, handler, hooks, late_container, matrix, param,
+        service,
     };
 }
 

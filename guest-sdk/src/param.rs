@@ -176,7 +176,8 @@ impl<T> Presence<T> for Always {
 
 pub(crate) fn declare<T: ParamValue, P: Presence<T>>(param: &Param<T, P>) -> Result<P::Value> {
     let read = |text: String| {
-        T::read(&text).with_context(|| format!("the parameter {:?} is {text:?}; it has to be a {}", param.name, param.kind))
+        T::read(&text)
+            .with_context(|| format!("the parameter {:?} is {text:?}; it has to be a {}", param.name, param.kind))
     };
     P::value(param.ask()?.map(read).transpose()?, &param.name)
 }

@@ -113,7 +113,9 @@ fn without_closures(job: &Job) -> Result<()> {
             bail!("the handler {id:?} is no job: return it among the jobs of the script, and submit an `action_call`")
         }
         Job::Action(action) if matches!(action.run, Run::Closure(_)) => {
-            bail!("the action job {id:?} can't be submitted with its closure: make a `handler` of it, and submit an `action_call`")
+            bail!(
+                "the action job {id:?} can't be submitted with its closure: make a `handler` of it, and submit an `action_call`"
+            )
         }
         _ => Ok(()),
     }

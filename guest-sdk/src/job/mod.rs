@@ -15,13 +15,39 @@ use crate::setters::by_value;
 use crate::{Context, Refine, Result};
 use common::{Common, Ending, RefineFn, ending_setters, graph_setters};
 
-pub use action::{ActionJob, Handler, action, action_call, handler};
 pub(crate) use action::{ActionFn, Run};
+pub use action::{ActionJob, Handler, action, action_call, handler};
 pub use container::{ContainerJob, container, late_container};
 pub use into_jobs::IntoJobs;
 pub use policy::{RetryOn, RunWhen};
 pub use reference::JobRef;
 pub use stored::{Cache, SavePolicy, SavedArtifact, artifact, cache};
+
+/// Jobs that can be labelled: of both kinds.
+pub trait Labelled: labelled::Sealed {
+    #[doc(hidden)]
+    fn labelled(self, name: &str, value: &str) -> Self;
+}
+
+mod labelled {
+    pub trait Sealed {}
+}
+
+macro_rules! labelled {
+    ($($type:ty)*) => {
+        $(
+            impl labelled::Sealed for $type {}
+
+            impl Labelled for $type {
+                fn labelled(self, name: &str, value: &str) -> Self {
+                    self.label(name, value)
+                }
+            }
+        )*
+    };
+}
+
+labelled!(ActionJob ContainerJob Job);
 
 /// A job of either kind. Made by `into()`, where jobs of both kinds go into one list.
 #[derive(Debug)]
