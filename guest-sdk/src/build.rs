@@ -2,9 +2,11 @@
 
 use std::sync::OnceLock;
 
-use crate::__bindings::monkeyci::script::{build_info, params};
+use crate::error::Told;
 use crate::glob::matches;
-use crate::{Changes, Result};
+use crate::host::{build_info, params, secrets};
+use crate::param::{Param, ParamValue, Presence, declare};
+use crate::{Changes, Result, Secret, Workspace};
 
 /// What is being built, and with which parameters. Everything answers the same for the whole build.
 #[derive(Debug)]
@@ -14,7 +16,7 @@ pub struct Build {
 }
 
 impl Build {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { changes: OnceLock::new() }
     }
 
@@ -33,9 +35,27 @@ impl Build {
         build_info::repo()
     }
 
-    /// What started the build: `cli`, `api` or `webhook`.
+    /// The build's own id: the last part of the id.
+    pub fn build(&self) -> String {
+        build_info::build()
+    }
+
+    /// What started the build: `cli`, `api` or `webhook`; a webhook's kind may follow after a slash, as in `webhook/push`.
     pub fn trigger(&self) -> String {
         build_info::trigger()
+    }
+
+    /// Whether this started the build: `webhook` is true for every webhook, `webhook/push` for that kind only.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn script(build: &Build) -> Result<impl IntoJobs> {
+    ///     let full = container("full-test", "debian:12").shell(["make full-test"]);
+    ///     Ok(full.only_if(!build.triggered_by("webhook/push"), "pushes get the quick tests"))
+    /// }
+    /// ```
+    pub fn triggered_by(&self, what: &str) -> bool {
+        self.trigger().strip_prefix(what).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Where the code came from; none for a directory that is not a git repository.
@@ -131,6 +151,11 @@ impl Build {
         self.changes.get_or_init(ask).as_ref()
     }
 
+    /// The id of the commit that the code is compared with; none where the changes are not known, or every file is added.
+    pub fn base_commit(&self) -> Option<String> {
+        build_info::base_commit()
+    }
+
     /// Whether a file whose path matches the [glob](Changes#globs) was added, modified, removed, or renamed from or to there.
     ///
     /// True where the changes are not known, and so are [`added`](Self::added), [`modified`](Self::modified) and
@@ -169,12 +194,12 @@ impl Build {
         self.changes().is_none_or(|changes| changes.removed.iter().any(|path| matches(glob, path)))
     }
 
-    /// The value of the parameter `name`; none where nobody gave it.
+    /// The value of the parameter `name`; none where nobody gave it. To say more of a parameter, [`declare`](Self::declare) it.
     ///
     /// # Errors
     /// When the script may not read parameters.
     pub fn param(&self, name: &str) -> Result<Option<String>> {
-        Ok(params::get(name)?)
+        params::get(name).told()
     }
 
     /// The value of the parameter `name`, or `default` where nobody gave it.
@@ -183,5 +208,45 @@ impl Build {
     /// When the script may not read parameters.
     pub fn param_or(&self, name: &str, default: &str) -> Result<String> {
         Ok(self.param(name)?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    /// The names of all parameters that were given, sorted.
+    ///
+    /// # Errors
+    /// When the script may not read parameters.
+    pub fn params(&self) -> Result<Vec<String>> {
+        params::names().told()
+    }
+
+    /// Declares a parameter, in the script's function, and reads its value: see [`param`](crate::param) for how.
+    ///
+    /// A value that does not fit is a fault of the graph: the host reports it with all others, before anything runs. The
+    /// script then goes on with the default, or with none, so that it gets as far as to have the others found.
+    ///
+    /// # Errors
+    /// When a required parameter has no value or an unfit one, and when the script may not read parameters.
+    pub fn declare<T: ParamValue, P: Presence<T>>(&self, param: Param<T, P>) -> Result<P::Value> {
+        declare(&param)
+    }
+
+    /// A handle of the secret `name`.
+    ///
+    /// # Errors
+    /// When nobody gave it, or the script may not use it.
+    pub fn secret(&self, name: &str) -> Result<Secret> {
+        Secret::get(name)
+    }
+
+    /// The names of all secrets that were given, sorted.
+    ///
+    /// # Errors
+    /// When the script may not use secrets.
+    pub fn secret_names(&self) -> Result<Vec<String>> {
+        secrets::names().told()
+    }
+
+    /// The code that is built, to read.
+    pub fn workspace(&self) -> Workspace {
+        Workspace { _private: () }
     }
 }

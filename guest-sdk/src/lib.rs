@@ -35,39 +35,73 @@
 //! changes is seen by another: jobs hand on results as artifacts and events.
 #![deny(missing_docs)]
 
+mod artifacts;
 mod build;
 mod changes;
 mod context;
 mod declare;
+mod error;
 mod export;
+mod files;
 mod glob;
+mod hooks;
+mod host;
 mod job;
+mod matrix;
+mod outcome;
+mod param;
+mod refine;
+mod secret;
 mod service;
+mod setters;
+#[cfg(not(target_arch = "wasm32"))]
+mod simulated;
+mod subscription;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+mod workspace;
 
 pub use anyhow::{Context as ErrorContext, Error, Result, anyhow, bail, ensure};
+pub use artifacts::{Artifact, Artifacts};
 pub use build::Build;
 pub use changes::Changes;
-pub use context::{Context, Level, Outcome, Status};
-pub use job::{ActionJob, ContainerJob, IntoJobs, Job, JobRef, action, container};
+pub use context::{Context, JobHandle, Level};
+pub use error::HostError;
+pub use files::{ArtifactWriter, FileReader};
+pub use hooks::{Hooks, hooks};
+pub use job::{
+    ActionJob, Cache, ContainerJob, Handler, IntoJobs, Job, JobRef, Labelled, RetryOn, RunWhen, SavePolicy,
+    SavedArtifact, action, action_call, artifact, cache, container, handler, late_container,
+};
+pub use matrix::{Combination, Matrix, matrix};
+pub use outcome::{Outcome, Status, TestSummary};
+pub use param::{Always, Optional, Param, ParamValue, Presence, param};
+pub use refine::Refine;
+pub use secret::Secret;
 pub use service::{Service, service};
+pub use subscription::{Event, Subscription};
+pub use workspace::{FileKind, Metadata, Workspace};
 
 /// What most scripts need: `use monkeyci_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        ActionJob, Build, Changes, ContainerJob, Context, ErrorContext as _, IntoJobs, Job, JobRef, Level, Outcome,
-        Result, Status, action, anyhow, bail, container, ensure, service,
+        ActionJob, Build, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
+        JobHandle, JobRef, Level, Outcome, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Status, action,
+        action_call, anyhow, artifact, bail, cache, container, ensure, handler, hooks, late_container, matrix, param,
+        service,
     };
 }
 
 #[doc(hidden)]
-pub use export::{__act, __define};
+pub use export::{__act, __define, __refine};
 
+#[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 #[allow(missing_docs, clippy::all)]
 pub mod __bindings {
     wit_bindgen::generate!({
         path: "../wit",
-        world: "script",
+        world: "refining-script",
         pub_export_macro: true,
         default_bindings_module: "monkeyci_sdk::__bindings",
     });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Secret;
+
 /// A container that lives beside a container job for as long as the job runs.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -9,6 +11,7 @@ pub struct Service {
     pub(crate) image: String,
     pub(crate) argv: Option<Vec<String>>,
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) secret_env: Vec<(String, Secret)>,
     pub(crate) ready_port: Option<u16>,
     pub(crate) ready_command: Option<Vec<String>>,
     pub(crate) ready_timeout: Option<Duration>,
@@ -27,6 +30,7 @@ pub fn service(name: impl Into<String>, image: impl Into<String>) -> Service {
         image: image.into(),
         argv: None,
         env: Vec::new(),
+        secret_env: Vec::new(),
         ready_port: None,
         ready_command: None,
         ready_timeout: None,
@@ -43,6 +47,12 @@ impl Service {
     /// Sets an environment variable.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets an environment variable to a secret, which the script does not get to see.
+    pub fn secret_env(mut self, name: impl Into<String>, secret: &Secret) -> Self {
+        self.secret_env.push((name.into(), secret.clone()));
         self
     }
 

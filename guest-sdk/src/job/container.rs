@@ -1,0 +1,234 @@
+//! Container jobs.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::common::{Common, Ending, RefineFn, ending_setters, graph_setters};
+use crate::setters::by_value;
+use crate::{Cache, Context, JobRef, Refine, Result, RetryOn, RunWhen, SavedArtifact, Secret, Service};
+
+/// A container job: commands that run in a container.
+#[derive(Clone, Debug)]
+pub struct ContainerJob {
+    pub(crate) common: Common,
+    pub(crate) container: Container,
+}
+
+/// What a container job runs, and with what round it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Container {
+    pub image: Option<String>,
+    pub argv: Option<Vec<String>>,
+    pub shell: Option<Vec<String>>,
+    pub shell_program: Option<Vec<String>>,
+    pub shell_each: bool,
+    pub user: Option<String>,
+    pub architecture: Option<String>,
+    pub variables: Vec<Variable>,
+    pub test_reports: Vec<String>,
+    pub work_dir: Option<String>,
+    pub memory: Option<u64>,
+    pub cpu: Option<u32>,
+    pub save: Vec<SavedArtifact>,
+    pub restore: Vec<(String, String)>,
+    pub restore_if_there: Vec<(String, String)>,
+    pub caches: Vec<Cache>,
+    pub services: Vec<Service>,
+}
+
+/// An environment variable.
+#[derive(Clone, Debug)]
+pub(crate) enum Variable {
+    Value { name: String, value: String },
+    Secret { name: String, secret: Secret },
+    SecretFile { name: String, secret: Secret },
+    ParamFile { name: String, param: String },
+    Output { name: String, job: String, output: String },
+}
+
+/// A container job in an image; say what it runs with [`ContainerJob::shell`] or [`ContainerJob::argv`].
+///
+/// ```
+/// # use monkeyci_sdk::prelude::*;
+/// let test = container("test", "rust:1").shell(["cd app", "cargo test"]).user("1000").test_report("reports/*.xml");
+/// let static_program = container("hello", "scratch-image:1").argv(["/hello", "world"]);
+/// ```
+pub fn container(id: impl Into<String>, image: impl Into<String>) -> ContainerJob {
+    let container = Container { image: Some(image.into()), ..Container::default() };
+    ContainerJob { common: Common::new(id), container }
+}
+
+/// A container job whose image is not known before its turn comes: the closure sets it. See [`Refine`].
+///
+/// ```
+/// # use monkeyci_sdk::prelude::*;
+/// let scan = late_container("scan", |job, context| {
+///     let image = context.look_up("package")?.output("image").unwrap_or_default();
+///     job.image(image).argv(["/scan", "--all"]);
+///     Ok(())
+/// })
+/// .needs("package");
+/// ```
+pub fn late_container(
+    id: impl Into<String>,
+    complete: impl Fn(&mut Refine, &Context) -> Result<()> + 'static,
+) -> ContainerJob {
+    ContainerJob { common: Common::new(id), container: Container::default() }.refine(complete)
+}
+
+impl ContainerJob {
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+
+    fn ending_mut(&mut self) -> &mut Ending {
+        &mut self.common.ending
+    }
+
+    fn container_mut(&mut self) -> &mut Container {
+        &mut self.container
+    }
+
+    /// Before the commands run, restores the artifact `id` below the directory `path`, at the path it was saved from. This
+    /// job then needs the one that saves it.
+    pub fn restore_artifact(mut self, id: impl Into<String>, path: impl Into<String>) -> Self {
+        self.container.restore.push((id.into(), path.into()));
+        self
+    }
+
+    /// Sets an environment variable to the output `output` of `job`, which this one then needs.
+    pub fn output_env(mut self, name: impl Into<String>, job: impl JobRef, output: impl Into<String>) -> Self {
+        let job = job.id().to_owned();
+        self.container.variables.push(Variable::Output { name: name.into(), job, output: output.into() });
+        self
+    }
+}
+
+/// The setters of what a container job runs that work in `refine`, too.
+macro_rules! container_setters {
+    ($by:ident, $type:ty) => {
+        $by! {
+            $type, container_mut;
+
+            /// The program to run and its arguments, with no shell between: the image needs none.
+            fn argv(job, argv: impl IntoIterator<Item = impl Into<String>>) {
+                job.argv = Some(argv.into_iter().map(Into::into).collect());
+            }
+
+            /// Lines for the shell, one shell for all; the first line that fails ends the job. Adds to the lines that were
+            /// given before.
+            fn shell(job, lines: impl IntoIterator<Item = impl Into<String>>) {
+                job.shell.get_or_insert_default().extend(lines.into_iter().map(Into::into));
+            }
+
+            /// Lines for the shell, before those that were given until now. Good for [hooks](crate::hooks); does nothing to a
+            /// job with `argv`.
+            fn shell_first(job, lines: impl IntoIterator<Item = impl Into<String>>) {
+                if job.argv.is_none() {
+                    job.shell.get_or_insert_default().splice(0..0, lines.into_iter().map(Into::into));
+                }
+            }
+
+            /// The shell for the lines and its arguments, `["/bin/bash", "-e"]` say: a POSIX shell. Without it: the image's
+            /// `/bin/sh`.
+            fn shell_program(job, argv: impl IntoIterator<Item = impl Into<String>>) {
+                job.shell_program = Some(argv.into_iter().map(Into::into).collect());
+            }
+
+            /// Each line runs in a shell of its own, so that none sees variables or the directory of the one before.
+            fn shell_each(job) {
+                job.shell_each = true;
+            }
+
+            /// The user that the commands run as, `name`, `uid` or `uid:gid`. Without it: what the image says.
+            fn user(job, user: impl Into<String>) {
+                job.user = Some(user.into());
+            }
+
+            /// The processor architecture of the image, `amd64` or `arm64` say. Without it: the engine's own.
+            fn architecture(job, name: impl Into<String>) {
+                job.architecture = Some(name.into());
+            }
+
+            /// Sets an environment variable.
+            fn env(job, name: impl Into<String>, value: impl Into<String>) {
+                job.variables.push(Variable::Value { name: name.into(), value: value.into() });
+            }
+
+            /// Sets an environment variable to a secret, which the script does not get to see.
+            fn secret_env(job, name: impl Into<String>, secret: &Secret) {
+                job.variables.push(Variable::Secret { name: name.into(), secret: secret.clone() });
+            }
+
+            /// Puts a secret into a file that only the job's user can read, and sets the environment variable `name` to the
+            /// file's path.
+            fn secret_file(job, name: impl Into<String>, secret: &Secret) {
+                job.variables.push(Variable::SecretFile { name: name.into(), secret: secret.clone() });
+            }
+
+            /// Puts the value of the parameter `param` into a file, and sets the environment variable `name` to its path.
+            fn param_file(job, name: impl Into<String>, param: impl Into<String>) {
+                job.variables.push(Variable::ParamFile { name: name.into(), param: param.into() });
+            }
+
+            /// The JUnit XML files that match this [glob](crate::Changes#globs) (relative to the working directory) are the
+            /// job's test report. They are read when the commands have ended, also when they failed.
+            fn test_report(job, glob: impl Into<String>) {
+                job.test_reports.push(glob.into());
+            }
+
+            /// The working directory, relative to the workspace. Without it: the workspace.
+            fn work_dir(job, path: impl Into<String>) {
+                job.work_dir = Some(path.into());
+            }
+
+            /// The most memory that the job's container may use, in bytes.
+            fn memory(job, bytes: u64) {
+                job.memory = Some(bytes);
+            }
+
+            /// The most processor time that the job's container may use, in thousandths of a core.
+            fn cpu(job, millicores: u32) {
+                job.cpu = Some(millicores);
+            }
+
+            /// When the commands have succeeded, saves the file or directory `path` (relative to the working directory) as
+            /// the build's artifact `id`.
+            fn save_artifact(job, id: impl Into<String>, path: impl Into<String>) {
+                job.save.push(crate::artifact(id, path));
+            }
+
+            /// Saves an artifact of which there is [more to say](crate::artifact).
+            fn save(job, artifact: impl Into<SavedArtifact>) {
+                job.save.push(artifact.into());
+            }
+
+            /// Like `restore_artifact`, but only if the artifact is there when the job starts; this job does not need the
+            /// one that saves it.
+            fn restore_artifact_if_there(job, id: impl Into<String>, path: impl Into<String>) {
+                job.restore_if_there.push((id.into(), path.into()));
+            }
+
+            /// Keeps `path` (relative to the working directory) from one build of the repository to the next.
+            fn cache(job, id: impl Into<String>, path: impl Into<String>) {
+                job.caches.push(crate::cache(id, path));
+            }
+
+            /// Keeps a cache of which there is [more to say](crate::cache).
+            fn keep(job, cache: impl Into<Cache>) {
+                job.caches.push(cache.into());
+            }
+
+            /// A service that lives beside the job.
+            fn service(job, service: Service) {
+                job.services.push(service);
+            }
+        }
+    };
+}
+
+pub(crate) use container_setters;
+
+graph_setters!(by_value, ContainerJob);
+ending_setters!(by_value, ContainerJob);
+container_setters!(by_value, ContainerJob);
