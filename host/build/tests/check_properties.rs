@@ -2,7 +2,10 @@
 
 mod random_graph;
 
-use monkeyci_build::{ArtifactPath, FaultKind, JobDraft, ServiceDraft, check};
+use monkeyci_build::{
+    ArtifactOption, CacheOption, Call, FaultKind, Graph, GraphFaults, JobDraft, LateValue, ParamDraft, ParamKind,
+    RestoreArtifact, SaveArtifact, ServiceDraft, check, check_refined, check_submitted, param_value,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -84,20 +87,20 @@ fn any_draft() -> impl Strategy<Value = JobDraft> {
 proptest! {
     #[test]
     fn whatever_a_script_declares_is_either_a_graph_or_faults(drafts in vec(any_draft(), 0..8)) {
-        match check(&drafts) {
+        match check(&drafts, &[]) {
             Ok(graph) => prop_assert_eq!(graph.jobs().len(), drafts.len()),
             Err(faults) => {
                 prop_assert!(!faults.is_empty());
                 prop_assert_eq!(faults.to_string().lines().count(), faults.0.len() + 1);
                 // Two looks at the same drafts see the same.
-                prop_assert_eq!(check(&drafts), Err(faults));
+                prop_assert_eq!(check(&drafts, &[]), Err(faults));
             }
         }
     }
 
     #[test]
     fn a_graph_without_fault_passes_as_it_is(needs in acyclic_needs(30)) {
-        let graph = check(&drafts(&needs));
+        let graph = check(&drafts(&needs), &[]);
         prop_assert!(graph.is_ok(), "{:?}", graph);
         let passed: Vec<Vec<String>> = graph.unwrap_or_default().into_jobs().into_iter().map(|job| job.needs).collect();
         let declared: Vec<Vec<String>> = needs.iter().map(|needs| needs.iter().map(|need| id(*need)).collect()).collect();
@@ -117,7 +120,7 @@ proptest! {
         let mut needs = needs;
         needs[other].push(job);
 
-        let faults = check(&drafts(&needs)).expect_err("there is a circle").0;
+        let faults = check(&drafts(&needs), &[]).expect_err("there is a circle").0;
         prop_assert_eq!(faults.len(), 1, "{:?}", faults);
         let FaultKind::Cycle { path } = &faults[0].kind else { return Err(TestCaseError::fail("another fault")) };
         prop_assert_eq!(&faults[0].job, &path[0]);
@@ -131,7 +134,7 @@ proptest! {
     #[test]
     fn breaking_the_circles_that_are_reported_breaks_all(needs in vec(vec(0..12_usize, 0..4), 12)) {
         let mut drafts = drafts(&needs);
-        for fault in check(&drafts).map_or_else(|faults| faults.0, |_| Vec::new()) {
+        for fault in check(&drafts, &[]).map_or_else(|faults| faults.0, |_| Vec::new()) {
             match fault.kind {
                 FaultKind::Cycle { path } => {
                     for (at, job) in path.iter().enumerate() {
@@ -147,7 +150,7 @@ proptest! {
                 other => prop_assert!(false, "{:?}", other),
             }
         }
-        prop_assert!(check(&drafts).is_ok());
+        prop_assert!(check(&drafts, &[]).is_ok());
     }
 
     #[test]
@@ -165,7 +168,7 @@ proptest! {
             drafts[job].restore_artifacts.push(ArtifactPath { id: id(other), path: ".".into() });
             expected += usize::from(job == other || !is_upstream(&needs, job, other));
         }
-        let faults = check(&drafts).map_or_else(|faults| faults.0, |_| Vec::new());
+        let faults = check(&drafts, &[]).map_or_else(|faults| faults.0, |_| Vec::new());
         let of_artifacts = faults.iter().filter(|fault| {
             matches!(fault.kind, FaultKind::ArtifactNotUpstream { .. } | FaultKind::OwnArtifact { .. })
         });
@@ -202,7 +205,7 @@ proptest! {
             };
             expected.push((draft.id.clone(), field.to_owned()));
         }
-        let faults = check(&drafts).expect_err("there are faults").0;
+        let faults = check(&drafts, &[]).expect_err("there are faults").0;
         let mut found: Vec<_> = faults.into_iter().map(|fault| (fault.job, fault.field)).collect();
         found.sort();
         expected.sort();

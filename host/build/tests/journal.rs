@@ -1,8 +1,8 @@
 //! The serialised form of what the journal keeps. Journals outlive the program: what fails here breaks old builds.
 
 use monkeyci_build::{
-    Command, ContainerSpec, Ending, Event, EventBody, Fault, FaultKind, GraphFaults, JobKind, JobSpec, Readiness,
-    ServiceSpec, ShellLine,
+    Command, ContainerSpec, Ending, Event, EventBody, Fault, FaultKind, GraphFaults, JobKind, JobSpec, NeedCause, Place,
+    Readiness, RunWhen, ServiceSpec, ShellCommand, ShellLine,
 };
 use serde_json::{Value, json};
 
@@ -37,13 +37,18 @@ fn a_graph_keeps_its_form() {
         image: "postgres:17".into(),
         argv: None,
         env: [("A".into(), "1".into())].into(),
+        secret_env: [].into(),
         readiness: vec![Readiness::Port(5432), Readiness::Command(vec!["pg_isready".into()])],
         ready_timeout_ms: 60_000,
     };
     let spec = ContainerSpec {
         image: "debian:12".into(),
-        command: Command::Shell(vec!["true".into()]),
+        command: Command::Shell(ShellCommand { lines: vec!["true".into()], ..ShellCommand::default() }),
         env: [].into(),
+        late_env: [].into(),
+        user: None,
+        architecture: None,
+        test_reports: vec![],
         work_dir: String::new(),
         memory_bytes: Some(u64::MAX),
         cpu_millis: None,
@@ -52,16 +57,32 @@ fn a_graph_keeps_its_form() {
         caches: vec![],
         services: vec![service],
     };
-    let action = JobSpec { id: "a".into(), needs: vec![], timeout_ms: 1, kind: JobKind::Action };
-    let container =
-        JobSpec { id: "b".into(), needs: vec!["a".into()], timeout_ms: 2, kind: JobKind::Container(Box::new(spec)) };
+    let job = |id: &str, needs: &[&str], timeout_ms, kind| JobSpec {
+        id: id.into(),
+        needs: needs.iter().map(ToString::to_string).collect(),
+        removed_needs: vec![],
+        timeout_ms,
+        run_when: RunWhen::Success,
+        allow_failure: false,
+        retry: None,
+        priority: 0,
+        fail_fast: None,
+        approval: None,
+        late: false,
+        labels: [].into(),
+        calls: None,
+        creates_artifacts: vec![],
+        kind,
+    };
+    let action = job("a", &[], 1, JobKind::Action);
+    let container = job("b", &["a"], 2, JobKind::Container(Box::new(spec)));
     assert_eq!(
-        json_of(EventBody::ScriptDefined { jobs: vec![action, container] }),
+        json_of(EventBody::ScriptDefined { jobs: vec![action, container], removed: vec![], params: vec![] }),
         json!({
             "seq": null, "time_ms": null, "type": "script/defined", "jobs": [
                 { "id": "a", "needs": [], "timeout_ms": 1, "kind": "action" },
                 { "id": "b", "needs": ["a"], "timeout_ms": 2, "kind": { "container": {
-                    "image": "debian:12", "command": { "shell": ["true"] }, "env": {}, "work_dir": "",
+                    "image": "debian:12", "command": { "shell": { "lines": ["true"] } }, "env": {}, "work_dir": "",
                     "memory_bytes": u64::MAX, "cpu_millis": null,
                     "save_artifacts": [], "restore_artifacts": [], "caches": [],
                     "services": [{
@@ -83,7 +104,7 @@ fn faults_keep_their_form_and_are_left_out_where_there_are_none() {
             "seq": null, "time_ms": null, "type": "build/failed", "script": true, "message": "broken",
         })
     );
-    let fault = |kind| Fault { job: "a".into(), field: "f".into(), kind };
+    let fault = |kind| Fault { place: Place::Job("a".into()), field: "f".into(), kind };
     let faults = vec![fault(FaultKind::Zero), fault(FaultKind::MemoryTooSmall { bytes: 1 })];
     assert_eq!(
         json_of(failed(GraphFaults(faults))),
@@ -93,5 +114,43 @@ fn faults_keep_their_form_and_are_left_out_where_there_are_none() {
                 { "job": "a", "field": "f", "kind": "memory-too-small", "bytes": 1 },
             ],
         })
+    );
+}
+
+#[test]
+fn shell_lines_of_a_journal_from_when_all_shells_were_alike_can_be_read() {
+    let old: Command = serde_json::from_value(json!({ "shell": ["make", "make test"] })).expect("it can be read");
+    let lines = vec!["make".into(), "make test".into()];
+    assert_eq!(old, Command::Shell(ShellCommand { lines, program: vec![], each: false }));
+    let new = Command::Shell(ShellCommand { lines: vec!["make".into()], program: vec!["/bin/bash".into()], each: true });
+    let text = serde_json::to_string(&new).expect("commands are JSON");
+    assert_eq!(serde_json::from_str::<Command>(&text).expect("JSON is commands"), new);
+}
+
+#[test]
+fn a_fault_of_a_parameter_stands_under_another_key_than_one_of_a_job() {
+    let kind = FaultKind::UnfitValue { problem: "\"x\" is not a number".into() };
+    let fault = Fault { place: Place::Parameter("workers".into()), field: "default".into(), kind };
+    assert_eq!(fault.to_string(), r#"parameter "workers", default: "x" is not a number"#);
+    let value = serde_json::to_value(&fault).expect("faults are JSON");
+    assert_eq!(
+        value,
+        json!({ "parameter": "workers", "field": "default", "kind": "unfit-value", "problem": "\"x\" is not a number" })
+    );
+    assert_eq!(serde_json::from_value::<Fault>(value).expect("JSON is faults"), fault);
+}
+
+#[test]
+fn a_circle_from_when_every_need_was_said_can_be_read() {
+    let old = json!({ "job": "a", "field": "needs", "kind": "cycle", "path": ["a", "b"] });
+    let fault: Fault = serde_json::from_value(old.clone()).expect("it can be read");
+    assert_eq!(serde_json::to_value(&fault).expect("faults are JSON"), old);
+    let kind = FaultKind::Cycle {
+        path: vec!["a".into(), "b".into()],
+        causes: vec![NeedCause::RestoresArtifact, NeedCause::ReadsOutput],
+    };
+    assert_eq!(
+        kind.to_string(),
+        r#"the needs go in a circle: "a" restores an artifact of "b" reads an output of "a"; take one of these needs away"#
     );
 }

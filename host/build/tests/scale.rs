@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use monkeyci_build::{
-    ArtifactPath, BuildState, BuildStatus, Effect, Ending, Event, EventBody, Input, JobDraft, Source, check,
+    BuildState, BuildStatus, Effect, Ending, Event, EventBody, Input, JobDraft, RestoreArtifact, SaveArtifact, Source,
+    check,
 };
 
 const JOBS: usize = 10_000;
@@ -17,7 +18,7 @@ fn job(at: usize, distances: &[usize]) -> JobDraft {
         needs: needs.collect(),
         image: Some("debian:12".into()),
         argv: Some(vec!["true".into()]),
-        save_artifacts: vec![ArtifactPath { id: id(at), path: ".".into() }],
+        save_artifacts: vec![SaveArtifact { id: id(at), path: ".".into(), ..SaveArtifact::default() }],
         ..JobDraft::container(id(at))
     }
 }
@@ -44,31 +45,31 @@ fn within<T>(limit: Duration, mut work: impl FnMut() -> T) -> T {
 #[test]
 fn ten_thousand_jobs_are_checked_within_a_second() {
     let drafts: Vec<_> = (0..JOBS).map(|at| job(at, &[1, 2, 3, 50, 700])).collect();
-    assert!(within(Duration::from_secs(1), || check(&drafts)).is_ok());
+    assert!(within(Duration::from_secs(1), || check(&drafts, &[])).is_ok());
 }
 
 #[test]
 fn artifacts_from_far_upstream_do_not_slow_the_checks_down() {
     let restore = |at: usize| JobDraft {
-        restore_artifacts: vec![ArtifactPath { id: id(at / 2), path: ".".into() }],
+        restore_artifacts: vec![RestoreArtifact { id: id(at / 2), path: ".".into(), if_there: false }],
         ..job(at, &[1, 2])
     };
     let drafts: Vec<_> = (0..JOBS).map(|at| if at < 10 { job(at, &[1]) } else { restore(at) }).collect();
-    assert!(within(Duration::from_secs(5), || check(&drafts)).is_ok());
+    assert!(within(Duration::from_secs(5), || check(&drafts, &[])).is_ok());
 }
 
 #[test]
 fn ten_thousand_faults_do_not_slow_the_checks_down() {
     let wrong = |at: usize| JobDraft { needs: vec![format!("jbo-{at}")], ..job(at, &[]) };
     let drafts: Vec<_> = (0..JOBS).map(wrong).collect();
-    let faults = within(Duration::from_secs(5), || check(&drafts)).expect_err("all needs are unknown");
+    let faults = within(Duration::from_secs(5), || check(&drafts, &[])).expect_err("all needs are unknown");
     assert_eq!(faults.0.len(), JOBS);
 }
 
 #[test]
 fn ten_thousand_jobs_that_need_each_other_in_a_circle_are_one_fault() {
     let drafts: Vec<_> = (0..JOBS).map(|at| JobDraft { needs: vec![id((at + 1) % JOBS)], ..job(at, &[]) }).collect();
-    let faults = within(Duration::from_secs(1), || check(&drafts)).expect_err("there is a circle");
+    let faults = within(Duration::from_secs(1), || check(&drafts, &[])).expect_err("there is a circle");
     assert_eq!(faults.0.len(), 1);
     assert!(faults.to_string().len() < 2_000);
 }
@@ -86,18 +87,18 @@ fn ten_thousand_jobs_are_skipped_within_a_second() {
 /// Plays a build whose jobs all end alike.
 fn schedule(ending: &Ending) -> Option<BuildStatus> {
     let drafts: Vec<_> = (0..JOBS).map(|at| job(at, &[1, 2, 3, 50, 700])).collect();
-    let jobs = check(&drafts).expect("the graph has no fault").into_jobs();
+    let jobs = check(&drafts, &[]).expect("the graph has no fault").graph.into_jobs();
     within(Duration::from_secs(1), || {
         let mut state = BuildState::new(NonZeroUsize::new(8).expect("not 0"));
         let mut work = vec![
-            EventBody::ScriptDefined { jobs: jobs.clone() },
+            EventBody::ScriptDefined { jobs: jobs.clone(), removed: vec![], params: vec![] },
             EventBody::BuildCheckedOut { source: Source::default() },
             EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() },
         ];
         while let Some(body) = work.pop() {
             for effect in state.step(Input::Event(&Event { seq: 1, time_ms: 1, body })) {
                 match effect {
-                    Effect::Start { job } => {
+                    Effect::Start { job, .. } => {
                         work.push(EventBody::JobEnded { job: job.clone(), ending: ending.clone() });
                         work.push(EventBody::JobStarted { job });
                     }

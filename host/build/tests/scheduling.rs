@@ -1,129 +1,9 @@
-//! The rules of scheduling, one by one.
+//! The rules of scheduling that every build meets, one by one.
 
-use std::num::NonZeroUsize;
+mod told_build;
 
-use monkeyci_build::{
-    BuildState, BuildStatus, Effect, Ending, Event, EventBody, GraphFaults, Input, JobKind, JobSpec, JobSummary, Phase,
-    Source, Status, StopReason,
-};
-
-/// A build to be told what happens, a millisecond apart.
-struct Build {
-    state: BuildState,
-    journal: Vec<Event>,
-}
-
-impl Build {
-    fn new(max_running: usize) -> Self {
-        let max_running = NonZeroUsize::new(max_running).expect("a test has places");
-        Self { state: BuildState::new(max_running), journal: Vec::new() }
-    }
-
-    /// A build whose jobs are declared, each with the ids it needs.
-    fn of(max_running: usize, jobs: &[(&str, &[&str])]) -> (Self, Vec<Effect>) {
-        let mut build = Self::new(max_running);
-        build.triggered();
-        build.checked_out();
-        let effects = build.defined(jobs);
-        (build, effects)
-    }
-
-    fn tell(&mut self, body: EventBody) -> Vec<Effect> {
-        let seq = self.journal.len() as u64 + 1;
-        let event = Event { seq, time_ms: seq, body };
-        self.journal.push(event.clone());
-        self.state.step(Input::Event(&event))
-    }
-
-    fn triggered(&mut self) -> Vec<Effect> {
-        self.tell(EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() })
-    }
-
-    fn checked_out(&mut self) -> Vec<Effect> {
-        self.tell(EventBody::BuildCheckedOut { source: Source::default() })
-    }
-
-    fn defined(&mut self, jobs: &[(&str, &[&str])]) -> Vec<Effect> {
-        let job = |(id, needs): &(&str, &[&str])| JobSpec {
-            id: id.to_string(),
-            needs: needs.iter().map(ToString::to_string).collect(),
-            timeout_ms: 1000,
-            kind: JobKind::Action,
-        };
-        self.tell(EventBody::ScriptDefined { jobs: jobs.iter().map(job).collect() })
-    }
-
-    fn started(&mut self, job: &str) -> Vec<Effect> {
-        self.tell(EventBody::JobStarted { job: job.into() })
-    }
-
-    fn ended(&mut self, job: &str, ending: Ending) -> Vec<Effect> {
-        self.tell(EventBody::JobEnded { job: job.into(), ending })
-    }
-
-    fn succeeded(&mut self, job: &str) -> Vec<Effect> {
-        self.ended(job, Ending::Succeeded)
-    }
-
-    fn failed(&mut self, job: &str) -> Vec<Effect> {
-        self.ended(job, failure())
-    }
-
-    fn cancelled(&mut self) -> Vec<Effect> {
-        self.tell(EventBody::CancelRequested { by: "test".into() })
-    }
-
-    fn tick(&mut self, now_ms: u64) -> Vec<Effect> {
-        self.state.step(Input::Tick { now_ms })
-    }
-
-    /// Feeds back what was to be recorded.
-    fn record(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
-        let mut next = Vec::new();
-        for effect in effects {
-            if let Effect::Record(body) = effect {
-                next.extend(self.tell(body));
-            }
-        }
-        next
-    }
-
-    fn status(&self, job: &str) -> Status {
-        self.state.job(job).expect("the job was declared").status
-    }
-}
-
-fn failure() -> Ending {
-    Ending::Exited { code: 1, line: None }
-}
-
-fn start(job: &str) -> Effect {
-    Effect::Start { job: job.into() }
-}
-
-fn stop(job: &str, reason: StopReason) -> Effect {
-    Effect::Stop { job: job.into(), reason }
-}
-
-fn end(job: &str, ending: Ending) -> Effect {
-    Effect::Record(EventBody::JobEnded { job: job.into(), ending })
-}
-
-fn skip(job: &str, because: &str) -> Effect {
-    end(job, Ending::Skipped { because: because.into() })
-}
-
-fn build_ended(status: BuildStatus, jobs: Vec<JobSummary>) -> Effect {
-    Effect::Record(EventBody::BuildEnded { status, jobs })
-}
-
-/// The status in a single effect that ends the build.
-fn verdict(effects: &[Effect]) -> Option<BuildStatus> {
-    match effects {
-        [Effect::Record(EventBody::BuildEnded { status, .. })] => Some(*status),
-        _ => None,
-    }
-}
+use monkeyci_build::{BuildStatus, Effect, Ending, EventBody, GraphFaults, JobSummary, Phase, Status, StopReason};
+use told_build::{Build, build_ended, end, failure, skip, start, stop, verdict};
 
 #[test]
 fn a_build_checks_out_then_defines_then_runs_its_jobs_then_ends() {
@@ -140,7 +20,7 @@ fn a_build_checks_out_then_defines_then_runs_its_jobs_then_ends() {
     assert_eq!(build.succeeded("a"), [start("b")]);
     build.started("b");
     build.tell(EventBody::JobRunning { job: "b".into() });
-    let summary = |job: &str, ms| JobSummary { job: job.into(), ending: Ending::Succeeded, duration_ms: Some(ms) };
+    let summary = |job: &str, ms| JobSummary { job: job.into(), ending: Ending::Succeeded, duration_ms: Some(ms), results: None };
     let effects = build.succeeded("b");
     assert_eq!(effects, [build_ended(BuildStatus::Success, vec![summary("a", 1), summary("b", 2)])]);
     assert_eq!(build.state.phase(), Phase::Running);
@@ -260,7 +140,7 @@ fn a_job_is_stopped_once_when_its_time_is_up() {
     assert_eq!(build.state.next_deadline_ms(), None);
     assert_eq!(build.tick(u64::MAX), []);
     build.ended("a", Ending::TimedOut { after_ms: 1000 });
-    assert_eq!(build.state.job("a").and_then(|job| job.stopping), Some(StopReason::TimedOut));
+    assert_eq!(build.state.job("a").and_then(|job| job.stopping.clone()), Some(StopReason::TimedOut));
 }
 
 #[test]

@@ -1,0 +1,394 @@
+//! The faults of what is said of single jobs and parameters, beside those that every job can have.
+
+mod declared;
+
+use declared::{action, artifact, cache, container, faults, jobs, owned, param, removed, service, short};
+use monkeyci_build::{
+    ArtifactOption, CacheOption, Call, Command, JobDraft, LateValue, ParamDraft, ParamKind, RetryOn, RunWhen, SavePolicy,
+    ServiceDraft, check, param_value,
+};
+
+fn late(name: &str, value: LateValue) -> (String, LateValue) {
+    (name.into(), value)
+}
+
+fn param_faults(params: &[ParamDraft]) -> Vec<String> {
+    short(&check(&[], params).expect_err("the parameters have faults"))
+}
+
+#[test]
+fn a_condition_is_one_of_three() {
+    let draft = |word: &str| JobDraft { run_when: Some(word.into()), ..action("job", &[]) };
+    assert_eq!(
+        check(&[draft("sometimes")], &[]).expect_err("the word means nothing").to_string(),
+        "the graph has 1 fault:\njob \"job\", run-when: \"sometimes\" means nothing here; use success, always or failure"
+    );
+    for (word, when) in [("success", RunWhen::Success), ("always", RunWhen::Always), ("failure", RunWhen::Failure)] {
+        assert_eq!(jobs(&[draft(word)])[0].run_when, when);
+    }
+    assert_eq!(jobs(&[action("job", &[])])[0].run_when, RunWhen::Success);
+}
+
+#[test]
+fn a_job_runs_again_one_to_ten_times() {
+    let draft = |count| JobDraft { retry: Some(count), ..action("job", &[]) };
+    for count in [0, 11, u32::MAX] {
+        assert_eq!(faults(&[draft(count)]), ["job retry retry-count"]);
+    }
+    let retry = jobs(&[draft(10)])[0].retry.clone().expect("it runs again");
+    assert_eq!((retry.count, retry.on.as_slice(), retry.delay_ms), (10, [].as_slice(), 0));
+}
+
+#[test]
+fn the_causes_to_run_again_have_names() {
+    let draft = |words: &[&str]| JobDraft { retry: Some(1), retry_on: owned(words), ..action("job", &[]) };
+    let all = ["failure", "error", "timeout", "out-of-memory", "exit-code=137"];
+    let on = [RetryOn::Failure, RetryOn::Error, RetryOn::Timeout, RetryOn::OutOfMemory, RetryOn::ExitCode(137)];
+    assert_eq!(jobs(&[draft(&all)])[0].retry.clone().map(|retry| retry.on), Some(on.to_vec()));
+    let wrong = ["oom", "exit-code", "exit-code=", "exit-code=0", "exit-code=256", "exit-code=-1", "exit-code=1 "];
+    assert_eq!(faults(&[draft(&wrong)]), vec!["job retry-on unknown-word"; wrong.len()]);
+}
+
+#[test]
+fn how_a_job_runs_again_is_said_only_of_one_that_does() {
+    let draft = JobDraft { retry_on: owned(&["error"]), retry_delay_ms: Some(1), ..action("job", &[]) };
+    assert_eq!(faults(&[draft]), ["job retry-on without-retry", "job retry-delay without-retry"]);
+}
+
+#[test]
+fn what_people_read_is_not_blank() {
+    let draft = JobDraft {
+        approval: Some(" \n".into()),
+        labels: vec![("team".into(), "".into()), (" ".into(), "x".into())],
+        ..action("job", &[])
+    };
+    assert_eq!(faults(&[draft]), ["job approval empty", "job label(#2) empty"]);
+}
+
+#[test]
+fn the_last_label_of_a_name_counts() {
+    let labels = vec![("team".into(), "a".into()), ("team".into(), "b".into())];
+    assert_eq!(jobs(&[JobDraft { labels, ..action("job", &[]) }])[0].labels, [("team".into(), "b".into())].into());
+}
+
+#[test]
+fn a_group_has_the_name_of_an_id() {
+    let draft = |group: &str| JobDraft { fail_fast: Some(group.into()), ..action("job", &[]) };
+    assert_eq!(faults(&[draft("a b")]), ["job fail-fast invalid-id"]);
+    assert_eq!(faults(&[draft("")]), ["job fail-fast invalid-id"]);
+    assert_eq!(jobs(&[draft("shards")])[0].fail_fast.as_deref(), Some("shards"));
+}
+
+#[test]
+fn only_actions_call_handlers_and_create_artifacts() {
+    let calls = |handler: &str| Some(Call { handler: handler.into(), argument: "1/4".into() });
+    let with = |job: JobDraft| JobDraft { calls: calls("shard"), creates_artifacts: owned(&["out"]), ..job };
+    assert_eq!(
+        faults(&[with(container("job"))]),
+        ["job calls not-for-container", "job creates-artifact not-for-container"]
+    );
+    let job = jobs(&[with(action("job", &[]))]).remove(0);
+    assert_eq!((job.calls, job.creates_artifacts), (calls("shard"), owned(&["out"])));
+    let wrong = JobDraft { calls: calls(" "), creates_artifacts: owned(&["/"]), ..action("job", &[]) };
+    assert_eq!(faults(&[wrong]), ["job calls empty", "job creates-artifact(#1) invalid-id"]);
+}
+
+#[test]
+fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
+    let draft = JobDraft {
+        shell_program: Some(vec![]),
+        shell_each: true,
+        user: Some("".into()),
+        architecture: Some("".into()),
+        late_env: vec![
+            late("", LateValue::Secret("".into())),
+            late("", LateValue::SecretFile("".into())),
+            late("", LateValue::ParamFile("".into())),
+            late("", LateValue::Output { job: "nobody".into(), output: "".into() }),
+        ],
+        test_reports: owned(&[""]),
+        artifact_options: vec![("".into(), ArtifactOption::Always), ("".into(), ArtifactOption::Files(vec![]))],
+        cache_options: vec![
+            ("".into(), CacheOption::Key("".into())),
+            ("".into(), CacheOption::Fallback("".into())),
+            ("".into(), CacheOption::Save("".into())),
+        ],
+        ..action("job", &[])
+    };
+    let fields = [
+        "shell-program",
+        "shell-each",
+        "user",
+        "architecture",
+        "secret-env",
+        "secret-file",
+        "param-file",
+        "output-env",
+        "test-report",
+        "artifact-files",
+        "artifact-always",
+        "cache-key",
+        "cache-fallback",
+        "cache-save",
+    ];
+    assert_eq!(faults(&[draft]), fields.map(|field| format!("job {field} not-for-action")));
+}
+
+#[test]
+fn how_lines_run_is_said_only_of_lines() {
+    let with = |job: JobDraft| JobDraft { shell_program: Some(owned(&["/bin/bash"])), shell_each: true, ..job };
+    assert_eq!(faults(&[with(container("job"))]), ["job shell-program without-shell", "job shell-each without-shell"]);
+    let lines = JobDraft { argv: None, shell: Some(owned(&["make"])), ..container("job") };
+    let jobs = jobs(&[with(lines.clone())]);
+    let Some(Command::Shell(shell)) = jobs[0].container().map(|job| &job.command) else { panic!("no shell: {jobs:?}") };
+    assert_eq!((shell.program.clone(), shell.each), (owned(&["/bin/bash"]), true));
+    let empty = JobDraft { shell_program: Some(owned(&["", "-e"])), ..lines };
+    assert_eq!(faults(&[empty]), ["job shell-program empty-command"]);
+}
+
+#[test]
+fn what_the_system_is_told_is_neither_empty_nor_cut_short() {
+    let with = |text: &str| JobDraft {
+        user: Some(text.into()),
+        architecture: Some(text.into()),
+        test_reports: owned(&["*.xml", text]),
+        save_artifacts: vec![artifact("out", ".")],
+        artifact_options: vec![("out".into(), ArtifactOption::Files(owned(&[text])))],
+        ..container("job")
+    };
+    let fields = ["user", "architecture", "test-report", "artifact-files(out)"];
+    assert_eq!(faults(&[with("")]), fields.map(|field| format!("job {field} empty")));
+    assert_eq!(faults(&[with("a\0")]), fields.map(|field| format!("job {field} contains-nul")));
+    assert_eq!(jobs(&[with("x")]).len(), 1);
+}
+
+#[test]
+fn variables_whose_values_come_later_are_checked_like_the_others() {
+    let output = |job: &str, output: &str| LateValue::Output { job: job.into(), output: output.into() };
+    let draft = JobDraft {
+        env: vec![("A".into(), "1".into())],
+        late_env: vec![
+            late("A", LateValue::Secret("token".into())),
+            late("=", LateValue::SecretFile("token\0".into())),
+            late("B", LateValue::ParamFile("a=b".into())),
+            late("C", output("plan", "")),
+            late("D", output("paln", "version")),
+            late("E", output("job", "version")),
+            late("F", output("plan", "version")),
+        ],
+        ..container("job")
+    };
+    assert_eq!(
+        faults(&[draft, action("plan", &[])]),
+        [
+            "job secret-file(#2) invalid-env-name",
+            "job secret-file(#2) contains-nul",
+            "job param-file(B) invalid-param-name",
+            "job output-env(C) invalid-output-name",
+            "job secret-env(A) env-twice",
+            "job output-env(D) unknown-need",
+            "job output-env(E) needs-itself",
+        ]
+    );
+}
+
+#[test]
+fn a_variable_of_a_service_is_a_secret_or_a_text() {
+    let db = ServiceDraft {
+        env: vec![("A".into(), "1".into())],
+        secret_env: vec![("A".into(), "token".into()), ("".into(), "token".into()), ("B".into(), "token".into())],
+        ..service("db")
+    };
+    assert_eq!(
+        faults(&[JobDraft { services: vec![db.clone()], ..container("job") }]),
+        ["job service(db).secret-env(#2) invalid-env-name", "job service(db).secret-env(A) env-twice"]
+    );
+    let fine = ServiceDraft { secret_env: vec![("B".into(), "token".into())], ..db };
+    let jobs = jobs(&[JobDraft { services: vec![fine], ..container("job") }]);
+    let service = jobs[0].container().map(|job| job.services[0].secret_env.clone());
+    assert_eq!(service, Some([("B".into(), "token".into())].into()));
+}
+
+#[test]
+fn more_is_said_only_of_artifacts_and_caches_that_are_there() {
+    let draft = JobDraft {
+        save_artifacts: vec![artifact("out", "target")],
+        artifact_options: vec![
+            ("out".into(), ArtifactOption::Files(owned(&["*.deb"]))),
+            ("out".into(), ArtifactOption::Always),
+            ("uot".into(), ArtifactOption::Always),
+        ],
+        caches: vec![cache("deps", ".m2")],
+        cache_options: vec![
+            ("deps".into(), CacheOption::Key("old".into())),
+            ("deps".into(), CacheOption::Key("new".into())),
+            ("deps".into(), CacheOption::Fallback("n".into())),
+            ("deps".into(), CacheOption::Fallback("".into())),
+            ("deps".into(), CacheOption::Save("miss".into())),
+            ("sped".into(), CacheOption::Save("never".into())),
+        ],
+        ..container("job")
+    };
+    assert_eq!(
+        faults(std::slice::from_ref(&draft)),
+        [
+            "job artifact-always(uot) not-saved",
+            "job cache-save(sped) not-cached",
+            "job cache-save(sped) unknown-word",
+        ]
+    );
+    let mut fine = draft;
+    fine.artifact_options.pop();
+    fine.cache_options.pop();
+    let jobs = jobs(&[fine]);
+    let spec = jobs[0].container().expect("a container job");
+    assert_eq!((spec.save_artifacts[0].files.clone(), spec.save_artifacts[0].always), (owned(&["*.deb"]), true));
+    let cache = &spec.caches[0];
+    assert_eq!((cache.key.as_str(), cache.fallbacks.clone(), cache.save), ("new", owned(&["n", ""]), SavePolicy::Miss));
+}
+
+#[test]
+fn a_cache_key_is_a_short_line() {
+    let with = |key: &str| JobDraft {
+        caches: vec![cache("deps", ".m2")],
+        cache_options: vec![("deps".into(), CacheOption::Key(key.into())), ("deps".into(), CacheOption::Fallback(key.into()))],
+        ..container("job")
+    };
+    let both = |kind: &str| ["key", "fallback"].map(|function| format!("job cache-{function}(deps) {kind}"));
+    assert_eq!(faults(&[with(&"x".repeat(513))]), both("cache-key-too-long"));
+    assert_eq!(faults(&[with("a\nb")]), both("control-character"));
+    assert_eq!(jobs(&[with(&"x".repeat(512))]).len(), 1);
+}
+
+#[test]
+fn a_late_job_may_lack_its_image_and_command_until_its_turn_comes() {
+    let late = JobDraft { late: true, shell_each: true, ..JobDraft::container("job") };
+    assert!(jobs(std::slice::from_ref(&late))[0].late);
+    let not_late = JobDraft { late: false, ..late.clone() };
+    assert_eq!(
+        faults(&[not_late]),
+        ["job image missing-image", "job argv missing-command", "job shell-each without-shell"]
+    );
+    let wrong = JobDraft { image: Some("".into()), argv: Some(vec![]), ..late };
+    assert_eq!(
+        faults(&[wrong]),
+        ["job image missing-image", "job argv empty-command", "job shell-each without-shell"]
+    );
+}
+
+#[test]
+fn a_removed_job_is_checked_like_the_others() {
+    let draft = removed(JobDraft { timeout_ms: Some(0), ..action("a", &["nobody"]) });
+    assert_eq!(
+        faults(&[draft, action("a", &[]), removed(action("A", &[]))]),
+        ["a timeout zero", "a needs unknown-need", "a id duplicate-id", "A id similar-id"]
+    );
+}
+
+#[test]
+fn faults_of_parameters_stand_before_those_of_jobs() {
+    let workers = ParamDraft { default: Some("four".into()), ..param("workers", "integer") };
+    let faults = check(&[action("a", &["b"])], &[workers]).expect_err("there are faults");
+    assert_eq!(
+        faults.to_string(),
+        "the graph has 2 faults:\n\
+         parameter \"workers\", default: \"four\" is not a whole number; give one from -2^63 to 2^63-1\n\
+         job \"a\", needs: there is no job \"b\"; did you mean \"a\"?"
+    );
+}
+
+#[test]
+fn a_parameter_has_a_name_and_a_kind_that_make_sense() {
+    let long = "x".repeat(129);
+    let params = ["", "a=b", "a\n", &long].map(|name| param(name, "text"));
+    assert_eq!(
+        param_faults(&params),
+        [
+            "parameter #1 name invalid-param-name".to_owned(),
+            "parameter a=b name invalid-param-name".to_owned(),
+            "parameter a\n name invalid-param-name".to_owned(),
+            format!("parameter {}… name invalid-param-name", "x".repeat(100)),
+        ]
+    );
+    assert_eq!(param_faults(&[param("p", "bool")]), ["parameter p kind unknown-word"]);
+    assert_eq!(check(&[], &[param(&"é".repeat(128), "text")]).map(|checked| checked.params.len()), Ok(1));
+}
+
+#[test]
+fn a_choice_has_choices_and_nothing_else_has() {
+    assert_eq!(param_faults(&[param("p", "choice")]), ["parameter p choices missing-choices"]);
+    let text = ParamDraft { choices: owned(&["a"]), ..param("p", "text") };
+    assert_eq!(param_faults(&[text]), ["parameter p choices choices-without-choice"]);
+    let choice = ParamDraft { choices: owned(&["a", "b"]), given: Some("b".into()), ..param("p", "choice") };
+    let params = check(&[], &[choice]).expect("the parameter has no fault").params;
+    assert_eq!(params[0].kind, ParamKind::Choice(owned(&["a", "b"])));
+}
+
+#[test]
+fn defaults_and_values_fit_the_kind() {
+    for (kind, good, bad) in [
+        ("integer", ["0", "-9223372036854775808"], ["", "1.5"]),
+        ("number", ["-1.5e3", "7"], ["inf", "seven"]),
+        ("boolean", ["true", "false"], ["yes", "True"]),
+        ("text", ["", "any\nthing"], ["\u{0}", ""]),
+    ] {
+        for good in good {
+            let value = Some(good.to_owned());
+            let draft = ParamDraft { default: value.clone(), given: value.clone(), ..param("p", kind) };
+            assert_eq!(param_value(&draft), Ok(value), "{kind}");
+            assert!(check(&[], &[draft]).is_ok());
+        }
+        for bad in bad.into_iter().filter(|_| kind != "text") {
+            let value = Some(bad.to_owned());
+            let draft = ParamDraft { default: value.clone(), given: value.clone(), ..param("p", kind) };
+            assert!(param_value(&draft).is_err(), "{kind}");
+            assert_eq!(param_faults(&[draft]), ["parameter p default unfit-value", "parameter p value unfit-value"]);
+        }
+    }
+}
+
+#[test]
+fn a_required_parameter_has_to_be_given_whatever_its_default() {
+    let draft = ParamDraft { required: true, default: Some("x".into()), ..param("p", "text") };
+    assert_eq!(param_faults(std::slice::from_ref(&draft)), ["parameter p value missing-value"]);
+    assert!(param_value(&draft).is_err());
+    let given = ParamDraft { given: Some("y".into()), ..draft };
+    assert_eq!(param_value(&given), Ok(Some("y".into())));
+}
+
+#[test]
+fn the_value_of_a_parameter_is_what_was_given_or_else_the_default() {
+    let draft = ParamDraft { name: "p".into(), ..ParamDraft::default() };
+    assert_eq!(param_value(&draft), Ok(None));
+    let draft = ParamDraft { default: Some("d".into()), ..draft };
+    assert_eq!(param_value(&draft), Ok(Some("d".into())));
+    let draft = ParamDraft { given: Some("g".into()), ..draft };
+    assert_eq!(param_value(&draft), Ok(Some("g".into())));
+}
+
+#[test]
+fn an_unfit_value_is_answered_with_what_would_fit() {
+    let draft = ParamDraft { choices: owned(&["a", "b"]), given: Some("c".into()), ..param("p", "choice") };
+    assert_eq!(
+        param_value(&draft),
+        Err(r#"parameter "p", value: "c" is not one of the choices; give one of "a", "b""#.to_owned())
+    );
+}
+
+#[test]
+fn a_parameter_that_is_declared_once_more_is_declared_alike() {
+    let first = ParamDraft { default: Some("1".into()), ..param("p", "text") };
+    let alike = ParamDraft { kind: None, ..first.clone() };
+    let params = check(&[], &[first.clone(), alike.clone()]).expect("they are alike").params;
+    assert_eq!(params.len(), 1);
+    let otherwise = [
+        ParamDraft { kind: Some("integer".into()), ..first.clone() },
+        ParamDraft { default: None, ..first.clone() },
+        ParamDraft { required: true, given: Some("1".into()), ..first.clone() },
+        ParamDraft { description: Some("words".into()), ..first.clone() },
+    ];
+    let fields = ["kind", "default", "required", "description"];
+    let mut all = vec![first, alike];
+    all.extend(otherwise);
+    assert_eq!(param_faults(&all), fields.map(|field| format!("parameter p {field} declared-otherwise")));
+}
