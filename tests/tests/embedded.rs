@@ -25,7 +25,10 @@ fn request(case: &str) -> BuildRequest {
     BuildRequest {
         script: std::fs::read(place::script("probe_script")).expect("the script").into(),
         source: SourceRequest::Dir(std::env::temp_dir().join("monkeyci-embedded-empty")),
-        params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        inputs: Inputs {
+            params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            ..Inputs::default()
+        },
         trigger: "api".to_owned(),
         max_running: NonZeroUsize::new(2).expect("not zero"),
         keep: false,
