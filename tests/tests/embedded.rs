@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use monkeyci_host::{
     ApiOverTcp, BuildRequest, BuildStatus, Cancel, Controller, ControllerOptions, DockerOptions, Ending, EngineChoice,
-    Event, EventBody, Limits, Observer, SourceRequest,
+    Event, EventBody, Inputs, Limits, Observer, SourceRequest,
 };
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::place;

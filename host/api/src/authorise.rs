@@ -144,10 +144,7 @@ pub fn authorise(claims: &Claims, operation: &Operation) -> Result<(), Denied> {
             }
             Scope::LogWrite
         }
-        Action::ReadPlan(job)
-        | Action::ReportRunning(job)
-        | Action::ReportResult(job)
-        | Action::ReportOutputs(job) => {
+        Action::ReadPlan(job) | Action::ReportRunning(job) | Action::ReportResult(job) | Action::ReportOutputs(job) => {
             if !matches!(&claims.role, Role::Sidecar { job: own } if own == job) {
                 return Err(Denied::OtherBearer("only the job's sidecar may do this".to_owned()));
             }

@@ -32,6 +32,7 @@ pub const SIZE_HEADER: &str = "monkeyci-size";
 pub const CACHE_HEADER: &str = "monkeyci-cache";
 pub use reqwest::Body;
 pub use wire::{
-    ArtifactInfo, Artifacts, BuildInfo, EventPage, EventQuery, FileStat, FilesDigest, Globs, JobOutcome, Names, NewEvent,
-    NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, SidecarReport, Stored, WaitQuery, Waited,
+    ArtifactInfo, Artifacts, BuildInfo, EventPage, EventQuery, FileStat, FilesDigest, Globs, JobOutcome, Names,
+    NewEvent, NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, SidecarReport, Stored, WaitQuery,
+    Waited,
 };

@@ -83,5 +83,6 @@ pub fn is_output_name(name: &str) -> bool {
 
 /// Whether this can be the address of a link: of the web, and without characters that could forge what is around it.
 pub fn is_link(url: &str) -> bool {
-    (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(|c: char| c.is_control() || c.is_whitespace())
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && !url.contains(|c: char| c.is_control() || c.is_whitespace())
 }

@@ -35,10 +35,13 @@
 #![deny(missing_docs)]
 
 pub use monkeyci_api::Hidden;
-pub use monkeyci_build::{BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status};
+pub use monkeyci_build::{
+    BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status,
+};
 pub use monkeyci_controller::{
     ApiOverTcp, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError, ControllerOptions,
-    Decision, EngineChoice, Inputs, Journal, Observer, OutsideError, OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
+    Decision, EngineChoice, Inputs, Journal, Observer, OutsideError, OutsideEvent, RunningBuild, Silent, SourceRequest,
+    Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 pub use monkeyci_script::{Inspection, Limits, inspect};

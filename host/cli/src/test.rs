@@ -49,7 +49,8 @@ fn count(scripts: usize) -> String {
 /// The manifests of the scripts in a directory and below.
 fn scripts(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     anyhow::ensure!(dir.is_dir(), "{} is not a directory", dir.display());
-    let walk = WalkBuilder::new(dir).filter_entry(|entry| entry.file_name() != "target").sort_by_file_name(Ord::cmp).build();
+    let walk =
+        WalkBuilder::new(dir).filter_entry(|entry| entry.file_name() != "target").sort_by_file_name(Ord::cmp).build();
     let mut found = Vec::new();
     for entry in walk.flatten().filter(|entry| entry.file_name() == "Cargo.toml") {
         let text = std::fs::read_to_string(entry.path())?;

@@ -64,8 +64,7 @@ impl Controller {
         let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
         let state = BuildState::new(NonZeroUsize::MIN);
         let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
-        let (live, mut inbox) =
-            LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
+        let (live, mut inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
         self.api.enter(live.clone());
         let result = tokio::select! {
             result = self.check_live(request, &live) => result,

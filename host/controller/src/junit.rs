@@ -33,9 +33,7 @@ pub(crate) fn parse(xml: &[u8]) -> Result<TestSummary, String> {
     let (mut summary, mut case, mut depth, mut seen_root) = (TestSummary::default(), None::<Case>, 0_usize, false);
     let mut seconds = 0.0;
     loop {
-        let event = reader.read_event().map_err(|error| {
-            format!("{error} (at byte {})", reader.error_position())
-        })?;
+        let event = reader.read_event().map_err(|error| format!("{error} (at byte {})", reader.error_position()))?;
         match event {
             Event::Eof if depth > 0 => return Err("the document ends in the middle".to_owned()),
             Event::Eof if !seen_root => return Err("the document is empty".to_owned()),
@@ -166,7 +164,8 @@ mod tests {
             </testsuites>"#;
         let TestSummary { total, failed, skipped, duration_ms, failures } = parse(xml).expect("a report");
         assert_eq!((total, failed, skipped, duration_ms), (4, 2, 1, 1_000_750));
-        let failures: Vec<_> = failures.iter().map(|failure| (failure.name.as_str(), failure.message.as_str())).collect();
+        let failures: Vec<_> =
+            failures.iter().map(|failure| (failure.name.as_str(), failure.message.as_str())).collect();
         assert_eq!(failures, [("math: divides", "1 < 2"), ("breaks", "boom")]);
     }
 

@@ -16,7 +16,9 @@ pub(crate) struct MaskedLog {
 
 impl MaskedLog {
     pub(crate) fn new(masking: &Masking) -> Self {
-        Self { streams: [LogStream::Stdout, LogStream::Stderr, LogStream::Host].map(|stream| (stream, masking.stream())) }
+        Self {
+            streams: [LogStream::Stdout, LogStream::Stderr, LogStream::Host].map(|stream| (stream, masking.stream())),
+        }
     }
 
     /// What of the frame, and of what was held back before, can be shown.

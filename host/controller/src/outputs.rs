@@ -44,7 +44,9 @@ pub(crate) fn parse(file: &[u8]) -> Result<Said, String> {
         }
         let (name, value) = match (line.split_once("<<"), line.split_once('=')) {
             // `a=b<<c` is a plain line.
-            (Some((name, word)), plain) if !word.is_empty() && plain.is_none_or(|(before, _)| before.len() > name.len()) => {
+            (Some((name, word)), plain)
+                if !word.is_empty() && plain.is_none_or(|(before, _)| before.len() > name.len()) =>
+            {
                 let mut value = Vec::new();
                 loop {
                     match lines.next() {

@@ -119,11 +119,7 @@ impl RunningBuild {
         let found: Vec<Self> = all.iter().filter(|running| fits(&running.id)).cloned().collect();
         match found.as_slice() {
             [one] => Ok(one.clone()),
-            [] => Err(OutsideError::NotRunning {
-                build: build.to_owned(),
-                home: home.to_owned(),
-                found: ids(&all),
-            }),
+            [] => Err(OutsideError::NotRunning { build: build.to_owned(), home: home.to_owned(), found: ids(&all) }),
             _ => Err(OutsideError::Ambiguous { build: build.to_owned(), found: ids(&found) }),
         }
     }
@@ -158,8 +154,10 @@ impl RunningBuild {
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), OutsideError> {
-        let unreachable =
-            |error: &dyn std::fmt::Display| OutsideError::Unreachable { build: self.id.clone(), reason: error.to_string() };
+        let unreachable = |error: &dyn std::fmt::Display| OutsideError::Unreachable {
+            build: self.id.clone(),
+            reason: error.to_string(),
+        };
         // The path of a Unix socket has at most 107 bytes; through the directory's descriptor it is always short.
         let dir = File::open(&self.dir).map_err(|error| unreachable(&error))?;
         let socket = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());

@@ -10,8 +10,7 @@ use crate::stream_writer::written_by;
 
 /// Packs the directory into the blob `name`: all files that git would not ignore.
 pub(crate) async fn store(blobs: &Blobs, name: &Path, dir: PathBuf) -> Result<u64, io::Error> {
-    let pack = move |out: &mut dyn io::Write| {
-        monkeyci_archive::pack_workspace(&dir, out).map(drop).map_err(io::Error::other)
-    };
+    let pack =
+        move |out: &mut dyn io::Write| monkeyci_archive::pack_workspace(&dir, out).map(drop).map_err(io::Error::other);
     Ok(written_by(blobs, name, pack).await?.size)
 }

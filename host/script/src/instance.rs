@@ -178,12 +178,7 @@ impl Script {
     }
 
     /// Also returns what is left of the instance; its log has no writer any more.
-    async fn execute(
-        &self,
-        state: State,
-        then: Option<Then<'_>>,
-        limit: Duration,
-    ) -> (Result<(), ScriptError>, Left) {
+    async fn execute(&self, state: State, then: Option<Then<'_>>, limit: Duration) -> (Result<(), ScriptError>, Left) {
         // The semaphore is never closed.
         let _place = self.runtime.places.acquire().await;
         let mut store = self.store(state);

@@ -293,7 +293,8 @@ mod tests {
     #[test]
     fn a_summary_says_how_each_job_ended_and_why() {
         let line = Some(ShellLine { number: 2, text: "make \x1b[2Jtest".to_owned() });
-        let job = |job: &str, ending, duration_ms| JobSummary { job: job.to_owned(), ending, duration_ms, results: None };
+        let job =
+            |job: &str, ending, duration_ms| JobSummary { job: job.to_owned(), ending, duration_ms, results: None };
         let report = BuildReport {
             build: "org/repo/1".to_owned(),
             status: BuildStatus::Failure,

@@ -111,7 +111,12 @@ async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
 }
 
 /// Makes the token, the sidecar's configuration and the pod's description. Returns the token's id too.
-async fn prepare(run: &Run, job: &JobSpec, spec: &ContainerSpec, attempt: u32) -> Result<(Pod, String), ControllerError> {
+async fn prepare(
+    run: &Run,
+    job: &JobSpec,
+    spec: &ContainerSpec,
+    attempt: u32,
+) -> Result<(Pod, String), ControllerError> {
     let program = run.controller.sidecar_program()?.to_owned();
     let address = run.api_address().await?;
     let life = Duration::from_millis(job.timeout_ms).saturating_add(Duration::from_secs(600));

@@ -10,9 +10,9 @@ pub(crate) use refine::refine;
 use std::sync::Arc;
 use std::time::Duration;
 
-use monkeyci_api::BuildInfo;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use monkeyci_api::BuildInfo;
 use monkeyci_build::{Checked, Ending, EventBody, FaultKind, GraphFaults, JobDraft, JobKind, JobSpec, check};
 use monkeyci_script::{Definition, Script, Transcript};
 use tokio::sync::watch;

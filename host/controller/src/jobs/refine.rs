@@ -20,7 +20,8 @@ pub(crate) async fn refine(run: Arc<Run>, job: String) {
 
 async fn try_refine(run: &Run, job: &str) -> Result<EventBody, Ending> {
     let failed = |message: String| Ending::RefineFailed { message };
-    let loaded = run.loaded.get().ok_or_else(|| Ending::EngineFailed { reason: "the script is not loaded".to_owned() })?;
+    let loaded =
+        run.loaded.get().ok_or_else(|| Ending::EngineFailed { reason: "the script is not loaded".to_owned() })?;
     let spec = run.live.state().graph().get(job).cloned();
     let spec = spec.ok_or_else(|| failed("the build has no such job".to_owned()))?;
     let life = run.controller.runtime.limits().define_time + Duration::from_secs(60);

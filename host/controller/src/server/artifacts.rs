@@ -53,7 +53,8 @@ pub(crate) async fn file_names(
     let (build, _) = admit(&api, &headers, &path.build, Action::ListArtifactFiles(path.item.clone()))?;
     let archive = archive(&api, &build, &path.item).await?;
     let files = tokio::task::spawn_blocking(move || list_files(archive, &UnpackLimits::default())).await;
-    let files = files.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&path.item, error))?;
+    let files =
+        files.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&path.item, error))?;
     Ok(Json(Names { names: files.into_iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect() }))
 }
 
@@ -87,7 +88,8 @@ pub(crate) async fn read_file(
             }
         }
     });
-    let size = size.await.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&id, error))?;
+    let size =
+        size.await.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&id, error))?;
     let stream = futures::stream::unfold(receiver, async |mut chunks| Some((chunks.recv().await?, chunks)));
     Ok(([(SIZE_HEADER, size.to_string())], Body::from_stream(stream)).into_response())
 }

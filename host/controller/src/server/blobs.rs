@@ -125,7 +125,8 @@ pub(crate) async fn write_job_log(
 /// Whether the artifact is worth having also from a job that is being stopped.
 fn always(build: &LiveBuild, claims: &Claims, id: &str) -> bool {
     let job = claims.role.job().unwrap_or_default();
-    let marked = |pod: &mut PodWatch| pod.plan.save_artifacts.iter().any(|artifact| artifact.id == id && artifact.always);
+    let marked =
+        |pod: &mut PodWatch| pod.plan.save_artifacts.iter().any(|artifact| artifact.id == id && artifact.always);
     build.pod(job, marked).unwrap_or(false)
 }
 

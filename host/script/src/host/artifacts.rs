@@ -112,7 +112,10 @@ impl HostWriter for State {
         Ok(upload.end().await.map(drop))
     }
 
-    async fn finish(&mut self, writer: Resource<ArtifactWriter>) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
+    async fn finish(
+        &mut self,
+        writer: Resource<ArtifactWriter>,
+    ) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
         self.count_call()?;
         let Some(upload) = self.table.get_mut(&writer)?.0.take() else { return Ok(Err(finished())) };
         // One that can't be told that this is the end has ended already.

@@ -286,7 +286,12 @@ impl HostJob for State {
         self.set(&job, size_of::<String>() + glob.len(), |draft| draft.test_reports.push(glob))
     }
 
-    async fn artifact_files(&mut self, job: Resource<JobHandle>, id: String, globs: Vec<String>) -> wasmtime::Result<()> {
+    async fn artifact_files(
+        &mut self,
+        job: Resource<JobHandle>,
+        id: String,
+        globs: Vec<String>,
+    ) -> wasmtime::Result<()> {
         let bytes = size_of::<(String, ArtifactOption)>() + id.len() + size(&globs);
         self.set(&job, bytes, |draft| draft.artifact_options.push((id, ArtifactOption::Files(globs))))
     }

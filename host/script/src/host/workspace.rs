@@ -78,7 +78,10 @@ async fn whole(client: &Client, path: &str) -> Result<Vec<u8>, ClientError> {
         return Err(ClientError::Refused(Problem {
             status: 413,
             title: "too large".to_owned(),
-            detail: format!("{path:?} has {} bytes, and at most {WHOLE} are read at once; open it instead", content.size),
+            detail: format!(
+                "{path:?} has {} bytes, and at most {WHOLE} are read at once; open it instead",
+                content.size
+            ),
         }));
     }
     let mut bytes = Vec::with_capacity(content.size as usize);
