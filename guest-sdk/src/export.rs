@@ -17,7 +17,7 @@ thread_local! {
 /// The closures of the script, by job or handler.
 struct Closures {
     act: BTreeMap<String, ActionFn>,
-    refine: BTreeMap<String, RefineFn>,
+    refine: BTreeMap<String, (RefineFn, Refine)>,
 }
 
 impl Closures {
@@ -76,7 +76,7 @@ fn define(jobs: impl IntoJobs) -> Result<()> {
         let _ = declare(&job);
         let id = job.id().to_owned();
         if let Some(refine) = &job.common().refine {
-            closures.refine.insert(id.clone(), refine.clone());
+            closures.refine.insert(id.clone(), (refine.clone(), Refine::new(&job)));
         }
         match job {
             Job::Action(action) => match action.run {
@@ -111,11 +111,10 @@ pub fn __refine(job: &jobs::Job, id: &str) -> Result<(), String> {
 }
 
 fn refine(job: &jobs::Job, id: &str) -> Result<()> {
-    let RefineFn(run) = CLOSURES
+    let (RefineFn(run), mut refined) = CLOSURES
         .with_borrow_mut(|closures| closures.refine.remove(id))
         .ok_or_else(|| anyhow!("the script has no closure that refines the job {id:?}"))?;
-    let mut refined = Refine::new(id);
     run(&mut refined, &Context::new())?;
-    complete(job, &refined);
+    complete(job, &refined.said());
     Ok(())
 }

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::job::ActionFn;
 use crate::{Context, IntoJobs, Job, Result};
 
 type Predicate = Box<dyn Fn(&Job) -> bool>;
+type Before = dyn Fn(&Context) -> Result<()>;
+type After = dyn Fn(&Context, Result<()>) -> Result<()>;
 
 /// What is done to jobs. Made by [`hooks`].
 #[derive(Default)]
@@ -15,8 +18,8 @@ pub struct Hooks {
 
 enum Hook {
     Change(Box<dyn Fn(Job) -> Job>),
-    Before(Rc<dyn Fn(&Context) -> Result<()>>),
-    After(Rc<dyn Fn(&Context, Result<()>) -> Result<()>>),
+    Before(Rc<Before>),
+    After(Rc<After>),
 }
 
 /// Changes to jobs, for those whom a predicate selects. This is how a crate offers something to all scripts that use it: it
@@ -109,16 +112,14 @@ impl Hook {
             (_, job @ Job::Container(_)) => job,
             (Self::Before(before), Job::Action(job)) => {
                 let before = Rc::clone(before);
-                let run = |run: crate::job::ActionFn| -> crate::job::ActionFn {
+                let run = |run: ActionFn| -> ActionFn {
                     Box::new(move |context| before(context).and_then(|()| run(context)))
                 };
                 job.wrap(run).into()
             }
             (Self::After(after), Job::Action(job)) => {
                 let after = Rc::clone(after);
-                let run = |run: crate::job::ActionFn| -> crate::job::ActionFn {
-                    Box::new(move |context| after(context, run(context)))
-                };
+                let run = |run: ActionFn| -> ActionFn { Box::new(move |context| after(context, run(context))) };
                 job.wrap(run).into()
             }
         }

@@ -8,7 +8,9 @@ use crate::{Context, Refine, Result, RetryOn, RunWhen};
 
 /// The closure that completes a job when its turn has come.
 #[derive(Clone)]
-pub(crate) struct RefineFn(pub Rc<dyn Fn(&mut Refine, &Context) -> Result<()>>);
+pub(crate) struct RefineFn(pub Rc<Complete>);
+
+type Complete = dyn Fn(&mut Refine, &Context) -> Result<()>;
 
 impl fmt::Debug for RefineFn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -53,7 +53,7 @@ labelled!(ActionJob ContainerJob Job);
 #[derive(Debug)]
 pub enum Job {
     /// An action job, or a [handler](crate::handler).
-    Action(ActionJob),
+    Action(Box<ActionJob>),
     /// A container job.
     Container(Box<ContainerJob>),
 }
@@ -118,13 +118,13 @@ ending_setters!(by_value, Job);
 
 impl From<ActionJob> for Job {
     fn from(job: ActionJob) -> Self {
-        Self::Action(job)
+        Self::Action(Box::new(job))
     }
 }
 
 impl From<Handler> for Job {
     fn from(handler: Handler) -> Self {
-        Self::Action(handler.0)
+        Self::Action(Box::new(handler.0))
     }
 }
 

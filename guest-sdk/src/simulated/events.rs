@@ -95,6 +95,8 @@ impl Subscription {
         }
     }
 
+    // The contract's name.
+    #[allow(clippy::wrong_self_convention)]
     pub fn from_start(&self) {
         self.before.set(0);
     }

@@ -3,7 +3,7 @@
 use super::acted::Before;
 use super::{Acted, DeclaredJob, DeclaredParam, Ended, Graph, Refined};
 use crate::host::jobs;
-use crate::simulated::world::{File, Given, Phase, Recorded, Stored, Told, World, replace, with};
+use crate::simulated::world::{File, Given, Phase, Recorded, Told, World, replace, with};
 use crate::{__act, __define, __refine, Build, Changes, IntoJobs};
 
 /// What a simulated host knows of a build. A method adds to it; [`graph`](Self::graph), [`act`](Self::act) and
@@ -152,7 +152,7 @@ impl Simulation {
         path: impl Into<String>,
         contents: impl AsRef<[u8]>,
     ) -> Self {
-        let stored = self.given.artifacts.entry(id.into()).or_insert_with(Stored::default);
+        let stored = self.given.artifacts.entry(id.into()).or_default();
         stored.job = job.into();
         stored.files.insert(path.into(), contents.as_ref().into());
         self

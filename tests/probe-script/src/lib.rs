@@ -5,6 +5,20 @@ use std::time::Duration;
 
 use monkeyci_sdk::prelude::*;
 
+mod artifacts;
+mod events;
+mod late;
+mod options;
+mod params;
+mod probe;
+mod results;
+mod scheduling;
+#[cfg(test)]
+mod tests;
+mod workspace;
+
+use probe::Probe;
+
 fn script(build: &Build) -> Result<Vec<Job>> {
     let image = build.param_or("image", "busybox:1.37")?;
     let scratch = build.param_or("scratch-image", "scratch")?;
@@ -119,8 +133,28 @@ fn script(build: &Build) -> Result<Vec<Job>> {
         "one-line" => vec![sh("line", &["true"]).into()],
         "twenty-lines" => vec![sh("lines", &["true"; 20]).into()],
         "wide" => (0..8).map(|n| sh(&format!("job-{n}"), &["echo hello"]).into()).collect(),
-        other => bail!("there is no case {other:?}"),
+        other => api(other, &Probe { build, image: image.clone() })?,
     })
+}
+
+/// The cases of the rest of the API, by subject.
+fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
+    let subjects = [
+        params::jobs,
+        events::jobs,
+        artifacts::jobs,
+        workspace::jobs,
+        options::jobs,
+        scheduling::jobs,
+        results::jobs,
+        late::jobs,
+    ];
+    for jobs in subjects {
+        if let Some(jobs) = jobs(case, probe)? {
+            return Ok(jobs);
+        }
+    }
+    bail!("there is no case {case:?}")
 }
 
 /// Prints which files changed, and what the predicates say to some globs.

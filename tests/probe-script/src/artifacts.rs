@@ -1,0 +1,107 @@
+//! Artifacts and caches.
+
+use std::io::{Read, Write};
+
+use monkeyci_sdk::prelude::*;
+
+use crate::probe::{Case, Probe, all, refused};
+
+pub fn jobs(case: &str, probe: &Probe) -> Case {
+    let sh = |id: &str, lines: &[&str]| probe.sh(id, lines);
+    match case {
+        "action-artifact" => {
+            let make = action("make", make).creates_artifact("made").creates_artifact("tree");
+            let use_it = sh(
+                "use",
+                &["cat made/hello.txt", "cat tree/a.txt tree/sub/b.txt", "mkdir box", "echo boxed >box/file"],
+            )
+            .restore_artifact("made", ".")
+            .restore_artifact("tree", ".")
+            .save_artifact("box", "box");
+            all((make, use_it, action("read", read).needs("use")))
+        }
+        "action-artifact-missing" => all(action("lazy", |_| Ok(())).creates_artifact("never")),
+        "artifact-globs" => {
+            let make = sh("make", &["mkdir -p out/sub", "touch out/a.jar out/b.txt out/sub/c.jar out/sub/d.txt"])
+                .save(artifact("jars", "out").files(["*.jar", "**/c.*"]));
+            let use_it = sh("use", &["echo \"restored: $(find out -type f | sort | tr '\\n' ' ')\""]);
+            all((make, use_it.restore_artifact("jars", ".")))
+        }
+        "artifact-always" => {
+            let fails = sh("fails", &["mkdir logs", "echo 'what happened' >logs/log", "exit 4"])
+                .save(artifact("logs", "logs").always())
+                .save_artifact("result", "logs");
+            let look = action("look", |context| {
+                let ids: Vec<String> = context.artifacts().list()?.iter().map(|it| it.id()).collect();
+                println!("artifacts: {}", ids.join(" "));
+                Ok(())
+            });
+            all((fails, look.needs("fails").always()))
+        }
+        "artifact-if-there" => {
+            let make = sh("make", &["echo payload >file"]).save_artifact("thing", "file");
+            let with = sh("with", &["cat file"]).needs(&make).restore_artifact_if_there("thing", ".");
+            let without = sh("without", &["echo went on"]).restore_artifact_if_there("nobodys", ".");
+            all((make, with, without))
+        }
+        "artifact-unsaved" => all(sh("use", &["true"]).restore_artifact("nobodys", ".")),
+        "cycle-through-artifacts" => all((
+            sh("hen", &["true"]).save_artifact("hen", "hen").restore_artifact("egg", "."),
+            sh("egg", &["true"]).save_artifact("egg", "egg").restore_artifact("hen", "."),
+        )),
+        "cache-keys" => {
+            let key = probe.build.param_or("key", "one")?;
+            let policy = match probe.build.param_or("save", "success")?.as_str() {
+                "always" => SavePolicy::Always,
+                "miss" => SavePolicy::Miss,
+                _ => SavePolicy::Success,
+            };
+            let kept =
+                cache("kept", "kept").key(format!("k-{key}")).fallback(format!("k-{key}")).fallback("k-").save(policy);
+            let count = sh(
+                "count",
+                &["mkdir -p kept", "echo \"found: $(cat kept/file 2>/dev/null)\"", "echo -n \"$KEY \" >>kept/file"],
+            )
+            .env("KEY", key)
+            .shell((probe.build.param_or("fail", "no")? == "yes").then_some("exit 5"));
+            all(count.keep(kept))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn make(context: &Context) -> Result<()> {
+    let artifacts = context.artifacts();
+    let mut made = artifacts.create("made", "made/hello.txt")?;
+    write!(made, "hello ")?;
+    writeln!(made, "from an action")?;
+    let made = made.finish()?;
+    println!("made {} of {} with a digest of {} digits", made.id(), made.job(), made.digest().len());
+    context.write_file("tree/a.txt", "a\n")?;
+    context.write_file("tree/sub/b.txt", "b")?;
+    context.append_file("tree/sub/b.txt", " and more\n")?;
+    artifacts.save("tree", "tree")?;
+    refused("an artifact that was not declared", artifacts.create("undeclared", "x"))?;
+    refused("an artifact that is there", artifacts.save("made", "tree"))?;
+    refused("a file out of the output area", context.write_file("../x", "x"))?;
+    let _unfinished = artifacts.create("undeclared", "x");
+    Ok(())
+}
+
+fn read(context: &Context) -> Result<()> {
+    let artifacts = context.artifacts();
+    for artifact in artifacts.list()? {
+        println!("{} of {}: {}", artifact.id(), artifact.job(), artifacts.file_names(&artifact.id())?.join(" "));
+        ensure!(artifact.size() > 0, "an artifact without a size");
+    }
+    let mut text = String::new();
+    artifacts.open("box", "box/file")?.read_to_string(&mut text)?;
+    print!("in the box: {text}");
+    let mut hello = artifacts.open("made", "made/hello.txt")?;
+    println!("size {}", hello.size());
+    text.clear();
+    hello.read_to_string(&mut text)?;
+    print!("read: {text}");
+    refused("a file that is not in an artifact", artifacts.open("made", "nothing"))?;
+    refused("an artifact that is not there", artifacts.file_names("nobodys"))
+}

@@ -1,0 +1,92 @@
+//! Parameters and secrets.
+
+use monkeyci_sdk::prelude::*;
+
+use crate::probe::{Case, Probe, all, refused};
+
+pub fn jobs(case: &str, probe: &Probe) -> Case {
+    let build = probe.build;
+    match case {
+        "params-declared" => {
+            let workers = build.declare(param("workers").integer().default(4).description("how many at a time"))?;
+            let ratio = build.declare(param("ratio").number().default(0.5))?;
+            let fast = build.declare(param("fast").boolean().default(false))?;
+            let profile = build.declare(param("profile").choice(["debug", "release"]).default("debug"))?;
+            let note = build.declare(param("note").description("anything"))?;
+            println!("declared: workers={workers} ratio={ratio} fast={fast} profile={profile} note={note:?}");
+            println!("given: {}", build.params()?.join(" "));
+            all(())
+        }
+        // Three faults in one go: the value of `workers` (the test gives `many`), a default, and a job.
+        "params-bad-kind" => {
+            let workers = build.declare(param("workers").integer().default(4))?;
+            let mode = build.declare(param("mode").choice(["a", "b"]).default("c"))?;
+            println!("went on with workers={workers} mode={mode}");
+            all(probe.sh("lonely", &["true"]).needs("nobody"))
+        }
+        "params-required" => {
+            let version = build.declare(param("version").required().description("what to call it"))?;
+            println!("version {version}");
+            all(())
+        }
+        "params-two-ways" => {
+            build.declare(param("workers").integer().default(4))?;
+            build.declare(param("workers").default("four"))?;
+            all(())
+        }
+        "param-file" => all(probe
+            .sh("read", &["echo \"the notes: $(cat \"$NOTES\")\"", "echo 'end of the notes'"])
+            .param_file("NOTES", "notes")),
+        "secrets-env" => {
+            let token = build.secret("TOKEN")?;
+            println!("secrets: {} {token:?}", build.secret_names()?.join(" "));
+            let service = service("beside", &probe.image)
+                .argv(["sh", "-c", "mkdir /www; echo ${#TOKEN} >/www/x; exec httpd -f -p 8080 -h /www"])
+                .secret_env("TOKEN", &token)
+                .ready_port(8080);
+            let lines = [
+                "echo \"the token is <$TOKEN>\"",
+                "echo \"in base64 it is <$(printf %s \"$TOKEN\" | base64)>\"",
+                "echo \"its length is ${#TOKEN}\"",
+                "echo \"its length in the service is $(wget -q -O - http://beside:8080/x)\"",
+            ];
+            all(probe.sh("use", &lines).secret_env("TOKEN", &token).service(service))
+        }
+        "secrets-file" => {
+            let lines = [
+                "case $TOKEN_FILE in \"$PWD\"/*) echo 'it is in the workspace' >&2; exit 1;; esac",
+                "echo \"its mode is $(stat -c %a \"$TOKEN_FILE\")\"",
+                "echo \"its size is $(wc -c <\"$TOKEN_FILE\")\"",
+                "echo \"the token is <$(cat \"$TOKEN_FILE\")>\"",
+            ];
+            let token = build.secret("TOKEN")?;
+            let other =
+                probe.sh("as-a-user", &["echo \"a user sees $(wc -c <\"$TOKEN_FILE\") bytes\""]).user("1000:1000");
+            all((probe.sh("use", &lines).secret_file("TOKEN_FILE", &token), other.secret_file("TOKEN_FILE", &token)))
+        }
+        "secrets-missing" => {
+            let nobody = build.secret("NOBODY_GAVE_THIS")?;
+            all(probe.sh("use", &["true"]).secret_env("X", &nobody))
+        }
+        "secrets-reveal" => {
+            refused("revealing in define", build.secret("TOKEN")?.reveal())?;
+            all(action("reveal", |context| {
+                let text = context.build().secret("TOKEN")?.reveal_text()?;
+                println!("revealed {} bytes: <{text}>", text.len());
+                Ok(())
+            }))
+        }
+        "more-info" => {
+            println!("base: {}", build.base_commit().unwrap_or_else(|| "-".to_owned()));
+            println!(
+                "by: {} {} {}",
+                build.triggered_by("cli"),
+                build.triggered_by("webhook"),
+                build.triggered_by("cl")
+            );
+            println!("build: {}", build.build());
+            all(())
+        }
+        _ => Ok(None),
+    }
+}

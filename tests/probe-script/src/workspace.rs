@@ -1,0 +1,71 @@
+//! The workspace. The tests give the files: `hello.txt`, `sub/other.txt`, and a link `link` that leads out.
+
+use std::io::Read;
+
+use monkeyci_sdk::prelude::*;
+
+use crate::probe::{Case, Probe, all, refused};
+
+pub fn jobs(case: &str, probe: &Probe) -> Case {
+    match case {
+        "workspace-read" => {
+            let seen = look(probe.build)?;
+            println!("define sees {seen}");
+            refused("a file that is not there", probe.build.workspace().read_file("nothing"))?;
+            refused("a digest of nothing", probe.build.workspace().hash_files(["*.nothing"]))?;
+            all((
+                action("again", move |context| again(context, &seen)),
+                probe.sh("after", &["cat hello.txt"]).needs("again"),
+            ))
+        }
+        "workspace-escape" => {
+            for path in ["../secret", "/etc/passwd", "sub/../../secret", "link", "link/x", ""] {
+                refused(&format!("reading {path:?}"), probe.build.workspace().read_file(path))?;
+            }
+            let link = probe.build.workspace().stat("link")?;
+            println!("the link is a {:?}", link.context("no link")?.kind);
+            all(action("escape", |context| {
+                for path in ["../secret", "/etc/passwd", "link"] {
+                    refused(&format!("opening {path:?}"), context.open_file(path))?;
+                }
+                for path in ["../x", "/tmp/x", "a/../../x", ""] {
+                    refused(&format!("writing {path:?}"), context.write_file(path, "x"))?;
+                    refused(&format!("adding to {path:?}"), context.append_file(path, "x"))?;
+                }
+                println!("nothing got out");
+                Ok(())
+            }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What there is to see, in a line.
+fn look(build: &Build) -> Result<String> {
+    let workspace = build.workspace();
+    let hello = workspace.stat("hello.txt")?.context("no hello.txt")?;
+    ensure!(!workspace.exists("nothing")?, "there is nothing");
+    Ok(format!(
+        "{:?} {:?} {} | {} | {} | {} {} | {:?} | {}",
+        workspace.read_to_string("hello.txt")?,
+        hello.kind,
+        hello.size,
+        workspace.read_dir(".")?.join(" "),
+        workspace.read_dir("sub")?.join(" "),
+        workspace.glob(["*.txt"])?.join(" "),
+        workspace.glob(["**/o*.txt"])?.join(" "),
+        workspace.stat("sub")?.map(|it| it.kind),
+        workspace.hash_files(["**/*.txt"])?,
+    ))
+}
+
+fn again(context: &Context, seen: &str) -> Result<()> {
+    let now = look(context.build())?;
+    ensure!(now == seen, "the action sees {now}");
+    let mut file = context.open_file("hello.txt")?;
+    let mut text = String::new();
+    let size = file.size();
+    file.read_to_string(&mut text)?;
+    println!("the action sees the same, and reads {size} bytes: {text:?}");
+    Ok(())
+}
