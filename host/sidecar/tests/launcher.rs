@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use monkeyci_api::API_VERSION;
+use monkeyci_api::{API_VERSION, Hidden};
 use monkeyci_sidecar::protocol::{Decoder, Failure, Frame, FromLauncher, ProcessEnd, ToLauncher, decode, encode};
 use rig::{Guard, Rig, argv, shell};
 use rustix::process::Signal;
@@ -57,7 +57,7 @@ impl Sidecar {
 }
 
 fn go(command: monkeyci_build::Command) -> ToLauncher {
-    ToLauncher::Go { command, work_dir: "/".to_owned() }
+    ToLauncher::Go { command, work_dir: "/".to_owned(), env: Hidden::default() }
 }
 
 #[test]
@@ -158,7 +158,11 @@ fn a_missing_working_directory_is_not_a_missing_command() {
     let rig = Rig::new();
     let mut launcher = Guard(rig.launcher());
     let mut sidecar = Sidecar::meet(&rig.path("l.sock"));
-    sidecar.say(&ToLauncher::Go { command: argv(&["nosuchprogram"]), work_dir: "/no/such/directory".to_owned() });
+    sidecar.say(&ToLauncher::Go {
+        command: argv(&["nosuchprogram"]),
+        work_dir: "/no/such/directory".to_owned(),
+        env: Hidden::default(),
+    });
     let said = sidecar.hear();
     assert!(matches!(said, FromLauncher::Failed(Failure::BadWorkDir { .. })), "{said:?}");
     sidecar.say(&ToLauncher::Bye);

@@ -9,15 +9,19 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, Instant};
 
 use monkeyci_api::{ServiceProbe, SidecarPlan};
-use monkeyci_build::{ArtifactPath, CachePath, Ending};
+use monkeyci_build::{CacheSpec, Ending, RestoreArtifact, SaveArtifact};
 use rig::{Rig, plan, shell};
 
-fn artifact(id: &str, path: &str) -> ArtifactPath {
-    ArtifactPath { id: id.to_owned(), path: path.to_owned() }
+fn artifact(id: &str, path: &str) -> SaveArtifact {
+    SaveArtifact { id: id.to_owned(), path: path.to_owned(), ..SaveArtifact::default() }
 }
 
-fn cache(id: &str, path: &str) -> CachePath {
-    CachePath { id: id.to_owned(), path: path.to_owned() }
+fn restored(id: &str, path: &str) -> RestoreArtifact {
+    RestoreArtifact { id: id.to_owned(), path: path.to_owned(), if_there: false }
+}
+
+fn cache(id: &str, path: &str) -> CacheSpec {
+    CacheSpec { id: id.to_owned(), path: path.to_owned(), ..CacheSpec::default() }
 }
 
 fn service(port: u16, timeout_ms: u64) -> SidecarPlan {
@@ -67,7 +71,7 @@ fn a_job_that_is_not_root_owns_its_workspace() {
         "echo y >>dir/file && touch new dir/new deep/er/dir/new",
         "find . | while read f; do stat -c '%u %g' $f; done | sort | uniq -c | sed 's/^ *//'",
     ]));
-    plan.restore_artifacts = vec![artifact("a", "deep/er")];
+    plan.restore_artifacts = vec![restored("a", "deep/er")];
     plan.save_artifacts = vec![artifact("b", "dir")];
     assert_eq!(rig.run(plan).ending(), &Ending::Succeeded, "{}", rig.stderr_of_job());
     assert_eq!(rig.stdout(), "10 1234 5678\n");
@@ -84,7 +88,7 @@ fn an_artifact_goes_from_one_job_to_another() {
     let other = Rig::new();
     other.api.state().artifacts = rig.api.state().artifacts.clone();
     let mut restoring = plan(shell(&["cat target/out/app", "cat deep/er/target/other"]));
-    restoring.restore_artifacts = vec![artifact("jar", "."), artifact("one", "deep/er")];
+    restoring.restore_artifacts = vec![restored("jar", "."), restored("one", "deep/er")];
     assert_eq!(other.run(restoring).ending(), &Ending::Succeeded, "{}", other.stderr_of_job());
     assert_eq!(other.stdout(), "app\nother\n");
     assert_eq!(other.host_lines(), "restored artifact jar (4 bytes)\nrestored artifact one (6 bytes)\n");
@@ -108,7 +112,7 @@ fn artifacts_are_relative_to_the_working_directory() {
     other.api.state().artifacts = rig.api.state().artifacts.clone();
     plan.command = shell(&["cat out"]);
     plan.save_artifacts = vec![];
-    plan.restore_artifacts = vec![artifact("a", ".")];
+    plan.restore_artifacts = vec![restored("a", ".")];
     assert_eq!(other.run(plan).ending(), &Ending::Succeeded);
     assert_eq!(other.stdout(), "x\n");
 }
@@ -164,7 +168,7 @@ fn a_jobs_links_lead_no_artifact_out_of_the_workspace() {
 fn an_artifact_that_was_never_saved_is_the_sidecars_failure() {
     let rig = Rig::new();
     let mut plan = plan(shell(&["echo no"]));
-    plan.restore_artifacts = vec![artifact("jar", ".")];
+    plan.restore_artifacts = vec![restored("jar", ".")];
     let done = rig.run(plan);
     assert_eq!(failed(done.ending(), "restoring artifact jar"), "the build has no such artifact");
     assert_eq!((done.sidecar_code, done.launcher_code), (Some(1), Some(125)));
@@ -185,7 +189,7 @@ fn a_cache_is_kept_from_one_job_to_the_next() {
     other.api.state().caches = rig.api.state().caches.clone();
     assert_eq!(other.run(plan).ending(), &Ending::Succeeded);
     assert_eq!((rig.stdout(), other.stdout()), ("none\n".to_owned(), "x\n".to_owned()));
-    assert_eq!(other.host_lines(), "restored cache m2 (2 bytes)\nsaved cache m2 (4 bytes)\n");
+    assert_eq!(other.host_lines(), "restored cache m2 (exact, 2 bytes)\nsaved cache m2 (4 bytes)\n");
 }
 
 #[test]
@@ -244,8 +248,9 @@ fn everything_is_restored_in_order_before_the_job_runs() {
     assert_eq!(rig.run(saving).ending(), &Ending::Succeeded);
     rig.api.state().requests.clear();
     let mut plan = plan(shell(&["true"]));
-    plan.restore_artifacts = vec![artifact("a", ".")];
+    plan.restore_artifacts = vec![restored("a", ".")];
     plan.caches = vec![cache("c", "f")];
+    plan.command = shell(&["echo y >f"]);
     assert_eq!(rig.run(plan).ending(), &Ending::Succeeded);
     let requests = rig.api.state().requests.clone();
     let expected =
@@ -262,7 +267,7 @@ fn large_artifacts_stream_through() {
     let other = Rig::new();
     other.api.state().artifacts = rig.api.state().artifacts.clone();
     let mut restoring = plan(shell(&["cksum <big"]));
-    restoring.restore_artifacts = vec![artifact("big", ".")];
+    restoring.restore_artifacts = vec![restored("big", ".")];
     assert_eq!(other.run(restoring).ending(), &Ending::Succeeded);
     assert_eq!(rig.stdout(), other.stdout());
 }

@@ -10,7 +10,7 @@ use axum::extract::State as Shared;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use monkeyci_api::{SidecarPlan, SidecarReport, Stored};
+use monkeyci_api::{CACHE_HEADER, Problem, SidecarPlan, SidecarReport, Stored};
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 
@@ -21,6 +21,14 @@ pub struct State {
     pub workspace: Option<Vec<u8>>,
     pub artifacts: BTreeMap<String, Vec<u8>>,
     pub caches: BTreeMap<String, Vec<u8>>,
+    /// Whether caches are found under keys that only start alike.
+    pub caches_are_older: bool,
+    /// What the job exposed.
+    pub outputs: Option<Vec<u8>>,
+    /// The job's test reports.
+    pub tests: Vec<Vec<u8>>,
+    /// Requests that are answered with 422.
+    pub refused: Vec<String>,
     pub log: Vec<u8>,
     pub running: bool,
     pub result: Option<SidecarReport>,
@@ -81,6 +89,10 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
     if state.broken.contains(&request) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    if state.refused.contains(&request) {
+        let problem = Problem { status: 422, title: "no".to_owned(), detail: "this is not for me".to_owned() };
+        return (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(problem)).into_response();
+    }
     let stored = |size: usize| axum::Json(Stored { size: size as u64, digest: String::new() }).into_response();
     let found = |bytes: Option<&Vec<u8>>| match bytes {
         Some(bytes) => bytes.clone().into_response(),
@@ -99,7 +111,18 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
         }
         (&Method::GET, ["workspace"]) => found(state.workspace.as_ref()),
         (&Method::GET, ["artifacts", id]) => found(state.artifacts.get(*id)),
-        (&Method::GET, ["caches", id]) => found(state.caches.get(*id)),
+        (&Method::GET, ["caches", id]) => {
+            let kind = if state.caches_are_older { "other" } else { "exact" };
+            ([(CACHE_HEADER, kind)], found(state.caches.get(*id))).into_response()
+        }
+        (&Method::POST, ["jobs", "test", "outputs"]) => {
+            state.outputs = Some(body);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        (&Method::POST, ["jobs", "test", "test-reports"]) => {
+            state.tests.push(body);
+            StatusCode::NO_CONTENT.into_response()
+        }
         (&Method::PUT, ["artifacts", id]) => {
             let size = body.len();
             state.artifacts.insert((*id).to_owned(), body);

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use monkeyci_api::{API_VERSION, LogDecoder, LogFrame, LogStream, SidecarConfig, SidecarPlan, SidecarReport, Token};
-use monkeyci_build::{Command, Ending};
+use monkeyci_api::{
+    API_VERSION, Hidden, LogDecoder, LogFrame, LogStream, SidecarConfig, SidecarPlan, SidecarReport, Token,
+};
+use monkeyci_build::{Command, Ending, ShellCommand};
 use tempfile::TempDir;
 
 pub use api::Api;
@@ -83,6 +85,7 @@ impl Rig {
         process.args(["sidecar", "--config", text(&self.path("config.json"))]);
         process.args(["--socket", text(&self.path("l.sock"))]);
         process.args(["--workspace", text(&self.path("work"))]);
+        process.args(["--files", text(&self.path("files")), "--outputs", text(&self.path("outputs"))]);
         process.env("MONKEYCI_SERVICES", &self.services);
         self.spawn(process, "sidecar")
     }
@@ -215,15 +218,25 @@ pub fn plan(command: Command) -> SidecarPlan {
         command,
         work_dir: String::new(),
         memory_bytes: None,
+        env: Hidden::default(),
+        files: Hidden::default(),
         restore_artifacts: vec![],
         save_artifacts: vec![],
         caches: vec![],
+        test_reports: vec![],
         services: vec![],
     }
 }
 
 pub fn shell(lines: &[&str]) -> Command {
-    Command::Shell(lines.iter().map(|line| (*line).to_owned()).collect())
+    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+    Command::Shell(ShellCommand { lines, ..ShellCommand::default() })
+}
+
+/// Lines that run each in a shell of its own.
+pub fn each(lines: &[&str]) -> Command {
+    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+    Command::Shell(ShellCommand { lines, each: true, ..ShellCommand::default() })
 }
 
 pub fn argv(argv: &[&str]) -> Command {
