@@ -4,7 +4,8 @@ mod declared;
 
 use declared::{action, artifact, cache, container, faults, restore, service};
 use monkeyci_build::{
-    Command, DEFAULT_JOB_TIMEOUT_MS, FaultKind, GraphFaults, JobDraft, JobKind, MAX_JOBS, Readiness, ServiceDraft, check,
+    Command, DEFAULT_JOB_TIMEOUT_MS, FaultKind, GraphFaults, JobDraft, JobKind, MAX_JOBS, Readiness, ServiceDraft,
+    check,
 };
 
 #[test]

@@ -4,8 +4,8 @@ mod declared;
 
 use declared::{action, artifact, cache, container, faults, jobs, owned, param, removed, service, short};
 use monkeyci_build::{
-    ArtifactOption, CacheOption, Call, Command, JobDraft, LateValue, ParamDraft, ParamKind, RetryOn, RunWhen, SavePolicy,
-    ServiceDraft, check, param_value,
+    ArtifactOption, CacheOption, Call, Command, JobDraft, LateValue, ParamDraft, ParamKind, RetryOn, RunWhen,
+    SavePolicy, ServiceDraft, check, param_value,
 };
 
 fn late(name: &str, value: LateValue) -> (String, LateValue) {
@@ -231,11 +231,7 @@ fn more_is_said_only_of_artifacts_and_caches_that_are_there() {
     };
     assert_eq!(
         faults(std::slice::from_ref(&draft)),
-        [
-            "job artifact-always(uot) not-saved",
-            "job cache-save(sped) not-cached",
-            "job cache-save(sped) unknown-word",
-        ]
+        ["job artifact-always(uot) not-saved", "job cache-save(sped) not-cached", "job cache-save(sped) unknown-word",]
     );
     let mut fine = draft;
     fine.artifact_options.pop();
@@ -251,7 +247,10 @@ fn more_is_said_only_of_artifacts_and_caches_that_are_there() {
 fn a_cache_key_is_a_short_line() {
     let with = |key: &str| JobDraft {
         caches: vec![cache("deps", ".m2")],
-        cache_options: vec![("deps".into(), CacheOption::Key(key.into())), ("deps".into(), CacheOption::Fallback(key.into()))],
+        cache_options: vec![
+            ("deps".into(), CacheOption::Key(key.into())),
+            ("deps".into(), CacheOption::Fallback(key.into())),
+        ],
         ..container("job")
     };
     let both = |kind: &str| ["key", "fallback"].map(|function| format!("job cache-{function}(deps) {kind}"));
@@ -270,10 +269,7 @@ fn a_late_job_may_lack_its_image_and_command_until_its_turn_comes() {
         ["job image missing-image", "job argv missing-command", "job shell-each without-shell"]
     );
     let wrong = JobDraft { image: Some("".into()), argv: Some(vec![]), ..late };
-    assert_eq!(
-        faults(&[wrong]),
-        ["job image missing-image", "job argv empty-command", "job shell-each without-shell"]
-    );
+    assert_eq!(faults(&[wrong]), ["job image missing-image", "job argv empty-command", "job shell-each without-shell"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The serialised form of what the journal keeps. Journals outlive the program: what fails here breaks old builds.
 
 use monkeyci_build::{
-    Command, ContainerSpec, Ending, Event, EventBody, Fault, FaultKind, GraphFaults, JobKind, JobSpec, NeedCause, Place,
-    Readiness, RunWhen, ServiceSpec, ShellCommand, ShellLine,
+    Command, ContainerSpec, Ending, Event, EventBody, Fault, FaultKind, GraphFaults, JobKind, JobSpec, NeedCause,
+    Place, Readiness, RunWhen, ServiceSpec, ShellCommand, ShellLine,
 };
 use serde_json::{Value, json};
 
@@ -122,7 +122,8 @@ fn shell_lines_of_a_journal_from_when_all_shells_were_alike_can_be_read() {
     let old: Command = serde_json::from_value(json!({ "shell": ["make", "make test"] })).expect("it can be read");
     let lines = vec!["make".into(), "make test".into()];
     assert_eq!(old, Command::Shell(ShellCommand { lines, program: vec![], each: false }));
-    let new = Command::Shell(ShellCommand { lines: vec!["make".into()], program: vec!["/bin/bash".into()], each: true });
+    let new =
+        Command::Shell(ShellCommand { lines: vec!["make".into()], program: vec!["/bin/bash".into()], each: true });
     let text = serde_json::to_string(&new).expect("commands are JSON");
     assert_eq!(serde_json::from_str::<Command>(&text).expect("JSON is commands"), new);
 }

@@ -2,12 +2,8 @@
 
 mod declared;
 
-use declared::{
-    action, artifact, container, faults, jobs, needs, owned, removed, restore, restore_if_there, short,
-};
-use monkeyci_build::{
-    Call, Graph, JobDraft, LateValue, MAX_JOBS, check, check_refined, check_submitted,
-};
+use declared::{action, artifact, container, faults, jobs, needs, owned, removed, restore, restore_if_there, short};
+use monkeyci_build::{Call, Graph, JobDraft, LateValue, MAX_JOBS, check, check_refined, check_submitted};
 
 fn saves(id: &str, job: JobDraft) -> JobDraft {
     JobDraft { save_artifacts: vec![artifact(id, ".")], ..job }
@@ -36,8 +32,12 @@ fn graph(drafts: &[JobDraft]) -> Graph {
 
 #[test]
 fn a_job_needs_what_it_says_and_whose_artifacts_it_restores_and_whose_outputs_it_reads() {
-    let job = JobDraft { requires: owned(&["c", "a"]), ..needing(&["b", "a"], reads("e", restores("dist", container("job")))) };
-    let drafts = [job, action("a", &[]), action("b", &[]), action("c", &[]), saves("dist", container("d")), action("e", &[])];
+    let job = JobDraft {
+        requires: owned(&["c", "a"]),
+        ..needing(&["b", "a"], reads("e", restores("dist", container("job"))))
+    };
+    let drafts =
+        [job, action("a", &[]), action("b", &[]), action("c", &[]), saves("dist", container("d")), action("e", &[])];
     assert_eq!(needs(&drafts)[0], "job: b a c d e");
     let said = JobDraft { needs: owned(&["e", "d"]), ..drafts[0].clone() };
     assert_eq!(needs(&[&[said], &drafts[1..]].concat())[0], "job: e d c a", "each once");
@@ -59,11 +59,8 @@ fn a_job_does_not_need_the_saver_of_an_artifact_it_takes_if_it_is_there() {
 
 #[test]
 fn a_circle_tells_which_need_is_due_to_what() {
-    let drafts = [
-        reads("c", saves("out", container("a"))),
-        restores("out", container("b")),
-        needing(&["b"], container("c")),
-    ];
+    let drafts =
+        [reads("c", saves("out", container("a"))), restores("out", container("b")), needing(&["b"], container("c"))];
     assert_eq!(
         check(&drafts, &[]).expect_err("there is a circle").to_string(),
         "the graph has 1 fault:\njob \"a\", needs: the needs go in a circle: \"a\" reads an output of \"c\" needs \"b\" \
@@ -133,10 +130,7 @@ fn a_circle_through_a_removed_job_is_one() {
 fn removed_jobs_can_t_make_more_needs_than_anybody_could_keep() {
     let id = |kind: &str, at: usize| format!("{kind}{at}");
     let mut drafts: Vec<JobDraft> = (0..2_000).map(|at| JobDraft::action(id("real", at))).collect();
-    drafts.push(removed(JobDraft {
-        needs: (0..2_000).map(|at| id("real", at)).collect(),
-        ..JobDraft::action("gone")
-    }));
+    drafts.push(removed(JobDraft { needs: (0..2_000).map(|at| id("real", at)).collect(), ..JobDraft::action("gone") }));
     drafts.extend((0..2_000).map(|at| JobDraft { needs: owned(&["gone"]), ..JobDraft::action(id("user", at)) }));
     let faults = faults(&drafts);
     assert_eq!(faults.len(), 1);

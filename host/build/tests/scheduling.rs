@@ -20,7 +20,8 @@ fn a_build_checks_out_then_defines_then_runs_its_jobs_then_ends() {
     assert_eq!(build.succeeded("a"), [start("b")]);
     build.started("b");
     build.tell(EventBody::JobRunning { job: "b".into() });
-    let summary = |job: &str, ms| JobSummary { job: job.into(), ending: Ending::Succeeded, duration_ms: Some(ms), results: None };
+    let summary =
+        |job: &str, ms| JobSummary { job: job.into(), ending: Ending::Succeeded, duration_ms: Some(ms), results: None };
     let effects = build.succeeded("b");
     assert_eq!(effects, [build_ended(BuildStatus::Success, vec![summary("a", 1), summary("b", 2)])]);
     assert_eq!(build.state.phase(), Phase::Running);
