@@ -6,8 +6,8 @@ mod random_graph;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use fake_shell::{Outcome, Plan, Seen, Shell, calm_plan, fold, play, recover, rough_plan};
-use monkeyci_build::{BuildState, BuildStatus, Effect, Ending, Event, EventBody, Input, Source, Status};
+use fake_shell::{Completion, Outcome, Plan, Seen, Shell, calm_plan, fold, play, recover, rough_plan, rough_traits};
+use monkeyci_build::{BuildState, BuildStatus, Effect, Ending, Event, EventBody, Input, RunWhen, Source, Status};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use random_graph::{acyclic_needs, id};
@@ -35,9 +35,13 @@ fn assert_ended_well(plan: &Plan, shell: &Shell) -> Result<(), TestCaseError> {
         // Cancelled before there were jobs, or there never were any.
         return Ok(());
     }
-    prop_assert_eq!(jobs.len(), plan.needs.len());
+    let submitted = |event: &Event| match &event.body {
+        EventBody::JobsSubmitted { jobs, .. } => jobs.len(),
+        _ => 0,
+    };
+    prop_assert_eq!(jobs.len(), plan.needs.len() + shell.journal.iter().map(submitted).sum::<usize>());
     for (job, summary) in jobs.iter().enumerate() {
-        prop_assert_eq!(&summary.job, &id(job));
+        prop_assert!(job >= plan.needs.len() || summary.job == id(job));
         prop_assert_eq!(endings.get(&summary.job).cloned(), Some(vec![summary.ending.clone()]));
     }
     prop_assert!(shell.state.jobs().all(|(_, state)| state.status.is_final()));
@@ -51,14 +55,72 @@ fn assert_starts_once(shell: &Shell) -> Result<(), TestCaseError> {
         match seen {
             Seen::Crashed => started.clear(),
             Seen::Happened(EventBody::JobEnded { job, .. }) => _ = ended.insert(job),
-            Seen::Issued(Effect::Start { job }) => {
+            Seen::Issued(Effect::Start { job, attempt }) => {
                 prop_assert!(!ended.contains(job), "{job} has ended");
-                prop_assert!(started.insert(job), "{job} starts again");
+                prop_assert!(started.insert((job, attempt)), "{job} starts again");
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether the event is of one of several attempts of a job, and does not say of which. It could be of the next one.
+fn is_of_an_attempt(body: &EventBody, journal: &[Event]) -> bool {
+    let (EventBody::JobStarted { job: of } | EventBody::JobWaiting { job: of } | EventBody::JobResults { job: of, .. }) = body
+    else {
+        return false;
+    };
+    journal.iter().any(|event| matches!(&event.body, EventBody::JobRetried { job, .. } if job == of))
+}
+
+fn has_ended(state: &BuildState, job: &str) -> bool {
+    state.job(job).is_some_and(|job| job.status.is_final())
+}
+
+/// Whether jobs that need one that ended so go on.
+fn is_ok(ending: &Ending) -> bool {
+    matches!(ending.status(), Status::Success | Status::Warning) || matches!(ending, Ending::NotNeeded { .. })
+}
+
+/// Whether the condition of a job is true, all of whose needs are over.
+fn condition(plan: &Plan, state: &BuildState, job: &str) -> bool {
+    let needs = plan.needs_of(plan.index(job)).iter();
+    let oks: Vec<bool> = needs
+        .map(|need| state.job(&id(*need)).and_then(|job| job.ending.as_ref()).is_some_and(is_ok))
+        .collect();
+    match plan.of(job).run_when {
+        RunWhen::Success => oks.iter().all(|ok| *ok),
+        RunWhen::Always => true,
+        RunWhen::Failure => oks.iter().any(|ok| !ok),
+    }
+}
+
+/// How a job ends to which nothing happens but what its plan says, if it is known how those ended that it needs.
+fn expected(plan: &Plan, job: usize, needs: &[Status]) -> Status {
+    let traits = plan.of(&id(job));
+    // No job of a plan without cancel and groups has another status that is not ok.
+    let not_ok = |status: &Status| matches!(status, Status::Failure | Status::Error | Status::Cancelled);
+    match traits.run_when {
+        RunWhen::Success if needs.iter().any(not_ok) => return Status::Cancelled,
+        RunWhen::Failure if !needs.iter().any(not_ok) => return Status::Skipped,
+        _ => {}
+    }
+    if traits.approval == Some(false) {
+        return Status::Failure;
+    }
+    let retries = traits.retry.map_or(0, |(count, _)| count);
+    let ends = match (traits.late, plan.outcome(&id(job))) {
+        (Some(Completion::Skipped), _) => Status::Skipped,
+        (Some(Completion::Broken), _) => Status::Failure,
+        _ if traits.bad_attempts > retries => Status::Failure,
+        (_, Outcome::Succeeds) => Status::Success,
+        (_, Outcome::Warns) => Status::Warning,
+        (_, Outcome::HasNothingToDo) => Status::Skipped,
+        (_, Outcome::Fails | Outcome::Hangs) => Status::Failure,
+        (_, Outcome::Breaks) => Status::Error,
+    };
+    if traits.allow_failure && not_ok(&ends) { Status::Warning } else { ends }
 }
 
 proptest! {
@@ -75,10 +137,23 @@ proptest! {
             assert_ended_well(&plan, &shell)?;
             let before = endings(&whole[..length]);
             for seen in &shell.seen {
-                if let Seen::Issued(Effect::Start { job }) = seen {
+                if let Seen::Issued(Effect::Start { job, .. }) = seen {
                     prop_assert!(!before.contains_key(job), "{job} had ended before the crash");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_build_taken_up_at_any_point_of_its_journal_ends_as_it_would_have(plan in calm_plan()) {
+        let statuses = |shell: &Shell| -> BTreeMap<String, (Status, u32)> {
+            shell.state.jobs().map(|(spec, job)| (spec.id.clone(), (job.status, job.attempt))).collect()
+        };
+        let whole = play(&plan);
+        for length in 1..=whole.journal.len() {
+            let shell = recover(&plan, &whole.journal[..length]);
+            prop_assert_eq!(statuses(&shell), statuses(&whole));
+            prop_assert_eq!(shell.state.status(), whole.state.status());
         }
     }
 
@@ -97,25 +172,50 @@ proptest! {
     #[test]
     fn no_place_stays_empty_while_a_job_could_start(plan in calm_plan()) {
         let mut state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has places"));
+        let mut happened = Vec::new();
         for event in play(&plan).journal {
             state.step(Input::Event(&event));
+            happened.push(event.body);
             let may_run = state.jobs().filter(|(spec, job)| {
-                let succeeded = |need: &String| state.job(need).is_some_and(|need| need.status == Status::Success);
-                !job.status.is_final() && spec.needs.iter().all(succeeded)
+                let is_settled = spec.needs.iter().all(|need| has_ended(&state, need)) && condition(&plan, &state, &spec.id);
+                let has = |past: fn(&EventBody) -> Option<&String>| happened.iter().any(|body| past(body) == Some(&spec.id));
+                let is_approved = spec.approval.is_none() || has(|body| match body {
+                    EventBody::JobApproved { job, .. } => Some(job),
+                    _ => None,
+                });
+                let is_complete = !spec.late || has(|body| match body {
+                    EventBody::JobRefined { job } => Some(&job.id),
+                    _ => None,
+                });
+                !job.status.is_final() && is_settled && is_approved && is_complete
             });
             prop_assert_eq!(state.running(), may_run.count().min(plan.max_running));
         }
     }
 
     #[test]
-    fn no_job_starts_before_all_that_it_needs_has_succeeded(plan in rough_plan()) {
-        let mut succeeded = BTreeSet::new();
+    fn no_job_starts_before_its_condition_is_true_and_it_is_approved_and_complete(plan in rough_plan()) {
+        let mut endings = BTreeMap::new();
+        let (mut approved, mut complete) = (BTreeSet::new(), BTreeSet::new());
         for seen in play(&plan).seen {
             match seen {
-                Seen::Happened(EventBody::JobEnded { job, ending: Ending::Succeeded }) => _ = succeeded.insert(job),
-                Seen::Issued(Effect::Start { job }) => {
-                    let job: usize = job[1..].parse().expect("ids are made by this test");
-                    prop_assert!(plan.needs[job].iter().all(|need| succeeded.contains(&id(*need))));
+                Seen::Happened(EventBody::JobEnded { job, ending }) => _ = endings.insert(job, ending),
+                Seen::Happened(EventBody::JobApproved { job, .. }) => _ = approved.insert(job),
+                Seen::Happened(EventBody::JobRefined { job }) => _ = complete.insert(job.id),
+                Seen::Issued(Effect::Start { job, .. }) => {
+                    let traits = plan.of(&job);
+                    prop_assert!(traits.approval.is_none() || approved.contains(&job), "{job} is not approved");
+                    prop_assert!(traits.late.is_none() || complete.contains(&job), "{job} is not complete");
+                    let needs = plan.needs_of(plan.index(&job)).iter();
+                    let ends: Vec<Option<&Ending>> = needs.map(|need| endings.get(&id(*need))).collect();
+                    prop_assert!(ends.iter().all(Option::is_some), "{job} waits for others");
+                    let mut oks = ends.iter().flatten().map(|ending| is_ok(ending));
+                    let may_run = match traits.run_when {
+                        RunWhen::Success => oks.all(|ok| ok),
+                        RunWhen::Always => true,
+                        RunWhen::Failure => oks.any(|ok| !ok),
+                    };
+                    prop_assert!(may_run, "the condition of {job} is not true");
                 }
                 _ => {}
             }
@@ -125,25 +225,25 @@ proptest! {
     #[test]
     fn how_jobs_end_does_not_depend_on_the_order_of_events(plan in calm_plan()) {
         let shell = play(&plan);
-        // A job runs if all that it needs has succeeded, and is skipped otherwise: nothing else matters.
-        let mut expected: Vec<Option<Status>> = vec![None; plan.needs.len()];
-        while expected.iter().any(Option::is_none) {
-            for job in 0..expected.len() {
-                let needs: Vec<_> = plan.needs[job].iter().map(|need| expected[*need]).collect();
-                expected[job] = match plan.outcomes[job] {
-                    _ if needs.contains(&None) => None,
-                    _ if needs.iter().any(|need| *need != Some(Status::Success)) => Some(Status::Skipped),
-                    Outcome::Succeeds => Some(Status::Success),
-                    Outcome::Breaks => Some(Status::Error),
-                    _ => Some(Status::Failure),
-                };
-            }
+        // A skip that comes of a failure is told as cancelled here, to tell it from an intended one.
+        let told = |ending: &Ending| match ending {
+            Ending::Skipped { .. } => Status::Cancelled,
+            ending => ending.status(),
+        };
+        let ended: BTreeMap<String, Status> = shell
+            .state
+            .jobs()
+            .map(|(spec, job)| (spec.id.clone(), job.ending.as_ref().map_or(Status::Pending, told)))
+            .collect();
+        for (job, status) in &ended {
+            let job = plan.index(job);
+            let needs: Vec<Status> = plan.needs_of(job).iter().map(|need| ended[&id(*need)]).collect();
+            prop_assert_eq!(*status, expected(&plan, job, &needs), "job {}", job);
         }
-        let statuses: Vec<_> = shell.state.jobs().map(|(_, job)| Some(job.status)).collect();
-        prop_assert_eq!(&statuses, &expected);
+        let has = |status: Status| ended.values().any(|ended| *ended == status);
         let status = match () {
-            () if expected.contains(&Some(Status::Error)) => BuildStatus::Error,
-            () if expected.contains(&Some(Status::Failure)) => BuildStatus::Failure,
+            () if has(Status::Error) => BuildStatus::Error,
+            () if has(Status::Failure) => BuildStatus::Failure,
             () => BuildStatus::Success,
         };
         prop_assert_eq!(shell.state.status(), Some(status));
@@ -154,9 +254,8 @@ proptest! {
         let endings = endings(&play(&plan).journal);
         for (job, ending) in &endings {
             if let Ending::Skipped { because } = &ending[0] {
-                let job: usize = job[1..].parse().expect("ids are made by this test");
-                prop_assert!(plan.needs[job].iter().any(|need| id(*need) == *because));
-                prop_assert_ne!(&endings[because][0], &Ending::Succeeded);
+                prop_assert!(plan.needs_of(plan.index(job)).iter().any(|need| id(*need) == *because));
+                prop_assert!(!is_ok(&endings[because][0]));
             }
         }
     }
@@ -168,7 +267,10 @@ proptest! {
         for seen in &shell.seen {
             match seen {
                 Seen::Happened(EventBody::CancelRequested { .. }) => cancelled = true,
-                Seen::Issued(Effect::Start { job }) => prop_assert!(!cancelled, "{job} starts"),
+                Seen::Issued(Effect::Start { job, .. } | Effect::Refine { job }) => prop_assert!(!cancelled, "{job} starts"),
+                Seen::Issued(Effect::Record(EventBody::JobBlocked { job, .. })) => {
+                    prop_assert!(!cancelled, "{job} is blocked");
+                }
                 _ => {}
             }
         }
@@ -183,7 +285,7 @@ proptest! {
         for (at, event) in journal.iter().enumerate() {
             state.step(Input::Event(event));
             let before = format!("{state:?}");
-            for again in &journal[..=at] {
+            for again in journal[..=at].iter().filter(|event| !is_of_an_attempt(&event.body, &journal)) {
                 prop_assert_eq!(state.step(Input::Event(again)), []);
             }
             prop_assert_eq!(before, format!("{state:?}"));
@@ -203,7 +305,7 @@ proptest! {
         needs in vec(vec(0..9_usize, 0..3), 0..8),
         plan in rough_plan(),
     ) {
-        let plan = Plan { needs, ..plan };
+        let plan = Plan { needs, submitted: vec![], ..plan };
         let shell = play(&plan);
         assert_ended_well(&plan, &shell)?;
         assert_starts_once(&shell)?;
@@ -221,28 +323,48 @@ proptest! {
     #[test]
     fn whatever_events_come_nothing_is_asked_for_twice(
         needs in acyclic_needs(5),
-        bodies in vec((0..8_usize, 0..6_usize), 0..60),
-        times in vec(any::<u64>(), 60),
+        bodies in vec((0..15_usize, 0..7_usize, 1..4_u32), 0..80),
+        traits in vec(rough_traits(), 8),
+        times in vec(any::<u64>(), 80),
     ) {
-        let plan = Plan { needs, outcomes: Vec::new(), timeout_ms: u64::MAX, max_running: 2, moves: Vec::new() };
+        let submitted = vec![(0, vec![0]), (0, vec![])];
+        let (outcomes, moves) = (Vec::new(), Vec::new());
+        let plan = Plan { needs, submitted, traits, outcomes, timeout_ms: 1 << 62, max_running: 2, moves };
         let mut state = BuildState::new(NonZeroUsize::new(2).expect("not 0"));
         let mut recorded = BTreeMap::new();
-        for ((kind, job), time_ms) in bodies.into_iter().zip(times) {
+        for ((kind, job, attempt), time_ms) in bodies.into_iter().zip(times) {
             let job = id(job);
+            let ending = Ending::OutOfMemory { limit_bytes: None };
             let body = match kind {
                 0 => EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() },
                 1 => EventBody::BuildCheckedOut { source: Source::default() },
-                2 => EventBody::ScriptDefined { jobs: plan.jobs() },
-                3 => EventBody::JobStarted { job },
-                4 => EventBody::JobEnded { job, ending: Ending::Succeeded },
-                5 => EventBody::JobEnded { job, ending: Ending::OutOfMemory { limit_bytes: None } },
-                6 => EventBody::JobRunning { job },
+                2 => EventBody::ScriptDefined { jobs: plan.jobs(), removed: vec![], params: vec![] },
+                3 | 4 => EventBody::JobStarted { job },
+                5 => EventBody::JobEnded { job, ending: Ending::Succeeded },
+                6 => EventBody::JobEnded { job, ending },
+                7 => EventBody::JobRunning { job },
+                8 => EventBody::JobRetried { job, attempt, ending, delay_ms: u64::from(attempt - 1) << 60 },
+                9 => EventBody::JobBlocked { job, message: "Go on?".into() },
+                10 => EventBody::JobApproved { job, by: "ada".into(), comment: None },
+                11 => EventBody::JobWaiting { job },
+                12 => EventBody::JobsSubmitted { jobs: plan.submitted_by(&job), by: job },
+                13 => match plan.jobs().into_iter().find(|spec| spec.id == job) {
+                    Some(spec) => EventBody::JobRefined { job: Box::new(spec) },
+                    None => EventBody::JobResults { job, results: Box::default() },
+                },
                 _ => EventBody::CancelRequested { by: "test".into() },
             };
             let mut effects = state.step(Input::Event(&Event { seq: 1, time_ms, body }));
             effects.extend(state.step(Input::Tick { now_ms: time_ms }));
             for effect in effects {
-                *recorded.entry(format!("{effect:?}")).or_insert(0) += 1;
+                // Each attempt may be stopped once.
+                let attempt = match &effect {
+                    Effect::Stop { job, .. } | Effect::Record(EventBody::JobEnded { job, .. }) => {
+                        state.job(job).map(|job| job.attempt)
+                    }
+                    _ => None,
+                };
+                *recorded.entry(format!("{effect:?}, attempt {attempt:?}")).or_insert(0) += 1;
             }
         }
         prop_assert!(recorded.values().all(|times| *times == 1), "{:?}", recorded);

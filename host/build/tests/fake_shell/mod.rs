@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use monkeyci_build::{BuildState, Effect, Ending, Event, EventBody, Input, JobKind, JobSpec, Source, StopReason};
+use monkeyci_build::{
+    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, Source, Status, StopReason,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -13,8 +15,12 @@ use crate::random_graph::{acyclic_needs, id};
 /// A build, and all that will happen to it.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The needs of each job, by index. An index beyond the end is a need that does not exist.
+    /// The needs of each declared job, by index. An index beyond the end is a need that does not exist.
     pub needs: Vec<Vec<usize>>,
+    /// Jobs that are submitted, with indexes after those of the declared ones: by which job, and what they need.
+    pub submitted: Vec<(usize, Vec<usize>)>,
+    /// More of each job; those that have no more are plain.
+    pub traits: Vec<Traits>,
     /// What each job would come to.
     pub outcomes: Vec<Outcome>,
     /// The time limit of every job.
@@ -25,10 +31,41 @@ pub struct Plan {
     pub moves: Vec<Move>,
 }
 
+/// What is special about a job.
+#[derive(Clone, Debug, Default)]
+pub struct Traits {
+    pub run_when: RunWhen,
+    pub allow_failure: bool,
+    /// How often it may run again, and how long it rests.
+    pub retry: Option<(u32, u64)>,
+    /// How many of its attempts fail, before it comes to what it comes to.
+    pub bad_attempts: u32,
+    pub priority: i32,
+    pub group: Option<u8>,
+    /// Whether it has to be approved, and is.
+    pub approval: Option<bool>,
+    /// Whether it is late, and what comes of that.
+    pub late: Option<Completion>,
+    /// Whether it waits for other jobs while it runs.
+    pub waits: bool,
+    /// Whether it says something of its result.
+    pub says: bool,
+}
+
+/// What comes of completing a late job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    Complete,
+    Skipped,
+    Broken,
+}
+
 /// What a job comes to when it is left to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Succeeds,
+    Warns,
+    HasNothingToDo,
     Fails,
     Breaks,
     /// Runs until it is stopped.
@@ -54,7 +91,7 @@ pub enum Seen {
     Issued(Effect),
     Happened(EventBody),
     Crashed,
-    /// So many jobs had been issued for start, or had started, and had not ended.
+    /// So many jobs had been issued for start, or had started, and had neither ended nor given up their places.
     Occupied(usize),
 }
 
@@ -72,6 +109,8 @@ pub struct Shell {
 enum Work {
     Do(Effect),
     Run(String),
+    /// Somebody looks at a job that is blocked.
+    Review(String),
 }
 
 /// Plays the plan to the end of its build.
@@ -123,35 +162,99 @@ impl Shell {
         }
         match self.work.remove(possible[nth % possible.len()]) {
             Work::Do(Effect::CheckOut) => self.append(EventBody::BuildCheckedOut { source: Source::default() }),
-            Work::Do(Effect::Define) => self.append(EventBody::ScriptDefined { jobs: self.plan.jobs() }),
-            Work::Do(Effect::Start { job }) => {
+            Work::Do(Effect::Define) => {
+                self.append(EventBody::ScriptDefined { jobs: self.plan.jobs(), removed: vec![], params: vec![] });
+            }
+            Work::Do(Effect::Refine { job }) => self.refine(job),
+            Work::Do(Effect::Start { job, attempt }) => {
                 self.work.push(Work::Run(job.clone()));
-                if !self.journal.iter().any(|event| event.body == EventBody::JobStarted { job: job.clone() }) {
+                if self.count(&job, |body| matches!(body, EventBody::JobStarted { .. })) < attempt as usize {
                     self.append(EventBody::JobStarted { job });
                 }
             }
-            Work::Do(Effect::Stop { job, reason }) => {
-                let of_job = |work: &Work| *work == Work::Run(job.clone()) || *work == Work::start(&job);
-                self.work.retain(|work| !of_job(work));
-                let ending = match reason {
-                    StopReason::Cancelled => Ending::Cancelled,
-                    StopReason::TimedOut => Ending::TimedOut { after_ms: self.plan.timeout_ms },
-                };
-                if !self.has_ended(&job) {
-                    self.append(EventBody::JobEnded { job, ending });
+            Work::Do(Effect::Stop { job, reason }) => self.stop(&job, reason),
+            // A review or the script may have ended the job before this could be recorded.
+            Work::Do(Effect::Record(EventBody::JobEnded { job, .. })) if self.has_ended(&job) => {}
+            Work::Do(Effect::Record(body)) => {
+                if let EventBody::JobBlocked { job, .. } = &body {
+                    self.work.push(Work::Review(job.clone()));
                 }
+                self.append(body);
             }
-            Work::Do(Effect::Record(body)) => self.append(body),
-            Work::Run(job) => {
-                let ending = match self.plan.outcome(&job) {
-                    Outcome::Succeeds => Ending::Succeeded,
-                    Outcome::Fails => Ending::Exited { code: 1, line: None },
-                    Outcome::Breaks => Ending::EngineFailed { reason: "away".into() },
-                    Outcome::Hangs => panic!("{job} hangs"),
-                };
+            Work::Review(job) if self.has_ended(&job) => {}
+            Work::Review(job) if self.plan.of(&job).approval == Some(true) => {
+                self.append(EventBody::JobApproved { job, by: "ada".into(), comment: None });
+            }
+            Work::Review(job) => {
+                let ending = Ending::Rejected { by: "ada".into(), comment: None };
                 self.append(EventBody::JobEnded { job, ending });
             }
+            Work::Run(job) => self.run(job),
         }
+    }
+
+    /// A job that runs comes to something: it waits, it submits jobs, or it ends.
+    fn run(&mut self, job: String) {
+        let attempt = self.state.job(&job).expect("it runs").attempt;
+        let traits = self.plan.of(&job);
+        if traits.waits && self.count(&job, |body| matches!(body, EventBody::JobWaiting { .. })) < attempt as usize {
+            self.work.push(Work::Run(job.clone()));
+            return self.append(EventBody::JobWaiting { job });
+        }
+        let submitted = self.plan.submitted_by(&job);
+        let has_submitted = |event: &Event| matches!(&event.body, EventBody::JobsSubmitted { by, .. } if *by == job);
+        if !submitted.is_empty() && !self.journal.iter().any(has_submitted) {
+            self.work.push(Work::Run(job.clone()));
+            return self.append(EventBody::JobsSubmitted { by: job, jobs: submitted });
+        }
+        if traits.says {
+            let results = Results { message: Some(format!("attempt {attempt}")), ..Results::default() };
+            self.append(EventBody::JobResults { job: job.clone(), results: Box::new(results) });
+        }
+        let failure = Ending::Exited { code: 1, line: None };
+        let ending = match self.plan.outcome(&job) {
+            _ if attempt <= traits.bad_attempts => failure,
+            Outcome::Succeeds => Ending::Succeeded,
+            Outcome::Warns => Ending::Warned { message: "slow".into() },
+            Outcome::HasNothingToDo => Ending::NotNeeded { reason: "nothing to do".into() },
+            Outcome::Fails => failure,
+            Outcome::Breaks => Ending::EngineFailed { reason: "away".into() },
+            Outcome::Hangs => panic!("{job} hangs"),
+        };
+        self.append(self.state.conclude(&job, ending));
+    }
+
+    /// The script completes a job, also when the job has been cancelled meanwhile.
+    fn refine(&mut self, job: String) {
+        let ending = match self.plan.of(&job).late.expect("the job is late") {
+            Completion::Complete => {
+                let spec = self.plan.spec(self.plan.index(&job));
+                return self.append(EventBody::JobRefined { job: Box::new(spec) });
+            }
+            Completion::Skipped => Ending::NotNeeded { reason: "nothing to do".into() },
+            Completion::Broken => Ending::RefineFailed { message: "broken".into() },
+        };
+        if !self.has_ended(&job) {
+            self.append(self.state.conclude(&job, ending));
+        }
+    }
+
+    fn stop(&mut self, job: &str, reason: StopReason) {
+        // The attempt may have ended by itself before it could be stopped.
+        if self.has_ended(job) || self.state.job(job).and_then(|job| job.stopping.clone()) != Some(reason.clone()) {
+            return;
+        }
+        let of_job = |work: &Work| match work {
+            Work::Run(of) | Work::Do(Effect::Start { job: of, .. }) => of == job,
+            _ => false,
+        };
+        self.work.retain(|work| !of_job(work));
+        let ending = match reason {
+            StopReason::Cancelled => Ending::Cancelled,
+            StopReason::TimedOut => Ending::TimedOut { after_ms: self.plan.timeout_ms },
+            StopReason::FailedFast { group, because } => Ending::FailedFast { group, because },
+        };
+        self.append(self.state.conclude(job, ending));
     }
 
     fn can_advance(&self, work: &Work) -> bool {
@@ -161,7 +264,7 @@ impl Shell {
     fn append(&mut self, body: EventBody) {
         self.now_ms += 1;
         self.seen.push(Seen::Happened(body.clone()));
-        if let EventBody::JobEnded { job, .. } = &body {
+        if let EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } | EventBody::JobWaiting { job } = &body {
             self.occupied.remove(job);
         }
         let event = Event { seq: self.journal.len() as u64 + 1, time_ms: self.now_ms, body };
@@ -179,7 +282,9 @@ impl Shell {
         self.seen.push(Seen::Crashed);
         self.work.clear();
         self.state = fold(&self.journal, self.plan.max_running).0;
-        self.occupied = self.started().filter(|job| !self.has_ended(job)).collect();
+        self.occupied = self.placed();
+        let blocked = self.state.jobs().filter(|(_, state)| state.status == Status::Blocked);
+        self.work.extend(blocked.map(|(spec, _)| Work::Review(spec.id.clone())));
         self.issue(self.state.outstanding());
         // What a controller does when it starts.
         self.tick();
@@ -187,7 +292,9 @@ impl Shell {
 
     fn issue(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            if let Effect::Start { job } = &effect {
+            if let Effect::Start { job, .. } = &effect
+                && !self.has_given_up_place(job)
+            {
                 self.occupied.insert(job.clone());
             }
             self.seen.push(Seen::Issued(effect.clone()));
@@ -196,21 +303,40 @@ impl Shell {
         self.seen.push(Seen::Occupied(self.occupied.len().max(self.state.running())));
     }
 
-    fn started(&self) -> impl Iterator<Item = String> {
-        self.journal.iter().filter_map(|event| match &event.body {
-            EventBody::JobStarted { job } => Some(job.clone()),
-            _ => None,
-        })
+    /// The jobs that have started, and have neither ended nor given up their places.
+    fn placed(&self) -> BTreeSet<String> {
+        let mut placed = BTreeSet::new();
+        for event in &self.journal {
+            match &event.body {
+                EventBody::JobStarted { job } => _ = placed.insert(job.clone()),
+                EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } | EventBody::JobWaiting { job } => {
+                    placed.remove(job);
+                }
+                _ => {}
+            }
+        }
+        placed
+    }
+
+    /// Whether the job's present attempt waits for others.
+    fn has_given_up_place(&self, id: &str) -> bool {
+        let last = self.journal.iter().rev().find(|event| match &event.body {
+            EventBody::JobWaiting { job } | EventBody::JobRetried { job, .. } => job == id,
+            _ => false,
+        });
+        last.is_some_and(|event| matches!(event.body, EventBody::JobWaiting { .. }))
+    }
+
+    fn count(&self, id: &str, counts: impl Fn(&EventBody) -> bool) -> usize {
+        let of_job = |body: &EventBody| match body {
+            EventBody::JobStarted { job } | EventBody::JobWaiting { job } => job == id,
+            _ => false,
+        };
+        self.journal.iter().filter(|event| of_job(&event.body) && counts(&event.body)).count()
     }
 
     fn has_ended(&self, id: &str) -> bool {
         self.journal.iter().any(|event| matches!(&event.body, EventBody::JobEnded { job, .. } if job == id))
-    }
-}
-
-impl Work {
-    fn start(job: &str) -> Self {
-        Self::Do(Effect::Start { job: job.to_owned() })
     }
 }
 
@@ -223,17 +349,47 @@ pub fn fold(journal: &[Event], max_running: usize) -> (BuildState, Vec<Vec<Effec
 
 impl Plan {
     pub fn jobs(&self) -> Vec<JobSpec> {
-        let job = |(job, needs): (usize, &Vec<usize>)| JobSpec {
-            id: id(job),
-            needs: needs.iter().map(|need| id(*need)).collect(),
-            timeout_ms: self.timeout_ms,
-            kind: JobKind::Action,
-        };
-        self.needs.iter().enumerate().map(job).collect()
+        (0..self.needs.len()).map(|job| self.spec(job)).collect()
     }
 
-    fn outcome(&self, job: &str) -> Outcome {
-        self.outcomes[job[1..].parse::<usize>().expect("ids are made by this test")]
+    pub fn index(&self, job: &str) -> usize {
+        job[1..].parse().expect("ids are made by this test")
+    }
+
+    pub fn of(&self, job: &str) -> Traits {
+        self.traits.get(self.index(job)).cloned().unwrap_or_default()
+    }
+
+    /// What the job of this index needs, whether it is declared or submitted.
+    pub fn needs_of(&self, job: usize) -> &[usize] {
+        self.needs.get(job).unwrap_or_else(|| &self.submitted[job - self.needs.len()].1)
+    }
+
+    pub fn submitted_by(&self, job: &str) -> Vec<JobSpec> {
+        let by = self.index(job);
+        let jobs = self.submitted.iter().enumerate().filter(|(_, (submitter, _))| *submitter == by);
+        jobs.map(|(at, _)| self.spec(self.needs.len() + at)).collect()
+    }
+
+    fn spec(&self, job: usize) -> JobSpec {
+        let json = serde_json::json!({ "id": id(job), "needs": [], "timeout_ms": self.timeout_ms, "kind": "action" });
+        let plain: JobSpec = serde_json::from_value(json).expect("a job of an old journal can be read");
+        let traits = self.of(&id(job));
+        JobSpec {
+            needs: self.needs_of(job).iter().map(|need| id(*need)).collect(),
+            run_when: traits.run_when,
+            allow_failure: traits.allow_failure,
+            retry: traits.retry.map(|(count, delay_ms)| Retry { count, on: vec![], delay_ms }),
+            priority: traits.priority,
+            fail_fast: traits.group.map(|group| group.to_string()),
+            approval: traits.approval.map(|_| "Go on?".into()),
+            late: traits.late.is_some(),
+            ..plain
+        }
+    }
+
+    pub fn outcome(&self, job: &str) -> Outcome {
+        self.outcomes[self.index(job)]
     }
 }
 
@@ -241,6 +397,8 @@ impl Plan {
 pub fn rough_plan() -> impl Strategy<Value = Plan> {
     let outcome = prop_oneof![
         6 => Just(Outcome::Succeeds),
+        1 => Just(Outcome::Warns),
+        1 => Just(Outcome::HasNothingToDo),
         1 => Just(Outcome::Fails),
         1 => Just(Outcome::Breaks),
         1 => Just(Outcome::Hangs),
@@ -251,20 +409,80 @@ pub fn rough_plan() -> impl Strategy<Value = Plan> {
         1 => Just(Move::Cancel),
         2 => Just(Move::Crash),
     ];
-    plans(outcome, 40, a_move)
+    plans(outcome, 40, a_move, rough_traits())
 }
 
-/// Plans in which nobody interferes: jobs end by themselves, in any order.
+/// All that can be special about a job.
+pub fn rough_traits() -> impl Strategy<Value = Traits> {
+    let group = prop_oneof![5 => Just(None), 1 => (0..2_u8).prop_map(Some)];
+    traits(group, 0..50, any::<bool>().boxed())
+}
+
+/// Plans in which nobody interferes: jobs end by themselves, in any order, and no job stops another or lets others by.
 pub fn calm_plan() -> impl Strategy<Value = Plan> {
-    let outcome = prop_oneof![5 => Just(Outcome::Succeeds), 1 => Just(Outcome::Fails), 1 => Just(Outcome::Breaks)];
-    plans(outcome, u64::MAX, any::<usize>().prop_map(Move::Advance))
+    let outcome = prop_oneof![
+        5 => Just(Outcome::Succeeds),
+        1 => Just(Outcome::Warns),
+        1 => Just(Outcome::HasNothingToDo),
+        1 => Just(Outcome::Fails),
+        1 => Just(Outcome::Breaks),
+    ];
+    plans(outcome, u64::MAX, any::<usize>().prop_map(Move::Advance), traits(Just(None), 0..1, Just(false).boxed()))
+}
+
+fn traits(
+    group: impl Strategy<Value = Option<u8>>,
+    delay_ms: std::ops::Range<u64>,
+    waits: BoxedStrategy<bool>,
+) -> impl Strategy<Value = Traits> {
+    let run_when =
+        prop_oneof![4 => Just(RunWhen::Success), 1 => Just(RunWhen::Always), 1 => Just(RunWhen::Failure)];
+    let completion =
+        prop_oneof![4 => Just(Completion::Complete), 1 => Just(Completion::Skipped), 1 => Just(Completion::Broken)];
+    let retry = proptest::option::weighted(0.3, (1..4_u32, delay_ms));
+    let approval = proptest::option::weighted(0.15, proptest::bool::weighted(0.8));
+    let late = proptest::option::weighted(0.15, completion);
+    let rare = || proptest::bool::weighted(0.15);
+    let people = (approval, late, (rare(), waits).prop_map(|(rare, waits)| rare && waits), any::<bool>());
+    (run_when, rare(), retry, 0..4_u32, -1..2_i32, group, people).prop_map(
+        |(run_when, allow_failure, retry, bad_attempts, priority, group, (approval, late, waits, says))| Traits {
+            run_when,
+            allow_failure,
+            retry,
+            // A job that can't run again does not fail first.
+            bad_attempts: if retry.is_some() { bad_attempts } else { 0 },
+            priority,
+            group,
+            approval,
+            late,
+            waits,
+            says,
+        },
+    )
 }
 
 fn plans(
     outcome: impl Strategy<Value = Outcome>,
     timeout_ms: u64,
     a_move: impl Strategy<Value = Move>,
+    traits: impl Strategy<Value = Traits>,
 ) -> impl Strategy<Value = Plan> {
-    (acyclic_needs(12), vec(outcome, 12), 1..6_usize, vec(a_move, 0..80))
-        .prop_map(move |(needs, outcomes, max_running, moves)| Plan { needs, outcomes, timeout_ms, max_running, moves })
+    let index = any::<prop::sample::Index>;
+    let submitted = vec((index(), vec(index(), 0..3)), 0..4);
+    let jobs = (acyclic_needs(12), submitted, vec(traits, 16), vec(outcome, 16));
+    (jobs, 1..6_usize, vec(a_move, 0..120)).prop_map(move |((needs, submitted, traits, outcomes), max_running, moves)| {
+        let declared = needs.len();
+        // A submitted job may need declared ones, and those that its action submits before it.
+        let mut all: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (by, picks) in submitted.iter().filter(|_| declared > 0) {
+            let by = by.index(declared);
+            let before = all.iter().enumerate().filter(|(_, (other, _))| *other == by).map(|(at, _)| declared + at);
+            let possible: Vec<usize> = (0..declared).chain(before).collect();
+            let mut of_job: Vec<usize> = picks.iter().map(|pick| possible[pick.index(possible.len())]).collect();
+            of_job.sort_unstable();
+            of_job.dedup();
+            all.push((by, of_job));
+        }
+        Plan { needs, submitted: all, traits, outcomes, timeout_ms, max_running, moves }
+    })
 }

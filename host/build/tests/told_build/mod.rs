@@ -96,6 +96,10 @@ impl Build {
         self.ended(job, failure())
     }
 
+    pub fn approved(&mut self, job: &str) -> Vec<Effect> {
+        self.tell(EventBody::JobApproved { job: job.into(), by: "ada".into(), comment: None })
+    }
+
     pub fn cancelled(&mut self) -> Vec<Effect> {
         self.tell(EventBody::CancelRequested { by: "test".into() })
     }
