@@ -68,6 +68,14 @@ pub enum Ending {
         /// What the engine said.
         reason: String,
     },
+    /// A value that the job is to be given when it starts is not there: a secret, a parameter, an output of another job.
+    #[error("the job can't be given {name}: {reason}")]
+    ValueMissing {
+        /// The environment variable that it is for.
+        name: String,
+        /// What is missing, and where it was looked for.
+        reason: String,
+    },
     /// A service did not become ready.
     #[error("service {service:?} was never ready: {reason}{}", tail(last_lines))]
     ServiceNotReady {
@@ -143,7 +151,7 @@ pub enum Ending {
         ending: Box<Ending>,
     },
     /// The job had nothing to do: the script said so, or the condition it runs under did not come true. An intended skip.
-    #[error("skipped: {reason}")]
+    #[error("{reason}")]
     NotNeeded {
         /// Why.
         reason: String,

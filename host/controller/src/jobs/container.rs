@@ -46,7 +46,7 @@ pub(super) async fn run(
 ) -> (Ending, Option<Remains>) {
     let plan = match plan(run, spec) {
         Ok(plan) => plan,
-        Err(reason) => return (Ending::StartFailed { image: spec.image.clone(), reason }, None),
+        Err(ending) => return (ending, None),
     };
     let engine = tokio::select! {
         engine = run.controller.engine() => match engine {
