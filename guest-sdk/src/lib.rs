@@ -85,7 +85,7 @@ pub use workspace::{FileKind, Metadata, Workspace};
 /// What most scripts need: `use monkeyci_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        ActionJob, Build, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
+        ActionJob, Build, Cache, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
         JobHandle, JobRef, Level, Outcome, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Status, action,
         action_call, anyhow, artifact, bail, cache, container, ensure, handler, hooks, late_container, matrix, param,
         service,
