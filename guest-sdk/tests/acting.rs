@@ -219,6 +219,8 @@ fn submitted_jobs_are_recorded_and_waited_for() {
 fn a_handler_finds_its_argument() {
     let script = |_: &Build| handler("greet", |context| context.output("whom", context.argument().unwrap_or_default()));
     assert_eq!(Simulation::new().argument("Ann").act(script, "greet").outputs["whom"], "Ann");
+    let calls = move |build: &Build| (script(build), action_call("greet-bob", "greet", "Bob"));
+    assert_eq!(Simulation::new().act(calls, "greet-bob").outputs["whom"], "Bob");
     assert!(Simulation::new().act(script, "nobody").result.is_err());
 }
 

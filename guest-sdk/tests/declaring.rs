@@ -111,6 +111,13 @@ fn a_refining_closure_may_skip_its_job_or_fail() {
     let simulation = Simulation::new();
     assert_eq!(simulation.refine(script, "skips").job.skipped.as_deref(), Some("nothing to do"));
     assert_eq!(simulation.refine(script, "fails").result, Err("no plan".to_owned()));
+    let incomplete = |_: &Build| {
+        late_container("late", |job, _| {
+            job.argv(["true"]);
+            Ok(())
+        })
+    };
+    assert_eq!(simulation.refine(incomplete, "late").result, Err("there is no image".to_owned()));
     let none = simulation.refine(script, "plain").result.expect_err("it has no closure");
     assert!(none.contains("no closure"), "{none}");
 }

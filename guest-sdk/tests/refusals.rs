@@ -42,6 +42,9 @@ fn each_fault_of_a_graph_is_found() {
     one_fault("there is no job \"b\", whose output", |_| job("a").output_env("X", "b", "x"));
     one_fault("has to be relative", |_| job("a").work_dir("../b"));
     one_fault("at most 10 times", |_| job("a").retry(11));
+    one_fault("two caches \"c\"", |_| job("a").cache("c", "x").cache("c", "y"));
+    one_fault("two services \"db\"", |_| job("a").service(service("db", "x")).service(service("db", "y")));
+    one_fault("environment variable", |_| job("a").env("A=B", "1"));
     one_fault("its timeout is 0", |_| job("a").timeout(std::time::Duration::ZERO));
 }
 

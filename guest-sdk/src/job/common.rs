@@ -73,7 +73,7 @@ macro_rules! graph_setters {
             }
 
             /// Takes this job out of the build unless `condition` is true. Jobs that need it need, instead, what it needed;
-            /// people see the reason.
+            /// people see the reason. Of several conditions, the first that is not met gives it.
             fn only_if(job, condition: bool, reason: impl Into<String>) {
                 if !condition {
                     job.removed.get_or_insert(reason.into());
