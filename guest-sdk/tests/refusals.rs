@@ -24,6 +24,7 @@ fn each_fault_of_a_graph_is_found() {
     one_fault("the id is not valid", |_| job("a b"));
     one_fault("the same id", |_| (job("a"), action("a", |_| Ok(()))));
     one_fault("there is no job \"b\"", |_| job("a").needs("b"));
+    one_fault("there is no job \"x\"", |_| (job("a").needs("b").needs("c"), job("b").needs("x"), job("c").needs("b")));
     one_fault("needs itself", |_| job("a").needs("a"));
     one_fault("a needs b needs c needs a", |_| (job("a").needs("b"), job("b").requires("c"), job("c").needs("a")));
     one_fault("in a circle", |_| {

@@ -188,8 +188,8 @@ impl<'a> Known<'a> {
         if done.iter().any(|earlier| earlier == id) {
             return None;
         }
-        path.push(id.to_owned());
         let job = self.jobs.get(id)?;
+        path.push(id.to_owned());
         let found = self.named(job).find_map(|need| self.walk(need, path, done));
         path.pop();
         done.push(id.to_owned());
