@@ -131,7 +131,8 @@ macro_rules! ending_setters {
             }
 
             /// Runs the job again, at most `count` times, when it fails. On which failures, says
-            /// [`retry_on`](Self::retry_on); without it: on each.
+            /// [`retry_on`](Self::retry_on); without it: on each. In a container, `$MONKEYCI_ATTEMPT` is the number of the run,
+            /// from 1.
             fn retry(job, count: u32) {
                 job.retry = Some(count);
             }
