@@ -277,6 +277,9 @@ impl BuildState {
             (EventBody::CancelRequested { .. }, phase) => {
                 self.cancelling = true;
                 if phase == Phase::Running {
+                    // A job whose rest was over by now has been given a place, as it was when the journal was written; but
+                    // nobody needs to start what is stopped at once.
+                    effects.clear();
                     self.schedule.cancel(effects);
                 } else {
                     self.decide(BuildStatus::Cancelled, effects);
