@@ -157,7 +157,8 @@ impl Shell {
         let possible: Vec<usize> = (0..self.work.len()).filter(|&at| self.can_advance(&self.work[at])).collect();
         if possible.is_empty() {
             let deadline = self.state.next_deadline_ms();
-            self.now_ms = deadline.unwrap_or_else(|| panic!("nothing is left to do: {:?}", self.state));
+            let deadline = deadline.unwrap_or_else(|| panic!("nothing is left to do: {:?}", self.state));
+            self.now_ms = self.now_ms.max(deadline);
             return self.tick();
         }
         match self.work.remove(possible[nth % possible.len()]) {
