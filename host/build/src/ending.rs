@@ -60,6 +60,16 @@ pub enum Ending {
         /// What the engine said.
         reason: String,
     },
+    /// There is no image for the architecture that the job asks for.
+    #[error("image {image:?} can't be had for the architecture {architecture:?}: {reason}")]
+    NoSuchArchitecture {
+        /// The image reference, as given.
+        image: String,
+        /// The architecture, as given.
+        architecture: String,
+        /// What there is instead.
+        reason: String,
+    },
     /// The engine would not make or start the job's container.
     #[error("the container of image {image:?} could not start: {reason}")]
     StartFailed {
