@@ -312,6 +312,18 @@ pub enum FaultKind {
         /// How many it has.
         bytes: usize,
     },
+    /// A text is no destination in a network.
+    #[error("{destination:?} is {}", crate::NoDestination)]
+    InvalidDestination {
+        /// The text.
+        destination: String,
+    },
+    /// There are too many destinations.
+    #[error("there are {count} destinations, and a job has at most {}; use ranges", super::container::MAX_DESTINATIONS)]
+    TooManyDestinations {
+        /// How many there are.
+        count: usize,
+    },
     /// The name of a parameter can't be one.
     #[error(
         "{name:?} can't be the name of a parameter; use 1 to 128 characters, none of them '=' or a control character"
