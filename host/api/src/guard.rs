@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use monkeyci_build::Destination;
+use monkeyci_build::{AddressRange, Destination};
 use serde::{Deserialize, Serialize};
 
 /// The guard's orders, JSON, its first argument. What follows is the program that it becomes.
@@ -30,6 +30,9 @@ pub struct NetworkRules {
     /// What it may reach beside that; hosts by their addresses, since names were looked up before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Destination>,
+    /// Private networks that whoever runs the host permits: what is allowed counts there too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub permitted: Vec<AddressRange>,
     /// Name servers that the container's resolver may ask, beside those that the container knows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resolvers: Vec<IpAddr>,

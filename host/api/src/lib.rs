@@ -15,6 +15,7 @@ mod config;
 mod guard;
 mod hidden;
 mod log;
+pub mod networks;
 pub mod paths;
 mod problem;
 mod wire;

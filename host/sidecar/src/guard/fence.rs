@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use monkeyci_api::NetworkRules;
+use monkeyci_api::networks::{NEVER, PRIVATE};
 use monkeyci_build::{AddressRange, DestinationHost};
 
 use super::surroundings::Surroundings;
@@ -27,59 +28,19 @@ pub(super) enum Traffic {
 
 const DNS: u16 = 53;
 
-/// Where clouds keep the secrets of their machines, and what means every machine of the network. The metadata services of
-/// Azure and Alibaba have addresses that look like others.
-const NEVER: [AddressRange; 10] = [
-    v4([169, 254, 0, 0], 16),
-    v4([168, 63, 129, 16], 32),
-    v4([100, 100, 100, 200], 32),
-    v4([224, 0, 0, 0], 4),
-    v4([255, 255, 255, 255], 32),
-    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
-    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
-    v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
-    v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
-    v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
-];
-
-/// Networks that are no part of the internet: RFC 1918, shared (RFC 6598), "this network", IETF's own, benchmarks, reserved;
-/// unique local, site local, 6to4 and Teredo (which lead to addresses of version 4).
-const PRIVATE: [AddressRange; 12] = [
-    v4([10, 0, 0, 0], 8),
-    v4([172, 16, 0, 0], 12),
-    v4([192, 168, 0, 0], 16),
-    v4([100, 64, 0, 0], 10),
-    v4([0, 0, 0, 0], 8),
-    v4([192, 0, 0, 0], 24),
-    v4([198, 18, 0, 0], 15),
-    v4([240, 0, 0, 0], 4),
-    v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
-    v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
-    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
-];
-
-const EVERYTHING: [AddressRange; 2] = [v4([0, 0, 0, 0], 0), v6([0; 8], 0)];
-
-/// Neighbours are found at these.
-const LINK: [AddressRange; 2] = [v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), v6([0xff02, 0, 0, 0, 0, 0, 0, 0], 16)];
-
-const fn v4(address: [u8; 4], prefix: u8) -> AddressRange {
-    let [a, b, c, d] = address;
-    range(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix)
+/// All addresses.
+fn everything() -> [AddressRange; 2] {
+    [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)].map(|first| range(first, 0))
 }
 
-const fn v6(address: [u16; 8], prefix: u8) -> AddressRange {
-    let [a, b, c, d, e, f, g, h] = address;
-    range(IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix)
+/// Where neighbours are found.
+fn link() -> [AddressRange; 2] {
+    [(0xfe80, 10), (0xff02, 16)].map(|(first, prefix)| range(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).into(), prefix))
 }
 
-const fn range(address: IpAddr, prefix: u8) -> AddressRange {
-    match AddressRange::new(address, prefix) {
-        Some(range) => range,
-        // At compile time: these are constants.
-        None => panic!("no such range"),
-    }
+/// The addresses that begin like this one; itself where there are none.
+fn range(address: IpAddr, prefix: u8) -> AddressRange {
+    AddressRange::new(address, prefix).unwrap_or_else(|| address.into())
 }
 
 /// The rules for a container.
@@ -91,7 +52,7 @@ pub(super) fn rules(network: &NetworkRules, around: &Surroundings) -> Vec<Rule> 
             add(AddressRange::from(*resolver), Traffic::Port(DNS), true);
         }
     }
-    for link in LINK {
+    for link in link() {
         add(link, Traffic::Icmp6, true);
     }
 
@@ -100,21 +61,28 @@ pub(super) fn rules(network: &NetworkRules, around: &Surroundings) -> Vec<Rule> 
     for never in NEVER.into_iter().flat_map(with_nat64).chain(machine).chain(broadcasts) {
         add(never, Traffic::All, false);
     }
-    for allowed in &network.allow {
-        // A name says nothing here: whoever gave the orders has looked it up.
-        if let DestinationHost::Range(range) = &allowed.host {
-            add(*range, allowed.port.map_or(Traffic::All, Traffic::Port), true);
-        }
+    // What is private and permitted comes before what is private. (A name says nothing here: whoever gave the orders has looked
+    // it up.)
+    let allowed = network.allow.iter().filter_map(|allowed| match &allowed.host {
+        DestinationHost::Range(range) => Some((*range, allowed.port.map_or(Traffic::All, Traffic::Port))),
+        DestinationHost::Name(_) => None,
+    });
+    let (permitted, public): (Vec<_>, Vec<_>) =
+        allowed.partition(|(range, _)| network.permitted.iter().any(|permitted| permitted.covers(range)));
+    for (range, what) in permitted {
+        add(range, what, true);
     }
     for subnet in &around.subnets {
         add(*subnet, Traffic::All, true);
     }
-    if network.internet {
-        for private in PRIVATE.into_iter().flat_map(with_nat64) {
-            add(private, Traffic::All, false);
+    for private in PRIVATE.into_iter().flat_map(with_nat64) {
+        add(private, Traffic::All, false);
+    }
+    if !network.internet {
+        for (range, what) in public {
+            add(range, what, true);
         }
-    } else {
-        for range in EVERYTHING {
+        for range in everything() {
             add(range, Traffic::All, false);
         }
     }
@@ -214,7 +182,8 @@ mod tests {
     #[test]
     fn without_the_internet_only_what_is_allowed_is_reached() {
         let allow = ["10.1.2.3:5432", "1.1.1.0/24"].map(|text| text.parse().unwrap()).to_vec();
-        let network = NetworkRules { allow, ..NetworkRules::default() };
+        let network =
+            NetworkRules { allow, permitted: vec!["10.1.0.0/16".parse().unwrap()], ..NetworkRules::default() };
         assert!(leaves(&network, "10.1.2.3", 5432));
         assert!(!leaves(&network, "10.1.2.3", 22));
         assert!(leaves(&network, "1.1.1.9", 443));
@@ -222,9 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_private_is_reached_only_where_that_is_permitted() {
+        let allow = ["0.0.0.0/0", "10.1.2.3", "10.2.2.3"].map(|text| text.parse().unwrap()).to_vec();
+        for internet in [true, false] {
+            let permitted = vec!["10.1.0.0/16".parse().unwrap()];
+            let network = NetworkRules { internet, allow: allow.clone(), permitted, ..NetworkRules::default() };
+            for (to, reached) in [("8.8.8.8", true), ("10.1.2.3", true), ("10.1.2.4", false), ("10.2.2.3", false)] {
+                assert_eq!(leaves(&network, to, 443), reached, "{to}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_allowed_never_leads_to_metadata_or_the_machine() {
         let allow = ["0.0.0.0/0", "::/0"].map(|text| text.parse().unwrap()).to_vec();
-        let network = NetworkRules { internet: true, allow, ..NetworkRules::default() };
+        let permitted = ["0.0.0.0/0", "::/0"].map(|text| text.parse().unwrap()).to_vec();
+        let network = NetworkRules { allow, permitted, ..NetworkRules::default() };
         for to in ["169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254", "172.18.0.1"] {
             assert!(!leaves(&network, to, 80), "{to}");
         }

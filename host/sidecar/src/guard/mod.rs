@@ -10,11 +10,13 @@
 //! 1. to itself: allowed, with it the name server that Docker has inside of each container;
 //! 2. to port 53 of its name servers: allowed, where the internet is;
 //! 3. to the machine that it runs on, to addresses where clouds keep their secrets, to all at once: refused;
-//! 4. to what the job was let reach: allowed;
+//! 4. to what the job was let reach in private networks that whoever runs the host permits: allowed;
 //! 5. to its own pod: allowed;
-//! 6. to private networks, or to everything when the job has no internet: refused.
+//! 6. to private networks: refused;
+//! 7. when the job has no internet: to what it was let reach: allowed; to everything else: refused.
 //!
-//! What is refused is refused at once: a connection fails with "host unreachable", so that nobody waits for a timeout.
+//! What is refused is refused at once: a connection fails with "connection refused", all else with "host unreachable", so that
+//! nobody waits for a timeout.
 
 mod fence;
 mod netlink;

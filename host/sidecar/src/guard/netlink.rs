@@ -12,6 +12,7 @@ use super::fence::{Rule, Traffic};
 
 /// The table, and its chains for what the container sends and what it passes on.
 const TABLE: &str = "monkeyci";
+const REFUSED: &str = "refused";
 const CHAINS: [(&str, u32); 2] = [("sent", NF_INET_LOCAL_OUT), ("passed-on", NF_INET_FORWARD)];
 
 const NF_INET_FORWARD: u32 = 2;
@@ -45,7 +46,10 @@ const META_PROTOCOL: u32 = 16;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP6: u8 = 58;
+const REJECT_TCP_RESET: u32 = 1;
 const REJECT_ICMPX: u32 = 2;
+/// NFT_GOTO, -4.
+const GOTO: u32 = 4_u32.wrapping_neg();
 const ADMIN_PROHIBITED: u8 = 3;
 /// The loopback interface has this number in every network namespace.
 const LOOPBACK: u32 = 1;
@@ -111,6 +115,17 @@ fn batch(rules: &[Rule]) -> Batch {
     let mut batch = Batch { bytes: Vec::new(), count: 0, answered: 0 };
     batch.message(NFNL_MSG_BATCH_BEGIN, 0, 0, NFNL_SUBSYS_NFTABLES, |_| {});
     batch.message(NEW_TABLE, NLM_F_CREATE, NFPROTO_INET, 0, |attributes| attributes.text(1, TABLE));
+    batch.message(NEW_CHAIN, NLM_F_CREATE, NFPROTO_INET, 0, |attributes| {
+        attributes.text(1, TABLE);
+        attributes.text(3, REFUSED);
+    });
+    // A connection that is being made hears of a reset at once, of ICMP a second later.
+    batch.rule(REFUSED, 0, |expressions| {
+        expressions.meta(META_PROTOCOL);
+        expressions.equals(&[TCP]);
+        expressions.reject(REJECT_TCP_RESET);
+    });
+    batch.rule(REFUSED, 0, |expressions| expressions.reject(REJECT_ICMPX));
     for (chain, hook) in CHAINS {
         batch.message(NEW_CHAIN, NLM_F_CREATE, NFPROTO_INET, 0, |attributes| {
             attributes.text(1, TABLE);
@@ -246,11 +261,23 @@ impl Attributes {
                 immediate.nested(2, |data| data.nested(2, |verdict| verdict.number(1, NF_ACCEPT)));
             });
         } else {
-            self.expression("reject", |reject| {
-                reject.number(1, REJECT_ICMPX);
-                reject.bytes(2, &[ADMIN_PROHIBITED]);
+            self.expression("immediate", |immediate| {
+                immediate.number(1, 0);
+                immediate.nested(2, |data| {
+                    data.nested(2, |verdict| {
+                        verdict.number(1, GOTO);
+                        verdict.text(2, REFUSED);
+                    });
+                });
             });
         }
+    }
+
+    fn reject(&mut self, kind: u32) {
+        self.expression("reject", |reject| {
+            reject.number(1, kind);
+            reject.bytes(2, &[ADMIN_PROHIBITED]);
+        });
     }
 
     /// All of a rule: where to, by which protocol and to which of its ports, and the verdict.
@@ -310,8 +337,8 @@ mod tests {
             rest = &rest[length..];
             count += 1;
         }
-        // Begin, table, twice (chain, loopback, TCP, UDP), the one that is answered, end.
-        assert_eq!(count, 1 + 1 + 2 * 4 + 1 + 1);
+        // Begin, table, refusing chain, twice (chain, loopback, TCP, UDP), the one that is answered, end.
+        assert_eq!(count, 1 + 1 + 3 + 2 * 4 + 1 + 1);
     }
 
     #[test]
