@@ -4,6 +4,8 @@ mod architecture;
 mod connect;
 mod container;
 mod fault;
+mod fence;
+mod guard;
 mod image;
 mod in_flight;
 mod names;
@@ -58,6 +60,8 @@ use sidecar_image::SidecarImages;
 pub struct DockerEngine {
     docker: Docker,
     dialect: Dialect,
+    /// Whether it runs on this machine, so that the machine's addresses are its.
+    is_local: bool,
     name: String,
     options: DockerOptions,
     in_flight: InFlight,
@@ -75,6 +79,7 @@ impl DockerEngine {
         Ok(Self {
             docker: found.docker,
             dialect: found.dialect,
+            is_local: found.is_local,
             name: found.name,
             options,
             in_flight: InFlight::default(),
