@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use monkeyci_build::AddressRange;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -117,6 +118,16 @@ pub struct EngineArgs {
     /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
     #[arg(long, value_name = "E", default_value = "auto")]
     pub engine: String,
+    /// A private network, 10.1.0.0/16 say, that jobs may be let reach if they ask for it. May be given more than once.
+    #[arg(long = "permit-network", value_name = "RANGE")]
+    pub permitted_networks: Vec<AddressRange>,
+}
+
+impl Default for EngineArgs {
+    /// Whatever answers, and no private networks.
+    fn default() -> Self {
+        Self { engine: "auto".to_owned(), permitted_networks: Vec::new() }
+    }
 }
 
 #[derive(Debug, clap::Args)]

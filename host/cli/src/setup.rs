@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Done;
-use crate::args::{HomeArgs, ScriptArgs};
+use crate::args::{EngineArgs, HomeArgs, ScriptArgs};
 use crate::exit::Exit;
 
 /// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names. The libraries
@@ -58,11 +58,15 @@ pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)>
 }
 
 /// Opens the controller.
-pub async fn controller(args: &HomeArgs, engine: &str) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
+pub async fn controller(args: &HomeArgs, engine: &EngineArgs) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     let options = ControllerOptions {
         home: home(args).map_err(infrastructure)?,
-        engine: EngineChoice::Docker(DockerOptions { socket: socket(engine)?, ..DockerOptions::default() }),
+        engine: EngineChoice::Docker(DockerOptions {
+            socket: socket(&engine.engine)?,
+            permitted_networks: engine.permitted_networks.clone(),
+            ..DockerOptions::default()
+        }),
         limits: Limits::default(),
         sidecar_program: sidecar_program().map_err(infrastructure)?,
         tcp: None,

@@ -220,7 +220,7 @@ impl Watch<'_> {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running => {}
                     Part::Service(service) => return self.service_ended(service, exit).await,
-                    part => return self.part_ended(&part, exit, report).await,
+                    part => return self.part_ended(&part, exit, is_running, report).await,
                 },
             }
         }
@@ -231,6 +231,7 @@ impl Watch<'_> {
         &self,
         part: &Part,
         exit: Result<PartExit, EngineError>,
+        is_running: bool,
         report: oneshot::Receiver<SidecarReport>,
     ) -> Ending {
         if let Ok(Ok(reported)) = tokio::time::timeout(LAST_WORDS, report).await {
@@ -248,6 +249,11 @@ impl Watch<'_> {
             }
             (Part::Sidecar, Err(EngineError::NoSuchPart(_))) => {
                 sidecar_failed("running", "its container was removed from outside")
+            }
+            // What becomes the launcher could not: its last words say why. (The launcher's own failures the sidecar sees, and says.)
+            (Part::Job, Ok(PartExit { code: 125..=127, .. })) if !is_running => {
+                let lines = self.engine.last_lines(&self.pod.key, part, 20).await.unwrap_or_default();
+                Ending::StartFailed { image: self.spec.image.clone(), reason: lines.trim().to_owned() }
             }
             (_, exit) => self.killed(exit),
         }
