@@ -17,6 +17,8 @@ const SERVER: &str = "exec httpd -f -p 5432 -h /srv";
 struct Beside {
     network: String,
     server: String,
+    /// The machine's own address in it.
+    machine: String,
 }
 
 impl Beside {
@@ -36,8 +38,9 @@ impl Beside {
             let part = (std::process::id() + 5 * NEXT.fetch_add(1, Ordering::SeqCst)) % 16 * 16;
             let network = format!("{}-beside-{start}-{part}", host.owner).replace('.', "-");
             let (subnet, server) = (format!("{start}.{part}/28"), format!("{start}.{}", part + 5));
+            let machine = format!("{start}.{}", part + 1);
             if host.outside.make_network(&host.owner, &network, &subnet, &server).await {
-                return Self { network, server };
+                return Self { network, server, machine };
             }
         }
         panic!("all networks of {start} are taken");
@@ -96,7 +99,9 @@ pub async fn a_service_reaches_what_its_job_reaches(host: &Host) {
 pub async fn the_machine_is_not_reached(host: &Host) {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    host.succeeds(&host.pod(&format!("refused gateway:{port}"), "")).await;
+    // The machine has an address in each network: one of these looks like the internet.
+    let internet = Beside::internet(host).await;
+    host.succeeds(&host.pod(&format!("refused gateway:{port}\nrefused {}:{port}", internet.machine), "")).await;
 }
 
 pub async fn metadata_is_refused_at_once(host: &Host) {

@@ -39,7 +39,7 @@ pub async fn a_service_is_not_reached_from_another_pod(host: &Host) {
     }
     let address = address.expect("the service's address");
 
-    let mut two = host.pod(&format!("unknown db:5432\nconnect own:5432\nunreachable {address}:5432"), "");
+    let mut two = host.pod(&format!("unknown db:5432\nconnect own:5432\nrefused {address}:5432"), "");
     two.services.push(service("own", SERVER, Vec::new()));
     host.succeeds(&two).await;
 }
