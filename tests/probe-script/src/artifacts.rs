@@ -50,6 +50,10 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             sh("hen", &["true"]).save_artifact("hen", "hen").restore_artifact("egg", "."),
             sh("egg", &["true"]).save_artifact("egg", "egg").restore_artifact("hen", "."),
         )),
+        "cache-unchanged" => {
+            let lines = ["mkdir -p kept/sub", "test -f kept/sub/file || echo made >kept/sub/file", "cat kept/sub/file"];
+            all(sh("use", &lines).keep(cache("kept", "kept").save(SavePolicy::Always)))
+        }
         "cache-keys" => {
             let key = probe.build.param_or("key", "one")?;
             let policy = match probe.build.param_or("save", "success")?.as_str() {

@@ -29,6 +29,7 @@ use crate::tokens::Tokens;
 pub(crate) use listen::{Listener, in_process};
 pub(crate) use problem::Refusal;
 pub(crate) use script::{check_event, parse};
+pub(crate) use submit::USE_THE_HANDLE;
 
 /// A submission may declare thousands of jobs.
 const SUBMISSION_LIMIT: usize = 16 << 20;
