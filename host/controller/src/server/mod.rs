@@ -5,18 +5,19 @@ mod artifacts;
 mod blobs;
 mod events;
 mod files;
+mod inputs;
 mod jobs;
 mod listen;
 mod problem;
 mod results;
 mod script;
-mod secrets;
 mod submit;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -31,6 +32,8 @@ pub(crate) use problem::Refusal;
 pub(crate) use script::{check_event, parse};
 pub(crate) use submit::USE_THE_HANDLE;
 
+/// A request that waits for something to happen waits no longer than this, whatever it asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A submission may declare thousands of jobs.
 const SUBMISSION_LIMIT: usize = 16 << 20;
 /// What a guest can hand over in one call, which is 4 MiB.
@@ -80,11 +83,11 @@ impl Api {
 pub(crate) fn router(api: Arc<Api>) -> Router {
     let build = Router::new()
         .route("/", get(script::read_build))
-        .route("/params/{name}", get(script::read_param))
-        .route("/params", get(secrets::list_params))
-        .route("/secrets", get(secrets::list_secrets))
-        .route("/secrets/{name}", get(secrets::read_secret))
-        .route("/secrets/{name}/reveal", post(secrets::reveal))
+        .route("/params/{name}", get(inputs::read_param))
+        .route("/params", get(inputs::list_params))
+        .route("/secrets", get(inputs::list_secrets))
+        .route("/secrets/{name}", get(inputs::read_secret))
+        .route("/secrets/{name}/reveal", post(inputs::reveal))
         .route("/events", post(script::publish_event))
         .route("/events/next", post(events::read_events))
         .route("/reports", post(script::add_report))

@@ -11,17 +11,14 @@ use monkeyci_api::{Action, NewJobs, WaitQuery, Waited};
 use monkeyci_build::{EventBody, check_submitted};
 use tokio::time::{Instant, timeout_at};
 
-use super::Api;
 use super::admit::{BuildPath, admit};
 use super::problem::Refusal;
 use super::script::parse;
+use super::{Api, LONGEST_WAIT};
 use crate::live::LiveBuild;
 
 /// What to do instead of writing a secret into a job.
 pub(crate) const USE_THE_HANDLE: &str = "hand it over with secret-env or secret-file, so that nobody sees it";
-
-/// A request waits no longer than this, whatever it asks for.
-const WAIT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
@@ -68,7 +65,7 @@ pub(crate) async fn wait(
     if let Some(over) = first_over(&build, &query.jobs)? {
         return Ok(Json(Waited { over: Some(over) }));
     }
-    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(WAIT);
+    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
     if query.wait_ms > 0 && build.starts_waiting(own) {
         build.record(EventBody::JobWaiting { job: own.to_owned() }).await.map_err(Refusal::build_over)?;
     }
