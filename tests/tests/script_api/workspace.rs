@@ -79,7 +79,7 @@ fn a_file_that_may_not_be_read_is_a_clear_error() {
     let (host, dir) = (Host::default(), tempfile::tempdir().expect("a directory"));
     let closed = dir.path().join("closed.txt");
     std::fs::write(&closed, "closed").expect("written");
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).expect("closed");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");
     let script = host.home().join("script.wasm");
     std::fs::copy(monkeyci_tests::place::script("probe_script"), &script).expect("copied");
     let mut command = host.command(&["run", "--progress", "json", "--param", "case=workspace-unreadable"]);
