@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::host::jobs;
 use crate::job::Run;
 use crate::job::common::{Common, Ending};
-use crate::job::container::{Container, Variable};
+use crate::job::container::{Container, Restore, Variable};
 use crate::{Job, Refine, RunWhen, Service};
 
 /// Declares `job` to the host, all but its closures. None for a handler, which is no job.
@@ -30,7 +30,6 @@ pub(crate) fn declare(job: &Job) -> Option<jobs::Job> {
             let host = jobs::Job::container(&job.common.id);
             common(&host, &job.common);
             container(&host, &job.container);
-            job.container.restore.iter().for_each(|(id, path)| host.restore_artifact(id, path));
             Some(host)
         }
     }
@@ -147,7 +146,12 @@ fn stored(host: &jobs::Job, job: &Container) {
             host.artifact_always(&artifact.id);
         }
     }
-    job.restore_if_there.iter().for_each(|(id, path)| host.restore_artifact_if_there(id, path));
+    for Restore { id, path, if_there } in &job.restore {
+        match if_there {
+            true => host.restore_artifact_if_there(id, path),
+            false => host.restore_artifact(id, path),
+        }
+    }
     for cache in &job.caches {
         host.cache(&cache.id, &cache.path);
         if let Some(key) = &cache.key {

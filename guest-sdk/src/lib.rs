@@ -32,7 +32,9 @@
 //!
 //! The host calls the function in every instance of the script, with the same answers each time; an action job's closure
 //! then runs in an instance of its own. So closures may capture what the function computed, but nothing that one closure
-//! changes is seen by another: jobs hand on results as artifacts and events.
+//! changes is seen by another: jobs hand on results as artifacts, outputs and events.
+//!
+//! The [`guide`] goes through it task by task; [`testing`] runs a script with `cargo test`, without a host.
 #![deny(missing_docs)]
 
 mod artifacts;
@@ -82,10 +84,13 @@ pub use service::{Service, service};
 pub use subscription::{Event, Subscription};
 pub use workspace::{FileKind, Metadata, Workspace};
 
+#[doc = include_str!("../GUIDE.md")]
+pub mod guide {}
+
 /// What most scripts need: `use monkeyci_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        ActionJob, Build, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
+        ActionJob, Build, Cache, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
         JobHandle, JobRef, Level, Outcome, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Status, action,
         action_call, anyhow, artifact, bail, cache, container, ensure, handler, hooks, late_container, matrix, param,
         service,

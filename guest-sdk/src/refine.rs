@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::job::common::{Ending, ending_setters};
-use crate::job::container::{Container, Variable, container_setters};
+use crate::job::container::{Container, Restore, Variable, container_setters};
 use crate::setters::in_place;
 use crate::{Cache, Job, JobRef, RetryOn, SavedArtifact, Secret, Service};
 

@@ -73,7 +73,7 @@ macro_rules! graph_setters {
             }
 
             /// Takes this job out of the build unless `condition` is true. Jobs that need it need, instead, what it needed;
-            /// people see the reason.
+            /// people see the reason. Of several conditions, the first that is not met gives it.
             fn only_if(job, condition: bool, reason: impl Into<String>) {
                 if !condition {
                     job.removed.get_or_insert(reason.into());
@@ -131,7 +131,8 @@ macro_rules! ending_setters {
             }
 
             /// Runs the job again, at most `count` times, when it fails. On which failures, says
-            /// [`retry_on`](Self::retry_on); without it: on each.
+            /// [`retry_on`](Self::retry_on); without it: on each. In a container, `$MONKEYCI_ATTEMPT` is the number of the run,
+            /// from 1.
             fn retry(job, count: u32) {
                 job.retry = Some(count);
             }

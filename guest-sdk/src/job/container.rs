@@ -30,10 +30,17 @@ pub(crate) struct Container {
     pub memory: Option<u64>,
     pub cpu: Option<u32>,
     pub save: Vec<SavedArtifact>,
-    pub restore: Vec<(String, String)>,
-    pub restore_if_there: Vec<(String, String)>,
+    pub restore: Vec<Restore>,
     pub caches: Vec<Cache>,
     pub services: Vec<Service>,
+}
+
+/// An artifact to restore.
+#[derive(Clone, Debug)]
+pub(crate) struct Restore {
+    pub id: String,
+    pub path: String,
+    pub if_there: bool,
 }
 
 /// An environment variable.
@@ -92,11 +99,14 @@ impl ContainerJob {
     /// Before the commands run, restores the artifact `id` below the directory `path`, at the path it was saved from. This
     /// job then needs the one that saves it.
     pub fn restore_artifact(mut self, id: impl Into<String>, path: impl Into<String>) -> Self {
-        self.container.restore.push((id.into(), path.into()));
+        self.container.restore.push(Restore { id: id.into(), path: path.into(), if_there: false });
         self
     }
 
     /// Sets an environment variable to the output `output` of `job`, which this one then needs.
+    ///
+    /// A container job exposes outputs with lines `name=value` in the file that `$MONKEYCI_OUTPUTS` names, an action with
+    /// [`Context::output`].
     pub fn output_env(mut self, name: impl Into<String>, job: impl JobRef, output: impl Into<String>) -> Self {
         let job = job.id().to_owned();
         self.container.variables.push(Variable::Output { name: name.into(), job, output: output.into() });
@@ -206,7 +216,7 @@ macro_rules! container_setters {
             /// Like `restore_artifact`, but only if the artifact is there when the job starts; this job does not need the
             /// one that saves it.
             fn restore_artifact_if_there(job, id: impl Into<String>, path: impl Into<String>) {
-                job.restore_if_there.push((id.into(), path.into()));
+                job.restore.push(Restore { id: id.into(), path: path.into(), if_there: true });
             }
 
             /// Keeps `path` (relative to the working directory) from one build of the repository to the next.

@@ -25,6 +25,15 @@ pub(crate) fn problems(there: &[DeclaredJob], new: &[DeclaredJob]) -> Vec<String
     faults
 }
 
+/// Refuses a late job that has not been completed.
+pub(super) fn complete(job: &DeclaredJob) -> Result<(), String> {
+    let mut faults = Vec::new();
+    if job.skipped.is_none() {
+        fields(&DeclaredJob { late: false, ..job.clone() }, &mut |what| faults.push(what));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
+}
+
 /// The ids of the artifacts that a job saves or creates.
 fn saved(job: &DeclaredJob) -> impl Iterator<Item = &str> {
     job.saves.iter().map(|it| it.id.as_str()).chain(job.creates_artifacts.iter().map(String::as_str))
@@ -56,6 +65,17 @@ fn fields(job: &DeclaredJob, add: &mut impl FnMut(String)) {
         (Some(_), Some(_)) => add("there is a command in argv and another in shell".to_owned()),
         _ => {}
     }
+    for (what, twice) in [
+        ("caches", twice(job.caches.iter().map(|it| &it.id))),
+        ("services", twice(job.services.iter().map(|it| &it.name))),
+    ] {
+        if let Some(name) = twice {
+            add(format!("it has two {what} {name:?}"));
+        }
+    }
+    for name in job.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        add(format!("{name:?} can't be the name of an environment variable"));
+    }
     let paths = job.saves.iter().map(|it| &it.path).chain(job.restores.iter().map(|it| &it.path));
     let paths = paths.chain(job.caches.iter().map(|it| &it.path)).chain(&job.work_dir);
     for path in
@@ -63,6 +83,12 @@ fn fields(job: &DeclaredJob, add: &mut impl FnMut(String)) {
     {
         add(format!("the path {path:?} has to be relative, and without \"..\""));
     }
+}
+
+/// The first name that is there twice.
+fn twice<'a>(mut names: impl Iterator<Item = &'a String> + Clone) -> Option<&'a String> {
+    let all = names.clone();
+    names.find(|name| all.clone().filter(|other| other == name).count() > 1)
 }
 
 /// All jobs, and who saves what.
@@ -162,8 +188,8 @@ impl<'a> Known<'a> {
         if done.iter().any(|earlier| earlier == id) {
             return None;
         }
-        path.push(id.to_owned());
         let job = self.jobs.get(id)?;
+        path.push(id.to_owned());
         let found = self.named(job).find_map(|need| self.walk(need, path, done));
         path.pop();
         done.push(id.to_owned());

@@ -1,6 +1,7 @@
 //! What a simulated host knows.
 
 use super::acted::Before;
+use super::faults::complete;
 use super::{Acted, DeclaredJob, DeclaredParam, Ended, Graph, Refined};
 use crate::host::jobs;
 use crate::simulated::world::{File, Given, Phase, Recorded, Told, World, replace, with};
@@ -216,7 +217,7 @@ impl Simulation {
         }
     }
 
-    /// Runs the action job or handler `job` of the script.
+    /// Runs the action job `job` of the script, or the handler of that name. A job that calls a handler has its argument.
     ///
     /// # Panics
     /// When the script's function ends in an error.
@@ -228,7 +229,7 @@ impl Simulation {
                 world.phase = Phase::Act(job.to_owned());
                 Before::of(&world.told)
             });
-            Ok::<_, String>((__act(job), before))
+            Ok::<_, String>((__act(&called(job)), before))
         });
         match ended {
             Ok((result, before)) => Acted::new(result.and_then(|()| all_created(job, &told)), told, &before),
@@ -251,6 +252,7 @@ impl Simulation {
             let declared = declared.ok_or_else(|| format!("there is no job {job:?}"))?;
             let result = __refine(&jobs::Job { declared: declared.clone() }, job);
             let job = declared.borrow().clone();
+            let result = result.and_then(|()| complete(&job));
             Ok::<_, String>(Refined { result, job })
         });
         match ended {
@@ -279,6 +281,20 @@ impl Drop for Restore {
             replace(world);
         }
     }
+}
+
+/// What `act` is called with for the job `job`, whose argument is put in place.
+fn called(job: &str) -> String {
+    with(|world| {
+        let call = world.told.jobs.iter().find(|declared| declared.borrow().id == job);
+        match call.and_then(|declared| declared.borrow().calls.clone()) {
+            Some((handler, argument)) => {
+                world.given.argument = Some(argument);
+                handler
+            }
+            None => job.to_owned(),
+        }
+    })
 }
 
 fn declared(told: &Told) -> (Vec<DeclaredJob>, Vec<DeclaredParam>) {

@@ -242,15 +242,17 @@ fn segments(path: &str) -> String {
 
 /// Percent-encodes all but RFC 3986's unreserved characters, so that a name is one path segment whatever it holds.
 fn segment(text: &str) -> String {
-    // `.` and `..` as whole segments would be resolved away by URL parsers.
-    let dots = text == "." || text == "..";
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => encoded.push(byte as char),
-            b'.' if !dots => encoded.push('.'),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => encoded.push(byte as char),
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
+    }
+    // `.` and `..` as whole segments are resolved away by URL parsers, percent-encoded or not. As a path `./` means the same;
+    // anything else that is called so is not there.
+    if matches!(text, "." | "..") {
+        encoded.push_str("%2F");
     }
     encoded
 }

@@ -60,12 +60,30 @@ pub enum Ending {
         /// What the engine said.
         reason: String,
     },
+    /// There is no image for the architecture that the job asks for.
+    #[error("image {image:?} can't be had for the architecture {architecture:?}: {reason}")]
+    NoSuchArchitecture {
+        /// The image reference, as given.
+        image: String,
+        /// The architecture, as given.
+        architecture: String,
+        /// What there is instead.
+        reason: String,
+    },
     /// The engine would not make or start the job's container.
     #[error("the container of image {image:?} could not start: {reason}")]
     StartFailed {
         /// The image reference, as given.
         image: String,
         /// What the engine said.
+        reason: String,
+    },
+    /// A value that the job is to be given when it starts is not there: a secret, a parameter, an output of another job.
+    #[error("the job can't be given {name}: {reason}")]
+    ValueMissing {
+        /// The environment variable that it is for.
+        name: String,
+        /// What is missing, and where it was looked for.
         reason: String,
     },
     /// A service did not become ready.
@@ -143,7 +161,7 @@ pub enum Ending {
         ending: Box<Ending>,
     },
     /// The job had nothing to do: the script said so, or the condition it runs under did not come true. An intended skip.
-    #[error("skipped: {reason}")]
+    #[error("{reason}")]
     NotNeeded {
         /// Why.
         reason: String,

@@ -14,9 +14,10 @@ use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, R
 /// A build's state, and what is to be done next.
 ///
 /// Events come in by [`step`](Self::step), effects come out. Whoever carries effects out appends what came of them to
-/// the journal and feeds it back here, in the order of the journal. All that the state knows is in the events, but for
-/// the time limits, which [`Input::Tick`] enforces; so folding a journal gives the state that wrote it, and
-/// [`outstanding`](Self::outstanding) the effects that are to be issued again.
+/// the journal and feeds it back here, in the order of the journal. All that the state knows is in the events and their
+/// times, but for the time limits, which [`Input::Tick`] enforces; so folding a journal gives the state that wrote it, and
+/// [`outstanding`](Self::outstanding) the effects that are to be issued again. A tick belongs after that, for what became
+/// due since the last event.
 ///
 /// Events that can't be true (of unknown jobs, of jobs that have ended, of a build that has ended) change nothing: the
 /// first event about a thing counts.
@@ -277,6 +278,9 @@ impl BuildState {
             (EventBody::CancelRequested { .. }, phase) => {
                 self.cancelling = true;
                 if phase == Phase::Running {
+                    // A job whose rest was over by now has been given a place, as it was when the journal was written; but
+                    // nobody needs to start what is stopped at once.
+                    effects.clear();
                     self.schedule.cancel(effects);
                 } else {
                     self.decide(BuildStatus::Cancelled, effects);

@@ -187,6 +187,15 @@ fn a_cancel_ends_a_job_that_rests() {
 }
 
 #[test]
+fn a_job_whose_rest_is_over_at_the_moment_of_the_cancel_is_not_started_in_order_to_be_stopped() {
+    let (mut build, _) = Build::of_specs(1, vec![again(1, &[], 1, spec("a", &[]))]);
+    build.started("a");
+    build.concluded("a", failure()); // at 5 ms
+    assert_eq!(build.cancelled(), [stop("a", StopReason::Cancelled)]); // at 6 ms
+    assert_eq!(build.state.outstanding(), [stop("a", StopReason::Cancelled)]);
+}
+
+#[test]
 fn a_retry_that_was_on_its_way_when_the_cancel_came_does_not_happen() {
     let (mut build, _) = Build::of_specs(1, vec![again(1, &[], 0, spec("a", &[]))]);
     build.started("a");

@@ -67,7 +67,8 @@ fn assert_starts_once(shell: &Shell) -> Result<(), TestCaseError> {
 
 /// Whether the event is of one of several attempts of a job, and does not say of which. It could be of the next one.
 fn is_of_an_attempt(body: &EventBody, journal: &[Event]) -> bool {
-    let (EventBody::JobStarted { job: of } | EventBody::JobWaiting { job: of } | EventBody::JobResults { job: of, .. }) = body
+    let (EventBody::JobStarted { job: of } | EventBody::JobWaiting { job: of } | EventBody::JobResults { job: of, .. }) =
+        body
     else {
         return false;
     };
@@ -86,9 +87,8 @@ fn is_ok(ending: &Ending) -> bool {
 /// Whether the condition of a job is true, all of whose needs are over.
 fn condition(plan: &Plan, state: &BuildState, job: &str) -> bool {
     let needs = plan.needs_of(plan.index(job)).iter();
-    let oks: Vec<bool> = needs
-        .map(|need| state.job(&id(*need)).and_then(|job| job.ending.as_ref()).is_some_and(is_ok))
-        .collect();
+    let oks: Vec<bool> =
+        needs.map(|need| state.job(&id(*need)).and_then(|job| job.ending.as_ref()).is_some_and(is_ok)).collect();
     match plan.of(job).run_when {
         RunWhen::Success => oks.iter().all(|ok| *ok),
         RunWhen::Always => true,

@@ -108,6 +108,18 @@ fn an_intended_skip_takes_those_along_that_would_use_what_it_would_have_made() {
 }
 
 #[test]
+fn a_submitted_job_that_would_use_what_was_never_made_is_skipped_without_failure() {
+    let (mut build, _) = Build::of_specs(9, vec![restoring("a", &[], None), spec("act", &[])]);
+    build.ended("a", not_needed());
+    let jobs = vec![restoring("b", &["a"], Some(("a", false))), spec("c", &["b"]), spec("d", &["a"])];
+    let effects = build.submitted("act", jobs);
+    assert_eq!(effects, [skip("b", "a"), skip("c", "b"), start("d")]);
+    build.record(effects);
+    build.succeeded("d");
+    assert_eq!(verdict(&build.succeeded("act")), Some(BuildStatus::Success));
+}
+
+#[test]
 fn a_job_that_always_runs_waits_for_all_it_needs_however_that_ends() {
     let jobs =
         vec![spec("a", &[]), spec("b", &[]), spec("c", &["b"]), when(RunWhen::Always, spec("report", &["a", "c"]))];

@@ -155,3 +155,48 @@ fn a_circle_from_when_every_need_was_said_can_be_read() {
         r#"the needs go in a circle: "a" restores an artifact of "b" reads an output of "a"; take one of these needs away"#
     );
 }
+
+#[test]
+fn what_happens_to_a_job_keeps_its_form() {
+    let retried = EventBody::JobRetried { job: "a".into(), attempt: 1, ending: Ending::Succeeded, delay_ms: 5 };
+    for (body, json) in [
+        (
+            retried,
+            json!({ "type": "job/retried", "job": "a", "attempt": 1, "ending": { "cause": "succeeded" }, "delay_ms": 5 }),
+        ),
+        (EventBody::JobWaiting { job: "a".into() }, json!({ "type": "job/waiting", "job": "a" })),
+        (
+            EventBody::JobBlocked { job: "a".into(), message: "Deploy?".into() },
+            json!({ "type": "job/blocked", "job": "a", "message": "Deploy?" }),
+        ),
+        (
+            EventBody::JobApproved { job: "a".into(), by: "ada".into(), comment: None },
+            json!({ "type": "job/approved", "job": "a", "by": "ada" }),
+        ),
+        (
+            EventBody::JobResults { job: "a".into(), results: Box::default() },
+            json!({ "type": "job/results", "job": "a", "results": {} }),
+        ),
+        (
+            EventBody::JobsSubmitted { by: "a".into(), jobs: vec![] },
+            json!({ "type": "jobs/submitted", "by": "a", "jobs": [] }),
+        ),
+    ] {
+        let mut value = json_of(body);
+        value.as_object_mut().expect("an object").retain(|key, _| key != "seq" && key != "time_ms");
+        assert_eq!(value, json);
+    }
+}
+
+#[test]
+fn endings_within_endings_and_with_two_names_keep_their_form() {
+    let failed = Ending::FailedFast { group: "shards".into(), because: "b".into() };
+    let tolerated = Ending::Tolerated { ending: Box::new(Ending::TimedOut { after_ms: 5 }) };
+    for (ending, json) in [
+        (failed, json!({ "cause": "failed-fast", "group": "shards", "because": "b" })),
+        (tolerated, json!({ "cause": "tolerated", "ending": { "cause": "timed-out", "after_ms": 5 } })),
+    ] {
+        assert_eq!(serde_json::to_value(&ending).expect("endings are JSON"), json);
+        assert_eq!(serde_json::from_value::<Ending>(json).expect("JSON is endings"), ending);
+    }
+}

@@ -227,6 +227,9 @@ fn what_the_build_counts_on_can_t_change_late() {
     let spec = jobs(&drafts).remove(0);
     let reading = |producer: &str| reads(producer, late.clone());
     assert!(check_refined(&spec, &reading("a")).is_ok(), "it waits for that job anyway");
+    let always = JobDraft { run_when: Some("always".into()), ..late.clone() };
+    let refined = check_refined(&spec, &always).expect("that has been decided, so it changes nothing");
+    assert_eq!(refined.run_when, spec.run_when);
     for (draft, fault) in [
         (JobDraft { id: "other".into(), ..late.clone() }, "other id changed"),
         (JobDraft { approval: Some("Deploy?".into()), ..late.clone() }, "job approval changed"),

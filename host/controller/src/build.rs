@@ -216,7 +216,7 @@ impl Shell {
             let deadline = self.run.live.state().next_deadline_ms();
             tokio::select! {
                 Some(record) = inbox.recv() => {
-                    self.record(record.body).await?;
+                    self.record_or_conclude(record.body).await?;
                     // Whoever asked may have gone.
                     let _ = record.written.send(());
                 }
@@ -255,6 +255,16 @@ impl Shell {
         Ok(())
     }
 
+    /// Records what a task or a person says. The end of a job may be the end of one attempt only, or a failure that is
+    /// tolerated: that is decided here, where no other event can come between.
+    async fn record_or_conclude(&mut self, body: EventBody) -> Result<(), ControllerError> {
+        let body = match body {
+            EventBody::JobEnded { job, ending } => self.run.live.state().conclude(&job, ending),
+            body => body,
+        };
+        self.record(body).await
+    }
+
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), ControllerError> {
         for body in self.start(effects) {
             self.record(body).await?;
@@ -289,13 +299,24 @@ impl Shell {
                         StopReason::TimedOut => Stop::TimedOut,
                         StopReason::FailedFast { group, because } => Stop::FailedFast { group, because },
                     };
-                    if let Some(sender) = self.stops.get(&job) {
-                        sender.send_replace(Some(stop));
+                    match self.stops.get(&job) {
+                        Some(sender) => drop(sender.send_replace(Some(stop))),
+                        // Its start has not been carried out, or its attempt has just ended.
+                        None => bodies.extend(self.end_of_unstarted(job, stop)),
                     }
                 }
             }
         }
         bodies
+    }
+
+    /// The end of a job that is to be stopped and that no task runs; none when it is over.
+    fn end_of_unstarted(&self, job: String, stop: Stop) -> Option<EventBody> {
+        let state = self.run.live.state();
+        let open = state.job(&job).is_some_and(|known| known.stopping.is_some() && !known.status.is_final());
+        let spec = state.graph().get(&job).filter(|_| open)?;
+        let ending = stop.ending(spec);
+        Some(EventBody::JobEnded { job, ending })
     }
 
     /// A task has ended. It has recorded what there was to say, unless it panicked.
@@ -312,8 +333,7 @@ impl Shell {
             (_, None) => Ok(()),
             (Some(job), Some(reason)) => {
                 let ending = Ending::EngineFailed { reason: format!("the host's own fault: {reason}") };
-                let body = self.run.live.state().conclude(&job, ending);
-                self.record(body).await
+                self.record_or_conclude(EventBody::JobEnded { job, ending }).await
             }
             (None, Some(reason)) => {
                 let message = format!("the host's own fault: {reason}");

@@ -81,6 +81,8 @@ impl Masking {
             }
             Ending::NotExecutable { reason: text, .. }
             | Ending::ImageNotFound { reason: text, .. }
+            | Ending::NoSuchArchitecture { reason: text, .. }
+            | Ending::ValueMissing { reason: text, .. }
             | Ending::StartFailed { reason: text, .. }
             | Ending::ArtifactMissing { reason: text, .. }
             | Ending::ActionFailed { message: text }

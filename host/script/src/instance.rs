@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monkeyci_api::{BuildInfo, Client};
-use monkeyci_build::{Call, JobDraft, ParamDraft};
+use monkeyci_build::{Call, JobDraft, JobSpec, ParamDraft};
 use wasmtime::component::Resource;
 use wasmtime::{Store, Trap};
 
@@ -56,8 +56,26 @@ struct Then<'a> {
 
 #[derive(Clone, Copy)]
 enum What<'a> {
-    Act(Option<&'a Call>),
+    Act(Action<'a>),
     Refine,
+}
+
+/// An action to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Action<'a> {
+    /// The job that it is the action of.
+    pub job: &'a str,
+    /// The handler to call in place of the job's own function.
+    pub call: Option<&'a Call>,
+    /// The artifacts that it may create.
+    pub creates: &'a [String],
+}
+
+impl<'a> Action<'a> {
+    /// The action of a job.
+    pub fn of(job: &'a JobSpec) -> Self {
+        Self { job: &job.id, call: job.calls.as_ref(), creates: &job.creates_artifacts }
+    }
 }
 
 impl Script {
@@ -87,19 +105,17 @@ impl Script {
         Ok(Definition { jobs, params, failed, transcript })
     }
 
-    /// Runs the action job `job` in a fresh instance, for at most `limit`. `define` runs first, answered from `transcript`.
-    /// With `call`, a handler is called in place of the job's own function.
+    /// Runs an action in a fresh instance, for at most `limit`. `define` runs first, answered from `transcript`.
     ///
     /// The end is an error when the action returns one or traps, or `define` did something else than the first time.
     pub async fn act(
         &self,
         client: &Client,
         transcript: &Arc<Transcript>,
-        job: &str,
-        call: Option<&Call>,
+        action: Action<'_>,
         limit: Duration,
     ) -> Acted {
-        let (ended, left) = self.again(client, transcript, job, What::Act(call), limit).await;
+        let (ended, left) = self.again(client, transcript, action.job, What::Act(action), limit).await;
         Acted { ended, said: left.said }
     }
 
@@ -204,8 +220,9 @@ impl Script {
         state.mode = Mode::Live;
         state.defining.end();
         match what {
-            What::Act(call) => {
+            What::Act(Action { call, creates, .. }) => {
                 state.argument = call.map(|call| call.argument.clone());
+                state.creates = creates.to_vec();
                 script.call_act(&mut *store, call.map_or(job, |call| &call.handler)).await
             }
             What::Refine => {

@@ -23,7 +23,7 @@ mod transcript;
 
 pub use error::{LoadError, RuntimeError, ScriptError};
 pub use inspect::{Inspection, Producer, inspect};
-pub use instance::{Acted, Definition, Refined};
+pub use instance::{Acted, Action, Definition, Refined};
 pub use limits::Limits;
 pub use load::Script;
 pub use runtime::{Runtime, RuntimeOptions};

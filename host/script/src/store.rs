@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) job: Option<String>,
     /// What the job's handler was called with.
     pub(crate) argument: Option<String>,
+    /// The artifacts that the action may create.
+    pub(crate) creates: Vec<String>,
     /// The jobs declared so far.
     pub(crate) jobs: Vec<JobDraft>,
     /// The parameters declared so far.
@@ -111,6 +113,7 @@ impl State {
             defining,
             job: job.map(str::to_owned),
             argument: None,
+            creates: Vec::new(),
             jobs: Vec::new(),
             params: Vec::new(),
             refining: None,

@@ -2,8 +2,8 @@
 //!
 //! One static binary, two roles. The **launcher** is PID 1 of the job's container: it runs the command and streams its
 //! output. The **sidecar** runs in a container beside it and talks to the build API: it restores the workspace, caches and
-//! artifacts, passes the output on, saves artifacts and caches, and reports how the job ended. The job's container sees
-//! neither the build API nor a token.
+//! artifacts, hands files and variables over, passes the output on, reports outputs and tests, saves artifacts and caches,
+//! and reports how the job ended. The job's container sees neither the build API nor a token.
 //!
 //! # The protocol
 //!
@@ -17,11 +17,12 @@
 //! ```text
 //! launcher                                   sidecar
 //!    │ Hello{version, uid, gid} ───────────────▶ │   compares versions; restores for this owner
-//!    │                                           │   workspace → caches → artifacts; probes services
-//!    │ ◀─────────────── Go{command, work_dir}    │   says "running" to the build API first
+//!    │                                           │   files → workspace → caches → artifacts; probes services
+//!    │ ◀────────── Go{command, work_dir, env}    │   says "running" to the build API first
 //!    │ stdout, stderr frames ──────────────────▶ │   streams them on, live
 //!    │ Exited{..} or Failed{..} ───────────────▶ │   last frame of the launcher
-//!    │                                           │   saves artifacts → caches; reports the ending
+//!    │                                           │   reports outputs → tests; saves artifacts → caches;
+//!    │                                           │   reports the ending
 //!    │ ◀──────────────────────────────── Bye     │
 //!    ╵ exits as the job did                      ╵ exits 0
 //! ```
@@ -36,7 +37,8 @@
 //! | sidecar | before the socket is there | the launcher waits; the engine, which sees the sidecar's exit, removes the pod |
 //! | sidecar | after `Hello`, before `Bye` | the launcher kills every process of the job with SIGKILL, says why on stderr, exits 125 |
 //! | launcher | before `Hello` | nothing to see for the sidecar; the engine sees the job container's exit |
-//! | launcher | after `Hello`, before `Exited` or `Failed` | the sidecar reports [`monkeyci_api::SidecarReport::LauncherGone`]; the engine knows how it died |
+//! | launcher | after `Hello`, before `Go` | the sidecar reports [`monkeyci_api::SidecarReport::LauncherGone`]; the engine knows how it died |
+//! | launcher | after `Go`, before `Exited` or `Failed` | the same, after it has saved and reported what it does of a job that failed |
 //! | launcher | after `Exited` or `Failed` | nothing: all that the sidecar needs is in the volume |
 //! | build API | any time | the sidecar can't report, exits 1, the launcher ends as above |
 //!
@@ -44,8 +46,36 @@
 //! `Exited` follows. So a daemon that holds standard output open can't keep a job from ending, and files don't change any more
 //! when they are saved.
 //!
+//! **Shell lines** run in one shell, which writes to a pipe which line it is at; or each in a shell of its own, which the launcher
+//! starts one after the other. What a line leaves in the background then runs until the job ends. A job that got a signal to
+//! stop starts no further line.
+//!
 //! **Exit codes of the launcher**: the command's own; 128 + n after signal n; 127 command not found; 126 not executable;
 //! 125 for what is the launcher's or sidecar's doing.
+//!
+//! # What the job gets
+//!
+//! Variables on top of the container's come with `Go`, and are given to the job's processes alone: neither the engine nor whoever
+//! may look at its containers sees a secret. Files are read-only in [`monkeyci_api::paths::JOB_FILES`], a directory that only the
+//! job's user can enter; a variable holds each one's path. The variable [`monkeyci_api::paths::OUTPUTS_ENV`] holds the path of an
+//! empty file that everybody in the job's container can write.
+//!
+//! # What is left of it
+//!
+//! When the command has ended, and nothing in the job's container runs any more, the sidecar goes through the following, whether
+//! it ended well, badly, or by a signal since the job is being stopped. Whoever stops a job has to leave it the time.
+//!
+//! 1. **Outputs**: what is in their file, if it is at most 1 MiB. A file that is none any more (a link, a pipe, a directory),
+//!    that is larger, or that the build API refuses, is a line in the log.
+//! 2. **Tests**: each regular file that matches a glob, at most 1000 files and 16 MiB each. What is more, too large, or no test
+//!    report, is a line in the log.
+//! 3. **Artifacts**: all that a job that succeeded has promised; one that is not there is the job's failure. Of a job that failed,
+//!    one way or another, those that are always saved; one that is not there is a line in the log.
+//! 4. **Caches**, as their policy says. One that was found under its own key and looks as it did then is not saved again.
+//!    Whatever goes wrong is a line in the log.
+//!
+//! All of it is hostile. The working directory is reached through a [`cap_std::fs::Dir`] that was opened before the job ran, so no
+//! link leads out of it; what is not a regular file is never opened, or not waited for.
 #![deny(missing_docs)]
 
 pub mod launcher;

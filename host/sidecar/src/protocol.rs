@@ -242,6 +242,13 @@ mod tests {
     }
 
     #[test]
+    fn variables_do_not_show_when_a_message_is_printed() {
+        let env = Hidden(BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]));
+        let go = ToLauncher::Go { command: Command::Argv(vec![]), work_dir: "/".to_owned(), env };
+        assert!(!format!("{go:?}").contains("hunter2"), "{go:?}");
+    }
+
+    #[test]
     fn frames_that_are_too_long_are_refused_before_they_arrive() {
         for bytes in [&[0, 255, 255, 255, 255][..], &[[1; 9], [255; 9]].concat()] {
             let mut decoder = Decoder::default();

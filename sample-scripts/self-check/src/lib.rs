@@ -35,10 +35,8 @@ fn script(build: &Build) -> Result<impl IntoJobs> {
 
     let checks: Vec<ContainerJob> = [layout, left_overs, long_files, contract].into_iter().chain(cargo).collect();
     let names: Vec<String> = checks.iter().map(|job| JobRef::id(job).to_owned()).collect();
-    let mut report = action("report", move |context| context.report(&format!("checked: {}", names.join(", "))));
-    for job in &checks {
-        report = report.needs(job);
-    }
+    let report = action("report", move |context| context.report(&format!("checked: {}", names.join(", "))));
+    let report = report.needs_all(&checks);
     Ok((checks, report))
 }
 

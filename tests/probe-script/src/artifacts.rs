@@ -41,8 +41,9 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         "artifact-if-there" => {
             let make = sh("make", &["echo payload >file"]).save_artifact("thing", "file");
             let with = sh("with", &["cat file"]).needs(&make).restore_artifact_if_there("thing", ".");
-            let without = sh("without", &["echo went on"]).restore_artifact_if_there("nobodys", ".");
-            all((make, with, without))
+            let without = sh("without", &["echo went on"]).restore_artifact_if_there("later", ".");
+            let later = sh("later", &["echo later >file"]).needs(&without).save_artifact("later", "file");
+            all((make, with, without, later))
         }
         "artifact-unsaved" => all(sh("use", &["true"]).restore_artifact("nobodys", ".")),
         "cycle-through-artifacts" => all((

@@ -19,10 +19,10 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 context.output("lines", "one\ntwo")
             });
             let use_it =
-                sh("use", &["echo \"version $VERSION number $NUMBER\"", "echo \"lines $(echo \"$LINES\" | wc -l)\""])
+                sh("use", &["echo \"version $VERSION number $NUMBER\"", "echo \"lines $(echo \"$TEXT\" | wc -l)\""])
                     .output_env("VERSION", &make, "version")
                     .output_env("NUMBER", &act, "number")
-                    .output_env("LINES", &act, "lines");
+                    .output_env("TEXT", &act, "lines");
             let look = action("look", |context| {
                 println!("make: {:?}", context.look_up("make")?.outputs());
                 println!(

@@ -21,6 +21,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             sh("always", &["echo always"]).needs("bad").needs("needs-bad").run_when(RunWhen::Always),
             say_how(&["good", "bad", "needs-bad", "on-failure", "on-failure-of-good"])
                 .needs("always")
+                .needs("on-failure")
                 .needs("on-failure-of-good")
                 .always(),
         )),

@@ -18,6 +18,16 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 probe.sh("after", &["cat hello.txt"]).needs("again"),
             ))
         }
+        // The tests give 100,000 files, a pipe, and links to nowhere good.
+        "workspace-define" => {
+            let workspace = probe.build.workspace();
+            println!("{} files", workspace.glob(["many/*", "**/*.txt"])?.len());
+            println!("digest of {} digits", workspace.hash_files(["many/*"])?.len());
+            for path in ["pipe", "root", "loop", "root/etc/passwd"] {
+                println!("{path}: {}", if workspace.read_file(path).is_err() { "refused" } else { "read" });
+            }
+            all(())
+        }
         "workspace-escape" => {
             for path in ["../secret", "/etc/passwd", "sub/../../secret", "link", "link/x", ""] {
                 refused(&format!("reading {path:?}"), probe.build.workspace().read_file(path))?;

@@ -157,7 +157,8 @@ impl Shell {
         let possible: Vec<usize> = (0..self.work.len()).filter(|&at| self.can_advance(&self.work[at])).collect();
         if possible.is_empty() {
             let deadline = self.state.next_deadline_ms();
-            self.now_ms = deadline.unwrap_or_else(|| panic!("nothing is left to do: {:?}", self.state));
+            let deadline = deadline.unwrap_or_else(|| panic!("nothing is left to do: {:?}", self.state));
+            self.now_ms = self.now_ms.max(deadline);
             return self.tick();
         }
         match self.work.remove(possible[nth % possible.len()]) {
@@ -264,7 +265,9 @@ impl Shell {
     fn append(&mut self, body: EventBody) {
         self.now_ms += 1;
         self.seen.push(Seen::Happened(body.clone()));
-        if let EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } | EventBody::JobWaiting { job } = &body {
+        if let EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } | EventBody::JobWaiting { job } =
+            &body
+        {
             self.occupied.remove(job);
         }
         let event = Event { seq: self.journal.len() as u64 + 1, time_ms: self.now_ms, body };
@@ -435,8 +438,7 @@ fn traits(
     delay_ms: std::ops::Range<u64>,
     waits: BoxedStrategy<bool>,
 ) -> impl Strategy<Value = Traits> {
-    let run_when =
-        prop_oneof![4 => Just(RunWhen::Success), 1 => Just(RunWhen::Always), 1 => Just(RunWhen::Failure)];
+    let run_when = prop_oneof![4 => Just(RunWhen::Success), 1 => Just(RunWhen::Always), 1 => Just(RunWhen::Failure)];
     let completion =
         prop_oneof![4 => Just(Completion::Complete), 1 => Just(Completion::Skipped), 1 => Just(Completion::Broken)];
     let retry = proptest::option::weighted(0.3, (1..4_u32, delay_ms));
@@ -470,19 +472,21 @@ fn plans(
     let index = any::<prop::sample::Index>;
     let submitted = vec((index(), vec(index(), 0..3)), 0..4);
     let jobs = (acyclic_needs(12), submitted, vec(traits, 16), vec(outcome, 16));
-    (jobs, 1..6_usize, vec(a_move, 0..120)).prop_map(move |((needs, submitted, traits, outcomes), max_running, moves)| {
-        let declared = needs.len();
-        // A submitted job may need declared ones, and those that its action submits before it.
-        let mut all: Vec<(usize, Vec<usize>)> = Vec::new();
-        for (by, picks) in submitted.iter().filter(|_| declared > 0) {
-            let by = by.index(declared);
-            let before = all.iter().enumerate().filter(|(_, (other, _))| *other == by).map(|(at, _)| declared + at);
-            let possible: Vec<usize> = (0..declared).chain(before).collect();
-            let mut of_job: Vec<usize> = picks.iter().map(|pick| possible[pick.index(possible.len())]).collect();
-            of_job.sort_unstable();
-            of_job.dedup();
-            all.push((by, of_job));
-        }
-        Plan { needs, submitted: all, traits, outcomes, timeout_ms, max_running, moves }
-    })
+    (jobs, 1..6_usize, vec(a_move, 0..120)).prop_map(
+        move |((needs, submitted, traits, outcomes), max_running, moves)| {
+            let declared = needs.len();
+            // A submitted job may need declared ones, and those that its action submits before it.
+            let mut all: Vec<(usize, Vec<usize>)> = Vec::new();
+            for (by, picks) in submitted.iter().filter(|_| declared > 0) {
+                let by = by.index(declared);
+                let before = all.iter().enumerate().filter(|(_, (other, _))| *other == by).map(|(at, _)| declared + at);
+                let possible: Vec<usize> = (0..declared).chain(before).collect();
+                let mut of_job: Vec<usize> = picks.iter().map(|pick| possible[pick.index(possible.len())]).collect();
+                of_job.sort_unstable();
+                of_job.dedup();
+                all.push((by, of_job));
+            }
+            Plan { needs, submitted: all, traits, outcomes, timeout_ms, max_running, moves }
+        },
+    )
 }

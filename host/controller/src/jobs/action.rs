@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monkeyci_build::{Ending, JobSpec};
-use monkeyci_script::{Acted, ScriptError};
+use monkeyci_script::{Acted, Action, ScriptError};
 use tokio::sync::watch;
 
 use super::Stop;
@@ -21,7 +21,7 @@ pub(super) async fn run(run: &Run, job: &JobSpec, mut stop: watch::Receiver<Opti
         Err(error) => return Ending::EngineFailed { reason: error.to_string() },
     };
     let acted = tokio::select! {
-        acted = loaded.script.act(&client, &loaded.transcript, &job.id, job.calls.as_ref(), limit) => Ok(acted),
+        acted = loaded.script.act(&client, &loaded.transcript, Action::of(job), limit) => Ok(acted),
         Ok(stop) = stop.wait_for(Option::is_some) => Err(stop.clone()),
     };
     run.controller.api.tokens.revoke(&token);

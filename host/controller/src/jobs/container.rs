@@ -46,7 +46,7 @@ pub(super) async fn run(
 ) -> (Ending, Option<Remains>) {
     let plan = match plan(run, spec) {
         Ok(plan) => plan,
-        Err(reason) => return (Ending::StartFailed { image: spec.image.clone(), reason }, None),
+        Err(ending) => return (ending, None),
     };
     let engine = tokio::select! {
         engine = run.controller.engine() => match engine {
@@ -289,6 +289,9 @@ impl Watch<'_> {
     fn start_failed(&self, error: EngineError) -> Ending {
         match error {
             EngineError::ImageNotFound { image, reason } => Ending::ImageNotFound { image, reason },
+            EngineError::NoSuchArchitecture { image, architecture, reason } => {
+                Ending::NoSuchArchitecture { image, architecture, reason }
+            }
             EngineError::StartFailed { image, reason } => Ending::StartFailed { image, reason },
             EngineError::ServiceNotReady { service, reason, last_lines } => {
                 Ending::ServiceNotReady { service, reason, last_lines: last_lines.trim_end().to_owned() }

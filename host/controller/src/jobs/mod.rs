@@ -37,7 +37,7 @@ pub(crate) struct Loaded {
 
 impl Stop {
     /// The ending of a job that was stopped.
-    fn ending(self, job: &JobSpec) -> Ending {
+    pub(crate) fn ending(self, job: &JobSpec) -> Ending {
         match self {
             Self::Cancelled => Ending::Cancelled,
             Self::TimedOut => Ending::TimedOut { after_ms: job.timeout_ms },
@@ -163,8 +163,7 @@ pub(crate) async fn run(run: Arc<Run>, job: String, attempt: u32, stop: watch::R
     if !results.is_empty() {
         record(&run, EventBody::JobResults { job: job.clone(), results: Box::new(results) }).await;
     }
-    let body = run.live.state().conclude(&job, ending);
-    record(&run, body).await;
+    record(&run, EventBody::JobEnded { job, ending }).await;
     if let Some(remains) = remains {
         remains.clear(&run).await;
     }

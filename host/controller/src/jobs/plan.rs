@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use monkeyci_api::{Hidden, ServiceProbe, SidecarPlan};
-use monkeyci_build::{ContainerSpec, JobSpec, LateValue, Readiness, ServiceSpec};
+use monkeyci_build::{ContainerSpec, Ending, JobSpec, LateValue, Readiness, ServiceSpec};
 
 use crate::build::Run;
 use crate::error::ControllerError;
@@ -38,15 +38,22 @@ pub(super) fn services(run: &Run, spec: &ContainerSpec) -> Result<Vec<ServiceSpe
 ///
 /// # Errors
 /// Says which value that the job should be given is not there.
-pub(super) fn plan(run: &Run, spec: &ContainerSpec) -> Result<SidecarPlan, String> {
+pub(super) fn plan(run: &Run, spec: &ContainerSpec) -> Result<SidecarPlan, Ending> {
     let (mut env, mut files) = (BTreeMap::new(), BTreeMap::new());
     for (name, value) in &spec.late_env {
-        match value {
-            LateValue::Secret(secret) => drop(env.insert(name.clone(), secret_text(run, secret)?)),
-            LateValue::SecretFile(secret) => drop(files.insert(name.clone(), secret_bytes(run, secret)?.to_vec())),
-            LateValue::ParamFile(param) => drop(files.insert(name.clone(), parameter(run, param)?.into_bytes())),
-            LateValue::Output { job, output } => drop(env.insert(name.clone(), exposed(run, job, output)?)),
-        }
+        let found = match value {
+            LateValue::Secret(secret) => secret_text(run, secret).map(|value| drop(env.insert(name.clone(), value))),
+            LateValue::SecretFile(secret) => {
+                secret_bytes(run, secret).map(|bytes| drop(files.insert(name.clone(), bytes.to_vec())))
+            }
+            LateValue::ParamFile(param) => {
+                parameter(run, param).map(|value| drop(files.insert(name.clone(), value.into_bytes())))
+            }
+            LateValue::Output { job, output } => {
+                exposed(run, job, output).map(|value| drop(env.insert(name.clone(), value)))
+            }
+        };
+        found.map_err(|reason| Ending::ValueMissing { name: name.clone(), reason })?;
     }
     let services = spec.services.iter().map(|service| ServiceProbe {
         name: service.name.clone(),

@@ -11,11 +11,8 @@ use crate::build::Run;
 
 /// Lets the script complete the job, and records what became of it.
 pub(crate) async fn refine(run: Arc<Run>, job: String) {
-    let body = match try_refine(&run, &job).await {
-        Ok(body) => body,
-        Err(ending) => run.live.state().conclude(&job, ending),
-    };
-    record(&run, body).await;
+    let body = try_refine(&run, &job).await;
+    record(&run, body.unwrap_or_else(|ending| EventBody::JobEnded { job, ending })).await;
 }
 
 async fn try_refine(run: &Run, job: &str) -> Result<EventBody, Ending> {

@@ -8,15 +8,17 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use monkeyci_api::{
-    AUDIENCE, Body, Claims, Client, ClientError, ISSUER, LogFrame, LogStream, Role, Scope, SidecarPlan, SidecarReport,
-    Token,
+    AUDIENCE, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role, Scope,
+    SidecarPlan, SidecarReport, Token, WaitQuery,
 };
 use monkeyci_build::{BuildState, Command, Ending};
 
 use super::{Api, Listener, in_process, router};
 use crate::blobs::{Blobs, names};
 use crate::checkout::SourceRequest;
+use crate::inputs::Inputs;
 use crate::live::LiveBuild;
+use crate::masking::Masking;
 use crate::observer::Silent;
 
 const BUILD: &str = "org/repo/1";
@@ -33,9 +35,14 @@ impl Rig {
         let api = Api::new(Blobs::local(dir.path()).expect("a store"));
         for id in [BUILD, "org/repo/2"] {
             let state = BuildState::new(NonZeroUsize::MIN);
-            let params = BTreeMap::from([("a/b ?".to_owned(), "value".to_owned())]);
-            let (live, mut inbox) =
-                LiveBuild::new(id, &SourceRequest::Dir("/".into()), params, Arc::new(Silent), state);
+            let inputs = Inputs {
+                params: BTreeMap::from([("a/b ?".to_owned(), "value".to_owned())]),
+                secrets: BTreeMap::from([("token".to_owned(), Hidden(b"s3cr3t-bytes".to_vec()))]),
+                ..Inputs::default()
+            };
+            let masking = Masking::new(&inputs).expect("masks");
+            let source = SourceRequest::Dir("/".into());
+            let (live, mut inbox) = LiveBuild::new(id, &source, inputs, masking, Arc::new(Silent), state);
             live.watch_pod("mine", plan());
             api.enter(live);
             tokio::spawn(async move {
@@ -66,6 +73,9 @@ fn plan() -> SidecarPlan {
         command: Command::Argv(vec!["true".to_owned()]),
         work_dir: String::new(),
         memory_bytes: None,
+        env: Hidden::default(),
+        files: Hidden::default(),
+        test_reports: Vec::new(),
         restore_artifacts: Vec::new(),
         save_artifacts: Vec::new(),
         caches: Vec::new(),
@@ -74,7 +84,27 @@ fn plan() -> SidecarPlan {
 }
 
 fn script_scopes() -> Vec<Scope> {
-    vec![Scope::BuildRead, Scope::ParamsRead, Scope::EventsWrite, Scope::JobsRead, Scope::LogWrite]
+    vec![
+        Scope::BuildRead,
+        Scope::ParamsRead,
+        Scope::SecretsRead,
+        Scope::EventsWrite,
+        Scope::JobsRead,
+        Scope::FilesRead,
+        Scope::LogWrite,
+    ]
+}
+
+fn action_scopes() -> Vec<Scope> {
+    let more = [
+        Scope::EventsRead,
+        Scope::JobsSubmit,
+        Scope::ArtifactsRead,
+        Scope::OutputsWrite,
+        Scope::JobReport("mine".to_owned()),
+        Scope::ArtifactWrite("made".to_owned()),
+    ];
+    script_scopes().into_iter().chain(more).collect()
 }
 
 fn sidecar_scopes() -> Vec<Scope> {
@@ -113,6 +143,24 @@ async fn every_call(client: &Client, job: &str) -> Vec<(&'static str, u16)> {
         ("save cache other", status(client.save_cache("other", Body::from("x")).await)),
         ("read plan", status(client.plan(job).await)),
         ("report running", status(client.job_running(job).await)),
+        ("list params", status(client.params().await)),
+        ("list secrets", status(client.secrets().await)),
+        ("read secret", status(client.secret("token").await)),
+        ("reveal secret", status(client.reveal("token").await)),
+        ("read events", status(client.events(&EventQuery::default()).await)),
+        ("submit jobs", status(client.submit(Vec::new()).await)),
+        ("wait for jobs", status(client.wait_for_jobs(&WaitQuery { jobs: vec!["x".to_owned()], wait_ms: 0 }).await)),
+        ("read file", status(client.file("file").await)),
+        ("read dir", status(client.dir(".").await)),
+        ("find files", status(client.glob(vec!["*".to_owned()]).await)),
+        ("write output", status(client.write_output("file", vec![1], false).await)),
+        ("list artifacts", status(client.artifacts().await)),
+        ("look into artifact", status(client.artifact_files("in").await)),
+        ("create artifact made", status(client.create_artifact("made", "file", Body::from("x")).await)),
+        ("create artifact out", status(client.create_artifact("out", "file", Body::from("x")).await)),
+        ("save output", status(client.save_output("made", "file").await)),
+        ("report outputs", status(client.report_outputs(job, b"a=b".to_vec()).await)),
+        ("report tests", status(client.report_tests(job, Body::from("<testsuite/>")).await)),
         ("report result", status(client.job_result(job, &SidecarReport::Ended(Ending::Succeeded)).await)),
     ]
 }
@@ -147,6 +195,68 @@ async fn a_script_may_read_and_tell_and_touch_no_archive_and_no_sidecars_path() 
         ("save cache other", 403),
         ("read plan", 403),
         ("report running", 403),
+        ("list params", 200),
+        ("list secrets", 200),
+        ("read secret", 200),
+        ("reveal secret", 403),
+        ("read events", 403),
+        ("submit jobs", 403),
+        ("wait for jobs", 403),
+        ("read file", 404),
+        ("read dir", 404),
+        ("find files", 404),
+        ("write output", 403),
+        ("list artifacts", 403),
+        ("look into artifact", 403),
+        ("create artifact made", 403),
+        ("create artifact out", 403),
+        ("save output", 403),
+        ("report outputs", 403),
+        ("report tests", 403),
+        ("report result", 403),
+    ];
+    assert_eq!(every_call(&rig.client(BUILD, token), "mine").await, expected);
+}
+
+#[tokio::test]
+async fn an_action_may_do_more_but_reveal_no_secret_and_create_no_artifact_that_is_not_its_own() {
+    let rig = Rig::new().await;
+    let token = rig.token(Role::Script { job: Some("mine".to_owned()) }, action_scopes());
+    let expected = [
+        ("read build", 404),
+        ("read param", 200),
+        ("publish event", 200),
+        ("add report", 200),
+        ("read job", 404),
+        ("write log", 200),
+        ("write define's log", 403),
+        ("read workspace", 403),
+        ("read artifact in", 403),
+        ("read artifact out", 403),
+        ("save artifact in", 403),
+        ("save artifact out", 403),
+        ("read cache kept", 403),
+        ("save cache other", 403),
+        ("read plan", 403),
+        ("report running", 403),
+        ("list params", 200),
+        ("list secrets", 200),
+        ("read secret", 200),
+        ("reveal secret", 403),
+        ("read events", 200),
+        ("submit jobs", 200),
+        ("wait for jobs", 404),
+        ("read file", 404),
+        ("read dir", 404),
+        ("find files", 404),
+        ("write output", 404),
+        ("list artifacts", 200),
+        ("look into artifact", 404),
+        ("create artifact made", 200),
+        ("create artifact out", 403),
+        ("save output", 404),
+        ("report outputs", 403),
+        ("report tests", 200),
         ("report result", 403),
     ];
     assert_eq!(every_call(&rig.client(BUILD, token), "mine").await, expected);
@@ -173,6 +283,24 @@ async fn a_sidecar_may_do_what_its_own_job_needs_and_its_token_dies_with_its_rep
         ("save cache other", 403),
         ("read plan", 200),
         ("report running", 200),
+        ("list params", 403),
+        ("list secrets", 403),
+        ("read secret", 403),
+        ("reveal secret", 403),
+        ("read events", 403),
+        ("submit jobs", 403),
+        ("wait for jobs", 403),
+        ("read file", 403),
+        ("read dir", 403),
+        ("find files", 403),
+        ("write output", 403),
+        ("list artifacts", 403),
+        ("look into artifact", 403),
+        ("create artifact made", 403),
+        ("create artifact out", 403),
+        ("save output", 403),
+        ("report outputs", 200),
+        ("report tests", 200),
         ("report result", 200),
     ];
     assert_eq!(every_call(&client, "mine").await, expected);

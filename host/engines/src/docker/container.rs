@@ -44,7 +44,7 @@ impl Container {
 const MAX_PROCESSES: i64 = 16_384;
 
 /// What root of a container loses of Docker's usual capabilities: to forge packets, to make devices, to write to the machine's
-/// audit log. Podman gives none of these either, so images can do without; `ping` works without the first.
+/// audit log. Podman gives none of these either, so images can do without. (The usual `ping` needs none; busybox's does.)
 const DROPPED: [&str; 3] = ["NET_RAW", "MKNOD", "AUDIT_WRITE"];
 
 /// All that the sidecar needs as root: to read what belongs to the job's user, and to give it what it unpacks.

@@ -38,7 +38,7 @@ conformance! {
         users:
             the_job_runs_as_the_user_that_it_asks_for,
             a_user_that_the_image_does_not_know_is_named,
-            a_job_has_the_same_few_capabilities_with_every_engine,
+            job_and_sidecar_have_the_same_few_capabilities_with_every_engine,
             the_number_of_processes_has_a_limit;
         architectures:
             a_job_runs_for_the_architecture_that_it_asks_for,

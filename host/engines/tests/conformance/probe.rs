@@ -97,6 +97,13 @@ fn run(command: &str, rest: &str) {
             let found = std::env::var(name).unwrap_or_default();
             must(&format!("{name} is {found:?}"), found == value);
         }
+        // A line of what the kernel says of this process.
+        "status" => {
+            let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let found = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
+            must(&format!("{name} is {found:?}"), found.trim() == value);
+        }
         "services" => {
             let written = std::fs::write(rest, format!("{}\n", std::env::var("MONKEYCI_SERVICES").unwrap_or_default()));
             must(&format!("{rest} can't be written: {written:?}"), written.is_ok());

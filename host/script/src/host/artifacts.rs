@@ -69,7 +69,8 @@ impl Host for State {
 
     async fn create(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<ArtifactWriter>, Error>> {
         self.count_call()?;
-        if let Err(error) = self.only_an_action() {
+        // Said at once, and not when all has been written.
+        if let Err(error) = self.only_an_action().and_then(|()| self.may_create(&id)) {
             return Ok(Err(error));
         }
         let (chunks, receiver) = mpsc::channel::<Option<Bytes>>(QUEUE);
@@ -89,13 +90,22 @@ impl Host for State {
 
     async fn save(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
         self.count_call()?;
-        if let Err(error) = self.only_an_action() {
+        if let Err(error) = self.only_an_action().and_then(|()| self.may_create(&id)) {
             return Ok(Err(error));
         }
         match self.client.save_output(&id, &path).await {
             Ok(info) => Ok(Ok(self.table.push(info)?)),
             Err(error) => Ok(Err(refused(&error))),
         }
+    }
+}
+
+impl State {
+    fn may_create(&self, id: &str) -> Result<(), Error> {
+        if self.creates.iter().any(|own| own == id) {
+            return Ok(());
+        }
+        Err(Error::Denied(format!("the job has not declared that it creates the artifact {id:?}")))
     }
 }
 

@@ -1,0 +1,51 @@
+use std::process::Command;
+
+use monkeyci_tests::host::Host;
+
+use crate::{run, says};
+
+#[test]
+fn an_action_waits_for_the_event_of_another_job_and_misses_none() {
+    let ended = run("subscribe", &[], 0);
+    says(
+        &ended,
+        "listener",
+        &[
+            r#"heard Some("probe/ready") script/event {"n":1} from Some("speaker")"#,
+            r#"saw the end of Some("speaker")"#,
+            "heard itself: [1,2]",
+        ],
+    );
+}
+
+#[test]
+fn an_action_waits_for_an_event_from_outside() {
+    let host = Host::default();
+    let mut running = host.start("subscribe-outside", &[]);
+    let build =
+        running.wait_for(|event| event["type"] == "build/triggered")["build"].as_str().expect("an id").to_owned();
+    running
+        .wait_for(|event| event["type"] == "log" && event["text"].as_str().is_some_and(|it| it.contains("listening")));
+    let publish = |arguments: &[&str]| {
+        let mut command: Command = host.command(&["publish", &build]);
+        command.args(arguments).output().expect("the host runs")
+    };
+    let wrong = publish(&["outside/go", "{"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("not JSON"), "{wrong:?}");
+    assert!(publish(&["outside/go", r#"{"to": "all"}"#, "--by", "ann"]).status.success());
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    says(&ended, "listener", &[r#"heard build/event None {"to": "all"}"#]);
+    assert_eq!(ended.of_type("build/event").next().expect("an event")["by"], "ann");
+    let over = publish(&["outside/go"]);
+    assert_eq!(over.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&over.stderr).contains("no build"), "{over:?}");
+}
+
+#[test]
+fn waiting_for_an_event_ends_at_its_timeout() {
+    let ended = Host::default().run("subscribe-never", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    says(&ended, "listener", &["heard nothing"]);
+}

@@ -1,0 +1,55 @@
+use monkeyci_tests::host::Host;
+
+use crate::{run, says};
+
+#[test]
+fn refine_completes_a_job_with_the_results_of_earlier_ones() {
+    let ended = run("refine", &[], 0);
+    says(&ended, "late", &["better late than never"]);
+    says(&ended, "more", &["refined first: in refine", "declared", "refined last"]);
+}
+
+#[test]
+fn refine_skips_a_job_and_those_that_do_not_need_its_results_go_on() {
+    let ended = run("refine-skip", &[], 0);
+    assert_eq!((ended.cause("maybe"), ended.cause("maybe-not")), ("not-needed", "not-needed"));
+    says(&ended, "after", &["went on"]);
+    assert_eq!(ended.cause("restores"), "skipped");
+}
+
+#[test]
+fn a_job_that_could_not_be_completed_fails_and_says_why() {
+    let ended = Host::default().run("refine-fails", &[]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    for (job, why) in [("fails", "no plan for this"), ("incomplete", "image")] {
+        assert_eq!(ended.cause(job), "refine-failed");
+        assert!(ended.ending(job)["message"].as_str().is_some_and(|message| message.contains(why)), "{ended:#?}");
+    }
+}
+
+#[test]
+fn an_action_submits_jobs_and_waits_for_any_and_for_all_of_them() {
+    let ended = run("submit", &["--jobs", "1"], 1);
+    says(&ended, "sub-1", &["submitted 1"]);
+    says(&ended, "greet-ann", &["hello, Ann"]);
+    says(
+        &ended,
+        "fan-out",
+        &[
+            "first over: sub-1",
+            "sub-1: Status::Success None",
+            "sub-2: Status::Failure None",
+            "sub-3: Status::Skipped None",
+            r#"greet-ann: Status::Success Some("Ann")"#,
+        ],
+    );
+    says(&ended, "after", &["after the fan"]);
+}
+
+#[test]
+fn an_action_job_calls_a_handler_with_an_argument() {
+    let ended = Host::default().run("action-call", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    says(&ended, "two", &["doubled: 2"]);
+    says(&ended, "four", &["doubled: 4"]);
+}

@@ -1,0 +1,41 @@
+//! The script API, feature by feature: each case of the probe script shows one of them from outside.
+
+mod approval;
+mod artifacts;
+mod events;
+mod evolution;
+mod late;
+mod options;
+mod params;
+mod results;
+mod scheduling;
+mod secrets;
+mod workspace;
+
+use monkeyci_tests::engine::Engine;
+use monkeyci_tests::host::{Ended, Host};
+
+/// Runs a case with real containers to its end, which has to have this exit code.
+fn run(case: &str, arguments: &[&str], code: i32) -> Ended {
+    let ended = Host::on(&Engine::docker()).run(case, arguments);
+    assert_eq!(ended.code, Some(code), "{case}: {ended:#?}");
+    ended
+}
+
+/// The faults of a build whose script declared something wrong, in the words that people read.
+fn faults(case: &str, arguments: &[&str]) -> String {
+    let ended = Host::default().run(case, arguments);
+    assert_eq!(ended.code, Some(3), "{case}: {ended:#?}");
+    assert_eq!(ended.of_type("job/started").count(), 0, "{case}: a job has started");
+    let failed = ended.of_type("build/failed").next().expect("a failure");
+    format!("{} {}", failed["message"], failed["faults"])
+}
+
+/// Checks that a job's log has these lines, and in this order.
+fn says(ended: &Ended, job: &str, lines: &[&str]) {
+    let log = ended.log(Some(job));
+    let mut rest = log.lines();
+    for line in lines {
+        assert!(rest.any(|said| said == *line), "{job} does not say {line:?} (in this order):\n{log}\n{ended:#?}");
+    }
+}

@@ -1,0 +1,63 @@
+use monkeyci_tests::host::Host;
+
+use crate::{run, says};
+
+#[test]
+fn user_shell_and_labels_are_as_the_script_says() {
+    let ended = run("job-options", &[], 0);
+    says(&ended, "user", &["user 1000 group 1000", "can write"]);
+    says(&ended, "program", &["star: *"]);
+    says(&ended, "each", &["X is unset", "same directory"]);
+    says(&ended, "each-fails", &["one"]);
+    assert!(!ended.log(Some("each-fails")).contains("never"));
+    let defined = ended.of_type("script/defined").next().expect("a definition")["jobs"].clone();
+    let labels = defined.as_array().expect("jobs").iter().find(|job| job["id"] == "labels").expect("the job");
+    assert_eq!(labels["labels"], serde_json::json!({ "team": "probe", "tier": "1" }));
+}
+
+#[test]
+fn an_architecture_that_the_engine_has_not_is_a_typed_end() {
+    let known = run("architecture", &[], 0);
+    assert!(known.log(Some("machine")).starts_with("machine "), "{known:#?}");
+    let unknown = run("architecture", &["--param", "architecture=no-such-machine"], 1);
+    assert_eq!(unknown.cause("machine"), "no-such-architecture");
+}
+
+#[test]
+fn a_job_runs_again_after_the_failures_it_names_and_no_others() {
+    let ended = run("retry", &[], 0);
+    says(&ended, "flaky", &["attempt 1", "attempt 2", "attempt 3"]);
+    assert_eq!(ended.log(Some("other-exit-code")), "attempt 1\n");
+    says(&ended, "hopeless", &["attempt 1", "attempt 2"]);
+    says(&ended, "too-slow", &["attempt 1", "attempt 2"]);
+    let mut retried: Vec<_> = ended.of_type("job/retried").map(|event| event["job"].as_str().expect("a job")).collect();
+    retried.sort_unstable();
+    assert_eq!(retried, ["flaky", "flaky", "hopeless", "too-slow"]);
+}
+
+#[test]
+fn a_matrix_makes_a_job_of_each_combination_that_is_not_excluded() {
+    let ended = run("matrix", &[], 0);
+    for (job, line) in [("m-a-1", "combination a 1"), ("m-a-2", "combination a 2"), ("m-b-2", "combination b 2")] {
+        says(&ended, job, &[line]);
+    }
+    assert_eq!(ended.of_type("script/report").next().expect("a report")["message"], "3 combinations");
+}
+
+#[test]
+fn hooks_change_containers_and_wrap_actions() {
+    let ended = run("hooks", &[], 0);
+    says(&ended, "lines", &["before lines", "the line", "after"]);
+    says(&ended, "fails", &["before the action", r#"after the action: Err("no luck today")"#]);
+    assert_eq!(ended.cause("fails"), "warned");
+}
+
+#[test]
+fn a_script_is_checked_with_its_parameters_and_removed_jobs_without_running_anything() {
+    let host = Host::default();
+    let script = monkeyci_tests::place::script("probe_script");
+    let mut command = host.command(&["check"]);
+    let output = command.arg(script).args(["--param", "case=removed"]).output().expect("the host runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("removed: nobody wants it"), "{text}");
+}

@@ -1,0 +1,47 @@
+use monkeyci_tests::engine::Engine;
+use monkeyci_tests::host::Host;
+
+use crate::{run, says};
+
+#[test]
+fn outputs_of_containers_and_actions_are_read_by_later_jobs() {
+    let ended = run("outputs", &[], 0);
+    says(&ended, "use", &["version 1.2.3 number 42", "lines 2"]);
+    says(&ended, "look", &[r#"make: [("title", "a = b"), ("version", "1.2.3")]"#, r#"act: Some("42") None"#]);
+    let missing = run("outputs-missing", &[], 1);
+    assert_eq!(missing.cause("use"), "value-missing");
+}
+
+#[test]
+fn an_action_warns_skips_links_and_tells_its_coverage() {
+    let ended = run("results", &[], 0);
+    assert_eq!((ended.cause("warns"), ended.cause("skips")), ("warned", "not-needed"));
+    says(&ended, "after-skips", &["after the skip"]);
+    let results =
+        ended.of_type("job/results").find(|event| event["job"] == "warns").expect("results")["results"].clone();
+    assert_eq!(results["coverage"], 81.5);
+    assert_eq!(results["links"][0][1], "https://example.com/1");
+    assert_eq!(results["message"], "all is well, nearly");
+    assert!(ended.log(Some("look")).contains(r#"[("reached", "here")]"#), "{ended:#?}");
+}
+
+#[test]
+fn test_reports_are_counted_summarised_and_kept() {
+    let engine = Engine::docker();
+    let host = Host::on(&engine);
+    let ended = host.run("junit", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let all = ended.of_type("build/ended").next().expect("an end")["jobs"].clone();
+    for job in ["tests", "own"] {
+        let summary = all.as_array().expect("jobs").iter().find(|summary| summary["job"] == job).expect("the job");
+        let tests = &summary["results"]["tests"];
+        assert_eq!(
+            (&tests["total"], &tests["failed"], &tests["skipped"]),
+            (&4.into(), &2.into(), &1.into()),
+            "{tests}"
+        );
+        assert_eq!(tests["failures"][0]["message"], "1 is not 2");
+    }
+    let kept = ignore::WalkBuilder::new(host.home().join("blobs/test-reports")).build().flatten();
+    assert_eq!(kept.filter(|entry| entry.path().extension().is_some_and(|it| it == "xml")).count(), 2);
+}

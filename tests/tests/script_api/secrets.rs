@@ -1,0 +1,76 @@
+use std::path::Path;
+
+use monkeyci_tests::host::{Ended, Host};
+
+use crate::{run, says};
+
+/// With characters that encodings change.
+const TOKEN: &str = "t0p<s3cr3t>!ä";
+
+fn token() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("token");
+    std::fs::write(&file, TOKEN).expect("written");
+    let option = format!("TOKEN={}", file.to_str().expect("text"));
+    (dir, option)
+}
+
+/// Nothing that the host shows or keeps holds the secret.
+fn assert_hidden(ended: &Ended) {
+    let shown = format!("{:?} {}", ended.events, ended.stderr);
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+}
+
+fn assert_not_kept(home: &Path) {
+    for entry in ignore::WalkBuilder::new(home).hidden(false).ignore(false).build().flatten() {
+        if entry.file_type().is_some_and(|kind| kind.is_file()) {
+            let bytes = std::fs::read(entry.path()).expect("readable");
+            let found = bytes.windows(6).any(|window| window == b"s3cr3t");
+            assert!(!found, "{} holds the secret", entry.path().display());
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_in_the_environment_of_job_and_service_and_masked_in_every_encoding_of_the_log() {
+    let (_dir, token) = token();
+    let engine = monkeyci_tests::engine::Engine::docker();
+    let host = Host::on(&engine);
+    let ended = host.run("secrets-env", &["--secret", &token]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let length = format!("its length is {}", TOKEN.len());
+    says(&ended, "use", &["the token is <***>", "in base64 it is <***>", &length]);
+    assert!(ended.log(Some("use")).contains("its length in the service is"), "{ended:#?}");
+    assert_hidden(&ended);
+    assert_not_kept(host.home());
+}
+
+#[test]
+fn a_secret_is_a_file_outside_the_workspace_that_only_the_jobs_user_reads() {
+    let (_dir, token) = token();
+    let ended = run("secrets-file", &["--secret", &token], 0);
+    let size = format!("its size is {}", TOKEN.len());
+    says(&ended, "use", &["its mode is 400", &size, "the token is <***>"]);
+    says(&ended, "as-a-user", &[&format!("a user sees {} bytes", TOKEN.len())]);
+    assert_hidden(&ended);
+}
+
+#[test]
+fn revealing_a_secret_is_denied_unless_it_is_allowed_by_name() {
+    let (_dir, token) = token();
+    let denied = Host::default().run("secrets-reveal", &["--secret", &token]);
+    assert_eq!((denied.code, denied.cause("reveal")), (Some(1), "action-failed"), "{denied:#?}");
+    assert!(denied.ending("reveal")["message"].as_str().is_some_and(|why| why.contains("denied")), "{denied:#?}");
+    let allowed = Host::default().run("secrets-reveal", &["--secret", &token, "--reveal", "TOKEN"]);
+    assert_eq!(allowed.code, Some(0), "{allowed:#?}");
+    says(&allowed, "reveal", &[&format!("revealed {} bytes: <***>", TOKEN.len())]);
+    assert_hidden(&allowed);
+}
+
+#[test]
+fn a_missing_secret_says_where_it_was_looked_for() {
+    let ended = Host::default().run("secrets-missing", &["--secret-file", "/dev/null"]);
+    assert_eq!(ended.code, Some(3));
+    let why = ended.failure();
+    assert!(why.contains("NOBODY_GAVE_THIS") && why.contains("/dev/null") && why.contains("MONKEYCI_SECRET_"), "{why}");
+}
