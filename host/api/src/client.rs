@@ -54,7 +54,9 @@ pub enum ClientError {
     #[error("the build API can't be reached: {0}")]
     Unreachable(String),
     /// The bytes of an archive are not those that were saved.
-    #[error("the store has changed it: it was saved with SHA-256 {saved}, and what came has {found}; it has to be saved anew")]
+    #[error(
+        "the store has changed it: it was saved with SHA-256 {saved}, and what came has {found}; it has to be saved anew"
+    )]
     Changed {
         /// The digest when it was saved.
         saved: String,
@@ -253,9 +255,7 @@ fn archive(response: Response) -> ByteStream {
     let digest = response.headers().get(DIGEST_HEADER).and_then(|digest| Some(digest.to_str().ok()?.to_owned()));
     let bytes = stream(response);
     match digest {
-        Some(saved) => {
-            checked(bytes, saved.clone(), move |found| Some(ClientError::Changed { saved, found }))
-        }
+        Some(saved) => checked(bytes, saved.clone(), move |found| Some(ClientError::Changed { saved, found })),
         None => bytes,
     }
 }

@@ -42,9 +42,9 @@ pub use monkeyci_build::{
     BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status,
 };
 pub use monkeyci_controller::{
-    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError, ControllerOptions,
-    Decision, EngineChoice, Inputs, Journal, LogLimits, LogsError, Observer, OutsideError, OutsideEvent, RunningBuild, Silent, SourceRequest,
-    Sweep,
+    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
+    ControllerOptions, Decision, EngineChoice, Inputs, Journal, LogLimits, LogsError, Observer, OutsideError,
+    OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 pub use monkeyci_script::{Inspection, Limits, inspect};

@@ -120,8 +120,7 @@ pub(crate) async fn open(url: &str, env: Env) -> Result<Arc<dyn ObjectStore>, Bl
         ),
         other => return Err(config(format!("this host keeps no blobs in {other}://"))),
     };
-    let store: Arc<dyn ObjectStore> =
-        if prefix.is_root() { store } else { Arc::new(PrefixStore::new(store, prefix)) };
+    let store: Arc<dyn ObjectStore> = if prefix.is_root() { store } else { Arc::new(PrefixStore::new(store, prefix)) };
     let place = Place { url, bucket, endpoint: endpoint(scheme, &env) };
     // A list needs the bucket, the keys and the server; one of nothing is short.
     let nothing = Path::from("monkeyci-asks-whether-this-works");
@@ -209,9 +208,8 @@ fn is_network(error: &(dyn std::error::Error + 'static)) -> bool {
             HttpErrorKind::Connect | HttpErrorKind::Request | HttpErrorKind::Timeout | HttpErrorKind::Interrupted
         )
     };
-    std::iter::successors(Some(error), |error| error.source()).any(|error| {
-        error.downcast_ref::<HttpError>().is_some_and(network)
-    })
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.downcast_ref::<HttpError>().is_some_and(network))
 }
 
 /// What is at the bottom of an error: the layers above only repeat it.

@@ -244,20 +244,23 @@ impl Upload {
     }
 
     async fn abort(&mut self) {
-        if let Some(mut writer) = self.0.take()
-            && let Err(error) = writer.abort().await
-        {
-            tracing::warn!(%error, "the parts of an upload that broke off could not be removed");
+        if let Some(writer) = self.0.take() {
+            clear_away(writer).await;
         }
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let mut rest = Self(self.0.take());
-        if let (Some(_), Ok(runtime)) = (&rest.0, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { rest.abort().await });
+        if let (Some(writer), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(clear_away(writer));
         }
+    }
+}
+
+async fn clear_away(mut writer: BufWriter) {
+    if let Err(error) = writer.abort().await {
+        tracing::warn!(%error, "the parts of an upload that broke off could not be removed");
     }
 }
 

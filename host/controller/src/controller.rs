@@ -255,7 +255,9 @@ impl Controller {
 pub(crate) async fn open_blobs(store: &BlobStore, local: PathBuf) -> Result<Blobs, ControllerError> {
     Ok(match store {
         BlobStore::Local => Blobs::local(&local)?,
-        BlobStore::Url(url) => Blobs::new(blob_store::open(url, std::env::vars_os().filter_map(as_text).collect()).await?),
+        BlobStore::Url(url) => {
+            Blobs::new(blob_store::open(url, std::env::vars_os().filter_map(as_text).collect()).await?)
+        }
     })
 }
 

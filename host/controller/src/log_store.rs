@@ -34,8 +34,8 @@ impl Default for LogLimits {
 
 /// The largest part: what of the start is in memory.
 const PART: usize = 4 << 20;
-/// So much of a log is lost at most when the host is killed.
-const WRITTEN_EVERY: Duration = Duration::from_secs(5);
+/// So much of a log is lost at most when the host is killed. (Tests need not wait for it.)
+const WRITTEN_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
 /// The most parts of one log. A sidecar whose connection breaks starts a new one; nobody may do so for ever.
 const PARTS: u32 = 1000;
 

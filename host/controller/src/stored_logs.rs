@@ -129,7 +129,9 @@ impl StoredLogs {
                 StoredLog { build: build.to_owned(), job, parts: parts.into_iter().map(|(_, name)| name).collect() }
             })
             .collect();
-        found.sort_by_key(|log| log.job.as_ref().map(|job| (started.get(job).copied().unwrap_or(u64::MAX), job.clone())));
+        found.sort_by_key(|log| {
+            log.job.as_ref().map(|job| (started.get(job).copied().unwrap_or(u64::MAX), job.clone()))
+        });
         Ok(found)
     }
 
@@ -183,7 +185,8 @@ mod tests {
         }
         std::fs::create_dir(dir.path().join("blobs")).expect("a directory");
         let blobs = Blobs::local(&dir.path().join("blobs")).expect("a store");
-        for (job, part, text) in [(Some("ape"), 0, "ape"), (Some("zebra"), 1, "two"), (Some("zebra"), 0, "one"), (None, 0, "")]
+        for (job, part, text) in
+            [(Some("ape"), 0, "ape"), (Some("zebra"), 1, "two"), (Some("zebra"), 0, "one"), (None, 0, "")]
         {
             blobs.put_whole(&names::log("o/r/1", job, part), frames(text).into()).await.expect("stored");
         }

@@ -65,13 +65,13 @@ impl Observer for Json {
 
 /// Prints a piece of a log.
 pub fn print_log(build: &str, job: Option<&str>, frame: &LogFrame) {
-        let stream = match frame.stream {
-            LogStream::Stdout => "stdout",
-            LogStream::Stderr => "stderr",
-            LogStream::Host => "host",
-        };
-        let text = String::from_utf8_lossy(&frame.bytes);
-        print(&LogLine { build, kind: "log", job, stream, time_ms: frame.time_ms, text: &text });
+    let stream = match frame.stream {
+        LogStream::Stdout => "stdout",
+        LogStream::Stderr => "stderr",
+        LogStream::Host => "host",
+    };
+    let text = String::from_utf8_lossy(&frame.bytes);
+    print(&LogLine { build, kind: "log", job, stream, time_ms: frame.time_ms, text: &text });
 }
 
 impl Display for Json {

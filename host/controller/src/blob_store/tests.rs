@@ -111,7 +111,8 @@ async fn blobs_are_put_listed_got_and_removed_below_the_prefix() {
         put(&blobs, name, vec![name.to_string().into()]).await.expect("stored");
     }
     assert!(s3.dir.path().join("bucket/our/prefix/a/one").is_file());
-    let mut listed: Vec<_> = blobs.list(&Path::from("a")).await.expect("a list").into_iter().map(|(name, _)| name).collect();
+    let mut listed: Vec<_> =
+        blobs.list(&Path::from("a")).await.expect("a list").into_iter().map(|(name, _)| name).collect();
     listed.sort();
     assert_eq!(listed, names[..2]);
     assert_eq!(get(&blobs, &names[2]).await.as_deref(), Some(&b"b"[..]));

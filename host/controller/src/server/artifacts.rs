@@ -160,9 +160,9 @@ async fn save(
     id: String,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), ArchiveError> + Send + 'static,
 ) -> Result<Json<ArtifactInfo>, Refusal> {
-    let taken = build.take_artifact(&id).ok_or_else(|| {
-        Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes"))
-    })?;
+    let taken = build
+        .take_artifact(&id)
+        .ok_or_else(|| Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")))?;
     let what = format!("artifact {id:?}");
     let name = names::artifact(&build.id, &id);
     let stored = written_by(&api.blobs, &name, move |out| write(out).map_err(io::Error::other)).await;

@@ -12,6 +12,8 @@ mod problem;
 mod results;
 mod script;
 mod secrets;
+#[cfg(test)]
+mod store_tests;
 mod submit;
 #[cfg(test)]
 mod tests;

@@ -136,18 +136,16 @@ pub(super) async fn unpack_into(
     place: &Place,
     path: &Path,
 ) -> Result<Unpacked, NotUnpacked> {
-    let dir = place.make(path).map_err(|error| NotUnpacked {
-        changed: false,
-        error: StepError::new(step, format!("{path:?}: {error}")),
-    })?;
+    let dir = place
+        .make(path)
+        .map_err(|error| NotUnpacked { changed: false, error: StepError::new(step, format!("{path:?}: {error}")) })?;
     unpack(step, archive, dir, place).await
 }
 
 async fn unpack(step: &str, archive: ByteStream, dir: Dir, place: &Place) -> Result<Unpacked, NotUnpacked> {
-    transfer::receive(archive, dir, place.owner).await.map_err(|error| NotUnpacked {
-        changed: transfer::is_changed(&error),
-        error: StepError::new(step, error),
-    })
+    transfer::receive(archive, dir, place.owner)
+        .await
+        .map_err(|error| NotUnpacked { changed: transfer::is_changed(&error), error: StepError::new(step, error) })
 }
 
 /// Why an archive was not unpacked, or not all of it.
