@@ -36,6 +36,15 @@ pub enum BlobStoreError {
         /// What is wrong.
         reason: String,
     },
+    /// There are no keys for it.
+    #[error(
+        "there are no keys for the blob store {url}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+         AWS_EC2_METADATA_DISABLED=false to use the role of the machine that this host runs on"
+    )]
+    NoKeys {
+        /// The URL.
+        url: String,
+    },
     /// The bucket is not there.
     #[error("the blob store {url} has no bucket {bucket:?} at {endpoint}; make the bucket, or name another one")]
     NoBucket {
@@ -99,7 +108,10 @@ pub(crate) async fn open(url: &str, env: Env) -> Result<Arc<dyn ObjectStore>, Bl
     }
     let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|error| config(error.to_string()))?;
     let store: Arc<dyn ObjectStore> = match scheme {
-        "s3" => Arc::new(s3(url, &env).map_err(|error| config(cause(&error)))?),
+        "s3" => {
+            check_s3(url, &env)?;
+            Arc::new(s3(url, &env).map_err(|error| config(cause(&error)))?)
+        }
         #[cfg(feature = "gcs")]
         "gs" => Arc::new(
             object_store::gcp::GoogleCloudStorageBuilder::from_env()
@@ -127,8 +139,33 @@ pub(crate) async fn open(url: &str, env: Env) -> Result<Arc<dyn ObjectStore>, Bl
     match tokio::time::timeout(FIRST_ANSWER, store.list(Some(&nothing)).next()).await {
         Ok(Some(Err(error))) => Err(place.explain(&error)),
         Ok(_) => Ok(store),
-        Err(_) => Err(place.unreachable(format!("no answer within {} s", FIRST_ANSWER.as_secs()), &env)),
+        Err(_) => Err(place.unreachable(format!("no answer within {} s", FIRST_ANSWER.as_secs()))),
     }
+}
+
+/// Where keys for S3 may come from; each is named by whoever starts the host. Without any of them the library would ask the
+/// metadata service of the machine for the keys of its role, and nobody has said that the host may have those.
+const KEYS: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_SKIP_SIGNATURE",
+];
+
+/// Says what the environment lacks, before anything is sent.
+fn check_s3(url: &str, env: &Env) -> Result<(), BlobStoreError> {
+    let is = |wanted: &str, value: &str| env.iter().any(|(name, is)| name == wanted && is.eq_ignore_ascii_case(value));
+    let given = env.iter().any(|(name, value)| KEYS.contains(&name.as_str()) && !value.is_empty());
+    if !given && !is("AWS_EC2_METADATA_DISABLED", "false") {
+        return Err(BlobStoreError::NoKeys { url: url.to_owned() });
+    }
+    let endpoint = endpoint("s3", env);
+    if endpoint.starts_with("http:") && !is("AWS_ALLOW_HTTP", "true") && !is("AWS_ALLOW_HTTP", "1") {
+        let reason = format!("its endpoint {endpoint} is not encrypted, which only AWS_ALLOW_HTTP=true allows");
+        return Err(BlobStoreError::Config { url: url.to_owned(), reason });
+    }
+    Ok(())
 }
 
 fn s3(url: &str, env: &Env) -> Result<object_store::aws::AmazonS3, object_store::Error> {
@@ -192,11 +229,7 @@ impl Place<'_> {
         }
     }
 
-    fn unreachable(&self, mut reason: String, env: &Env) -> BlobStoreError {
-        // Without keys the library asks the machine's own role service, which is only there in Amazon's cloud.
-        if self.url.starts_with("s3:") && !env.iter().any(|(name, _)| name == "AWS_ACCESS_KEY_ID") {
-            reason.push_str(" (AWS_ACCESS_KEY_ID is not set, so the machine was asked for a role)");
-        }
+    fn unreachable(&self, reason: String) -> BlobStoreError {
         BlobStoreError::Unreachable { url: self.url.to_owned(), endpoint: self.endpoint.clone(), reason }
     }
 }

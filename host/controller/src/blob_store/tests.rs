@@ -227,3 +227,20 @@ async fn what_is_no_store_is_said_to_be_none() {
         assert!(said.to_string().contains(says), "{said}");
     }
 }
+
+#[tokio::test]
+async fn without_keys_nobody_is_asked_for_some() {
+    for more in [&[][..], &[("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "")]] {
+        let said = open("s3://bucket", env(more)).await.expect_err("no keys");
+        assert_eq!(said, BlobStoreError::NoKeys { url: "s3://bucket".to_owned() });
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_encrypted_has_to_be_allowed() {
+    let s3 = S3::start().await;
+    let mut env = s3.env();
+    env.retain(|(name, _)| name != "AWS_ALLOW_HTTP");
+    let said = open("s3://bucket", env).await.expect_err("not allowed");
+    assert!(said.to_string().contains("AWS_ALLOW_HTTP=true"), "{said}");
+}
