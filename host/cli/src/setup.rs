@@ -132,3 +132,21 @@ fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_is_infrastructure_and_a_wrong_url_is_usage() {
+        let url = || "s3://bucket".to_owned();
+        let (endpoint, reason) = ("here".to_owned(), "why".to_owned());
+        for (error, exit) in [
+            (BlobStoreError::Config { url: url(), reason: reason.clone() }, Exit::Usage),
+            (BlobStoreError::NoKeys { url: url() }, Exit::Infrastructure),
+            (BlobStoreError::Unreachable { url: url(), endpoint, reason }, Exit::Infrastructure),
+        ] {
+            assert_eq!(not_opened(error.into()).0, exit);
+        }
+    }
+}
