@@ -170,7 +170,7 @@ impl<T> Presence<T> for Always {
     type Value = T;
 
     fn value(value: Option<T>, name: &str) -> Result<T> {
-        value.with_context(|| format!("the parameter {name:?} is required; nobody gave it a value"))
+        value.with_context(|| format!("the parameter {name:?} has no value"))
     }
 }
 

@@ -57,8 +57,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 "miss" => SavePolicy::Miss,
                 _ => SavePolicy::Success,
             };
-            let kept =
-                cache("kept", "kept").key(format!("k-{key}")).fallback(format!("k-{key}")).fallback("k-").save(policy);
+            let kept = cache("kept", "kept").key(format!("k-{key}")).fallback("nothing-").fallback("k-").save(policy);
             let count = sh(
                 "count",
                 &["mkdir -p kept", "echo \"found: $(cat kept/file 2>/dev/null)\"", "echo -n \"$KEY \" >>kept/file"],

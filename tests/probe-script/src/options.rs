@@ -10,8 +10,14 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
     let sh = |id: &str, lines: &[&str]| probe.sh(id, lines);
     match case {
         "job-options" => all((
-            sh("user", &["echo \"user $(id -u) group $(id -g)\"", "touch written 2>/dev/null && echo can write || echo can not write"])
-                .user("1000:1000"),
+            sh(
+                "user",
+                &[
+                    "echo \"user $(id -u) group $(id -g)\"",
+                    "touch written 2>/dev/null && echo can write || echo can not write",
+                ],
+            )
+            .user("1000:1000"),
             sh("program", &["echo options: $-", "echo star: *"]).shell_program(["/bin/sh", "-f"]),
             sh("each", &["cd /; X=1", "echo \"X is ${X-unset}\"", "test \"$PWD\" != / && echo same directory"])
                 .shell_each(),
