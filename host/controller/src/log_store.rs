@@ -59,6 +59,8 @@ struct Part {
     frames: BytesMut,
     /// Bytes of output in it.
     output: u64,
+    /// How many of those are in the store.
+    written: u64,
     /// Since when there is something that is not written.
     changed: Option<Instant>,
 }
@@ -82,8 +84,8 @@ impl<'a> LogWriter<'a> {
         if length > self.head_left {
             // From now on all goes to the end, so that nothing changes places.
             self.head_left = 0;
-            let encoded = self.part.frames.split_off(before);
-            return self.tail.push(&encoded);
+            self.tail.push(&self.part.frames[before..]);
+            return self.part.frames.truncate(before);
         }
         self.head_left -= length;
         self.part.output += frame.bytes.len() as u64;
@@ -103,11 +105,12 @@ impl<'a> LogWriter<'a> {
         if let Err(error) = self.put(self.part.number, frames.into()).await {
             // The store gets one more chance, when the job has ended.
             self.head_left = 0;
-            self.tail.add_dropped(self.part.output);
+            self.tail.add_dropped(self.part.output - self.part.written);
             self.part = Part::default();
             tracing::warn!(%error, build = self.build.id, job = self.job, "a part of a log can't be stored");
             self.failed = Some(error);
         }
+        self.part.written = self.part.output;
     }
 
     /// Writes what is left, after a line that says how much is not there.
