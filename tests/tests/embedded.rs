@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use monkeyci_host::{
-    ApiOverTcp, BuildRequest, BuildStatus, Cancel, Controller, ControllerOptions, Decision, DockerOptions, Ending,
-    EngineChoice, Event, EventBody, Inputs, Limits, Observer, RunningBuild, SourceRequest,
+    ApiOverTcp, BlobStore, BuildRequest, BuildStatus, Cancel, Controller, ControllerOptions, Decision, DockerOptions,
+    Ending, EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, RunningBuild, SourceRequest,
 };
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::place;
@@ -45,6 +45,8 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
     tokio.block_on(async {
         let controller = Controller::open(ControllerOptions {
             home: home.path().to_owned(),
+            blobs: BlobStore::Local,
+            log_limits: LogLimits::default(),
             engine: EngineChoice::Docker(DockerOptions {
                 socket: Some(engine.address.clone()),
                 ..DockerOptions::default()
@@ -91,6 +93,8 @@ fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_containe
             engine: EngineChoice::Docker(docker),
             limits: Limits::default(),
             sidecar_program: place::sidecar(),
+            blobs: BlobStore::Local,
+            log_limits: LogLimits::default(),
             tcp: None,
         });
         let controller = Arc::new(controller.await.expect("a controller"));

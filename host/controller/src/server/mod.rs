@@ -8,9 +8,12 @@ mod files;
 mod inputs;
 mod jobs;
 mod listen;
+mod logs;
 mod problem;
 mod results;
 mod script;
+#[cfg(test)]
+mod store_tests;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -25,6 +28,7 @@ use axum::routing::{get, post, put};
 
 use crate::blobs::Blobs;
 use crate::live::LiveBuild;
+use crate::log_store::LogLimits;
 use crate::tokens::Tokens;
 
 pub(crate) use listen::{Listener, in_process};
@@ -49,6 +53,7 @@ const BODY_LIMIT: usize = 256 * 1024;
 pub(crate) struct Api {
     pub(crate) tokens: Tokens,
     pub(crate) blobs: Blobs,
+    pub(crate) log_limits: LogLimits,
     builds: RwLock<HashMap<String, Arc<LiveBuild>>>,
 }
 
@@ -59,8 +64,8 @@ impl std::fmt::Debug for LiveBuild {
 }
 
 impl Api {
-    pub(crate) fn new(blobs: Blobs) -> Arc<Self> {
-        Arc::new(Self { tokens: Tokens::new(), blobs, builds: RwLock::default() })
+    pub(crate) fn new(blobs: Blobs, log_limits: LogLimits) -> Arc<Self> {
+        Arc::new(Self { tokens: Tokens::new(), blobs, log_limits, builds: RwLock::default() })
     }
 
     /// Serves a build from now on.
@@ -91,7 +96,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/events", post(script::publish_event))
         .route("/events/next", post(events::read_events))
         .route("/reports", post(script::add_report))
-        .route("/logs", post(blobs::write_define_log))
+        .route("/logs", post(logs::write_define_log))
         .route("/files/{name}", get(files::read_file))
         .route("/dirs/{name}", get(files::read_dir))
         .route("/stats/{name}", get(files::stat))
@@ -103,7 +108,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/jobs/{job}", get(jobs::read_job))
         .route("/jobs/{job}/outputs", post(results::report_outputs).layer(limit(OUTPUTS_LIMIT)))
         .route("/jobs/{job}/test-reports", post(results::report_tests))
-        .route("/jobs/{job}/logs", post(blobs::write_job_log))
+        .route("/jobs/{job}/logs", post(logs::write_job_log))
         .route("/jobs/{job}/plan", get(jobs::read_plan))
         .route("/jobs/{job}/running", post(jobs::report_running))
         .route("/jobs/{job}/result", post(jobs::report_result))

@@ -22,6 +22,7 @@ use crate::blobs::{Blobs, names};
 use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
 use crate::live::LiveBuild;
+use crate::log_store::LogLimits;
 use crate::masking::Masking;
 use crate::observer::Silent;
 
@@ -36,7 +37,7 @@ impl Rig {
     /// An API that serves the builds `org/repo/1` and `org/repo/2`; each has the job `mine` with its sidecar.
     async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let api = Api::new(Blobs::local(dir.path()).expect("a store"));
+        let api = Api::new(Blobs::local(dir.path()).expect("a store"), LogLimits::default());
         for id in [BUILD, "org/repo/2"] {
             let state = BuildState::new(NonZeroUsize::MIN);
             let inputs = Inputs {
