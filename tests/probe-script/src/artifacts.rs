@@ -63,6 +63,10 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let bare = sh("bare", &["true"]).needs(&make);
             all((make, sh("use", &["ls -l out"]).restore_artifact("big", ".").needs(&bare), bare))
         }
+        "big-log" => {
+            let size = probe.build.param_or("mebibytes", "16")?;
+            all(sh("talk", &[]).shell([format!("yes 'a line of text that is like all the others' | head -c {size}M")]))
+        }
         "cache-unchanged" => {
             let lines = ["mkdir -p kept/sub", "test -f kept/sub/file || echo made >kept/sub/file", "cat kept/sub/file"];
             all(sh("use", &lines).keep(cache("kept", "kept").save(SavePolicy::Always)))

@@ -1,7 +1,7 @@
-//! A large artifact through save and restore, beside `tar c | zstd | zstd -d | tar x` on the same data, in one run; and how much
-//! memory host and sidecar take meanwhile.
+//! A large artifact through save and restore, beside `tar c | zstd | zstd -d | tar x` on the same data, in one run; a large
+//! log; and how much memory host and sidecar take meanwhile.
 //!
-//! `MONKEYCI_BENCH_MEBIBYTES` says how large; 2048 without it.
+//! `MONKEYCI_BENCH_MEBIBYTES` says how large the artifact is; 2048 without it. The log is five times as large.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +12,42 @@ use std::time::{Duration, Instant};
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::{Ended, Host};
+use monkeyci_tests::place;
 
 fn main() {
     let mebibytes = std::env::var("MONKEYCI_BENCH_MEBIBYTES").ok().and_then(|text| text.parse().ok()).unwrap_or(2048);
+    artifact(mebibytes);
+    log(mebibytes * 5);
+}
+
+/// One job that writes so much, shown to nobody.
+fn log(mebibytes: u32) {
+    let host = Host::on(&Engine::docker());
+    let empty = host.home().join("empty");
+    std::fs::create_dir(&empty).expect("a directory");
+    let mut command = host.command(&["run", "--progress", "plain", "--param", "case=big-log"]);
+    command
+        .arg("--param")
+        .arg(format!("mebibytes={mebibytes}"))
+        .arg("--param")
+        .arg(format!("image={}", place::image()));
+    command.arg("--engine").arg(&Engine::docker().address).arg("--dir").arg(&empty).arg(place::script("probe_script"));
+    let (peaks, start) = (Peaks::watch(), Instant::now());
+    let status = command.stdout(Stdio::null()).status();
+    let (took, peaks) = (start.elapsed(), peaks.stop());
+    assert!(status.as_ref().is_ok_and(|status| status.success()), "the job is failed by its log: {status:?}");
+    println!("a log of {mebibytes} MiB from one job");
+    println!("  whole build                      {:>6.1} s", took.as_secs_f64());
+    memory(peaks);
+}
+
+fn memory(peaks: BTreeMap<String, u64>) {
+    for (name, kibibytes) in peaks {
+        println!("  peak memory of {name:<24} {:>5.1} MiB", kibibytes as f64 / 1024.0);
+    }
+}
+
+fn artifact(mebibytes: u32) {
     let host = Host::on(&Engine::docker());
     let peaks = Peaks::watch();
     let size = format!("mebibytes={mebibytes}");
@@ -34,9 +67,7 @@ fn main() {
         speed(ours),
         100.0 * theirs.as_secs_f64() / ours.as_secs_f64()
     );
-    for (name, kibibytes) in peaks {
-        println!("  peak memory of {name:<24} {:>5.1} MiB", kibibytes as f64 / 1024.0);
-    }
+    memory(peaks);
 }
 
 /// From the restoring job's start to its command, less what a job without artifact takes for that.
