@@ -22,7 +22,7 @@ pub async fn check(args: CheckArgs) -> Done {
         max_running: NonZeroUsize::MIN,
         keep: false,
     };
-    let controller = setup::controller(&args.script.home, &EngineArgs::default()).await?;
+    let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
     // What the script prints is no part of the answer.
     let quiet = display(if args.json { Progress::Json } else { Progress::Plain });
     let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.observer() };
