@@ -168,9 +168,10 @@ macro_rules! container_setters {
                 job.network_none = true;
             }
 
-            /// Lets job and services reach this beside: an address, a range of addresses or a host name (looked up once, when the
-            /// job starts), each with or without a port: `10.1.2.3:5432`, `10.0.0.0/8`, `db.example.org:5432`. What is in a private
-            /// network has to be permitted by whoever runs the host, or the job fails. May be called more than once.
+            /// Lets job and services reach this beside: an address, a range of addresses or a host name (looked up once,
+            /// when the job starts), each with or without a port: `10.1.2.3:5432`, `10.0.0.0/8`, `db.example.org:5432`. What
+            /// is in a private network has to be permitted by whoever runs the host, or the job fails. May be called more
+            /// than once.
             fn allow(job, destination: impl Into<String>) {
                 job.allow.push(destination.into());
             }

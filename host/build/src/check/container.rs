@@ -98,7 +98,7 @@ fn network(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
     }
     for (position, text) in draft.network_allow.iter().enumerate() {
         if position == MAX_DESTINATIONS {
-            add("network-allow", FaultKind::TooManyDestinations { count: draft.network_allow.len() });
+            add("network-allow", FaultKind::TooManyDestinations);
             break;
         }
         if text.parse::<Destination>().is_err() {

@@ -319,11 +319,8 @@ pub enum FaultKind {
         destination: String,
     },
     /// There are too many destinations.
-    #[error("there are {count} destinations, and a job has at most {}; use ranges", super::container::MAX_DESTINATIONS)]
-    TooManyDestinations {
-        /// How many there are.
-        count: usize,
-    },
+    #[error("the job has more than {} destinations; use ranges", super::container::MAX_DESTINATIONS)]
+    TooManyDestinations,
     /// The name of a parameter can't be one.
     #[error(
         "{name:?} can't be the name of a parameter; use 1 to 128 characters, none of them '=' or a control character"

@@ -250,7 +250,8 @@ impl Watch<'_> {
             (Part::Sidecar, Err(EngineError::NoSuchPart(_))) => {
                 sidecar_failed("running", "its container was removed from outside")
             }
-            // What becomes the launcher could not: its last words say why. (The launcher's own failures the sidecar sees, and says.)
+            // The guard did not become the launcher: its last words say why. (Of the launcher's own failures the sidecar says
+            // it.)
             (Part::Job, Ok(PartExit { code: 125..=127, .. })) if !is_running => {
                 let lines = self.engine.last_lines(&self.pod.key, part, 20).await.unwrap_or_default();
                 Ending::StartFailed { image: self.spec.image.clone(), reason: lines.trim().to_owned() }

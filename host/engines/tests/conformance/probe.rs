@@ -160,9 +160,11 @@ fn resolve(address: &str) -> Result<SocketAddr, String> {
 
 fn gateway() -> Result<std::net::Ipv4Addr, String> {
     let routes = std::fs::read_to_string("/proc/net/route").map_err(|error| error.to_string())?;
-    let by_default = routes.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|fields| fields[1] == "00000000");
-    let gateway = by_default.ok_or("there is no way out")?[2].to_owned();
-    let bits = u32::from_str_radix(&gateway, 16).map_err(|error| error.to_string())?;
+    let by_default = routes.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [_, "00000000", gateway, ..] => Some(*gateway),
+        _ => None,
+    });
+    let bits = u32::from_str_radix(by_default.ok_or("there is no way out")?, 16).map_err(|error| error.to_string())?;
     Ok(bits.to_ne_bytes().into())
 }
 
