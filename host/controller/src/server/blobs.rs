@@ -8,13 +8,14 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, StatusCode, header};
 use monkeyci_api::{Action, ArtifactInfo, CACHE_HEADER, Claims, LogDecoder, LogFrame, Stored};
-use monkeyci_build::{CacheSpec, EventBody};
+use monkeyci_build::{CacheSpec, EventBody, SavePolicy};
 use object_store::buffered::BufWriter;
 use object_store::path::Path as BlobName;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
@@ -74,13 +75,11 @@ pub(crate) async fn save_artifact(
 ) -> Result<Json<Stored>, Refusal> {
     let ItemPath { build, item: id } = path;
     let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
-    if !always(&build, &claims, &id) {
-        check_not_stopping(&build, &claims)?;
-    }
+    let stopping = stopping(&build, &claims, always(&build, &claims, &id))?;
     if !build.take_artifact(&id) {
         return Err(Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")));
     }
-    let stored = upload(&api, &names::artifact(&build.id, &id), body, &format!("artifact {id:?}")).await;
+    let stored = upload(&api, &names::artifact(&build.id, &id), body, &format!("artifact {id:?}"), stopping).await;
     let stored = stored.inspect_err(|_| build.release_artifact(&id))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
     let (size, digest) = (stored.size, stored.digest.clone());
@@ -97,9 +96,9 @@ pub(crate) async fn save_cache(
     body: Body,
 ) -> Result<Json<Stored>, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
-    check_not_stopping(&build, &claims)?;
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
-    upload(&api, &scope.to_write(&cache), body, &format!("cache {:?}", path.item)).await.map(Json)
+    let stopping = stopping(&build, &claims, cache.save == SavePolicy::Always)?;
+    upload(&api, &scope.to_write(&cache), body, &format!("cache {:?}", path.item), stopping).await.map(Json)
 }
 
 pub(crate) async fn write_define_log(
@@ -130,13 +129,16 @@ fn always(build: &LiveBuild, claims: &Claims, id: &str) -> bool {
     build.pod(job, marked).unwrap_or(false)
 }
 
-/// A job that answers TERM by a good end looks like one that did its work.
-fn check_not_stopping(build: &LiveBuild, claims: &Claims) -> Result<(), Refusal> {
+/// What ends an upload of the bearer's job, unless it is `always` worth having: that the job is being stopped. A job that
+/// answers TERM by a good end looks like one that did its work.
+fn stopping(build: &LiveBuild, claims: &Claims, always: bool) -> Result<CancellationToken, Refusal> {
     let job = claims.role.job().unwrap_or_default();
-    if build.pod(job, |pod| pod.stopping).unwrap_or(false) {
-        return Err(Refusal::conflict(format!("job {job:?} is being stopped: what it leaves is not saved")));
-    }
-    Ok(())
+    let stopping = build.pod(job, |pod| pod.stopping.clone()).filter(|_| !always).unwrap_or_default();
+    if stopping.is_cancelled() { Err(being_stopped()) } else { Ok(stopping) }
+}
+
+fn being_stopped() -> Refusal {
+    Refusal::conflict("the job is being stopped: what it leaves is not saved")
 }
 
 async fn download(api: &Api, name: &BlobName, what: &str) -> Result<Response, Refusal> {
@@ -146,9 +148,25 @@ async fn download(api: &Api, name: &BlobName, what: &str) -> Result<Response, Re
     Ok((kind, Body::from_stream(bytes)).into_response())
 }
 
-async fn upload(api: &Api, name: &BlobName, body: Body, what: &str) -> Result<Stored, Refusal> {
-    let bytes = body.into_data_stream().map_err(io::Error::other).boxed();
-    api.blobs.put(name, bytes).await.map_err(|error| Refusal::store(what, error))
+async fn upload(
+    api: &Api,
+    name: &BlobName,
+    body: Body,
+    what: &str,
+    stopping: CancellationToken,
+) -> Result<Stored, Refusal> {
+    let bytes = body.into_data_stream().map_err(io::Error::other);
+    let bytes = stream::try_unfold((bytes, stopping.clone()), |(mut bytes, stopping)| async move {
+        tokio::select! {
+            // An error, not an end: half of an archive must not look like a whole one.
+            () = stopping.cancelled() => Err(io::Error::other("the job is being stopped")),
+            chunk = bytes.next() => Ok(chunk.transpose()?.map(|chunk| (chunk, (bytes, stopping)))),
+        }
+    });
+    match api.blobs.put(name, bytes.boxed()).await {
+        Err(_) if stopping.is_cancelled() => Err(being_stopped()),
+        stored => stored.map_err(|error| Refusal::store(what, error)),
+    }
 }
 
 /// Stores a log while it arrives, and shows each frame to whoever watches. What has arrived stays, also when the sender

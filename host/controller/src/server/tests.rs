@@ -439,7 +439,7 @@ async fn a_log_that_breaks_off_and_goes_on_is_kept_whole() {
 async fn a_job_that_is_being_stopped_saves_nothing() {
     let rig = Rig::new().await;
     let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
-    rig.api.build(BUILD).expect("a build").pod("mine", |pod| pod.stopping = true);
+    rig.api.build(BUILD).expect("a build").pod("mine", |pod| pod.stopping.cancel());
     let artifact = client.save_artifact("out", Body::from("half")).await.expect_err("half made");
     let cache = client.save_cache("kept", Body::from("half")).await.expect_err("half made");
     assert_eq!((artifact.status(), cache.status()), (Some(409), Some(409)));

@@ -92,6 +92,9 @@ impl DockerEngine {
                 Ok(Some(Err(error))) if is_gone(&error) => {
                     return Err(refused(format!("pull image {image}"), &error));
                 }
+                Ok(Some(Err(error))) if is_denied(&said(&error)) => {
+                    return Err(EngineError::PullDenied { image: image.to_owned(), reason: said(&error) });
+                }
                 Ok(Some(Err(error))) => return Err(not_found(said(&error))),
                 Err(_) => return Err(not_found(silence(patience, self.options.pull_answer))),
             }
@@ -115,6 +118,15 @@ pub(super) fn is_about_platforms(words: &str) -> bool {
     ]
     .iter()
     .any(|known| words.contains(known))
+}
+
+/// Whether an engine's words say that the registry would not let it have the image. (Some registries say so too of an image
+/// that is not there, so that nobody can tell which are.)
+fn is_denied(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["access denied", "access to the resource is denied", "unauthorized", "authentication required", "forbidden"]
+        .iter()
+        .any(|known| words.contains(known))
 }
 
 fn silence(waited: Duration, answer: Duration) -> String {
