@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use bollard::Docker;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
-    InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder,
+    InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
+use rustix::process::Pid;
 
 /// An engine's API.
 pub struct Engine {
@@ -78,6 +79,26 @@ impl Engine {
         // Docker does not always say it: then it is the subnet's first address.
         let first = |subnet: String| Some(format!("{}.1", subnet.rsplit_once('.')?.0));
         configs.into_iter().find_map(|config| config.gateway.or_else(|| first(config.subnet?))).expect("a gateway")
+    }
+
+    /// The process on this machine that a part of a job's pod (`job`, `sidecar`, `svc-NAME`) runs in, once it does.
+    pub fn wait_for_pid(&self, owner: &str, job: &str, part: &str) -> Pid {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
+        self.runtime.block_on(async {
+            for _ in 0..600 {
+                for container in self.containers(false, &filter).await {
+                    let is_part = container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")));
+                    let Some(id) = container.id.filter(|_| is_part) else { continue };
+                    let found = self.docker.inspect_container(&id, None::<InspectContainerOptions>).await;
+                    let pid = found.ok().and_then(|found| found.state?.pid).and_then(|pid| i32::try_from(pid).ok());
+                    if let Some(pid) = pid.and_then(Pid::from_raw) {
+                        return pid;
+                    }
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            panic!("no {part} of {job} runs");
+        })
     }
 
     /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.

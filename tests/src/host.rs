@@ -59,6 +59,15 @@ impl Host {
         std::fs::read_to_string(self.home().join("owner")).expect("the host has run")
     }
 
+    /// Its owner label, once it has one: it makes it when it starts.
+    pub fn owner_soon(&self) -> String {
+        let deadline = Instant::now() + NEVER;
+        while !self.home().join("owner").exists() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.owner()
+    }
+
     /// A command of the host's.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(place::host());

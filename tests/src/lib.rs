@@ -6,4 +6,5 @@ pub mod engine;
 pub mod host;
 pub mod https;
 pub mod place;
+pub mod registry;
 pub mod repository;

@@ -124,9 +124,18 @@ pub(super) fn is_about_platforms(words: &str) -> bool {
 /// that is not there, so that nobody can tell which are.)
 fn is_denied(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
-    ["access denied", "access to the resource is denied", "unauthorized", "authentication required", "forbidden"]
-        .iter()
-        .any(|known| words.contains(known))
+    [
+        "access denied",
+        "access to the resource is denied",
+        "authentication required",
+        "forbidden",
+        "http 401",
+        "http 403",
+        "no basic auth credentials",
+        "unauthorized",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
 }
 
 fn silence(waited: Duration, answer: Duration) -> String {
@@ -166,6 +175,20 @@ mod tests {
             ("debian@sha256:00", "debian@sha256:00"),
         ] {
             assert_eq!(full_reference(given).expect("a reference"), full);
+        }
+    }
+
+    #[test]
+    fn a_registry_that_says_no_is_told_from_one_that_has_nothing() {
+        for denied in [
+            "pull access denied for x, repository does not exist or may require 'docker login'",
+            "Head \"https://registry/v2/x/manifests/1\": unauthorized: authentication required",
+            "initializing source docker://registry/x:1: reading manifest 1: StatusCode: 403, Forbidden",
+        ] {
+            assert!(is_denied(denied), "{denied}");
+        }
+        for other in ["manifest unknown", "dial unix /run/x.sock: connect: permission denied", "connection refused"] {
+            assert!(!is_denied(other), "{other}");
         }
     }
 

@@ -77,6 +77,10 @@ where
         Some(body) => Some(put(body).await),
         None => None,
     };
+    if let Some(Err(error @ ClientError::Refused(_))) = &stored {
+        // Nobody takes it any more. Packing notices when it has packed the next chunk, which nothing waits for.
+        return Err(Failed::Upload(error.to_string()));
+    }
     let packed = packing.await.map_err(|error| Failed::Upload(error.to_string()))?;
     match (packed, stored) {
         // The writer fails when the request has ended before: then the request knows why.
