@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use bollard::Docker;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
-    InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    ImportImageOptions, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use futures::StreamExt;
 use rustix::process::Pid;
 
 /// An engine's API.
@@ -33,6 +34,12 @@ impl Engine {
         let address = std::env::var(variable).ok().or(otherwise.map(str::to_owned));
         let address =
             address.unwrap_or_else(|| panic!("${variable} is not set: run `cargo xtask test`, which starts it"));
+        Self::of(&address)
+    }
+
+    /// The one at this address.
+    pub fn of(address: &str) -> Self {
+        let address = address.to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let path = address.trim_start_matches("unix://");
         let docker = Docker::connect_with_unix(path, 20, bollard::API_DEFAULT_VERSION).expect("an address");
@@ -79,6 +86,37 @@ impl Engine {
         // Docker does not always say it: then it is the subnet's first address.
         let first = |subnet: String| Some(format!("{}.1", subnet.rsplit_once('.')?.0));
         configs.into_iter().find_map(|config| config.gateway.or_else(|| first(config.subnet?))).expect("a gateway")
+    }
+
+    /// Copies images of another engine.
+    pub fn copy_images_of(&self, other: &Self, images: &[String]) {
+        for image in images {
+            let archive = other.runtime.block_on(async {
+                let mut chunks = std::pin::pin!(other.docker.export_image(image));
+                let mut archive = Vec::new();
+                while let Some(chunk) = chunks.next().await {
+                    archive.extend_from_slice(&chunk.expect("a piece of an image"));
+                }
+                archive
+            });
+            self.runtime.block_on(async {
+                let body = bollard::body_full(archive.into());
+                let mut words = std::pin::pin!(self.docker.import_image(ImportImageOptions::default(), body, None));
+                while let Some(word) = words.next().await {
+                    word.expect("an image");
+                }
+            });
+        }
+    }
+
+    /// Kills and removes all containers, whoever made them: for an engine that nobody else uses.
+    pub fn remove_everything(&self) {
+        self.runtime.block_on(async {
+            for container in self.containers(true, &HashMap::new()).await {
+                let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+                let _ = self.docker.remove_container(&container.id.unwrap_or_default(), Some(force)).await;
+            }
+        });
     }
 
     /// The process on this machine that a part of a job's pod (`job`, `sidecar`, `svc-NAME`) runs in, once it does.

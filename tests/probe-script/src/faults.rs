@@ -21,7 +21,9 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         "starting" => all(sh("victim", &["true"]).service(web().ready_command(["false"]).ready_timeout(LONG))),
         // The sidecar waits for the port before it lets the job begin.
         "restoring" => all(sh("victim", &["true"]).service(web().ready_port(9).ready_timeout(LONG))),
-        "running" => {
+        "running" => all(sh("victim", &["echo begun", "sleep 300"]).service(web().ready_port(8080))),
+        // The job itself notices when its service is away.
+        "serving" => {
             let client = "while wget -q -O /dev/null http://web:8080/x; do sleep 0.1; done; exit 7";
             all(sh("victim", &["echo begun", client]).service(web().ready_port(8080)))
         }
@@ -53,7 +55,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             all(sh("victim", &[hog, "exit 3"]).memory(32 << 20))
         }
         "one-artifact" => all(sh("victim", &["echo payload >file"]).save_artifact("thing", "file")),
-        "fills-the-disk" => all(sh("victim", &["head -c 200000000 /dev/zero >big"])),
+        "fills-the-disk" => all(sh("victim", &["head -c 200000000 /dev/zero | cat >big"])),
         "waits-for-nobody" => all((
             sh("lazy", &["exit 1"]).save_artifact("thing", "file"),
             sh("victim", &["true"]).needs("lazy").always().restore_artifact("thing", "."),

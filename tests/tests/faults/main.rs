@@ -1,6 +1,7 @@
 //! What goes wrong with container jobs, in real containers: each cause has an ending of its own, and a job that is stopped
 //! leaves what it always saves.
 
+mod daemon;
 mod endings;
 mod stopping;
 

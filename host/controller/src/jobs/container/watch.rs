@@ -25,6 +25,9 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// An engine that has let us wait for so long without a fault is back.
 const STEADY: Duration = Duration::from_secs(5);
 
+/// What Docker sends first to what it finds running when it starts.
+const TERM: i32 = 15;
+
 /// A pod while it runs.
 pub(super) struct Watch<'a> {
     run: &'a Arc<Run>,
@@ -34,24 +37,43 @@ pub(super) struct Watch<'a> {
     memory_bytes: Option<u64>,
     /// Whether the engine has started all of it.
     up: AtomicBool,
+    /// Whether the engine was away since, and may have been started again: Docker then stops what runs.
+    was_away: AtomicBool,
 }
 
 impl<'a> Watch<'a> {
     pub(super) fn new(run: &'a Arc<Run>, engine: &'a dyn Engine, pod: &'a Pod) -> Self {
-        Self { run, engine, pod, memory_bytes: pod.memory_bytes, up: AtomicBool::new(false) }
+        Self {
+            run,
+            engine,
+            pod,
+            memory_bytes: pod.memory_bytes,
+            up: AtomicBool::new(false),
+            was_away: AtomicBool::new(false),
+        }
     }
 
     /// Starts the pod and waits for its end. What the sidecar reports counts before what the engine sees: the engine knows
     /// that a container ended, the sidecar knows why.
     pub(super) async fn drive(
         &self,
-        running: oneshot::Receiver<()>,
+        mut running: oneshot::Receiver<()>,
         mut report: oneshot::Receiver<SidecarReport>,
     ) -> Ending {
         let (live, job) = (&self.run.live, &self.pod.job);
         let progress = |message: String| live.observer.progress(&live.id, job, &message);
-        if let Err(error) = self.engine.start(self.pod, &progress).await {
-            return verdict::start_failed(error);
+        let started = tokio::select! {
+            biased;
+            // A sidecar that fails at once, or a job that has ended before its start is confirmed.
+            reported = &mut report => return self.heard(reported, Ends::default()).await,
+            started = self.engine.start(self.pod, &progress) => started,
+        };
+        let mut is_running = false;
+        match started {
+            Ok(()) => {}
+            // The job runs, only the engine could not say so any more: it may do well without it.
+            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => is_running = true,
+            Err(error) => return verdict::start_failed(error),
         }
         self.up.store(true, Ordering::Relaxed);
         // A service that has no readiness may end when it likes.
@@ -60,18 +82,13 @@ impl<'a> Watch<'a> {
         let parts = [Part::Job, Part::Sidecar].into_iter().chain(services);
         let mut parts: FuturesUnordered<_> =
             parts.map(|part| async move { (self.end_of(&part).await, part) }).collect();
-        let mut running = std::pin::pin!(running);
-        let mut is_running = false;
         let mut ends = Ends::default();
         let mut give_up = None;
         loop {
             tokio::select! {
                 biased;
-                reported = &mut report => return match reported {
-                    Ok(reported) => self.reported(reported, ends).await,
-                    Err(_) => verdict::sidecar_failed("running", "the build API stopped listening to it"),
-                },
-                _ = &mut running, if !is_running => is_running = true,
+                reported = &mut report => return self.heard(reported, ends).await,
+                Ok(()) = &mut running, if !is_running => is_running = true,
                 Some((end, part)) = parts.next() => match part {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,
@@ -102,9 +119,11 @@ impl<'a> Watch<'a> {
             let end = self.engine.wait(&self.pod.key, part).await;
             if asked.elapsed() >= STEADY {
                 away = None;
+                self.was_away.store(false, Ordering::Relaxed);
             }
             match end {
                 Err(EngineError::Gone(reason)) => {
+                    self.was_away.store(true, Ordering::Relaxed);
                     let since = away.get_or_insert((Instant::now(), reason)).0;
                     if since.elapsed() >= LEASE {
                         let (_, reason) = away.unwrap_or((since, String::new()));
@@ -137,11 +156,18 @@ impl<'a> Watch<'a> {
         ends.verdict(self.memory_bytes, &last_words)
     }
 
-    async fn reported(&self, report: SidecarReport, ends: Ends) -> Ending {
+    /// What a sidecar's report makes of what the engine knows.
+    async fn heard(&self, report: Result<SidecarReport, oneshot::error::RecvError>, ends: Ends) -> Ending {
+        let Ok(report) = report else {
+            return verdict::sidecar_failed("running", "the build API stopped listening to it");
+        };
         match report {
             SidecarReport::Ended(Ending::ServiceNotReady { service, reason, .. }) => {
                 let last_lines = self.last_lines(&Part::Service(service.clone())).await;
                 Ending::ServiceNotReady { service, reason, last_lines }
+            }
+            SidecarReport::Ended(Ending::Signalled { signal: TERM, .. }) if self.was_away.load(Ordering::Relaxed) => {
+                Ending::EngineGone { reason: "it was started again, and stopped the job".to_owned() }
             }
             SidecarReport::Ended(ending) => ending,
             SidecarReport::LauncherGone => {
