@@ -107,6 +107,21 @@ impl Dockerd {
         }
     }
 
+    /// Kills what a daemon that was killed does not remember when it starts again: containers that it was just starting.
+    fn end_orphans(&self) {
+        let own = self.dir.path().display().to_string();
+        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let command = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            let pid = process.file_name().to_str().and_then(|name| Pid::from_raw(name.parse().ok()?));
+            let Some(shim) = pid.filter(|_| command.contains("containerd-shim") && command.contains(&own)) else {
+                continue;
+            };
+            for orphan in children(shim).into_iter().chain([shim]) {
+                let _ = kill_process(orphan, Signal::KILL);
+            }
+        }
+    }
+
     /// Kills the daemon with SIGKILL, and with it its containerd. Its containers run on.
     pub fn kill(&mut self) {
         let containerd = std::fs::read_to_string(self.path("exec/containerd/containerd.pid"));
@@ -121,6 +136,13 @@ impl Dockerd {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The processes that a process has started.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let pid = pid.as_raw_nonzero();
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)).collect()
 }
 
 fn is_alive(pid: Pid) -> bool {
@@ -160,6 +182,7 @@ impl Drop for Dockerd {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.end_orphans();
         // What it has mounted below its directories, the deepest first.
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = self.dir.path().display().to_string();

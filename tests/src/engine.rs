@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use bollard::Docker;
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerCreateBody, ContainerSummary, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    ImportImageOptions, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
 };
 use futures::StreamExt;
 use rustix::process::Pid;
@@ -139,6 +140,87 @@ impl Engine {
         })
     }
 
+    /// Kills a part of a build's pod with SIGKILL, if it runs at this moment.
+    pub fn kill_now(&self, build: &str, part: &str) -> bool {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.build={build}")])]);
+        self.runtime.block_on(async {
+            for container in self.containers(false, &filter).await {
+                let is_part = container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")));
+                if let Some(id) = container.id.filter(|_| is_part) {
+                    let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
+                    return self.docker.kill_container(&id, Some(kill)).await.is_ok();
+                }
+            }
+            false
+        })
+    }
+
+    /// Makes a container, a network and a volume that are nobody's business but their owner's: one each without a label, and
+    /// one each of another host. Returns their names.
+    pub fn make_foreign(&self, prefix: &str) -> Vec<String> {
+        self.remove_foreign(prefix);
+        let mut names = Vec::new();
+        for (suffix, labels) in [("plain", HashMap::new()), ("other", other_owner())] {
+            let name = format!("{prefix}-{suffix}");
+            self.runtime.block_on(async {
+                let body = ContainerCreateBody {
+                    image: Some(crate::place::image()),
+                    cmd: Some(vec!["sleep".to_owned(), "3600".to_owned()]),
+                    labels: Some(labels.clone()),
+                    ..ContainerCreateBody::default()
+                };
+                let options = CreateContainerOptionsBuilder::new().name(&name).build();
+                self.docker.create_container(Some(options), body).await.expect("a container");
+                self.docker.start_container(&name, None).await.expect("it starts");
+                let body = VolumeCreateRequest {
+                    name: Some(name.clone()),
+                    labels: Some(labels.clone()),
+                    ..VolumeCreateRequest::default()
+                };
+                self.docker.create_volume(body).await.expect("a volume");
+                let body = NetworkCreateRequest {
+                    name: name.clone(),
+                    labels: Some(labels.clone()),
+                    ..NetworkCreateRequest::default()
+                };
+                self.docker.create_network(body).await.expect("a network");
+            });
+            names.extend(["container", "volume", "network"].map(|kind| format!("{kind} {name}")));
+        }
+        names
+    }
+
+    /// Which of these are not there, or do not run, any more.
+    pub fn missing(&self, names: &[String]) -> Vec<String> {
+        let is_there = |name: &str| {
+            self.runtime.block_on(async {
+                match name.split_once(' ') {
+                    Some(("container", name)) => {
+                        let found = self.docker.inspect_container(name, None::<InspectContainerOptions>).await;
+                        found.is_ok_and(|found| found.state.is_some_and(|state| state.running == Some(true)))
+                    }
+                    Some(("volume", name)) => self.docker.inspect_volume(name).await.is_ok(),
+                    Some((_, name)) => self.docker.inspect_network(name, None::<InspectNetworkOptions>).await.is_ok(),
+                    None => false,
+                }
+            })
+        };
+        names.iter().filter(|name| !is_there(name)).cloned().collect()
+    }
+
+    /// Removes what [`Engine::make_foreign`] has made.
+    pub fn remove_foreign(&self, prefix: &str) {
+        for suffix in ["plain", "other"] {
+            let name = format!("{prefix}-{suffix}");
+            self.runtime.block_on(async {
+                let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+                let _ = self.docker.remove_container(&name, Some(force)).await;
+                let _ = self.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await;
+                let _ = self.docker.remove_network(&name).await;
+            });
+        }
+    }
+
     /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.
     pub fn kill(&self, owner: &str, job: &str, part: &str) {
         let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
@@ -159,4 +241,10 @@ impl Engine {
             panic!("no container of {job} runs");
         });
     }
+}
+
+/// The labels of another host's things.
+fn other_owner() -> HashMap<String, String> {
+    let labels = [("monkeyci.owner", "somebody-else"), ("monkeyci.build", "a/b/1"), ("monkeyci.pod", "theirs")];
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

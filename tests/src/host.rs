@@ -131,6 +131,35 @@ impl Running {
         }
     }
 
+    /// Waits until a line holds this, for so long at most; none when that never came.
+    pub fn wait_or(&mut self, limit: Duration, wanted: impl Fn(&Value) -> bool) -> Option<&Value> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+            self.events.push(serde_json::from_str(&line).ok()?);
+            if self.events.last().is_some_and(&wanted) {
+                return self.events.last();
+            }
+        }
+    }
+
+    /// Waits for the host's end; kills it when that takes longer.
+    pub fn wait_for_exit(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The id of the build, once it was triggered.
+    pub fn build_id(&self) -> String {
+        let id = self.events.iter().find_map(|event| event["build"].as_str());
+        id.expect("the build was triggered").to_owned()
+    }
+
     /// Waits until the job's own command runs.
     pub fn wait_until_running(&mut self, job: &str) {
         self.wait_for(|event| event["type"] == "job/running" && event["job"] == job);

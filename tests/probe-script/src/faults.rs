@@ -22,6 +22,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         // The sidecar waits for the port before it lets the job begin.
         "restoring" => all(sh("victim", &["true"]).service(web().ready_port(9).ready_timeout(LONG))),
         "running" => all(sh("victim", &["echo begun", "sleep 300"]).service(web().ready_port(8080))),
+        "sleeps-shortly" => all(sh("victim", &["echo begun", "sleep 2"])),
         // The job itself notices when its service is away.
         "serving" => {
             let client = "while wget -q -O /dev/null http://web:8080/x; do sleep 0.1; done; exit 7";

@@ -22,7 +22,7 @@ use crate::build::Run;
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
-/// An engine that has let us wait for so long without a fault is back.
+/// An engine that has let us wait for so long is back, or on its way: its next absence has a lease of its own.
 const STEADY: Duration = Duration::from_secs(5);
 
 /// What Docker sends first to what it finds running when it starts.
@@ -37,7 +37,7 @@ pub(super) struct Watch<'a> {
     memory_bytes: Option<u64>,
     /// Whether the engine has started all of it.
     up: AtomicBool,
-    /// Whether the engine was away since, and may have been started again: Docker then stops what runs.
+    /// Whether the engine was away since.
     was_away: AtomicBool,
 }
 
@@ -110,40 +110,33 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// How a part ended. An engine that is away has its lease to come back: it may know nothing of what went on meanwhile,
-    /// but it is asked.
+    /// How a part ended. An engine that is away has its lease to come back. What it says then says little of the job: Docker
+    /// stops what it finds running, and may not remember what it had just started.
     async fn end_of(&self, part: &Part) -> Result<PartExit, EngineError> {
-        let mut away: Option<(Instant, String)> = None;
+        let mut away_since = None;
+        let was_away = || self.was_away.load(Ordering::Relaxed);
         loop {
             let asked = Instant::now();
             let end = self.engine.wait(&self.pod.key, part).await;
             if asked.elapsed() >= STEADY {
-                away = None;
-                self.was_away.store(false, Ordering::Relaxed);
+                away_since = None;
             }
-            match end {
+            let reason = match end {
                 Err(EngineError::Gone(reason)) => {
                     self.was_away.store(true, Ordering::Relaxed);
-                    let since = away.get_or_insert((Instant::now(), reason)).0;
-                    if since.elapsed() >= LEASE {
-                        let (_, reason) = away.unwrap_or((since, String::new()));
-                        return Err(EngineError::Gone(format!(
-                            "{reason}; it was not back after {} s",
-                            LEASE.as_secs()
-                        )));
+                    if away_since.get_or_insert(asked).elapsed() < LEASE {
+                        tokio::time::sleep(AGAIN).await;
+                        continue;
                     }
-                    tokio::time::sleep(AGAIN).await;
+                    format!("{reason}; it was not back after {} s", LEASE.as_secs())
                 }
-                // Docker kills what runs when it starts again.
-                Ok(PartExit { code, .. }) if away.is_some() => {
-                    let reason = format!("it was started again while the job ran, which ended with exit code {code}");
-                    return Err(EngineError::Gone(reason));
+                Ok(PartExit { code, .. }) if was_away() => {
+                    format!("it was started again while the job ran, which ended with exit code {code}")
                 }
-                Err(error) if away.is_some() => {
-                    return Err(EngineError::Gone(format!("it was started again while the job ran: {error}")));
-                }
+                Err(error) if was_away() => format!("it was started again while the job ran: {error}"),
                 end => return end,
-            }
+            };
+            return Err(EngineError::Gone(reason));
         }
     }
 
