@@ -1,12 +1,14 @@
 //! A Docker daemon of one's own: it may be killed, and its disk may be full. Needs root.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
 use crate::engine::Engine;
@@ -46,12 +48,23 @@ impl Dockerd {
         let dir = tempfile::Builder::new().prefix("mci-d").tempdir_in("/tmp").expect("a directory");
         let dockerd = Self { dir, child: None };
         std::fs::create_dir(dockerd.path("data")).expect("a directory");
-        // The machine's own rules and bridges belong to the machine's daemon. This namespace outlives a killed daemon.
+        // Rules and bridges of the machine belong to the machine's daemon: in its network namespace a second one would change
+        // them, and remove `docker0` even when told to use no bridge. Ours outlives a killed daemon.
         let network = dockerd.path("network");
         File::create(&network).expect("a file");
         let mut unshare = Command::new("unshare");
         run(unshare.arg(format!("--net={}", network.display())).args(["ip", "link", "set", "lo", "up"]));
         dockerd
+    }
+
+    /// Runs `with` in the daemon's network, on a thread of its own: a socket that it opens stays there.
+    pub fn in_network<T: Send + 'static>(&self, with: impl FnOnce() -> T + Send + 'static) -> T {
+        let network = File::open(self.path("network")).expect("it is there");
+        let inside = std::thread::spawn(move || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+            with()
+        });
+        inside.join().expect("no panic")
     }
 
     fn path(&self, name: &str) -> PathBuf {

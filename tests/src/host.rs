@@ -154,6 +154,11 @@ impl Running {
         }
     }
 
+    /// What it has said so far.
+    pub fn events(&self) -> &[Value] {
+        &self.events
+    }
+
     /// The id of the build, once it was triggered.
     pub fn build_id(&self) -> String {
         let id = self.events.iter().find_map(|event| event["build"].as_str());

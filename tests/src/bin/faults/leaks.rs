@@ -30,7 +30,7 @@ pub fn run(jobs: usize) -> bool {
                         if number >= jobs {
                             return kills;
                         }
-                        kills += usize::from(one(number, &engine, &host));
+                        kills += usize::from(one(number, jobs, &engine, &host));
                     }
                 })
             })
@@ -58,9 +58,10 @@ pub fn run(jobs: usize) -> bool {
 }
 
 /// Runs one job, and kills a part of it if it is its turn. Returns whether somebody was killed.
-fn one(number: usize, engine: &Engine, host: &Host) -> bool {
-    // Every tenth, at a moment that differs from run to run.
-    if !number.is_multiple_of(10) {
+fn one(number: usize, jobs: usize, engine: &Engine, host: &Host) -> bool {
+    // Every tenth, at a moment that differs from run to run; and the last hosts, whose leavings no other build clears away.
+    let is_last = number + AT_ONCE >= jobs;
+    if !number.is_multiple_of(10) && !is_last {
         host.start("hello", &[]).wait_for_exit(Duration::from_secs(120));
         return false;
     }
@@ -70,12 +71,21 @@ fn one(number: usize, engine: &Engine, host: &Host) -> bool {
     let id = build.build_id();
     std::thread::sleep(moment);
     let killed = match number / 10 % 3 {
+        _ if is_last => kill_process(build.pid(), Signal::KILL).is_ok(),
         0 => kill_process(build.pid(), Signal::KILL).is_ok(),
-        1 => engine.kill_now(&id, "sidecar"),
-        _ => engine.kill_now(&id, "job"),
+        1 => kill_soon(engine, &id, "sidecar"),
+        _ => kill_soon(engine, &id, "job"),
     };
     build.wait_for_exit(Duration::from_secs(120));
     killed
+}
+
+/// Kills a part of a pod as soon as it runs.
+fn kill_soon(engine: &Engine, build: &str, part: &str) -> bool {
+    (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        engine.kill_now(build, part)
+    })
 }
 
 /// Directories and files of builds that are over.

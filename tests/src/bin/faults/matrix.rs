@@ -161,14 +161,28 @@ fn leftovers(engine: &Engine, host: &Host) -> Vec<String> {
     left
 }
 
-/// Kills the daemon, and starts it again after a while. The time counts from when it answers again, unless the job ended before.
+/// Kills the daemon, and starts it again after a while. The time counts from when it answers again; from its death for a job
+/// that ended before.
 fn kill_daemon(phase: &str, dockerd: &mut Dockerd) -> Outcome {
-    let (host, registry) = (Host::on(&dockerd.engine()), Registry::silent());
+    // Inside: the daemon does not see the machine's own addresses.
+    let (host, registry) = (Host::on(&dockerd.engine()), dockerd.in_network(Registry::silent));
     let mut build = begin(phase, "dockerd", &host, &dockerd.engine(), &registry);
     dockerd.kill();
+    let killed = now_ms();
     std::thread::sleep(AWAY);
     dockerd.run();
-    finish(&mut build, Instant::now(), &dockerd.engine(), &host)
+    let back = now_ms();
+    let mut outcome = finish(&mut build, Instant::now(), &dockerd.engine(), &host);
+    if let Some(ended) = build.events().iter().find(|event| event["type"] == "job/ended") {
+        let ended = ended["time_ms"].as_u64().unwrap_or(u64::MAX);
+        outcome.took = Duration::from_millis(ended.saturating_sub(if ended < back { killed } else { back }));
+    }
+    outcome
+}
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Kills the host. Its job's end is that the next one has removed it.
