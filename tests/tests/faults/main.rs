@@ -3,6 +3,7 @@
 
 mod daemon;
 mod endings;
+mod kills;
 mod stopping;
 
 use monkeyci_tests::engine::Engine;
