@@ -30,7 +30,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         }
         // There is nothing in the file, so it takes no room and seconds to pack.
         "saving" => {
-            let size = probe.build.param_or("size", "6G")?;
+            let size = probe.build.param_or("size", "3G")?;
             let make = format!("truncate -s {size} big; echo begun");
             all(sh("victim", &[&make]).service(web().ready_port(8080)).save_artifact("big", "big"))
         }
