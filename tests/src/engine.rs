@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use bollard::Docker;
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerCreateBody, ContainerSummary, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder,
+    CreateContainerOptionsBuilder, ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
 };
+use futures::StreamExt;
+use rustix::process::Pid;
 
 /// An engine's API.
 pub struct Engine {
@@ -32,6 +35,12 @@ impl Engine {
         let address = std::env::var(variable).ok().or(otherwise.map(str::to_owned));
         let address =
             address.unwrap_or_else(|| panic!("${variable} is not set: run `cargo xtask test`, which starts it"));
+        Self::of(&address)
+    }
+
+    /// The one at this address.
+    pub fn of(address: &str) -> Self {
+        let address = address.to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let path = address.trim_start_matches("unix://");
         let docker = Docker::connect_with_unix(path, 20, bollard::API_DEFAULT_VERSION).expect("an address");
@@ -80,6 +89,138 @@ impl Engine {
         configs.into_iter().find_map(|config| config.gateway.or_else(|| first(config.subnet?))).expect("a gateway")
     }
 
+    /// Copies images of another engine.
+    pub fn copy_images_of(&self, other: &Self, images: &[String]) {
+        for image in images {
+            let archive = other.runtime.block_on(async {
+                let mut chunks = std::pin::pin!(other.docker.export_image(image));
+                let mut archive = Vec::new();
+                while let Some(chunk) = chunks.next().await {
+                    archive.extend_from_slice(&chunk.expect("a piece of an image"));
+                }
+                archive
+            });
+            self.runtime.block_on(async {
+                let body = bollard::body_full(archive.into());
+                let mut words = std::pin::pin!(self.docker.import_image(ImportImageOptions::default(), body, None));
+                while let Some(word) = words.next().await {
+                    word.expect("an image");
+                }
+            });
+        }
+    }
+
+    /// Kills and removes all containers, whoever made them: for an engine that nobody else uses.
+    pub fn remove_everything(&self) {
+        self.runtime.block_on(async {
+            for container in self.containers(true, &HashMap::new()).await {
+                let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+                let _ = self.docker.remove_container(&container.id.unwrap_or_default(), Some(force)).await;
+            }
+        });
+    }
+
+    /// The process on this machine that a part of a job's pod (`job`, `sidecar`, `svc-NAME`) runs in, once it does.
+    pub fn wait_for_pid(&self, owner: &str, job: &str, part: &str) -> Pid {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
+        self.runtime.block_on(async {
+            for _ in 0..600 {
+                for container in self.containers(false, &filter).await {
+                    let is_part = container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")));
+                    let Some(id) = container.id.filter(|_| is_part) else { continue };
+                    let found = self.docker.inspect_container(&id, None::<InspectContainerOptions>).await;
+                    let pid = found.ok().and_then(|found| found.state?.pid).and_then(|pid| i32::try_from(pid).ok());
+                    if let Some(pid) = pid.and_then(Pid::from_raw) {
+                        return pid;
+                    }
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            panic!("no {part} of {job} runs");
+        })
+    }
+
+    /// Kills a part of a build's pod with SIGKILL, if it runs at this moment.
+    pub fn kill_now(&self, build: &str, part: &str) -> bool {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.build={build}")])]);
+        self.runtime.block_on(async {
+            for container in self.containers(false, &filter).await {
+                let is_part = container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")));
+                if let Some(id) = container.id.filter(|_| is_part) {
+                    let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
+                    return self.docker.kill_container(&id, Some(kill)).await.is_ok();
+                }
+            }
+            false
+        })
+    }
+
+    /// Makes a container, a network and a volume that are nobody's business but their owner's: one each without a label, and
+    /// one each of another host. Returns their names.
+    pub fn make_foreign(&self, prefix: &str) -> Vec<String> {
+        self.remove_foreign(prefix);
+        let mut names = Vec::new();
+        for (suffix, labels) in [("plain", HashMap::new()), ("other", other_owner())] {
+            let name = format!("{prefix}-{suffix}");
+            self.runtime.block_on(async {
+                let body = ContainerCreateBody {
+                    image: Some(crate::place::image()),
+                    cmd: Some(vec!["sleep".to_owned(), "3600".to_owned()]),
+                    labels: Some(labels.clone()),
+                    ..ContainerCreateBody::default()
+                };
+                let options = CreateContainerOptionsBuilder::new().name(&name).build();
+                self.docker.create_container(Some(options), body).await.expect("a container");
+                self.docker.start_container(&name, None).await.expect("it starts");
+                let body = VolumeCreateRequest {
+                    name: Some(name.clone()),
+                    labels: Some(labels.clone()),
+                    ..VolumeCreateRequest::default()
+                };
+                self.docker.create_volume(body).await.expect("a volume");
+                let body = NetworkCreateRequest {
+                    name: name.clone(),
+                    labels: Some(labels.clone()),
+                    ..NetworkCreateRequest::default()
+                };
+                self.docker.create_network(body).await.expect("a network");
+            });
+            names.extend(["container", "volume", "network"].map(|kind| format!("{kind} {name}")));
+        }
+        names
+    }
+
+    /// Which of these are not there, or do not run, any more.
+    pub fn missing(&self, names: &[String]) -> Vec<String> {
+        let is_there = |name: &str| {
+            self.runtime.block_on(async {
+                match name.split_once(' ') {
+                    Some(("container", name)) => {
+                        let found = self.docker.inspect_container(name, None::<InspectContainerOptions>).await;
+                        found.is_ok_and(|found| found.state.is_some_and(|state| state.running == Some(true)))
+                    }
+                    Some(("volume", name)) => self.docker.inspect_volume(name).await.is_ok(),
+                    Some((_, name)) => self.docker.inspect_network(name, None::<InspectNetworkOptions>).await.is_ok(),
+                    None => false,
+                }
+            })
+        };
+        names.iter().filter(|name| !is_there(name)).cloned().collect()
+    }
+
+    /// Removes what [`Engine::make_foreign`] has made.
+    pub fn remove_foreign(&self, prefix: &str) {
+        for suffix in ["plain", "other"] {
+            let name = format!("{prefix}-{suffix}");
+            self.runtime.block_on(async {
+                let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+                let _ = self.docker.remove_container(&name, Some(force)).await;
+                let _ = self.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await;
+                let _ = self.docker.remove_network(&name).await;
+            });
+        }
+    }
+
     /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.
     pub fn kill(&self, owner: &str, job: &str, part: &str) {
         let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
@@ -100,4 +241,10 @@ impl Engine {
             panic!("no container of {job} runs");
         });
     }
+}
+
+/// The labels of another host's things.
+fn other_owner() -> HashMap<String, String> {
+    let labels = [("monkeyci.owner", "somebody-else"), ("monkeyci.build", "a/b/1"), ("monkeyci.pod", "theirs")];
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

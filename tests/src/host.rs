@@ -59,6 +59,15 @@ impl Host {
         std::fs::read_to_string(self.home().join("owner")).expect("the host has run")
     }
 
+    /// Its owner label, once it has one: it makes it when it starts.
+    pub fn owner_soon(&self) -> String {
+        let deadline = Instant::now() + NEVER;
+        while !self.home().join("owner").exists() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.owner()
+    }
+
     /// A command of the host's.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(place::host());
@@ -120,6 +129,40 @@ impl Running {
                 return self.events.last().expect("just pushed");
             }
         }
+    }
+
+    /// Waits until a line holds this, for so long at most; none when that never came.
+    pub fn wait_or(&mut self, limit: Duration, wanted: impl Fn(&Value) -> bool) -> Option<&Value> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+            self.events.push(serde_json::from_str(&line).ok()?);
+            if self.events.last().is_some_and(&wanted) {
+                return self.events.last();
+            }
+        }
+    }
+
+    /// Waits for the host's end; kills it when that takes longer.
+    pub fn wait_for_exit(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What it has said so far.
+    pub fn events(&self) -> &[Value] {
+        &self.events
+    }
+
+    /// The id of the build, once it was triggered.
+    pub fn build_id(&self) -> String {
+        let id = self.events.iter().find_map(|event| event["build"].as_str());
+        id.expect("the build was triggered").to_owned()
     }
 
     /// Waits until the job's own command runs.

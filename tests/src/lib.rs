@@ -3,8 +3,10 @@
 //! `cargo xtask test` makes all of it and says where it is in the environment; see [`place`] for the variables.
 
 pub mod big;
+pub mod dockerd;
 pub mod engine;
 pub mod host;
 pub mod https;
 pub mod place;
+pub mod registry;
 pub mod repository;

@@ -31,6 +31,7 @@ fn request(case: &str) -> BuildRequest {
         },
         trigger: "api".to_owned(),
         max_running: NonZeroUsize::new(2).expect("not zero"),
+        timeout: None,
         keep: false,
     }
 }

@@ -22,6 +22,7 @@ impl EventBody {
             Self::JobRetried { .. } => "job/retried",
             Self::JobEnded { .. } => "job/ended",
             Self::CancelRequested { .. } => "build/cancel-requested",
+            Self::BuildTimedOut { .. } => "build/timed-out",
             Self::ScriptEvent { .. } => "script/event",
             Self::ScriptReport { .. } => "script/report",
             Self::OutsideEvent { .. } => "build/event",
@@ -72,6 +73,7 @@ mod tests {
             EventBody::OutsideEvent { by: "b".to_owned(), name: "n".to_owned(), payload: "1".to_owned() },
             EventBody::JobsSubmitted { by: "a".to_owned(), jobs: Vec::new() },
             EventBody::CancelRequested { by: "b".to_owned() },
+            EventBody::BuildTimedOut { after_ms: 1 },
         ];
         for body in bodies {
             let written = serde_json::to_value(&body).expect("JSON");

@@ -60,6 +60,14 @@ pub enum Ending {
         /// What the engine said.
         reason: String,
     },
+    /// The image's registry will not let the engine have it.
+    #[error("image {image:?} may not be pulled: {reason}; check its name, and log the engine in at its registry")]
+    PullDenied {
+        /// The image reference, as given.
+        image: String,
+        /// What the engine said.
+        reason: String,
+    },
     /// There is no image for the architecture that the job asks for.
     #[error("image {image:?} can't be had for the architecture {architecture:?}: {reason}")]
     NoSuchArchitecture {
@@ -108,6 +116,14 @@ pub enum Ending {
         /// The container's exit code as the engine tells it.
         code: i64,
     },
+    /// An artifact that the job is to be given is not in the build.
+    #[error(
+        "artifact {id:?} can't be restored: the build has no such artifact; check that a job that this one needs has saved it"
+    )]
+    ArtifactNotThere {
+        /// The artifact's id.
+        id: String,
+    },
     /// An artifact that the job promised was not there.
     #[error("artifact {id:?} can't be saved: {reason}")]
     ArtifactMissing {
@@ -136,7 +152,13 @@ pub enum Ending {
         /// What went wrong.
         reason: String,
     },
-    /// The container engine failed or went away.
+    /// The container engine went away, or was started again, and took the job's containers with it.
+    #[error("the container engine went away: {reason}; look at its log, and run the build again")]
+    EngineGone {
+        /// What was seen of it.
+        reason: String,
+    },
+    /// The container engine failed.
     #[error("the container engine failed: {reason}")]
     EngineFailed {
         /// What went wrong.
@@ -243,7 +265,7 @@ impl Ending {
             Self::Warned { .. } | Self::Tolerated { .. } => Status::Warning,
             Self::Skipped { .. } | Self::NotNeeded { .. } => Status::Skipped,
             Self::Cancelled | Self::FailedFast { .. } => Status::Cancelled,
-            Self::SidecarFailed { .. } | Self::EngineFailed { .. } => Status::Error,
+            Self::SidecarFailed { .. } | Self::EngineFailed { .. } | Self::EngineGone { .. } => Status::Error,
             _ => Status::Failure,
         }
     }

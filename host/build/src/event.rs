@@ -162,6 +162,12 @@ pub enum EventBody {
         /// Who, or what.
         by: String,
     },
+    /// The build has reached its time limit, and stops.
+    #[serde(rename = "build/timed-out")]
+    BuildTimedOut {
+        /// The limit in milliseconds.
+        after_ms: u64,
+    },
     /// A script published an event of its own.
     #[serde(rename = "script/event")]
     ScriptEvent {
@@ -216,6 +222,8 @@ pub enum BuildStatus {
     Error,
     /// Somebody stopped it.
     Cancelled,
+    /// It reached its time limit.
+    TimedOut,
 }
 
 /// How one job ended, for the summary of a build.

@@ -35,7 +35,8 @@ use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, R
 #[derive(Clone, Debug)]
 pub struct BuildState {
     phase: Phase,
-    cancelling: bool,
+    /// How the build will end, since somebody or its time limit has stopped it.
+    stopping: Option<BuildStatus>,
     /// How the build is to end, once that is decided; the event that says so may be on its way.
     decided: Option<BuildStatus>,
     schedule: Schedule,
@@ -155,7 +156,7 @@ impl BuildState {
     /// A build of which nothing has happened, that will run so many jobs at a time.
     pub fn new(max_running: NonZeroUsize) -> Self {
         let schedule = Schedule::new(max_running);
-        Self { phase: Phase::New, cancelling: false, decided: None, schedule }
+        Self { phase: Phase::New, stopping: None, decided: None, schedule }
     }
 
     /// Takes an input in, and returns what is to be done about it, in this order.
@@ -197,9 +198,9 @@ impl BuildState {
         }
     }
 
-    /// Whether somebody asked for the build to stop before its end was decided.
-    pub fn cancelling(&self) -> bool {
-        self.cancelling
+    /// Whether the build was stopped before its end was decided: somebody asked for it, or it reached its time limit.
+    pub fn stopping(&self) -> bool {
+        self.stopping.is_some()
     }
 
     /// The graph; empty until the script has declared it.
@@ -275,17 +276,8 @@ impl BuildState {
                 let status = if *script { BuildStatus::BadScript } else { BuildStatus::Error };
                 self.decide(status, effects);
             }
-            (EventBody::CancelRequested { .. }, phase) => {
-                self.cancelling = true;
-                if phase == Phase::Running {
-                    // A job whose rest was over by now has been given a place, as it was when the journal was written; but
-                    // nobody needs to start what is stopped at once.
-                    effects.clear();
-                    self.schedule.cancel(effects);
-                } else {
-                    self.decide(BuildStatus::Cancelled, effects);
-                }
-            }
+            (EventBody::CancelRequested { .. }, _) => self.stop(BuildStatus::Cancelled, effects),
+            (EventBody::BuildTimedOut { .. }, _) => self.stop(BuildStatus::TimedOut, effects),
             (EventBody::JobBlocked { job, .. }, Phase::Running) => self.schedule.blocked(job),
             (EventBody::JobApproved { job, .. }, Phase::Running) => self.schedule.approved(job, effects),
             (EventBody::JobRefined { job }, Phase::Running) => self.schedule.refined(job, effects),
@@ -302,7 +294,20 @@ impl BuildState {
             _ => {}
         }
         if self.phase == Phase::Running && self.schedule.is_over() {
-            let status = if self.cancelling { BuildStatus::Cancelled } else { self.schedule.verdict() };
+            let status = self.stopping.unwrap_or_else(|| self.schedule.verdict());
+            self.decide(status, effects);
+        }
+    }
+
+    /// Stops the build, that it may end so. Who stops it first says how it ends.
+    fn stop(&mut self, status: BuildStatus, effects: &mut Vec<Effect>) {
+        let status = *self.stopping.get_or_insert(status);
+        if self.phase == Phase::Running {
+            // A job whose rest was over by now has been given a place, as it was when the journal was written; but
+            // nobody needs to start what is stopped at once.
+            effects.clear();
+            self.schedule.cancel(effects);
+        } else {
             self.decide(status, effects);
         }
     }

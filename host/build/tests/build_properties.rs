@@ -275,7 +275,7 @@ proptest! {
             }
         }
         // A cancel that comes when the end is decided comes too late.
-        prop_assert_eq!(shell.state.status() == Some(BuildStatus::Cancelled), shell.state.cancelling());
+        prop_assert_eq!(shell.state.status() == Some(BuildStatus::Cancelled), shell.state.stopping());
     }
 
     #[test]

@@ -118,12 +118,32 @@ fn a_cancel_stops_what_runs_and_ends_what_waits() {
     let records = effects.split_off(2);
     assert_eq!(effects, [stop("a", StopReason::Cancelled), stop("b", StopReason::Cancelled)]);
     assert_eq!(records, waiting);
-    assert!(build.state.cancelling());
+    assert!(build.state.stopping());
     assert_eq!(build.started("b"), [], "it started before it could be stopped");
     assert_eq!(build.state.next_deadline_ms(), None);
     assert_eq!(build.record(records), []);
     assert_eq!(build.succeeded("a"), [], "it succeeded before it could be stopped");
     assert_eq!(verdict(&build.ended("b", Ending::Cancelled)), Some(BuildStatus::Cancelled));
+}
+
+#[test]
+fn a_build_whose_time_is_up_stops_what_runs_and_ends_as_timed_out() {
+    let (mut build, _) = Build::of(1, &[("a", &[]), ("b", &["a"])]);
+    build.started("a");
+    let mut effects = build.tell(EventBody::BuildTimedOut { after_ms: 9 });
+    assert_eq!(effects.split_off(1), [end("b", Ending::Cancelled)]);
+    assert_eq!(effects, [stop("a", StopReason::Cancelled)]);
+    build.ended("b", Ending::Cancelled);
+    assert_eq!(build.cancelled(), [], "it is being stopped already");
+    assert_eq!(verdict(&build.ended("a", Ending::Cancelled)), Some(BuildStatus::TimedOut));
+}
+
+#[test]
+fn a_build_whose_time_is_up_before_its_jobs_ends_at_once() {
+    let mut build = Build::new(1);
+    build.triggered();
+    let ended = build.tell(EventBody::BuildTimedOut { after_ms: 9 });
+    assert_eq!(ended, [build_ended(BuildStatus::TimedOut, vec![])]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use monkeyci_build::AddressRange;
@@ -11,7 +12,7 @@ use monkeyci_build::AddressRange;
 #[command(
     name = "monkeyci-host",
     version,
-    after_help = "Exit codes: 0 success, 1 a job failed, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted."
+    after_help = "Exit codes: 0 success, 1 a job failed or the build took too long, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -47,6 +48,9 @@ pub struct RunArgs {
     /// How many jobs may run at a time. Default: the number of processors.
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// Stop the build after this time, `90m` or `1h 30m` say: it has failed then. Default: only its jobs have limits.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
     /// How to show progress.
     #[arg(long, value_enum, value_name = "MODE", default_value_t = Progress::Auto)]
     pub progress: Progress,
@@ -238,6 +242,11 @@ pub struct InspectArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A time as people write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 90s, 30m, or 1h 30m"))
 }
 
 /// How to show progress.

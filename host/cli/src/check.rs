@@ -20,6 +20,7 @@ pub async fn check(args: CheckArgs) -> Done {
         inputs: inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(|e| (Exit::Usage, e))?,
         trigger: "cli".to_owned(),
         max_running: NonZeroUsize::MIN,
+        timeout: None,
         keep: false,
     };
     let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;

@@ -8,7 +8,7 @@ use monkeyci_build::BuildStatus;
 pub enum Exit {
     /// All went well.
     Success = 0,
-    /// A job failed.
+    /// A job failed, or the build reached its time limit.
     JobFailed = 1,
     /// The command line is wrong, or names something that is not there. (clap exits with this code too.)
     Usage = 2,
@@ -24,7 +24,7 @@ impl From<BuildStatus> for Exit {
     fn from(status: BuildStatus) -> Self {
         match status {
             BuildStatus::Success => Self::Success,
-            BuildStatus::Failure => Self::JobFailed,
+            BuildStatus::Failure | BuildStatus::TimedOut => Self::JobFailed,
             BuildStatus::BadScript => Self::BadScript,
             BuildStatus::Error => Self::Infrastructure,
             BuildStatus::Cancelled => Self::Interrupted,

@@ -28,6 +28,7 @@
 //!     inputs: Default::default(),
 //!     trigger: "api".to_owned(),
 //!     max_running: NonZeroUsize::new(4).ok_or("not zero")?,
+//!     timeout: None,
 //!     keep: false,
 //! };
 //! let report = controller.run(request, Arc::new(Silent), Cancel::default()).await?;

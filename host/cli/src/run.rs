@@ -32,6 +32,7 @@ pub async fn run(args: RunArgs) -> Done {
         inputs,
         trigger: "cli".to_owned(),
         max_running: args.jobs.unwrap_or(processors),
+        timeout: args.timeout,
         keep: args.keep,
     };
     let report = controller
@@ -55,7 +56,7 @@ fn stop_on_signals(cancel: Cancel, display: Arc<dyn Display>) -> std::io::Result
             }
             match round {
                 1 => {
-                    display.note("stopping the build: jobs have 10 s to end; once more to kill them");
+                    display.note("stopping the build: jobs have 10 s to end, and time to save what they always save; once more to kill them");
                     cancel.cancel();
                 }
                 2 => {

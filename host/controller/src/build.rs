@@ -42,6 +42,8 @@ pub struct BuildRequest {
     pub trigger: String,
     /// How many jobs may run at a time.
     pub max_running: NonZeroUsize,
+    /// How long the build may take; its jobs are stopped then.
+    pub timeout: Option<Duration>,
     /// Leave containers and files of the build for a person to look at.
     pub keep: bool,
 }
@@ -55,7 +57,7 @@ pub struct BuildReport {
     pub status: BuildStatus,
     /// How its jobs ended, in the order of declaration.
     pub jobs: Vec<JobSummary>,
-    /// Why it could not start a job, if it could not.
+    /// Why it could not start a job, if it could not; or that it reached its time limit.
     pub failure: Option<String>,
     /// What the script reported.
     pub reports: Vec<String>,
@@ -211,7 +213,8 @@ impl Shell {
         self.started_ms = now_ms();
         let trigger = self.run.request.trigger.clone();
         self.record(EventBody::BuildTriggered { build: self.run.live.id.clone(), trigger }).await?;
-        let mut cancelled = false;
+        let time_limit = self.run.request.timeout.map(|timeout| self.started_ms.saturating_add(millis(timeout)));
+        let (mut cancelled, mut timed_out) = (false, false);
         while self.report.is_none() {
             let deadline = self.run.live.state().next_deadline_ms();
             tokio::select! {
@@ -229,6 +232,11 @@ impl Shell {
                     cancelled = true;
                     self.record(EventBody::CancelRequested { by: self.run.request.trigger.clone() }).await?;
                 }
+                () = until(time_limit), if !timed_out && !cancelled => {
+                    timed_out = true;
+                    let after_ms = self.run.request.timeout.map_or(0, millis);
+                    self.record(EventBody::BuildTimedOut { after_ms }).await?;
+                }
             }
         }
         Ok(())
@@ -242,6 +250,11 @@ impl Shell {
             self.next_seq += 1;
             match &event.body {
                 EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
+                EventBody::BuildTimedOut { after_ms } => {
+                    let seconds = *after_ms as f64 / 1000.0;
+                    self.failure =
+                        Some(format!("the build reached its time limit of {seconds} s: its jobs were stopped"));
+                }
                 EventBody::ScriptReport { message, .. } => self.reports.push(message.clone()),
                 EventBody::BuildEnded { status, jobs } => self.report = Some((*status, jobs.clone())),
                 EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => drop(self.stops.remove(job)),
@@ -366,6 +379,10 @@ fn full_message(message: &str, faults: &GraphFaults) -> String {
 fn build_id(source: &SourceRequest) -> String {
     let (org, repo) = source.org_and_repo();
     format!("{org}/{repo}/{:x}-{:04x}", now_ms(), rand::random::<u16>())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn now_ms() -> u64 {

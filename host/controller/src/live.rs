@@ -10,6 +10,7 @@ use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{BuildState, Event, EventBody, ParamSpec, Results};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::blobs::{Blobs, names};
@@ -121,8 +122,8 @@ pub(crate) struct PodWatch {
     pub(crate) plan: SidecarPlan,
     pub(crate) running: Option<oneshot::Sender<()>>,
     pub(crate) report: Option<oneshot::Sender<SidecarReport>>,
-    /// The job is being stopped: what it leaves is half made, and is not saved.
-    pub(crate) stopping: bool,
+    /// Set when the job is being stopped: what it leaves is half made, and is not saved unless it always is.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The build ended before the request was taken.
@@ -268,7 +269,7 @@ impl LiveBuild {
         plan: SidecarPlan,
     ) -> (oneshot::Receiver<()>, oneshot::Receiver<SidecarReport>) {
         let ((running, is_running), (report, reported)) = (oneshot::channel(), oneshot::channel());
-        let watch = PodWatch { plan, running: Some(running), report: Some(report), stopping: false };
+        let watch = PodWatch { plan, running: Some(running), report: Some(report), stopping: CancellationToken::new() };
         lock(&self.pods).insert(job.to_owned(), watch);
         (is_running, reported)
     }

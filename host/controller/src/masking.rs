@@ -92,6 +92,7 @@ impl Masking {
             }
             Ending::NotExecutable { reason: text, .. }
             | Ending::ImageNotFound { reason: text, .. }
+            | Ending::PullDenied { reason: text, .. }
             | Ending::NoSuchArchitecture { reason: text, .. }
             | Ending::ValueMissing { reason: text, .. }
             | Ending::StartFailed { reason: text, .. }
@@ -100,6 +101,7 @@ impl Masking {
             | Ending::ActionTrapped { message: text }
             | Ending::SidecarFailed { reason: text, .. }
             | Ending::EngineFailed { reason: text }
+            | Ending::EngineGone { reason: text }
             | Ending::Warned { message: text }
             | Ending::NotNeeded { reason: text }
             | Ending::Rejected { comment: Some(text), .. }

@@ -22,6 +22,14 @@ pub enum EngineError {
         /// What the engine said.
         reason: String,
     },
+    /// An image's registry will not let the engine have it.
+    #[error("image {image:?} may not be pulled: {reason}")]
+    PullDenied {
+        /// The image reference.
+        image: String,
+        /// What the engine said.
+        reason: String,
+    },
     /// An image is not to be had for the architecture that was asked for.
     #[error("image {image:?} can't be had for the architecture {architecture:?}: {reason}")]
     NoSuchArchitecture {

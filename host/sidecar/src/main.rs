@@ -76,7 +76,7 @@ fn run_sidecar(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
         }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
-    runtime.block_on(async {
+    let code: Result<u8> = runtime.block_on(async {
         // As PID 1 of its container the sidecar would not die of these by default.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -87,7 +87,10 @@ fn run_sidecar(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
         };
         result?;
         Ok(0)
-    })
+    });
+    // What still packs packs for nobody.
+    runtime.shutdown_background();
+    code
 }
 
 fn pairs(mut arguments: impl Iterator<Item = OsString>) -> Result<Vec<(String, PathBuf)>> {

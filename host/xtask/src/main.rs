@@ -9,6 +9,7 @@ mod compile;
 mod demo;
 mod demo_repo;
 mod elf;
+mod faults;
 mod paths;
 mod say;
 mod setup;
@@ -30,6 +31,9 @@ Commands:
                     ARGS go to `monkeyci-host run`
   test [--fast]     set everything up, then run every check and test; --fast: no lints, no docs, no Podman
   bench [-- ARGS]   release builds and benchmarks; ARGS go to `cargo bench`
+  faults [ARGS]     kill what takes part in a job, in every phase, and tell how it ends; then kill at random, and tell what
+                    is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
+                    Needs root, and Docker
   setup [--podman]  only the set-up: wasm target, container engine, images
 
 Environment:
@@ -45,6 +49,7 @@ enum Task {
     Demo(Vec<OsString>),
     Test { fast: bool },
     Bench(Vec<OsString>),
+    Faults(Vec<OsString>),
     Setup { podman: bool },
     Help,
 }
@@ -67,6 +72,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
     match command.to_str() {
         Some("demo") => passed_on(&rest).map(Task::Demo),
         Some("bench") => passed_on(&rest).map(Task::Bench),
+        Some("faults") => Ok(Task::Faults(rest)),
         Some("test") => flag("--fast").map(|fast| Task::Test { fast }),
         Some("setup") => flag("--podman").map(|podman| Task::Setup { podman }),
         Some("help" | "--help" | "-h") => Ok(Task::Help),
@@ -80,6 +86,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Demo(args) => demo::run(&paths, &args),
         Task::Test { fast } => test::run(&paths, fast),
         Task::Bench(args) => bench::run(&paths, &args),
+        Task::Faults(args) => faults::run(&paths, &args),
         Task::Setup { podman } => {
             let scope = setup::Scope { podman, test_images: podman, ..setup::Scope::default() };
             setup::run(&paths, scope).context("set-up failed").map(|_| ExitCode::SUCCESS)

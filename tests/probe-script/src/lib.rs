@@ -7,6 +7,7 @@ use monkeyci_sdk::prelude::*;
 
 mod artifacts;
 mod events;
+mod faults;
 mod late;
 mod options;
 mod params;
@@ -157,6 +158,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         options::jobs,
         scheduling::jobs,
         results::jobs,
+        faults::jobs,
         late::jobs,
     ];
     for jobs in subjects {

@@ -106,6 +106,10 @@ impl Style {
             EventBody::JobWaiting { job } => line(Some(job), self.paint("2", "waits for other jobs")),
             EventBody::JobResults { .. } => None,
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
+            EventBody::BuildTimedOut { after_ms } => line(
+                None,
+                format!("the build has reached its time limit of {}: it is being stopped", duration(*after_ms)),
+            ),
             EventBody::BuildFailed { .. } | EventBody::ScriptReport { .. } | EventBody::BuildEnded { .. } => None,
         }
     }
@@ -146,6 +150,7 @@ impl Style {
             BuildStatus::BadScript => ("31", "failed: the script is broken"),
             BuildStatus::Error => ("31", "failed for a reason that is not its own"),
             BuildStatus::Cancelled => ("33", "was cancelled"),
+            BuildStatus::TimedOut => ("31", "failed: it reached its time limit"),
         };
         let jobs = match report.jobs.len() {
             0 => String::new(),

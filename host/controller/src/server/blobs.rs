@@ -10,12 +10,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use monkeyci_api::{Action, ArtifactInfo, CACHE_HEADER, Claims, DIGEST_HEADER, Stored, checked};
-use monkeyci_build::CacheSpec;
+use monkeyci_build::{CacheSpec, SavePolicy};
 use object_store::path::Path as BlobName;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
@@ -92,12 +93,10 @@ pub(crate) async fn save_artifact(
 ) -> Result<Json<Stored>, Refusal> {
     let ItemPath { build, item: id } = path;
     let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
-    if !always(&build, &claims, &id) {
-        check_not_stopping(&build, &claims)?;
-    }
+    let stopping = stopping(&build, &claims, always(&build, &claims, &id))?;
     let Some(taken) = build.take_artifact(&id) else { return same_again(&build, &claims, &id, body).await };
-    let stored = api.blobs.put(&names::artifact(&build.id, &id), bytes_of(body)).await;
-    let stored = stored.map_err(|error| Refusal::store(&format!("artifact {id:?}"), error))?;
+    let stored = api.blobs.put(&names::artifact(&build.id, &id), bytes_until(body, &stopping)).await;
+    let stored = stored.map_err(|error| not_stored(&stopping, &format!("artifact {id:?}"), error))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
     let info = ArtifactInfo { id, job, size: stored.size, digest: stored.digest.clone() };
     taken.saved(info).await.map_err(Refusal::build_over)?;
@@ -111,10 +110,10 @@ pub(crate) async fn save_cache(
     body: Body,
 ) -> Result<Json<Stored>, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
-    check_not_stopping(&build, &claims)?;
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
-    let stored = sealed::put(&api.blobs, &scope.to_write(&cache), bytes_of(body)).await;
-    stored.map(Json).map_err(|error| Refusal::store(&format!("cache {:?}", path.item), error))
+    let stopping = stopping(&build, &claims, cache.save == SavePolicy::Always)?;
+    let stored = sealed::put(&api.blobs, &scope.to_write(&cache), bytes_until(body, &stopping)).await;
+    stored.map(Json).map_err(|error| not_stored(&stopping, &format!("cache {:?}", path.item), error))
 }
 
 /// Whether the artifact is worth having also from a job that is being stopped.
@@ -125,13 +124,16 @@ fn always(build: &LiveBuild, claims: &Claims, id: &str) -> bool {
     build.pod(job, marked).unwrap_or(false)
 }
 
-/// A job that answers TERM by a good end looks like one that did its work.
-fn check_not_stopping(build: &LiveBuild, claims: &Claims) -> Result<(), Refusal> {
+/// What ends an upload of the bearer's job, unless it is `always` worth having: that the job is being stopped. A job that
+/// answers TERM by a good end looks like one that did its work.
+fn stopping(build: &LiveBuild, claims: &Claims, always: bool) -> Result<CancellationToken, Refusal> {
     let job = claims.role.job().unwrap_or_default();
-    if build.pod(job, |pod| pod.stopping).unwrap_or(false) {
-        return Err(Refusal::conflict(format!("job {job:?} is being stopped: what it leaves is not saved")));
-    }
-    Ok(())
+    let stopping = build.pod(job, |pod| pod.stopping.clone()).filter(|_| !always).unwrap_or_default();
+    if stopping.is_cancelled() { Err(being_stopped()) } else { Ok(stopping) }
+}
+
+fn being_stopped() -> Refusal {
+    Refusal::conflict("the job is being stopped: what it leaves is not saved")
 }
 
 async fn download(api: &Api, name: &BlobName, digest: Option<&str>, what: &str) -> Result<Response, Refusal> {
@@ -142,6 +144,22 @@ async fn download(api: &Api, name: &BlobName, digest: Option<&str>, what: &str) 
         answer.headers_mut().insert(DIGEST_HEADER, digest);
     }
     Ok(answer)
+}
+
+/// A body until the job is being stopped: then it breaks off.
+fn bytes_until(body: Body, stopping: &CancellationToken) -> BoxStream<'static, Result<Bytes, io::Error>> {
+    let all = stream::try_unfold((bytes_of(body), stopping.clone()), |(mut bytes, stopping)| async move {
+        tokio::select! {
+            // An error, not an end: half of an archive must not look like a whole one.
+            () = stopping.cancelled() => Err(io::Error::other("the job is being stopped")),
+            chunk = bytes.next() => Ok(chunk.transpose()?.map(|chunk| (chunk, (bytes, stopping)))),
+        }
+    });
+    all.boxed()
+}
+
+fn not_stored(stopping: &CancellationToken, what: &str, error: io::Error) -> Refusal {
+    if stopping.is_cancelled() { being_stopped() } else { Refusal::store(what, error) }
 }
 
 fn bytes_of(body: Body) -> BoxStream<'static, Result<Bytes, io::Error>> {

@@ -1,5 +1,6 @@
 //! Who may do what: every kind of bearer at every path, and every kind of forged token.
 
+mod stopping;
 mod table;
 
 use table::every_call;
@@ -239,16 +240,6 @@ async fn a_log_that_breaks_off_and_goes_on_is_kept_whole() {
         let bytes: Vec<_> = bytes.try_collect().await.expect("whole");
         assert_eq!(bytes.concat(), frame(text));
     }
-}
-
-#[tokio::test]
-async fn a_job_that_is_being_stopped_saves_nothing() {
-    let rig = Rig::new().await;
-    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
-    rig.api.build(BUILD).expect("a build").pod("mine", |pod| pod.stopping = true);
-    let artifact = client.save_artifact("out", Body::from("half")).await.expect_err("half made");
-    let cache = client.save_cache("kept", Body::from("half")).await.expect_err("half made");
-    assert_eq!((artifact.status(), cache.status()), (Some(409), Some(409)));
 }
 
 #[tokio::test]

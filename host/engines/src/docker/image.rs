@@ -97,6 +97,9 @@ impl DockerEngine {
                 Ok(Some(Err(error))) if is_gone(&error) => {
                     return Err(refused(format!("pull image {image}"), &error));
                 }
+                Ok(Some(Err(error))) if is_denied(&said(&error)) => {
+                    return Err(EngineError::PullDenied { image: image.to_owned(), reason: said(&error) });
+                }
                 Ok(Some(Err(error))) => return Err(not_found(said(&error))),
                 Err(_) => return Err(not_found(silence(patience, self.options.pull_answer))),
             }
@@ -146,6 +149,24 @@ pub(super) fn is_about_platforms(words: &str) -> bool {
     .any(|known| words.contains(known))
 }
 
+/// Whether an engine's words say that the registry would not let it have the image. (Some registries say so too of an image
+/// that is not there, so that nobody can tell which are.)
+fn is_denied(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    [
+        "access denied",
+        "access to the resource is denied",
+        "authentication required",
+        "forbidden",
+        "http 401",
+        "http 403",
+        "no basic auth credentials",
+        "unauthorized",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
+}
+
 fn silence(waited: Duration, answer: Duration) -> String {
     let seconds = waited.as_secs_f32();
     if waited == answer {
@@ -183,6 +204,20 @@ mod tests {
             ("debian@sha256:00", "debian@sha256:00"),
         ] {
             assert_eq!(full_reference(given).expect("a reference"), full);
+        }
+    }
+
+    #[test]
+    fn a_registry_that_says_no_is_told_from_one_that_has_nothing() {
+        for denied in [
+            "pull access denied for x, repository does not exist or may require 'docker login'",
+            "Head \"https://registry/v2/x/manifests/1\": unauthorized: authentication required",
+            "initializing source docker://registry/x:1: reading manifest 1: StatusCode: 403, Forbidden",
+        ] {
+            assert!(is_denied(denied), "{denied}");
+        }
+        for other in ["manifest unknown", "dial unix /run/x.sock: connect: permission denied", "connection refused"] {
+            assert!(!is_denied(other), "{other}");
         }
     }
 

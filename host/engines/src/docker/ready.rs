@@ -24,7 +24,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 const OUTPUT: usize = 4 * 1024;
 
 /// How many lines of a service's output go into the error of one that was never ready.
-const LINES: usize = 20;
+pub(super) const LINES: usize = 20;
 
 /// What came of running a ready command once.
 enum Attempt {

@@ -12,13 +12,14 @@
 //! 200 ms. The job need not wait for the sidecar: its launcher does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::query_parameters::CreateContainerOptions;
 use futures::future::{try_join, try_join_all};
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::try_join;
 
 use super::DockerEngine;
@@ -28,8 +29,9 @@ use super::fault::{is_gone, is_missing, is_taken, refused, said};
 use super::image::ImageFacts;
 use super::names::Names;
 use super::raw::{self, Inspected};
+use super::ready::LINES;
 use super::shared::not_ours;
-use crate::{EngineError, LABEL_POD, Pod, PodService};
+use crate::{EngineError, LABEL_POD, Part, Pod, PodService};
 
 impl DockerEngine {
     pub(super) async fn start_pod(
@@ -73,7 +75,7 @@ impl DockerEngine {
             let facts: BTreeMap<&str, ImageFacts> = facts.into_iter().collect();
             let facts_of = |image: &str| facts.get(image).cloned().unwrap_or_default();
             let job_facts = job_image.as_ref().map_or_else(|| facts_of(&pod.image), |image| image.facts.clone());
-            let started = OnceCell::new();
+            let (started, sidecar_up) = (OnceCell::new(), Notify::new());
             let services = || {
                 started.get_or_try_init(|| async {
                     if !pod.services.is_empty() {
@@ -92,7 +94,10 @@ impl DockerEngine {
                 if container::sidecar_needs_network(pod) {
                     network().await?;
                 }
-                self.start_sidecar(pod, names, sidecar_image, &addresses, selinux).await
+                self.start_sidecar(pod, names, sidecar_image, &addresses, selinux).await?;
+                sidecar_up.notify_one();
+                // Without it the job would never begin; and the services it waits for may take their time.
+                Err::<Infallible, _>(self.sidecar_ended(names).await)
             };
             let job = async {
                 // Docker looks for the network when the container starts, Podman when it is created. And Podman's name
@@ -112,9 +117,18 @@ impl DockerEngine {
                     self.services_ready(pod, names, &facts_of, progress).await
                 })
                 .await?;
-                if fresh { self.run(names, &job).await } else { Ok(()) }
+                if fresh {
+                    self.run(names, &job).await?;
+                }
+                sidecar_up.notified().await;
+                Ok(())
             };
-            try_join!(sidecar, job)
+            tokio::select! {
+                // A job that could be started has a sidecar that was there in time: what became of it since, `wait` tells.
+                biased;
+                started = job => started,
+                Err(error) = sidecar => Err(error),
+            }
         };
         try_join!(network(), containers)?;
         Ok(())
@@ -151,6 +165,18 @@ impl DockerEngine {
             None if service.readiness.is_empty() => Ok(None),
             None => Err(self.service_ended(names, service).await),
         }
+    }
+
+    /// The error of a sidecar that ended before its job could be started.
+    async fn sidecar_ended(&self, names: &Names) -> EngineError {
+        let reason = match self.wait_part(names, &Part::Sidecar).await {
+            Ok(exit) => format!("it ended with exit code {}", exit.code),
+            Err(error @ EngineError::Gone(_)) => return error,
+            Err(error) => error.to_string(),
+        };
+        let lines = self.part_lines(names, &Part::Sidecar, LINES).await.unwrap_or_default();
+        let words = if lines.is_empty() { String::new() } else { format!("; its last words: {}", lines.trim_end()) };
+        EngineError::SidecarFailed(format!("{reason} before its job began{words}"))
     }
 
     async fn start_sidecar(

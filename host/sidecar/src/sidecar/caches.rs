@@ -47,7 +47,7 @@ pub(super) async fn restore(
                 }
             }
             // Wrong data must not get into what the job makes. The host has thrown the cache away.
-            Err(failed) if failed.changed => return Err(failed.into()),
+            Err(failed) if failed.changed => return Err(failed.error),
             // A cache that does not fit any more must not stop every later build. What was unpacked stays, as with a cache
             // that is out of date; a success replaces it.
             Err(failed) => log.say(format!("cache {id} can't be used: {}", failed.error.reason)).await,

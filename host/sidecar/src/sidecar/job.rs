@@ -158,8 +158,7 @@ impl JobSteps<'_> {
         let place = Place::open(&self.options.workspace, &self.plan.work_dir, launcher.owner())
             .map_err(|error| StepError::new("making the workspace", error))?;
         let env = hand_over(self.plan, self.options, place.new_owner())?;
-        let restoring =
-            async { restore::all(self.client, self.log, self.plan, &place, workspace).await.map_err(Stop::Failed) };
+        let restoring = restore::all(self.client, self.log, self.plan, &place, workspace);
         let probing = async {
             services::wait_for_all(&self.plan.services, &self.options.services).await.map_err(|error| match error {
                 NotReady::Unknown(error) => Stop::Failed(error),

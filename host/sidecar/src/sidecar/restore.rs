@@ -9,9 +9,11 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use monkeyci_api::{ByteStream, Client, SidecarPlan};
 use monkeyci_archive::Unpacked;
+use monkeyci_build::Ending;
 use rustix::fs::{AtFlags, Gid, Uid, chownat};
 
 use super::caches::{self, Restored};
+use super::job::Stop;
 use super::log::Log;
 use super::{StepError, transfer};
 
@@ -105,7 +107,7 @@ pub(super) async fn all(
     plan: &SidecarPlan,
     place: &Place,
     workspace: ByteStream,
-) -> Result<Restored, StepError> {
+) -> Result<Restored, Stop> {
     let started = Instant::now();
     let step = "restoring the workspace";
     let root = place.workspace.try_clone().map_err(|error| StepError::new(step, error))?;
@@ -122,7 +124,7 @@ pub(super) async fn all(
                 log.say(format!("artifact {} is not there", artifact.id)).await;
                 continue;
             }
-            return Err(StepError::new(&step, "the build has no such artifact"));
+            return Err(Stop::Ended(Ending::ArtifactNotThere { id: artifact.id.clone() }));
         };
         let unpacked = unpack_into(&step, archive, place, Path::new(&artifact.path)).await?;
         log.say(format!("restored artifact {} ({})", artifact.id, size(unpacked.bytes))).await;
@@ -155,9 +157,9 @@ pub(super) struct NotUnpacked {
     pub(super) changed: bool,
 }
 
-impl From<NotUnpacked> for StepError {
+impl From<NotUnpacked> for Stop {
     fn from(failed: NotUnpacked) -> Self {
-        failed.error
+        failed.error.into()
     }
 }
 

@@ -103,6 +103,12 @@ where
         Some(body) => Some(put(body).await),
         None => None,
     };
+    if let Some(Err(error @ ClientError::Refused(_))) = &stored
+        && !error.is_passing()
+    {
+        // Nobody takes it any more. Packing notices when it has packed the next chunk, which nothing waits for.
+        return Err((Failed::Upload(error.to_string()), false));
+    }
     let packed = packing.await.map_err(|error| given_up(&error))?;
     match (packed, stored) {
         // The writer fails when the request has ended before: then the request knows why.

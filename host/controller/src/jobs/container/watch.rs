@@ -1,0 +1,224 @@
+//! A pod while it runs: started, watched until its end, and stopped. Nothing here polls but for an engine that is away.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use monkeyci_api::SidecarReport;
+use monkeyci_build::Ending;
+use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::verdict::{self, Ends};
+use super::{AGAIN, GRACE, LEASE, SAVING};
+use crate::build::Run;
+
+/// How long the sidecar may take to say how the job ended when the job's container ended before its command began: it has
+/// nothing to save, and it may never hear of a launcher that died before it said hello.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
+const UNDER_WAY: Duration = Duration::from_secs(1);
+/// An engine that has let us wait for so long is back, or on its way: its next absence has a lease of its own.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// What the guard's last words begin with.
+const GUARD: &str = "monkeyci guard: ";
+/// What Docker sends first to what it finds running when it starts.
+const TERM: i32 = 15;
+
+/// A pod while it runs.
+pub(super) struct Watch<'a> {
+    run: &'a Arc<Run>,
+    engine: &'a dyn Engine,
+    pod: &'a Pod,
+    /// The job's memory limit.
+    memory_bytes: Option<u64>,
+    /// Whether the engine has started all of it.
+    up: AtomicBool,
+    /// Whether the engine was away since.
+    was_away: AtomicBool,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(run: &'a Arc<Run>, engine: &'a dyn Engine, pod: &'a Pod) -> Self {
+        Self {
+            run,
+            engine,
+            pod,
+            memory_bytes: pod.memory_bytes,
+            up: AtomicBool::new(false),
+            was_away: AtomicBool::new(false),
+        }
+    }
+
+    /// Starts the pod and waits for its end. What the sidecar reports counts before what the engine sees: the engine knows
+    /// that a container ended, the sidecar knows why.
+    pub(super) async fn drive(
+        &self,
+        mut running: oneshot::Receiver<()>,
+        mut report: oneshot::Receiver<SidecarReport>,
+    ) -> Ending {
+        let (live, job) = (&self.run.live, &self.pod.job);
+        let progress = |message: String| live.observer.progress(&live.id, job, &message);
+        let started = tokio::select! {
+            biased;
+            // A sidecar that fails at once, or a job that has ended before its start is confirmed.
+            reported = &mut report => return self.heard(reported, Ends::default()).await,
+            started = self.engine.start(self.pod, &progress) => started,
+        };
+        let mut is_running = false;
+        match started {
+            Ok(()) => {}
+            // The job runs, only the engine could not say so any more: it may do well without it.
+            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => is_running = true,
+            Err(error) => return verdict::start_failed(error),
+        }
+        self.up.store(true, Ordering::Relaxed);
+        // A service that has no readiness may end when it likes.
+        let awaited = self.pod.services.iter().filter(|service| !service.readiness.is_empty());
+        let services = awaited.map(|service| Part::Service(service.name.clone()));
+        let parts = [Part::Job, Part::Sidecar].into_iter().chain(services);
+        let mut parts: FuturesUnordered<_> =
+            parts.map(|part| async move { (self.end_of(&part).await, part) }).collect();
+        let mut ends = Ends::default();
+        let mut give_up = None;
+        loop {
+            tokio::select! {
+                biased;
+                reported = &mut report => return self.heard(reported, ends).await,
+                Ok(()) = &mut running, if !is_running => is_running = true,
+                Some((end, part)) = parts.next() => match part {
+                    // A service may end when the job has begun: the job will notice, if it matters.
+                    Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,
+                    Part::Service(service) => return self.service_ended(service, end).await,
+                    Part::Job => ends.job = Some(end),
+                    Part::Sidecar => ends.sidecar = Some(end),
+                },
+                () = until(give_up) => return self.unreported(ends, is_running).await,
+            }
+            // The job's container may end long before the sidecar has saved what is left of it.
+            let patience = match (&ends.job, &ends.sidecar) {
+                (None, None) => continue,
+                (Some(_), Some(_)) if ends.are_certain() => Duration::ZERO,
+                (_, Some(_)) => UNDER_WAY,
+                (Some(_), None) if is_running => SAVING,
+                (Some(_), None) => LAST_WORDS,
+            };
+            give_up = Some(Instant::now() + patience);
+        }
+    }
+
+    /// How a part ended. An engine that is away has its lease to come back. What it says then says little of the job: Docker
+    /// stops what it finds running, and may not remember what it had just started.
+    async fn end_of(&self, part: &Part) -> Result<PartExit, EngineError> {
+        let mut away_since = None;
+        let was_away = || self.was_away.load(Ordering::Relaxed);
+        loop {
+            let asked = Instant::now();
+            let end = self.engine.wait(&self.pod.key, part).await;
+            if asked.elapsed() >= STEADY {
+                away_since = None;
+            }
+            let reason = match end {
+                Err(EngineError::Gone(reason)) => {
+                    self.was_away.store(true, Ordering::Relaxed);
+                    if away_since.get_or_insert(asked).elapsed() < LEASE {
+                        tokio::time::sleep(AGAIN).await;
+                        continue;
+                    }
+                    format!("{reason}; it was not back after {} s", LEASE.as_secs())
+                }
+                Ok(PartExit { code, .. }) if was_away() => {
+                    format!("it was started again while the job ran, which ended with exit code {code}")
+                }
+                Err(error) if was_away() => format!("it was started again while the job ran: {error}"),
+                end => return end,
+            };
+            return Err(EngineError::Gone(reason));
+        }
+    }
+
+    /// The sidecar has not said how the job ended, and will not any more.
+    async fn unreported(&self, ends: Ends, was_running: bool) -> Ending {
+        // The guard that the container begins as did not become the launcher: its last words say why.
+        if let (Some(Ok(PartExit { code: 125..=127, .. })), false) = (&ends.job, was_running) {
+            let words = self.last_lines(&Part::Job).await;
+            if words.contains(GUARD) {
+                return Ending::StartFailed { image: self.pod.image.clone(), reason: words };
+            }
+        }
+        let last_words = match &ends.sidecar {
+            Some(Ok(_)) => self.last_lines(&Part::Sidecar).await,
+            _ => String::new(),
+        };
+        ends.verdict(self.memory_bytes, &last_words)
+    }
+
+    /// What a sidecar's report makes of what the engine knows.
+    async fn heard(&self, report: Result<SidecarReport, oneshot::error::RecvError>, ends: Ends) -> Ending {
+        let Ok(report) = report else {
+            return verdict::sidecar_failed("running", "the build API stopped listening to it");
+        };
+        match report {
+            SidecarReport::Ended(Ending::ServiceNotReady { service, reason, .. }) => {
+                let last_lines = self.last_lines(&Part::Service(service.clone())).await;
+                Ending::ServiceNotReady { service, reason, last_lines }
+            }
+            SidecarReport::Ended(Ending::Signalled { signal: TERM, .. }) if self.was_away.load(Ordering::Relaxed) => {
+                Ending::EngineGone { reason: "it was started again, and stopped the job".to_owned() }
+            }
+            SidecarReport::Ended(ending) => ending,
+            SidecarReport::LauncherGone => {
+                let end = match ends.job {
+                    Some(end) => Ok(end),
+                    None => tokio::time::timeout(LAST_WORDS, self.end_of(&Part::Job)).await,
+                };
+                end.map_or(Ending::Killed { code: 137 }, |end| verdict::killed(end, self.memory_bytes))
+            }
+        }
+    }
+
+    async fn service_ended(&self, service: String, end: Result<PartExit, EngineError>) -> Ending {
+        let reason = match end {
+            Ok(exit) => format!("it ended with exit code {}", exit.code),
+            Err(EngineError::Gone(reason)) => return Ending::EngineGone { reason },
+            Err(error) => error.to_string(),
+        };
+        let last_lines = self.last_lines(&Part::Service(service.clone())).await;
+        Ending::ServiceNotReady { service, reason, last_lines }
+    }
+
+    /// The last lines of a container's own output; empty when there are none.
+    async fn last_lines(&self, part: &Part) -> String {
+        let lines = self.engine.last_lines(&self.pod.key, part, 20).await.unwrap_or_default();
+        lines.trim_end().to_owned()
+    }
+
+    /// Stops the job, and gives it the time to end in an orderly way: then its log is whole, and what is always saved is. A
+    /// pod that is still being started has nothing to end; dropping `drive` stops that, and removal clears what there is.
+    pub(super) async fn stop(&self, drive: impl Future<Output = Ending>) {
+        if !self.up.load(Ordering::Relaxed) {
+            return;
+        }
+        let grace = if self.run.hurry.is_cancelled() { Duration::ZERO } else { GRACE };
+        let ordered = async {
+            let stop = self.engine.stop(&self.pod.key, grace);
+            let _ = tokio::join!(stop, tokio::time::timeout(grace + SAVING, drive));
+        };
+        tokio::select! {
+            () = ordered => {}
+            () = self.run.hurry.cancelled() => {}
+        }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

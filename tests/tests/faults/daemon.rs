@@ -1,0 +1,74 @@
+//! What a killed daemon and a full disk come to. The daemon is one of the tests' own.
+
+use std::time::{Duration, Instant};
+
+use monkeyci_tests::dockerd::Dockerd;
+use monkeyci_tests::host::Host;
+use monkeyci_tests::repository::Repository;
+
+use crate::assert_nothing_left;
+
+#[test]
+fn a_daemon_that_is_killed_and_comes_back_ends_the_job_and_leaves_nothing() {
+    let mut dockerd = Dockerd::start();
+    let host = Host::on(&dockerd.engine());
+    let mut build = host.start("running", &[]);
+    build.wait_until_running("victim");
+    dockerd.kill();
+    std::thread::sleep(Duration::from_secs(2));
+    dockerd.run();
+    let back = Instant::now();
+    let ended = build.end();
+    assert!(back.elapsed() < Duration::from_secs(10), "it took {:?}", back.elapsed());
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "engine-gone"), "{ended:#?}");
+    assert_nothing_left(&dockerd.engine(), &host);
+}
+
+#[test]
+fn a_job_whose_daemon_was_away_for_a_while_may_still_succeed() {
+    let mut dockerd = Dockerd::start();
+    let host = Host::on(&dockerd.engine());
+    let mut build = host.start("saving", &[]);
+    crate::wait_until_begun(&mut build);
+    dockerd.kill();
+    build.wait_for(|event| event["type"] == "job/ended");
+    dockerd.run();
+    let ended = build.end();
+    assert_eq!((ended.code, ended.cause("victim")), (Some(0), "succeeded"), "{ended:#?}");
+    assert_nothing_left(&dockerd.engine(), &host);
+}
+
+#[test]
+fn a_daemon_that_does_not_come_back_is_gone_when_its_lease_is_over() {
+    let mut dockerd = Dockerd::start();
+    let host = Host::on(&dockerd.engine());
+    let mut build = host.start("running", &[]);
+    build.wait_until_running("victim");
+    dockerd.kill();
+    let killed = Instant::now();
+    build.wait_for(|event| event["type"] == "job/ended");
+    let took = killed.elapsed();
+    assert!((30..40).contains(&took.as_secs()), "it took {took:?}");
+    dockerd.run();
+    let ended = build.end();
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "engine-gone"), "{ended:#?}");
+}
+
+#[test]
+fn a_full_disk_is_named_by_the_step_that_found_it() {
+    let dockerd = Dockerd::with_disk(64 << 20);
+    let host = Host::on(&dockerd.engine());
+    let repository = Repository::default();
+    let noise: Vec<u8> = (0_u32..20_000_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    std::fs::write(repository.path().join("noise"), noise).expect("written");
+    let ended = host.run("one-artifact", &["--dir", repository.path().to_str().expect("text")]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "sidecar-failed"), "{ended:#?}");
+    let ending = ended.ending("victim");
+    assert_eq!(ending["step"], "restoring the workspace");
+    assert!(ending["reason"].as_str().expect("a reason").contains("No space left"), "{ending}");
+    // The job's own writing is its own affair: the shell says it, and fails.
+    let ended = host.run("fills-the-disk", &[]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(1), "exited"), "{ended:#?}");
+    assert!(ended.log(Some("victim")).contains("No space left"), "{ended:#?}");
+    assert_nothing_left(&dockerd.engine(), &host);
+}

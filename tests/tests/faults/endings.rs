@@ -1,0 +1,63 @@
+//! Each cause of a job's end has a type of its own. (The most common ones are in `containers.rs`, on each engine.)
+
+use monkeyci_tests::engine::Engine;
+use monkeyci_tests::host::Host;
+use monkeyci_tests::registry::Registry;
+
+use crate::{assert_nothing_left, run};
+
+#[test]
+fn an_image_that_its_registry_denies_is_not_one_that_is_missing() {
+    let engine = Engine::docker();
+    for head in ["401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"team\"", "403 Forbidden"] {
+        let registry = Registry::answering(head);
+        let ended = run(&engine, "pulling", &["--param", &format!("to-pull={}", registry.image())]);
+        assert_eq!((ended.code, ended.cause("victim")), (Some(1), "pull-denied"), "{head}: {ended:#?}");
+        assert_eq!(ended.ending("victim")["image"], registry.image());
+    }
+}
+
+#[test]
+fn a_file_that_is_no_program_is_not_executable() {
+    for engine in [Engine::docker(), Engine::podman()] {
+        let ended = run(&engine, "not-executable", &[]);
+        assert_eq!((ended.code, ended.cause("victim")), (Some(1), "not-executable"), "{ended:#?}");
+        assert_eq!(ended.ending("victim")["command"], "/etc/passwd");
+    }
+}
+
+#[test]
+fn a_signal_is_told_apart_from_an_exit_code() {
+    for engine in [Engine::docker(), Engine::podman()] {
+        let ended = run(&engine, "ends-by-signal", &[]);
+        assert_eq!((ended.code, ended.cause("victim")), (Some(1), "signalled"), "{ended:#?}");
+        assert_eq!(ended.ending("victim")["signal"], 11);
+    }
+}
+
+#[test]
+fn memory_that_ran_out_for_a_child_alone_is_the_cause_when_the_job_fails_later() {
+    let ended = run(&Engine::docker(), "child-out-of-memory", &[]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(1), "out-of-memory"), "{ended:#?}");
+    assert_eq!(ended.log(Some("victim")), "Killed\nwent on\n");
+}
+
+#[test]
+fn an_artifact_that_nobody_saved_is_named_by_the_job_that_wants_it() {
+    let ended = run(&Engine::docker(), "waits-for-nobody", &[]);
+    assert_eq!(ended.cause("victim"), "artifact-not-there", "{ended:#?}");
+    assert_eq!(ended.ending("victim")["id"], "thing");
+}
+
+#[test]
+fn a_sidecar_that_fails_says_at_which_step() {
+    let engine = Engine::docker();
+    let host = Host::on(&engine);
+    std::fs::create_dir_all(host.home().join("blobs")).expect("a directory");
+    // The store can't make a directory where a file is.
+    std::fs::write(host.home().join("blobs/artifacts"), "").expect("written");
+    let ended = host.run("one-artifact", &[]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "sidecar-failed"), "{ended:#?}");
+    assert_eq!(ended.ending("victim")["step"], "saving artifact thing");
+    assert_nothing_left(&engine, &host);
+}

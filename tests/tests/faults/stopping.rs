@@ -1,0 +1,130 @@
+//! Cancelling and time limits, in every phase of a job.
+
+use std::time::{Duration, Instant};
+
+use monkeyci_tests::engine::Engine;
+use monkeyci_tests::host::{Ended, Host, Running};
+use monkeyci_tests::registry::Registry;
+use monkeyci_tests::repository::Repository;
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+use crate::{assert_nothing_left, run, wait_until_begun};
+
+/// What may pass between a cancel and the end of a job that does not resist.
+const PROMPT: Duration = Duration::from_secs(10);
+
+/// Cancels a case at a moment; it has to end within a time, and leave nothing.
+fn cancelled(
+    engine: &Engine,
+    case: &str,
+    arguments: &[&str],
+    at: impl Fn(&mut Running, &Host),
+    within: Duration,
+) -> Ended {
+    let host = Host::on(engine);
+    let mut build = host.start(case, arguments);
+    at(&mut build, &host);
+    kill_process(build.pid(), Signal::INT).expect("signalled");
+    let asked = Instant::now();
+    let ended = build.end();
+    let took = asked.elapsed();
+    assert_eq!((ended.code, ended.cause("victim")), (Some(130), "cancelled"), "{ended:#?}");
+    assert!(took < within, "it took {took:?}: {ended:#?}");
+    assert_nothing_left(engine, &host);
+    ended
+}
+
+fn saved(ended: &Ended) -> Vec<&str> {
+    ended.of_type("artifact/saved").filter_map(|event| event["id"].as_str()).collect()
+}
+
+/// What the host's own lines in a job's log say.
+fn said(ended: &Ended) -> String {
+    let lines = ended.of_type("log").filter(|line| line["stream"] == "host");
+    lines.filter_map(|line| line["text"].as_str()).collect()
+}
+
+fn assert_only_what_is_always_saved(ended: &Ended) {
+    assert_eq!(saved(ended), ["logs"], "{ended:#?}");
+    let said = said(ended);
+    assert!(said.contains("saved cache kept") && !said.contains("saved cache half"), "{said}");
+}
+
+#[test]
+fn a_cancelled_job_saves_what_it_always_saves() {
+    let begun = |build: &mut Running, _: &Host| wait_until_begun(build);
+    for engine in [Engine::docker(), Engine::podman()] {
+        assert_only_what_is_always_saved(&cancelled(&engine, "stopped", &[], begun, PROMPT));
+    }
+}
+
+#[test]
+fn a_job_that_reaches_its_time_limit_saves_what_it_always_saves() {
+    let ended = run(&Engine::docker(), "stopped", &["--param", "limit-ms=3000"]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(1), "timed-out"), "{ended:#?}");
+    assert_only_what_is_always_saved(&ended);
+}
+
+#[test]
+fn a_build_that_reaches_its_time_limit_stops_its_jobs_and_says_so() {
+    let ended = run(&Engine::docker(), "stopped", &["--timeout", "3s"]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(1), "cancelled"), "{ended:#?}");
+    assert_only_what_is_always_saved(&ended);
+    assert_eq!(ended.of_type("build/timed-out").next().expect("it says so")["after_ms"], 3000);
+    assert_eq!(ended.of_type("build/ended").next().expect("an end")["status"], "timed-out");
+}
+
+#[test]
+fn a_job_killed_after_its_grace_still_saves_for_as_long_as_that_takes() {
+    let begun = |build: &mut Running, _: &Host| wait_until_begun(build);
+    let ended = cancelled(&Engine::docker(), "stubborn", &[], begun, Duration::from_secs(90));
+    assert_eq!(saved(&ended), ["big"], "{ended:#?}");
+}
+
+#[test]
+fn a_job_is_cancelled_while_its_image_is_pulled() {
+    let registry = Registry::silent();
+    let image = format!("to-pull={}", registry.image());
+    let pulling = |build: &mut Running, _: &Host| {
+        build.wait_for(|event: &Value| event["type"] == "job/started");
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    for engine in [Engine::docker(), Engine::podman()] {
+        let ended = cancelled(&engine, "pulling", &["--param", &image], pulling, PROMPT);
+        assert_eq!(ended.of_type("job/running").count(), 0);
+    }
+}
+
+#[test]
+fn a_job_is_cancelled_while_its_service_gets_ready() {
+    let engine = Engine::docker();
+    let waiting = |_: &mut Running, host: &Host| {
+        engine.wait_for_pid(&host.owner_soon(), "victim", "svc-web");
+    };
+    let ended = cancelled(&engine, "starting", &[], waiting, PROMPT);
+    assert_eq!(ended.of_type("job/running").count(), 0);
+}
+
+#[test]
+fn a_job_is_cancelled_while_its_workspace_is_restored() {
+    let repository = Repository::default();
+    let noise: Vec<u8> = (0_u32..75_000_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    std::fs::write(repository.path().join("noise"), noise).expect("written");
+    let engine = Engine::docker();
+    let restoring = |_: &mut Running, host: &Host| {
+        engine.wait_for_pid(&host.owner_soon(), "victim", "job");
+    };
+    let dir = repository.path().to_str().expect("text");
+    cancelled(&engine, "restoring", &["--dir", dir], restoring, PROMPT);
+}
+
+#[test]
+fn a_job_is_cancelled_while_it_saves_and_what_it_saves_is_not() {
+    let saving = |build: &mut Running, _: &Host| {
+        wait_until_begun(build);
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    let ended = cancelled(&Engine::docker(), "saving", &["--param", "size=200G"], saving, PROMPT);
+    assert_eq!(saved(&ended), [""; 0]);
+}
