@@ -81,15 +81,6 @@ impl Inspected {
         ["created", "configured", "initialized"].contains(&self.state.status.as_str())
     }
 
-    /// It has ended, and its exit code may still be to come: Podman writes "stopped" before it has read the code.
-    pub(super) fn is_unsettled(&self) -> bool {
-        match self.state.status.as_str() {
-            "stopping" => true,
-            "stopped" => self.state.exit_code <= 0,
-            _ => false,
-        }
-    }
-
     /// Somebody is removing it.
     pub(super) fn is_going(&self) -> bool {
         ["removing", "dead"].contains(&self.state.status.as_str())
@@ -197,21 +188,8 @@ mod tests {
         let answer = r#"{"State":{"Status":"stopped","Running":false,"ExitCode":3},"Config":{"Labels":null}}"#;
         let found: Inspected = serde_json::from_str(answer).expect("an answer of Podman");
         assert_eq!(found.state.exit_code, 3);
-        assert!(!found.waits_for_start() && !found.is_unsettled());
+        assert!(!found.waits_for_start());
         assert_eq!(found.label("x"), None);
-    }
-
-    #[test]
-    fn a_code_that_may_still_come_is_no_code() {
-        for (state, unsettled) in [
-            (r#"{"Status":"stopping","ExitCode":3}"#, true),
-            (r#"{"Status":"stopped","ExitCode":0}"#, true),
-            (r#"{"Status":"stopped","ExitCode":137}"#, false),
-            (r#"{"Status":"exited","ExitCode":0}"#, false),
-        ] {
-            let found: Inspected = serde_json::from_str(&format!(r#"{{"State":{state}}}"#)).expect("an answer");
-            assert_eq!(found.is_unsettled(), unsettled, "{state}");
-        }
     }
 
     #[test]

@@ -17,11 +17,6 @@ use crate::{EngineError, Part, PartExit};
 /// The most that is kept of a container's last lines: a line has no end if its writer doesn't want one.
 const MOST_BYTES: usize = 256 * 1024;
 
-/// How often, and after which pauses, to look for an exit code that may still be to come: four seconds in all, after which what
-/// is there counts.
-const SETTLING_LOOKS: u32 = 80;
-const SETTLING_PAUSE: Duration = Duration::from_millis(50);
-
 impl DockerEngine {
     /// Waits until a container does not run, and says how it ended.
     pub(super) async fn wait_part(&self, names: &Names, part: &Part) -> Result<PartExit, EngineError> {
@@ -35,14 +30,7 @@ impl DockerEngine {
         }
         .map_err(|error| lost(&error))?;
 
-        let mut found = self.inspect(&name).await.map_err(|error| lost(&error))?;
-        for _ in 0..SETTLING_LOOKS {
-            if !found.is_unsettled() {
-                break;
-            }
-            tokio::time::sleep(SETTLING_PAUSE).await;
-            found = self.inspect(&name).await.map_err(|error| lost(&error))?;
-        }
+        let found = self.inspect(&name).await.map_err(|error| lost(&error))?;
         if found.waits_for_start() {
             // "Not running" is true of it, and a success it is not.
             return Err(cannot_tell(&name, "it was created and never started"));
