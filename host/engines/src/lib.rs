@@ -28,6 +28,8 @@ pub trait Engine: Send + Sync + 'static {
     /// commands, starts sidecar and job. Returns when the job's container runs (its launcher then waits for the sidecar).
     /// `progress` is told in a few words what takes long ("pulling debian:12").
     ///
+    /// A sidecar that fails while services still get ready ends the start.
+    ///
     /// Dropping the future stops the work where it is; [`Engine::remove`] clears whatever was made until then.
     ///
     /// # Errors

@@ -57,14 +57,7 @@ impl DockerEngine {
         facts: &ImageFacts,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
-        let commands: Vec<_> = service
-            .readiness
-            .iter()
-            .filter_map(|readiness| match readiness {
-                Readiness::Command(argv) => Some(argv),
-                Readiness::Port(_) => None,
-            })
-            .collect();
+        let commands = commands(service);
         if commands.is_empty() {
             return Ok(());
         }
@@ -182,6 +175,16 @@ impl DockerEngine {
         let last_lines = self.part_lines(names, &Part::Service(service.name.clone()), LINES).await.unwrap_or_default();
         EngineError::ServiceNotReady { service: service.name.clone(), reason, last_lines }
     }
+}
+
+/// A service's ready commands.
+pub(super) fn commands(service: &PodService) -> Vec<&Vec<String>> {
+    let readiness = service.readiness.iter();
+    let commands = readiness.filter_map(|readiness| match readiness {
+        Readiness::Command(argv) => Some(argv),
+        Readiness::Port(_) => None,
+    });
+    commands.collect()
 }
 
 /// Why a ready command is not tried any more.

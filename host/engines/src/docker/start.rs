@@ -29,9 +29,9 @@ use super::fault::{is_gone, is_missing, is_taken, refused, said};
 use super::image::ImageFacts;
 use super::names::Names;
 use super::raw::{self, Inspected};
-use super::ready::LINES;
+use super::ready::{LINES, commands};
 use super::shared::not_ours;
-use crate::{EngineError, LABEL_POD, Part, Pod, PodService};
+use crate::{EngineError, LABEL_POD, Part, PartExit, Pod, PodService};
 
 impl DockerEngine {
     pub(super) async fn start_pod(
@@ -96,8 +96,7 @@ impl DockerEngine {
                 }
                 self.start_sidecar(pod, names, sidecar_image, &addresses, selinux).await?;
                 sidecar_up.notify_one();
-                // Without it the job would never begin; and the services it waits for may take their time.
-                Err::<Infallible, _>(self.sidecar_ended(names).await)
+                Err::<Infallible, _>(self.sidecar_lost(pod, names).await)
             };
             let job = async {
                 // Docker looks for the network when the container starts, Podman when it is created. And Podman's name
@@ -167,9 +166,15 @@ impl DockerEngine {
         }
     }
 
-    /// The error of a sidecar that ended before its job could be started.
-    async fn sidecar_ended(&self, names: &Names) -> EngineError {
+    /// Returns when the sidecar has failed while services still get ready: the job, which waits for them, would never begin.
+    async fn sidecar_lost(&self, pod: &Pod, names: &Names) -> EngineError {
+        if !pod.services.iter().any(|service| !commands(service).is_empty()) {
+            // The job starts at once: from then on it is the sidecar's own affair, and `wait` tells.
+            return std::future::pending().await;
+        }
         let reason = match self.wait_part(names, &Part::Sidecar).await {
+            // It has done all there was to do.
+            Ok(PartExit { code: 0, .. }) => return std::future::pending().await,
             Ok(exit) => format!("it ended with exit code {}", exit.code),
             Err(error @ EngineError::Gone(_)) => return error,
             Err(error) => error.to_string(),

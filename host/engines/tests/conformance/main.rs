@@ -68,6 +68,7 @@ conformance! {
             the_job_starts_when_the_ready_command_has_succeeded,
             a_service_that_is_never_ready_is_reported_with_its_last_lines,
             a_service_that_crashes_is_reported_at_once,
+            a_sidecar_that_fails_while_services_get_ready_ends_the_start,
             a_ready_command_that_does_not_exist_is_reported_at_once;
         network:
             the_internet_is_reached_and_private_networks_are_not,

@@ -97,6 +97,17 @@ pub async fn a_service_that_crashes_is_reported_at_once(host: &Host) {
     }
 }
 
+pub async fn a_sidecar_that_fails_while_services_get_ready_ends_the_start(host: &Host) {
+    let mut pod = host.pod("", "exit 7");
+    pod.services.push(service("db", SERVER, vec![ready_command(["/bin/false"])]));
+    let before = Instant::now();
+    match host.start(&pod).await {
+        Err(EngineError::SidecarFailed(reason)) => assert!(reason.contains("exit code 7"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+}
+
 pub async fn a_ready_command_that_does_not_exist_is_reported_at_once(host: &Host) {
     let mut pod = host.pod("", "");
     pod.services.push(service("db", SERVER, vec![ready_command(["pg_isready", "-q"])]));
