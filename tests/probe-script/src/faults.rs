@@ -16,7 +16,9 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         service("web", &probe.image).argv(["sh", "-c", serve])
     };
     match case {
-        "pulling" => all(container("victim", probe.build.param_or("to-pull", "localhost:1/no/such/image:1")?).argv(["true"])),
+        "pulling" => {
+            all(container("victim", probe.build.param_or("to-pull", "localhost:1/no/such/image:1")?).argv(["true"]))
+        }
         // The engine waits for the ready command before it starts the job.
         "starting" => all(sh("victim", &["true"]).service(web().ready_command(["false"]).ready_timeout(LONG))),
         // The sidecar waits for the port before it lets the job begin.
@@ -47,7 +49,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         // Nobody stops this one in time: it takes TERM for nothing, and long to save.
         "stubborn" => {
             let big = artifact("big", "big").always();
-            all(sh("victim", &["trap '' TERM", "truncate -s 12G big", "echo begun; while :; do sleep 1; done"]).save(big))
+            all(sh("victim", &["trap '' TERM", "truncate -s 12G big", "echo begun; while :; do sleep 1; done"])
+                .save(big))
         }
         "ends-by-signal" => all(sh("victim", &["kill -SEGV $$"])),
         "not-executable" => all(container("victim", &probe.image).argv(["/etc/passwd"])),
