@@ -124,6 +124,10 @@ fn command(host: &jobs::Job, job: &Container) {
     if let Some(name) = &job.architecture {
         host.architecture(name);
     }
+    if job.network_none {
+        host.network("none");
+    }
+    job.allow.iter().for_each(|destination| host.network_allow(destination));
 }
 
 fn variable(host: &jobs::Job, variable: &Variable) {

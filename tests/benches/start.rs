@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use monkeyci_api::{Body, BuildInfo, Client, Token};
+use monkeyci_build::{BuildState, Event, EventBody, Input, JobSpec, check};
 use monkeyci_script::{Limits, Runtime, RuntimeOptions};
 use monkeyci_tests::place;
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -19,6 +21,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 fn main() {
     process();
     instantiation();
+    graph();
 }
 
 /// A script that declares no job, in the fewest instructions.
@@ -82,6 +85,66 @@ fn time(command: &mut Command) -> Duration {
     let took = start.elapsed();
     assert!(status.as_ref().is_ok_and(|status| status.success()), "{:?}: {status:?}", OsStr::new(&name));
     took
+}
+
+/// A graph of 10,000 jobs from the script's `define` to the first jobs that may start. The baseline is what nobody can do without:
+/// reading as many jobs from JSON.
+fn graph() {
+    const JOBS: usize = 10_000;
+    let bytes = std::fs::read(place::script("probe_script")).expect("the script");
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = tokio.enter();
+    let runtime = Runtime::new(RuntimeOptions { cache_dir: None, limits: Limits::default() }).expect("a runtime");
+    let script = runtime.load(&bytes).expect("a script");
+    // Answers every question for a parameter: the case of the probe script that declares so many jobs.
+    let answer = Arc::new(|request: http::Request<Body>| {
+        let value = match request.uri().path().rsplit('/').next() {
+            Some("case") => r#"{"value":"ten-thousand"}"#,
+            _ => r#"{"value":null}"#,
+        };
+        async move { http::Response::builder().status(200).body(Body::from(value)).expect("valid") }.boxed()
+    });
+    let client = Client::in_process(answer, "o/r/b", Token::new(String::new())).expect("a client");
+    let info = BuildInfo { id: "o/r/b".to_owned(), trigger: "cli".to_owned(), source: Default::default() };
+
+    let mut times: [Vec<Duration>; 5] = Default::default();
+    for round in 0..12 {
+        let start = Instant::now();
+        let defined = tokio.block_on(script.define(&client, info.clone())).expect("a definition");
+        let defining = start.elapsed();
+        let checked = check(&defined.jobs, &defined.params).expect("no faults");
+        let checking = start.elapsed() - defining;
+        let jobs = checked.graph.into_jobs();
+        assert_eq!(jobs.len(), JOBS);
+        let text = serde_json::to_string(&jobs).expect("JSON");
+        let planned = Instant::now();
+        let mut state = BuildState::new(NonZeroUsize::new(8).expect("not zero"));
+        let bodies = [
+            EventBody::BuildTriggered { build: "o/r/b".to_owned(), trigger: "cli".to_owned() },
+            EventBody::BuildCheckedOut { source: Default::default() },
+            EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() },
+        ];
+        let mut effects = Vec::new();
+        for (seq, body) in (1..).zip(bodies) {
+            effects = state.step(Input::Event(&Event { seq, time_ms: 0, body }));
+        }
+        let planning = planned.elapsed();
+        assert_eq!(effects.len(), 8);
+        let read = Instant::now();
+        black_box(serde_json::from_str::<Vec<JobSpec>>(&text).expect("JSON"));
+        let reading = read.elapsed();
+        if round >= 2 {
+            let all = [defining + checking + planning, defining, checking, planning, reading];
+            times.iter_mut().zip(all).for_each(|(times, took)| times.push(took));
+        }
+    }
+    let [all, defining, checking, planning, reading] = times.map(median);
+    println!("a graph of {JOBS} jobs (median of 10)");
+    row("define, check and plan", all, None);
+    for (name, took) in [("  define", defining), ("  check", checking), ("  plan", planning)] {
+        row(name, took, None);
+    }
+    row("reading it from JSON", reading, Some(all));
 }
 
 /// One instance of the quickstart script, made and dropped, beside plain wasmtime.

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test` makes all of it and says where it is in the environment; see [`place`] for the variables.
 
+pub mod big;
 pub mod dockerd;
 pub mod engine;
 pub mod host;

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use monkeyci_host::{
-    ApiOverTcp, BuildRequest, BuildStatus, Cancel, Controller, ControllerOptions, DockerOptions, Ending, EngineChoice,
-    Event, EventBody, Inputs, Limits, Observer, SourceRequest,
+    ApiOverTcp, BlobStore, BuildRequest, BuildStatus, Cancel, Controller, ControllerOptions, Decision, DockerOptions,
+    Ending, EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, RunningBuild, SourceRequest,
 };
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::place;
@@ -46,6 +46,8 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
     tokio.block_on(async {
         let controller = Controller::open(ControllerOptions {
             home: home.path().to_owned(),
+            blobs: BlobStore::Local,
+            log_limits: LogLimits::default(),
             engine: EngineChoice::Docker(DockerOptions {
                 socket: Some(engine.address.clone()),
                 ..DockerOptions::default()
@@ -77,4 +79,54 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
     });
     let owner = std::fs::read_to_string(home.path().join("owner")).expect("an owner");
     assert_eq!(engine.leftovers(&owner), [] as [String; 0]);
+}
+
+#[test]
+fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_container() {
+    let engine = Engine::docker();
+    std::fs::create_dir_all(std::env::temp_dir().join("monkeyci-embedded-empty")).expect("a directory");
+    let home = tempfile::tempdir().expect("a directory");
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    tokio.block_on(async {
+        let docker = DockerOptions { socket: Some(engine.address.clone()), ..DockerOptions::default() };
+        let controller = Controller::open(ControllerOptions {
+            home: home.path().to_owned(),
+            engine: EngineChoice::Docker(docker),
+            limits: Limits::default(),
+            sidecar_program: place::sidecar(),
+            blobs: BlobStore::Local,
+            log_limits: LogLimits::default(),
+            tcp: None,
+        });
+        let controller = Arc::new(controller.await.expect("a controller"));
+        let notes = Arc::new(Notes::default());
+        let build = {
+            let (controller, notes) = (controller.clone(), notes.clone());
+            tokio::spawn(async move { controller.run(request("approval"), notes, Cancel::default()).await })
+        };
+        let heard = |wanted: &dyn Fn(&EventBody) -> bool| notes.0.lock().expect("a lock").iter().any(wanted);
+        let ended = |wanted: &str| heard(&|body| matches!(body, EventBody::JobEnded { job, .. } if job == wanted));
+        let owner = || std::fs::read_to_string(home.path().join("owner")).expect("an owner");
+        let waiting = async {
+            while !heard(&|body| matches!(body, EventBody::JobBlocked { .. })) || !ended("meanwhile") {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            // The containers of the jobs before are removed beside.
+            while !tokio::task::block_in_place(|| engine.leftovers(&owner())).is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("it waits, and has nothing");
+        assert_eq!(controller.runtime().live_instances(), 0);
+
+        let id = notes.0.lock().expect("a lock").iter().find_map(|body| match body {
+            EventBody::BuildTriggered { build, .. } => Some(build.clone()),
+            _ => None,
+        });
+        let running = RunningBuild::find(home.path(), &id.expect("an id")).expect("it runs");
+        let decision = Decision { job: "deploy".to_owned(), by: "ann".to_owned(), comment: None, approved: true };
+        running.decide(&decision).await.expect("approved");
+        let report = build.await.expect("no panic").expect("a report");
+        assert_eq!(report.status, BuildStatus::Success, "{report:#?}");
+    });
 }

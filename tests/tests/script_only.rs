@@ -306,9 +306,12 @@ fn inspect_lists_the_permissions_of_a_script() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let imports: Vec<_> = found["imports"].as_array().expect("imports").iter().filter_map(|it| it.as_str()).collect();
     for interface in ["build-info", "events", "jobs", "params"] {
-        assert!(imports.contains(&format!("monkeyci:script/{interface}@0.1.0").as_str()), "{imports:?}");
+        assert!(imports.contains(&format!("monkeyci:script/{interface}@0.1.1").as_str()), "{imports:?}");
     }
-    assert!(!imports.iter().any(|import| import.contains("sockets") || import.contains("http")), "{imports:?}");
+    // What it does not use, it does not ask for; and a mere type is no permission.
+    let others = ["sockets", "http", "artifacts", "workspace", "results"];
+    assert!(!imports.iter().any(|import| others.iter().any(|other| import.contains(other))), "{imports:?}");
+    assert!(!imports.contains(&"job"), "{imports:?}");
     let producers = found["producers"].as_array().expect("producers");
     assert!(producers.iter().any(|it| it["field"] == "language" && it["name"] == "Rust"), "{producers:?}");
 }
@@ -323,4 +326,14 @@ fn a_home_that_cannot_be_used_exits_with_4_and_names_it() {
     assert_eq!(output.status.code(), Some(4));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains(file.to_str().expect("text")), "{text}");
+}
+
+#[test]
+fn a_directory_without_a_script_has_no_tests_to_run() {
+    let host = Host::default();
+    for dir in [host.home().to_str().expect("text"), "/no/such/directory"] {
+        let output = host.command(&["test", dir]).output().expect("the host runs");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(dir), "{output:?}");
+    }
 }

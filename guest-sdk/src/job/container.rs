@@ -24,6 +24,8 @@ pub(crate) struct Container {
     pub shell_each: bool,
     pub user: Option<String>,
     pub architecture: Option<String>,
+    pub network_none: bool,
+    pub allow: Vec<String>,
     pub variables: Vec<Variable>,
     pub test_reports: Vec<String>,
     pub work_dir: Option<String>,
@@ -158,6 +160,20 @@ macro_rules! container_setters {
             /// The processor architecture of the image, `amd64` or `arm64` say. Without it: the engine's own.
             fn architecture(job, name: impl Into<String>) {
                 job.architecture = Some(name.into());
+            }
+
+            /// Job and services reach each other and nothing else: no internet. Without it: the internet, but neither private
+            /// networks, nor the machine that they run on, nor other jobs.
+            fn network_none(job) {
+                job.network_none = true;
+            }
+
+            /// Lets job and services reach this beside: an address, a range of addresses or a host name (looked up once,
+            /// when the job starts), each with or without a port: `10.1.2.3:5432`, `10.0.0.0/8`, `db.example.org:5432`. What
+            /// is in a private network has to be permitted by whoever runs the host, or the job fails. May be called more
+            /// than once.
+            fn allow(job, destination: impl Into<String>) {
+                job.allow.push(destination.into());
             }
 
             /// Sets an environment variable.

@@ -71,6 +71,8 @@ impl Job {
         shell_each(job) job.shell_each = true;
         user(job, user: &str) job.user = Some(user.to_owned());
         architecture(job, name: &str) job.architecture = Some(name.to_owned());
+        network(job, mode: &str) job.network = Some(mode.to_owned());
+        network_allow(job, destination: &str) job.network_allow.push(destination.to_owned());
         env(job, name: &str, value: &str) job.env.insert(name.to_owned(), Value::Text(value.to_owned()));
         secret_env(job, name: &str, secret: &Secret) job.env.insert(name.to_owned(), Value::Secret(secret.name()));
         secret_file(job, name: &str, secret: &Secret) job.env.insert(name.to_owned(), Value::SecretFile(secret.name()));

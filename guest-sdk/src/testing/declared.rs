@@ -60,6 +60,10 @@ pub struct DeclaredJob {
     pub user: Option<String>,
     /// The processor architecture.
     pub architecture: Option<String>,
+    /// What its network reaches: `internet` or `none`.
+    pub network: Option<String>,
+    /// What its network reaches beside that.
+    pub network_allow: Vec<String>,
     /// The environment variables.
     pub env: BTreeMap<String, Value>,
     /// The globs of its test reports.

@@ -43,6 +43,8 @@ impl DeclaredJob {
         list(f, "shell", self.shell.iter().flatten())?;
         line(f, "user", self.user.as_ref())?;
         line(f, "architecture", self.architecture.as_ref())?;
+        line(f, "network", self.network.as_ref())?;
+        words(f, "network allow", &self.network_allow)?;
         line(f, "work dir", self.work_dir.as_ref())?;
         line(f, "memory", self.memory)?;
         line(f, "cpu", self.cpu)?;

@@ -16,7 +16,7 @@ use reqwest::{Body, Method, Request, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Action, Operation, Problem, SIZE_HEADER, Token};
+use crate::{Action, DIGEST_HEADER, Operation, Problem, SIZE_HEADER, Token, checked};
 
 /// Calls that carry no stream have to be answered within this time.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,12 +53,31 @@ pub enum ClientError {
     /// The server could not be reached, or went away.
     #[error("the build API can't be reached: {0}")]
     Unreachable(String),
+    /// The bytes of an archive are not those that were saved.
+    #[error(
+        "the store has changed it: it was saved with SHA-256 {saved}, and what came has {found}; it has to be saved anew"
+    )]
+    Changed {
+        /// The digest when it was saved.
+        saved: String,
+        /// The digest of what came.
+        found: String,
+    },
     /// The server answered something that this client does not understand.
     #[error("the build API gave an answer of the wrong form: {0}")]
     Malformed(String),
 }
 
 impl ClientError {
+    /// Whether the same call may succeed later: the server could not be reached, or failed itself.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(problem) => problem.status >= 500,
+            Self::Unreachable(_) => true,
+            Self::Changed { .. } | Self::Malformed(_) => false,
+        }
+    }
+
     /// The HTTP status, when the server refused.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -139,7 +158,7 @@ impl Client {
 
     async fn download(&self, action: Action) -> Result<Option<ByteStream>, ClientError> {
         match self.send(Method::GET, action, None, None).await {
-            Ok(response) => Ok(Some(stream(response))),
+            Ok(response) => Ok(Some(archive(response))),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
@@ -229,6 +248,16 @@ async fn drain(response: Response) -> Result<(), ClientError> {
 
 fn stream(response: Response) -> ByteStream {
     response.bytes_stream().map_err(unreachable).boxed()
+}
+
+/// An archive's bytes, which end with an error if they are not those that were saved.
+fn archive(response: Response) -> ByteStream {
+    let digest = response.headers().get(DIGEST_HEADER).and_then(|digest| Some(digest.to_str().ok()?.to_owned()));
+    let bytes = stream(response);
+    match digest {
+        Some(saved) => checked(bytes, saved.clone(), move |found| Some(ClientError::Changed { saved, found })),
+        None => bytes,
+    }
 }
 
 fn malformed(error: impl std::fmt::Display) -> ClientError {

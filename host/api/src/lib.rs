@@ -9,27 +9,34 @@
 #![deny(missing_docs)]
 
 mod authorise;
+mod checked;
 mod claims;
 mod client;
 mod config;
+mod guard;
 mod hidden;
 mod log;
+pub mod networks;
 pub mod paths;
 mod problem;
 mod wire;
 
 pub use authorise::{Action, Denied, FileQuery, Operation, authorise};
+pub use checked::checked;
 pub use claims::{AUDIENCE, Claims, ISSUER, Role, Scope, Token};
 pub use client::{ByteStream, CacheHit, Client, ClientError, InProcess, Sized};
 pub use config::{API_VERSION, SidecarConfig};
+pub use guard::{GuardOrders, NetworkRules};
 pub use hidden::Hidden;
-pub use log::{LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME};
+pub use log::{LOG_FRAME_HEADER, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME};
 pub use problem::Problem;
 
 /// The header with the size of a content that is streamed.
 pub const SIZE_HEADER: &str = "monkeyci-size";
 /// The header that says whether a cache was found under its own key: `exact` or `other`.
 pub const CACHE_HEADER: &str = "monkeyci-cache";
+/// The header with the SHA-256 that an archive had when it was saved, in hexadecimal.
+pub const DIGEST_HEADER: &str = "monkeyci-digest";
 pub use reqwest::Body;
 pub use wire::{
     ArtifactInfo, Artifacts, BuildInfo, EventPage, EventQuery, FileStat, FilesDigest, Globs, JobOutcome, Names,

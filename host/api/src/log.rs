@@ -8,7 +8,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// The most bytes that one frame may carry: 64 KiB. Longer output is several frames.
 pub const MAX_LOG_FRAME: usize = 64 * 1024;
 
-const HEADER: usize = 1 + 8 + 4;
+/// The bytes of a frame that are not its content.
+pub const LOG_FRAME_HEADER: usize = 1 + 8 + 4;
 
 /// Which stream a frame belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +51,7 @@ impl LogFrame {
     /// Appends the frame to `out`. Bytes past [`MAX_LOG_FRAME`] go into further frames.
     pub fn encode(&self, out: &mut BytesMut) {
         for chunk in self.bytes.chunks(MAX_LOG_FRAME) {
-            out.reserve(HEADER + chunk.len());
+            out.reserve(LOG_FRAME_HEADER + chunk.len());
             out.put_u8(match self.stream {
                 LogStream::Stdout => 1,
                 LogStream::Stderr => 2,
@@ -80,10 +81,10 @@ impl LogDecoder {
     /// # Errors
     /// When the bytes are no frames.
     pub fn next_frame(&mut self) -> Result<Option<LogFrame>, LogDecodeError> {
-        if self.buffer.len() < HEADER {
+        if self.buffer.len() < LOG_FRAME_HEADER {
             return Ok(None);
         }
-        let mut header = &self.buffer[..HEADER];
+        let mut header = &self.buffer[..LOG_FRAME_HEADER];
         let stream = match header.get_u8() {
             1 => LogStream::Stdout,
             2 => LogStream::Stderr,
@@ -95,10 +96,10 @@ impl LogDecoder {
         if len as usize > MAX_LOG_FRAME {
             return Err(LogDecodeError::TooLong(len));
         }
-        if self.buffer.len() < HEADER + len as usize {
+        if self.buffer.len() < LOG_FRAME_HEADER + len as usize {
             return Ok(None);
         }
-        self.buffer.advance(HEADER);
+        self.buffer.advance(LOG_FRAME_HEADER);
         let bytes = self.buffer.split_to(len as usize).freeze();
         Ok(Some(LogFrame { stream, time_ms, bytes }))
     }

@@ -9,6 +9,8 @@ pub const WORKSPACE: &str = "/monkeyci/work";
 pub const LAUNCHER_SOCKET: &str = "/monkeyci/launcher.sock";
 /// The launcher's program: a read-only file of the job's container.
 pub const LAUNCHER: &str = "/monkeyci-launcher";
+/// The guard's program: a read-only file of the containers that it guards.
+pub const GUARD: &str = "/monkeyci-guard";
 /// The sidecar's program, in its image.
 pub const SIDECAR: &str = "/monkeyci-sidecar";
 /// The sidecar's configuration file, read-only, in its container only.

@@ -61,6 +61,10 @@ pub struct JobDraft {
     pub user: Option<String>,
     /// The architecture.
     pub architecture: Option<String>,
+    /// What its network reaches: `internet` or `none`.
+    pub network: Option<String>,
+    /// What its network reaches beside that.
+    pub network_allow: Vec<String>,
     /// Environment variables whose values come later, in the order given; the last one of a name counts.
     pub late_env: Vec<(String, LateValue)>,
     /// Globs of test reports.

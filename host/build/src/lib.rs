@@ -7,6 +7,7 @@
 
 mod about;
 mod check;
+mod destination;
 mod draft;
 mod ending;
 mod event;
@@ -20,6 +21,7 @@ pub use check::{
     Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
     check_submitted, param_value,
 };
+pub use destination::{AddressRange, Destination, DestinationHost, NoDestination};
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
@@ -27,7 +29,7 @@ pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
 pub use spec::{
-    CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, Readiness,
-    RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
+    CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, NetworkMode,
+    Readiness, RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};

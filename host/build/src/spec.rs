@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Destination;
+
 /// The time limit of a job that gives none: one hour, in milliseconds.
 pub const DEFAULT_JOB_TIMEOUT_MS: u64 = 60 * 60 * 1000;
 
@@ -160,8 +162,25 @@ pub struct ContainerSpec {
     /// Globs of the JUnit XML files that are the job's test report, relative to the working directory.
     #[serde(default, skip_serializing_if = "is_default")]
     pub test_reports: Vec<String>,
+    /// What the job and its services reach beside each other.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network: NetworkMode,
+    /// What they reach beside that.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network_allow: Vec<Destination>,
     /// Containers beside the job.
     pub services: Vec<ServiceSpec>,
+}
+
+/// What a container job and its services reach beside each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkMode {
+    /// The internet: neither private networks nor the machine that they run on.
+    #[default]
+    Internet,
+    /// Nothing.
+    None,
 }
 
 /// The command of a container job.

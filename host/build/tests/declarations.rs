@@ -100,6 +100,8 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
         shell_each: true,
         user: Some("".into()),
         architecture: Some("".into()),
+        network: Some("".into()),
+        network_allow: owned(&[""]),
         late_env: vec![
             late("", LateValue::Secret("".into())),
             late("", LateValue::SecretFile("".into())),
@@ -120,6 +122,8 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
         "shell-each",
         "user",
         "architecture",
+        "network",
+        "network-allow",
         "secret-env",
         "secret-file",
         "param-file",

@@ -48,6 +48,8 @@ fn a_graph_keeps_its_form() {
         late_env: [].into(),
         user: None,
         architecture: None,
+        network: Default::default(),
+        network_allow: vec![],
         test_reports: vec![],
         work_dir: String::new(),
         memory_bytes: Some(u64::MAX),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use monkeyci_build::AddressRange;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ pub enum Command {
     Publish(PublishArgs),
     /// Run a script's own tests, with cargo: on this machine, without a host.
     Test(TestArgs),
+    /// Print the stored logs of a build: of all its jobs, or of one.
+    Logs(LogsArgs),
     /// Remove what killed builds have left: containers, networks, volumes, files. `run` does so too when it starts.
     Gc(GcArgs),
 }
@@ -83,7 +86,7 @@ pub struct ScriptArgs {
     #[command(flatten)]
     pub inputs: InputArgs,
     #[command(flatten)]
-    pub home: HomeArgs,
+    pub stores: StoreArgs,
 }
 
 /// Parameters and secrets.
@@ -116,11 +119,33 @@ pub struct HomeArgs {
     pub home: Option<PathBuf>,
 }
 
+/// Everything that the host keeps.
+#[derive(Debug, clap::Args)]
+pub struct StoreArgs {
+    #[command(flatten)]
+    pub home: HomeArgs,
+    /// Keep artifacts, caches and logs in a bucket: s3://bucket or s3://bucket/prefix. Keys, region and endpoint come from
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL (and AWS_ALLOW_HTTP=true). Default: a
+    /// directory in the home.
+    #[arg(long, value_name = "URL", env = "MONKEYCI_BLOBS")]
+    pub blobs: Option<String>,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct EngineArgs {
     /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
     #[arg(long, value_name = "E", default_value = "auto")]
     pub engine: String,
+    /// A private network, 10.1.0.0/16 say, that jobs may be let reach if they ask for it. May be given more than once.
+    #[arg(long = "permit-network", value_name = "RANGE")]
+    pub permitted_networks: Vec<AddressRange>,
+}
+
+impl Default for EngineArgs {
+    /// Whatever answers, and no private networks.
+    fn default() -> Self {
+        Self { engine: "auto".to_owned(), permitted_networks: Vec::new() }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -171,7 +196,7 @@ pub struct TestArgs {
 #[derive(Debug, clap::Args)]
 pub struct GcArgs {
     #[command(flatten)]
-    pub home: HomeArgs,
+    pub stores: StoreArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// Only say what would be removed.
@@ -180,6 +205,33 @@ pub struct GcArgs {
     /// Remove also what builds with --keep have left.
     #[arg(long)]
     pub kept: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct LogsArgs {
+    /// The build: its id, or the last part of it.
+    pub build: String,
+    /// Only the log of this job.
+    pub job: Option<String>,
+    /// Only this stream. May be repeated.
+    #[arg(long = "stream", value_enum, value_name = "S")]
+    pub streams: Vec<Stream>,
+    /// Print JSON, one object for each piece of a log, as `run --progress json` does.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub stores: StoreArgs,
+}
+
+/// A stream of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// The job's standard output.
+    Stdout,
+    /// The job's standard error.
+    Stderr,
+    /// What the host had to say.
+    Host,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use monkeyci_build::{Checked, JobKind, JobSpec, ParamKind, ParamSpec};
 use monkeyci_controller::{BuildRequest, CheckError};
 
 use crate::Done;
-use crate::args::{CheckArgs, Progress};
+use crate::args::{CheckArgs, EngineArgs, Progress};
 use crate::exit::Exit;
 use crate::progress::display;
 use crate::text::{harmless_lines, print_line};
@@ -23,7 +23,7 @@ pub async fn check(args: CheckArgs) -> Done {
         timeout: None,
         keep: false,
     };
-    let controller = setup::controller(&args.script.home, "auto").await?;
+    let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
     // What the script prints is no part of the answer.
     let quiet = display(if args.json { Progress::Json } else { Progress::Plain });
     let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.observer() };

@@ -9,7 +9,7 @@ use crate::{Done, setup};
 
 /// Removes what no live build owns, and says what that was, one name a line.
 pub async fn gc(args: GcArgs) -> Done {
-    let controller = setup::controller(&args.home, &args.engine.engine).await?;
+    let controller = setup::controller(&args.stores, &args.engine).await?;
     let sweep = Sweep { dry_run: args.dry_run, kept: args.kept };
     let removed = controller.collect_garbage(sweep).await.map_err(|error| (Exit::Infrastructure, error.into()))?;
     for name in &removed {

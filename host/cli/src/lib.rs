@@ -6,12 +6,15 @@
 //! use std::sync::Arc;
 //!
 //! use monkeyci_host::{
-//!     BuildRequest, Cancel, Controller, ControllerOptions, EngineChoice, Limits, Silent, SourceRequest,
+//!     BlobStore, BuildRequest, Cancel, Controller, ControllerOptions, EngineChoice, Limits, LogLimits, Silent,
+//!     SourceRequest,
 //! };
 //!
 //! let controller = Arc::new(
 //!     Controller::open(ControllerOptions {
 //!         home: "/var/lib/my-ci".into(),
+//!         blobs: BlobStore::Local,
+//!         log_limits: LogLimits::default(),
 //!         engine: EngineChoice::Docker(Default::default()),
 //!         limits: Limits::default(),
 //!         sidecar_program: "/usr/lib/my-ci/monkeyci-sidecar".into(),
@@ -40,9 +43,9 @@ pub use monkeyci_build::{
     BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status,
 };
 pub use monkeyci_controller::{
-    ApiOverTcp, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError, ControllerOptions,
-    Decision, EngineChoice, Inputs, Journal, Observer, OutsideError, OutsideEvent, RunningBuild, Silent, SourceRequest,
-    Sweep,
+    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
+    ControllerOptions, Decision, EngineChoice, Inputs, Journal, LogLimits, LogsError, Observer, OutsideError,
+    OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 pub use monkeyci_script::{Inspection, Limits, inspect};

@@ -6,6 +6,7 @@ mod exit;
 mod gc;
 mod inputs;
 mod inspect;
+mod logs;
 mod outside;
 mod progress;
 mod run;
@@ -30,6 +31,7 @@ fn main() -> ! {
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),
         Command::Test(args) => test::test(&args),
+        Command::Logs(args) => setup::block_on(logs::logs(args)),
         Command::Gc(args) => setup::block_on(gc::gc(args)),
     };
     let exit = done.unwrap_or_else(|(exit, error)| {

@@ -24,7 +24,7 @@ pub async fn run(args: RunArgs) -> Done {
     stop_on_signals(cancel.clone(), display.clone())
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
 
-    let controller = setup::controller(&args.script.home, &args.engine.engine).await?;
+    let controller = setup::controller(&args.script.stores, &args.engine).await?;
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let request = BuildRequest {
         script: script.into(),

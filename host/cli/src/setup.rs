@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use monkeyci_controller::{Controller, ControllerOptions, EngineChoice, SourceRequest};
+use monkeyci_controller::{
+    BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, EngineChoice, LogLimits, SourceRequest,
+};
 use monkeyci_engines::DockerOptions;
 use monkeyci_script::Limits;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -13,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Done;
-use crate::args::{HomeArgs, ScriptArgs};
+use crate::args::{EngineArgs, HomeArgs, ScriptArgs, StoreArgs};
 use crate::exit::Exit;
 
 /// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names. The libraries
@@ -58,17 +60,37 @@ pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)>
 }
 
 /// Opens the controller.
-pub async fn controller(args: &HomeArgs, engine: &str) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
+pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     let options = ControllerOptions {
-        home: home(args).map_err(infrastructure)?,
-        engine: EngineChoice::Docker(DockerOptions { socket: socket(engine)?, ..DockerOptions::default() }),
+        home: home(&args.home).map_err(infrastructure)?,
+        blobs: blobs(args),
+        log_limits: LogLimits::default(),
+        engine: EngineChoice::Docker(DockerOptions {
+            socket: socket(&engine.engine)?,
+            permitted_networks: engine.permitted_networks.clone(),
+            ..DockerOptions::default()
+        }),
         limits: Limits::default(),
         sidecar_program: sidecar_program().map_err(infrastructure)?,
         tcp: None,
     };
-    let controller = Controller::open(options).await.map_err(|error| infrastructure(error.into()))?;
+    let controller = Controller::open(options).await.map_err(not_opened)?;
     Ok(Arc::new(controller))
+}
+
+/// Where blobs are kept.
+pub fn blobs(args: &StoreArgs) -> BlobStore {
+    args.blobs.clone().map_or(BlobStore::Local, BlobStore::Url)
+}
+
+/// An error of the stores, with its exit code.
+pub fn not_opened(error: ControllerError) -> (Exit, anyhow::Error) {
+    let exit = match error {
+        ControllerError::BlobStore(BlobStoreError::Config { .. }) => Exit::Usage,
+        _ => Exit::Infrastructure,
+    };
+    (exit, error.into())
 }
 
 /// The host's home directory.
@@ -112,5 +134,23 @@ fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
                 "there is no engine {other:?}; use auto, docker, podman, or an address like unix:///run/docker.sock"
             ),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_is_infrastructure_and_a_wrong_url_is_usage() {
+        let url = || "s3://bucket".to_owned();
+        let (endpoint, reason) = ("here".to_owned(), "why".to_owned());
+        for (error, exit) in [
+            (BlobStoreError::Config { url: url(), reason: reason.clone() }, Exit::Usage),
+            (BlobStoreError::NoKeys { url: url() }, Exit::Infrastructure),
+            (BlobStoreError::Unreachable { url: url(), endpoint, reason }, Exit::Infrastructure),
+        ] {
+            assert_eq!(not_opened(error.into()).0, exit);
+        }
     }
 }

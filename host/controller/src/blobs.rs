@@ -10,8 +10,9 @@ use futures::{StreamExt, TryStreamExt};
 use monkeyci_api::Stored;
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt, PutPayload};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
@@ -71,11 +72,31 @@ pub(crate) mod names {
         parts(&["test-reports"], &format!("{build}/{job}"), &format!("{number:04}.xml"))
     }
 
-    /// A part of the log of a job, or of `define`. There is more than one part when the connection that brought it broke.
+    /// A part of the log of a job, or of `define`: in the order of their numbers they are the log.
     pub(crate) fn log(build: &str, job: Option<&str>, part: u32) -> Path {
-        // Ids of jobs start with a letter or digit, so nothing collides with this name.
-        parts(&["logs"], &format!("{build}/{}", job.unwrap_or("_define")), &format!("{part:04}.frames"))
+        log_of(build, job).join(format!("{part:04}.frames"))
     }
+
+    /// The directory of all parts of a log.
+    pub(crate) fn log_of(build: &str, job: Option<&str>) -> Path {
+        logs(build).join(job.unwrap_or(DEFINE))
+    }
+
+    /// The directory of all logs of a build.
+    pub(crate) fn logs(build: &str) -> Path {
+        ["logs"].into_iter().chain(build.split('/')).collect()
+    }
+
+    /// The job and the number of a part of a log below `logs`; none if it is none.
+    pub(crate) fn log_part(logs: &Path, part: &Path) -> Option<(Option<String>, u32)> {
+        let mut parts = part.prefix_match(logs)?;
+        let (job, file, None) = (parts.next()?, parts.next()?, parts.next()) else { return None };
+        let job = (job.as_ref() != DEFINE).then(|| job.as_ref().to_owned());
+        Some((job, file.as_ref().strip_suffix(".frames")?.parse().ok()?))
+    }
+
+    // Ids of jobs start with a letter or digit, so nothing collides with this name.
+    const DEFINE: &str = "_define";
 
     /// The workspace archive of a build.
     pub(crate) fn workspace(build: &str) -> Path {
@@ -87,51 +108,85 @@ pub(crate) mod names {
     }
 }
 
+/// A blob is sent to a bucket in parts of this size, while the next one fills. Parts may number 10 000, so a blob has at most 80 GiB.
+const PART: usize = 8 << 20;
+/// The parts that are under way at a time: with the one that fills, an upload takes at most 24 MiB of memory.
+const PARTS_UNDER_WAY: usize = 2;
+
+/// Bytes of a blob that arrive in pieces.
+pub(crate) type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;
+
 impl Blobs {
     /// A store in a directory.
     pub(crate) fn local(dir: &FsPath) -> Result<Self, object_store::Error> {
         Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(dir)?) })
     }
 
-    /// A writer for a blob that appears when it is shut down, and not at all when it is aborted.
-    pub(crate) fn writer(&self, name: &Path) -> BufWriter {
-        BufWriter::new(self.store.clone(), name.clone())
+    /// A store that has been opened.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
+    }
+
+    /// A store without anything in it.
+    pub(crate) fn none() -> Self {
+        Self { store: Arc::new(InMemory::new()) }
     }
 
     /// Stores a stream as one blob: whole, or not at all.
     pub(crate) async fn put<E: Into<io::Error>>(
         &self,
         name: &Path,
-        mut bytes: BoxStream<'_, Result<Bytes, E>>,
+        bytes: BoxStream<'_, Result<Bytes, E>>,
     ) -> Result<Stored, io::Error> {
-        let mut writer = self.writer(name);
+        self.write(name, bytes, |_| Bytes::new()).await
+    }
+
+    /// Stores a stream as one blob with what `end` makes of the digest after it: whole, or not at all. The digest is that of the
+    /// stream alone, and so is the size.
+    pub(super) async fn write<E: Into<io::Error>>(
+        &self,
+        name: &Path,
+        mut bytes: BoxStream<'_, Result<Bytes, E>>,
+        end: impl FnOnce(&[u8]) -> Bytes,
+    ) -> Result<Stored, io::Error> {
+        let mut upload = Upload::new(self.store.clone(), name);
         let (mut size, mut hash) = (0, Sha256::new());
         while let Some(chunk) = bytes.next().await {
-            let written = match chunk.map_err(Into::into) {
-                Ok(chunk) => {
-                    size += chunk.len() as u64;
-                    hash.update(&chunk);
-                    writer.write_all(&chunk).await
+            let chunk = match chunk.map_err(Into::into) {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    upload.abort().await;
+                    return Err(error);
                 }
-                Err(error) => Err(error),
             };
-            if let Err(error) = written {
-                let _ = writer.abort().await;
-                return Err(error);
-            }
+            size += chunk.len() as u64;
+            hash.update(&chunk);
+            upload.write(&chunk).await?;
         }
-        writer.shutdown().await?;
-        let digest = hex(&hash.finalize());
-        Ok(Stored { size, digest })
+        let digest = hash.finalize();
+        upload.write(&end(&digest)).await?;
+        upload.finish().await?;
+        Ok(Stored { size, digest: hex(&digest) })
+    }
+
+    /// Stores a few bytes as one blob, in place of what it was.
+    pub(crate) async fn put_whole(&self, name: &Path, bytes: PutPayload) -> Result<(), object_store::Error> {
+        self.store.put(name, bytes).await.map(drop)
     }
 
     /// A blob's bytes; none if there is no such blob.
-    pub(crate) async fn get(
+    pub(crate) async fn get(&self, name: &Path) -> Result<Option<BlobBytes>, object_store::Error> {
+        Ok(self.get_with(name, GetOptions::default()).await?.map(|found| found.into_stream().boxed()))
+    }
+
+    /// What of a blob the options ask for; none if there is no such blob.
+    pub(super) async fn get_with(
         &self,
         name: &Path,
-    ) -> Result<Option<BoxStream<'static, Result<Bytes, object_store::Error>>>, object_store::Error> {
-        match self.store.get(name).await {
-            Ok(found) => Ok(Some(found.into_stream().map_err(Into::into).boxed())),
+        options: GetOptions,
+    ) -> Result<Option<GetResult>, object_store::Error> {
+        match self.store.get_opts(name, options).await {
+            Ok(found) => Ok(Some(found)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -149,6 +204,63 @@ impl Blobs {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Removes all blobs below a path.
+    pub(crate) async fn remove_below(&self, below: &Path) -> Result<(), object_store::Error> {
+        for (name, _) in self.list(below).await? {
+            self.remove(&name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An upload that leaves nothing unless it is finished: also when whoever waits for it goes away in the middle, as the handler of
+/// a request does when its connection breaks.
+struct Upload(Option<BufWriter>);
+
+impl Upload {
+    fn new(store: Arc<dyn ObjectStore>, name: &Path) -> Self {
+        Self(Some(BufWriter::with_capacity(store, name.clone(), PART).with_max_concurrency(PARTS_UNDER_WAY)))
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = match &mut self.0 {
+            Some(writer) => writer.write_all(bytes).await,
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        if written.is_err() {
+            self.abort().await;
+        }
+        written
+    }
+
+    async fn finish(&mut self) -> io::Result<()> {
+        // From here on the writer itself clears away what it can't complete.
+        match self.0.take() {
+            Some(mut writer) => writer.shutdown().await,
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    async fn abort(&mut self) {
+        if let Some(writer) = self.0.take() {
+            clear_away(writer).await;
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let (Some(writer), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(clear_away(writer));
+        }
+    }
+}
+
+async fn clear_away(mut writer: BufWriter) {
+    if let Err(error) = writer.abort().await {
+        tracing::warn!(%error, "the parts of an upload that broke off could not be removed");
     }
 }
 

@@ -1,13 +1,12 @@
 //! Which builds share a cache: builds of one branch their own, and all may read those of the main branch. So what a branch
 //! that nobody has reviewed puts into a cache reaches no build of the main branch.
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use monkeyci_build::{CacheSpec, Source};
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::blobs::{Blobs, hex, names};
+use crate::sealed::{self, Content, Sealed};
 
 /// Where the caches of a build are.
 pub(crate) struct CacheScope<'a> {
@@ -21,7 +20,9 @@ pub(crate) struct CacheScope<'a> {
 pub(crate) struct Found {
     /// Whether it was found under its own key.
     pub(crate) exact: bool,
-    pub(crate) bytes: BoxStream<'static, Result<Bytes, object_store::Error>>,
+    /// The blob's name.
+    pub(crate) name: Path,
+    pub(crate) content: Content,
 }
 
 impl<'a> CacheScope<'a> {
@@ -48,8 +49,8 @@ impl<'a> CacheScope<'a> {
         let scopes = || [Some(&self.own), self.main.as_ref()].into_iter().flatten();
         for scope in scopes() {
             let name = names::cache(self.build, self.identity, scope, &cache.id, &cache.key);
-            if let Some(bytes) = blobs.get(&name).await? {
-                return Ok(Some(Found { exact: true, bytes }));
+            if let Some(content) = open(blobs, &name).await? {
+                return Ok(Some(Found { exact: true, name, content }));
             }
         }
         for prefix in &cache.fallbacks {
@@ -60,13 +61,25 @@ impl<'a> CacheScope<'a> {
                 all.sort_by_key(|(_, changed)| *changed);
                 while let Some((name, _)) = all.pop() {
                     // It may have been removed meanwhile.
-                    if let Some(bytes) = blobs.get(&name).await? {
-                        return Ok(Some(Found { exact: false, bytes }));
+                    if let Some(content) = open(blobs, &name).await? {
+                        return Ok(Some(Found { exact: false, name, content }));
                     }
                 }
             }
         }
         Ok(None)
+    }
+}
+
+/// Opens a cache. One that was cut off is removed, and is none: without it a build is slower, and nothing else.
+async fn open(blobs: &Blobs, name: &Path) -> Result<Option<Content>, object_store::Error> {
+    match sealed::get(blobs, name).await? {
+        Some(Sealed::Whole(content)) => Ok(Some(content)),
+        Some(Sealed::Broken) => {
+            tracing::warn!(%name, "a cache in the store has no end, and is removed");
+            blobs.remove(name).await.map(|()| None)
+        }
+        None => Ok(None),
     }
 }
 
@@ -80,18 +93,19 @@ fn scope(kind: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures::{StreamExt, TryStreamExt};
 
     use super::*;
 
     async fn put(blobs: &Blobs, name: &Path, text: &'static str) {
         let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(text.as_bytes()))]);
-        blobs.put(name, bytes.boxed()).await.expect("stored");
+        sealed::put(blobs, name, bytes.boxed()).await.expect("stored");
     }
 
     async fn text(found: Option<Found>) -> Option<(bool, String)> {
         let found = found?;
-        let chunks: Vec<Bytes> = found.bytes.try_collect().await.expect("bytes");
+        let chunks: Vec<Bytes> = found.content.bytes.try_collect().await.expect("bytes");
         Some((found.exact, String::from_utf8(chunks.concat()).expect("text")))
     }
 
@@ -142,5 +156,17 @@ mod tests {
         assert_eq!(find("a-1", &["b-"]).await, Some((true, "old".into())));
         assert_eq!(find(&long, &[]).await, Some((true, "long".into())));
         assert_eq!(find("a-3", &[]).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_was_cut_off_is_none_and_is_removed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::local(dir.path()).expect("a store");
+        let source = on("main");
+        let scope = CacheScope::new("o/r/1", "i", &source);
+        let name = scope.to_write(&cache("k", &[]));
+        blobs.put_whole(&name, "half".into()).await.expect("stored");
+        assert_eq!(text(scope.find(&blobs, &cache("k", &["k"])).await.expect("found")).await, None);
+        assert!(blobs.get(&name).await.expect("a store").is_none());
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use monkeyci_api::BuildInfo;
-use monkeyci_build::{BuildState, Checked, EventBody, GraphFaults};
+use monkeyci_build::{BuildState, Checked, GraphFaults};
 use monkeyci_script::{LoadError, ScriptError};
 
 use crate::build::BuildRequest;
 use crate::controller::Controller;
 use crate::error::ControllerError;
-use crate::jobs::check_definition;
+use crate::jobs::{Hopeless, check_definition};
 use crate::live::{LiveBuild, Places};
 use crate::masking::Masking;
 use crate::observer::Observer;
@@ -78,7 +78,7 @@ impl Controller {
         };
         self.api.leave(&id);
         // Nothing that is only a check stays in the store.
-        self.api.blobs.remove(&crate::blobs::names::log(&id, None, 0)).await.map_err(ControllerError::from)?;
+        self.api.blobs.remove_below(&crate::blobs::names::logs(&id)).await.map_err(ControllerError::from)?;
         result
     }
 
@@ -103,10 +103,8 @@ impl Controller {
         let life = self.runtime.limits().define_time + Duration::from_secs(60);
         let (client, _) = self.script_client(live, None, life)?;
         let defined = script.define(&client, info).await?;
-        check_definition(&script, &defined, &live.inputs).map_err(|body| match body {
-            EventBody::BuildFailed { message, faults, .. } if faults.is_empty() => CheckError::Failed(message),
-            EventBody::BuildFailed { message, faults, .. } => CheckError::Graph { message, faults },
-            _ => CheckError::Failed("the script did not pass".to_owned()),
+        check_definition(&script, &defined, &live.inputs).map_err(|Hopeless { message, faults, .. }| {
+            if faults.is_empty() { CheckError::Failed(message) } else { CheckError::Graph { message, faults } }
         })
     }
 }

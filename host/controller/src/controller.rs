@@ -11,11 +11,13 @@ use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 use monkeyci_script::{Limits, Runtime, RuntimeOptions};
 use tokio::sync::OnceCell;
 
+use crate::blob_store::{self, BlobStore};
 use crate::blobs::{Blobs, names};
 use crate::error::ControllerError;
 use crate::home::{Home, make_dir};
 use crate::journal::Journal;
 use crate::live::LiveBuild;
+use crate::log_store::LogLimits;
 use crate::server::{Api, Listener, in_process, router};
 
 /// How a [`Controller`] is made.
@@ -23,6 +25,10 @@ use crate::server::{Api, Listener, in_process, router};
 pub struct ControllerOptions {
     /// The home directory: journal, blobs, compile cache. It is made if it is not there.
     pub home: PathBuf,
+    /// Where artifacts, caches, logs and workspace archives are kept.
+    pub blobs: BlobStore,
+    /// How much of each log is kept.
+    pub log_limits: LogLimits,
     /// What runs container jobs. It is looked for when the first container job starts.
     pub engine: EngineChoice,
     /// What scripts may use.
@@ -110,9 +116,10 @@ impl Controller {
         let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: options.limits.clone() };
         // The engine takes a moment, and so does the database: both at once.
         let runtime = tokio::task::spawn_blocking(move || Runtime::new(runtime_options));
-        let journal = Journal::open(&home.journal()).await?;
+        let path = home.journal();
+        let (journal, blobs) = tokio::try_join!(Journal::open(&path), open_blobs(&options.blobs, home.blobs()))?;
         let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
-        let api = Api::new(Blobs::local(&home.blobs())?);
+        let api = Api::new(blobs, options.log_limits);
         let router = router(api.clone());
         Ok(Self { options, home, journal, runtime, api, router, engine: OnceCell::new(), tcp: OnceCell::new() })
     }
@@ -242,4 +249,19 @@ impl Controller {
         let path = self.options.sidecar_program.as_path();
         if path.is_file() { Ok(path) } else { Err(ControllerError::NoSidecar(path.to_owned())) }
     }
+}
+
+/// Opens the store that the options name.
+pub(crate) async fn open_blobs(store: &BlobStore, local: PathBuf) -> Result<Blobs, ControllerError> {
+    Ok(match store {
+        BlobStore::Local => Blobs::local(&local)?,
+        BlobStore::Url(url) => {
+            Blobs::new(blob_store::open(url, std::env::vars_os().filter_map(as_text).collect()).await?)
+        }
+    })
+}
+
+/// A variable of the environment; none if it is no text.
+fn as_text((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
 }

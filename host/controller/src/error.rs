@@ -29,7 +29,10 @@ pub enum ControllerError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The blob store can't be used.
+    /// The blob store that was named can't be used.
+    #[error(transparent)]
+    BlobStore(#[from] crate::blob_store::BlobStoreError),
+    /// The blob store failed at something.
     #[error("the blob store failed: {0}")]
     Blobs(#[from] object_store::Error),
     /// The script runtime can't be set up.

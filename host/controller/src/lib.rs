@@ -5,6 +5,7 @@
 //! build API only.
 #![deny(missing_docs)]
 
+mod blob_store;
 mod blobs;
 mod build;
 mod cache_scope;
@@ -19,17 +20,22 @@ mod jobs;
 mod journal;
 mod junit;
 mod live;
+mod log_store;
+mod log_tail;
 mod masked_log;
 mod masking;
 mod observer;
 mod outputs;
 mod outside;
+mod sealed;
 mod server;
+mod stored_logs;
 mod stream_writer;
 mod tokens;
 mod workspace;
 mod workspace_files;
 
+pub use blob_store::{BlobStore, BlobStoreError};
 pub use build::{BuildReport, BuildRequest, Cancel};
 pub use check::CheckError;
 pub use checkout::SourceRequest;
@@ -37,5 +43,7 @@ pub use controller::{ApiOverTcp, Controller, ControllerOptions, EngineChoice, Sw
 pub use error::ControllerError;
 pub use inputs::Inputs;
 pub use journal::Journal;
+pub use log_store::LogLimits;
 pub use observer::{Observer, Silent};
 pub use outside::{Decision, OutsideError, OutsideEvent, RunningBuild};
+pub use stored_logs::{LogsError, StoredLog, StoredLogs};

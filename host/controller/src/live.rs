@@ -49,8 +49,8 @@ pub(crate) struct LiveBuild {
     waiters: Mutex<HashSet<String>>,
     /// Held while jobs that an action submits are checked and added.
     pub(crate) submitting: tokio::sync::Mutex<()>,
-    /// Set when the workspace archive is in the store.
-    packed: tokio::sync::OnceCell<()>,
+    /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
+    packed: tokio::sync::OnceCell<String>,
     artifacts: Mutex<BTreeMap<String, Artifact>>,
     /// How many parts of each log there are.
     logs: Mutex<HashMap<Option<String>, u32>>,
@@ -76,6 +76,35 @@ enum Artifact {
     /// It is being uploaded.
     Open,
     Saved(ArtifactInfo),
+}
+
+/// An artifact's id while the artifact is being made. Unless it is saved, the id is free again when this is dropped.
+pub(crate) struct TakenArtifact {
+    build: Arc<LiveBuild>,
+    id: String,
+}
+
+impl TakenArtifact {
+    /// The artifact is complete in the store: writes that down. In a task of its own, so that it is done whole even when
+    /// the connection breaks that brought the artifact.
+    pub(crate) async fn saved(self, info: ArtifactInfo) -> Result<(), BuildOver> {
+        let recording = tokio::spawn(async move {
+            let ArtifactInfo { id, job, size, digest } = info.clone();
+            self.build.record(EventBody::ArtifactSaved { job, id, size, digest }).await?;
+            lock(&self.build.artifacts).insert(self.id.clone(), Artifact::Saved(info));
+            Ok(())
+        });
+        recording.await.unwrap_or(Err(BuildOver))
+    }
+}
+
+impl Drop for TakenArtifact {
+    fn drop(&mut self) {
+        let mut artifacts = lock(&self.build.artifacts);
+        if let Some(Artifact::Open) = artifacts.get(&self.id) {
+            artifacts.remove(&self.id);
+        }
+    }
 }
 
 /// The most bytes of events and reports that the scripts of one build may have written down: 16 MiB. They are kept for ever.
@@ -217,10 +246,15 @@ impl LiveBuild {
     /// Puts the workspace archive into the store, once for a build: container jobs start from it.
     pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
         let pack = async || {
-            let Some(places) = self.places.get() else { return Ok(()) };
-            workspace::store(blobs, &names::workspace(&self.id), places.path.clone()).await.map(drop)
+            let Some(places) = self.places.get() else { return Err(io::Error::other("nothing is checked out")) };
+            Ok(workspace::store(blobs, &names::workspace(&self.id), places.path.clone()).await?.digest)
         };
-        self.packed.get_or_try_init(pack).await.copied()
+        self.packed.get_or_try_init(pack).await.map(drop)
+    }
+
+    /// The digest of the workspace archive, once it is in the store.
+    pub(crate) fn workspace_digest(&self) -> Option<&str> {
+        self.packed.get().map(String::as_str)
     }
 
     /// Takes what a job has said of its results. Nothing is left for its next attempt.
@@ -264,24 +298,14 @@ impl LiveBuild {
         std::mem::replace(next, next.saturating_add(1))
     }
 
-    /// Takes an artifact's id; false if it was taken before.
-    pub(crate) fn take_artifact(&self, id: &str) -> bool {
+    /// Takes an artifact's id; none if it was taken before.
+    pub(crate) fn take_artifact(self: &Arc<Self>, id: &str) -> Option<TakenArtifact> {
         let mut artifacts = lock(&self.artifacts);
-        let free = !artifacts.contains_key(id);
-        if free {
-            artifacts.insert(id.to_owned(), Artifact::Open);
+        if artifacts.contains_key(id) {
+            return None;
         }
-        free
-    }
-
-    /// Gives an artifact's id back: its upload failed.
-    pub(crate) fn release_artifact(&self, id: &str) {
-        lock(&self.artifacts).remove(id);
-    }
-
-    /// The artifact is complete in the store.
-    pub(crate) fn artifact_saved(&self, info: ArtifactInfo) {
-        lock(&self.artifacts).insert(info.id.clone(), Artifact::Saved(info));
+        artifacts.insert(id.to_owned(), Artifact::Open);
+        Some(TakenArtifact { build: self.clone(), id: id.to_owned() })
     }
 
     /// The artifact, if it has been saved.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use monkeyci_build::{Ending, EventBody, Results, TestFailure};
+use monkeyci_build::{Ending, EventBody, JobSpec, Results, TestFailure};
 use monkeyci_mask::{MaskError, MaskStream, Masks};
 
 use crate::inputs::Inputs;
@@ -31,6 +31,14 @@ impl Masking {
         self.masks.stream()
     }
 
+    /// The first of the jobs that has a secret in it. What a job is stands in the journal, and can't be masked there.
+    pub(crate) fn job_with_secret<'a>(&self, jobs: &'a [JobSpec]) -> Option<&'a str> {
+        let has = |job: &&JobSpec| {
+            serde_json::to_vec(job).is_ok_and(|text| matches!(self.masks.mask_bytes(&text), Cow::Owned(_)))
+        };
+        jobs.iter().filter(|_| !self.masks.is_empty()).find(has).map(|job| job.id.as_str())
+    }
+
     /// Bytes without secrets.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
         self.masks.mask_bytes(bytes).into_owned()
@@ -52,7 +60,10 @@ impl Masking {
             EventBody::BuildFailed { message, .. }
             | EventBody::ScriptReport { message, .. }
             | EventBody::JobBlocked { message, .. } => self.owned(message),
-            EventBody::ScriptEvent { payload, .. } | EventBody::OutsideEvent { payload, .. } => self.owned(payload),
+            EventBody::ScriptEvent { name, payload, .. } | EventBody::OutsideEvent { name, payload, .. } => {
+                self.owned(name);
+                self.owned(payload);
+            }
             EventBody::JobApproved { comment: Some(comment), .. } => self.owned(comment),
             EventBody::JobEnded { ending, .. } | EventBody::JobRetried { ending, .. } => self.ending(ending),
             EventBody::JobResults { results, .. } => self.results(results),

@@ -3,14 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 
+use monkeyci_api::Stored;
 use object_store::path::Path;
 
 use crate::blobs::Blobs;
 use crate::stream_writer::written_by;
 
 /// Packs the directory into the blob `name`: all files that git would not ignore.
-pub(crate) async fn store(blobs: &Blobs, name: &Path, dir: PathBuf) -> Result<u64, io::Error> {
+pub(crate) async fn store(blobs: &Blobs, name: &Path, dir: PathBuf) -> Result<Stored, io::Error> {
     let pack =
         move |out: &mut dyn io::Write| monkeyci_archive::pack_workspace(&dir, out).map(drop).map_err(io::Error::other);
-    Ok(written_by(blobs, name, pack).await?.size)
+    written_by(blobs, name, pack).await
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use monkeyci_build::ServiceSpec;
+use monkeyci_build::{Destination, NetworkMode, ServiceSpec};
 
 /// Label: the id of the host instance (its home directory) that owns the object.
 pub const LABEL_OWNER: &str = "monkeyci.owner";
@@ -39,10 +39,16 @@ pub struct Pod {
     pub memory_bytes: Option<u64>,
     /// The job's processor limit in thousandths of a core.
     pub cpu_millis: Option<u32>,
+    /// What job and services reach beside each other.
+    pub network: NetworkMode,
+    /// What they reach beside that.
+    pub network_allow: Vec<Destination>,
     /// The services.
     pub services: Vec<PodService>,
     /// The static program of launcher and sidecar, on this machine.
     pub sidecar_program: PathBuf,
+    /// The static program of the guard, on this machine: the same one, unless a test says otherwise.
+    pub guard_program: PathBuf,
     /// The sidecar's configuration file, on this machine.
     pub sidecar_config: PathBuf,
     /// The directory with the build API's Unix socket on this machine; none when sidecars reach it over TCP.

@@ -56,8 +56,11 @@ impl Daemon {
             env: BTreeMap::new(),
             memory_bytes: None,
             cpu_millis: None,
+            network: Default::default(),
+            network_allow: Vec::new(),
             services: Vec::new(),
             sidecar_program: file.clone(),
+            guard_program: file.clone(),
             sidecar_config: file,
             api_dir: None,
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wasmparser::{Parser, Payload, ProducersSectionReader, Validator, WasmFeatures};
+use wasmparser::{ComponentTypeRef, Parser, Payload, ProducersSectionReader, Validator, WasmFeatures};
 
 use crate::cache::hex;
 use crate::error::LoadError;
@@ -54,7 +54,11 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadError> {
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    imports.push(import.map_err(invalid)?.name.name.to_owned());
+                    let import = import.map_err(invalid)?;
+                    // The name of a type gives nothing to whoever imports it.
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {

@@ -71,6 +71,11 @@ impl Runtime {
         })
     }
 
+    /// How many instances live now. A build that waits (for approval, for a container) has none.
+    pub fn live_instances(&self) -> usize {
+        (self.limits.instances as usize).saturating_sub(self.places.available_permits())
+    }
+
     /// The engine's limits.
     pub fn limits(&self) -> &Limits {
         &self.limits

@@ -1,9 +1,10 @@
 //! Launcher and sidecar: the two processes that run a container job.
 //!
-//! One static binary, two roles. The **launcher** is PID 1 of the job's container: it runs the command and streams its
+//! One static binary, three roles. The **launcher** is PID 1 of the job's container: it runs the command and streams its
 //! output. The **sidecar** runs in a container beside it and talks to the build API: it restores the workspace, caches and
 //! artifacts, hands files and variables over, passes the output on, reports outputs and tests, saves artifacts and caches,
-//! and reports how the job ended. The job's container sees neither the build API nor a token.
+//! and reports how the job ended. The job's container sees neither the build API nor a token. The **guard** is what the job's
+//! container and the services' begin as: it fences their network in, and becomes the launcher or the service; see [`guard`].
 //!
 //! # The protocol
 //!
@@ -78,6 +79,7 @@
 //! link leads out of it; what is not a regular file is never opened, or not waited for.
 #![deny(missing_docs)]
 
+pub mod guard;
 pub mod launcher;
 pub mod protocol;
 pub mod sidecar;

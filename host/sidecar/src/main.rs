@@ -1,17 +1,19 @@
-//! `monkeyci-sidecar`: the sidecar of a container job, and its launcher. See the library's documentation.
+//! `monkeyci-sidecar`: the sidecar of a container job, its launcher, and the guard of its containers. See the library's documentation.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::exit;
 
 use anyhow::{Context, Result, bail};
-use monkeyci_sidecar::{launcher, sidecar};
+use monkeyci_sidecar::{guard, launcher, sidecar};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
 Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR]
        monkeyci-sidecar sidecar [--config PATH] [--socket PATH] [--workspace DIR]
                                 [--files DIR] [--outputs PATH]
+       monkeyci-sidecar guard ORDERS PROGRAM [ARGUMENT]...
        monkeyci-sidecar --version";
 
 fn main() {
@@ -20,6 +22,7 @@ fn main() {
     let result = match role.to_str() {
         Some("launcher") => run_launcher(arguments),
         Some("sidecar") => run_sidecar(arguments),
+        Some("guard") => run_guard(arguments),
         Some("--version") => {
             println!("monkeyci-sidecar {}", monkeyci_api::API_VERSION);
             Ok(0)
@@ -33,9 +36,19 @@ fn main() {
         Ok(code) => exit(i32::from(code)),
         Err(error) => {
             eprintln!("monkeyci {}: {error:#}", role.display());
-            exit(if role == "launcher" { i32::from(launcher::EXIT_LAUNCHER_FAILED) } else { 1 });
+            exit(if role == "launcher" || role == "guard" { i32::from(launcher::EXIT_LAUNCHER_FAILED) } else { 1 });
         }
     }
+}
+
+fn run_guard(mut arguments: impl Iterator<Item = OsString>) -> Result<u8> {
+    let (Some(orders), Some(program)) = (arguments.next(), arguments.next()) else {
+        bail!("too few arguments\n{USAGE}")
+    };
+    let error = guard::run(&orders.to_string_lossy(), program, arguments);
+    // In one write: engines take what is written in parts for lines of their own.
+    let _ = std::io::stderr().write_all(format!("monkeyci guard: {error}\n").as_bytes());
+    Ok(error.exit_code())
 }
 
 fn run_launcher(arguments: impl Iterator<Item = OsString>) -> Result<u8> {

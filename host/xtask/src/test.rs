@@ -80,6 +80,11 @@ pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
         let mut command = cargo(paths);
         command.args(["test", "--workspace", "--no-fail-fast"]).envs(ready.environment(&built));
         stages.command("tests", command);
+        for scripts in [paths.samples(), paths.root.join("tests/probe-script")] {
+            let mut command = std::process::Command::new(&built.host);
+            command.arg("test").arg(scripts).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
+            stages.command("tests of scripts", command);
+        }
     }
     Ok(stages.summary())
 }

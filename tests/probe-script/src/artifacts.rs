@@ -50,6 +50,27 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             sh("hen", &["true"]).save_artifact("hen", "hen").restore_artifact("egg", "."),
             sh("egg", &["true"]).save_artifact("egg", "egg").restore_artifact("hen", "."),
         )),
+        "big-artifact" => {
+            let half = probe.build.param_or("mebibytes", "16")?.parse::<u32>()? / 2;
+            let make = [
+                "mkdir out".to_owned(),
+                format!("head -c {half}M /dev/urandom >out/random"),
+                format!("yes 'a line of text that is like all the others' | head -c {half}M >out/text"),
+                "sync".to_owned(),
+                "echo made".to_owned(),
+            ];
+            let make = sh("make", &[]).shell(make).save_artifact("big", "out");
+            let bare = sh("bare", &["true"]).needs(&make);
+            all((make, sh("use", &["ls -l out"]).restore_artifact("big", ".").needs(&bare), bare))
+        }
+        "big-log" => {
+            let size = probe.build.param_or("mebibytes", "16")?;
+            all(sh("talk", &[]).shell([format!("yes 'a line of text that is like all the others' | head -c {size}M")]))
+        }
+        "cache-unchanged" => {
+            let lines = ["mkdir -p kept/sub", "test -f kept/sub/file || echo made >kept/sub/file", "cat kept/sub/file"];
+            all(sh("use", &lines).keep(cache("kept", "kept").save(SavePolicy::Always)))
+        }
         "cache-keys" => {
             let key = probe.build.param_or("key", "one")?;
             let policy = match probe.build.param_or("save", "success")?.as_str() {

@@ -76,6 +76,24 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 Ok(())
             }))
         }
+        "secrets-leaked" => {
+            let image = probe.image.clone();
+            let leaks = action("leaks", move |context| {
+                let token = context.build().secret("TOKEN")?.reveal_text()?;
+                let job = container("sub", &image).shell(["true"]).env("TOKEN", &token);
+                refused("a job with a secret in it", context.submit(job))?;
+                context.output("token", &token)?;
+                context.publish("token", &format!("{token:?}"))?;
+                context.report(&token)?;
+                bail!("it is {token}")
+            });
+            let late = late_container("late", |job, context| {
+                let token = context.build().secret("TOKEN")?.reveal_text()?;
+                job.image("x").shell([format!("echo {token}")]);
+                Ok(())
+            });
+            all((leaks, late))
+        }
         "more-info" => {
             println!("base: {}", build.base_commit().unwrap_or_else(|| "-".to_owned()));
             println!(

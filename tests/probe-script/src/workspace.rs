@@ -28,6 +28,14 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             }
             all(())
         }
+        // The tests give `closed.txt`, which its reader may not read.
+        "workspace-unreadable" => {
+            let workspace = probe.build.workspace();
+            println!("globbed {}", workspace.glob(["*.txt"])?.join(" "));
+            refused("reading a closed file", workspace.read_file("closed.txt"))?;
+            refused("a digest of a closed file", workspace.hash_files(["*.txt"]))?;
+            all(())
+        }
         "workspace-escape" => {
             for path in ["../secret", "/etc/passwd", "sub/../../secret", "link", "link/x", ""] {
                 refused(&format!("reading {path:?}"), probe.build.workspace().read_file(path))?;

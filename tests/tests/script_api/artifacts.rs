@@ -80,3 +80,18 @@ fn a_branch_reads_the_caches_of_the_main_branch_and_never_the_other_way() {
     assert!(on("other", "y").contains("found: y \n"));
     assert!(on("topic", "x").contains("found: x \n"));
 }
+
+#[test]
+fn a_cache_in_which_nothing_changed_is_not_saved_again() {
+    let engine = Engine::docker();
+    let host = Host::on(&engine);
+    let sidecar = |ended: &monkeyci_tests::host::Ended| -> String {
+        let lines = ended.of_type("log").filter(|line| line["stream"] == "host");
+        lines.filter_map(|line| line["text"].as_str()).collect()
+    };
+    let first = sidecar(&host.run("cache-unchanged", &[]));
+    assert!(first.contains("saved cache kept"), "{first}");
+    let second = sidecar(&host.run("cache-unchanged", &[]));
+    assert!(second.contains("restored cache kept") && second.contains("unchanged"), "{second}");
+    assert!(!second.contains("saved cache"), "{second}");
+}

@@ -74,3 +74,18 @@ fn a_missing_secret_says_where_it_was_looked_for() {
     let why = ended.failure();
     assert!(why.contains("NOBODY_GAVE_THIS") && why.contains("/dev/null") && why.contains("MONKEYCI_SECRET_"), "{why}");
 }
+
+#[test]
+fn a_revealed_secret_is_in_nothing_that_the_build_says_or_keeps() {
+    let (_dir, token) = token();
+    let host = Host::default();
+    let ended = host.run("secrets-leaked", &["--secret", &token, "--reveal", "TOKEN"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(ended.log(Some("leaks")).contains("a job with a secret in it was refused"), "{ended:#?}");
+    assert_eq!(ended.ending("leaks")["message"], "it is ***");
+    let late = ended.ending("late");
+    assert!(late["message"].as_str().is_some_and(|why| why.contains("secret-env")), "{late}");
+    assert_eq!(ended.of_type("script/report").next().expect("a report")["message"], "***");
+    assert_hidden(&ended);
+    assert_not_kept(host.home());
+}

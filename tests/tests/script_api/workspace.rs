@@ -55,3 +55,45 @@ fn a_hostile_workspace_is_read_without_harm() {
     let log = ended.log(None);
     assert!(log.contains("100002 files") && log.contains("pipe: refused") && log.contains("root: refused"), "{log}");
 }
+
+#[test]
+fn a_hostile_workspace_reaches_a_container_without_what_is_no_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path();
+    std::fs::write(path.join("hello.txt"), "hello\n").expect("written");
+    rustix::fs::mknodat(rustix::fs::CWD, path.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .expect("a pipe");
+    let _socket = std::os::unix::net::UnixListener::bind(path.join("socket")).expect("a socket");
+    symlink("/etc/shadow", path.join("out")).expect("linked");
+    let ended = Host::on(&Engine::docker()).run("workspace", &["--dir", path.to_str().expect("text")]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    // The link is a link, and leads nowhere but into the job's own container.
+    assert_eq!(ended.log(Some("look")), "./hello.txt\n");
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_a_clear_error() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+
+    let (host, dir) = (Host::default(), tempfile::tempdir().expect("a directory"));
+    let closed = dir.path().join("closed.txt");
+    std::fs::write(&closed, "closed").expect("written");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");
+    let script = host.home().join("script.wasm");
+    std::fs::copy(monkeyci_tests::place::script("probe_script"), &script).expect("copied");
+    let mut command = host.command(&["run", "--progress", "json", "--param", "case=workspace-unreadable"]);
+    command.arg(&script).arg("--dir").arg(dir.path());
+    if rustix::process::getuid().is_root() {
+        // Nothing is closed to root.
+        for path in [host.home(), dir.path(), &closed] {
+            chown(path, Some(65534), Some(65534)).expect("given away");
+        }
+        command.uid(65534).gid(65534);
+    }
+    let ended = monkeyci_tests::host::Running::spawn(&mut command).end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let log = ended.log(None);
+    assert!(log.contains("globbed closed.txt") && log.contains("reading a closed file was refused"), "{log}");
+    assert!(log.contains(r#""closed.txt" can't be read: Permission denied"#), "{log}");
+}

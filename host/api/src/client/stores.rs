@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use reqwest::{Body, Method};
 
-use super::{ByteStream, CALL_TIMEOUT, CacheHit, Client, ClientError, Sized, drain, json, stream};
+use super::{ByteStream, CALL_TIMEOUT, CacheHit, Client, ClientError, Sized, archive, drain, json};
 use crate::{Action, ArtifactInfo, Artifacts, CACHE_HEADER, FileQuery, FileStat, FilesDigest, Globs, Names, Stored};
 
 impl Client {
     /// See [`ClientError`].
     pub async fn workspace(&self) -> Result<ByteStream, ClientError> {
-        Ok(stream(self.send(Method::GET, Action::ReadWorkspace, None, None).await?))
+        Ok(archive(self.send(Method::GET, Action::ReadWorkspace, None, None).await?))
     }
 
     /// See [`ClientError`].
@@ -36,7 +36,7 @@ impl Client {
         match self.send(Method::GET, Action::ReadCache(id.to_owned()), None, None).await {
             Ok(response) => {
                 let exact = response.headers().get(CACHE_HEADER).is_some_and(|found| found == "exact");
-                Ok(Some(CacheHit { exact, archive: stream(response) }))
+                Ok(Some(CacheHit { exact, archive: archive(response) }))
             }
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),

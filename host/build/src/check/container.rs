@@ -5,13 +5,16 @@ use std::collections::HashSet;
 use super::fields::{is_id, keyed, late_field, unknown_word};
 use super::params::is_param_name;
 use super::{FaultKind, short, words};
-use crate::{ArtifactOption, CacheOption, JobDraft, LateValue, ServiceDraft};
+use crate::{ArtifactOption, CacheOption, Destination, JobDraft, LateValue, ServiceDraft};
 
 /// The least memory limit that Docker takes; other engines fail at such limits in worse words.
 pub(super) const MIN_MEMORY_BYTES: u64 = 6 * 1024 * 1024;
 
 /// The most bytes of a cache key: it becomes part of a name in the store, with room for more.
 pub(super) const MAX_CACHE_KEY: usize = 512;
+
+/// The most destinations that a job may be let reach: each is a rule that its packets go through.
+pub(super) const MAX_DESTINATIONS: usize = 64;
 
 /// Host names that mean something else in a job's network.
 const RESERVED: [&str; 3] = ["localhost", "job", "sidecar"];
@@ -47,6 +50,7 @@ pub(super) fn check(draft: &JobDraft, complete: bool, add: &mut impl FnMut(&str,
     for (field, text) in [("user", &draft.user), ("architecture", &draft.architecture)] {
         filled(field, text, add);
     }
+    network(draft, add);
     filled("test-report", &draft.test_reports, add);
     env("env", &draft.env, add);
     late_env(draft, add);
@@ -83,6 +87,22 @@ pub(super) fn check(draft: &JobDraft, complete: bool, add: &mut impl FnMut(&str,
         service(&field, draft, add);
         if !names.insert(&draft.name) {
             add(&field, FaultKind::DuplicateService { name: short(&draft.name) });
+        }
+    }
+}
+
+/// What is said of what the job reaches. Whether it may be let reach it is the host's to say, when the job starts.
+fn network(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
+    if let Some(mode) = draft.network.as_deref().filter(|mode| words::network(mode).is_none()) {
+        add("network", unknown_word(mode, words::NETWORK));
+    }
+    for (position, text) in draft.network_allow.iter().enumerate() {
+        if position == MAX_DESTINATIONS {
+            add("network-allow", FaultKind::TooManyDestinations);
+            break;
+        }
+        if text.parse::<Destination>().is_err() {
+            add(&keyed("network-allow", text, position), FaultKind::InvalidDestination { destination: short(text) });
         }
     }
 }

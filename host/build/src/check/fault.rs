@@ -312,6 +312,15 @@ pub enum FaultKind {
         /// How many it has.
         bytes: usize,
     },
+    /// A text is no destination in a network.
+    #[error("{destination:?} is {}", crate::NoDestination)]
+    InvalidDestination {
+        /// The text.
+        destination: String,
+    },
+    /// There are too many destinations.
+    #[error("the job has more than {} destinations; use ranges", super::container::MAX_DESTINATIONS)]
+    TooManyDestinations,
     /// The name of a parameter can't be one.
     #[error(
         "{name:?} can't be the name of a parameter; use 1 to 128 characters, none of them '=' or a control character"

@@ -110,6 +110,8 @@ fn action(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
         ("shell-each", draft.shell_each),
         ("user", draft.user.is_some()),
         ("architecture", draft.architecture.is_some()),
+        ("network", draft.network.is_some()),
+        ("network-allow", !draft.network_allow.is_empty()),
         ("env", !draft.env.is_empty()),
         ("secret-env", late(|value| matches!(value, LateValue::Secret(_)))),
         ("secret-file", late(|value| matches!(value, LateValue::SecretFile(_)))),

@@ -58,6 +58,8 @@ fn container_spec(draft: &JobDraft) -> ContainerSpec {
         user: draft.user.clone(),
         architecture: draft.architecture.clone(),
         work_dir: draft.work_dir.clone().unwrap_or_default(),
+        network: draft.network.as_deref().and_then(words::network).unwrap_or_default(),
+        network_allow: draft.network_allow.iter().filter_map(|text| text.parse().ok()).collect(),
         memory_bytes: draft.memory_bytes,
         cpu_millis: draft.cpu_millis,
         save_artifacts: save_artifacts(draft),

@@ -1,10 +1,11 @@
 //! Words that the script API takes as strings, and what they mean.
 
-use crate::{RetryOn, RunWhen, SavePolicy};
+use crate::{NetworkMode, RetryOn, RunWhen, SavePolicy};
 
 pub(super) const RUN_WHEN: &str = "success, always or failure";
 pub(super) const RETRY_ON: &str = "failure, error, timeout, out-of-memory, or exit-code=N with a code from 1 to 255";
 pub(super) const SAVE_POLICY: &str = "success, always or miss";
+pub(super) const NETWORK: &str = "internet or none";
 pub(super) const PARAM_KIND: &str = "text, integer, number, boolean or choice";
 
 pub(super) fn run_when(word: &str) -> Option<RunWhen> {
@@ -37,6 +38,14 @@ pub(super) fn save_policy(word: &str) -> Option<SavePolicy> {
         "success" => Some(SavePolicy::Success),
         "always" => Some(SavePolicy::Always),
         "miss" => Some(SavePolicy::Miss),
+        _ => None,
+    }
+}
+
+pub(super) fn network(word: &str) -> Option<NetworkMode> {
+    match word {
+        "internet" => Some(NetworkMode::Internet),
+        "none" => Some(NetworkMode::None),
         _ => None,
     }
 }

@@ -55,18 +55,23 @@ impl Observer for Json {
     }
 
     fn log(&self, build: &str, job: Option<&str>, frame: &LogFrame) {
-        let stream = match frame.stream {
-            LogStream::Stdout => "stdout",
-            LogStream::Stderr => "stderr",
-            LogStream::Host => "host",
-        };
-        let text = String::from_utf8_lossy(&frame.bytes);
-        print(&LogLine { build, kind: "log", job, stream, time_ms: frame.time_ms, text: &text });
+        print_log(build, job, frame);
     }
 
     fn progress(&self, build: &str, job: &str, message: &str) {
         print(&NoteLine { kind: "progress", build: Some(build), job: Some(job), message });
     }
+}
+
+/// Prints a piece of a log.
+pub fn print_log(build: &str, job: Option<&str>, frame: &LogFrame) {
+    let stream = match frame.stream {
+        LogStream::Stdout => "stdout",
+        LogStream::Stderr => "stderr",
+        LogStream::Host => "host",
+    };
+    let text = String::from_utf8_lossy(&frame.bytes);
+    print(&LogLine { build, kind: "log", job, stream, time_ms: frame.time_ms, text: &text });
 }
 
 impl Display for Json {

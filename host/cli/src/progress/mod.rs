@@ -12,6 +12,9 @@ use monkeyci_controller::{BuildReport, Observer};
 
 use crate::args::Progress;
 
+pub use json::print_log;
+pub use lines::{Line, LineCutter, Style};
+
 /// One way of showing a build.
 pub trait Display: Send + Sync {
     /// What hears of the build's events and logs.

@@ -35,6 +35,20 @@ pub(crate) struct Loaded {
     transcript: Arc<Transcript>,
 }
 
+/// Why a build can't go on before any job started.
+pub(crate) struct Hopeless {
+    /// Whether the script is at fault; the infrastructure is otherwise.
+    pub(crate) script: bool,
+    pub(crate) message: String,
+    pub(crate) faults: GraphFaults,
+}
+
+impl From<Hopeless> for EventBody {
+    fn from(Hopeless { script, message, faults }: Hopeless) -> Self {
+        Self::BuildFailed { script, message, faults }
+    }
+}
+
 impl Stop {
     /// The ending of a job that was stopped.
     pub(crate) fn ending(self, job: &JobSpec) -> Ending {
@@ -60,7 +74,7 @@ pub(crate) async fn check_out(run: Arc<Run>) {
                 }
                 Err(error) => {
                     let message = format!("the code in {} can't be read: {error}", checkout.dir.display());
-                    return record(&run, failed(false, message)).await;
+                    return record(&run, failed(false, message).into()).await;
                 }
             }
             let trigger = run.request.trigger.clone();
@@ -68,20 +82,20 @@ pub(crate) async fn check_out(run: Arc<Run>) {
             let _ = run.live.info.set(BuildInfo { id: run.live.id.clone(), trigger, source: source.clone() });
             EventBody::BuildCheckedOut { source }
         }
-        Ok(Err(error)) => failed(false, error.to_string()),
-        Err(error) => failed(false, format!("the checkout stopped by a fault of the host: {error}")),
+        Ok(Err(error)) => failed(false, error.to_string()).into(),
+        Err(error) => failed(false, format!("the checkout stopped by a fault of the host: {error}")).into(),
     };
     record(&run, body).await;
 }
 
 /// Loads the script, asks it for its jobs, checks them, and packs the workspace if a container job will want it.
 pub(crate) async fn define(run: Arc<Run>) {
-    let body = try_define(&run).await.unwrap_or_else(|body| body);
+    let body = try_define(&run).await.unwrap_or_else(EventBody::from);
     record(&run, body).await;
 }
 
-/// Loads the script and asks it for its jobs; an error is the event that ends the build.
-async fn try_define(run: &Arc<Run>) -> Result<EventBody, EventBody> {
+/// Loads the script and asks it for its jobs.
+async fn try_define(run: &Arc<Run>) -> Result<EventBody, Hopeless> {
     let (runtime, bytes) = (run.controller.runtime.clone(), run.request.script.clone());
     let script = tokio::task::spawn_blocking(move || runtime.load(&bytes))
         .await
@@ -120,18 +134,14 @@ async fn try_define(run: &Arc<Run>) -> Result<EventBody, EventBody> {
 /// fails, which may well be a consequence.
 ///
 /// # Errors
-/// The event that ends the build.
-pub(crate) fn check_definition(script: &Script, defined: &Definition, inputs: &Inputs) -> Result<Checked, EventBody> {
+/// Why the build can't go on.
+pub(crate) fn check_definition(script: &Script, defined: &Definition, inputs: &Inputs) -> Result<Checked, Hopeless> {
     // A script that failed may have declared half of its jobs: only its parameters count.
     let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };
     let checked = check(jobs, &defined.params).map_err(|faults| {
         let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingValue));
         let looked = if missing { inputs.looked() } else { String::new() };
-        EventBody::BuildFailed {
-            script: true,
-            message: format!("what the script declares is not valid{looked}"),
-            faults,
-        }
+        Hopeless { script: true, message: format!("what the script declares is not valid{looked}"), faults }
     })?;
     if let Some(message) = &defined.failed {
         return Err(failed(true, format!("the script could not declare its jobs: {message}")));
@@ -175,6 +185,6 @@ async fn record(run: &Run, body: EventBody) {
     }
 }
 
-fn failed(script: bool, message: String) -> EventBody {
-    EventBody::BuildFailed { script, message, faults: GraphFaults::default() }
+fn failed(script: bool, message: String) -> Hopeless {
+    Hopeless { script, message, faults: GraphFaults::default() }
 }

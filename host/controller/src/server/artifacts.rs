@@ -11,9 +11,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use http::HeaderMap;
-use monkeyci_api::{Action, ArtifactInfo, Artifacts, Claims, Names, SIZE_HEADER};
+use monkeyci_api::{Action, ArtifactInfo, Artifacts, Claims, Names, SIZE_HEADER, checked};
 use monkeyci_archive::{ArchiveError, UnpackLimits, extract_file, list_files, pack, pack_file};
-use monkeyci_build::EventBody;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
@@ -51,8 +50,13 @@ pub(crate) async fn file_names(
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ListArtifactFiles(path.item.clone()))?;
-    let archive = archive(&api, &build, &path.item).await?;
-    let files = tokio::task::spawn_blocking(move || list_files(archive, &UnpackLimits::default())).await;
+    let mut archive = archive(&api, &build, &path.item).await?;
+    let list = move || {
+        let files = list_files(&mut archive, &UnpackLimits::default())?;
+        io::copy(&mut archive, &mut io::sink()).map_err(ArchiveError::Read)?;
+        Ok(files)
+    };
+    let files = tokio::task::spawn_blocking(list).await;
     let files =
         files.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&path.item, error))?;
     Ok(Json(Names { names: files.into_iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect() }))
@@ -66,11 +70,11 @@ pub(crate) async fn read_file(
     let FileInArtifact { build, id, path } = path;
     let (build, _) = admit(&api, &headers, &build, Action::ReadArtifactFile(id.clone(), path.clone()))?;
     let wanted = inside(&path)?;
-    let archive = archive(&api, &build, &id).await?;
+    let mut archive = archive(&api, &build, &id).await?;
     let (found, size) = oneshot::channel();
     let (chunks, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
     tokio::task::spawn_blocking(move || {
-        let mut file = match extract_file(archive, &wanted, &UnpackLimits::default()) {
+        let mut file = match extract_file(&mut archive, &wanted, &UnpackLimits::default()) {
             Ok(file) => file,
             Err(error) => return drop(found.send(Err(error))),
         };
@@ -82,10 +86,17 @@ pub(crate) async fn read_file(
                 chunk.truncate(read);
                 Bytes::from(chunk)
             });
-            let last = read.as_ref().map_or(true, Bytes::is_empty);
-            if read.as_ref().is_ok_and(Bytes::is_empty) || chunks.blocking_send(read).is_err() || last {
+            if read.as_ref().is_ok_and(Bytes::is_empty) {
+                break;
+            }
+            let failed = read.is_err();
+            if chunks.blocking_send(read).is_err() || failed {
                 return;
             }
+        }
+        // Only at its end it is known whether the archive is the one that was saved.
+        if let Err(error) = io::copy(&mut archive, &mut io::sink()) {
+            let _ = chunks.blocking_send(Err(error));
         }
     });
     let size =
@@ -149,19 +160,16 @@ async fn save(
     id: String,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), ArchiveError> + Send + 'static,
 ) -> Result<Json<ArtifactInfo>, Refusal> {
-    if !build.take_artifact(&id) {
-        return Err(Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")));
-    }
+    let taken = build
+        .take_artifact(&id)
+        .ok_or_else(|| Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")))?;
     let what = format!("artifact {id:?}");
     let name = names::artifact(&build.id, &id);
     let stored = written_by(&api.blobs, &name, move |out| write(out).map_err(io::Error::other)).await;
-    let stored = stored.inspect_err(|_| build.release_artifact(&id));
     let stored = stored.map_err(|error| Refusal::store(&what, error))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
-    let info = ArtifactInfo { id: id.clone(), job: job.clone(), size: stored.size, digest: stored.digest.clone() };
-    let (size, digest) = (stored.size, stored.digest);
-    build.record(EventBody::ArtifactSaved { job, id, size, digest }).await.map_err(Refusal::build_over)?;
-    build.artifact_saved(info.clone());
+    let info = ArtifactInfo { id, job, size: stored.size, digest: stored.digest };
+    taken.saved(info.clone()).await.map_err(Refusal::build_over)?;
     Ok(Json(info))
 }
 
@@ -172,13 +180,15 @@ async fn archive(
     id: &str,
 ) -> Result<SyncIoBridge<StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>>, Refusal> {
     let what = format!("artifact {id:?}");
-    let found = match build.artifact(id) {
-        Some(_) => api.blobs.get(&names::artifact(&build.id, id)).await,
-        None => Ok(None),
-    };
-    let found = found.map_err(|error| Refusal::store(&what, error))?;
-    let bytes = found.ok_or_else(|| Refusal::not_found(format!("{what} has not been saved")))?;
-    Ok(SyncIoBridge::new(StreamReader::new(bytes.map_err(io::Error::other).boxed())))
+    let missing = || Refusal::not_found(format!("{what} has not been saved"));
+    let saved = build.artifact(id).ok_or_else(missing)?;
+    let found = api.blobs.get(&names::artifact(&build.id, id)).await;
+    let bytes = found.map_err(|error| Refusal::store(&what, error))?.ok_or_else(missing)?;
+    let bytes = checked(bytes.map_err(io::Error::other).boxed(), saved.digest, move |_| {
+        tracing::error!("{what} in the store is not what was saved");
+        Some(io::Error::other("the store has changed it since it was saved"))
+    });
+    Ok(SyncIoBridge::new(StreamReader::new(bytes)))
 }
 
 fn unreadable(id: &str, error: ArchiveError) -> Refusal {

@@ -1,4 +1,5 @@
-//! Archives and logs: streamed, never held whole.
+//! Archives: streamed, never held whole. What is read comes with the digest that it had when it was saved: of an artifact from
+//! the journal, of a cache from its seal, of the workspace from the build that packed it.
 
 use std::io;
 use std::sync::Arc;
@@ -7,23 +8,23 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use bytes::BytesMut;
+use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use http::{HeaderMap, StatusCode, header};
-use monkeyci_api::{Action, ArtifactInfo, CACHE_HEADER, Claims, LogDecoder, LogFrame, Stored};
-use monkeyci_build::{CacheSpec, EventBody, SavePolicy};
-use object_store::buffered::BufWriter;
+use http::{HeaderMap, HeaderValue, header};
+use monkeyci_api::{Action, ArtifactInfo, CACHE_HEADER, Claims, DIGEST_HEADER, Stored, checked};
+use monkeyci_build::{CacheSpec, SavePolicy};
 use object_store::path::Path as BlobName;
-use tokio::io::AsyncWriteExt;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
 use super::problem::Refusal;
-use crate::blobs::names;
+use crate::blobs::{hex, names};
 use crate::cache_scope::CacheScope;
 use crate::live::{LiveBuild, PodWatch};
-use crate::masked_log::MaskedLog;
+use crate::sealed;
 
 pub(crate) async fn read_workspace(
     State(api): State<Arc<Api>>,
@@ -31,7 +32,7 @@ pub(crate) async fn read_workspace(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (build, _) = admit(&api, &headers, &path, Action::ReadWorkspace)?;
-    download(&api, &names::workspace(&build.id), "the workspace").await
+    download(&api, &names::workspace(&build.id), build.workspace_digest(), "the workspace").await
 }
 
 pub(crate) async fn read_artifact(
@@ -40,7 +41,9 @@ pub(crate) async fn read_artifact(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadArtifact(path.item.clone()))?;
-    download(&api, &names::artifact(&build.id, &path.item), &format!("artifact {:?}", path.item)).await
+    let (name, what) = (names::artifact(&build.id, &path.item), format!("artifact {:?}", path.item));
+    let saved = build.artifact(&path.item);
+    download(&api, &name, saved.as_ref().map(|saved| saved.digest.as_str()), &what).await
 }
 
 pub(crate) async fn read_cache(
@@ -54,8 +57,23 @@ pub(crate) async fn read_cache(
     let found = scope.find(&api.blobs, &cache).await.map_err(|error| Refusal::store(&what, error))?;
     let found = found.ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
     let exact = if found.exact { "exact" } else { "other" };
-    let kind = [(header::CONTENT_TYPE.as_str(), "application/octet-stream"), (CACHE_HEADER, exact)];
-    Ok((kind, Body::from_stream(found.bytes)).into_response())
+    let kind = [
+        (header::CONTENT_TYPE.as_str(), "application/octet-stream"),
+        (CACHE_HEADER, exact),
+        (DIGEST_HEADER, &found.content.digest),
+    ];
+    let (blobs, name) = (api.blobs.clone(), found.name);
+    // The sidecar sees it too, and says so. But a cache that is broken must not break the next build as well.
+    let bytes = checked(found.content.bytes, found.content.digest.clone(), move |_| {
+        tracing::error!(%name, "a cache in the store is not what was saved, and is removed");
+        tokio::spawn(async move {
+            if let Err(error) = blobs.remove(&name).await {
+                tracing::error!(%error, %name, "a broken cache can't be removed");
+            }
+        });
+        None
+    });
+    Ok((kind, Body::from_stream(bytes)).into_response())
 }
 
 /// Where the build's caches are, and what the bearer's job says of this one.
@@ -76,16 +94,12 @@ pub(crate) async fn save_artifact(
     let ItemPath { build, item: id } = path;
     let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
     let stopping = stopping(&build, &claims, always(&build, &claims, &id))?;
-    if !build.take_artifact(&id) {
-        return Err(Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")));
-    }
-    let stored = upload(&api, &names::artifact(&build.id, &id), body, &format!("artifact {id:?}"), stopping).await;
-    let stored = stored.inspect_err(|_| build.release_artifact(&id))?;
+    let Some(taken) = build.take_artifact(&id) else { return same_again(&build, &claims, &id, body).await };
+    let stored = api.blobs.put(&names::artifact(&build.id, &id), bytes_until(body, &stopping)).await;
+    let stored = stored.map_err(|error| not_stored(&stopping, &format!("artifact {id:?}"), error))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
-    let (size, digest) = (stored.size, stored.digest.clone());
-    let info = ArtifactInfo { id: id.clone(), job: job.clone(), size, digest: digest.clone() };
-    build.record(EventBody::ArtifactSaved { job, id, size, digest }).await.map_err(Refusal::build_over)?;
-    build.artifact_saved(info);
+    let info = ArtifactInfo { id, job, size: stored.size, digest: stored.digest.clone() };
+    taken.saved(info).await.map_err(Refusal::build_over)?;
     Ok(Json(stored))
 }
 
@@ -98,27 +112,8 @@ pub(crate) async fn save_cache(
     let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
     let stopping = stopping(&build, &claims, cache.save == SavePolicy::Always)?;
-    upload(&api, &scope.to_write(&cache), body, &format!("cache {:?}", path.item), stopping).await.map(Json)
-}
-
-pub(crate) async fn write_define_log(
-    State(api): State<Arc<Api>>,
-    Path(path): Path<BuildPath>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<StatusCode, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::WriteLog(None))?;
-    write_log(&api, &build, None, body).await
-}
-
-pub(crate) async fn write_job_log(
-    State(api): State<Arc<Api>>,
-    Path(path): Path<ItemPath>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<StatusCode, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::WriteLog(Some(path.item.clone())))?;
-    write_log(&api, &build, Some(&path.item), body).await
+    let stored = sealed::put(&api.blobs, &scope.to_write(&cache), bytes_until(body, &stopping)).await;
+    stored.map(Json).map_err(|error| not_stored(&stopping, &format!("cache {:?}", path.item), error))
 }
 
 /// Whether the artifact is worth having also from a job that is being stopped.
@@ -141,78 +136,47 @@ fn being_stopped() -> Refusal {
     Refusal::conflict("the job is being stopped: what it leaves is not saved")
 }
 
-async fn download(api: &Api, name: &BlobName, what: &str) -> Result<Response, Refusal> {
+async fn download(api: &Api, name: &BlobName, digest: Option<&str>, what: &str) -> Result<Response, Refusal> {
     let found = api.blobs.get(name).await.map_err(|error| Refusal::store(what, error))?;
     let bytes = found.ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
-    let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
-    Ok((kind, Body::from_stream(bytes)).into_response())
+    let mut answer = ([(header::CONTENT_TYPE, "application/octet-stream")], Body::from_stream(bytes)).into_response();
+    if let Some(digest) = digest.and_then(|digest| HeaderValue::from_str(digest).ok()) {
+        answer.headers_mut().insert(DIGEST_HEADER, digest);
+    }
+    Ok(answer)
 }
 
-async fn upload(
-    api: &Api,
-    name: &BlobName,
-    body: Body,
-    what: &str,
-    stopping: CancellationToken,
-) -> Result<Stored, Refusal> {
-    let bytes = body.into_data_stream().map_err(io::Error::other);
-    let bytes = stream::try_unfold((bytes, stopping.clone()), |(mut bytes, stopping)| async move {
+/// A body until the job is being stopped: then it breaks off.
+fn bytes_until(body: Body, stopping: &CancellationToken) -> BoxStream<'static, Result<Bytes, io::Error>> {
+    let all = stream::try_unfold((bytes_of(body), stopping.clone()), |(mut bytes, stopping)| async move {
         tokio::select! {
             // An error, not an end: half of an archive must not look like a whole one.
             () = stopping.cancelled() => Err(io::Error::other("the job is being stopped")),
             chunk = bytes.next() => Ok(chunk.transpose()?.map(|chunk| (chunk, (bytes, stopping)))),
         }
     });
-    match api.blobs.put(name, bytes.boxed()).await {
-        Err(_) if stopping.is_cancelled() => Err(being_stopped()),
-        stored => stored.map_err(|error| Refusal::store(what, error)),
-    }
+    all.boxed()
 }
 
-/// Stores a log while it arrives, and shows each frame to whoever watches. What has arrived stays, also when the sender
-/// dies in the middle.
-async fn write_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) -> Result<StatusCode, Refusal> {
-    let failed = |error: io::Error| Refusal::store("the log", error);
-    let _open = build.open_logs.token();
-    let part = build.next_log_part(job);
-    let mut writer = api.blobs.writer(&names::log(&build.id, job, part));
-    let (mut decoder, mut chunks) = (LogDecoder::default(), body.into_data_stream());
-    let mut masked = MaskedLog::new(&build.masking);
-    let mut end = Ok(StatusCode::NO_CONTENT);
-    'arriving: while let Some(chunk) = chunks.next().await {
-        match chunk {
-            Ok(chunk) => decoder.push(&chunk),
-            Err(error) => {
-                end = Err(Refusal::invalid(format!("the log broke off: {error}")));
-                break;
-            }
-        }
-        loop {
-            match decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    for frame in masked.push(frame) {
-                        keep(build, job, &mut writer, &frame).await.map_err(failed)?;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    end = Err(Refusal::invalid(error));
-                    break 'arriving;
-                }
-            }
-        }
-    }
-    for frame in masked.finish() {
-        keep(build, job, &mut writer, &frame).await.map_err(failed)?;
-    }
-    writer.shutdown().await.map_err(failed)?;
-    end
+fn not_stored(stopping: &CancellationToken, what: &str, error: io::Error) -> Refusal {
+    if stopping.is_cancelled() { being_stopped() } else { Refusal::store(what, error) }
 }
 
-/// Shows a frame, and stores it.
-async fn keep(build: &LiveBuild, job: Option<&str>, writer: &mut BufWriter, frame: &LogFrame) -> io::Result<()> {
-    build.observer.log(&build.id, job, frame);
-    let mut encoded = BytesMut::new();
-    frame.encode(&mut encoded);
-    writer.write_all(&encoded).await
+fn bytes_of(body: Body) -> BoxStream<'static, Result<Bytes, io::Error>> {
+    body.into_data_stream().map_err(io::Error::other).boxed()
+}
+
+/// An artifact that is saved already comes again: its sender has not heard that it was. It may send the same again.
+async fn same_again(build: &LiveBuild, claims: &Claims, id: &str, body: Body) -> Result<Json<Stored>, Refusal> {
+    let saved = build.artifact(id).ok_or_else(|| Refusal::busy(format!("artifact {id:?} is being saved")))?;
+    let conflict = || Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes"));
+    if claims.role.job() != Some(saved.job.as_str()) {
+        return Err(conflict());
+    }
+    let (mut bytes, mut hash) = (bytes_of(body), Sha256::new());
+    while let Some(chunk) = bytes.try_next().await.map_err(Refusal::invalid)? {
+        hash.update(&chunk);
+    }
+    let ArtifactInfo { size, digest, .. } = saved;
+    if hex(&hash.finalize()) == digest { Ok(Json(Stored { size, digest })) } else { Err(conflict()) }
 }

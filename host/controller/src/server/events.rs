@@ -11,16 +11,13 @@ use monkeyci_api::{Action, EventPage, EventQuery};
 use monkeyci_build::Event;
 use tokio::time::{Instant, timeout_at};
 
-use super::Api;
 use super::admit::{BuildPath, admit};
 use super::problem::Refusal;
 use super::script::parse;
+use super::{Api, LONGEST_WAIT};
 
 /// The most events of one answer.
 const PAGE: usize = 100;
-/// A request waits no longer than this, whatever it asks for.
-const WAIT: Duration = Duration::from_secs(30);
-
 pub(crate) async fn read_events(
     State(api): State<Arc<Api>>,
     Path(path): Path<BuildPath>,
@@ -31,7 +28,7 @@ pub(crate) async fn read_events(
     let query: EventQuery = parse(&body)?;
     let mut last = build.last_seq();
     let mut after = query.after.unwrap_or_else(|| *last.borrow());
-    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(WAIT);
+    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
     loop {
         last.mark_unchanged();
         let (events, seen) = build.events_after(after, PAGE, |event| wanted(&query, event));

@@ -5,18 +5,22 @@ mod artifacts;
 mod blobs;
 mod events;
 mod files;
+mod inputs;
 mod jobs;
 mod listen;
+mod logs;
 mod problem;
 mod results;
 mod script;
-mod secrets;
+#[cfg(test)]
+mod store_tests;
 mod submit;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -24,12 +28,16 @@ use axum::routing::{get, post, put};
 
 use crate::blobs::Blobs;
 use crate::live::LiveBuild;
+use crate::log_store::LogLimits;
 use crate::tokens::Tokens;
 
 pub(crate) use listen::{Listener, in_process};
 pub(crate) use problem::Refusal;
 pub(crate) use script::{check_event, parse};
+pub(crate) use submit::USE_THE_HANDLE;
 
+/// A request that waits for something to happen waits no longer than this, whatever it asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A submission may declare thousands of jobs.
 const SUBMISSION_LIMIT: usize = 16 << 20;
 /// What a guest can hand over in one call, which is 4 MiB.
@@ -45,6 +53,7 @@ const BODY_LIMIT: usize = 256 * 1024;
 pub(crate) struct Api {
     pub(crate) tokens: Tokens,
     pub(crate) blobs: Blobs,
+    pub(crate) log_limits: LogLimits,
     builds: RwLock<HashMap<String, Arc<LiveBuild>>>,
 }
 
@@ -55,8 +64,8 @@ impl std::fmt::Debug for LiveBuild {
 }
 
 impl Api {
-    pub(crate) fn new(blobs: Blobs) -> Arc<Self> {
-        Arc::new(Self { tokens: Tokens::new(), blobs, builds: RwLock::default() })
+    pub(crate) fn new(blobs: Blobs, log_limits: LogLimits) -> Arc<Self> {
+        Arc::new(Self { tokens: Tokens::new(), blobs, log_limits, builds: RwLock::default() })
     }
 
     /// Serves a build from now on.
@@ -79,15 +88,15 @@ impl Api {
 pub(crate) fn router(api: Arc<Api>) -> Router {
     let build = Router::new()
         .route("/", get(script::read_build))
-        .route("/params/{name}", get(script::read_param))
-        .route("/params", get(secrets::list_params))
-        .route("/secrets", get(secrets::list_secrets))
-        .route("/secrets/{name}", get(secrets::read_secret))
-        .route("/secrets/{name}/reveal", post(secrets::reveal))
+        .route("/params/{name}", get(inputs::read_param))
+        .route("/params", get(inputs::list_params))
+        .route("/secrets", get(inputs::list_secrets))
+        .route("/secrets/{name}", get(inputs::read_secret))
+        .route("/secrets/{name}/reveal", post(inputs::reveal))
         .route("/events", post(script::publish_event))
         .route("/events/next", post(events::read_events))
         .route("/reports", post(script::add_report))
-        .route("/logs", post(blobs::write_define_log))
+        .route("/logs", post(logs::write_define_log))
         .route("/files/{name}", get(files::read_file))
         .route("/dirs/{name}", get(files::read_dir))
         .route("/stats/{name}", get(files::stat))
@@ -99,7 +108,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/jobs/{job}", get(jobs::read_job))
         .route("/jobs/{job}/outputs", post(results::report_outputs).layer(limit(OUTPUTS_LIMIT)))
         .route("/jobs/{job}/test-reports", post(results::report_tests))
-        .route("/jobs/{job}/logs", post(blobs::write_job_log))
+        .route("/jobs/{job}/logs", post(logs::write_job_log))
         .route("/jobs/{job}/plan", get(jobs::read_plan))
         .route("/jobs/{job}/running", post(jobs::report_running))
         .route("/jobs/{job}/result", post(jobs::report_result))

@@ -39,6 +39,11 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "conflict", detail)
     }
 
+    /// The same request may go well in a moment.
+    pub(crate) fn busy(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+    }
+
     pub(crate) fn too_large(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too large", detail)
     }

@@ -6,12 +6,12 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use monkeyci_api::{Action, BuildInfo, NewEvent, NewReport, ParamValue};
+use monkeyci_api::{Action, BuildInfo, NewEvent, NewReport};
 use monkeyci_build::EventBody;
 use serde::de::DeserializeOwned;
 
 use super::Api;
-use super::admit::{BuildPath, ItemPath, admit};
+use super::admit::{BuildPath, admit};
 use super::problem::Refusal;
 use crate::live::LiveBuild;
 
@@ -28,15 +28,6 @@ pub(crate) async fn read_build(
     let (build, _) = admit(&api, &headers, &path, Action::ReadBuild)?;
     let info = build.info.get().cloned();
     info.map(Json).ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))
-}
-
-pub(crate) async fn read_param(
-    State(api): State<Arc<Api>>,
-    Path(path): Path<ItemPath>,
-    headers: HeaderMap,
-) -> Result<Json<ParamValue>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone()))?;
-    Ok(Json(ParamValue { value: build.inputs.params.get(&path.item).cloned() }))
 }
 
 pub(crate) async fn publish_event(

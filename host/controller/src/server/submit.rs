@@ -11,14 +11,14 @@ use monkeyci_api::{Action, NewJobs, WaitQuery, Waited};
 use monkeyci_build::{EventBody, check_submitted};
 use tokio::time::{Instant, timeout_at};
 
-use super::Api;
 use super::admit::{BuildPath, admit};
 use super::problem::Refusal;
 use super::script::parse;
+use super::{Api, LONGEST_WAIT};
 use crate::live::LiveBuild;
 
-/// A request waits no longer than this, whatever it asks for.
-const WAIT: Duration = Duration::from_secs(30);
+/// What to do instead of writing a secret into a job.
+pub(crate) const USE_THE_HANDLE: &str = "hand it over with secret-env or secret-file, so that nobody sees it";
 
 pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
@@ -36,6 +36,9 @@ pub(crate) async fn submit(
     let _turn = build.submitting.lock().await;
     let checked = check_submitted(build.state().graph(), &jobs);
     let jobs = checked.map_err(|faults| Refusal::invalid(format!("the jobs can't be added: {faults}")))?;
+    if let Some(job) = build.masking.job_with_secret(&jobs) {
+        return Err(Refusal::invalid(format!("the job {job:?} has the value of a secret in it; {USE_THE_HANDLE}")));
+    }
     if jobs.iter().any(|job| job.container().is_some()) {
         build.pack_workspace(&api.blobs).await.map_err(|error| Refusal::store("the workspace", error))?;
     }
@@ -62,7 +65,7 @@ pub(crate) async fn wait(
     if let Some(over) = first_over(&build, &query.jobs)? {
         return Ok(Json(Waited { over: Some(over) }));
     }
-    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(WAIT);
+    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
     if query.wait_ms > 0 && build.starts_waiting(own) {
         build.record(EventBody::JobWaiting { job: own.to_owned() }).await.map_err(Refusal::build_over)?;
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use bollard::errors::Error;
 use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use monkeyci_build::AddressRange;
 
 use super::fault::said;
+use super::fence::is_local;
 use crate::EngineError;
 
 /// How long an address may take to answer when several are tried. A local daemon does so within milliseconds.
@@ -30,11 +32,18 @@ pub struct DockerOptions {
     /// A pull that has begun and reports no progress for this long is given up. Engines are silent while they check or
     /// unpack a large layer, so this is much longer.
     pub pull_stall: Duration,
+    /// Private networks that jobs may be let reach, if they ask for it. None of them without: scripts are not to be trusted.
+    pub permitted_networks: Vec<AddressRange>,
 }
 
 impl Default for DockerOptions {
     fn default() -> Self {
-        Self { socket: None, pull_answer: Duration::from_secs(8), pull_stall: Duration::from_secs(90) }
+        Self {
+            socket: None,
+            pull_answer: Duration::from_secs(8),
+            pull_stall: Duration::from_secs(90),
+            permitted_networks: Vec::new(),
+        }
     }
 }
 
@@ -52,6 +61,8 @@ pub(super) enum Dialect {
 pub(super) struct Found {
     pub(super) docker: Docker,
     pub(super) dialect: Dialect,
+    /// Whether it runs on this machine.
+    pub(super) is_local: bool,
     /// Name and version for people.
     pub(super) name: String,
 }
@@ -119,7 +130,7 @@ async fn probe(address: &str, patience: Duration) -> Result<Found, String> {
         .map_err(|_| format!("no answer within {} s", patience.as_secs()))?
         .map_err(|error| said(&error))?;
     let dialect = dialect(&version);
-    Ok(Found { docker, name: describe(&dialect, &version), dialect })
+    Ok(Found { docker, is_local: is_local(address), name: describe(&dialect, &version), dialect })
 }
 
 fn client(address: &str) -> Result<Docker, Error> {

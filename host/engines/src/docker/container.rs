@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
-    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use monkeyci_api::paths;
 
-use super::image::OfPlatform;
+use super::fence::Fence;
+use super::guard::guard;
+use super::image::{ImageFacts, OfPlatform};
 use super::names::{Names, labels};
 use crate::{EngineError, Part, Pod, PodService};
 
@@ -66,21 +68,19 @@ pub(super) fn job(
     pod: &Pod,
     names: &Names,
     image: Option<&OfPlatform>,
+    facts: &ImageFacts,
     hosts: &[(String, String)],
     selinux: bool,
+    fence: &Fence,
 ) -> Container {
     let body = ContainerCreateBody {
         image: Some(image.map_or_else(|| pod.image.clone(), |image| image.id.clone())),
         user: pod.user.clone(),
-        entrypoint: Some(vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()]),
-        cmd: Some(Vec::new()),
         env: Some(environment(pod.env.iter())),
         // The launcher goes to the working directory itself, when the sidecar has filled it.
         working_dir: Some("/".to_owned()),
         // The image may want another one; the launcher listens to TERM.
         stop_signal: Some("SIGTERM".to_owned()),
-        // The image's check is about the program that we don't start.
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         labels: Some(labels(pod)),
         host_config: Some(HostConfig {
             network_mode: Some(names.network()),
@@ -94,6 +94,8 @@ pub(super) fn job(
         }),
         ..ContainerCreateBody::default()
     };
+    let program = vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()];
+    let body = guard(body, pod, facts, fence, program);
     let platform = image.map(|image| image.platform.clone()).unwrap_or_default();
     Container { name: names.job(), part: Part::Job, image: pod.image.clone(), platform, body }
 }
@@ -139,20 +141,39 @@ pub(super) fn sidecar_needs_network(pod: &Pod) -> bool {
 }
 
 /// A service's container: the image as its author made it, on the private network under the service's name.
-pub(super) fn service(pod: &Pod, names: &Names, service: &PodService) -> Result<Container, EngineError> {
+pub(super) fn service(
+    pod: &Pod,
+    names: &Names,
+    service: &PodService,
+    facts: &ImageFacts,
+    selinux: bool,
+    fence: &Fence,
+) -> Result<Container, EngineError> {
     let endpoint = EndpointSettings { aliases: Some(vec![service.name.clone()]), ..EndpointSettings::default() };
     let body = ContainerCreateBody {
         image: Some(service.image.clone()),
-        entrypoint: service.argv.clone(),
-        cmd: service.argv.as_ref().map(|_| Vec::new()),
         env: Some(environment(service.env.iter())),
         labels: Some(labels(pod)),
-        host_config: Some(HostConfig { network_mode: Some(names.network()), ..host_config() }),
+        host_config: Some(HostConfig {
+            network_mode: Some(names.network()),
+            // The guard's program is a file of this machine with a label of its own.
+            security_opt: selinux.then(|| vec!["label=disable".to_owned()]),
+            ..host_config()
+        }),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(names.network(), endpoint)])),
         }),
         ..ContainerCreateBody::default()
     };
+    let program = service.argv.clone().unwrap_or_else(|| facts.argv.clone());
+    if program.is_empty() {
+        return Err(EngineError::ServiceNotReady {
+            service: service.name.clone(),
+            reason: format!("neither the service nor its image {} says what program to run", service.image),
+            last_lines: String::new(),
+        });
+    }
+    let body = guard(body, pod, facts, fence, program);
     Ok(Container {
         name: names.service(&service.name)?,
         part: Part::Service(service.name.clone()),
@@ -180,7 +201,7 @@ fn environment<'a>(variables: impl Iterator<Item = (&'a String, &'a String)>) ->
 }
 
 /// A file or directory of this machine, read-only. (A socket in a read-only directory still takes connections.)
-fn bind(source: &Path, target: &str) -> Mount {
+pub(super) fn bind(source: &Path, target: &str) -> Mount {
     // The daemon's working directory is not ours.
     let source = std::path::absolute(source).unwrap_or_else(|_| source.to_owned());
     Mount {

@@ -16,15 +16,20 @@ use crate::EngineError;
 type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 impl DockerEngine {
-    /// Makes sure that the engine has `image`.
-    pub(super) async fn ensure_image(&self, image: &str, progress: Progress<'_>) -> Result<(), EngineError> {
+    /// Makes sure that the engine has `image`, and says what it is like.
+    pub(super) async fn ensure_image(&self, image: &str, progress: Progress<'_>) -> Result<ImageFacts, EngineError> {
         let reference = full_reference(image)?;
+        if let Some(found) = self.look_up(image, &reference).await? {
+            return Ok(ImageFacts::of(&found));
+        }
+        progress(format!("pulling {image}"));
+        self.pull(image, reference.clone(), String::new()).await?;
         match self.look_up(image, &reference).await? {
-            Some(_) => Ok(()),
-            None => {
-                progress(format!("pulling {image}"));
-                self.pull(image, reference, String::new()).await
-            }
+            Some(found) => Ok(ImageFacts::of(&found)),
+            None => Err(EngineError::ImageNotFound {
+                image: image.to_owned(),
+                reason: "it was pulled, and is gone again".to_owned(),
+            }),
         }
     }
 
@@ -48,12 +53,12 @@ impl DockerEngine {
         if let Some(found) = &there
             && wanted.is(found.architecture.as_deref(), found.variant.as_deref())
         {
-            return Ok(OfPlatform { id: id(found), platform });
+            return Ok(OfPlatform { id: id(found), platform, facts: ImageFacts::of(found) });
         }
         progress(format!("pulling {image} for {architecture}"));
         match (self.pull(image, reference.clone(), platform.clone()).await, there) {
             (Ok(()), _) => match self.look_up(image, &reference).await? {
-                Some(found) => Ok(OfPlatform { id: id(&found), platform }),
+                Some(found) => Ok(OfPlatform { id: id(&found), platform, facts: ImageFacts::of(&found) }),
                 None => Err(none_such("it was pulled, and is gone again".to_owned())),
             },
             (Err(EngineError::ImageNotFound { reason, .. }), Some(found)) => {
@@ -106,6 +111,30 @@ impl DockerEngine {
 pub(super) struct OfPlatform {
     pub(super) id: String,
     pub(super) platform: String,
+    pub(super) facts: ImageFacts,
+}
+
+/// What an image says of its containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ImageFacts {
+    /// The user; root when none.
+    pub(super) user: Option<String>,
+    /// Program and arguments.
+    pub(super) argv: Vec<String>,
+    /// Whether it sets the variable HOME.
+    pub(super) has_home: bool,
+}
+
+impl ImageFacts {
+    fn of(found: &ImageInspect) -> Self {
+        let Some(config) = &found.config else { return Self::default() };
+        let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+        Self {
+            user: config.user.clone().filter(|user| !user.is_empty()),
+            argv: [words(&config.entrypoint), words(&config.cmd)].concat(),
+            has_home: config.env.iter().flatten().any(|variable| variable.starts_with("HOME=")),
+        }
+    }
 }
 
 /// Whether an engine's words say that an image is there, but not for the platform.

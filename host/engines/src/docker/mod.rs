@@ -4,6 +4,8 @@ mod architecture;
 mod connect;
 mod container;
 mod fault;
+mod fence;
+mod guard;
 mod image;
 mod in_flight;
 mod names;
@@ -36,9 +38,21 @@ use sidecar_image::SidecarImages;
 /// `<key>-svc-<service>`, all with the labels [`LABEL_OWNER`], [`LABEL_BUILD`], [`LABEL_JOB`] and [`LABEL_POD`]. The daemon
 /// has to see the files of this machine: the launcher, the sidecar's configuration and the API's socket are mounted from it.
 ///
-/// What differs with Podman: it does not say that memory ran out ([`PartExit::out_of_memory`] stays false, the exit code is
-/// 137); and the services of a pod, which no other pod can name, can at times be reached from other pods by their address:
-/// netavark 1.4, below Podman 4.3, forgets the isolation of all networks when one is removed, until the next one is made.
+/// # What a pod reaches
+///
+/// Job and services begin as the guard (see the sidecar's crate), which fences in the network of their own container before
+/// their program runs: they reach each other, their name servers (port 53) and, unless the job says otherwise, the internet;
+/// neither private networks nor other pods, nor this machine, nor cloud metadata. That does not depend on the rules that
+/// engines keep on the machine, which other programs rewrite. The sidecar, which runs nobody else's program, has no fence.
+///
+/// What is not enforced: an engine on another machine does not say that machine's public addresses, so a job can reach its
+/// ports by those (it is said when such an engine is connected to); by name servers, data can leave a job that has the internet.
+/// With [`NetworkMode::None`] there is no name server but Docker's own for the pod: services of Podman's don't know each other by
+/// name then, while the job knows them.
+///
+/// # What differs with Podman
+///
+/// It does not say that memory ran out: [`PartExit::out_of_memory`] stays false, the exit code is 137.
 ///
 /// ```no_run
 /// use monkeyci_engines::{DockerEngine, DockerOptions, Engine};
@@ -50,6 +64,7 @@ use sidecar_image::SidecarImages;
 /// # }
 /// ```
 ///
+/// [`NetworkMode::None`]: monkeyci_build::NetworkMode::None
 /// [`LABEL_OWNER`]: crate::LABEL_OWNER
 /// [`LABEL_BUILD`]: crate::LABEL_BUILD
 /// [`LABEL_JOB`]: crate::LABEL_JOB
@@ -58,6 +73,8 @@ use sidecar_image::SidecarImages;
 pub struct DockerEngine {
     docker: Docker,
     dialect: Dialect,
+    /// Whether it runs on this machine, so that the machine's addresses are its.
+    is_local: bool,
     name: String,
     options: DockerOptions,
     in_flight: InFlight,
@@ -72,9 +89,16 @@ impl DockerEngine {
     /// [`EngineError::NotFound`] when none answers, with every address that was tried and what came of it.
     pub async fn connect(options: DockerOptions) -> Result<Self, EngineError> {
         let found = connect::find(&options).await?;
+        if !found.is_local {
+            tracing::warn!(
+                engine = found.name,
+                "the engine runs on another machine: jobs can't be kept from that machine's public addresses"
+            );
+        }
         Ok(Self {
             docker: found.docker,
             dialect: found.dialect,
+            is_local: found.is_local,
             name: found.name,
             options,
             in_flight: InFlight::default(),

@@ -11,6 +11,8 @@ use monkeyci_build::Readiness;
 
 use super::DockerEngine;
 use super::fault::{is_gone, refused, said};
+use super::guard::{further, is_missing_program};
+use super::image::ImageFacts;
 use super::names::Names;
 use crate::{EngineError, Part, Pod, PodService};
 
@@ -38,9 +40,13 @@ impl DockerEngine {
         &self,
         pod: &Pod,
         names: &Names,
+        facts_of: &impl Fn(&str) -> ImageFacts,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
-        let services = pod.services.iter().map(|service| self.service_ready(names, service, progress));
+        let services = pod
+            .services
+            .iter()
+            .map(async |service| self.service_ready(names, service, &facts_of(&service.image), progress).await);
         try_join_all(services).await.map(|_| ())
     }
 
@@ -48,6 +54,7 @@ impl DockerEngine {
         &self,
         names: &Names,
         service: &PodService,
+        facts: &ImageFacts,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
         let commands = commands(service);
@@ -61,7 +68,7 @@ impl DockerEngine {
         let limit = Duration::from_millis(service.ready_timeout_ms);
         let succeed = async {
             for argv in &commands {
-                self.until_success(&name, service, argv, &last_said).await?;
+                self.until_success(&name, service, facts, argv, &last_said).await?;
             }
             Ok(())
         };
@@ -90,6 +97,7 @@ impl DockerEngine {
         &self,
         container: &str,
         service: &PodService,
+        facts: &ImageFacts,
         argv: &[String],
         last_said: &Mutex<String>,
     ) -> Result<(), Refusal> {
@@ -98,7 +106,7 @@ impl DockerEngine {
         say(format!("`{command}` was still running"));
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.attempt(container, argv).await {
+            match self.attempt(container, &further(facts, service, argv)).await {
                 Ok(Attempt::Ready) => return Ok(()),
                 Ok(Attempt::Never(reason)) => {
                     return Err(Refusal::Never(format!("`{command}` can't run: {reason}")));
@@ -134,9 +142,6 @@ impl DockerEngine {
                 }
             }
             Ok(StartExecResults::Detached) => {}
-            Err(error) if is_missing_program(&said(&error)) => {
-                return Ok(Attempt::Never(said(&error)));
-            }
             Err(error) => return Err(error),
         }
         let code = self.docker.inspect_exec(&exec).await?.exit_code.unwrap_or(-1);
@@ -186,9 +191,4 @@ pub(super) fn commands(service: &PodService) -> Vec<&Vec<String>> {
 enum Refusal {
     Engine(EngineError),
     Never(String),
-}
-
-/// The words of the container's runtime (and not of a shell) for a program that the image does not have.
-fn is_missing_program(text: &str) -> bool {
-    text.contains("OCI runtime") && (text.contains("executable file not found") || text.contains("no such file"))
 }

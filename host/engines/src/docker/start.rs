@@ -1,6 +1,7 @@
 //! Starting a pod: what waits for what.
 //!
 //! ```text
+//! (names that the job is let reach are looked up, beside the images)
 //! network ─────────────────────────┬───────────┬──────────────────────────► start job
 //! images, volume ─┬► create job ───┼───────────┼─► services' ready commands ──▲
 //!                 ├► create services ► start ──┴─► addresses ─┐
@@ -10,7 +11,7 @@
 //! Everything that does not wait runs at the same time: a network costs Docker about 50 ms, a container's start 100 to
 //! 200 ms. The job need not wait for the sidecar: its launcher does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use super::DockerEngine;
 use super::connect::Dialect;
 use super::container::{self, Container};
 use super::fault::{is_gone, is_missing, is_taken, refused, said};
+use super::image::ImageFacts;
 use super::names::Names;
 use super::raw::{self, Inspected};
 use super::ready::{LINES, commands};
@@ -59,20 +61,32 @@ impl DockerEngine {
                     None => Ok(None),
                 }
             };
-            let (_, job_image, sidecar_image, (), selinux) = try_join!(
-                try_join_all(images.into_iter().map(|image| self.ensure_image(image, progress))),
+            let facts = images
+                .into_iter()
+                .map(async |image| self.ensure_image(image, progress).await.map(|facts| (image, facts)));
+            let (facts, fence, job_image, sidecar_image, (), selinux) = try_join!(
+                try_join_all(facts),
+                self.fence(pod),
                 job_image,
                 self.sidecar_image(&pod.sidecar_program),
                 self.create_volume(pod, names),
                 self.selinux(),
             )?;
+            let facts: BTreeMap<&str, ImageFacts> = facts.into_iter().collect();
+            let facts_of = |image: &str| facts.get(image).cloned().unwrap_or_default();
+            let job_facts = job_image.as_ref().map_or_else(|| facts_of(&pod.image), |image| image.facts.clone());
             let (started, sidecar_up) = (OnceCell::new(), Notify::new());
             let services = || {
                 started.get_or_try_init(|| async {
                     if !pod.services.is_empty() {
                         network().await?;
                     }
-                    try_join_all(pod.services.iter().map(|service| self.start_service(pod, names, service))).await
+                    let services = pod.services.iter().map(async |service| {
+                        let facts = facts_of(&service.image);
+                        let container = container::service(pod, names, service, &facts, selinux, &fence)?;
+                        self.start_service(names, service, container).await
+                    });
+                    try_join_all(services).await
                 })
             };
             let sidecar = async {
@@ -95,11 +109,11 @@ impl DockerEngine {
                         services().await?.iter().flatten().cloned().collect()
                     }
                 };
-                let job = container::job(pod, names, job_image.as_ref(), &hosts, selinux);
+                let job = container::job(pod, names, job_image.as_ref(), &job_facts, &hosts, selinux, &fence);
                 let fresh = self.create(names, &job).await?;
                 try_join(network(), async {
                     services().await?;
-                    self.services_ready(pod, names, progress).await
+                    self.services_ready(pod, names, &facts_of, progress).await
                 })
                 .await?;
                 if fresh {
@@ -133,11 +147,10 @@ impl DockerEngine {
     /// Starts a service; returns its name and address unless it has ended already.
     async fn start_service(
         &self,
-        pod: &Pod,
         names: &Names,
         service: &PodService,
+        container: Container,
     ) -> Result<Option<(String, String)>, EngineError> {
-        let container = container::service(pod, names, service)?;
         if self.create(names, &container).await? {
             self.run(names, &container).await?;
         }
@@ -264,6 +277,9 @@ fn check_files(pod: &Pod) -> Result<(), EngineError> {
     };
     if !pod.sidecar_config.is_file() {
         return missing("configuration file", &pod.sidecar_config);
+    }
+    if !pod.guard_program.is_file() {
+        return missing("guard's program", &pod.guard_program);
     }
     match &pod.api_dir {
         Some(api_dir) if !api_dir.is_dir() => missing("directory of the build API's socket", api_dir),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use monkeyci_build::{Readiness, ServiceSpec};
+use monkeyci_build::{AddressRange, NetworkMode, Readiness, ServiceSpec};
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, PartExit, Pod};
 use tempfile::TempDir;
 
@@ -64,7 +64,13 @@ impl Host {
 
     /// A second engine at the same daemon, as another process would have it.
     pub async fn another_engine(&self) -> Box<dyn Engine> {
-        let options = DockerOptions { socket: Some(self.daemon.socket.clone()), ..DockerOptions::default() };
+        self.engine_that_permits(Vec::new()).await
+    }
+
+    /// An engine at the same daemon whose jobs may be let reach these private networks.
+    pub async fn engine_that_permits(&self, permitted_networks: Vec<AddressRange>) -> Box<dyn Engine> {
+        let socket = Some(self.daemon.socket.clone());
+        let options = DockerOptions { socket, permitted_networks, ..DockerOptions::default() };
         Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
     }
 
@@ -87,8 +93,11 @@ impl Host {
             env: BTreeMap::from([("PROBE_JOB".to_owned(), job.to_owned())]),
             memory_bytes: None,
             cpu_millis: None,
+            network: NetworkMode::Internet,
+            network_allow: Vec::new(),
             services: Vec::new(),
             sidecar_program: self.program.clone(),
+            guard_program: guard_program(),
             sidecar_config: config,
             api_dir: Some(api_dir),
         }
@@ -126,6 +135,18 @@ impl Host {
     pub async fn left(&self) -> Vec<String> {
         self.outside.owned(&self.owner).await
     }
+}
+
+/// The real guard: what the tests' own program does as launcher and sidecar, it can't do as guard.
+fn guard_program() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("../debug/monkeyci-sidecar-static");
+    let program = std::env::var_os("MONKEYCI_SIDECAR").map_or_else(beside, PathBuf::from);
+    assert!(
+        program.is_file(),
+        "no static sidecar at {}: `cargo xtask setup` builds it, or name it with MONKEYCI_SIDECAR",
+        program.display()
+    );
+    program
 }
 
 /// A service of the test image that runs a line of shell.

@@ -70,6 +70,17 @@ conformance! {
             a_service_that_crashes_is_reported_at_once,
             a_sidecar_that_fails_while_services_get_ready_ends_the_start,
             a_ready_command_that_does_not_exist_is_reported_at_once;
+        network:
+            the_internet_is_reached_and_private_networks_are_not,
+            a_service_reaches_what_its_job_reaches,
+            the_machine_is_not_reached,
+            metadata_is_refused_at_once,
+            without_network_only_the_pod_is_reached,
+            what_is_allowed_is_reached_beside,
+            what_is_private_has_to_be_permitted,
+            services_know_each_other_by_name,
+            a_service_cannot_take_its_fence_down,
+            a_service_is_its_images_user_and_has_its_home;
         again:
             a_second_start_starts_nothing_again,
             a_start_that_was_dropped_is_finished_by_the_next,

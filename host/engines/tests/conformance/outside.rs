@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, VolumeCreateRequest};
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Ipam, IpamConfig, NetworkConnectRequest,
+    NetworkCreateRequest, NetworkingConfig, VolumeCreateRequest,
+};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
     RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::StreamExt as _;
-use monkeyci_engines::LABEL_OWNER;
+use monkeyci_engines::{LABEL_BUILD, LABEL_OWNER};
 
 /// The image of the jobs and services: busybox, with a command and a working directory that jobs must not notice.
 pub const IMAGE: &str = "localhost/monkeyci-test:1";
@@ -31,10 +34,17 @@ pub trait Outside: Send + Sync {
     async fn identity(&self, name: &str) -> String;
     /// The image that a container was made from.
     async fn image_of(&self, name: &str) -> String;
+    /// Makes the test image once more, with a user.
+    async fn image_with_user(&self, name: &str, user: &str) -> String;
     /// Removes an image.
     async fn remove_image(&self, name: &str);
     /// The names of all containers, networks and volumes of this owner.
     async fn owned(&self, owner: &str) -> Vec<String>;
+    /// Makes a network of this subnet with a server in it, on this address and port 5432, that a sweep of the owner removes.
+    /// False when somebody else has addresses of the subnet.
+    async fn make_network(&self, owner: &str, name: &str, subnet: &str, server: &str) -> bool;
+    /// Puts a container into one more network.
+    async fn join(&self, container: &str, network: &str);
     /// Makes a container and a volume of this name, as somebody would who knows nothing of us.
     async fn plant(&self, name: &str);
     /// Removes what was planted; tells whether all was still there.
@@ -51,6 +61,20 @@ impl DockerOutside {
         let docker = Docker::connect_with_unix(socket, 60, API_DEFAULT_VERSION).expect("a socket");
         Self { docker: docker.negotiate_version().await.expect("an engine that answers") }
     }
+
+    /// Makes an image of busybox.
+    async fn import(&self, name: &str, changes: &[&str]) {
+        let options = CreateImageOptions {
+            from_src: Some("-".to_owned()),
+            repo: Some(name.to_owned()),
+            changes: changes.iter().map(|change| (*change).to_owned()).collect(),
+            ..CreateImageOptions::default()
+        };
+        let mut words = pin!(self.docker.create_image(Some(options), Some(bollard::body_full(busybox().into())), None));
+        while let Some(word) = words.next().await {
+            word.expect("the test image can be imported");
+        }
+    }
 }
 
 #[async_trait]
@@ -59,16 +83,12 @@ impl Outside for DockerOutside {
         if self.docker.inspect_image(IMAGE).await.is_ok() {
             return;
         }
-        let options = CreateImageOptions {
-            from_src: Some("-".to_owned()),
-            repo: Some(IMAGE.to_owned()),
-            changes: vec!["CMD [\"/bin/sleep\", \"1000\"]".to_owned(), "WORKDIR /srv".to_owned()],
-            ..CreateImageOptions::default()
-        };
-        let mut words = pin!(self.docker.create_image(Some(options), Some(bollard::body_full(busybox().into())), None));
-        while let Some(word) = words.next().await {
-            word.expect("the test image can be imported");
-        }
+        self.import(IMAGE, &["CMD [\"/bin/sleep\", \"1000\"]", "WORKDIR /srv"]).await;
+    }
+
+    async fn image_with_user(&self, name: &str, user: &str) -> String {
+        self.import(name, &[&format!("USER {user}")]).await;
+        name.to_owned()
     }
 
     async fn kill(&self, name: &str) {
@@ -116,6 +136,51 @@ impl Outside for DockerOutside {
             .collect();
         names.sort();
         names
+    }
+
+    async fn make_network(&self, owner: &str, name: &str, subnet: &str, server: &str) -> bool {
+        let labels = HashMap::from([
+            (LABEL_OWNER.to_owned(), owner.to_owned()),
+            (LABEL_BUILD.to_owned(), "test/repo/1".to_owned()),
+        ]);
+        let ipam = IpamConfig { subnet: Some(subnet.to_owned()), ..IpamConfig::default() };
+        let network = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            ipam: Some(Ipam { config: Some(vec![ipam]), ..Ipam::default() }),
+            labels: Some(labels.clone()),
+            ..NetworkCreateRequest::default()
+        };
+        if self.docker.create_network(network).await.is_err() {
+            return false;
+        }
+        let endpoint = EndpointSettings {
+            ipam_config: Some(EndpointIpamConfig {
+                ipv4_address: Some(server.to_owned()),
+                ..EndpointIpamConfig::default()
+            }),
+            ..EndpointSettings::default()
+        };
+        let options =
+            CreateContainerOptions { name: Some(format!("{name}-server")), ..CreateContainerOptions::default() };
+        let body = ContainerCreateBody {
+            image: Some(IMAGE.to_owned()),
+            cmd: Some(["/bin/httpd", "-f", "-p", "5432", "-h", "/srv"].map(str::to_owned).to_vec()),
+            labels: Some(labels),
+            host_config: Some(HostConfig { network_mode: Some(name.to_owned()), ..HostConfig::default() }),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(name.to_owned(), endpoint)])),
+            }),
+            ..ContainerCreateBody::default()
+        };
+        self.docker.create_container(Some(options), body).await.expect("a container");
+        self.docker.start_container(&format!("{name}-server"), None).await.expect("a container that starts");
+        true
+    }
+
+    async fn join(&self, container: &str, network: &str) {
+        let request = NetworkConnectRequest { container: container.to_owned(), ..NetworkConnectRequest::default() };
+        self.docker.connect_network(network, request).await.expect("a network that takes a container");
     }
 
     async fn plant(&self, name: &str) {

@@ -112,6 +112,15 @@ fn run(command: &str, rest: &str) {
             Ok(()) => {}
             Err(reason) => fail(&format!("{rest}: {reason}")),
         },
+        // Refused, or known to be unreachable, before anything could have timed out.
+        "refused" => {
+            let before = Instant::now();
+            let attempt = resolve(rest).and_then(|address| {
+                TcpStream::connect_timeout(&address, Duration::from_secs(3)).map_err(|error| error.to_string())
+            });
+            must(&format!("{rest} can be reached"), attempt.is_err());
+            must(&format!("{rest}: {attempt:?} after {:?}", before.elapsed()), before.elapsed() < Duration::from_secs(1));
+        }
         "unreachable" => must(&format!("{rest} can be reached"), connect(rest).is_err()),
         "unknown" => must(&format!("{rest} is known"), resolve(rest).is_err()),
         "eat" => {
@@ -134,7 +143,7 @@ fn run(command: &str, rest: &str) {
     }
 }
 
-/// A host and port, where `$name` stands for the address of a service.
+/// A host and port, where `$name` stands for the address of a service, and `gateway` for that of the way out.
 fn resolve(address: &str) -> Result<SocketAddr, String> {
     let mut address = address.to_owned();
     for service in std::env::var("MONKEYCI_SERVICES").unwrap_or_default().split(',') {
@@ -142,8 +151,21 @@ fn resolve(address: &str) -> Result<SocketAddr, String> {
             address = address.replace(&format!("${name}"), ip);
         }
     }
+    if let Some(port) = address.strip_prefix("gateway") {
+        address = format!("{}{port}", gateway()?);
+    }
     let mut found = address.to_socket_addrs().map_err(|error| error.to_string())?;
     found.next().ok_or_else(|| "no address".to_owned())
+}
+
+fn gateway() -> Result<std::net::Ipv4Addr, String> {
+    let routes = std::fs::read_to_string("/proc/net/route").map_err(|error| error.to_string())?;
+    let by_default = routes.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [_, "00000000", gateway, ..] => Some(*gateway),
+        _ => None,
+    });
+    let bits = u32::from_str_radix(by_default.ok_or("there is no way out")?, 16).map_err(|error| error.to_string())?;
+    Ok(bits.to_ne_bytes().into())
 }
 
 /// Connects within two seconds, in several attempts when refused.

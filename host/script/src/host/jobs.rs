@@ -248,6 +248,14 @@ impl HostJob for State {
         self.set(&job, name.len(), |draft| draft.architecture = Some(name))
     }
 
+    async fn network(&mut self, job: Resource<JobHandle>, mode: String) -> wasmtime::Result<()> {
+        self.set(&job, mode.len(), |draft| draft.network = Some(mode))
+    }
+
+    async fn network_allow(&mut self, job: Resource<JobHandle>, destination: String) -> wasmtime::Result<()> {
+        self.set(&job, size_of::<String>() + destination.len(), |draft| draft.network_allow.push(destination))
+    }
+
     async fn secret_env(
         &mut self,
         job: Resource<JobHandle>,

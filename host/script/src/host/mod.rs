@@ -13,6 +13,8 @@ mod submit;
 mod subscription;
 mod workspace;
 
+use std::time::Duration;
+
 use monkeyci_api::ClientError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +29,9 @@ pub use jobs::JobHandle;
 pub use params::ParamHandle;
 pub use secrets::SecretHandle;
 pub use subscription::Subscription;
+
+/// How long one request to the build API waits at most; whoever wants to wait longer makes another one.
+const ONE_REQUEST: Duration = Duration::from_secs(20);
 
 impl types::Host for State {}
 

@@ -7,14 +7,11 @@ use monkeyci_build::JobDraft;
 use wasmtime::component::Resource;
 
 use super::jobs::JobHandle;
-use super::refused;
+use super::{ONE_REQUEST, refused};
 use crate::bindings::monkeyci::script::jobs::Host;
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
 use crate::transcript::Mode;
-
-/// How long one request to the build API waits at most; then another one is made.
-const ONE_REQUEST: Duration = Duration::from_secs(20);
 
 impl Host for State {
     async fn look_up(&mut self, id: String) -> wasmtime::Result<Result<Resource<JobOutcome>, Error>> {

@@ -7,14 +7,11 @@ use monkeyci_api::EventQuery;
 use monkeyci_build::{Event, EventBody};
 use wasmtime::component::Resource;
 
-use super::refused;
+use super::{ONE_REQUEST, refused};
 use crate::bindings::monkeyci::script::events::{HostEvent, HostSubscription};
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
 use crate::transcript::Mode;
-
-/// How long one request to the build API waits at most; then another one is made.
-const ONE_REQUEST: Duration = Duration::from_secs(20);
 
 /// A guest's place in the journal of its build.
 #[derive(Debug)]

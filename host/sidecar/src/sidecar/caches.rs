@@ -46,9 +46,11 @@ pub(super) async fn restore(
                     restored.exact.insert(id.clone(), fingerprint);
                 }
             }
+            // Wrong data must not get into what the job makes. The host has thrown the cache away.
+            Err(failed) if failed.changed => return Err(failed.error),
             // A cache that does not fit any more must not stop every later build. What was unpacked stays, as with a cache
             // that is out of date; a success replaces it.
-            Err(error) => log.say(format!("cache {id} can't be used: {}", error.reason)).await,
+            Err(failed) => log.say(format!("cache {id} can't be used: {}", failed.error.reason)).await,
         }
     }
     Ok(restored)

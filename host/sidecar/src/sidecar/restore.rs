@@ -137,13 +137,30 @@ pub(super) async fn unpack_into(
     archive: ByteStream,
     place: &Place,
     path: &Path,
-) -> Result<Unpacked, StepError> {
-    let dir = place.make(path).map_err(|error| StepError::new(step, format!("{path:?}: {error}")))?;
+) -> Result<Unpacked, NotUnpacked> {
+    let dir = place
+        .make(path)
+        .map_err(|error| NotUnpacked { changed: false, error: StepError::new(step, format!("{path:?}: {error}")) })?;
     unpack(step, archive, dir, place).await
 }
 
-async fn unpack(step: &str, archive: ByteStream, dir: Dir, place: &Place) -> Result<Unpacked, StepError> {
-    transfer::receive(archive, dir, place.owner).await.map_err(|error| StepError::new(step, error))
+async fn unpack(step: &str, archive: ByteStream, dir: Dir, place: &Place) -> Result<Unpacked, NotUnpacked> {
+    transfer::receive(archive, dir, place.owner)
+        .await
+        .map_err(|error| NotUnpacked { changed: transfer::is_changed(&error), error: StepError::new(step, error) })
+}
+
+/// Why an archive was not unpacked, or not all of it.
+pub(super) struct NotUnpacked {
+    pub(super) error: StepError,
+    /// It is not the archive that was saved.
+    pub(super) changed: bool,
+}
+
+impl From<NotUnpacked> for Stop {
+    fn from(failed: NotUnpacked) -> Self {
+        failed.error.into()
+    }
 }
 
 /// A size for a person: `1.2 MB`.

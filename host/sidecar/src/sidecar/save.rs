@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cap_std::fs::Dir;
 use monkeyci_api::{Body, Client, ClientError, Stored};
@@ -59,35 +60,64 @@ pub(super) async fn artifacts(
     so_far
 }
 
-/// Packs `path` (of a directory, only the files that match, if there are globs) into the request that `put` makes.
+/// Pauses between attempts to upload: a host that is being restarted, or whose store has a bad moment, is back within them.
+const PAUSES_MS: [u64; 3] = [250, 1000, 3000];
+
+/// Packs `path` (of a directory, only the files that match, if there are globs) into the request that `put` makes. An upload that
+/// fails for a reason that passes is made again.
 pub(super) async fn upload<F>(
     dir: &Dir,
     path: &str,
     files: &[String],
-    put: impl FnOnce(Body) -> F,
+    put: impl Fn(Body) -> F,
 ) -> Result<Packed, Failed>
 where
     F: Future<Output = Result<Stored, ClientError>>,
 {
-    let dir = dir.try_clone().map_err(|error| Failed::Upload(error.to_string()))?;
+    for pause in PAUSES_MS {
+        match upload_once(dir, path, files, &put).await {
+            Err((_, true)) => tokio::time::sleep(Duration::from_millis(pause)).await,
+            Err((failed, false)) => return Err(failed),
+            Ok(packed) => return Ok(packed),
+        }
+    }
+    upload_once(dir, path, files, &put).await.map_err(|(failed, _)| failed)
+}
+
+/// One attempt; a failure comes with whether another one may go well.
+async fn upload_once<F>(
+    dir: &Dir,
+    path: &str,
+    files: &[String],
+    put: impl Fn(Body) -> F,
+) -> Result<Packed, (Failed, bool)>
+where
+    F: Future<Output = Result<Stored, ClientError>>,
+{
+    let given_up = |error: &dyn ToString| (Failed::Upload(error.to_string()), false);
+    let dir = dir.try_clone().map_err(|error| given_up(&error))?;
     let globs = if files.is_empty() { None } else { Some(Globs::new(files)) };
-    let globs = globs.transpose().map_err(|error| Failed::Upload(error.to_string()))?;
+    let globs = globs.transpose().map_err(|error| given_up(&error))?;
     let (body, packing) = transfer::send(dir, PathBuf::from(path), globs).await;
     let stored = match body {
         Some(body) => Some(put(body).await),
         None => None,
     };
-    if let Some(Err(error @ ClientError::Refused(_))) = &stored {
+    if let Some(Err(error @ ClientError::Refused(_))) = &stored
+        && !error.is_passing()
+    {
         // Nobody takes it any more. Packing notices when it has packed the next chunk, which nothing waits for.
-        return Err(Failed::Upload(error.to_string()));
+        return Err((Failed::Upload(error.to_string()), false));
     }
-    let packed = packing.await.map_err(|error| Failed::Upload(error.to_string()))?;
+    let packed = packing.await.map_err(|error| given_up(&error))?;
     match (packed, stored) {
         // The writer fails when the request has ended before: then the request knows why.
-        (Err(ArchiveError::Write(_)) | Ok(_), Some(Err(error))) => Err(Failed::Upload(error.to_string())),
-        (Err(error @ ArchiveError::Write(_)), _) => Err(Failed::Upload(error.to_string())),
-        (Err(error), _) => Err(Failed::Local(error)),
-        (Ok(_), None) => Err(Failed::Upload("packing gave nothing".to_owned())),
+        (Err(ArchiveError::Write(_)) | Ok(_), Some(Err(error))) => {
+            Err((Failed::Upload(error.to_string()), error.is_passing()))
+        }
+        (Err(error @ ArchiveError::Write(_)), _) => Err(given_up(&error)),
+        (Err(error), _) => Err((Failed::Local(error), false)),
+        (Ok(_), None) => Err(given_up(&"packing gave nothing")),
         (Ok(packed), Some(Ok(_))) => Ok(packed),
     }
 }

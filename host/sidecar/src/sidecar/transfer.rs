@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bytes::{Buf, Bytes, BytesMut};
 use cap_std::fs::Dir;
 use futures::{StreamExt, stream};
-use monkeyci_api::{Body, ByteStream};
+use monkeyci_api::{Body, ByteStream, ClientError};
 use monkeyci_archive::{ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack, pack_matching, unpack};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -24,15 +24,38 @@ pub(super) async fn receive(mut archive: ByteStream, dir: Dir, owner: (u32, u32)
     let limits = UnpackLimits { links: Links::Any, ..UnpackLimits::default() };
     let unpacking =
         spawn_blocking(move || unpack(QueueReader { chunks, current: Bytes::new() }, &dir, &limits, Some(owner)));
+    let mut queue = Some(queue);
+    let mut changed = None;
     while let Some(chunk) = archive.next().await {
+        if let Err(error @ ClientError::Changed { .. }) = chunk {
+            changed = Some(error);
+            break;
+        }
         let failed = chunk.is_err();
-        // An error says that unpacking has given up; why, it tells itself.
-        if queue.send(chunk.map_err(io::Error::other)).await.is_err() || failed {
+        // An error says that unpacking has given up; why, it tells itself. The rest still comes: it may have given up because
+        // the archive is not the one that was saved, which is known at its end.
+        if let Some(open) = &queue
+            && open.send(chunk.map_err(io::Error::other)).await.is_err()
+        {
+            queue = None;
+        }
+        if failed {
             break;
         }
     }
     drop(queue);
-    unpacking.await.unwrap_or_else(|error| Err(ArchiveError::Read(io::Error::other(error))))
+    let unpacked = unpacking.await.unwrap_or_else(|error| Err(ArchiveError::Read(io::Error::other(error))));
+    match changed {
+        Some(changed) => Err(ArchiveError::Read(io::Error::other(changed))),
+        None => unpacked,
+    }
+}
+
+/// Whether what came is not what was saved: then what was unpacked may be wrong, and nobody can say where.
+pub(super) fn is_changed(error: &ArchiveError) -> bool {
+    let ArchiveError::Read(error) = error else { return false };
+    let inner = error.get_ref().and_then(|error| error.downcast_ref::<ClientError>());
+    matches!(inner, Some(ClientError::Changed { .. }))
 }
 
 /// Packs `path` of `dir`, or the files in it that match, into the body of a request. An error in between breaks the request

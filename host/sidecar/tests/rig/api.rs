@@ -10,7 +10,7 @@ use axum::extract::State as Shared;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use monkeyci_api::{CACHE_HEADER, Problem, SidecarPlan, SidecarReport, Stored};
+use monkeyci_api::{CACHE_HEADER, DIGEST_HEADER, Problem, SidecarPlan, SidecarReport, Stored};
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 
@@ -38,6 +38,12 @@ pub struct State {
     pub log_refused: bool,
     /// Requests that are answered with 500.
     pub broken: Vec<String>,
+    /// Requests that are answered with 507, and how often before they go well.
+    pub failing: BTreeMap<String, u32>,
+    /// The digests that downloads come with, by path.
+    pub digests: BTreeMap<String, String>,
+    /// Bytes of logs are counted and not kept.
+    pub log_counted: Option<u64>,
 }
 
 pub struct Api {
@@ -77,7 +83,11 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
             return StatusCode::PAYLOAD_TOO_LARGE.into_response();
         }
         while let Some(Ok(frame)) = body.frame().await {
-            state.lock().unwrap().log.extend_from_slice(&frame.into_data().unwrap());
+            let (mut state, data) = (state.lock().unwrap(), frame.into_data().unwrap());
+            match &mut state.log_counted {
+                Some(count) => *count += data.len() as u64,
+                None => state.log.extend_from_slice(&data),
+            }
         }
         return StatusCode::NO_CONTENT.into_response();
     }
@@ -89,13 +99,20 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
     if state.broken.contains(&request) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    if let Some(times @ 1..) = state.failing.get_mut(&request) {
+        *times -= 1;
+        return StatusCode::INSUFFICIENT_STORAGE.into_response();
+    }
     if state.refused.contains(&request) {
         let problem = Problem { status: 422, title: "no".to_owned(), detail: "this is not for me".to_owned() };
         return (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(problem)).into_response();
     }
     let stored = |size: usize| axum::Json(Stored { size: size as u64, digest: String::new() }).into_response();
     let found = |bytes: Option<&Vec<u8>>| match bytes {
-        Some(bytes) => bytes.clone().into_response(),
+        Some(bytes) => match state.digests.get(&path) {
+            Some(digest) => ([(DIGEST_HEADER, digest.clone())], bytes.clone()).into_response(),
+            None => bytes.clone().into_response(),
+        },
         None => StatusCode::NOT_FOUND.into_response(),
     };
     let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();

@@ -25,6 +25,8 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// An engine that has let us wait for so long is back, or on its way: its next absence has a lease of its own.
 const STEADY: Duration = Duration::from_secs(5);
 
+/// What the guard's last words begin with.
+const GUARD: &str = "monkeyci guard: ";
 /// What Docker sends first to what it finds running when it starts.
 const TERM: i32 = 15;
 
@@ -96,7 +98,7 @@ impl<'a> Watch<'a> {
                     Part::Job => ends.job = Some(end),
                     Part::Sidecar => ends.sidecar = Some(end),
                 },
-                () = until(give_up) => return self.unreported(ends).await,
+                () = until(give_up) => return self.unreported(ends, is_running).await,
             }
             // The job's container may end long before the sidecar has saved what is left of it.
             let patience = match (&ends.job, &ends.sidecar) {
@@ -141,7 +143,14 @@ impl<'a> Watch<'a> {
     }
 
     /// The sidecar has not said how the job ended, and will not any more.
-    async fn unreported(&self, ends: Ends) -> Ending {
+    async fn unreported(&self, ends: Ends, was_running: bool) -> Ending {
+        // The guard that the container begins as did not become the launcher: its last words say why.
+        if let (Some(Ok(PartExit { code: 125..=127, .. })), false) = (&ends.job, was_running) {
+            let words = self.last_lines(&Part::Job).await;
+            if words.contains(GUARD) {
+                return Ending::StartFailed { image: self.pod.image.clone(), reason: words };
+            }
+        }
         let last_words = match &ends.sidecar {
             Some(Ok(_)) => self.last_lines(&Part::Sidecar).await,
             _ => String::new(),

@@ -79,8 +79,10 @@ pub async fn stop_lets_the_job_end_by_itself(host: &Host) {
 
 /// (A PID 1 without a handler for TERM does not notice it.)
 pub async fn stop_kills_a_job_that_does_not_listen_after_the_grace(host: &Host) {
-    let pod = host.pod("sleep 60000", "");
+    let pod = host.pod("write /monkeyci/running yes\nsleep 60000", "await /monkeyci/running");
     host.start(&pod).await.expect("the pod starts");
+    // A signal that comes before runc has become the container's program ends runc, with code 2.
+    host.engine.wait(&pod.key, &Part::Sidecar).await.expect("the end of the sidecar");
     let before = Instant::now();
     host.engine.stop(&pod.key, Duration::from_secs(1)).await.expect("the job can be stopped");
     assert_eq!(host.job_exit(&pod).await.code, 137);

@@ -9,15 +9,16 @@ use crate::outside::IMAGE;
 
 pub async fn a_job_that_cannot_start_says_why(host: &Host) {
     let mut pod = host.pod("", "");
-    // The sidecar's image makes its program executable; the launcher is the file as it is.
+    // The sidecar's image makes its program executable; guard and launcher are the file as it is.
     let program = host.path("program");
     std::fs::copy(&host.program, &program).expect("a file can be copied");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o644)).expect("a mode can be set");
-    pod.sidecar_program = program;
+    pod.sidecar_program.clone_from(&program);
+    pod.guard_program = program;
     match host.start(&pod).await {
         Err(EngineError::StartFailed { image, reason }) => {
             assert_eq!(image, IMAGE);
-            assert!(reason.contains("/monkeyci-launcher"), "{reason}");
+            assert!(reason.contains("/monkeyci-guard"), "{reason}");
             assert!(reason.to_lowercase().contains("permission denied"), "{reason}");
         }
         other => panic!("{other:?}"),

@@ -7,5 +7,6 @@ pub mod ends;
 pub mod failures;
 pub mod images;
 pub mod inside;
+pub mod network;
 pub mod services;
 pub mod users;

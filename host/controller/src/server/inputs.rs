@@ -1,15 +1,24 @@
-//! Secrets: their names for every script, their bytes for those that may.
+//! What the build was given: parameters for every script; of secrets the names, and the bytes for those that may.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use monkeyci_api::{Action, Names, Revealed};
+use monkeyci_api::{Action, Names, ParamValue, Revealed};
 
 use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
 use super::problem::Refusal;
+
+pub(crate) async fn read_param(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+) -> Result<Json<ParamValue>, Refusal> {
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone()))?;
+    Ok(Json(ParamValue { value: build.inputs.params.get(&path.item).cloned() }))
+}
 
 pub(crate) async fn list_params(
     State(api): State<Arc<Api>>,

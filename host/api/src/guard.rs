@@ -1,0 +1,42 @@
+//! What an engine orders of the guard: our program that a container begins as, before it becomes what it is for.
+
+use std::net::IpAddr;
+
+use monkeyci_build::{AddressRange, Destination};
+use serde::{Deserialize, Serialize};
+
+/// The guard's orders, JSON, its first argument. What follows is the program that it becomes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GuardOrders {
+    /// What the container may reach from now on; nothing changes when none, as for one more program in a container that is
+    /// guarded already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkRules>,
+    /// The user to become, as the container's files know it: `name`, `uid`, `uid:gid`. Root when none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Whether nobody has set the variable `HOME`, so that the user's own directory is meant.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub set_home: bool,
+}
+
+/// What a container may reach beside its own pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkRules {
+    /// Whether it is the internet: all but private networks.
+    pub internet: bool,
+    /// What it may reach beside that; hosts by their addresses, since names were looked up before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Destination>,
+    /// Private networks that whoever runs the host permits: what is allowed counts there too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub permitted: Vec<AddressRange>,
+    /// Name servers that the container's resolver may ask, beside those that the container knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resolvers: Vec<IpAddr>,
+    /// Addresses of the machine that it runs on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machine: Vec<IpAddr>,
+}

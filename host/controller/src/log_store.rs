@@ -1,0 +1,173 @@
+//! A log on its way into the store: all of a short one, the start and the end of a long one.
+//!
+//! The start is written in parts of a few megabytes, and the part that fills is written again and again as it grows. So the log of a
+//! job whose host is killed is there up to the last seconds. The end stays in memory until the job ends. A log never makes a job
+//! fail, nor wait for longer than the store needs: what the store does not take counts as left out.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use monkeyci_api::{LogFrame, LogStream};
+use object_store::PutPayload;
+use tokio::time::Instant;
+
+use crate::blobs::{Blobs, names};
+use crate::live::LiveBuild;
+use crate::log_tail::LogTail;
+
+/// How much of a log is kept, for each time that a job runs, in bytes. Whoever watches a build sees all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// What is kept of its start.
+    pub head: usize,
+    /// What is kept of its end, in memory while the job runs.
+    pub tail: usize,
+}
+
+impl Default for LogLimits {
+    /// 32 MiB of the start, 8 MiB of the end.
+    fn default() -> Self {
+        Self { head: 32 << 20, tail: 8 << 20 }
+    }
+}
+
+/// The largest part: what of the start is in memory.
+const PART: usize = 4 << 20;
+/// So much of a log is lost at most when the host is killed. (Tests need not wait for it.)
+const WRITTEN_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
+/// The most parts of one log. A sidecar whose connection breaks starts a new one; nobody may do so for ever.
+const PARTS: u32 = 1000;
+
+/// A log that is being written.
+pub(crate) struct LogWriter<'a> {
+    blobs: &'a Blobs,
+    build: &'a LiveBuild,
+    job: Option<&'a str>,
+    limits: LogLimits,
+    /// What may still be added to the start.
+    head_left: usize,
+    part: Part,
+    tail: LogTail,
+    failed: Option<io::Error>,
+}
+
+/// The part that fills.
+#[derive(Default)]
+struct Part {
+    number: Option<u32>,
+    frames: BytesMut,
+    /// Bytes of output in it.
+    output: u64,
+    /// How many of those are in the store.
+    written: u64,
+    /// Since when there is something that is not written.
+    changed: Option<Instant>,
+}
+
+impl<'a> LogWriter<'a> {
+    pub(crate) fn new(blobs: &'a Blobs, build: &'a LiveBuild, job: Option<&'a str>, limits: LogLimits) -> Self {
+        let (head_left, tail) = (limits.head, LogTail::new(limits.tail));
+        Self { blobs, build, job, limits, head_left, part: Part::default(), tail, failed: None }
+    }
+
+    /// When to call [`Self::write`], unless there is more before.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.part.changed.map(|since| since + WRITTEN_EVERY)
+    }
+
+    /// Adds a frame.
+    pub(crate) async fn push(&mut self, frame: &LogFrame) {
+        let before = self.part.frames.len();
+        frame.encode(&mut self.part.frames);
+        let length = self.part.frames.len() - before;
+        if length > self.head_left {
+            // From now on all goes to the end, so that nothing changes places.
+            self.head_left = 0;
+            self.tail.push(&self.part.frames[before..]);
+            return self.part.frames.truncate(before);
+        }
+        self.head_left -= length;
+        self.part.output += frame.bytes.len() as u64;
+        self.part.changed.get_or_insert_with(Instant::now);
+        if self.part.frames.len() >= PART {
+            self.write().await;
+            self.part = Part::default();
+        }
+    }
+
+    /// Writes the part that fills, as it is now.
+    pub(crate) async fn write(&mut self) {
+        if self.part.changed.take().is_none() {
+            return;
+        }
+        let frames = Bytes::copy_from_slice(&self.part.frames);
+        if let Err(error) = self.put(self.part.number, frames.into()).await {
+            // The store gets one more chance, when the job has ended.
+            self.head_left = 0;
+            self.tail.add_dropped(self.part.output - self.part.written);
+            self.part = Part::default();
+            tracing::warn!(%error, build = self.build.id, job = self.job, "a part of a log can't be stored");
+            self.failed = Some(error);
+        }
+        self.part.written = self.part.output;
+    }
+
+    /// Writes what is left, after a line that says how much is not there.
+    ///
+    /// # Errors
+    /// When a part of the log could not be stored, now or before.
+    pub(crate) async fn finish(mut self) -> io::Result<()> {
+        self.write().await;
+        let dropped = self.tail.dropped();
+        let tail = self.tail.take();
+        let mut last = BytesMut::new();
+        if dropped > 0 {
+            self.left_out(dropped).encode(&mut last);
+        }
+        self.part = Part::default();
+        if last.is_empty() && tail.is_empty() {
+            return self.failed.map_or(Ok(()), Err);
+        }
+        self.put(None, [last.freeze(), tail].into_iter().collect()).await?;
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    async fn put(&mut self, number: Option<u32>, frames: PutPayload) -> io::Result<()> {
+        let number = number.unwrap_or_else(|| self.build.next_log_part(self.job));
+        self.part.number = Some(number);
+        if number >= PARTS {
+            return Err(io::Error::other(format!("the log has more than {PARTS} parts")));
+        }
+        let name = names::log(&self.build.id, self.job, number);
+        self.blobs.put_whole(&name, frames).await.map_err(io::Error::from)
+    }
+
+    fn left_out(&self, bytes: u64) -> LogFrame {
+        let why = match &self.failed {
+            Some(_) => "the host's store failed".to_owned(),
+            None => {
+                let (head, tail) = (size(self.limits.head as u64), size(self.limits.tail as u64));
+                format!("the first {head} and the last {tail} of a log are kept")
+            }
+        };
+        // What comes before may have ended inside a line.
+        let line = format!("\n--- {} ({bytes} bytes) of this log are left out: {why} ---\n", size(bytes));
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        LogFrame {
+            stream: LogStream::Host,
+            time_ms: now.map_or(0, |now| now.as_millis() as u64),
+            bytes: Bytes::from(line),
+        }
+    }
+}
+
+/// A size for people.
+fn size(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let unit = ((bytes.max(1).ilog2() / 10) as usize).min(units.len() - 1);
+    match unit {
+        0 => format!("{bytes} bytes"),
+        _ => format!("{:.1} {}", bytes as f64 / (1u64 << (10 * unit)) as f64, units[unit]),
+    }
+}

@@ -1,0 +1,106 @@
+//! The end of a log that is too long to be kept whole.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use monkeyci_api::LOG_FRAME_HEADER;
+
+/// The last frames of a log, as many as fit. They are held encoded: a frame may carry one byte only, and an object for each would
+/// take many times the room.
+#[derive(Debug, Default)]
+pub(crate) struct LogTail {
+    limit: usize,
+    frames: VecDeque<u8>,
+    /// The length of each frame, encoded.
+    lengths: VecDeque<u32>,
+    /// Bytes of output in frames that did not fit.
+    dropped: u64,
+}
+
+impl LogTail {
+    /// Keeps at most `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Adds an encoded frame, and drops from the start what does not fit any more.
+    pub(crate) fn push(&mut self, frame: &[u8]) {
+        if frame.len() > self.limit {
+            return self.lose(frame.len());
+        }
+        if self.frames.capacity() == 0 {
+            // Once, and exactly: a deque that grows doubles.
+            self.frames.reserve_exact(self.limit);
+        }
+        while self.frames.len() + frame.len() > self.limit
+            && let Some(length) = self.lengths.pop_front()
+        {
+            self.frames.drain(..length as usize);
+            self.lose(length as usize);
+        }
+        self.frames.extend(frame);
+        self.lengths.push_back(frame.len() as u32);
+    }
+
+    /// Counts an encoded frame as dropped.
+    fn lose(&mut self, length: usize) {
+        self.dropped += length.saturating_sub(LOG_FRAME_HEADER) as u64;
+    }
+
+    /// Counts bytes of output that are lost for another reason.
+    pub(crate) fn add_dropped(&mut self, bytes: u64) {
+        self.dropped += bytes;
+    }
+
+    /// Bytes of output that are not there.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The frames; none are left.
+    pub(crate) fn take(&mut self) -> Bytes {
+        self.lengths = VecDeque::new();
+        // In place: nothing is copied but what stands wrong in the ring.
+        Vec::from(std::mem::take(&mut self.frames)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use monkeyci_api::{LogDecoder, LogFrame, LogStream};
+
+    use super::*;
+
+    fn frame(text: &str) -> BytesMut {
+        let mut encoded = BytesMut::new();
+        LogFrame { stream: LogStream::Stdout, time_ms: 1, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+            .encode(&mut encoded);
+        encoded
+    }
+
+    fn texts(tail: &mut LogTail) -> Vec<String> {
+        let mut decoder = LogDecoder::default();
+        decoder.push(&tail.take());
+        let frames = std::iter::from_fn(|| decoder.next_frame().expect("frames"));
+        frames.map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect()
+    }
+
+    #[test]
+    fn the_last_frames_are_kept_whole_and_the_rest_is_counted() {
+        let mut tail = LogTail::new(2 * (LOG_FRAME_HEADER + 5));
+        for text in ["one", "two", "three", "four", "five5"] {
+            tail.push(&frame(text));
+        }
+        assert_eq!(tail.dropped(), 3 + 3 + 5);
+        assert_eq!(texts(&mut tail), ["four", "five5"]);
+    }
+
+    #[test]
+    fn a_frame_that_never_fits_is_only_counted() {
+        let mut tail = LogTail::new(LOG_FRAME_HEADER + 2);
+        tail.push(&frame("ab"));
+        tail.push(&frame("abc"));
+        assert_eq!((texts(&mut tail), tail.dropped()), (vec!["ab".to_owned()], 3));
+    }
+}

@@ -1,0 +1,184 @@
+//! What a job and its services reach, and what they don't.
+//!
+//! There may be no internet where the tests run, and nobody needs to be root for them: a network with a server in it is put
+//! beside the pod's own when the fence is there already. Its addresses decide whether it is the internet or a private one.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use monkeyci_build::{NetworkMode, Readiness};
+use monkeyci_engines::{EngineError, Part, Pod};
+
+use crate::host::{Host, ready_command, service};
+
+const SERVER: &str = "exec httpd -f -p 5432 -h /srv";
+
+/// A network beside a pod's own.
+struct Beside {
+    network: String,
+    server: String,
+    /// The machine's own address in it.
+    machine: String,
+}
+
+impl Beside {
+    /// One of addresses that are for documentation: nobody's private ones.
+    async fn internet(host: &Host) -> Self {
+        Self::of(host, "198.51.100").await
+    }
+
+    async fn private(host: &Host) -> Self {
+        Self::of(host, "10.254.77").await
+    }
+
+    /// A few addresses of those that begin so; others than any test at the same time has.
+    async fn of(host: &Host, start: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        for _ in 0..16 {
+            let part = (std::process::id() + 5 * NEXT.fetch_add(1, Ordering::SeqCst)) % 16 * 16;
+            let network = format!("{}-beside-{start}-{part}", host.owner).replace('.', "-");
+            let (subnet, server) = (format!("{start}.{part}/28"), format!("{start}.{}", part + 5));
+            let machine = format!("{start}.{}", part + 1);
+            if host.outside.make_network(&host.owner, &network, &subnet, &server).await {
+                return Self { network, server, machine };
+            }
+        }
+        panic!("all networks of {start} are taken");
+    }
+
+    /// Starts a pod and puts its job into this network.
+    async fn start(&self, host: &Host, pod: &Pod) {
+        host.start(pod).await.expect("the pod starts");
+        self.join(host, pod, &Part::Job).await;
+    }
+
+    async fn join(&self, host: &Host, pod: &Pod, part: &Part) {
+        let container = match part {
+            Part::Service(name) => format!("{}-svc-{name}", pod.key),
+            _ => format!("{}-job", pod.key),
+        };
+        host.outside.join(&container, &self.network).await;
+    }
+}
+
+/// A job that waits until its sidecar, which gives the test two seconds, has told it to go on; then this.
+fn later(host: &Host, job: &str) -> Pod {
+    host.pod(&format!("await /monkeyci/go\n{job}"), "sleep 2000\nwrite /monkeyci/go yes")
+}
+
+async fn succeeded(host: &Host, pod: &Pod) {
+    let exit = host.job_exit(pod).await;
+    let lines = host.engine.last_lines(&pod.key, &Part::Job, 5).await.unwrap_or_default();
+    assert_eq!(exit.code, 0, "{lines}");
+}
+
+pub async fn the_internet_is_reached_and_private_networks_are_not(host: &Host) {
+    let (internet, private) = tokio::join!(Beside::internet(host), Beside::private(host));
+    let pod = later(host, &format!("connect {}:5432\nrefused {}:5432", internet.server, private.server));
+    internet.start(host, &pod).await;
+    private.join(host, &pod, &Part::Job).await;
+    succeeded(host, &pod).await;
+}
+
+pub async fn a_service_reaches_what_its_job_reaches(host: &Host) {
+    let (internet, private) = tokio::join!(Beside::internet(host), Beside::private(host));
+    let mut pod = host.pod("sleep 60000", "");
+    let tries = |to: &Beside| format!("echo | busybox nc -w 2 {} 5432", to.server);
+    let line = format!("sleep 2; {}; echo $?; {}; echo $?", tries(&internet), tries(&private));
+    pod.services.push(service("db", &line, Vec::new()));
+    host.start(&pod).await.expect("the pod starts");
+    let part = Part::Service("db".to_owned());
+    internet.join(host, &pod, &part).await;
+    private.join(host, &pod, &part).await;
+    host.engine.wait(&pod.key, &part).await.expect("the end of the service");
+    let lines = host.engine.last_lines(&pod.key, &part, 9).await.expect("lines");
+    let codes: Vec<_> = lines.lines().filter(|line| line.len() == 1).collect();
+    assert_eq!(codes, ["0", "1"], "{lines}");
+}
+
+pub async fn the_machine_is_not_reached(host: &Host) {
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    // The machine has an address in each network: one of these looks like the internet.
+    let internet = Beside::internet(host).await;
+    host.succeeds(&host.pod(&format!("refused gateway:{port}\nrefused {}:{port}", internet.machine), "")).await;
+}
+
+pub async fn metadata_is_refused_at_once(host: &Host) {
+    for network in [NetworkMode::Internet, NetworkMode::None] {
+        let mut pod =
+            host.pod("refused 169.254.169.254:80\nrefused 100.100.100.200:80\nrefused [fd00:ec2::254]:80", "");
+        pod.network = network;
+        host.succeeds(&pod).await;
+        pod.network_allow = vec!["169.254.169.254".parse().expect("a destination")];
+        pod.key.push_str("-allowed");
+        let started = host.start(&pod).await;
+        assert!(matches!(&started, Err(EngineError::StartFailed { .. })), "{started:?}");
+    }
+}
+
+pub async fn without_network_only_the_pod_is_reached(host: &Host) {
+    let internet = Beside::internet(host).await;
+    let mut pod = later(host, &format!("connect db:5432\nrefused {}:5432\nunknown example.org:80", internet.server));
+    pod.network = NetworkMode::None;
+    pod.services.push(service("db", SERVER, Vec::new()));
+    internet.start(host, &pod).await;
+    succeeded(host, &pod).await;
+}
+
+pub async fn what_is_allowed_is_reached_beside(host: &Host) {
+    let internet = Beside::internet(host).await;
+    for (port, outcome) in [("5432", "connect"), ("5433", "refused")] {
+        let mut pod = later(host, &format!("{outcome} {}:5432", internet.server));
+        pod.network = NetworkMode::None;
+        pod.network_allow = vec![format!("{}:{port}", internet.server).parse().expect("a destination")];
+        internet.start(host, &pod).await;
+        succeeded(host, &pod).await;
+    }
+}
+
+pub async fn what_is_private_has_to_be_permitted(host: &Host) {
+    let private = Beside::private(host).await;
+    let mut pod = later(host, &format!("connect {}:5432", private.server));
+    pod.network_allow = vec![private.server.parse().expect("a destination")];
+    match host.start(&pod).await {
+        Err(EngineError::StartFailed { reason, .. }) => assert!(reason.contains(&private.server), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    host.remove(&pod).await;
+    let engine = host.engine_that_permits(vec!["10.254.0.0/16".parse().expect("a range")]).await;
+    engine.start(&pod, &|_| {}).await.expect("the pod starts");
+    private.join(host, &pod, &Part::Job).await;
+    succeeded(host, &pod).await;
+}
+
+pub async fn services_know_each_other_by_name(host: &Host) {
+    let mut pod = host.pod("", "");
+    pod.services.push(service("db", SERVER, Vec::new()));
+    let reaches = ready_command(["/bin/sh", "-c", "echo | busybox nc -w 2 db 5432"]);
+    pod.services.push(service("web", SERVER, vec![reaches]));
+    host.succeeds(&pod).await;
+}
+
+/// (Neither what it runs nor a ready command has NET_ADMIN; nor could a program with rights of its own get it.)
+pub async fn a_service_cannot_take_its_fence_down(host: &Host) {
+    let without = "for set in CapEff CapBnd CapPrm CapInh; do \
+        test $(( 0x$(busybox sed -n s/^$set:.//p /proc/self/status) & 0x1000 )) = 0 || exit 1; done";
+    let mut pod = host.pod("", "");
+    let ready = ready_command(["/bin/sh", "-c", without]);
+    pod.services.push(service("db", &format!("({without}) && {SERVER}"), vec![ready, Readiness::Port(5432)]));
+    host.succeeds(&pod).await;
+}
+
+pub async fn a_service_is_its_images_user_and_has_its_home(host: &Host) {
+    let image = host.outside.image_with_user(&format!("localhost/{}:1", host.owner), "1234:5678").await;
+    let is = "test $(busybox id -u):$(busybox id -g):$HOME = 1234:5678:/ && echo said > /dev/stdout";
+    let mut pod = host.pod("", "");
+    let mut own = service("db", &format!("{is} && {SERVER}"), vec![ready_command(["/bin/sh", "-c", is])]);
+    own.image.clone_from(&image);
+    own.readiness.push(Readiness::Port(5432));
+    pod.services.push(own);
+    host.succeeds(&pod).await;
+    host.remove(&pod).await;
+    host.outside.remove_image(&image).await;
+}

@@ -1,0 +1,156 @@
+//! The guard: what a container of a pod begins as, before it becomes what it is for.
+//!
+//! It starts as root with the right to administer its network (`CAP_NET_ADMIN`), fences the network in, gives that right up
+//! for good, becomes the container's user, and becomes the container's program. So nobody's program runs a moment without the
+//! fence, nor with the right to take it down; and it takes a millisecond, where another container would take a hundred.
+//!
+//! The fence is a table of nf_tables in the container's own network namespace: the machine needs to be asked for nothing, and
+//! an engine that runs without root can do it as well. It is about what leaves the container, in this order:
+//!
+//! 1. to itself: allowed, with it the name server that Docker has inside of each container;
+//! 2. to port 53 of its name servers: allowed, where the internet is;
+//! 3. to the machine that it runs on, to addresses where clouds keep their secrets, to all at once: refused;
+//! 4. to what the job was let reach in private networks that whoever runs the host permits: allowed;
+//! 5. to its own pod: allowed;
+//! 6. to private networks: refused;
+//! 7. when the job has no internet: to what it was let reach: allowed; to everything else: refused.
+//!
+//! What is refused is refused at once: a connection fails with "connection refused", all else with "host unreachable", so that
+//! nobody waits for a timeout.
+
+mod fence;
+mod netlink;
+mod surroundings;
+mod user;
+
+use std::ffi::OsString;
+use std::fs::read_to_string;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use monkeyci_api::GuardOrders;
+use rustix::fs::{FileType, fchown, fstat};
+use rustix::thread::{
+    CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities, set_thread_gid,
+    set_thread_groups, set_thread_uid,
+};
+
+use surroundings::Surroundings;
+use user::Identity;
+
+/// Why a guard did not become the program. The container ends with it.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// The orders can't be read.
+    #[error("its orders can't be read: {0}")]
+    Orders(serde_json::Error),
+    /// The network could not be fenced in.
+    #[error(
+        "the network can't be fenced in: {what}: {source}; this needs a kernel with nf_tables (nf_tables, nft_reject_inet), and \
+         an engine that lets containers have NET_ADMIN"
+    )]
+    Fence {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The right to change the network could not be given up.
+    #[error("the right to change the network can't be given up: {0}")]
+    Rights(io::Error),
+    /// There is no such user.
+    #[error("unable to find user {user:?}: {reason}")]
+    NoUser {
+        /// The user.
+        user: String,
+        /// Who was looked for, and where.
+        reason: String,
+    },
+    /// The user can't be taken on.
+    #[error("can't become user {user:?}: {source}")]
+    User {
+        /// The user.
+        user: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program can't be run.
+    #[error("can't run {program:?}: {source}")]
+    Program {
+        /// The program.
+        program: OsString,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl GuardError {
+    /// The code to exit with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            Self::Program { .. } => 126,
+            _ => 125,
+        }
+    }
+}
+
+/// Does as ordered, and becomes `program`. Returns only to say why not.
+pub fn run(orders: &str, program: OsString, arguments: impl Iterator<Item = OsString>) -> GuardError {
+    let mut command = Command::new(&program);
+    command.args(arguments);
+    match prepare(orders, &mut command) {
+        Err(error) => error,
+        Ok(()) => GuardError::Program { program, source: command.exec() },
+    }
+}
+
+fn prepare(orders: &str, command: &mut Command) -> Result<(), GuardError> {
+    let orders: GuardOrders = serde_json::from_str(orders).map_err(GuardError::Orders)?;
+    if let Some(network) = &orders.network {
+        let surroundings = Surroundings::look().map_err(|source| GuardError::Fence { what: "look around", source })?;
+        netlink::install(&fence::rules(network, &surroundings))?;
+    }
+    give_up_network().map_err(GuardError::Rights)?;
+    if let Some(user) = &orders.user {
+        let read = |path| read_to_string(path).unwrap_or_default();
+        let identity = Identity::find(user, &read("/etc/passwd"), &read("/etc/group"))
+            .map_err(|reason| GuardError::NoUser { user: user.clone(), reason })?;
+        become_user(&identity).map_err(|source| GuardError::User { user: user.clone(), source })?;
+        if orders.set_home {
+            command.env("HOME", &identity.home);
+        }
+    }
+    Ok(())
+}
+
+/// Gives up the right to change the network, for this process and all that come of it: also for programs that would otherwise
+/// gain rights, for the bounding set is what they can gain.
+fn give_up_network() -> io::Result<()> {
+    let mut held = capabilities(None)?;
+    // Only who holds SETPCAP may shrink the bounding set. Who is not root gains nothing by it: all our containers that run
+    // programs of others as another user than root have come through here as root.
+    if held.effective.contains(CapabilitySet::SETPCAP) {
+        remove_capability_from_bounding_set(CapabilitySet::NET_ADMIN)?;
+    }
+    held.effective.remove(CapabilitySet::NET_ADMIN);
+    held.permitted.remove(CapabilitySet::NET_ADMIN);
+    held.inheritable.remove(CapabilitySet::NET_ADMIN);
+    Ok(set_capabilities(None, held)?)
+}
+
+fn become_user(identity: &Identity) -> io::Result<()> {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    for fd in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
+        // Programs open /dev/stdout anew, and engines give pipes to the user that they start: root. A device is nobody's own.
+        if fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice) {
+            // Where it can't be given, the program has what it inherits.
+            let _ = fchown(fd, Some(identity.uid), None);
+        }
+    }
+    set_thread_groups(&identity.groups)?;
+    set_thread_gid(identity.gid)?;
+    Ok(set_thread_uid(identity.uid)?)
+}
