@@ -201,7 +201,9 @@ impl<'a> Watch<'a> {
     /// Stops the job, and gives it the time to end in an orderly way: then its log is whole, and what is always saved is. A
     /// pod that is still being started has nothing to end; dropping `drive` stops that, and removal clears what there is.
     pub(super) async fn stop(&self, drive: impl Future<Output = Ending>) {
-        if !self.up.load(Ordering::Relaxed) {
+        // A command may run, and say so, before the engine confirms the start of its container.
+        let runs = self.run.live.pod(&self.pod.job, |pod| pod.running.is_none()).unwrap_or(false);
+        if !runs && !self.up.load(Ordering::Relaxed) {
             return;
         }
         let grace = if self.run.hurry.is_cancelled() { Duration::ZERO } else { GRACE };
