@@ -3,8 +3,8 @@
 /// Lines for a shell that make the directory `out` with this much data in it: half of it random, half of it text that
 /// compresses well.
 pub fn script(mebibytes: u32) -> String {
-    let half = mebibytes / 2;
+    let half = u64::from(mebibytes) << 19;
     format!(
-        "mkdir -p out\nhead -c {half}M /dev/urandom >out/random\nyes 'a line of text that is like all the others' | head -c {half}M >out/text"
+        "mkdir -p out\nhead -c {half} /dev/urandom >out/random\nyes 'a line of text that is like all the others' | head -c {half} >out/text"
     )
 }

@@ -51,11 +51,12 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             sh("egg", &["true"]).save_artifact("egg", "egg").restore_artifact("hen", "."),
         )),
         "big-artifact" => {
-            let half = probe.build.param_or("mebibytes", "16")?.parse::<u32>()? / 2;
+            // In bytes: not every `head` knows the same units.
+            let half = probe.build.param_or("mebibytes", "16")?.parse::<u64>()? << 19;
             let make = [
                 "mkdir out".to_owned(),
-                format!("head -c {half}M /dev/urandom >out/random"),
-                format!("yes 'a line of text that is like all the others' | head -c {half}M >out/text"),
+                format!("head -c {half} /dev/urandom >out/random"),
+                format!("yes 'a line of text that is like all the others' | head -c {half} >out/text"),
                 "sync".to_owned(),
                 "echo made".to_owned(),
             ];
@@ -64,8 +65,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             all((make, sh("use", &["ls -l out"]).restore_artifact("big", ".").needs(&bare), bare))
         }
         "big-log" => {
-            let size = probe.build.param_or("mebibytes", "16")?;
-            all(sh("talk", &[]).shell([format!("yes 'a line of text that is like all the others' | head -c {size}M")]))
+            let size = probe.build.param_or("mebibytes", "16")?.parse::<u64>()? << 20;
+            all(sh("talk", &[]).shell([format!("yes 'a line of text that is like all the others' | head -c {size}")]))
         }
         "cache-unchanged" => {
             let lines = ["mkdir -p kept/sub", "test -f kept/sub/file || echo made >kept/sub/file", "cat kept/sub/file"];
