@@ -11,11 +11,11 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::{
-    Body, BuildInfo, ByteStream, Client, ClientError, Hidden, LogDecoder, LogFrame, LogStream, Role, Scope, SidecarPlan,
+    Body, BuildInfo, ByteStream, Client, ClientError, LogDecoder, LogFrame, LogStream, Role, Scope, SidecarPlan,
 };
-use monkeyci_build::{BuildState, CacheSpec, Command, Source};
+use monkeyci_build::{BuildState, CacheSpec, Source};
 
-use super::{Api, Listener, in_process, router};
+use super::{Api, Listener, in_process, router, tests};
 use crate::blobs::{Blobs, names};
 use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
@@ -128,19 +128,7 @@ impl Rig {
 
 fn plan() -> SidecarPlan {
     let cache = CacheSpec { id: "kept".to_owned(), key: "k".to_owned(), ..CacheSpec::default() };
-    SidecarPlan {
-        image: "image".to_owned(),
-        command: Command::Argv(vec!["true".to_owned()]),
-        work_dir: String::new(),
-        memory_bytes: None,
-        env: Hidden::default(),
-        files: Hidden::default(),
-        test_reports: Vec::new(),
-        restore_artifacts: Vec::new(),
-        save_artifacts: Vec::new(),
-        caches: vec![cache],
-        services: Vec::new(),
-    }
+    SidecarPlan { caches: vec![cache], ..tests::plan() }
 }
 
 fn frame(stream: LogStream, bytes: Bytes) -> Bytes {

@@ -73,7 +73,8 @@ impl Rig {
     }
 }
 
-fn plan() -> SidecarPlan {
+/// A plan with nothing to do.
+pub(super) fn plan() -> SidecarPlan {
     SidecarPlan {
         image: "image".to_owned(),
         command: Command::Argv(vec!["true".to_owned()]),
