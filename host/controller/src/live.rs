@@ -45,8 +45,8 @@ pub(crate) struct LiveBuild {
     results: Mutex<HashMap<String, Results>>,
     /// How many test reports each job has handed in.
     test_reports: Mutex<HashMap<String, u32>>,
-    /// Actions that have waited for other jobs.
-    waiters: Mutex<HashSet<String>>,
+    /// Attempts of actions that have waited for other jobs.
+    waiters: Mutex<HashSet<(String, u32)>>,
     /// Held while jobs that an action submits are checked and added.
     pub(crate) submitting: tokio::sync::Mutex<()>,
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
@@ -238,9 +238,11 @@ impl LiveBuild {
         std::mem::replace(next, next.saturating_add(1))
     }
 
-    /// Whether this is the first time that an action waits for other jobs.
+    /// Whether this is the first time that an action waits for other jobs. Each attempt gets a place of its own, and has to give
+    /// that up by itself.
     pub(crate) fn starts_waiting(&self, job: &str) -> bool {
-        lock(&self.waiters).insert(job.to_owned())
+        let attempt = self.state().job(job).map_or(0, |known| known.attempt);
+        lock(&self.waiters).insert((job.to_owned(), attempt))
     }
 
     /// Puts the workspace archive into the store, once for a build: container jobs start from it.

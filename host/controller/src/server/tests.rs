@@ -16,7 +16,7 @@ use monkeyci_api::{
     AUDIENCE, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role, Scope,
     SidecarPlan, SidecarReport, Token, WaitQuery,
 };
-use monkeyci_build::{BuildState, Command, Ending};
+use monkeyci_build::{BuildState, Command, Ending, Event, EventBody, Input, JobDraft, Source, check};
 
 use super::{Api, Listener, in_process, router};
 use crate::blobs::{Blobs, names};
@@ -300,4 +300,27 @@ async fn what_a_script_sends_is_checked() {
     assert_eq!(status(client.report(&long).await), Some(413));
     assert_eq!(status(client.report(&"x".repeat(1 << 20)).await), Some(413));
     assert_eq!(status(client.publish("name", r#"{"a": [1, null]}"#).await), None);
+}
+
+#[tokio::test]
+async fn each_attempt_of_an_action_that_waits_gives_its_place_up() {
+    let rig = Rig::new().await;
+    let build = rig.api.build(BUILD).expect("the build");
+    let waits = JobDraft { retry: Some(1), ..JobDraft::action("waits") };
+    let jobs = check(&[waits], &[]).expect("no faults").graph.into_jobs();
+    let job = || "waits".to_owned();
+    let step = |seq, body| drop(build.state().step(Input::Event(&Event { seq, time_ms: seq, body })));
+    step(1, EventBody::BuildTriggered { build: BUILD.to_owned(), trigger: "cli".to_owned() });
+    step(2, EventBody::BuildCheckedOut { source: Source::default() });
+    step(3, EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() });
+    step(4, EventBody::JobStarted { job: job() });
+    assert!(build.starts_waiting("waits") && !build.starts_waiting("waits"));
+    step(5, EventBody::JobWaiting { job: job() });
+    assert_eq!(build.state().running(), 0);
+    let ending = Ending::ActionFailed { message: "once more".to_owned() };
+    let retried = build.state().conclude("waits", ending);
+    step(6, retried);
+    drop(build.state().step(Input::Tick { now_ms: 10 }));
+    assert_eq!(build.state().job("waits").map(|known| known.attempt), Some(2));
+    assert!(build.starts_waiting("waits"), "the second attempt would keep its place for ever");
 }
