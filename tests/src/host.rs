@@ -70,7 +70,12 @@ impl Host {
 
     /// A command of the host's.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(place::host());
+        self.command_of(&place::host(), arguments)
+    }
+
+    /// A command of the host's, from a copy of its program.
+    pub fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).env("MONKEYCI_HOME", self.home()).env_remove("CI").stdin(Stdio::null());
         command
     }
@@ -216,6 +221,12 @@ impl Ended {
     /// The log of a job (of `define`: `null` as JSON has it), stdout and stderr together.
     pub fn log(&self, job: Option<&str>) -> String {
         let lines = self.of_type("log").filter(|line| line["job"].as_str() == job && line["stream"] != "host");
+        lines.filter_map(|line| line["text"].as_str()).collect()
+    }
+
+    /// What one stream of a job said, `stdout` or `stderr`.
+    pub fn log_of(&self, job: &str, stream: &str) -> String {
+        let lines = self.of_type("log").filter(|line| line["job"] == job && line["stream"] == stream);
         lines.filter_map(|line| line["text"].as_str()).collect()
     }
 

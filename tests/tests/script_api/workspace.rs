@@ -80,9 +80,11 @@ fn a_file_that_may_not_be_read_is_a_clear_error() {
     let closed = dir.path().join("closed.txt");
     std::fs::write(&closed, "closed").expect("written");
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");
-    let script = host.home().join("script.wasm");
+    // The user who runs it may have no way to where this project was built.
+    let (program, script) = (host.home().join("monkeyci-host"), host.home().join("script.wasm"));
+    std::fs::copy(monkeyci_tests::place::host(), &program).expect("copied");
     std::fs::copy(monkeyci_tests::place::script("probe_script"), &script).expect("copied");
-    let mut command = host.command(&["run", "--progress", "json", "--param", "case=workspace-unreadable"]);
+    let mut command = host.command_of(&program, &["run", "--progress", "json", "--param", "case=workspace-unreadable"]);
     command.arg(&script).arg("--dir").arg(dir.path());
     if rustix::process::getuid().is_root() {
         // Nothing is closed to root.
