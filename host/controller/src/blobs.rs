@@ -1,18 +1,20 @@
 //! Blobs: artifacts, caches, logs and workspace archives, in an object store.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::Stored;
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{GetOptions, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutPayload};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
@@ -176,7 +178,7 @@ impl Blobs {
 
     /// A blob's bytes; none if there is no such blob.
     pub(crate) async fn get(&self, name: &Path) -> Result<Option<BlobBytes>, object_store::Error> {
-        Ok(self.get_with(name, GetOptions::default()).await?.map(|found| found.into_stream().boxed()))
+        Ok(self.get_with(name, GetOptions::default()).await?.map(bytes_of))
     }
 
     /// What of a blob the options ask for; none if there is no such blob.
@@ -213,6 +215,50 @@ impl Blobs {
         }
         Ok(())
     }
+}
+
+/// What was found, as it is read.
+pub(super) fn bytes_of(found: GetResult) -> BlobBytes {
+    let range = found.range.clone();
+    match found.payload {
+        GetResultPayload::File(file, _) => read_ahead(file, range),
+        GetResultPayload::Stream(bytes) => bytes,
+    }
+}
+
+/// What is read from a file at once. The store's own stream takes 8 KiB, which costs more in passing them on than in reading them.
+const CHUNK: u64 = 256 << 10;
+
+/// A part of a file, of which the next chunk is read while the last one is under way.
+fn read_ahead(mut file: File, range: Range<u64>) -> BlobBytes {
+    let first = tokio::task::spawn_blocking(move || {
+        let found = file.seek(SeekFrom::Start(range.start));
+        let mut rest = file.take(range.end - range.start);
+        (found.and_then(|_| next_chunk(&mut rest)), rest)
+    });
+    let chunks = stream::unfold(Some(first), |reading| async {
+        let (chunk, mut rest) = match reading?.await {
+            Ok(read) => read,
+            Err(error) => return Some((Err(io::Error::other(error)), None)),
+        };
+        match chunk {
+            // A file that was cut off meanwhile is no whole blob.
+            Ok(chunk) if chunk.is_empty() && rest.limit() > 0 => Some((Err(ErrorKind::UnexpectedEof.into()), None)),
+            Ok(chunk) if chunk.is_empty() => None,
+            Ok(chunk) => {
+                let next = tokio::task::spawn_blocking(move || (next_chunk(&mut rest), rest));
+                Some((Ok(chunk), Some(next)))
+            }
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    chunks.map_err(|error| object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) }).boxed()
+}
+
+fn next_chunk(file: &mut impl Read) -> io::Result<Bytes> {
+    let mut chunk = Vec::with_capacity(CHUNK as usize);
+    file.take(CHUNK).read_to_end(&mut chunk)?;
+    Ok(chunk.into())
 }
 
 /// An upload that leaves nothing unless it is finished: also when whoever waits for it goes away in the middle, as the handler of
@@ -267,4 +313,38 @@ async fn clear_away(mut writer: BufWriter) {
 /// Bytes in hexadecimal: digests, and names made of them.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn stored(content: &[u8]) -> (tempfile::TempDir, Blobs, Path) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::local(dir.path()).expect("a store");
+        let name = Path::from("blob");
+        blobs.put_whole(&name, Bytes::copy_from_slice(content).into()).await.expect("stored");
+        (dir, blobs, name)
+    }
+
+    #[tokio::test]
+    async fn a_blob_of_any_size_comes_back_as_it_was() {
+        let chunk = CHUNK as usize;
+        for size in [0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk + 7] {
+            let content: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let (_dir, blobs, name) = stored(&content).await;
+            let bytes = blobs.get(&name).await.expect("a store").expect("a blob");
+            let chunks: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
+            assert!(chunks.concat() == content, "{size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_blob_that_is_cut_off_while_it_is_read_is_an_error() {
+        let (dir, blobs, name) = stored(&vec![7; 4 * CHUNK as usize]).await;
+        let bytes = blobs.get(&name).await.expect("a store").expect("a blob");
+        let file = std::fs::File::options().write(true).open(dir.path().join("blob")).expect("a file");
+        file.set_len(CHUNK * 3 / 2).expect("cut");
+        assert!(bytes.try_collect::<Vec<Bytes>>().await.is_err());
+    }
 }

@@ -13,7 +13,7 @@ use monkeyci_api::Stored;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
 
-use crate::blobs::{BlobBytes, Blobs, hex};
+use crate::blobs::{BlobBytes, Blobs, bytes_of, hex};
 
 /// A skippable frame of zstd, its length, and a word that says whose it is.
 const HEAD: [u8; 12] = *b"\x5e\x2a\x4d\x18\x24\0\0\0mkci";
@@ -64,7 +64,7 @@ pub(crate) async fn get(blobs: &Blobs, name: &Path) -> Result<Option<Sealed>, ob
         match blobs.get_with(name, options).await {
             Ok(found) => {
                 let content = |bytes: BlobBytes| Sealed::Whole(Content { digest, bytes });
-                return Ok(found.map(|found| content(found.into_stream().boxed())));
+                return Ok(found.map(|found| content(bytes_of(found))));
             }
             // Somebody has written it anew between the two.
             Err(object_store::Error::Precondition { .. }) => {}

@@ -60,9 +60,13 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 "sync".to_owned(),
                 "echo made".to_owned(),
             ];
-            let make = sh("make", &[]).shell(make).save_artifact("big", "out");
-            let bare = sh("bare", &["true"]).needs(&make);
-            all((make, sh("use", &["ls -l out"]).restore_artifact("big", ".").needs(&bare), bare))
+            // What a job takes without an artifact, for comparison.
+            let bare = ["bare-1", "bare-2", "bare-3"].map(|id| sh(id, &["true"]));
+            let make = sh("make", &[]).shell(make).needs_all(&bare).save_artifact("big", "out");
+            // Removing what the first job left takes the disk for a while.
+            let settle = sh("settle", &["sync", "sleep 3"]).needs(&make);
+            let uses = sh("use", &["ls -l out"]).needs(&settle).restore_artifact("big", ".");
+            all((bare, make, settle, uses))
         }
         "big-log" => {
             let size = probe.build.param_or("mebibytes", "16")?.parse::<u64>()? << 20;
