@@ -95,6 +95,45 @@ fn an_artifact_goes_from_one_job_to_another() {
 }
 
 #[test]
+fn what_does_not_depend_on_each_other_is_on_its_way_at_once() {
+    let rig = Rig::new();
+    let requests = |method: &str| ["artifacts/a", "artifacts/b"].map(|path| format!("{method} /{path}")).to_vec();
+    rig.api.state().together = requests("PUT");
+    let mut saving = plan(shell(&["echo a >a; echo b >b"]));
+    saving.save_artifacts = vec![artifact("a", "a"), artifact("b", "b")];
+    assert_eq!(rig.run(saving).ending(), &Ending::Succeeded);
+
+    let other = Rig::new();
+    other.api.state().artifacts = rig.api.state().artifacts.clone();
+    other.api.state().together = requests("GET");
+    let mut restoring = plan(shell(&["cat first/a second/b"]));
+    restoring.restore_artifacts = vec![restored("a", "first"), restored("b", "second")];
+    assert_eq!(other.run(restoring).ending(), &Ending::Succeeded);
+    assert_eq!(other.stdout(), "a\nb\n");
+}
+
+#[test]
+fn of_what_is_restored_into_one_place_the_last_stays() {
+    let archives: Vec<_> = ["1", "2"]
+        .map(|content| {
+            let rig = Rig::new();
+            let mut saving = plan(shell(&[&format!("head -c 300000 /dev/zero | tr '\\0' {content} >file")]));
+            saving.save_artifacts = vec![artifact("a", "file")];
+            assert_eq!(rig.run(saving).ending(), &Ending::Succeeded);
+            rig.api.state().artifacts["a"].clone()
+        })
+        .into();
+    for order in [["1", "2"], ["2", "1"]] {
+        let rig = Rig::new();
+        rig.api.state().artifacts = ["1", "2"].map(str::to_owned).into_iter().zip(archives.clone()).collect();
+        let mut restoring = plan(shell(&["head -c 1 file"]));
+        restoring.restore_artifacts = order.map(|id| restored(id, ".")).to_vec();
+        assert_eq!(rig.run(restoring).ending(), &Ending::Succeeded);
+        assert_eq!(rig.stdout(), order[1]);
+    }
+}
+
+#[test]
 fn artifacts_are_relative_to_the_working_directory() {
     let rig = Rig::new();
     let from = tempfile::tempdir().unwrap();

@@ -42,8 +42,9 @@ pub(crate) async fn read_artifact(
 ) -> Result<Response, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadArtifact(path.item.clone()))?;
     let (name, what) = (names::artifact(&build.id, &path.item), format!("artifact {:?}", path.item));
-    let saved = build.artifact(&path.item);
-    download(&api, &name, saved.as_ref().map(|saved| saved.digest.as_str()), &what).await
+    // One that is only in the store is on its way there, or somebody else's: nobody knows what it should be.
+    let saved = build.artifact(&path.item).ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
+    download(&api, &name, Some(&saved.digest), &what).await
 }
 
 pub(crate) async fn read_cache(

@@ -164,6 +164,14 @@ async fn an_artifact_that_the_store_has_changed_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_artifact_that_is_only_in_the_store_is_not_there() {
+    let rig = Rig::new(LogLimits::default());
+    let name = names::artifact(&rig.live.id, "out");
+    rig.api.blobs.put_whole(&name, Bytes::from("content").into()).await.expect("stored");
+    assert!(rig.client().artifact("out").await.expect("an answer").is_none());
+}
+
+#[tokio::test]
 async fn a_workspace_that_the_store_has_changed_is_an_error() {
     let rig = Rig::new(LogLimits::default());
     rig.live.pack_workspace(&rig.api.blobs).await.expect("packed");

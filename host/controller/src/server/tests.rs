@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use monkeyci_api::{
-    AUDIENCE, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role, Scope,
-    SidecarPlan, SidecarReport, Token, WaitQuery,
+    AUDIENCE, ArtifactInfo, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role,
+    Scope, SidecarPlan, SidecarReport, Stored, Token, WaitQuery,
 };
 use monkeyci_build::{BuildState, Command, Ending, Event, EventBody, Input, JobDraft, Source, check};
 
@@ -50,16 +50,21 @@ impl Rig {
             let source = SourceRequest::Dir("/".into());
             let (live, mut inbox) = LiveBuild::new(id, &source, inputs, masking, Arc::new(Silent), state);
             live.watch_pod("mine", plan());
+            let taken = live.take_artifact("in").expect("a free id");
             api.enter(live);
             tokio::spawn(async move {
                 while let Some(record) = inbox.recv().await {
                     let _ = record.written.send(());
                 }
             });
-            for name in [names::workspace(id), names::artifact(id, "in")] {
+            let store = async |name| {
                 let bytes = futures::stream::iter([Ok::<_, std::io::Error>("archive".into())]);
-                api.blobs.put(&name, bytes.boxed()).await.expect("stored");
-            }
+                api.blobs.put(&name, bytes.boxed()).await.expect("stored")
+            };
+            store(names::workspace(id)).await;
+            let Stored { size, digest } = store(names::artifact(id, "in")).await;
+            let info = ArtifactInfo { id: "in".to_owned(), job: "other".to_owned(), size, digest };
+            taken.saved(info).await.map_err(drop).expect("recorded");
         }
         Self { api, dir }
     }

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
+use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::Client;
 use monkeyci_archive::{Fingerprint, Fingerprints};
 use monkeyci_build::{CacheSpec, SavePolicy};
 use tokio::task::spawn_blocking;
 
-use super::StepError;
 use super::log::Log;
 use super::restore::{Place, size, unpack_into};
 use super::save::{Failed, upload};
+use super::{StepError, at_once};
 
 /// The caches that were found.
 #[derive(Default)]
@@ -31,63 +32,77 @@ pub(super) async fn restore(
     place: &Place,
 ) -> Result<Restored, StepError> {
     let mut restored = Restored::default();
-    for cache in caches {
-        let id = &cache.id;
-        let step = format!("restoring cache {id}");
-        let Some(hit) = client.cache(id).await.map_err(|error| StepError::new(&step, error))? else { continue };
-        match unpack_into(&step, hit.archive, place, Path::new("")).await {
-            Ok(unpacked) => {
-                let kind = if hit.exact { "exact" } else { "older" };
-                log.say(format!("restored cache {id} ({kind}, {})", size(unpacked.bytes))).await;
-                if hit.exact {
-                    // At once: an artifact may be restored into the same place, and is a change.
-                    let look = place.work_dir().ok();
-                    let fingerprint = restored.look(look.as_ref(), cache).await;
-                    restored.exact.insert(id.clone(), fingerprint);
-                }
+    let at_once = at_once::downloads(caches.iter().map(|cache| cache.path.as_str()));
+    let fingerprints = &restored.fingerprints;
+    let found = stream::iter(caches).map(|cache| restore_one(client, log, cache, place, fingerprints));
+    let found: Vec<_> = found.buffered(at_once).try_collect().await?;
+    restored.exact = found.into_iter().flatten().collect();
+    Ok(restored)
+}
+
+/// Restores a cache if it is there; returns its id and what it looks like if that is the one to save again.
+async fn restore_one(
+    client: &Client,
+    log: &Log,
+    cache: &CacheSpec,
+    place: &Place,
+    fingerprints: &Fingerprints,
+) -> Result<Option<(String, Option<Fingerprint>)>, StepError> {
+    let id = &cache.id;
+    let step = format!("restoring cache {id}");
+    let Some(hit) = client.cache(id).await.map_err(|error| StepError::new(&step, error))? else { return Ok(None) };
+    match unpack_into(&step, hit.archive, place, Path::new("")).await {
+        Ok(unpacked) => {
+            let kind = if hit.exact { "exact" } else { "older" };
+            log.say(format!("restored cache {id} ({kind}, {})", size(unpacked.bytes))).await;
+            if !hit.exact {
+                return Ok(None);
             }
-            // Wrong data must not get into what the job makes. The host has thrown the cache away.
-            Err(failed) if failed.changed => return Err(failed.error),
-            // A cache that does not fit any more must not stop every later build. What was unpacked stays, as with a cache
-            // that is out of date; a success replaces it.
-            Err(failed) => log.say(format!("cache {id} can't be used: {}", failed.error.reason)).await,
+            // At once: an artifact may be restored into the same place, and is a change.
+            let dir = place.work_dir().ok();
+            Ok(Some((id.clone(), look(fingerprints, dir.as_ref(), cache).await)))
+        }
+        // Wrong data must not get into what the job makes. The host has thrown the cache away.
+        Err(failed) if failed.changed => Err(failed.error),
+        // A cache that does not fit any more must not stop every later build. What was unpacked stays, as with a cache
+        // that is out of date; a success replaces it.
+        Err(failed) => {
+            log.say(format!("cache {id} can't be used: {}", failed.error.reason)).await;
+            Ok(None)
         }
     }
-    Ok(restored)
 }
 
 impl Restored {
     /// Saves those whose time has come.
     pub(super) async fn save(&self, client: &Client, log: &Log, caches: &[CacheSpec], dir: &Dir, succeeded: bool) {
-        for cache in caches {
-            let CacheSpec { id, path, .. } = cache;
-            let before = self.exact.get(id);
-            let wanted = match cache.save {
-                SavePolicy::Success => succeeded,
-                SavePolicy::Always => true,
-                SavePolicy::Miss => succeeded && before.is_none(),
-            };
-            if !wanted {
-                continue;
-            }
-            let before = before.copied().flatten();
-            let line = if before.is_some() && self.look(Some(dir), cache).await == before {
-                format!("cache {id} is unchanged")
-            } else {
-                match upload(dir, path, &[], |body| client.save_cache(id, body)).await {
-                    Ok(packed) => format!("saved cache {id} ({})", size(packed.bytes)),
-                    Err(Failed::Local(error)) => format!("cache {id} is not saved: {error}"),
-                    Err(Failed::Upload(reason)) => format!("cache {id} is not saved: {reason}"),
-                }
-            };
-            log.say(line).await;
-        }
+        let wanted = caches.iter().filter(|cache| match cache.save {
+            SavePolicy::Success => succeeded,
+            SavePolicy::Always => true,
+            SavePolicy::Miss => succeeded && !self.exact.contains_key(&cache.id),
+        });
+        let lines = stream::iter(wanted).map(|cache| self.save_one(client, cache, dir)).buffered(at_once::uploads());
+        lines.for_each(|line| log.say(line)).await;
     }
 
-    /// What a cache looks like now; none when that can't be said.
-    async fn look(&self, dir: Option<&Dir>, cache: &CacheSpec) -> Option<Fingerprint> {
-        let (dir, path) = (dir?.try_clone().ok()?, PathBuf::from(&cache.path));
-        let fingerprints = self.fingerprints.clone();
-        spawn_blocking(move || fingerprints.take(&dir, &path)).await.ok()?.ok()
+    /// Saves a cache that has changed; returns what there is to say.
+    async fn save_one(&self, client: &Client, cache: &CacheSpec, dir: &Dir) -> String {
+        let CacheSpec { id, path, .. } = cache;
+        let before = self.exact.get(id).copied().flatten();
+        if before.is_some() && look(&self.fingerprints, Some(dir), cache).await == before {
+            return format!("cache {id} is unchanged");
+        }
+        match upload(dir, path, &[], |body| client.save_cache(id, body)).await {
+            Ok(packed) => format!("saved cache {id} ({})", size(packed.bytes)),
+            Err(Failed::Local(error)) => format!("cache {id} is not saved: {error}"),
+            Err(Failed::Upload(reason)) => format!("cache {id} is not saved: {reason}"),
+        }
     }
+}
+
+/// What a cache looks like now; none when that can't be said.
+async fn look(fingerprints: &Fingerprints, dir: Option<&Dir>, cache: &CacheSpec) -> Option<Fingerprint> {
+    let (dir, path) = (dir?.try_clone().ok()?, PathBuf::from(&cache.path));
+    let fingerprints = fingerprints.clone();
+    spawn_blocking(move || fingerprints.take(&dir, &path)).await.ok()?.ok()
 }

@@ -2,6 +2,7 @@
 //!
 //! One thread for what waits, and tokio's blocking threads for what packs and unpacks.
 
+mod at_once;
 mod caches;
 mod handover;
 mod job;

@@ -3,19 +3,21 @@
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::{ByteStream, Client, SidecarPlan};
 use monkeyci_archive::Unpacked;
-use monkeyci_build::Ending;
+use monkeyci_build::{Ending, RestoreArtifact};
 use rustix::fs::{AtFlags, Gid, Uid, chownat};
 
 use super::caches::{self, Restored};
 use super::job::Stop;
 use super::log::Log;
-use super::{StepError, transfer};
+use super::{StepError, at_once, transfer};
 
 /// Restoring a workspace is worth a line in the log when it takes longer than this.
 const NOTICEABLE: Duration = Duration::from_secs(1);
@@ -116,20 +118,28 @@ pub(super) async fn all(
         log.say(format!("restored the workspace ({})", size(unpacked.bytes))).await;
     }
     let restored = caches::restore(client, log, &plan.caches, place).await?;
-    for artifact in &plan.restore_artifacts {
-        let step = format!("restoring artifact {}", artifact.id);
-        let archive = client.artifact(&artifact.id).await.map_err(|error| StepError::new(&step, error))?;
-        let Some(archive) = archive else {
-            if artifact.if_there {
-                log.say(format!("artifact {} is not there", artifact.id)).await;
-                continue;
-            }
-            return Err(Stop::Ended(Ending::ArtifactNotThere { id: artifact.id.clone() }));
-        };
-        let unpacked = unpack_into(&step, archive, place, Path::new(&artifact.path)).await?;
-        log.say(format!("restored artifact {} ({})", artifact.id, size(unpacked.bytes))).await;
+    let artifacts = &plan.restore_artifacts;
+    let at_once = at_once::downloads(artifacts.iter().map(|artifact| artifact.path.as_str()));
+    let lines = stream::iter(artifacts).map(|artifact| restore_artifact(client, artifact, place)).buffered(at_once);
+    let mut lines = pin!(lines);
+    while let Some(line) = lines.try_next().await? {
+        log.say(line).await;
     }
     Ok(restored)
+}
+
+/// Restores an artifact; returns what there is to say.
+async fn restore_artifact(client: &Client, artifact: &RestoreArtifact, place: &Place) -> Result<String, Stop> {
+    let RestoreArtifact { id, path, .. } = artifact;
+    let step = format!("restoring artifact {id}");
+    match client.artifact(id).await.map_err(|error| StepError::new(&step, error))? {
+        Some(archive) => {
+            let unpacked = unpack_into(&step, archive, place, Path::new(path)).await?;
+            Ok(format!("restored artifact {id} ({})", size(unpacked.bytes)))
+        }
+        None if artifact.if_there => Ok(format!("artifact {id} is not there")),
+        None => Err(Stop::Ended(Ending::ArtifactNotThere { id: id.clone() })),
+    }
 }
 
 pub(super) async fn unpack_into(

@@ -1,10 +1,13 @@
 //! Saves artifacts after a job, and packs what is to be saved.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use cap_std::fs::Dir;
+use futures::{StreamExt, stream};
 use monkeyci_api::{Body, Client, ClientError, Stored};
 use monkeyci_archive::{ArchiveError, Globs, Packed};
 use monkeyci_build::{Ending, SaveArtifact};
@@ -12,7 +15,7 @@ use monkeyci_build::{Ending, SaveArtifact};
 use super::job::Stop;
 use super::log::Log;
 use super::restore::size;
-use super::{StepError, transfer};
+use super::{StepError, at_once, transfer};
 
 /// Why something was not saved.
 pub(super) enum Failed {
@@ -33,31 +36,43 @@ impl fmt::Display for Failed {
 
 /// Saves the artifacts of a job that went as `so_far` says; returns how it went in the end.
 ///
-/// What a job that succeeded has promised and not made is its own failure. Once it has failed, one way or another, only those
-/// are saved that always are, and one that is not there is a line in the log: there was no time to make it.
+/// What a job that succeeded has promised and not made is its own failure. Once it has failed, one way or another, saving begins
+/// only of those that always are saved, and one that is not there is a line in the log: there was no time to make it.
 pub(super) async fn artifacts(
     client: &Client,
     log: &Log,
     artifacts: &[SaveArtifact],
     dir: &Dir,
-    mut so_far: Result<(), Stop>,
+    so_far: Result<(), Stop>,
 ) -> Result<(), Stop> {
-    for SaveArtifact { id, path, files, always } in artifacts {
-        if so_far.is_err() && !always {
-            continue;
+    let failed = Cell::new(so_far.is_err());
+    let uploads = stream::iter(artifacts).map(|artifact| async {
+        let SaveArtifact { id, path, files, always } = artifact;
+        if failed.get() && !always {
+            return None;
         }
-        match upload(dir, path, files, |body| client.save_artifact(id, body)).await {
-            Ok(packed) => log.say(format!("saved artifact {id} ({})", size(packed.bytes))).await,
-            Err(failed) if so_far.is_err() => log.say(format!("artifact {id} is not saved: {failed}")).await,
-            Err(Failed::Local(error)) => {
-                so_far = Err(Stop::Ended(Ending::ArtifactMissing { id: id.clone(), reason: error.to_string() }));
+        let saved = upload(dir, path, files, |body| client.save_artifact(id, body)).await;
+        failed.set(failed.get() || saved.is_err());
+        Some((id, saved))
+    });
+    let mut uploads = pin!(uploads.buffered(at_once::uploads()));
+    let mut result = so_far;
+    while let Some(upload) = uploads.next().await {
+        match upload {
+            None => {}
+            Some((id, Ok(packed))) => log.say(format!("saved artifact {id} ({})", size(packed.bytes))).await,
+            Some((id, Err(failed))) if result.is_err() => {
+                log.say(format!("artifact {id} is not saved: {failed}")).await;
             }
-            Err(Failed::Upload(reason)) => {
-                so_far = Err(StepError::new(format!("saving artifact {id}"), reason).into());
+            Some((id, Err(Failed::Local(error)))) => {
+                result = Err(Stop::Ended(Ending::ArtifactMissing { id: id.clone(), reason: error.to_string() }));
+            }
+            Some((id, Err(Failed::Upload(reason)))) => {
+                result = Err(StepError::new(format!("saving artifact {id}"), reason).into());
             }
         }
     }
-    so_far
+    result
 }
 
 /// Pauses between attempts to upload: a host that is being restarted, or whose store has a bad moment, is back within them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,6 +14,7 @@ use http_body_util::BodyExt;
 use monkeyci_api::{CACHE_HEADER, DIGEST_HEADER, Problem, SidecarPlan, SidecarReport, Stored};
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
+use tokio::sync::Barrier;
 
 /// What the API knows, and what it was told.
 #[derive(Default)]
@@ -44,6 +46,9 @@ pub struct State {
     pub digests: BTreeMap<String, String>,
     /// Bytes of logs are counted and not kept.
     pub log_counted: Option<u64>,
+    /// Requests that are answered when all of them have come, and with 500 if they don't.
+    pub together: Vec<String>,
+    met: Option<Arc<Barrier>>,
 }
 
 pub struct Api {
@@ -93,9 +98,20 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
     }
     let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
     let body = body.to_bytes().to_vec();
-    let mut state = state.lock().unwrap();
     let request = format!("{} {path}", head.method);
-    state.requests.push(request.clone());
+    let met = {
+        let mut state = state.lock().unwrap();
+        state.requests.push(request.clone());
+        let all = state.together.len();
+        let together = state.together.contains(&request);
+        together.then(|| state.met.get_or_insert_with(|| Arc::new(Barrier::new(all))).clone())
+    };
+    if let Some(met) = met
+        && tokio::time::timeout(Duration::from_secs(20), met.wait()).await.is_err()
+    {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let mut state = state.lock().unwrap();
     if state.broken.contains(&request) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }

@@ -135,7 +135,8 @@ async fn an_action_may_do_more_but_reveal_no_secret_and_create_no_artifact_that_
         ("find files", 404),
         ("write output", 404),
         ("list artifacts", 200),
-        ("look into artifact", 404),
+        // It is there, and no archive.
+        ("look into artifact", 400),
         ("create artifact made", 200),
         ("create artifact out", 403),
         ("save output", 404),
