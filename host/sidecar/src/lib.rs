@@ -28,6 +28,9 @@
 //!    ╵ exits as the job did                      ╵ exits 0
 //! ```
 //!
+//! Archives of one kind, the artifacts for one, are on their way at once, up to three; those whose places lie in one another come one by
+//! one.
+//!
 //! `Refuse{reason}` in place of `Go` ends it before it began: another version, a service that is never ready, a failure while
 //! restoring.
 //!
