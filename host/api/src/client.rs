@@ -16,7 +16,7 @@ use reqwest::{Body, Method, Request, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Action, DIGEST_HEADER, Operation, Problem, SIZE_HEADER, Token, checked};
+use crate::{Action, DIGEST_HEADER, Operation, Problem, SIZE_HEADER, STORE_FULL, Token, checked};
 
 /// Calls that carry no stream have to be answered within this time.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,6 +76,11 @@ impl ClientError {
             Self::Unreachable(_) => true,
             Self::Changed { .. } | Self::Malformed(_) => false,
         }
+    }
+
+    /// Whether the host's store has no room for what was sent.
+    pub fn is_store_full(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.title == STORE_FULL)
     }
 
     /// The HTTP status, when the server refused.

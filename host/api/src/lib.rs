@@ -13,6 +13,7 @@ mod checked;
 mod claims;
 mod client;
 mod config;
+mod disk_full;
 mod guard;
 mod hidden;
 mod log;
@@ -26,10 +27,11 @@ pub use checked::checked;
 pub use claims::{AUDIENCE, Claims, ISSUER, Role, Scope, Token};
 pub use client::{ByteStream, CacheHit, Client, ClientError, InProcess, Sized};
 pub use config::{API_VERSION, SidecarConfig};
+pub use disk_full::is_disk_full;
 pub use guard::{GuardOrders, NetworkRules};
 pub use hidden::Hidden;
 pub use log::{LOG_FRAME_HEADER, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME};
-pub use problem::Problem;
+pub use problem::{Problem, STORE_FULL};
 
 /// The header with the size of a content that is streamed.
 pub const SIZE_HEADER: &str = "monkeyci-size";

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The title of the problem that the host's store has no room left.
+pub const STORE_FULL: &str = "store full";
+
 /// An error as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) has it (`application/problem+json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

@@ -34,6 +34,18 @@ pub enum Ending {
         /// The limit in bytes, where there was one.
         limit_bytes: Option<u64>,
     },
+    /// A disk was full.
+    #[error("{place} is full: {step} failed: {reason}; make room there")]
+    DiskFull {
+        /// Which disk.
+        place: String,
+        /// What needed room: `restoring the workspace`, say, or `running the command`.
+        step: String,
+        /// What went wrong.
+        reason: String,
+        /// The exit code of the command, where it was the command that failed.
+        code: Option<i32>,
+    },
     /// The program to run is not in the image.
     #[error("command not found: {command:?} is not in the image {image:?}")]
     CommandNotFound {
@@ -265,7 +277,10 @@ impl Ending {
             Self::Warned { .. } | Self::Tolerated { .. } => Status::Warning,
             Self::Skipped { .. } | Self::NotNeeded { .. } => Status::Skipped,
             Self::Cancelled | Self::FailedFast { .. } => Status::Cancelled,
-            Self::SidecarFailed { .. } | Self::EngineFailed { .. } | Self::EngineGone { .. } => Status::Error,
+            Self::SidecarFailed { .. }
+            | Self::EngineFailed { .. }
+            | Self::EngineGone { .. }
+            | Self::DiskFull { code: None, .. } => Status::Error,
             _ => Status::Failure,
         }
     }
@@ -281,6 +296,7 @@ impl Ending {
             Self::Succeeded => Some(0),
             Self::Tolerated { ending } => ending.exit_code(),
             Self::Exited { code, .. } => Some(*code),
+            Self::DiskFull { code, .. } => *code,
             _ => None,
         }
     }

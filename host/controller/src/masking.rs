@@ -100,6 +100,7 @@ impl Masking {
             | Ending::ActionFailed { message: text }
             | Ending::ActionTrapped { message: text }
             | Ending::SidecarFailed { reason: text, .. }
+            | Ending::DiskFull { reason: text, .. }
             | Ending::EngineFailed { reason: text }
             | Ending::EngineGone { reason: text }
             | Ending::Warned { message: text }

@@ -62,13 +62,18 @@ fn a_full_disk_is_named_by_the_step_that_found_it() {
     let noise: Vec<u8> = (0_u32..20_000_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     std::fs::write(repository.path().join("noise"), noise).expect("written");
     let ended = host.run("one-artifact", &["--dir", repository.path().to_str().expect("text")]);
-    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "sidecar-failed"), "{ended:#?}");
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "disk-full"), "{ended:#?}");
     let ending = ended.ending("victim");
+    assert_eq!(ending["place"], "the disk with the job's workspace");
     assert_eq!(ending["step"], "restoring the workspace");
     assert!(ending["reason"].as_str().expect("a reason").contains("No space left"), "{ending}");
-    // The job's own writing is its own affair: the shell says it, and fails.
+    // What the job itself fills is its own failure, and told from other exit codes.
     let ended = host.run("fills-the-disk", &[]);
-    assert_eq!((ended.code, ended.cause("victim")), (Some(1), "exited"), "{ended:#?}");
+    assert_eq!((ended.code, ended.cause("victim")), (Some(1), "disk-full"), "{ended:#?}");
+    assert_eq!(
+        (&ended.ending("victim")["step"], &ended.ending("victim")["code"]),
+        (&"running the command".into(), &1.into())
+    );
     assert!(ended.log(Some("victim")).contains("No space left"), "{ended:#?}");
     assert_nothing_left(&dockerd.engine(), &host);
 }

@@ -3,6 +3,7 @@
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::registry::Registry;
+use monkeyci_tests::small_disk::SmallDisk;
 
 use crate::{assert_nothing_left, run};
 
@@ -49,6 +50,20 @@ fn an_artifact_that_nobody_saved_is_named_by_the_job_that_wants_it() {
     let ended = run(&Engine::docker(), "waits-for-nobody", &[]);
     assert_eq!(ended.cause("victim"), "artifact-not-there", "{ended:#?}");
     assert_eq!(ended.ending("victim")["id"], "thing");
+}
+
+#[test]
+fn a_store_without_room_is_named_and_nothing_of_the_artifact_stays_in_it() {
+    let engine = Engine::docker();
+    let host = Host::on(&engine);
+    let blobs = host.home().join("blobs");
+    let _disk = SmallDisk::at(&blobs, 4 << 20);
+    let ended = host.run("big-artifact", &["--param", "mebibytes=16"]);
+    assert_eq!((ended.code, ended.cause("make")), (Some(4), "disk-full"), "{ended:#?}");
+    let ending = ended.ending("make");
+    assert_eq!((&ending["place"], &ending["step"]), (&"the host's store".into(), &"saving artifact big".into()));
+    let files = std::process::Command::new("find").arg(blobs.join("artifacts")).args(["-type", "f"]).output();
+    assert_eq!(String::from_utf8_lossy(&files.expect("a list").stdout), "", "the upload is cleared away");
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub(crate) async fn read_file(
         // Without waiting for the other end of a pipe, should it be one.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-        let file = places.workspace.open_with(&wanted, &options).map_err(|error| refuse(&wanted, &error))?;
-        let metadata = file.metadata().map_err(|error| refuse(&wanted, &error))?;
+        let file = places.workspace.open_with(&wanted, &options).map_err(|error| refuse(&wanted, error))?;
+        let metadata = file.metadata().map_err(|error| refuse(&wanted, error))?;
         if !metadata.is_file() {
             return Err(Refusal::invalid(format!("{wanted:?} is no file")));
         }
@@ -56,7 +56,7 @@ pub(crate) async fn read_dir(
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Dir(path.item.clone())))?;
     let names = blocking(build, move |places| {
         let wanted = inside(&path.item)?;
-        let fail = |error: io::Error| refuse(&wanted, &error);
+        let fail = |error: io::Error| refuse(&wanted, error);
         let mut names = Vec::new();
         for entry in places.workspace.read_dir(&wanted).map_err(fail)? {
             let entry = entry.map_err(fail)?;
@@ -98,7 +98,7 @@ pub(crate) async fn stat(
             Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => {
                 Ok(FileStat { kind: None, size: 0, executable: false })
             }
-            Err(error) => Err(refuse(&wanted, &error)),
+            Err(error) => Err(refuse(&wanted, error)),
         }
     })
     .await?;
@@ -140,7 +140,7 @@ pub(crate) async fn write_output(
     let job = claims.role.job().unwrap_or_default().to_owned();
     blocking(build, move |places| {
         let wanted = inside(&path.item)?;
-        let fail = |error: io::Error| refuse(&wanted, &error);
+        let fail = |error: io::Error| refuse(&wanted, error);
         let area = output_area(places, &job).map_err(fail)?;
         if let Some(parent) = wanted.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             area.create_dir_all(parent).map_err(fail)?;
@@ -191,7 +191,7 @@ pub(super) fn inside(path: &str) -> Result<PathBuf, Refusal> {
 }
 
 /// What a failed access means for whoever asked.
-fn refuse(path: &FilePath, error: &io::Error) -> Refusal {
+fn refuse(path: &FilePath, error: io::Error) -> Refusal {
     match error.kind() {
         io::ErrorKind::NotFound => Refusal::not_found(format!("there is no {path:?}")),
         io::ErrorKind::PermissionDenied => {

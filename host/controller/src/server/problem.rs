@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use monkeyci_api::Problem;
+use monkeyci_api::{Problem, STORE_FULL, is_disk_full};
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -56,10 +56,12 @@ impl Refusal {
         Self::new(StatusCode::GONE, "build over", detail)
     }
 
-    /// A store failed. The detail is kept for our own log: a bearer learns nothing of the host's inside.
-    pub(crate) fn store(what: &str, error: impl fmt::Display) -> Self {
+    /// A store failed. The detail is kept for our own log: a bearer learns nothing of the host's inside, only whether it is full.
+    pub(crate) fn store(what: &str, error: impl std::error::Error + 'static) -> Self {
         tracing::error!(%error, "{what}: the store failed");
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, "store failed", format_args!("{what}: the host's store failed"))
+        let title = if is_disk_full(&error) { STORE_FULL } else { "store failed" };
+        let state = if title == STORE_FULL { "is full" } else { "failed" };
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, title, format_args!("{what}: the host's store {state}"))
     }
 }
 

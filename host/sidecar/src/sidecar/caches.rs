@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::log::Log;
 use super::restore::{Place, size, unpack_into};
-use super::save::{Failed, upload};
+use super::save::upload;
 use super::{StepError, at_once};
 
 /// The caches that were found.
@@ -94,8 +94,7 @@ impl Restored {
         }
         match upload(dir, path, &[], |body| client.save_cache(id, body)).await {
             Ok(packed) => format!("saved cache {id} ({})", size(packed.bytes)),
-            Err(Failed::Local(error)) => format!("cache {id} is not saved: {error}"),
-            Err(Failed::Upload(reason)) => format!("cache {id} is not saved: {reason}"),
+            Err(failed) => format!("cache {id} is not saved: {failed}"),
         }
     }
 }

@@ -23,11 +23,13 @@ pub(super) fn hand_over(
     let mut env = plan.env.0.clone();
     for (variable, content) in &plan.files.0 {
         let path = options.files.join(variable);
-        write_file(&options.files, variable, content, owner)
-            .map_err(|error| StepError::new("making the job's files", format!("{variable}: {error}")))?;
+        write_file(&options.files, variable, content, owner).map_err(|error| {
+            let reason = format!("{variable}: {error}");
+            StepError { reason, ..StepError::local("making the job's files", &error) }
+        })?;
         env.insert(variable.clone(), path.to_string_lossy().into_owned());
     }
-    make_outputs(&options.outputs, owner).map_err(|error| StepError::new("making the file for outputs", error))?;
+    make_outputs(&options.outputs, owner).map_err(|error| StepError::local("making the file for outputs", &error))?;
     env.insert(paths::OUTPUTS_ENV.to_owned(), options.outputs.to_string_lossy().into_owned());
     Ok(env)
 }

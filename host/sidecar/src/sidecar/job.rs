@@ -13,7 +13,7 @@ use super::listen::Listener;
 use super::log::Log;
 use super::restore::{self, Place};
 use super::services::{self, NotReady};
-use super::{Options, StepError, results, save};
+use super::{Options, StepError, WORKSPACE_DISK, results, save};
 use crate::protocol::{Failure, FromLauncher, ProcessEnd, ToLauncher};
 
 /// The longest text of a shell line in an ending; a line may hold a whole script.
@@ -31,8 +31,11 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn failed(error: StepError) -> Self {
-        let StepError { step, reason } = error.clone();
-        let ending = Ending::SidecarFailed { step, reason };
+        let StepError { step, reason, full_disk } = error.clone();
+        let ending = match full_disk {
+            Some(place) => Ending::DiskFull { place: place.to_owned(), step, reason, code: None },
+            None => Ending::SidecarFailed { step, reason },
+        };
         Self { farewell: None, report: SidecarReport::Ended(ending), error: Some(error) }
     }
 
@@ -156,7 +159,7 @@ impl JobSteps<'_> {
     /// Puts everything in its place, while services get ready.
     async fn prepare(&self, launcher: &mut Launcher, workspace: ByteStream) -> Result<Ready, Stop> {
         let place = Place::open(&self.options.workspace, &self.plan.work_dir, launcher.owner())
-            .map_err(|error| StepError::new("making the workspace", error))?;
+            .map_err(|error| StepError::local("making the workspace", &error))?;
         let env = hand_over(self.plan, self.options, place.new_owner())?;
         let restoring = restore::all(self.client, self.log, self.plan, &place, workspace);
         let probing = async {
@@ -181,7 +184,7 @@ impl JobSteps<'_> {
         let work_dir = work_dir.to_string_lossy().into_owned();
         let Ready { place, caches, env } = ready;
         launcher.send(&ToLauncher::Go { command: self.plan.command.clone(), work_dir, env: Hidden(env) }).await?;
-        let ended = self.follow(launcher).await;
+        let ended = self.follow(launcher).await.map_err(|stop| no_room(stop, &place));
         // From here on nobody runs any more, and nothing changes: also when the launcher was killed, for with it all of its
         // container died. What the launcher does now is its own business.
         let ended = match results::outputs(self.client, self.log, self.id, &self.options.outputs).await {
@@ -254,5 +257,18 @@ impl JobSteps<'_> {
             None => line.clone(),
         };
         Some(ShellLine { number, text })
+    }
+}
+
+/// A command that failed on a full disk mostly failed for want of room: an exit code says nothing of it.
+fn no_room(stop: Stop, place: &Place) -> Stop {
+    match stop {
+        Stop::Ended(ending @ Ending::Exited { code, .. }) if place.is_full() => Stop::Ended(Ending::DiskFull {
+            place: WORKSPACE_DISK.to_owned(),
+            step: "running the command".to_owned(),
+            reason: format!("it {ending}"),
+            code: Some(code),
+        }),
+        stop => stop,
     }
 }

@@ -19,7 +19,7 @@ mod transfer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig, paths};
+use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig, is_disk_full, paths};
 
 use crate::protocol::ToLauncher;
 use job::{Job, Outcome};
@@ -92,11 +92,23 @@ pub struct StepError {
     pub step: String,
     /// What went wrong.
     pub reason: String,
+    /// The disk that was full, if that is why.
+    pub full_disk: Option<&'static str>,
 }
+
+/// The disk that workspace, files and outputs of a job are on, for messages.
+const WORKSPACE_DISK: &str = "the disk with the job's workspace";
+/// Where the build API keeps what it is sent, for messages.
+const STORE: &str = "the host's store";
 
 impl StepError {
     pub(crate) fn new(step: impl Into<String>, reason: impl ToString) -> Self {
-        Self { step: step.into(), reason: reason.to_string() }
+        Self { step: step.into(), reason: reason.to_string(), full_disk: None }
+    }
+
+    /// A failure to write what the job is to have.
+    pub(crate) fn local(step: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { full_disk: is_disk_full(error).then_some(WORKSPACE_DISK), ..Self::new(step, error) }
     }
 }
 

@@ -22,6 +22,9 @@ use super::{StepError, at_once, transfer};
 /// Restoring a workspace is worth a line in the log when it takes longer than this.
 const NOTICEABLE: Duration = Duration::from_secs(1);
 
+/// A disk with less room than this, in bytes, is full: what did not fit was larger.
+const FULL: u64 = 64 << 10;
+
 /// The workspace, held open from before the job starts: whatever the job puts in its place, this stays what it was.
 pub(super) struct Place {
     workspace: Dir,
@@ -57,6 +60,14 @@ impl Place {
             chown(workspace, Some(owner.0), Some(owner.1))?;
         }
         Ok(Self { workspace: Dir::open_ambient_dir(workspace, ambient_authority())?, work_dir: relative, owner, gives })
+    }
+
+    /// Whether its disk is full: for everybody but root, at least.
+    pub(super) fn is_full(&self) -> bool {
+        rustix::fs::fstatvfs(&self.workspace).is_ok_and(|disk| {
+            let bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+            bytes < FULL || (disk.f_files > 0 && disk.f_favail == 0)
+        })
     }
 
     /// User and group that what we make has to be given to; none when it is the job's already.
@@ -148,16 +159,17 @@ pub(super) async fn unpack_into(
     place: &Place,
     path: &Path,
 ) -> Result<Unpacked, NotUnpacked> {
-    let dir = place
-        .make(path)
-        .map_err(|error| NotUnpacked { changed: false, error: StepError::new(step, format!("{path:?}: {error}")) })?;
+    let dir = place.make(path).map_err(|error| {
+        let reason = format!("{path:?}: {error}");
+        NotUnpacked { changed: false, error: StepError { reason, ..StepError::local(step, &error) } }
+    })?;
     unpack(step, archive, dir, place).await
 }
 
 async fn unpack(step: &str, archive: ByteStream, dir: Dir, place: &Place) -> Result<Unpacked, NotUnpacked> {
     transfer::receive(archive, dir, place.owner)
         .await
-        .map_err(|error| NotUnpacked { changed: transfer::is_changed(&error), error: StepError::new(step, error) })
+        .map_err(|error| NotUnpacked { changed: transfer::is_changed(&error), error: StepError::local(step, &error) })
 }
 
 /// Why an archive was not unpacked, or not all of it.

@@ -15,21 +15,32 @@ use monkeyci_build::{Ending, SaveArtifact};
 use super::job::Stop;
 use super::log::Log;
 use super::restore::size;
-use super::{StepError, at_once, transfer};
+use super::{STORE, StepError, at_once, transfer};
 
 /// Why something was not saved.
 pub(super) enum Failed {
     /// It is not there, or can't be read.
     Local(ArchiveError),
     /// It could not be sent, or the build API refused it.
-    Upload(String),
+    Upload {
+        /// Why.
+        reason: String,
+        /// The host's store has no room for it.
+        store_full: bool,
+    },
+}
+
+impl Failed {
+    fn upload(error: &ClientError) -> Self {
+        Self::Upload { reason: error.to_string(), store_full: error.is_store_full() }
+    }
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(error) => error.fmt(f),
-            Self::Upload(reason) => reason.fmt(f),
+            Self::Upload { reason, .. } => reason.fmt(f),
         }
     }
 }
@@ -67,8 +78,9 @@ pub(super) async fn artifacts(
             Some((id, Err(Failed::Local(error)))) => {
                 result = Err(Stop::Ended(Ending::ArtifactMissing { id: id.clone(), reason: error.to_string() }));
             }
-            Some((id, Err(Failed::Upload(reason)))) => {
-                result = Err(StepError::new(format!("saving artifact {id}"), reason).into());
+            Some((id, Err(Failed::Upload { reason, store_full }))) => {
+                let error = StepError::new(format!("saving artifact {id}"), reason);
+                result = Err(StepError { full_disk: store_full.then_some(STORE), ..error }.into());
             }
         }
     }
@@ -109,7 +121,10 @@ async fn upload_once<F>(
 where
     F: Future<Output = Result<Stored, ClientError>>,
 {
-    let given_up = |error: &dyn ToString| (Failed::Upload(error.to_string()), false);
+    let given_up = |error: &dyn ToString| {
+        let reason = error.to_string();
+        (Failed::Upload { reason, store_full: false }, false)
+    };
     let dir = dir.try_clone().map_err(|error| given_up(&error))?;
     let globs = if files.is_empty() { None } else { Some(Globs::new(files)) };
     let globs = globs.transpose().map_err(|error| given_up(&error))?;
@@ -122,14 +137,12 @@ where
         && !error.is_passing()
     {
         // Nobody takes it any more. Packing notices when it has packed the next chunk, which nothing waits for.
-        return Err((Failed::Upload(error.to_string()), false));
+        return Err((Failed::upload(error), false));
     }
     let packed = packing.await.map_err(|error| given_up(&error))?;
     match (packed, stored) {
         // The writer fails when the request has ended before: then the request knows why.
-        (Err(ArchiveError::Write(_)) | Ok(_), Some(Err(error))) => {
-            Err((Failed::Upload(error.to_string()), error.is_passing()))
-        }
+        (Err(ArchiveError::Write(_)) | Ok(_), Some(Err(error))) => Err((Failed::upload(&error), error.is_passing())),
         (Err(error @ ArchiveError::Write(_)), _) => Err(given_up(&error)),
         (Err(error), _) => Err((Failed::Local(error), false)),
         (Ok(_), None) => Err(given_up(&"packing gave nothing")),
