@@ -12,7 +12,7 @@ fn runtime(dir: &Path) -> Runtime {
     Runtime::new(options).expect("a runtime")
 }
 
-fn entry(dir: &Path) -> PathBuf {
+pub fn entry(dir: &Path) -> PathBuf {
     let mut files = fs::read_dir(dir).expect("the cache").map(|entry| entry.expect("an entry").path());
     files.find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).expect("a compiled script")
 }
