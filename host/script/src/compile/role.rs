@@ -9,9 +9,9 @@ use wasmtime::{Engine, OutOfMemory};
 use super::{BROKEN, MEMORY, Order, ROLE};
 use crate::runtime::config;
 
-/// The part of the child process in which scripts are compiled: call it first of all in `main` of a program that a
-/// [`Compiler::Child`](crate::Compiler::Child) names. In a process that was started to compile, it compiles and ends the process; in any other it
-/// returns at once.
+/// What a child process does that compiles: call it first of all in `main` of the program that
+/// [`Compiler::Child`](crate::Compiler::Child) names. In a process that was started to compile, it compiles and ends the
+/// process; in any other it returns at once.
 ///
 /// It has to come first because it closes every file that the process has inherited.
 pub fn compile_if_child() {
@@ -20,14 +20,11 @@ pub fn compile_if_child() {
         return;
     }
     let order = arguments.next().and_then(|order| serde_json::from_str(order.to_str()?).ok());
-    let code =
-        match order.ok_or_else(|| "its order can't be read: it is of another version".to_owned()).and_then(compile) {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("{error}");
-                1
-            }
-        };
+    let done = order.ok_or_else(|| "its order can't be read: it is of another version".to_owned()).and_then(compile);
+    let code = done.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        1
+    });
     exit(code)
 }
 
@@ -63,6 +60,10 @@ fn confine(order: &Order) -> std::io::Result<()> {
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != order.parent) {
         return Err(std::io::Error::other("nobody waits for it"));
     }
+    // Where a machine has no memory left, this is what is killed, and not the host.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    // The kernel's log would call it `exe`.
+    rustix::thread::set_name(c"script-compiler")?;
     let seconds = order.limits.compile_time.as_secs() + 1;
     lower(Resource::Core, 0, 0)?;
     // First the signal that says why, then the one that nobody survives.
