@@ -34,7 +34,7 @@ impl Artifact {
     ///
     /// # Safety
     /// What the file holds is run: it has to be what a compiler of this host wrote, and nobody may write to it any more.
-    pub(crate) unsafe fn load(mut self, engine: &Engine) -> wasmtime::Result<Component> {
+    pub(crate) unsafe fn load(&mut self, engine: &Engine) -> wasmtime::Result<Component> {
         // By the descriptor: what stands at a path now need not be what was checked.
         let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
         // SAFETY: the caller's promise.

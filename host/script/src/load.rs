@@ -64,11 +64,15 @@ impl Runtime {
             Some(component) => component,
             None => {
                 let mut artifact = self.compiler.compile(&self.engine, &self.limits, bytes, stop)?;
+                // SAFETY: this host's own compiler wrote it and is done, and it has no name by which others could reach it.
+                let component = unsafe { artifact.load(&self.engine) }.map_err(|error| {
+                    let ask = "is it of this version, and does its `main` begin with `compile_if_child`?";
+                    LoadError::compiler(format!("what it made can't be loaded ({ask}): {error:#}"))
+                })?;
                 if let Some(cache) = &self.cache {
                     cache.put(&digest, &mut artifact);
                 }
-                // SAFETY: this host's own compiler wrote it and is done, and it has no name by which others could reach it.
-                unsafe { artifact.load(&self.engine) }.map_err(|error| LoadError::compiler(format!("{error:#}")))?
+                component
             }
         };
         for export in ["define", "act"] {

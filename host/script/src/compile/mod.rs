@@ -20,7 +20,8 @@ pub use role::compile_if_child;
 ///
 /// Compiling takes far more memory than running, and a hostile component can be made to take as much as there is. In a
 /// child process it has limits ([`Limits::compile_memory_bytes`], [`Limits::compile_time`]), it can be stopped, and a
-/// compiler that crashes takes nobody with it. The child is a program that calls [`compile_if_child`] first of all; usually
+/// compiler that crashes takes nobody with it. (It is no sandbox: what the compiler makes is what the host runs, wherever
+/// it was made.) The child is a program that calls [`compile_if_child`] first of all; usually
 /// that is your own program, started once more:
 ///
 /// ```no_run

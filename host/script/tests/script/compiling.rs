@@ -134,8 +134,11 @@ fn a_compiler_that_is_killed_or_crashes_is_the_hosts_fault_and_its_signal_is_nam
 #[test]
 fn a_compiler_that_can_not_be_started_or_does_something_else_is_named() {
     let runtime = crate::support::runtime(Limits::default());
-    for (program, says) in [("/no/such/program", "/no/such/program can't be started"), ("/bin/false", "exit status: 1")]
-    {
+    for (program, says) in [
+        ("/no/such/program", "/no/such/program can't be started"),
+        ("/bin/false", "exit status: 1"),
+        ("/bin/true", "`compile_if_child`"),
+    ] {
         let runtime = runtime.clone().with_compiler(Compiler::Child(program.into()));
         let error = runtime.load(&Guest::default().bytes()).expect_err("no compiler");
         assert!(!error.is_script() && error.to_string().contains(says), "{error}");
