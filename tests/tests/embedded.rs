@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use monkeyci_host::{
-    ApiOverTcp, BlobStore, BuildRequest, BuildStatus, Cancel, Controller, ControllerOptions, Decision, DockerOptions,
-    Ending, EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, RunningBuild, SourceRequest,
+    ApiOverTcp, BlobStore, BuildRequest, BuildStatus, Cancel, Compiler, Controller, ControllerOptions, Decision,
+    DockerOptions, Ending, EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, RunningBuild,
+    SourceRequest,
 };
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::place;
@@ -53,6 +54,8 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
                 ..DockerOptions::default()
             }),
             limits: Limits::default(),
+            // A test's `main` is not ours, so it can't be its own compiler.
+            compiler: Compiler::InProcess,
             sidecar_program: place::sidecar(),
             // Bound to the gateway alone: containers of this machine reach it, and nobody else.
             tcp: Some(ApiOverTcp { listen: format!("{address}:0").parse().expect("an address"), advertise: address }),
@@ -93,6 +96,7 @@ fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_containe
             home: home.path().to_owned(),
             engine: EngineChoice::Docker(docker),
             limits: Limits::default(),
+            compiler: Compiler::InProcess,
             sidecar_program: place::sidecar(),
             blobs: BlobStore::Local,
             log_limits: LogLimits::default(),

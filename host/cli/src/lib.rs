@@ -1,40 +1,51 @@
 //! monkeyci-host as a library: run builds inside your own program.
 //!
+//! A script that is not in the compile cache is compiled first. Hostile ones take as much memory for that as they can get, so
+//! let a limited process do it: your own program, started once more.
+//!
 //! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::error::Error;
 //! use std::num::NonZeroUsize;
 //! use std::sync::Arc;
 //!
 //! use monkeyci_host::{
-//!     BlobStore, BuildRequest, Cancel, Controller, ControllerOptions, EngineChoice, Limits, LogLimits, Silent,
+//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, EngineChoice, Limits, LogLimits, Silent,
 //!     SourceRequest,
 //! };
 //!
-//! let controller = Arc::new(
-//!     Controller::open(ControllerOptions {
-//!         home: "/var/lib/my-ci".into(),
-//!         blobs: BlobStore::Local,
-//!         log_limits: LogLimits::default(),
-//!         engine: EngineChoice::Docker(Default::default()),
-//!         limits: Limits::default(),
-//!         sidecar_program: "/usr/lib/my-ci/monkeyci-sidecar".into(),
-//!         tcp: None,
-//!     })
-//!     .await?,
-//! );
-//! let request = BuildRequest {
-//!     script: std::fs::read("script.wasm")?.into(),
-//!     source: SourceRequest::Dir(".".into()),
-//!     inputs: Default::default(),
-//!     trigger: "api".to_owned(),
-//!     max_running: NonZeroUsize::new(4).ok_or("not zero")?,
-//!     timeout: None,
-//!     keep: false,
-//! };
-//! let report = controller.run(request, Arc::new(Silent), Cancel::default()).await?;
-//! println!("{}: {:?}", report.build, report.status);
-//! # Ok(())
-//! # }
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     // First of all: in the process that compiles, this does not return.
+//!     monkeyci_host::compile_if_child();
+//!     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(build())
+//! }
+//!
+//! async fn build() -> Result<(), Box<dyn Error>> {
+//!     let controller = Arc::new(
+//!         Controller::open(ControllerOptions {
+//!             home: "/var/lib/my-ci".into(),
+//!             blobs: BlobStore::Local,
+//!             log_limits: LogLimits::default(),
+//!             engine: EngineChoice::Docker(Default::default()),
+//!             limits: Limits::default(),
+//!             compiler: Compiler::this_program(),
+//!             sidecar_program: "/usr/lib/my-ci/monkeyci-sidecar".into(),
+//!             tcp: None,
+//!         })
+//!         .await?,
+//!     );
+//!     let request = BuildRequest {
+//!         script: std::fs::read("script.wasm")?.into(),
+//!         source: SourceRequest::Dir(".".into()),
+//!         inputs: Default::default(),
+//!         trigger: "api".to_owned(),
+//!         max_running: NonZeroUsize::new(4).ok_or("not zero")?,
+//!         timeout: None,
+//!         keep: false,
+//!     };
+//!     let report = controller.run(request, Arc::new(Silent), Cancel::default()).await?;
+//!     println!("{}: {:?}", report.build, report.status);
+//!     Ok(())
+//! }
 //! ```
 #![deny(missing_docs)]
 
@@ -48,4 +59,4 @@ pub use monkeyci_controller::{
     OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
-pub use monkeyci_script::{Inspection, Limits, inspect};
+pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};

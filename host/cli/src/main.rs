@@ -22,6 +22,8 @@ use crate::args::{Args, Command};
 use crate::exit::Exit;
 
 fn main() -> ! {
+    // Scripts are compiled by this program, started once more; in that process, this does not return.
+    monkeyci_script::compile_if_child();
     let args = Args::parse();
     setup::logging();
     let done = match args.command {

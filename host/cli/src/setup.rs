@@ -9,7 +9,7 @@ use monkeyci_controller::{
     BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, EngineChoice, LogLimits, SourceRequest,
 };
 use monkeyci_engines::DockerOptions;
-use monkeyci_script::Limits;
+use monkeyci_script::{Compiler, Limits};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -72,6 +72,7 @@ pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Con
             ..DockerOptions::default()
         }),
         limits: Limits::default(),
+        compiler: Compiler::this_program(),
         sidecar_program: sidecar_program().map_err(infrastructure)?,
         tcp: None,
     };

@@ -27,7 +27,7 @@ pub enum CheckError {
     /// The code that the script is to see can't be had.
     #[error("{0}")]
     Source(String),
-    /// The component is no script.
+    /// The component is no script, or could not be compiled.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// `define` failed.
@@ -49,7 +49,11 @@ pub enum CheckError {
 impl CheckError {
     /// Whether the script is at fault, and not the host or the code's source.
     pub fn is_script(&self) -> bool {
-        !matches!(self, Self::Host(_) | Self::Source(_))
+        match self {
+            Self::Host(_) | Self::Source(_) => false,
+            Self::Load(error) => error.is_script(),
+            Self::Script(_) | Self::Graph { .. } | Self::Failed(_) => true,
+        }
     }
 }
 
@@ -96,10 +100,7 @@ impl Controller {
             .map_err(|error| CheckError::Source(format!("{} can't be read: {error}", checkout.dir.display())))?;
         let outputs = clone.path().join("outputs");
         let _ = live.places.set(Places { path: checkout.dir, workspace, outputs });
-        let (runtime, bytes) = (self.runtime.clone(), request.script.clone());
-        let script = tokio::task::spawn_blocking(move || runtime.load(&bytes))
-            .await
-            .map_err(|error| ControllerError::Panic(error.to_string()))??;
+        let script = self.runtime.load_in_background(request.script.clone()).await?;
         let life = self.runtime.limits().define_time + Duration::from_secs(60);
         let (client, _) = self.script_client(live, None, life)?;
         let defined = script.define(&client, info).await?;

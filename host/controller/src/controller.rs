@@ -8,7 +8,7 @@ use axum::Router;
 use monkeyci_api::{Client, Role, Scope, paths};
 use monkeyci_build::JobSpec;
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
-use monkeyci_script::{Limits, Runtime, RuntimeOptions};
+use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
 use tokio::sync::OnceCell;
 
 use crate::blob_store::{self, BlobStore};
@@ -33,6 +33,8 @@ pub struct ControllerOptions {
     pub engine: EngineChoice,
     /// What scripts may use.
     pub limits: Limits,
+    /// Where scripts are compiled: in this process, or in a limited one.
+    pub compiler: Compiler,
     /// The static program of sidecar and launcher.
     pub sidecar_program: PathBuf,
     /// Serve sidecars over TCP; none serves them over a Unix socket.
@@ -114,8 +116,11 @@ impl Controller {
     pub async fn open(options: ControllerOptions) -> Result<Self, ControllerError> {
         let home = Home::open(&options.home)?;
         let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: options.limits.clone() };
+        let compiler = options.compiler.clone();
         // The engine takes a moment, and so does the database: both at once.
-        let runtime = tokio::task::spawn_blocking(move || Runtime::new(runtime_options));
+        let runtime = tokio::task::spawn_blocking(move || {
+            Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
+        });
         let path = home.journal();
         let (journal, blobs) = tokio::try_join!(Journal::open(&path), open_blobs(&options.blobs, home.blobs()))?;
         let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;

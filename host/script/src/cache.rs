@@ -1,7 +1,8 @@
 //! The compile cache: machine code of scripts on disk.
 //!
 //! Machine code that is loaded is run, so a file counts only with a message authentication code made with a key that
-//! lives beside it, in a directory that is its owner's alone.
+//! lives beside it, in a directory that is its owner's alone. The code stands at the file's end, so that the machine code
+//! can be mapped as it is: see [`crate::artifact`].
 
 use std::fs::{self, DirBuilder, File};
 use std::hash::{Hash, Hasher};
@@ -15,13 +16,20 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::artifact::Artifact;
 use crate::error::RuntimeError;
 
 /// The block size of SHA-256: HMAC takes a key of this size as it is.
 const KEY_BYTES: usize = 64;
 const CODE_BYTES: usize = 32;
+/// How an entry is laid out. Another layout gets another number, so that old entries are not found.
+const LAYOUT: &[u8] = b"2: machine code, then its authentication code";
+/// What is read at a time: an entry is never in memory as a whole.
+const PIECE: usize = 64 << 10;
 /// Entries that were not used for this long are removed when a new one is stored.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A file without its final name that is this old was left by a host that was killed while it wrote.
+const WRITTEN_BY_NOW: Duration = Duration::from_secs(60 * 60);
 
 /// Compiled scripts on disk, found by the script's digest and the engine's compatibility hash.
 #[derive(Debug)]
@@ -35,7 +43,7 @@ impl CompileCache {
     /// Opens the cache, and makes directory and key if they are not there.
     pub(crate) fn open(dir: PathBuf, engine: &Engine) -> Result<Self, RuntimeError> {
         let key = Self::prepare(&dir).map_err(|source| RuntimeError::Cache { path: dir.clone(), source })?;
-        let mut hash = Sha256Hasher(Sha256::new());
+        let mut hash = Sha256Hasher(Sha256::new_with_prefix(LAYOUT));
         engine.precompile_compatibility_hash().hash(&mut hash);
         Ok(Self { dir, key, engine_hash: hex(&hash.0.finalize()[..16]) })
     }
@@ -66,19 +74,24 @@ impl CompileCache {
     pub(crate) fn get(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
         let mut file = File::open(&path).ok()?;
-        let mut code = [0; CODE_BYTES];
-        let mut bytes = Vec::new();
-        file.read_exact(&mut code).and_then(|()| file.read_to_end(&mut bytes)).ok()?;
-        if self.mac(digest, &bytes).verify_slice(&code).is_err() {
-            tracing::warn!(path = %path.display(), "a file of the compile cache was changed by somebody else; it is not used");
-            let _ = fs::remove_file(&path);
-            return None;
+        match self.check(digest, &mut file) {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(path = %path.display(), "a file of the compile cache was changed by somebody else; it is not used");
+                let _ = fs::remove_file(&path);
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "a file of the compile cache can't be read");
+                return None;
+            }
         }
         // The time of last use decides what is removed one day. No harm if it can't be set.
         let _ = file.set_modified(SystemTime::now());
-        // SAFETY: the bytes carry a code made with this cache's key, so `Component::serialize` of this host made them; and
-        // the path names the engine's compatibility hash, so it was an engine that fits this one.
-        match unsafe { Component::deserialize(engine, &bytes) } {
+        // SAFETY: the file carries a code made with this cache's key, so a compiler of this host made it; the path names the
+        // engine's compatibility hash, so it was for an engine that fits this one; and the host replaces files of its cache
+        // and never writes into them.
+        match unsafe { Artifact::from(file).load(engine) } {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(%error, "a file of the compile cache could not be loaded; the script is compiled anew");
@@ -87,15 +100,25 @@ impl CompileCache {
         }
     }
 
+    /// Whether the file is what this cache stored for the script.
+    fn check(&self, digest: &str, file: &mut File) -> io::Result<bool> {
+        let Some(length) = file.metadata()?.len().checked_sub(CODE_BYTES as u64) else { return Ok(false) };
+        let mac = self.mac(digest, &mut Read::by_ref(file).take(length))?;
+        let mut code = [0; CODE_BYTES];
+        file.read_exact(&mut code)?;
+        Ok(mac.verify_slice(&code).is_ok())
+    }
+
     /// Stores the compiled form of a script. A cache that can't be written costs time, not builds.
-    pub(crate) fn put(&self, digest: &str, component: &Component) {
-        let stored = component.serialize().map_err(io::Error::other).and_then(|bytes| {
+    pub(crate) fn put(&self, digest: &str, artifact: &mut Artifact) {
+        let mut stored = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-            file.write_all(&self.mac(digest, &bytes).finalize().into_bytes())?;
-            file.write_all(&bytes)?;
+            io::copy(artifact.rewound()?, &mut file)?;
+            let mac = self.mac(digest, artifact.rewound()?)?;
+            file.write_all(&mac.finalize().into_bytes())?;
             file.persist(self.path(digest)).map_err(|error| error.error).map(drop)
-        });
-        if let Err(error) = stored.and_then(|()| self.prune()) {
+        };
+        if let Err(error) = stored().and_then(|()| self.prune()) {
             tracing::warn!(%error, dir = %self.dir.display(), "the compile cache can't be written");
         }
     }
@@ -103,10 +126,15 @@ impl CompileCache {
     fn prune(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            let used = entry.metadata()?.modified()?;
-            let old = used.elapsed().is_ok_and(|age| age > KEEP);
-            if old && entry.path().extension().is_some_and(|extension| extension == "cwasm") {
-                fs::remove_file(entry.path())?;
+            let keep = match entry.path().extension() {
+                Some(extension) if extension == "cwasm" => KEEP,
+                _ if entry.file_name().as_encoded_bytes().starts_with(b".tmp") => WRITTEN_BY_NOW,
+                _ => continue,
+            };
+            // Another host may prune too.
+            let Ok(used) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
+            if used.elapsed().is_ok_and(|age| age > keep) {
+                let _ = fs::remove_file(entry.path());
             }
         }
         Ok(())
@@ -116,12 +144,19 @@ impl CompileCache {
         self.dir.join(format!("{digest}-{}.cwasm", self.engine_hash))
     }
 
-    fn mac(&self, digest: &str, bytes: &[u8]) -> Hmac<Sha256> {
+    fn mac(&self, digest: &str, code: &mut impl Read) -> io::Result<Hmac<Sha256>> {
         let mut mac = <Hmac<Sha256> as hmac::digest::KeyInit>::new(&self.key.into());
         mac.update(digest.as_bytes());
         mac.update(self.engine_hash.as_bytes());
-        mac.update(bytes);
-        mac
+        let mut piece = vec![0; PIECE];
+        loop {
+            match code.read(&mut piece) {
+                Ok(0) => return Ok(mac),
+                Ok(read) => mac.update(&piece[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

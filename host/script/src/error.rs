@@ -41,12 +41,41 @@ pub enum LoadError {
     /// Broken, or using features that scripts may not use.
     #[error("the component is broken, or uses features that scripts may not use: {0}")]
     Invalid(String),
+    /// Compiling it takes more memory than allowed.
+    #[error(
+        "compiling the component takes more than {} MiB of memory, and no more is allowed: build the script with optimisation (`--release`), or leave out what makes single functions huge",
+        limit >> 20
+    )]
+    CompileMemory {
+        /// The limit in bytes: `Limits::compile_memory_bytes`.
+        limit: usize,
+    },
+    /// Compiling it takes longer than allowed.
+    #[error(
+        "compiling the component takes longer than {} s, and no longer is allowed: build the script with optimisation (`--release`), or leave out what makes single functions huge",
+        .0.as_secs_f64()
+    )]
+    CompileTime(Duration),
+    /// The compiler failed: it was killed, say, or could not be started.
+    #[error("the script could not be compiled, for a reason that is not its own: the compiler failed: {0}")]
+    Compiler(String),
     /// It lacks an export.
     #[error("the component does not export the function `{0}`, so it is not a build script; see wit/world.wit")]
     NoExport(&'static str),
     /// It imports what the host does not offer, or has an import or export of the wrong type.
     #[error("the component does not fit the host: {0}")]
     Unfit(String),
+}
+
+impl LoadError {
+    /// Whether the component is at fault, and not the host.
+    pub fn is_script(&self) -> bool {
+        !matches!(self, Self::Compiler(_))
+    }
+
+    pub(crate) fn compiler(reason: impl ToString) -> Self {
+        Self::Compiler(reason.to_string())
+    }
 }
 
 /// A script did not do what it was asked to.

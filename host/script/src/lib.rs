@@ -1,15 +1,17 @@
 //! The script runtime: loads a build script (a component), and runs its `define` and `act` under limits.
 //!
 //! A [`Runtime`] holds one wasmtime engine and the compile cache. [`Runtime::load`] makes a [`Script`] of a component's
-//! bytes: compiled once, linked once, so that an instance costs microseconds. [`Script::define`] asks for the jobs and
+//! bytes: compiled once (by a limited child process, if you like: [`Compiler`]), linked once, so that an instance costs microseconds. [`Script::define`] asks for the jobs and
 //! records what the script was told ([`Transcript`]); [`Script::act`] runs one action job in a fresh instance, in which `define` is
 //! first called again and told the same. A script has no files, no environment, no arguments and no network: what it can do is
 //! what the interfaces of `monkeyci:script` offer, and each of those calls goes through the build API's client.
 #![deny(missing_docs)]
 
+mod artifact;
 mod bindings;
 mod cache;
 mod clock;
+mod compile;
 mod error;
 mod host;
 mod inspect;
@@ -21,6 +23,7 @@ mod runtime;
 mod store;
 mod transcript;
 
+pub use compile::{Compiler, compile_if_child};
 pub use error::{LoadError, RuntimeError, ScriptError};
 pub use inspect::{Inspection, Producer, inspect};
 pub use instance::{Acted, Action, Definition, Refined};

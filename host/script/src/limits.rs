@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What one instance of a script may use. The defaults are far above what a build script needs, and far below what would
 /// hurt the host.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// The largest component, in bytes. Default 64 MiB: a Python script has 18 MiB.
     pub component_bytes: usize,
+    /// The most memory that compiling may take, in bytes, in a child process. Default 1 GiB: a script of 600 KiB takes 35 MiB,
+    /// one of 18 MiB some 430 MiB.
+    pub compile_memory_bytes: usize,
+    /// How long compiling may take in a child process, by the clock and also in processor time of all threads. Default
+    /// 2 min: a script of 18 MiB takes some 15 s of one processor.
+    pub compile_time: Duration,
     /// The most linear memory, in bytes, of all memories together. Default 256 MiB.
     pub memory_bytes: usize,
     /// The most table elements, of all tables together. Default 100,000: scripting languages bring large tables.
@@ -36,6 +44,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             component_bytes: 64 << 20,
+            compile_memory_bytes: 1 << 30,
+            compile_time: Duration::from_secs(120),
             memory_bytes: 256 << 20,
             table_elements: 100_000,
             core_instances: 200,

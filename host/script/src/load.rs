@@ -1,9 +1,10 @@
 //! From a component's bytes to something that can be instantiated.
 
+use std::io::PipeReader;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use wasmtime::component::Component;
 
 use crate::bindings::{ScriptIndices, ScriptPre};
 use crate::cache::hex;
@@ -31,11 +32,30 @@ impl std::fmt::Debug for Script {
 }
 
 impl Runtime {
-    /// Loads a script: from the compile cache if it is there, by compiling it (on this thread, for some 100 ms) otherwise.
+    /// Loads a script: from the compile cache if it is there, by compiling it otherwise. That takes some 100 ms, for which
+    /// this thread waits.
     ///
     /// # Errors
-    /// When the bytes are no script that this host can run.
+    /// When the bytes are no script that this host can run, or the compiler fails.
     pub fn load(&self, bytes: &[u8]) -> Result<Script, LoadError> {
+        self.load_until(bytes, None)
+    }
+
+    /// Loads a script as [`load`](Self::load) does, on one of tokio's threads for what blocks. When the future is dropped,
+    /// a child process that compiles is killed.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub async fn load_in_background(&self, bytes: Bytes) -> Result<Script, LoadError> {
+        // The end that is held here closes when this future is dropped, and the thread sees that.
+        let (stop, held) = std::io::pipe().map_err(LoadError::compiler)?;
+        let runtime = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || runtime.load_until(&bytes, Some(&stop))).await;
+        drop(held);
+        loaded.unwrap_or_else(|error| Err(LoadError::compiler(error)))
+    }
+
+    fn load_until(&self, bytes: &[u8], stop: Option<&PipeReader>) -> Result<Script, LoadError> {
         check_form(bytes, &self.limits)?;
         let digest = hex(&Sha256::digest(bytes));
         let found = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
@@ -43,10 +63,14 @@ impl Runtime {
         let component = match found {
             Some(component) => component,
             None => {
-                let component =
-                    Component::new(&self.engine, bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+                let mut artifact = self.compiler.compile(&self.engine, &self.limits, bytes, stop)?;
+                // SAFETY: this host's own compiler wrote it and is done, and it has no name by which others could reach it.
+                let component = unsafe { artifact.load(&self.engine) }.map_err(|error| {
+                    let ask = "is it of this version, and does its `main` begin with `compile_if_child`?";
+                    LoadError::compiler(format!("what it made can't be loaded ({ask}): {error:#}"))
+                })?;
                 if let Some(cache) = &self.cache {
-                    cache.put(&digest, &component);
+                    cache.put(&digest, &mut artifact);
                 }
                 component
             }

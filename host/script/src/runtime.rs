@@ -12,6 +12,7 @@ use wasmtime::{
 
 use crate::bindings;
 use crate::cache::CompileCache;
+use crate::compile::Compiler;
 use crate::error::RuntimeError;
 use crate::limits::Limits;
 use crate::store::State;
@@ -34,6 +35,7 @@ pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Arc<Linker<State>>,
     pub(crate) cache: Option<Arc<CompileCache>>,
+    pub(crate) compiler: Compiler,
     pub(crate) limits: Arc<Limits>,
     /// One permit per instance that may live: a full pool is an error, a semaphore makes it a wait.
     pub(crate) places: Arc<Semaphore>,
@@ -66,9 +68,15 @@ impl Runtime {
             engine,
             linker: Arc::new(linker),
             cache,
+            compiler: Compiler::default(),
             places: Arc::new(Semaphore::new(limits.instances as usize)),
             limits,
         })
+    }
+
+    /// The same runtime with another compiler; without this it is [`Compiler::InProcess`].
+    pub fn with_compiler(self, compiler: Compiler) -> Self {
+        Self { compiler, ..self }
     }
 
     /// How many instances live now. A build that waits (for approval, for a container) has none.
@@ -93,7 +101,8 @@ fn engine(limits: &Limits) -> Result<Engine, RuntimeError> {
     })
 }
 
-fn config(limits: &Limits) -> Config {
+/// What decides how scripts are compiled, and so has to be the same in whatever process compiles them.
+pub(crate) fn config(limits: &Limits) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)

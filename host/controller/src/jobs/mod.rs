@@ -96,11 +96,8 @@ pub(crate) async fn define(run: Arc<Run>) {
 
 /// Loads the script and asks it for its jobs.
 async fn try_define(run: &Arc<Run>) -> Result<EventBody, Hopeless> {
-    let (runtime, bytes) = (run.controller.runtime.clone(), run.request.script.clone());
-    let script = tokio::task::spawn_blocking(move || runtime.load(&bytes))
-        .await
-        .map_err(|error| failed(false, format!("loading the script stopped by a fault of the host: {error}")))?
-        .map_err(|error| failed(true, error.to_string()))?;
+    let loading = run.controller.runtime.load_in_background(run.request.script.clone());
+    let script = loading.await.map_err(|error| failed(error.is_script(), error.to_string()))?;
     let loaded = EventBody::ScriptLoaded {
         digest: script.digest().to_owned(),
         size: script.size() as u64,

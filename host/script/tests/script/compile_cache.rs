@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use crate::support::Guest;
 use monkeyci_script::{Limits, Runtime, RuntimeOptions};
@@ -12,7 +13,7 @@ fn runtime(dir: &Path) -> Runtime {
     Runtime::new(options).expect("a runtime")
 }
 
-fn entry(dir: &Path) -> PathBuf {
+pub fn entry(dir: &Path) -> PathBuf {
     let mut files = fs::read_dir(dir).expect("the cache").map(|entry| entry.expect("an entry").path());
     files.find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).expect("a compiled script")
 }
@@ -58,4 +59,15 @@ fn flip(bytes: &[u8]) -> Vec<u8> {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     bytes
+}
+
+#[test]
+fn what_a_killed_host_left_half_written_is_removed_one_day_and_not_what_is_written_now() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (left, written) = (dir.path().join(".tmpleft"), dir.path().join(".tmpwritten"));
+    fs::write(&written, "half").expect("written");
+    let file = fs::File::create(&left).expect("a file");
+    file.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60)).expect("set");
+    runtime(dir.path()).load(&Guest::default().bytes()).expect("a script");
+    assert!(!left.exists() && written.exists());
 }

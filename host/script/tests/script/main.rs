@@ -1,6 +1,7 @@
 //! The script runtime under test, with components written by hand: no toolchain for guests is needed.
 
 mod compile_cache;
+mod compiling;
 mod hostile;
 mod support;
 mod transcript;
