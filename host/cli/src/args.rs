@@ -216,6 +216,9 @@ pub struct LogsArgs {
     /// Only this stream. May be repeated.
     #[arg(long = "stream", value_enum, value_name = "S")]
     pub streams: Vec<Stream>,
+    /// Of a build that runs, print what comes too, as it comes, until the build is over. Any number of readers may do so.
+    #[arg(long, short)]
+    pub follow: bool,
     /// Print JSON, one object for each piece of a log, as `run --progress json` does.
     #[arg(long)]
     pub json: bool,

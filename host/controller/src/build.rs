@@ -23,11 +23,13 @@ use crate::jobs::{self, Stop};
 use crate::live::{LiveBuild, Record};
 use crate::masking::Masking;
 use crate::observer::Observer;
-use crate::outside;
+use crate::outside::{self, Inside};
 use crate::server::Listener;
 
 /// How long the last words of stopped jobs may take to be stored.
 const LOGS: Duration = Duration::from_secs(5);
+/// How long the end of a build waits for those who follow its logs.
+const LISTENING: Duration = Duration::from_secs(2);
 
 /// A build to run.
 #[derive(Clone, Debug)]
@@ -133,7 +135,8 @@ impl Controller {
             BuildState::new(request.max_running),
         );
         self.api.enter(live.clone());
-        let control = outside::listen(&dir.path, live.clone(), cancel.clone())?;
+        let inside = Inside { live: live.clone(), blobs: self.api.blobs.clone(), cancel: cancel.clone() };
+        let control = outside::listen(&dir.path, inside)?;
         let run = Arc::new(Run {
             controller: self.clone(),
             live,
@@ -157,10 +160,13 @@ impl Controller {
         };
         let outcome = shell.run(inbox, &cancel).await;
         shell.end().await;
-        run.live.open_logs.close();
-        if tokio::time::timeout(LOGS, run.live.open_logs.wait()).await.is_err() {
+        run.live.writing.close();
+        if tokio::time::timeout(LOGS, run.live.writing.wait()).await.is_err() {
             tracing::warn!("the end of a log could not be stored");
         }
+        run.live.logs.close();
+        // Whoever follows a log may hear it to its end, if they listen.
+        let _ = tokio::time::timeout(LISTENING, run.live.logs.listening.wait()).await;
         drop(control);
         self.api.leave(&id);
         let kept = leave(&run, dir).await;

@@ -18,6 +18,7 @@ use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
 use crate::masking::Masking;
 use crate::observer::Observer;
+use crate::open_log::OpenLogs;
 use crate::workspace;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
@@ -52,10 +53,10 @@ pub(crate) struct LiveBuild {
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
     artifacts: Mutex<BTreeMap<String, Artifact>>,
-    /// How many parts of each log there are.
-    logs: Mutex<HashMap<Option<String>, u32>>,
     /// Logs that are being written.
-    pub(crate) open_logs: TaskTracker,
+    pub(crate) logs: OpenLogs,
+    /// Whoever writes them.
+    pub(crate) writing: TaskTracker,
     /// Bytes of events and reports that may still be written down.
     words_left: AtomicUsize,
 }
@@ -161,8 +162,8 @@ impl LiveBuild {
             packed: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
             artifacts: Mutex::default(),
-            logs: Mutex::default(),
-            open_logs: TaskTracker::new(),
+            logs: OpenLogs::default(),
+            writing: TaskTracker::new(),
             words_left: AtomicUsize::new(WORDS),
         };
         (Arc::new(live), inbox)
@@ -291,13 +292,6 @@ impl LiveBuild {
         // An event without words takes room too.
         let take = |left: usize| left.checked_sub(bytes + 256);
         self.words_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
-    /// The number of a log's next part, from 0.
-    pub(crate) fn next_log_part(&self, job: Option<&str>) -> u32 {
-        let mut logs = lock(&self.logs);
-        let next = logs.entry(job.map(str::to_owned)).or_default();
-        std::mem::replace(next, next.saturating_add(1))
     }
 
     /// Takes an artifact's id; none if it was taken before.

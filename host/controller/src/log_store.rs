@@ -5,6 +5,7 @@
 //! fail, nor wait for longer than the store needs: what the store does not take counts as left out.
 
 use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::blobs::{Blobs, names};
 use crate::live::LiveBuild;
 use crate::log_tail::LogTail;
+use crate::open_log::{OpenLog, Part, lock};
 
 /// How much of a log is kept, for each time that a job runs, in bytes. Whoever watches a build sees all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ const WRITTEN_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else
 /// The most parts of one log. A sidecar whose connection breaks starts a new one; nobody may do so for ever.
 const PARTS: u32 = 1000;
 
-/// A log that is being written.
+/// Writes a log.
 pub(crate) struct LogWriter<'a> {
     blobs: &'a Blobs,
     build: &'a LiveBuild,
@@ -47,70 +49,60 @@ pub(crate) struct LogWriter<'a> {
     limits: LogLimits,
     /// What may still be added to the start.
     head_left: usize,
-    part: Part,
-    tail: LogTail,
+    /// What is not in the store, or not yet in its last form.
+    log: Arc<Mutex<OpenLog>>,
     failed: Option<io::Error>,
-}
-
-/// The part that fills.
-#[derive(Default)]
-struct Part {
-    number: Option<u32>,
-    frames: BytesMut,
-    /// Bytes of output in it.
-    output: u64,
-    /// How many of those are in the store.
-    written: u64,
-    /// Since when there is something that is not written.
-    changed: Option<Instant>,
 }
 
 impl<'a> LogWriter<'a> {
     pub(crate) fn new(blobs: &'a Blobs, build: &'a LiveBuild, job: Option<&'a str>, limits: LogLimits) -> Self {
-        let (head_left, tail) = (limits.head, LogTail::new(limits.tail));
-        Self { blobs, build, job, limits, head_left, part: Part::default(), tail, failed: None }
+        let log = build.logs.open(job, LogTail::new(limits.tail));
+        Self { blobs, build, job, limits, head_left: limits.head, log, failed: None }
     }
 
     /// When to call [`Self::write`], unless there is more before.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.part.changed.map(|since| since + WRITTEN_EVERY)
+        lock(&self.log).part.changed.map(|since| since + WRITTEN_EVERY)
     }
 
     /// Adds a frame.
     pub(crate) async fn push(&mut self, frame: &LogFrame) {
-        let before = self.part.frames.len();
-        frame.encode(&mut self.part.frames);
-        let length = self.part.frames.len() - before;
-        if length > self.head_left {
-            // From now on all goes to the end, so that nothing changes places.
-            self.head_left = 0;
-            self.tail.push(&self.part.frames[before..]);
-            return self.part.frames.truncate(before);
-        }
-        self.head_left -= length;
-        self.part.output += frame.bytes.len() as u64;
-        self.part.changed.get_or_insert_with(Instant::now);
-        if self.part.frames.len() >= PART {
+        let full = {
+            let mut log = lock(&self.log);
+            log.push(frame, &mut self.head_left);
+            log.part.frames.len() >= PART
+        };
+        if full {
             self.write().await;
-            self.part = Part::default();
+            lock(&self.log).part = Part::default();
         }
     }
 
     /// Writes the part that fills, as it is now.
     pub(crate) async fn write(&mut self) {
-        if self.part.changed.take().is_none() {
-            return;
+        let (number, frames, output) = {
+            let mut log = lock(&self.log);
+            if log.part.changed.take().is_none() {
+                return;
+            }
+            let number = log.part.number.unwrap_or_else(|| self.build.logs.next_part(&log));
+            log.part.number = Some(number);
+            (number, Bytes::copy_from_slice(&log.part.frames), log.part.output)
+        };
+        let result = self.put(number, frames.into()).await;
+        let mut log = lock(&self.log);
+        match result {
+            Ok(()) => log.part.written = output,
+            Err(error) => {
+                // The store gets one more chance, when the job has ended.
+                self.head_left = 0;
+                let lost = log.part.output - log.part.written;
+                log.tail.add_dropped(lost);
+                log.part = Part::default();
+                tracing::warn!(%error, build = self.build.id, job = self.job, "a part of a log can't be stored");
+                self.failed = Some(error);
+            }
         }
-        let frames = Bytes::copy_from_slice(&self.part.frames);
-        if let Err(error) = self.put(self.part.number, frames.into()).await {
-            // The store gets one more chance, when the job has ended.
-            self.head_left = 0;
-            self.tail.add_dropped(self.part.output - self.part.written);
-            self.part = Part::default();
-            tracing::warn!(%error, build = self.build.id, job = self.job, "a part of a log can't be stored");
-            self.failed = Some(error);
-        }
-        self.part.written = self.part.output;
     }
 
     /// Writes what is left, after a line that says how much is not there.
@@ -119,23 +111,29 @@ impl<'a> LogWriter<'a> {
     /// When a part of the log could not be stored, now or before.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
         self.write().await;
-        let dropped = self.tail.dropped();
-        let tail = self.tail.take();
-        let mut last = BytesMut::new();
-        if dropped > 0 {
-            self.left_out(dropped).encode(&mut last);
+        let last = {
+            let mut log = lock(&self.log);
+            log.part = Part::default();
+            let (dropped, tail) = (log.tail.dropped(), log.tail.take());
+            let mut missing = BytesMut::new();
+            if dropped > 0 {
+                self.left_out(dropped).encode(&mut missing);
+            }
+            if missing.is_empty() && tail.is_empty() {
+                None
+            } else {
+                let number = self.build.logs.next_part(&log);
+                log.last = Some((number, missing.freeze(), tail));
+                log.last.clone()
+            }
+        };
+        if let Some((number, missing, tail)) = last {
+            self.put(number, [missing, tail].into_iter().collect()).await?;
         }
-        self.part = Part::default();
-        if last.is_empty() && tail.is_empty() {
-            return self.failed.map_or(Ok(()), Err);
-        }
-        self.put(None, [last.freeze(), tail].into_iter().collect()).await?;
         self.failed.map_or(Ok(()), Err)
     }
 
-    async fn put(&mut self, number: Option<u32>, frames: PutPayload) -> io::Result<()> {
-        let number = number.unwrap_or_else(|| self.build.next_log_part(self.job));
-        self.part.number = Some(number);
+    async fn put(&self, number: u32, frames: PutPayload) -> io::Result<()> {
         if number >= PARTS {
             return Err(io::Error::other(format!("the log has more than {PARTS} parts")));
         }

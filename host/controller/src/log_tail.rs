@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use monkeyci_api::LOG_FRAME_HEADER;
 
 /// The last frames of a log, as many as fit. They are held encoded: a frame may carry one byte only, and an object for each would
@@ -57,6 +57,18 @@ impl LogTail {
         self.dropped
     }
 
+    /// Whether nothing has been added, or counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lengths.is_empty() && self.dropped == 0
+    }
+
+    /// Adds the frames to `out`.
+    pub(crate) fn copy_to(&self, out: &mut BytesMut) {
+        let (first, second) = self.frames.as_slices();
+        out.extend_from_slice(first);
+        out.extend_from_slice(second);
+    }
+
     /// The frames; none are left.
     pub(crate) fn take(&mut self) -> Bytes {
         self.lengths = VecDeque::new();
@@ -67,7 +79,6 @@ impl LogTail {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
     use monkeyci_api::{LogDecoder, LogFrame, LogStream};
 
     use super::*;

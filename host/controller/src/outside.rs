@@ -1,4 +1,5 @@
-//! Reaching a build that runs from outside: approving a job, publishing an event, cancelling.
+//! Reaching a build that runs from outside: approving a job, publishing an event, cancelling, and (in [`crate::following`]) its
+//! logs.
 //!
 //! A running build listens on a socket in its own directory, below the home of its host. Whoever can open that (mode 0600 in
 //! directories of mode 0700) may speak to the build; there are no tokens.
@@ -17,10 +18,13 @@ use axum::routing::post;
 use http::StatusCode;
 use monkeyci_api::Problem;
 use monkeyci_build::{Ending, EventBody, Status};
+use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::blobs::Blobs;
 use crate::build::Cancel;
 use crate::error::ControllerError;
+use crate::following;
 use crate::home::make_dir;
 use crate::live::LiveBuild;
 use crate::server::{Listener, Refusal, check_event, parse};
@@ -154,56 +158,71 @@ impl RunningBuild {
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), OutsideError> {
-        let unreachable = |error: &dyn std::fmt::Display| OutsideError::Unreachable {
-            build: self.id.clone(),
-            reason: error.to_string(),
-        };
+        self.ask(path, body, Some(Duration::from_secs(30))).await.map(drop)
+    }
+
+    /// Asks for something. Without a limit the answer may take as long as the build runs.
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        limit: Option<Duration>,
+    ) -> Result<Response, OutsideError> {
+        let io = |error: std::io::Error| self.unreachable_because(error.to_string());
         // The path of a Unix socket has at most 107 bytes; through the directory's descriptor it is always short.
-        let dir = File::open(&self.dir).map_err(|error| unreachable(&error))?;
+        let dir = File::open(&self.dir).map_err(io)?;
         let socket = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .unix_socket(socket)
-            .timeout(Duration::from_secs(30))
-            .build()
-            .map_err(|error| unreachable(&error))?;
-        let body = serde_json::to_vec(body).map_err(|error| unreachable(&error))?;
-        let sent = client.post(format!("http://localhost{path}")).body(body).send().await;
-        let answer = sent.map_err(|error| {
-            // reqwest's own words name an address that nobody knows.
-            let error = error.without_url();
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(source) = cause.source() {
-                cause = source;
-            }
-            unreachable(&cause)
-        })?;
+        let client = Client::builder().no_proxy().unix_socket(socket).build();
+        let body = serde_json::to_vec(body).map_err(|error| self.unreachable_because(error.to_string()))?;
+        let request =
+            client.map_err(|error| self.unreachable(error))?.post(format!("http://localhost{path}")).body(body);
+        let request = match limit {
+            Some(limit) => request.timeout(limit),
+            None => request,
+        };
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
         if answer.status().is_success() {
-            return Ok(());
+            return Ok(answer);
         }
         let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| unreachable(&error))?;
+        let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
         let problem: Option<Problem> = serde_json::from_slice(&body).ok();
         Err(OutsideError::Refused(problem.map_or_else(|| status.to_string(), |problem| problem.detail)))
+    }
+
+    /// Names the cause, and not an address that nobody knows.
+    pub(crate) fn unreachable(&self, error: reqwest::Error) -> OutsideError {
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        self.unreachable_because(cause.to_string())
+    }
+
+    pub(crate) fn unreachable_because(&self, reason: String) -> OutsideError {
+        OutsideError::Unreachable { build: self.id.clone(), reason }
     }
 }
 
 /// What the handlers work with.
 #[derive(Clone)]
-struct Inside {
-    live: Arc<LiveBuild>,
-    cancel: Cancel,
+pub(crate) struct Inside {
+    pub(crate) live: Arc<LiveBuild>,
+    pub(crate) blobs: Blobs,
+    pub(crate) cancel: Cancel,
 }
 
 /// Makes a build reachable, in its own directory, until the listener is dropped.
-pub(crate) fn listen(dir: &Path, live: Arc<LiveBuild>, cancel: Cancel) -> Result<Listener, ControllerError> {
+pub(crate) fn listen(dir: &Path, inside: Inside) -> Result<Listener, ControllerError> {
     let dir = dir.join("control");
     make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
     let router = Router::new()
         .route("/decisions", post(decide))
         .route("/events", post(publish))
         .route("/cancel", post(stop))
-        .with_state(Inside { live, cancel });
+        .route("/logs", post(following::logs))
+        .with_state(inside);
     Listener::unix(&dir, SOCKET, router)
 }
 

@@ -135,6 +135,18 @@ impl StoredLogs {
         Ok(found)
     }
 
+    /// Whether a build is over: one whose host was killed never is.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub async fn is_over(&self, build: &str) -> Result<bool, LogsError> {
+        let events = match &self.journal {
+            Some(journal) => journal.events(build).await?,
+            None => Vec::new(),
+        };
+        Ok(events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })))
+    }
+
     /// Hands the frames of a log to `each`, in order; holds no more than one of them.
     ///
     /// # Errors

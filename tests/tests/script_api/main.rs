@@ -4,6 +4,7 @@ mod approval;
 mod artifacts;
 mod events;
 mod evolution;
+mod following;
 mod late;
 mod options;
 mod params;

@@ -42,7 +42,7 @@ async fn write_log(
     job: Option<String>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let open = build.open_logs.token();
+    let open = build.writing.token();
     let writing = tokio::spawn(async move {
         let _open = open;
         take_log(&api, &build, job.as_deref(), body).await
