@@ -24,6 +24,12 @@ pub trait Engine: Send + Sync + 'static {
     /// The engine's name and version for people, `docker 20.10.24` say.
     fn describe(&self) -> String;
 
+    /// Returns when the engine has answered. One that hangs is waited for as long as the caller likes.
+    ///
+    /// # Errors
+    /// When the engine has gone.
+    async fn answers(&self) -> Result<(), EngineError>;
+
     /// Makes all that `pod` needs and starts it: pulls images that are missing, starts the services, waits for their ready
     /// commands, starts sidecar and job. Returns when the job's container runs (its launcher then waits for the sidecar).
     /// `progress` is told in a few words what takes long ("pulling debian:12").

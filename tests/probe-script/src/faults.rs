@@ -53,6 +53,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 .save(big))
         }
         "ends-by-signal" => all(sh("victim", &["kill -SEGV $$"])),
+        "unknown-user" => all(sh("victim", &["true"]).user("nosuchuser")),
         "not-executable" => all(container("victim", &probe.image).argv(["/etc/passwd"])),
         "child-out-of-memory" => {
             let hog = "tail -c 200000000 /dev/zero | sort >/dev/null; echo went on";

@@ -3,6 +3,7 @@
 
 mod daemon;
 mod endings;
+mod hung;
 mod kills;
 mod stopping;
 

@@ -28,6 +28,7 @@ pub use connect::DockerOptions;
 
 use crate::{Engine, EngineError, Part, PartExit, Pod};
 use connect::Dialect;
+use fault::{is_gone, refused};
 use in_flight::InFlight;
 use names::Names;
 use sidecar_image::SidecarImages;
@@ -112,6 +113,15 @@ impl DockerEngine {
 impl Engine for DockerEngine {
     fn describe(&self) -> String {
         self.name.clone()
+    }
+
+    async fn answers(&self) -> Result<(), EngineError> {
+        match raw::whole(&self.docker, self.docker.ping()).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Err(refused("say that it is there", &error)),
+            // Whatever it says, it says something.
+            Err(_) => Ok(()),
+        }
     }
 
     async fn start(&self, pod: &Pod, progress: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError> {

@@ -211,7 +211,7 @@ impl DockerEngine {
         let options =
             CreateContainerOptions { name: Some(container.name.clone()), platform: container.platform.clone() };
         let (docker, body) = (self.docker.clone(), container.body.clone());
-        let request = async move { docker.create_container(Some(options), body).await };
+        let request = async move { raw::whole(&docker, docker.create_container(Some(options), body)).await };
         match self.in_flight.run(names.key(), request).await {
             Ok(_) => Ok(true),
             Err(error) if is_taken(&error) => self.existing(names, container).await,
@@ -254,7 +254,9 @@ impl DockerEngine {
     /// Whether containers that use files of this machine need to be let off SELinux's labels.
     async fn selinux(&self) -> Result<bool, EngineError> {
         let known = self.selinux.get_or_try_init(|| async {
-            let info = self.docker.info().await.map_err(|error| refused("describe itself", &error))?;
+            let info = raw::whole(&self.docker, self.docker.info())
+                .await
+                .map_err(|error| refused("describe itself", &error))?;
             Ok(info.security_options.iter().flatten().any(|option| option.contains("selinux")))
         });
         known.await.copied()
