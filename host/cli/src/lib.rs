@@ -47,5 +47,5 @@ pub use monkeyci_controller::{
     ControllerOptions, Decision, EngineChoice, Inputs, Journal, LogLimits, LogsError, Observer, OutsideError,
     OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
 };
-pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
+pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Inspection, Limits, inspect};

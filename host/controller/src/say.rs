@@ -1,6 +1,7 @@
 //! What the host itself has to say, in the log of the job that it is about.
 
 use monkeyci_api::{LogFrame, LogStream};
+use monkeyci_engines::Engine;
 
 use crate::build::{Run, now_ms};
 use crate::log_store::LogWriter;
@@ -22,5 +23,15 @@ impl Run {
         if let Err(error) = stored.finish().await {
             tracing::warn!(%error, build = self.live.id, line, "the host's own words could not be stored");
         }
+    }
+
+    /// Says what the engine does not enforce, once in a build and before any of its containers runs.
+    pub(crate) async fn say_not_enforced(&self, engine: &dyn Engine) {
+        let say = || async {
+            for hole in engine.not_enforced() {
+                self.say(None, &format!("warning: {hole}")).await;
+            }
+        };
+        self.said_not_enforced.get_or_init(say).await;
     }
 }

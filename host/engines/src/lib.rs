@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use docker::{DockerEngine, DockerOptions};
+pub use docker::{DockerEngine, DockerOptions, NetworkFence};
 pub use error::EngineError;
 pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodService};
 
@@ -23,6 +23,11 @@ pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Po
 pub trait Engine: Send + Sync + 'static {
     /// The engine's name and version for people, `docker 20.10.24` say.
     fn describe(&self) -> String;
+
+    /// What a pod may ask for that this engine does not enforce, in a sentence each. It is said to whoever runs builds.
+    fn not_enforced(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Returns when the engine has answered. One that hangs is waited for as long as the caller likes.
     ///

@@ -6,6 +6,7 @@ mod endings;
 mod hung;
 mod kills;
 mod stopping;
+mod unfenced;
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::{Ended, Host, Running};

@@ -33,6 +33,18 @@ pub struct DockerOptions {
     pub pull_stall: Duration,
     /// Private networks that jobs may be let reach, if they ask for it. None of them without: scripts are not to be trusted.
     pub permitted_networks: Vec<AddressRange>,
+    /// Whether jobs and services run without the fence round their network, on a machine that can't make one.
+    pub network_fence: NetworkFence,
+}
+
+/// What is done about a network that can't be fenced in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkFence {
+    /// No job runs without a fence: one that can't have it ends before it starts.
+    #[default]
+    Required,
+    /// Nobody gets one. A job reaches whatever the engine's networks lead to; one that wants that narrowed is refused.
+    Off,
 }
 
 impl Default for DockerOptions {
@@ -43,6 +55,7 @@ impl Default for DockerOptions {
             pull_answer: Duration::from_secs(8),
             pull_stall: Duration::from_secs(90),
             permitted_networks: Vec::new(),
+            network_fence: NetworkFence::Required,
         }
     }
 }

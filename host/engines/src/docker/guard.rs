@@ -34,12 +34,14 @@ pub(super) fn guard(
     let mut mounts = host_config.mounts.unwrap_or_default();
     mounts.push(bind(&pod.guard_program, paths::GUARD));
     let mut added = host_config.cap_add.unwrap_or_default();
-    added.push(NET_ADMIN.to_owned());
+    if fence.rules.is_some() {
+        added.push(NET_ADMIN.to_owned());
+    }
     let mut hosts = host_config.extra_hosts.unwrap_or_default();
     hosts.extend(fence.hosts.iter().map(|(name, address)| format!("{name}:{address}")));
     let sets_home = body.env.iter().flatten().any(|variable| variable.starts_with("HOME="));
     let orders = GuardOrders {
-        network: Some(fence.rules.clone()),
+        network: fence.rules.clone(),
         user: becomes(body.user.as_deref(), image),
         set_home: !image.has_home && !sets_home,
     };

@@ -51,6 +51,8 @@ impl DockerEngine {
 
         let made = OnceCell::new();
         let network = || made.get_or_try_init(|| self.create_network(pod, names));
+        let cut_off = self.is_cut_off(pod);
+        let job_network = async || if cut_off { Ok(()) } else { network().await.copied() };
         let containers = async {
             // The job's image, where it does not matter for which architecture, is one like the services'.
             let own = Some(pod.image.as_str()).filter(|_| pod.architecture.is_none());
@@ -105,13 +107,13 @@ impl DockerEngine {
                 let hosts = match self.dialect {
                     Dialect::Docker => Vec::new(),
                     Dialect::Podman { .. } => {
-                        network().await?;
+                        job_network().await?;
                         services().await?.iter().flatten().cloned().collect()
                     }
                 };
                 let job = container::job(pod, names, job_image.as_ref(), &job_facts, &hosts, selinux, &fence);
                 let fresh = self.create(names, &job).await?;
-                try_join(network(), async {
+                try_join(job_network(), async {
                     services().await?;
                     self.services_ready(pod, names, &facts_of, progress).await
                 })
@@ -129,7 +131,7 @@ impl DockerEngine {
                 Err(error) = sidecar => Err(error),
             }
         };
-        try_join!(network(), containers)?;
+        try_join!(job_network(), containers)?;
         Ok(())
     }
 

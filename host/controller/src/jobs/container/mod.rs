@@ -60,6 +60,7 @@ pub(super) async fn run(
         },
         reason = stopped(&mut stop) => return (reason.ending(job), None),
     };
+    run.say_not_enforced(engine.as_ref()).await;
     let prepared = prepare(run, job, spec, attempt).await;
     let (pod, token) = match prepared {
         Ok(prepared) => prepared,
