@@ -49,8 +49,9 @@ pub(super) fn guard(
         user: Some(ROOT.to_owned()),
         entrypoint: Some(command(&orders, program)),
         cmd: Some(Vec::new()),
-        // An image's check would run in the container with the guard's rights. (Nobody waits for it: services have ready ports
-        // and ready commands, and a job's image is checked for a program that we don't start.)
+        // An image's check would run in the container with the guard's rights, as root whoever the image's user is, and for as
+        // long as the job does. (Nobody waits for it: services have ready ports and ready commands, which their script can take
+        // from the image's check; and a job's image is checked for a program that we don't start.)
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
