@@ -41,6 +41,17 @@ fn a_daemon_that_hangs_while_a_job_starts_is_gone_when_its_lease_is_over() {
 }
 
 #[test]
+fn a_daemon_that_hangs_from_the_start_is_named() {
+    let dockerd = Dockerd::start();
+    let engine = dockerd.engine();
+    dockerd.hang();
+    let ended = Host::on(&engine).run("sleeps-shortly", &[]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "engine-failed"), "{ended:#?}");
+    let reason = ended.ending("victim")["reason"].as_str().expect("a reason");
+    assert!(reason.contains(&engine.address) && reason.contains("no answer"), "{reason}");
+}
+
+#[test]
 fn a_job_succeeds_whose_daemon_hung_for_a_while() {
     let dockerd = Dockerd::start();
     let engine = dockerd.engine();
@@ -80,8 +91,8 @@ fn interrupted(mut build: Running, dockerd: &Dockerd, host: &Host, times: u32) {
     dockerd.go_on();
     let engine = dockerd.engine();
     assert_ne!(engine.leftovers(&host.owner()), [] as [String; 0]);
-    let status = host.command(&["gc", "--engine", &engine.address]).status().expect("gc runs");
-    assert!(status.success(), "{status}");
+    let gc = host.command(&["gc", "--engine", &engine.address]).output().expect("gc runs");
+    assert!(gc.status.success(), "{gc:?}");
     assert_nothing_left(&engine, host);
 }
 

@@ -103,10 +103,14 @@ impl Remains {
                 }
             }
         };
-        let lease = if run.hurry.is_cancelled() { PARTING } else { lease };
+        let in_a_hurry = async {
+            run.hurry.cancelled().await;
+            lease::over(engine.as_ref(), PARTING).await
+        };
         let failed = tokio::select! {
             failed = removal => failed,
             reason = lease::over(engine.as_ref(), lease) => Some(reason),
+            reason = in_a_hurry => Some(reason),
             () = tokio::time::sleep(REMOVAL) => Some(format!("it took longer than {} s", REMOVAL.as_secs())),
         };
         if let Some(reason) = failed {
