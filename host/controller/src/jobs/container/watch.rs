@@ -200,10 +200,15 @@ impl<'a> Watch<'a> {
             SidecarReport::Ended(ending) => ending,
             SidecarReport::LauncherGone => {
                 let end = match ends.job {
-                    Some(end) => Ok(end),
-                    None => tokio::time::timeout(LAST_WORDS, self.end_of(&Part::Job)).await,
+                    Some(end) => end,
+                    None => match tokio::time::timeout(LAST_WORDS, self.end_of(&Part::Job)).await {
+                        Ok(end) => end,
+                        // Nobody else knows how it died. It may have been the engine itself, on its way back.
+                        Err(_) if self.was_away.load(Ordering::Relaxed) => self.end_of(&Part::Job).await,
+                        Err(_) => return Ending::Killed { code: 137 },
+                    },
                 };
-                end.map_or(Ending::Killed { code: 137 }, |end| verdict::killed(end, self.memory_bytes))
+                verdict::killed(end, self.memory_bytes)
             }
         }
     }
