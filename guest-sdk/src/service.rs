@@ -17,7 +17,8 @@ pub struct Service {
     pub(crate) ready_timeout: Option<Duration>,
 }
 
-/// A service that the job reaches on the host name `name`, made from `image`.
+/// A service that the job reaches on the host name `name`, made from `image`. The job waits for what [`Service::ready_port`] and
+/// [`Service::ready_command`] say; a health check of the image is not run.
 ///
 /// ```
 /// # use monkeyci_sdk::prelude::*;

@@ -1,4 +1,5 @@
-//! A Docker daemon of one's own: it may be killed, and its disk may be full. Needs root.
+//! A Docker daemon of one's own: it may be killed, or hang, its disk may be full, and its containers may be denied something.
+//! Needs root.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -21,15 +22,39 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub struct Dockerd {
     dir: TempDir,
     child: Option<Child>,
+    options: Vec<String>,
 }
+
+/// What a kernel without nf_tables answers: there is no such protocol. All else is as without a profile.
+const WITHOUT_NETFILTER: &str = r#"{
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [{
+        "names": ["socket"],
+        "action": "SCMP_ACT_ERRNO",
+        "errnoRet": 93,
+        "args": [{"index": 0, "value": 16, "op": "SCMP_CMP_EQ"}, {"index": 2, "value": 12, "op": "SCMP_CMP_EQ"}]
+    }]
+}"#;
 
 impl Dockerd {
     /// Starts one with the tests' images.
     pub fn start() -> Self {
+        Self::new().started()
+    }
+
+    /// Starts one whose containers can't set rules for their network up, as on a machine whose kernel has no nf_tables.
+    pub fn without_netfilter() -> Self {
         let mut dockerd = Self::new();
-        dockerd.run();
-        dockerd.engine().copy_images_of(&Engine::docker(), &[place::image(), place::scratch_image()]);
-        dockerd
+        let profile = dockerd.path("seccomp.json");
+        std::fs::write(&profile, WITHOUT_NETFILTER).expect("written");
+        dockerd.options = vec!["--seccomp-profile".to_owned(), profile.display().to_string()];
+        dockerd.started()
+    }
+
+    fn started(mut self) -> Self {
+        self.run();
+        self.engine().copy_images_of(&Engine::docker(), &[place::image(), place::scratch_image()]);
+        self
     }
 
     /// Starts one whose files are on a disk of so many bytes.
@@ -46,7 +71,7 @@ impl Dockerd {
     fn new() -> Self {
         // The path of a socket is a hundred bytes at most.
         let dir = tempfile::Builder::new().prefix("mci-d").tempdir_in("/tmp").expect("a directory");
-        let dockerd = Self { dir, child: None };
+        let dockerd = Self { dir, child: None, options: Vec::new() };
         std::fs::create_dir(dockerd.path("data")).expect("a directory");
         // Rules and bridges of the machine belong to the machine's daemon: in its network namespace a second one would change
         // them, and remove `docker0` even when told to use no bridge. Ours outlives a killed daemon.
@@ -103,6 +128,7 @@ impl Dockerd {
             .arg(self.path("exec"))
             .arg("--pidfile")
             .arg(self.path("pid"))
+            .args(&self.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
@@ -133,6 +159,21 @@ impl Dockerd {
                 let _ = kill_process(orphan, Signal::KILL);
             }
         }
+    }
+
+    /// Makes the daemon hang: it takes connections, and answers nobody. Its containers run on.
+    pub fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("signalled");
     }
 
     /// Kills the daemon with SIGKILL, and with it its containerd. Its containers run on.
@@ -184,6 +225,7 @@ impl Drop for Dockerd {
             self.run();
         }
         if let Some(mut child) = self.child.take() {
+            let _ = kill_process(Pid::from_child(&child), Signal::CONT);
             if answers(&self.path("docker.sock")) {
                 self.engine().remove_everything();
             }

@@ -139,12 +139,24 @@ pub struct EngineArgs {
     /// A private network, 10.1.0.0/16 say, that jobs may be let reach if they ask for it. May be given more than once.
     #[arg(long = "permit-network", value_name = "RANGE")]
     pub permitted_networks: Vec<AddressRange>,
+    /// What keeps jobs from private networks, this machine and each other. It needs a kernel with nf_tables.
+    #[arg(long = "network-fence", value_enum, value_name = "F", default_value_t = Fence::Required)]
+    pub network_fence: Fence,
+}
+
+/// Whether jobs need the fence round their network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fence {
+    /// A job that can't have one does not start.
+    Required,
+    /// Jobs run without, on a machine that can't make one: they reach what their engine's networks lead to.
+    Off,
 }
 
 impl Default for EngineArgs {
     /// Whatever answers, and no private networks.
     fn default() -> Self {
-        Self { engine: "auto".to_owned(), permitted_networks: Vec::new() }
+        Self { engine: "auto".to_owned(), permitted_networks: Vec::new(), network_fence: Fence::Required }
     }
 }
 

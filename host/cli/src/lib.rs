@@ -58,5 +58,5 @@ pub use monkeyci_controller::{
     ControllerOptions, Decision, EngineChoice, Inputs, Journal, LogLimits, LogsError, Observer, OutsideError,
     OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
 };
-pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
+pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};

@@ -8,14 +8,14 @@ use anyhow::{Context, anyhow};
 use monkeyci_controller::{
     BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, EngineChoice, LogLimits, SourceRequest,
 };
-use monkeyci_engines::DockerOptions;
+use monkeyci_engines::{DockerOptions, NetworkFence};
 use monkeyci_script::{Compiler, Limits};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Done;
-use crate::args::{EngineArgs, HomeArgs, ScriptArgs, StoreArgs};
+use crate::args::{EngineArgs, Fence, HomeArgs, ScriptArgs, StoreArgs};
 use crate::exit::Exit;
 
 /// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names. The libraries
@@ -69,6 +69,10 @@ pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Con
         engine: EngineChoice::Docker(DockerOptions {
             socket: socket(&engine.engine)?,
             permitted_networks: engine.permitted_networks.clone(),
+            network_fence: match engine.network_fence {
+                Fence::Required => NetworkFence::Required,
+                Fence::Off => NetworkFence::Off,
+            },
             ..DockerOptions::default()
         }),
         limits: Limits::default(),

@@ -98,6 +98,7 @@ pub(crate) struct Run {
     pub(crate) hurry: CancellationToken,
     pub(crate) loaded: std::sync::OnceLock<jobs::Loaded>,
     listening: OnceCell<(ApiAddress, Option<Listener>)>,
+    pub(crate) said_not_enforced: OnceCell<()>,
 }
 
 impl Run {
@@ -145,6 +146,7 @@ impl Controller {
             hurry: cancel.hurry.clone(),
             loaded: std::sync::OnceLock::new(),
             listening: OnceCell::new(),
+            said_not_enforced: OnceCell::new(),
         });
         let mut shell = Shell {
             run: run.clone(),

@@ -16,6 +16,7 @@ use crate::blobs::{Blobs, names};
 use crate::error::ControllerError;
 use crate::home::{Home, make_dir};
 use crate::journal::Journal;
+use crate::lease::{self, LEASE};
 use crate::live::LiveBuild;
 use crate::log_store::LogLimits;
 use crate::server::{Api, Listener, in_process, router};
@@ -177,11 +178,15 @@ impl Controller {
     pub(crate) async fn engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
         let readied = self.engine.get_or_try_init(|| async {
             let engine = self.find_engine().await?;
+            let swept = tokio::select! {
+                swept = self.sweep(engine.as_ref(), Sweep::default()) => swept.map_err(|error| error.to_string()),
+                reason = lease::over(engine.as_ref(), LEASE) => Err(reason),
+            };
             // A leftover that can't be removed is no reason not to build.
-            match self.sweep(engine.as_ref(), Sweep::default()).await {
+            match swept {
                 Ok(removed) if removed.is_empty() => {}
                 Ok(removed) => tracing::info!("removed what a killed build had left: {}", removed.join(", ")),
-                Err(error) => tracing::warn!(%error, "what earlier builds left behind could not be removed"),
+                Err(reason) => tracing::warn!("what earlier builds left behind could not be removed: {reason}"),
             }
             Ok(Readied(engine))
         });

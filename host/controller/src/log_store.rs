@@ -85,7 +85,10 @@ impl<'a> LogWriter<'a> {
             if log.part.changed.take().is_none() {
                 return;
             }
-            let number = log.part.number.unwrap_or_else(|| self.build.logs.next_part(&log));
+            let number = match log.part.number {
+                Some(number) => number,
+                None => self.build.logs.next_part(&mut log),
+            };
             log.part.number = Some(number);
             (number, Bytes::copy_from_slice(&log.part.frames), log.part.output)
         };
@@ -122,7 +125,7 @@ impl<'a> LogWriter<'a> {
             if missing.is_empty() && tail.is_empty() {
                 None
             } else {
-                let number = self.build.logs.next_part(&log);
+                let number = self.build.logs.next_part(&mut log);
                 log.last = Some((number, missing.freeze(), tail));
                 log.last.clone()
             }

@@ -32,6 +32,8 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) struct OpenLog {
     job: Option<Arc<str>>,
+    /// The numbers of its parts.
+    numbers: Vec<u32>,
     /// The part of its start that fills.
     pub(crate) part: Part,
     /// The end while it goes into the store: its number, the line that says what is left out, and the frames.
@@ -164,6 +166,8 @@ struct Known {
 pub(crate) struct Following {
     /// How many parts of each log there were.
     parts: HashMap<Option<Arc<str>>, u32>,
+    /// Parts of logs that are being written, some of them made after that was counted.
+    later: Vec<(Option<Arc<str>>, u32)>,
     /// Parts that are in memory, too.
     in_memory: Vec<(Option<Arc<str>>, u32)>,
     /// What was in memory.
@@ -180,7 +184,7 @@ impl OpenLogs {
         let mut known = lock(&self.known);
         let job: Option<Arc<str>> = job.map(Arc::from);
         let followers = known.followers.iter().filter(|follower| follower.wants(job.as_deref())).cloned().collect();
-        let log = OpenLog { job, part: Part::default(), last: None, tail, followers };
+        let log = OpenLog { job, numbers: Vec::new(), part: Part::default(), last: None, tail, followers };
         let log = Arc::new(Mutex::new(log));
         known.logs.retain(|log| log.strong_count() > 0);
         known.logs.push(Arc::downgrade(&log));
@@ -188,10 +192,15 @@ impl OpenLogs {
     }
 
     /// The number of a log's next part, from 0. It has to be set in the log before that is unlocked.
-    pub(crate) fn next_part(&self, log: &OpenLog) -> u32 {
-        let mut known = lock(&self.known);
-        let next = known.parts.entry(log.job.clone()).or_default();
-        std::mem::replace(next, next.saturating_add(1))
+    pub(crate) fn next_part(&self, log: &mut OpenLog) -> u32 {
+        let number = {
+            // The log's lock is taken before this one, everywhere.
+            let mut known = lock(&self.known);
+            let next = known.parts.entry(log.job.clone()).or_default();
+            std::mem::replace(next, next.saturating_add(1))
+        };
+        log.numbers.push(number);
+        number
     }
 
     /// Begins to follow one log, or all.
@@ -200,7 +209,7 @@ impl OpenLogs {
         let (sender, queue) = mpsc::unbounded_channel();
         let waiting = Arc::<AtomicUsize>::default();
         let follower = Follower { only: only.clone(), queue: sender, waiting: waiting.clone(), missed: Arc::default() };
-        let (logs, mut parts, closed) = {
+        let (logs, parts, closed) = {
             let mut known = lock(&self.known);
             // Logs that are opened from here on know of this one.
             if !known.closed {
@@ -210,7 +219,7 @@ impl OpenLogs {
             let logs: Vec<_> = known.logs.iter().filter_map(Weak::upgrade).collect();
             (logs, known.parts.clone(), known.closed)
         };
-        let (mut begun, mut in_memory) = (Vec::new(), Vec::new());
+        let (mut begun, mut in_memory, mut later) = (Vec::new(), Vec::new(), Vec::new());
         for log in logs {
             let mut log = lock(&log);
             if !follower.wants(log.job.as_deref()) {
@@ -219,15 +228,12 @@ impl OpenLogs {
             let (frames, numbers) = log.snapshot();
             begun.push(Piece { job: log.job.clone(), frames });
             in_memory.extend(numbers.into_iter().map(|number| (log.job.clone(), number)));
-            // The log's lock is taken before this one, everywhere.
-            if let Some(count) = lock(&self.known).parts.get(&log.job) {
-                parts.insert(log.job.clone(), *count);
-            }
+            later.extend(log.numbers.iter().map(|number| (log.job.clone(), *number)));
             if !closed {
                 log.followers.push(follower.clone());
             }
         }
-        Following { parts, in_memory, begun, queue, waiting, only, _listening: self.listening.token() }
+        Following { parts, later, in_memory, begun, queue, waiting, only, _listening: self.listening.token() }
     }
 
     /// Ends all that follow, once they have heard what waits for them. Nothing is written any more.
@@ -249,8 +255,9 @@ impl Following {
     pub(crate) fn is_stored(&self, job: Option<&str>, number: u32) -> bool {
         let same = |known: &Option<Arc<str>>| known.as_deref() == job;
         let wanted = self.only.is_none() || self.only.as_deref() == job;
-        let below = self.parts.iter().any(|(known, parts)| same(known) && number < *parts);
-        wanted && below && !self.in_memory.iter().any(|(known, held)| same(known) && *held == number)
+        let is_in = |parts: &[(Option<Arc<str>>, u32)]| parts.iter().any(|(log, part)| same(log) && *part == number);
+        let made = is_in(&self.later) || self.parts.iter().any(|(log, parts)| same(log) && number < *parts);
+        wanted && made && !is_in(&self.in_memory)
     }
 
     /// The next piece; none when the build is over.

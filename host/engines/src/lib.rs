@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use docker::{DockerEngine, DockerOptions};
+pub use docker::{DockerEngine, DockerOptions, NetworkFence};
 pub use error::EngineError;
 pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodService};
 
@@ -23,6 +23,17 @@ pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Po
 pub trait Engine: Send + Sync + 'static {
     /// The engine's name and version for people, `docker 20.10.24` say.
     fn describe(&self) -> String;
+
+    /// What a pod may ask for that this engine does not enforce, in a sentence each. It is said to whoever runs builds.
+    fn not_enforced(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns when the engine has answered. One that hangs is waited for as long as the caller likes.
+    ///
+    /// # Errors
+    /// When the engine has gone.
+    async fn answers(&self) -> Result<(), EngineError>;
 
     /// Makes all that `pod` needs and starts it: pulls images that are missing, starts the services, waits for their ready
     /// commands, starts sidecar and job. Returns when the job's container runs (its launcher then waits for the sidecar).

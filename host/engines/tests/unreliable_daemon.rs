@@ -36,6 +36,7 @@ impl Daemon {
         });
         let options = DockerOptions {
             socket: Some(format!("unix://{}", socket.display())),
+            request: Duration::from_secs(1),
             pull_stall: Duration::from_millis(300),
             ..DockerOptions::default()
         };
@@ -123,6 +124,34 @@ async fn a_daemon_that_is_lost_while_a_job_runs_is_gone() {
     .await;
     let error = daemon.engine.wait("pod", &Part::Job).await.err();
     assert!(matches!(error, Some(EngineError::Gone(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_in_the_middle_of_its_answers_is_gone() {
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        _ => Answer::Begun(" "),
+    })
+    .await;
+    let engine = &daemon.engine;
+    let mut errors = vec![
+        engine.answers().await.err(),
+        engine.start(&daemon.pod(), &|_| {}).await.err(),
+        engine.last_lines("pod", &Part::Sidecar, 1).await.err(),
+        engine.remove("pod").await.err(),
+        engine.sweep("owner", &Default::default(), true).await.err(),
+    ];
+    // The same where the pod is not there yet, so that all that it needs is asked for.
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        line if line.contains("/containers/pod-") => Answer::Whole("404 Not Found", r#"{"message":"not here"}"#),
+        _ => Answer::Begun(" "),
+    })
+    .await;
+    errors.push(daemon.engine.start(&daemon.pod(), &|_| {}).await.err());
+    for error in errors {
+        assert!(matches!(error, Some(EngineError::Gone(_))), "{error:?}");
+    }
 }
 
 #[tokio::test]

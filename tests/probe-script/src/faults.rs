@@ -52,7 +52,16 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             all(sh("victim", &["trap '' TERM", "truncate -s 12G big", "echo begun; while :; do sleep 1; done"])
                 .save(big))
         }
+        // What a host without a fence can run, and what it can't.
+        "unfenced" => all((
+            sh("served", &["wget -q -O - http://web:8080/x"]).service(web().ready_port(8080)),
+            sh("other-user", &["test $(id -u) = 1234"]).user("1234"),
+            sh("cut-off", &["test \"$(ls /sys/class/net)\" = lo"]).network_none(),
+            sh("listed", &["true"]).network_none().allow("1.1.1.1"),
+            sh("alone", &["true"]).service(web().ready_port(8080)).network_none(),
+        )),
         "ends-by-signal" => all(sh("victim", &["kill -SEGV $$"])),
+        "unknown-user" => all(sh("victim", &["true"]).user("nosuchuser")),
         "not-executable" => all(container("victim", &probe.image).argv(["/etc/passwd"])),
         "child-out-of-memory" => {
             let hog = "tail -c 200000000 /dev/zero | sort >/dev/null; echo went on";

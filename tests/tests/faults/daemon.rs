@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use monkeyci_tests::dockerd::Dockerd;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::repository::Repository;
+use rustix::process::{Signal, kill_process};
 
 use crate::assert_nothing_left;
 
@@ -36,6 +37,24 @@ fn a_job_whose_daemon_was_away_for_a_while_may_still_succeed() {
     let ended = build.end();
     assert_eq!((ended.code, ended.cause("victim")), (Some(0), "succeeded"), "{ended:#?}");
     assert_nothing_left(&dockerd.engine(), &host);
+}
+
+#[test]
+fn a_job_whose_death_a_daemon_that_is_away_can_not_explain_went_with_it() {
+    let mut dockerd = Dockerd::start();
+    let engine = dockerd.engine();
+    let host = Host::on(&engine);
+    let mut build = host.start("running", &[]);
+    build.wait_until_running("victim");
+    let job = engine.wait_for_pid(&host.owner(), "victim", "job");
+    dockerd.kill();
+    // As a containerd that comes back does with containers that it can't reach in time.
+    kill_process(job, Signal::KILL).expect("killed");
+    std::thread::sleep(Duration::from_secs(8));
+    dockerd.run();
+    let ended = build.end();
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "engine-gone"), "{ended:#?}");
+    assert_nothing_left(&engine, &host);
 }
 
 #[test]

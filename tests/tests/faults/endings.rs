@@ -28,6 +28,16 @@ fn a_file_that_is_no_program_is_not_executable() {
 }
 
 #[test]
+fn a_user_that_the_image_does_not_know_is_a_failed_start() {
+    for engine in [Engine::docker(), Engine::podman()] {
+        let ended = run(&engine, "unknown-user", &[]);
+        assert_eq!((ended.code, ended.cause("victim")), (Some(1), "start-failed"), "{ended:#?}");
+        let reason = ended.ending("victim")["reason"].as_str().expect("a reason");
+        assert!(reason.contains("unable to find user \"nosuchuser\""), "{reason}");
+    }
+}
+
+#[test]
 fn a_signal_is_told_apart_from_an_exit_code() {
     for engine in [Engine::docker(), Engine::podman()] {
         let ended = run(&engine, "ends-by-signal", &[]);

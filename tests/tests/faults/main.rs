@@ -3,8 +3,10 @@
 
 mod daemon;
 mod endings;
+mod hung;
 mod kills;
 mod stopping;
+mod unfenced;
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::{Ended, Host, Running};

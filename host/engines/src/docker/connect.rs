@@ -18,15 +18,14 @@ const PING: Duration = Duration::from_secs(4);
 /// How long the address that was asked for may take: its daemon may be just starting.
 const PATIENT_PING: Duration = Duration::from_secs(15);
 
-/// The limit of one request, in seconds: for the start of its answer, not for an answer that streams.
-const REQUEST_SECONDS: u64 = 120;
-
 /// How the docker engine is found and used.
 #[derive(Clone, Debug)]
 pub struct DockerOptions {
     /// Where it listens: `unix:///path` or `http://host:port`. None takes what `DOCKER_HOST` or `CONTAINER_HOST` names, and
     /// searches the usual sockets of Docker and Podman, of the machine and of the user, when neither is set.
     pub socket: Option<String>,
+    /// How long a request may take, in whole seconds; not one that waits for the end of a container, nor a pull.
+    pub request: Duration,
     /// An image's registry that has not said a word for this long is given up: the image counts as not found.
     pub pull_answer: Duration,
     /// A pull that has begun and reports no progress for this long is given up. Engines are silent while they check or
@@ -34,15 +33,29 @@ pub struct DockerOptions {
     pub pull_stall: Duration,
     /// Private networks that jobs may be let reach, if they ask for it. None of them without: scripts are not to be trusted.
     pub permitted_networks: Vec<AddressRange>,
+    /// Whether jobs and services run without the fence round their network, on a machine that can't make one.
+    pub network_fence: NetworkFence,
+}
+
+/// What is done about a network that can't be fenced in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkFence {
+    /// No job runs without a fence: one that can't have it ends before it starts.
+    #[default]
+    Required,
+    /// Nobody gets one. A job reaches whatever the engine's networks lead to; one that wants that narrowed is refused.
+    Off,
 }
 
 impl Default for DockerOptions {
     fn default() -> Self {
         Self {
             socket: None,
+            request: Duration::from_secs(120),
             pull_answer: Duration::from_secs(8),
             pull_stall: Duration::from_secs(90),
             permitted_networks: Vec::new(),
+            network_fence: NetworkFence::Required,
         }
     }
 }
@@ -75,7 +88,7 @@ pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> 
     };
     let mut tried = Vec::new();
     for candidate in candidates {
-        match probe(&candidate.address, patience).await {
+        match probe(&candidate.address, options.request, patience).await {
             Ok(found) => return Ok(found),
             Err(reason) => tried.push(format!("{} ({}): {reason}", candidate.address, candidate.origin)),
         }
@@ -114,8 +127,8 @@ fn search(variable: impl Fn(&str) -> Option<String>) -> Vec<Candidate> {
 }
 
 /// Asks who is at `address`; says why not when nobody is.
-async fn probe(address: &str, patience: Duration) -> Result<Found, String> {
-    let docker = client(address).map_err(|error| match error {
+async fn probe(address: &str, request: Duration, patience: Duration) -> Result<Found, String> {
+    let docker = client(address, request).map_err(|error| match error {
         Error::SocketNotFoundError(_) => "no such socket".to_owned(),
         Error::UnsupportedURISchemeError { .. } => "only unix:///path and http://host:port work here".to_owned(),
         other => said(&other),
@@ -133,13 +146,14 @@ async fn probe(address: &str, patience: Duration) -> Result<Found, String> {
     Ok(Found { docker, is_local: is_local(address), name: describe(&dialect, &version), dialect })
 }
 
-fn client(address: &str) -> Result<Docker, Error> {
+fn client(address: &str, request: Duration) -> Result<Docker, Error> {
+    let seconds = request.as_secs().max(1);
     if address.starts_with("unix://") {
-        Docker::connect_with_unix(address, REQUEST_SECONDS, API_DEFAULT_VERSION)
+        Docker::connect_with_unix(address, seconds, API_DEFAULT_VERSION)
     } else if address.starts_with('/') {
-        Docker::connect_with_unix(&format!("unix://{address}"), REQUEST_SECONDS, API_DEFAULT_VERSION)
+        Docker::connect_with_unix(&format!("unix://{address}"), seconds, API_DEFAULT_VERSION)
     } else if address.starts_with("http://") || address.starts_with("tcp://") {
-        Docker::connect_with_http(address, REQUEST_SECONDS, API_DEFAULT_VERSION)
+        Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
     } else {
         Err(Error::UnsupportedURISchemeError { uri: address.to_owned() })
     }

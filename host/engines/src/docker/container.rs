@@ -49,6 +49,9 @@ const MAX_PROCESSES: i64 = 16_384;
 /// audit log. Podman gives none of these either, so images can do without. (The usual `ping` needs none; busybox's does.)
 const DROPPED: [&str; 3] = ["NET_RAW", "MKNOD", "AUDIT_WRITE"];
 
+/// The network of a container that has none.
+const NO_NETWORK: &str = "none";
+
 /// All that the sidecar needs as root: to read what belongs to the job's user, and to give it what it unpacks.
 const SIDECAR_KEEPS: [&str; 3] = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
 
@@ -83,7 +86,7 @@ pub(super) fn job(
         stop_signal: Some("SIGTERM".to_owned()),
         labels: Some(labels(pod)),
         host_config: Some(HostConfig {
-            network_mode: Some(names.network()),
+            network_mode: Some(if fence.cut_off { NO_NETWORK.to_owned() } else { names.network() }),
             extra_hosts: Some(hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
             mounts: Some(vec![bind(&pod.sidecar_program, paths::LAUNCHER), shared(names)]),
             memory: pod.memory_bytes.map(saturate),
@@ -121,7 +124,7 @@ pub(super) fn sidecar(
         working_dir: Some("/".to_owned()),
         labels: Some(labels(pod)),
         host_config: Some(HostConfig {
-            network_mode: Some(if sidecar_needs_network(pod) { names.network() } else { "none".to_owned() }),
+            network_mode: Some(if sidecar_needs_network(pod) { names.network() } else { NO_NETWORK.to_owned() }),
             mounts: Some(mounts),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(SIDECAR_KEEPS.map(str::to_owned).to_vec()),

@@ -10,7 +10,7 @@ use monkeyci_api::networks::{NEVER, PRIVATE};
 use monkeyci_build::{AddressRange, Destination, DestinationHost, NetworkMode};
 
 use super::DockerEngine;
-use super::connect::Dialect;
+use super::connect::{Dialect, NetworkFence};
 use crate::{EngineError, Pod};
 
 /// A name server that nobody has: what Docker's own in each container is to ask when there is no internet. Without one it asks
@@ -23,7 +23,10 @@ const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv
 /// What a pod's containers may reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fence {
-    pub(super) rules: NetworkRules,
+    /// None when there is no fence.
+    pub(super) rules: Option<NetworkRules>,
+    /// Whether the job has no network at all.
+    pub(super) cut_off: bool,
     /// The addresses of the names among what is allowed.
     pub(super) hosts: Vec<(String, IpAddr)>,
     /// The name servers, where the engine's own choice won't do.
@@ -36,34 +39,60 @@ impl DockerEngine {
     /// # Errors
     /// When the job asks for what nobody may reach, or for a name that has no address.
     pub(super) async fn fence(&self, pod: &Pod) -> Result<Fence, EngineError> {
+        if self.options.network_fence == NetworkFence::Off {
+            return Ok(Fence { cut_off: self.is_cut_off(pod), ..unfenced(pod)? });
+        }
         let internet = pod.network == NetworkMode::Internet;
         let looked_up = try_join_all(pod.network_allow.iter().map(|to| look_up(pod, to))).await?;
-        let mut fence = Fence::default();
+        let mut rules = NetworkRules { internet, ..NetworkRules::default() };
+        let mut hosts = Vec::new();
         for (destination, addresses) in pod.network_allow.iter().zip(looked_up) {
             for range in addresses {
                 self.may_be_allowed(pod, destination, &range)?;
                 if let DestinationHost::Name(name) = &destination.host {
-                    fence.hosts.push((name.clone(), range.first()));
+                    hosts.push((name.clone(), range.first()));
                 }
-                fence.rules.allow.push(Destination { host: DestinationHost::Range(range), port: destination.port });
+                rules.allow.push(Destination { host: DestinationHost::Range(range), port: destination.port });
             }
         }
         let is_docker = self.dialect == Dialect::Docker;
-        fence.dns = (is_docker && !internet).then(|| vec![NO_RESOLVER.to_owned()]);
-        fence.rules.internet = internet;
-        fence.rules.permitted.clone_from(&self.options.permitted_networks);
+        let dns = (is_docker && !internet).then(|| vec![NO_RESOLVER.to_owned()]);
+        rules.permitted.clone_from(&self.options.permitted_networks);
         if self.is_local {
             let mut machine = machine();
             // What is private is refused without being named, unless something there is permitted.
-            if fence.rules.permitted.is_empty() {
+            if rules.permitted.is_empty() {
                 machine.retain(|address| !PRIVATE.iter().any(|range| range.covers(&AddressRange::from(*address))));
             }
-            fence.rules.machine = machine.into_iter().collect();
+            rules.machine = machine.into_iter().collect();
             if internet && is_docker {
-                fence.rules.resolvers = resolvers();
+                rules.resolvers = resolvers();
             }
         }
-        Ok(fence)
+        Ok(Fence { rules: Some(rules), cut_off: self.is_cut_off(pod), hosts, dns })
+    }
+
+    /// Whether a pod's job has no network at all: it asks for none, and there is no fence to narrow one down.
+    pub(super) fn is_cut_off(&self, pod: &Pod) -> bool {
+        self.options.network_fence == NetworkFence::Off && pod.network == NetworkMode::None
+    }
+
+    /// What is not enforced of what a pod reaches, for people.
+    pub(super) fn holes(&self) -> Vec<String> {
+        let mut holes = Vec::new();
+        if self.options.network_fence == NetworkFence::Off {
+            holes.push(
+                "there is no fence (--network-fence off): jobs and services reach whatever the engine's networks lead to, which \
+                 may be private networks, other jobs, this machine and cloud metadata"
+                    .to_owned(),
+            );
+        } else if !self.is_local {
+            holes.push(
+                "the engine runs on another machine: jobs can't be kept from that machine's public addresses"
+                    .to_owned(),
+            );
+        }
+        holes
     }
 
     /// Whether a job may be let reach a destination. Nothing is left out in silence.
@@ -85,6 +114,21 @@ impl DockerEngine {
         }
         Ok(())
     }
+}
+
+/// What there is without a fence: all, or nothing at all. Whoever asks for what lies between is told that it can't be had.
+fn unfenced(pod: &Pod) -> Result<Fence, EngineError> {
+    let refused = |what: &str| {
+        let reason = format!("{what} can't be enforced: this host runs jobs without a fence (--network-fence off)");
+        Err(EngineError::StartFailed { image: pod.image.clone(), reason })
+    };
+    if !pod.network_allow.is_empty() {
+        return refused("the list of what it is let reach");
+    }
+    if pod.network == NetworkMode::None && !pod.services.is_empty() {
+        return refused("a network that leads to its services alone");
+    }
+    Ok(Fence::default())
 }
 
 fn not_allowed(pod: &Pod, to: &Destination, reason: &str) -> EngineError {

@@ -34,12 +34,14 @@ pub(super) fn guard(
     let mut mounts = host_config.mounts.unwrap_or_default();
     mounts.push(bind(&pod.guard_program, paths::GUARD));
     let mut added = host_config.cap_add.unwrap_or_default();
-    added.push(NET_ADMIN.to_owned());
+    if fence.rules.is_some() {
+        added.push(NET_ADMIN.to_owned());
+    }
     let mut hosts = host_config.extra_hosts.unwrap_or_default();
     hosts.extend(fence.hosts.iter().map(|(name, address)| format!("{name}:{address}")));
     let sets_home = body.env.iter().flatten().any(|variable| variable.starts_with("HOME="));
     let orders = GuardOrders {
-        network: Some(fence.rules.clone()),
+        network: fence.rules.clone(),
         user: becomes(body.user.as_deref(), image),
         set_home: !image.has_home && !sets_home,
     };
@@ -47,8 +49,9 @@ pub(super) fn guard(
         user: Some(ROOT.to_owned()),
         entrypoint: Some(command(&orders, program)),
         cmd: Some(Vec::new()),
-        // An image's check would run in the container with the guard's rights. (Nobody waits for it: services have ready ports
-        // and ready commands, and a job's image is checked for a program that we don't start.)
+        // An image's check would run in the container with the guard's rights, as root whoever the image's user is, and for as
+        // long as the job does. (Nobody waits for it: services have ready ports and ready commands, which their script can take
+        // from the image's check; and a job's image is checked for a program that we don't start.)
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         host_config: Some(HostConfig {
             mounts: Some(mounts),

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use super::DockerEngine;
 use super::architecture::Architecture;
 use super::fault::{is_gone, is_missing, refused, said};
+use super::raw;
 use crate::EngineError;
 
 /// Says in a few words what takes long.
@@ -74,7 +75,7 @@ impl DockerEngine {
 
     /// The image, if the engine has it.
     async fn look_up(&self, image: &str, reference: &str) -> Result<Option<ImageInspect>, EngineError> {
-        match self.docker.inspect_image(reference).await {
+        match raw::whole(&self.docker, self.docker.inspect_image(reference)).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) if is_gone(&error) => Err(refused(format!("look up image {image}"), &error)),

@@ -24,10 +24,11 @@ use async_trait::async_trait;
 use bollard::Docker;
 use tokio::sync::OnceCell;
 
-pub use connect::DockerOptions;
+pub use connect::{DockerOptions, NetworkFence};
 
 use crate::{Engine, EngineError, Part, PartExit, Pod};
 use connect::Dialect;
+use fault::{is_gone, refused};
 use in_flight::InFlight;
 use names::Names;
 use sidecar_image::SidecarImages;
@@ -46,9 +47,13 @@ use sidecar_image::SidecarImages;
 /// engines keep on the machine, which other programs rewrite. The sidecar, which runs nobody else's program, has no fence.
 ///
 /// What is not enforced: an engine on another machine does not say that machine's public addresses, so a job can reach its
-/// ports by those (it is said when such an engine is connected to); by name servers, data can leave a job that has the internet.
+/// ports by those ([`Engine::not_enforced`] says so); by name servers, data can leave a job that has the internet.
 /// With [`NetworkMode::None`] there is no name server but Docker's own for the pod: services of Podman's don't know each other by
 /// name then, while the job knows them.
+///
+/// The fence needs a kernel with nf_tables, and an engine that lets containers have `NET_ADMIN`. Without, no job starts, unless
+/// [`NetworkFence::Off`] says to do without: then a job reaches whatever its network leads to, one without services that asks for
+/// no network has none at all, and one that asks for something between is refused.
 ///
 /// # What differs with Podman
 ///
@@ -89,12 +94,6 @@ impl DockerEngine {
     /// [`EngineError::NotFound`] when none answers, with every address that was tried and what came of it.
     pub async fn connect(options: DockerOptions) -> Result<Self, EngineError> {
         let found = connect::find(&options).await?;
-        if !found.is_local {
-            tracing::warn!(
-                engine = found.name,
-                "the engine runs on another machine: jobs can't be kept from that machine's public addresses"
-            );
-        }
         Ok(Self {
             docker: found.docker,
             dialect: found.dialect,
@@ -112,6 +111,19 @@ impl DockerEngine {
 impl Engine for DockerEngine {
     fn describe(&self) -> String {
         self.name.clone()
+    }
+
+    fn not_enforced(&self) -> Vec<String> {
+        self.holes()
+    }
+
+    async fn answers(&self) -> Result<(), EngineError> {
+        match raw::whole(&self.docker, self.docker.ping()).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Err(refused("say that it is there", &error)),
+            // Whatever it says, it says something.
+            Err(_) => Ok(()),
+        }
     }
 
     async fn start(&self, pod: &Pod, progress: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError> {

@@ -6,6 +6,7 @@
 //! given its true address and body on the way out.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -132,19 +133,27 @@ pub(super) async fn wait_podman(docker: &Docker, own_api: &str, name: &str) -> R
     post(&docker, format!("{own_api}/containers/{name}/wait?interval=25ms"), &json!({})).await
 }
 
+/// Bounds a request to the end of its answer: the connection's own limit is for the start of one.
+pub(super) async fn whole<T>(docker: &Docker, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(docker.timeout(), request).await.unwrap_or(Err(Error::RequestTimeoutError))
+}
+
 /// Gets what is at an address.
 async fn get<T: DeserializeOwned>(docker: &Docker, address: String) -> Result<T, Error> {
-    // This one answers with the bytes as they are.
-    let docker = docker.clone().with_request_modifier(redirected("/containers/x/export", address, None));
-    let mut chunks = pin!(docker.export_container("x"));
-    let mut answer = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        answer.extend_from_slice(&chunk?);
-        if answer.len() > MOST_BYTES {
-            return Err(Error::JsonDataError { message: format!("more than {MOST_BYTES} bytes"), column: 0 });
+    let request = async {
+        // This one answers with the bytes as they are.
+        let docker = docker.clone().with_request_modifier(redirected("/containers/x/export", address, None));
+        let mut chunks = pin!(docker.export_container("x"));
+        let mut answer = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            answer.extend_from_slice(&chunk?);
+            if answer.len() > MOST_BYTES {
+                return Err(Error::JsonDataError { message: format!("more than {MOST_BYTES} bytes"), column: 0 });
+            }
         }
-    }
-    serde_json::from_slice(&answer).map_err(Error::from)
+        serde_json::from_slice(&answer).map_err(Error::from)
+    };
+    whole(docker, request).await
 }
 
 /// Posts a body to an address; the answer is read and dropped.

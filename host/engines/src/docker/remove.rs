@@ -151,8 +151,8 @@ impl DockerEngine {
         let filters = || Some(HashMap::from([("label".to_owned(), vec![label.clone()])]));
         let (containers, networks, volumes) = try_join!(
             raw::list_containers(&self.docker, &label),
-            self.docker.list_networks(Some(ListNetworksOptions { filters: filters() })),
-            self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() })),
+            raw::whole(&self.docker, self.docker.list_networks(Some(ListNetworksOptions { filters: filters() }))),
+            raw::whole(&self.docker, self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() }))),
         )?;
         let mut builds = BTreeSet::new();
         let mut covers = |labels: Option<&HashMap<String, String>>| match labels {

@@ -52,9 +52,7 @@ impl DockerEngine {
     /// The network that has our name is ours, and not somebody else's.
     async fn own_network(&self, names: &Names) -> Result<(), EngineError> {
         let name = names.network();
-        let network = self
-            .docker
-            .inspect_network(&name, None)
+        let network = raw::whole(&self.docker, self.docker.inspect_network(&name, None))
             .await
             .map_err(|error| refused(format!("inspect network {name}"), &error))?;
         match network.labels.as_ref().and_then(|labels| labels.get(LABEL_POD)) {
@@ -72,7 +70,7 @@ impl DockerEngine {
             labels: Some(labels(pod)),
             ..VolumeCreateRequest::default()
         };
-        let request = async move { docker.create_volume(body).await };
+        let request = async move { raw::whole(&docker, docker.create_volume(body)).await };
         let volume = self
             .in_flight
             .run(names.key(), request)

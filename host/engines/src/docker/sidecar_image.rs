@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use super::DockerEngine;
 use super::fault::{is_gone, is_missing, refused, said};
+use super::raw;
 use crate::EngineError;
 
 /// Label of a sidecar's image: the digest of its program.
@@ -75,7 +76,7 @@ impl DockerEngine {
                 .map_err(io::Error::other)
                 .and_then(|read| read)
                 .map_err(unreadable)?;
-            match self.docker.inspect_image(&image.name).await {
+            match raw::whole(&self.docker, self.docker.inspect_image(&image.name)).await {
                 Ok(_) => {}
                 Err(error) if is_missing(&error) => self.load(&image).await?,
                 Err(error) => return Err(refused(format!("look up image {}", image.name), &error)),
@@ -91,19 +92,18 @@ impl DockerEngine {
         })?;
         let options = ImportImageOptions { quiet: true, ..ImportImageOptions::default() };
         let mut words = pin!(self.docker.import_image(options, bollard::body_full(archive.into()), None));
-        while let Some(word) = words.next().await {
-            match word {
-                Ok(_) => {}
-                Err(error) if is_gone(&error) => {
-                    return Err(refused(format!("load image {}", image.name), &error));
-                }
-                Err(error) => {
-                    let reason = format!("its image {} can't be loaded: {}", image.name, said(&error));
-                    return Err(EngineError::SidecarFailed(reason));
-                }
+        let loaded = async {
+            while let Some(word) = words.next().await {
+                word?;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        raw::whole(&self.docker, loaded).await.map_err(|error| {
+            if is_gone(&error) {
+                return refused(format!("load image {}", image.name), &error);
+            }
+            EngineError::SidecarFailed(format!("its image {} can't be loaded: {}", image.name, said(&error)))
+        })
     }
 }
 

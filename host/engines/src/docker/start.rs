@@ -51,6 +51,8 @@ impl DockerEngine {
 
         let made = OnceCell::new();
         let network = || made.get_or_try_init(|| self.create_network(pod, names));
+        let cut_off = self.is_cut_off(pod);
+        let job_network = async || if cut_off { Ok(()) } else { network().await.copied() };
         let containers = async {
             // The job's image, where it does not matter for which architecture, is one like the services'.
             let own = Some(pod.image.as_str()).filter(|_| pod.architecture.is_none());
@@ -105,13 +107,13 @@ impl DockerEngine {
                 let hosts = match self.dialect {
                     Dialect::Docker => Vec::new(),
                     Dialect::Podman { .. } => {
-                        network().await?;
+                        job_network().await?;
                         services().await?.iter().flatten().cloned().collect()
                     }
                 };
                 let job = container::job(pod, names, job_image.as_ref(), &job_facts, &hosts, selinux, &fence);
                 let fresh = self.create(names, &job).await?;
-                try_join(network(), async {
+                try_join(job_network(), async {
                     services().await?;
                     self.services_ready(pod, names, &facts_of, progress).await
                 })
@@ -129,7 +131,7 @@ impl DockerEngine {
                 Err(error) = sidecar => Err(error),
             }
         };
-        try_join!(network(), containers)?;
+        try_join!(job_network(), containers)?;
         Ok(())
     }
 
@@ -211,7 +213,7 @@ impl DockerEngine {
         let options =
             CreateContainerOptions { name: Some(container.name.clone()), platform: container.platform.clone() };
         let (docker, body) = (self.docker.clone(), container.body.clone());
-        let request = async move { docker.create_container(Some(options), body).await };
+        let request = async move { raw::whole(&docker, docker.create_container(Some(options), body)).await };
         match self.in_flight.run(names.key(), request).await {
             Ok(_) => Ok(true),
             Err(error) if is_taken(&error) => self.existing(names, container).await,
@@ -254,7 +256,9 @@ impl DockerEngine {
     /// Whether containers that use files of this machine need to be let off SELinux's labels.
     async fn selinux(&self) -> Result<bool, EngineError> {
         let known = self.selinux.get_or_try_init(|| async {
-            let info = self.docker.info().await.map_err(|error| refused("describe itself", &error))?;
+            let info = raw::whole(&self.docker, self.docker.info())
+                .await
+                .map_err(|error| refused("describe itself", &error))?;
             Ok(info.security_options.iter().flatten().any(|option| option.contains("selinux")))
         });
         known.await.copied()

@@ -99,17 +99,19 @@ impl DockerEngine {
         let options = LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
         let mut chunks = pin!(self.docker.logs(&name, Some(options)));
         let mut text = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            match chunk {
-                Ok(chunk) => text.extend_from_slice(chunk.as_ref()),
-                Err(error) if is_missing(&error) => return Err(no_such(&name)),
-                Err(error) => {
-                    return Err(refused(format!("read the output of container {name}"), &error));
+        let read = async {
+            while let Some(chunk) = chunks.next().await {
+                text.extend_from_slice(chunk?.as_ref());
+                if text.len() > 2 * MOST_BYTES {
+                    text.drain(..text.len() - MOST_BYTES);
                 }
             }
-            if text.len() > 2 * MOST_BYTES {
-                text.drain(..text.len() - MOST_BYTES);
-            }
+            Ok(())
+        };
+        match raw::whole(&self.docker, read).await {
+            Ok(()) => {}
+            Err(error) if is_missing(&error) => return Err(no_such(&name)),
+            Err(error) => return Err(refused(format!("read the output of container {name}"), &error)),
         }
         text.drain(..text.len().saturating_sub(MOST_BYTES));
         Ok(String::from_utf8_lossy(&text).into_owned())

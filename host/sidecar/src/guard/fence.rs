@@ -57,8 +57,8 @@ pub(super) fn rules(network: &NetworkRules, around: &Surroundings) -> Vec<Rule> 
     }
 
     let machine = around.gateways.iter().chain(&network.machine).map(|address| AddressRange::from(*address));
-    let broadcasts = around.subnets.iter().filter_map(broadcast);
-    for never in NEVER.into_iter().flat_map(with_nat64).chain(machine).chain(broadcasts) {
+    let shared = around.subnets.iter().flat_map(shared);
+    for never in NEVER.into_iter().flat_map(with_nat64).chain(machine).chain(shared) {
         add(never, Traffic::All, false);
     }
     // What is private and permitted comes before what is private. (A name says nothing here: whoever gave the orders has looked
@@ -89,15 +89,18 @@ pub(super) fn rules(network: &NetworkRules, around: &Surroundings) -> Vec<Rule> 
     rules
 }
 
-/// The address that all machines of a network listen to.
-fn broadcast(subnet: &AddressRange) -> Option<AddressRange> {
-    match subnet.first() {
+/// The addresses of a network that several listen to, the machine among them: the last of version 4 and, with kernels before 5.14,
+/// its first, which both mean everybody; the first of version 6, which means all routers (RFC 4291).
+fn shared(subnet: &AddressRange) -> impl Iterator<Item = AddressRange> {
+    let (first, last) = match subnet.first() {
         // A network of two or one has none.
         IpAddr::V4(first) if subnet.prefix() < 31 => {
-            Some(IpAddr::V4(Ipv4Addr::from_bits(first.to_bits() | (u32::MAX >> subnet.prefix()))).into())
+            (Some(first.into()), Some(Ipv4Addr::from_bits(first.to_bits() | (u32::MAX >> subnet.prefix())).into()))
         }
-        _ => None,
-    }
+        IpAddr::V6(first) if subnet.prefix() < 127 => (Some(IpAddr::V6(first)), None),
+        _ => (None, None),
+    };
+    first.into_iter().chain(last).map(AddressRange::from)
 }
 
 /// A range, and the same by way of a gateway from version 6 to 4 (RFC 6052), which may stand at the machine's network.
@@ -159,7 +162,9 @@ mod tests {
             let network =
                 NetworkRules { internet, machine: vec!["203.0.113.9".parse().unwrap()], ..NetworkRules::default() };
             assert!(leaves(&network, "172.18.0.3", 5432));
-            for to in ["172.18.0.1", "172.18.255.255", "255.255.255.255", "203.0.113.9", "fe80::1", "ff02::1"] {
+            for to in
+                ["172.18.0.1", "172.18.0.0", "172.18.255.255", "255.255.255.255", "203.0.113.9", "fe80::1", "ff02::1"]
+            {
                 assert!(!leaves(&network, to, 22), "{to}");
             }
         }

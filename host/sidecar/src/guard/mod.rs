@@ -49,7 +49,7 @@ pub enum GuardError {
     /// The network could not be fenced in.
     #[error(
         "the network can't be fenced in: {what}: {source}; this needs a kernel with nf_tables (nf_tables, nft_reject_inet), and \
-         an engine that lets containers have NET_ADMIN"
+         an engine that lets containers have NET_ADMIN; `--network-fence off` runs jobs without"
     )]
     Fence {
         /// What was tried.

@@ -6,7 +6,7 @@ mod watch;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig};
 use monkeyci_build::{ContainerSpec, Ending, JobSpec};
@@ -20,23 +20,24 @@ use crate::blobs::hex;
 use crate::build::Run;
 use crate::error::ControllerError;
 use crate::home::make_dir;
+use crate::lease::{self, AGAIN, LEASE};
 use watch::Watch;
 
 /// How long a job may take to end after TERM.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long the sidecar may take after the end of a job's command, to save and report what is left of it.
 const SAVING: Duration = Duration::from_secs(5 * 60);
-/// How long an engine may be away before it counts as gone.
-const LEASE: Duration = Duration::from_secs(30);
 /// How long clearing away may take.
 const REMOVAL: Duration = Duration::from_secs(60);
-/// How long to wait for an engine that is away until it is asked again.
-const AGAIN: Duration = Duration::from_millis(250);
+/// How long an engine may be away when somebody wants the job out of the way, and has waited for it before.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// What is left of a job that has ended.
 pub(super) struct Remains {
     engine: Arc<dyn Engine>,
     pod: Pod,
+    /// How long the engine may be away.
+    lease: Duration,
 }
 
 /// Runs the container job to its end. What it leaves is to be cleared away: later, so that the jobs that wait for this one
@@ -59,55 +60,63 @@ pub(super) async fn run(
         },
         reason = stopped(&mut stop) => return (reason.ending(job), None),
     };
+    run.say_not_enforced(engine.as_ref()).await;
     let prepared = prepare(run, job, spec, attempt).await;
     let (pod, token) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
     let (running, report) = run.live.watch_pod(&job.id, plan);
-    let watch = Watch::new(run, engine.as_ref(), &pod);
+    let watch = Watch::new(&run.live, &run.hurry, engine.as_ref(), &pod);
 
-    let ending = {
+    let (ending, lease) = {
         let mut drive = std::pin::pin!(watch.drive(running, report));
         tokio::select! {
-            ending = &mut drive => ending,
+            ending = &mut drive => (ending, LEASE),
             reason = stopped(&mut stop) => {
                 run.live.pod(&job.id, |pod| pod.stopping.cancel());
-                watch.stop(drive).await;
-                reason.ending(job)
+                let lease = if watch.stop(drive).await { LEASE } else { PARTING };
+                (reason.ending(job), lease)
             }
         }
     };
 
     run.live.unwatch_pod(&job.id);
     run.controller.api.tokens.revoke(&token);
-    (ending, Some(Remains { engine, pod }))
+    (ending, Some(Remains { engine, pod, lease }))
 }
 
 impl Remains {
     /// Removes the pod, or tells where it is.
     pub(super) async fn clear(self, run: &Run) {
-        let Self { engine, pod } = self;
+        let Self { engine, pod, lease } = self;
         if run.request.keep {
             run.live.observer.progress(&run.live.id, &pod.job, &format!("kept its containers: {}", pod.key));
             return;
         }
-        let began = Instant::now();
-        let removed = tokio::time::timeout(REMOVAL, async {
+        let removal = async {
             loop {
                 match engine.remove(&pod.key).await {
                     // It may be back in a moment.
-                    Err(EngineError::Gone(_)) if began.elapsed() < LEASE => tokio::time::sleep(AGAIN).await,
-                    removed => return removed,
+                    Err(EngineError::Gone(_)) => tokio::time::sleep(AGAIN).await,
+                    removed => return removed.err().map(|error| error.to_string()),
                 }
             }
-        });
-        match removed.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, pod = pod.key, "a pod could not be removed; the next build tries again");
-            }
-            Err(_) => tracing::warn!(pod = pod.key, "a pod could not be removed in time; the next build tries again"),
+        };
+        let in_a_hurry = async {
+            run.hurry.cancelled().await;
+            lease::over(engine.as_ref(), PARTING).await
+        };
+        let failed = tokio::select! {
+            failed = removal => failed,
+            reason = lease::over(engine.as_ref(), lease) => Some(reason),
+            reason = in_a_hurry => Some(reason),
+            () = tokio::time::sleep(REMOVAL) => Some(format!("it took longer than {} s", REMOVAL.as_secs())),
+        };
+        if let Some(reason) = failed {
+            let left = format!("its containers ({}) could not be removed and are left behind: {reason}", pod.key);
+            run.say(Some(&pod.job), &format!("{left}; `monkeyci-host gc` removes them, and so does the next build"))
+                .await;
         }
         if let Some(dir) = pod.sidecar_config.parent() {
             // Goes with the build's directory at the latest.

@@ -1,7 +1,6 @@
 //! A pod while it runs: started, watched until its end, and stopped. Nothing here polls but for an engine that is away.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,18 +11,20 @@ use monkeyci_build::Ending;
 use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::verdict::{self, Ends};
-use super::{AGAIN, GRACE, LEASE, SAVING};
-use crate::build::Run;
+use super::{GRACE, SAVING};
+use crate::lease::{self, AGAIN, LEASE};
+use crate::live::LiveBuild;
 
 /// How long the sidecar may take to say how the job ended when the job's container ended before its command began: it has
-/// nothing to save, and it may never hear of a launcher that died before it said hello.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// nothing to save, and it may never hear of a launcher that died before it said hello. (Tests see who waits for it: they hang.)
+const LAST_WORDS: Duration = Duration::from_secs(if cfg!(test) { 3600 } else { 5 });
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 /// An engine that has let us wait for so long is back, or on its way: its next absence has a lease of its own.
-const STEADY: Duration = Duration::from_secs(5);
+const STEADY: Duration = if cfg!(test) { LEASE } else { Duration::from_secs(5) };
 
 /// What the guard's last words begin with.
 const GUARD: &str = "monkeyci guard: ";
@@ -32,7 +33,9 @@ const TERM: i32 = 15;
 
 /// A pod while it runs.
 pub(super) struct Watch<'a> {
-    run: &'a Arc<Run>,
+    live: &'a LiveBuild,
+    /// Set when stopped jobs get no time to end any more.
+    hurry: &'a CancellationToken,
     engine: &'a dyn Engine,
     pod: &'a Pod,
     /// The job's memory limit.
@@ -44,9 +47,10 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(run: &'a Arc<Run>, engine: &'a dyn Engine, pod: &'a Pod) -> Self {
+    pub(super) fn new(live: &'a LiveBuild, hurry: &'a CancellationToken, engine: &'a dyn Engine, pod: &'a Pod) -> Self {
         Self {
-            run,
+            live,
+            hurry,
             engine,
             pod,
             memory_bytes: pod.memory_bytes,
@@ -55,14 +59,24 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Starts the pod and waits for its end. What the sidecar reports counts before what the engine sees: the engine knows
-    /// that a container ended, the sidecar knows why.
+    /// Starts the pod and waits for its end, for as long as the engine lives.
     pub(super) async fn drive(
         &self,
-        mut running: oneshot::Receiver<()>,
-        mut report: oneshot::Receiver<SidecarReport>,
+        running: oneshot::Receiver<()>,
+        report: oneshot::Receiver<SidecarReport>,
     ) -> Ending {
-        let (live, job) = (&self.run.live, &self.pod.job);
+        tokio::select! {
+            biased;
+            ending = self.watch(running, report) => ending,
+            // It may hang, and whoever waits for it would never know.
+            reason = lease::over(self.engine, LEASE) => Ending::EngineGone { reason },
+        }
+    }
+
+    /// Starts the pod and waits for its end. What the sidecar reports counts before what the engine sees: the engine knows
+    /// that a container ended, the sidecar knows why.
+    async fn watch(&self, mut running: oneshot::Receiver<()>, mut report: oneshot::Receiver<SidecarReport>) -> Ending {
+        let (live, job) = (self.live, &self.pod.job);
         let progress = |message: String| live.observer.progress(&live.id, job, &message);
         let started = tokio::select! {
             biased;
@@ -95,10 +109,17 @@ impl<'a> Watch<'a> {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,
                     Part::Service(service) => return self.service_ended(service, end).await,
-                    Part::Job => ends.job = Some(end),
+                    Part::Job => {
+                        if let (Ok(exit), false) = (&end, is_running)
+                            && let Some(ending) = self.guard_failed(*exit).await
+                        {
+                            return ending;
+                        }
+                        ends.job = Some(end);
+                    }
                     Part::Sidecar => ends.sidecar = Some(end),
                 },
-                () = until(give_up) => return self.unreported(ends, is_running).await,
+                () = until(give_up) => return self.unreported(ends).await,
             }
             // The job's container may end long before the sidecar has saved what is left of it.
             let patience = match (&ends.job, &ends.sidecar) {
@@ -120,13 +141,14 @@ impl<'a> Watch<'a> {
         loop {
             let asked = Instant::now();
             let end = self.engine.wait(&self.pod.key, part).await;
-            if asked.elapsed() >= STEADY {
+            let answered = Instant::now();
+            if answered - asked >= STEADY {
                 away_since = None;
             }
             let reason = match end {
                 Err(EngineError::Gone(reason)) => {
                     self.was_away.store(true, Ordering::Relaxed);
-                    if away_since.get_or_insert(asked).elapsed() < LEASE {
+                    if away_since.get_or_insert(answered).elapsed() < LEASE {
                         tokio::time::sleep(AGAIN).await;
                         continue;
                     }
@@ -142,15 +164,19 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The sidecar has not said how the job ended, and will not any more.
-    async fn unreported(&self, ends: Ends, was_running: bool) -> Ending {
-        // The guard that the container begins as did not become the launcher: its last words say why.
-        if let (Some(Ok(PartExit { code: 125..=127, .. })), false) = (&ends.job, was_running) {
-            let words = self.last_lines(&Part::Job).await;
-            if words.contains(GUARD) {
-                return Ending::StartFailed { image: self.pod.image.clone(), reason: words };
-            }
+    /// The ending of a job whose container ended as the guard that it begins as, which did not become the launcher: its last
+    /// words say why. Neither job nor sidecar has heard of each other then, so nobody else will say it.
+    async fn guard_failed(&self, exit: PartExit) -> Option<Ending> {
+        if !(125..=127).contains(&exit.code) {
+            return None;
         }
+        let words = self.last_lines(&Part::Job).await;
+        let is_its = words.contains(GUARD);
+        is_its.then(|| Ending::StartFailed { image: self.pod.image.clone(), reason: words })
+    }
+
+    /// The sidecar has not said how the job ended, and will not any more.
+    async fn unreported(&self, ends: Ends) -> Ending {
         let last_words = match &ends.sidecar {
             Some(Ok(_)) => self.last_lines(&Part::Sidecar).await,
             _ => String::new(),
@@ -174,10 +200,15 @@ impl<'a> Watch<'a> {
             SidecarReport::Ended(ending) => ending,
             SidecarReport::LauncherGone => {
                 let end = match ends.job {
-                    Some(end) => Ok(end),
-                    None => tokio::time::timeout(LAST_WORDS, self.end_of(&Part::Job)).await,
+                    Some(end) => end,
+                    None => match tokio::time::timeout(LAST_WORDS, self.end_of(&Part::Job)).await {
+                        Ok(end) => end,
+                        // Nobody else knows how it died. It may have been the engine itself, on its way back.
+                        Err(_) if self.was_away.load(Ordering::Relaxed) => self.end_of(&Part::Job).await,
+                        Err(_) => return Ending::Killed { code: 137 },
+                    },
                 };
-                end.map_or(Ending::Killed { code: 137 }, |end| verdict::killed(end, self.memory_bytes))
+                verdict::killed(end, self.memory_bytes)
             }
         }
     }
@@ -192,28 +223,32 @@ impl<'a> Watch<'a> {
         Ending::ServiceNotReady { service, reason, last_lines }
     }
 
-    /// The last lines of a container's own output; empty when there are none.
+    /// The last lines of a container's own output; empty when there are none. What is known already does not wait for them
+    /// long.
     async fn last_lines(&self, part: &Part) -> String {
-        let lines = self.engine.last_lines(&self.pod.key, part, 20).await.unwrap_or_default();
-        lines.trim_end().to_owned()
+        let lines = tokio::time::timeout(LAST_WORDS, self.engine.last_lines(&self.pod.key, part, 20)).await;
+        lines.map(Result::unwrap_or_default).unwrap_or_default().trim_end().to_owned()
     }
 
     /// Stops the job, and gives it the time to end in an orderly way: then its log is whole, and what is always saved is. A
     /// pod that is still being started has nothing to end; dropping `drive` stops that, and removal clears what there is.
-    pub(super) async fn stop(&self, drive: impl Future<Output = Ending>) {
+    ///
+    /// Returns whether the engine still lives: nothing was stopped by one that does not.
+    pub(super) async fn stop(&self, drive: impl Future<Output = Ending>) -> bool {
         // A command may run, and say so, before the engine confirms the start of its container.
-        let runs = self.run.live.pod(&self.pod.job, |pod| pod.running.is_none()).unwrap_or(false);
+        let runs = self.live.pod(&self.pod.job, |pod| pod.running.is_none()).unwrap_or(false);
         if !runs && !self.up.load(Ordering::Relaxed) {
-            return;
+            return true;
         }
-        let grace = if self.run.hurry.is_cancelled() { Duration::ZERO } else { GRACE };
+        let grace = if self.hurry.is_cancelled() { Duration::ZERO } else { GRACE };
         let ordered = async {
             let stop = self.engine.stop(&self.pod.key, grace);
             let _ = tokio::join!(stop, tokio::time::timeout(grace + SAVING, drive));
         };
         tokio::select! {
-            () = ordered => {}
-            () = self.run.hurry.cancelled() => {}
+            () = ordered => true,
+            () = self.hurry.cancelled() => true,
+            _ = lease::over(self.engine, LEASE) => false,
         }
     }
 }
@@ -224,3 +259,6 @@ async fn until(moment: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

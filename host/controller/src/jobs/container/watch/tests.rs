@@ -1,0 +1,164 @@
+//! A pod of an engine that does what no real one can be made to do. Leases are short here, and whoever waits for last words waits
+//! for ever.
+
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use async_trait::async_trait;
+use monkeyci_build::BuildState;
+
+use super::*;
+use crate::checkout::SourceRequest;
+use crate::inputs::Inputs;
+use crate::masking::Masking;
+use crate::observer::Silent;
+
+/// Who has not come to an end by then never will.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// An engine that starts what it is asked to, and then does this.
+#[derive(Default)]
+struct Double {
+    /// How the job's container ends at once; it runs for ever when none.
+    job: Option<PartExit>,
+    /// What its containers' output ends with.
+    words: &'static str,
+    /// Whether it hangs: no request is ever answered.
+    hangs: bool,
+    /// After what time it breaks the first wait for each of the two containers off.
+    breaks_off: Option<Duration>,
+    waits: AtomicU32,
+}
+
+impl Double {
+    async fn answer<T>(&self, answer: T) -> Result<T, EngineError> {
+        if self.hangs { pending().await } else { Ok(answer) }
+    }
+}
+
+#[async_trait]
+impl Engine for Double {
+    fn describe(&self) -> String {
+        "double".to_owned()
+    }
+
+    async fn answers(&self) -> Result<(), EngineError> {
+        self.answer(()).await
+    }
+
+    async fn start(&self, _: &Pod, _: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError> {
+        self.answer(()).await
+    }
+
+    async fn wait(&self, _: &str, part: &Part) -> Result<PartExit, EngineError> {
+        let earlier = self.waits.fetch_add(1, Ordering::SeqCst);
+        if let Some(after) = self.breaks_off.filter(|_| earlier < 2) {
+            tokio::time::sleep(after).await;
+            return Err(EngineError::Gone("connection refused".to_owned()));
+        }
+        match (part, self.job) {
+            (Part::Job, Some(exit)) => self.answer(exit).await,
+            _ => pending().await,
+        }
+    }
+
+    async fn stop(&self, _: &str, _: Duration) -> Result<(), EngineError> {
+        self.answer(()).await
+    }
+
+    async fn last_lines(&self, _: &str, _: &Part, _: usize) -> Result<String, EngineError> {
+        self.answer(self.words.to_owned()).await
+    }
+
+    async fn remove(&self, _: &str) -> Result<(), EngineError> {
+        self.answer(()).await
+    }
+
+    async fn builds(&self, _: &str) -> Result<BTreeSet<String>, EngineError> {
+        self.answer(BTreeSet::new()).await
+    }
+
+    async fn sweep(&self, _: &str, _: &BTreeSet<String>, _: bool) -> Result<Vec<String>, EngineError> {
+        self.answer(Vec::new()).await
+    }
+}
+
+fn pod() -> Pod {
+    Pod {
+        key: "key".to_owned(),
+        owner: "owner".to_owned(),
+        build: "org/repo/1".to_owned(),
+        job: "job".to_owned(),
+        image: "image".to_owned(),
+        architecture: None,
+        user: None,
+        env: Default::default(),
+        memory_bytes: None,
+        cpu_millis: None,
+        network: Default::default(),
+        network_allow: Vec::new(),
+        services: Vec::new(),
+        sidecar_program: "/".into(),
+        guard_program: "/".into(),
+        sidecar_config: "/".into(),
+        api_dir: None,
+    }
+}
+
+/// What becomes of a job whose sidecar says that it runs, if it does, and reports when the engine was asked so often how it and
+/// its job ended.
+async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
+    let masking = Masking::new(&Inputs::default()).expect("nothing to mask");
+    let (source, state) = (SourceRequest::Dir("/".into()), BuildState::new(NonZeroUsize::MIN));
+    let (live, _inbox) = LiveBuild::new("org/repo/1", &source, Inputs::default(), masking, Arc::new(Silent), state);
+    let ((says_running, running), (reports, report)) = (oneshot::channel(), oneshot::channel());
+    if runs {
+        says_running.send(()).expect("somebody listens");
+    }
+    let (hurry, pod) = (CancellationToken::new(), pod());
+    let watch = Watch::new(&live, &hurry, &engine, &pod);
+    let mut drive = std::pin::pin!(watch.drive(running, report));
+    let asked = async {
+        while engine.waits.load(Ordering::SeqCst) < reports_after {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let driven = async {
+        tokio::select! {
+            ending = &mut drive => return ending,
+            () = asked => {}
+        }
+        reports.send(SidecarReport::Ended(Ending::Succeeded)).expect("somebody listens");
+        drive.await
+    };
+    tokio::time::timeout(NEVER, driven).await.expect("an end")
+}
+
+/// No report: the sidecar never has anything to say.
+const NOTHING: u32 = u32::MAX;
+
+#[tokio::test]
+async fn a_guard_that_fails_is_told_without_waiting_for_anybodys_last_words() {
+    let words = "monkeyci guard: unable to find user \"nosuchuser\"\n";
+    let job = Some(PartExit { code: 125, out_of_memory: false });
+    let ending = ending(Double { job, words, ..Double::default() }, false, NOTHING).await;
+    assert_eq!(ending, Ending::StartFailed { image: "image".to_owned(), reason: words.trim_end().to_owned() });
+}
+
+#[tokio::test]
+async fn an_engine_that_goes_after_a_long_time_has_a_whole_lease_to_come_back() {
+    let breaks_off = Some(2 * LEASE);
+    let ending = ending(Double { breaks_off, ..Double::default() }, true, 4).await;
+    assert_eq!(ending, Ending::Succeeded);
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_is_gone_when_its_lease_is_over() {
+    for runs in [false, true] {
+        let ending = ending(Double { hangs: true, ..Double::default() }, runs, NOTHING).await;
+        assert!(matches!(&ending, Ending::EngineGone { reason } if reason.contains("hangs")), "{ending}");
+    }
+}
