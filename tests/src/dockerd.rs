@@ -2,6 +2,7 @@
 //! Needs root.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,15 @@ impl Dockerd {
         dockerd.run();
         dockerd.engine().copy_images_of(&Engine::docker(), &[place::image()]);
         dockerd
+    }
+
+    /// Writes a file on the daemon's disk that leaves no room; returns where it is.
+    pub fn fill_disk(&self) -> PathBuf {
+        let path = self.path("data").join("filled");
+        let mut file = File::create(&path).expect("a file");
+        let full = std::iter::repeat(()).find_map(|()| file.write_all(&[0; 4096]).err()).expect("an end");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+        path
     }
 
     fn new() -> Self {

@@ -31,9 +31,11 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Publish an event to a running build.
     Publish(PublishArgs),
+    /// Stop a running build: its jobs get a signal and 10 s to end, as with Ctrl-C.
+    Cancel(CancelArgs),
     /// Run a script's own tests, with cargo: on this machine, without a host.
     Test(TestArgs),
-    /// Print the stored logs of a build: of all its jobs, or of one.
+    /// Print the logs of a build: of all its jobs, or of one.
     Logs(LogsArgs),
     /// Remove what killed builds have left: containers, networks, volumes, files. `run` does so too when it starts.
     Gc(GcArgs),
@@ -191,6 +193,14 @@ pub struct PublishArgs {
     /// Who publishes it. Default: $USER.
     #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
     pub by: String,
+    #[command(flatten)]
+    pub home: HomeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CancelArgs {
+    /// The build: its id, or the last part of it.
+    pub build: String,
     #[command(flatten)]
     pub home: HomeArgs,
 }

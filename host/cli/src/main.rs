@@ -32,6 +32,7 @@ fn main() -> ! {
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),
+        Command::Cancel(args) => setup::block_on(outside::cancel(args)),
         Command::Test(args) => test::test(&args),
         Command::Logs(args) => setup::block_on(logs::logs(args)),
         Command::Gc(args) => setup::block_on(gc::gc(args)),

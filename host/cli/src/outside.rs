@@ -1,9 +1,9 @@
-//! `monkeyci-host approve` and `monkeyci-host publish`: speaking to a build that runs.
+//! `monkeyci-host approve`, `publish` and `cancel`: speaking to a build that runs.
 
 use monkeyci_controller::{Decision, OutsideError, OutsideEvent, RunningBuild};
 
 use crate::Done;
-use crate::args::{ApproveArgs, PublishArgs};
+use crate::args::{ApproveArgs, CancelArgs, PublishArgs};
 use crate::exit::Exit;
 use crate::setup;
 use crate::text::print_line;
@@ -25,6 +25,14 @@ pub async fn publish(args: PublishArgs) -> Done {
     let event = OutsideEvent { by: args.by, name: args.name, payload: args.payload };
     build.publish(&event).await.map_err(failed)?;
     print_line(&format!("published {} to {}", event.name, build.id()));
+    Ok(Exit::Success)
+}
+
+/// Stops a build.
+pub async fn cancel(args: CancelArgs) -> Done {
+    let build = find(&args.home, &args.build)?;
+    build.cancel().await.map_err(failed)?;
+    print_line(&format!("asked {} to stop", build.id()));
     Ok(Exit::Success)
 }
 

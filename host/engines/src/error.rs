@@ -64,6 +64,14 @@ pub enum EngineError {
     /// The pod has no such part (any more): somebody else removed it.
     #[error("{0} is not there any more: somebody removed it")]
     NoSuchPart(String),
+    /// The disk that the engine keeps images, containers and volumes on is full.
+    #[error("the container engine's disk is full: asked to {what}, it said: {reason}")]
+    DiskFull {
+        /// What it was asked to do.
+        what: String,
+        /// What it said.
+        reason: String,
+    },
     /// The engine refused a request.
     #[error("the container engine refused to {what}: {reason}")]
     Refused {

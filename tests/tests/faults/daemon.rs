@@ -95,4 +95,12 @@ fn a_full_disk_is_named_by_the_step_that_found_it() {
     );
     assert!(ended.log(Some("victim")).contains("No space left"), "{ended:#?}");
     assert_nothing_left(&dockerd.engine(), &host);
+    // Without room for a container nothing starts.
+    let filled = dockerd.fill_disk();
+    let ended = host.run("one-artifact", &[]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(4), "disk-full"), "{ended:#?}");
+    assert_eq!(ended.ending("victim")["place"], "the container engine's disk", "{ended:#?}");
+    std::fs::remove_file(filled).expect("removed");
+    assert_eq!(host.run("one-artifact", &[]).code, Some(0));
+    assert_nothing_left(&dockerd.engine(), &host);
 }

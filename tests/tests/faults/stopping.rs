@@ -60,6 +60,20 @@ fn a_cancelled_job_saves_what_it_always_saves() {
 }
 
 #[test]
+fn a_build_is_cancelled_from_another_process() {
+    let engine = Engine::docker();
+    let host = Host::on(&engine);
+    let mut build = host.start("running", &[]);
+    let id = build.wait_for(|event| event["type"] == "build/triggered")["build"].as_str().expect("an id").to_owned();
+    build.wait_until_running("victim");
+    let asked = host.command(&["cancel", &id]).output().expect("the host runs");
+    assert!(asked.status.success(), "{asked:?}");
+    let ended = build.end();
+    assert_eq!((ended.code, ended.cause("victim")), (Some(130), "cancelled"), "{ended:#?}");
+    assert_nothing_left(&engine, &host);
+}
+
+#[test]
 fn a_job_that_reaches_its_time_limit_saves_what_it_always_saves() {
     let ended = run(&Engine::docker(), "stopped", &["--param", "limit-ms=3000"]);
     assert_eq!((ended.code, ended.cause("victim")), (Some(1), "timed-out"), "{ended:#?}");

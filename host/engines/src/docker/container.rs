@@ -9,6 +9,7 @@ use bollard::models::{
 };
 use monkeyci_api::paths;
 
+use super::fault::is_disk_full;
 use super::fence::Fence;
 use super::guard::guard;
 use super::image::{ImageFacts, OfPlatform};
@@ -30,6 +31,9 @@ impl Container {
     /// The error of not getting this container made or started.
     pub(super) fn failed(&self, reason: String) -> EngineError {
         match &self.part {
+            _ if is_disk_full(&reason) => {
+                EngineError::DiskFull { what: format!("start a container of image {}", self.image), reason }
+            }
             Part::Job => EngineError::StartFailed { image: self.image.clone(), reason },
             Part::Sidecar => EngineError::SidecarFailed(reason),
             Part::Service(service) => EngineError::ServiceNotReady {

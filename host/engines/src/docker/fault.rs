@@ -64,13 +64,21 @@ pub(super) fn is_gone(error: &Error) -> bool {
     )
 }
 
+/// The engine's disk is full, by what it said: the text of ENOSPC or EDQUOT stands in all that an engine wraps it in.
+pub(super) fn is_disk_full(said: &str) -> bool {
+    ["no space left on device", "disk quota exceeded"].iter().any(|words| said.contains(words))
+}
+
 /// The error of a request to `what` ("create network x") that has no type of its own.
 pub(super) fn refused(what: impl Into<String>, error: &Error) -> EngineError {
     let what = what.into();
+    let reason = said(error);
     if is_gone(error) {
-        EngineError::Gone(format!("asked to {what}: {}", said(error)))
+        EngineError::Gone(format!("asked to {what}: {reason}"))
+    } else if is_disk_full(&reason) {
+        EngineError::DiskFull { what, reason }
     } else {
-        EngineError::Refused { what, reason: said(error) }
+        EngineError::Refused { what, reason }
     }
 }
 
@@ -101,5 +109,7 @@ mod tests {
             refused("create network x", &answered(500, "no pool left")).to_string(),
             "the container engine refused to create network x: no pool left"
         );
+        let full = refused("create volume x", &answered(500, "mkdir /x: no space left on device"));
+        assert!(matches!(full, EngineError::DiskFull { .. }), "{full}");
     }
 }

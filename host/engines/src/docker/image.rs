@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use super::DockerEngine;
 use super::architecture::Architecture;
-use super::fault::{is_gone, is_missing, refused, said};
+use super::fault::{is_disk_full, is_gone, is_missing, refused, said};
 use super::raw;
 use crate::EngineError;
 
@@ -100,6 +100,9 @@ impl DockerEngine {
                 }
                 Ok(Some(Err(error))) if is_denied(&said(&error)) => {
                     return Err(EngineError::PullDenied { image: image.to_owned(), reason: said(&error) });
+                }
+                Ok(Some(Err(error))) if is_disk_full(&said(&error)) => {
+                    return Err(refused(format!("pull image {image}"), &error));
                 }
                 Ok(Some(Err(error))) => return Err(not_found(said(&error))),
                 Err(_) => return Err(not_found(silence(patience, self.options.pull_answer))),

@@ -76,6 +76,12 @@ pub(super) fn start_failed(error: EngineError) -> Ending {
         }
         EngineError::SidecarFailed(reason) => sidecar_failed("starting", &reason),
         EngineError::Gone(reason) => Ending::EngineGone { reason },
+        EngineError::DiskFull { what, reason } => Ending::DiskFull {
+            place: "the container engine's disk".to_owned(),
+            step: "starting the job".to_owned(),
+            reason: format!("asked to {what}, it said: {reason}"),
+            code: None,
+        },
         error => Ending::EngineFailed { reason: error.to_string() },
     }
 }
