@@ -236,3 +236,17 @@ impl Ended {
         failed["message"].as_str().expect("a message").to_owned()
     }
 }
+
+/// Runs a case on an engine to its end, and looks that nothing is left of it.
+pub fn run(engine: &Engine, case: &str, arguments: &[&str]) -> Ended {
+    let host = Host::on(engine);
+    let ended = host.run(case, arguments);
+    assert_nothing_left(engine, &host);
+    ended
+}
+
+/// Looks that nothing of a host's is left, in the engine and in the directories of its builds.
+pub fn assert_nothing_left(engine: &Engine, host: &Host) {
+    assert_eq!(engine.leftovers(&host.owner()), [] as [String; 0]);
+    assert_eq!(std::fs::read_dir(host.home().join("run")).expect("run").count(), 0, "a build's directory is left");
+}

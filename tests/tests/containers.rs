@@ -1,7 +1,7 @@
 //! Builds with container jobs, on every engine: real containers, real sidecars, real services.
 
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::host::{Ended, Host};
+use monkeyci_tests::host::{Ended, Host, assert_nothing_left, run};
 use monkeyci_tests::place;
 use monkeyci_tests::repository::Repository;
 use rustix::process::{Signal, kill_process};
@@ -45,19 +45,6 @@ on_each_engine! {
     what_a_killed_host_left_is_removed_by_the_next_one
     kept_containers_stay_until_somebody_removes_them
     this_repository_passes_its_own_check
-}
-
-/// Runs a case, and looks that nothing of it is left in the engine.
-fn run(engine: &Engine, case: &str, arguments: &[&str]) -> Ended {
-    let host = Host::on(engine);
-    let ended = host.run(case, arguments);
-    assert_nothing_left(engine, &host);
-    ended
-}
-
-fn assert_nothing_left(engine: &Engine, host: &Host) {
-    assert_eq!(engine.leftovers(&host.owner()), [] as [String; 0]);
-    assert_eq!(std::fs::read_dir(host.home().join("run")).expect("run").count(), 0, "a build's directory is left");
 }
 
 fn the_quickstart_succeeds_with_all_of_its_five_jobs(engine: &Engine) {

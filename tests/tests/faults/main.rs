@@ -8,22 +8,8 @@ mod kills;
 mod stopping;
 mod unfenced;
 
-use monkeyci_tests::engine::Engine;
-use monkeyci_tests::host::{Ended, Host, Running};
+use monkeyci_tests::host::{Running, assert_nothing_left, run};
 use serde_json::Value;
-
-/// Runs a case to its end, and looks that nothing is left of it.
-fn run(engine: &Engine, case: &str, arguments: &[&str]) -> Ended {
-    let host = Host::on(engine);
-    let ended = host.run(case, arguments);
-    assert_nothing_left(engine, &host);
-    ended
-}
-
-fn assert_nothing_left(engine: &Engine, host: &Host) {
-    assert_eq!(engine.leftovers(&host.owner()), [] as [String; 0]);
-    assert_eq!(std::fs::read_dir(host.home().join("run")).expect("run").count(), 0, "a build's directory is left");
-}
 
 /// Waits until the job's commands have said that they are where the test wants them.
 fn wait_until_begun(build: &mut Running) {
