@@ -5,6 +5,7 @@ mod artifacts;
 mod events;
 mod evolution;
 mod late;
+mod network;
 mod options;
 mod params;
 mod results;
