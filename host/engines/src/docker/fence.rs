@@ -38,10 +38,11 @@ impl DockerEngine {
     pub(super) async fn fence(&self, pod: &Pod) -> Result<Fence, EngineError> {
         let internet = pod.network == NetworkMode::Internet;
         let looked_up = try_join_all(pod.network_allow.iter().map(|to| look_up(pod, to))).await?;
+        let mut machine = if self.is_local { machine() } else { BTreeSet::new() };
         let mut fence = Fence::default();
         for (destination, addresses) in pod.network_allow.iter().zip(looked_up) {
             for range in addresses {
-                self.may_be_allowed(pod, destination, &range)?;
+                self.may_be_allowed(pod, destination, &range, &machine)?;
                 if let DestinationHost::Name(name) = &destination.host {
                     fence.hosts.push((name.clone(), range.first()));
                 }
@@ -53,7 +54,6 @@ impl DockerEngine {
         fence.rules.internet = internet;
         fence.rules.permitted.clone_from(&self.options.permitted_networks);
         if self.is_local {
-            let mut machine = machine();
             // What is private is refused without being named, unless something there is permitted.
             if fence.rules.permitted.is_empty() {
                 machine.retain(|address| !PRIVATE.iter().any(|range| range.covers(&AddressRange::from(*address))));
@@ -67,8 +67,15 @@ impl DockerEngine {
     }
 
     /// Whether a job may be let reach a destination. Nothing is left out in silence.
-    fn may_be_allowed(&self, pod: &Pod, to: &Destination, range: &AddressRange) -> Result<(), EngineError> {
-        if NEVER.iter().any(|never| never.covers(range)) {
+    fn may_be_allowed(
+        &self,
+        pod: &Pod,
+        to: &Destination,
+        range: &AddressRange,
+        machine: &BTreeSet<IpAddr>,
+    ) -> Result<(), EngineError> {
+        let is_machine = machine.iter().any(|address| AddressRange::from(*address) == *range);
+        if is_machine || NEVER.iter().any(|never| never.covers(range)) {
             return Err(not_allowed(
                 pod,
                 to,
