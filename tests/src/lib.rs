@@ -10,3 +10,4 @@ pub mod https;
 pub mod place;
 pub mod registry;
 pub mod repository;
+pub mod s3;

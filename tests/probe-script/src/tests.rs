@@ -64,6 +64,7 @@ fn these_cases_have_a_graph_without_fault() {
         "submit",
         "action-call",
         "network",
+        "stored",
     ];
     for name in cases {
         assert_eq!(faults(name), [""; 0], "{name}");

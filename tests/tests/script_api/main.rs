@@ -2,6 +2,7 @@
 
 mod approval;
 mod artifacts;
+mod blobs;
 mod events;
 mod evolution;
 mod late;
