@@ -12,6 +12,21 @@ use bollard::query_parameters::{
 use futures::StreamExt;
 use rustix::process::Pid;
 
+pub mod beside;
+
+/// Each promise, a function of an engine, is tested on each engine. A new engine is one more line here.
+#[macro_export]
+macro_rules! on_each_engine {
+    ($($promise:ident)*) => {
+        mod docker {
+            $(#[test] fn $promise() { super::$promise(&$crate::engine::Engine::docker()); })*
+        }
+        mod podman {
+            $(#[test] fn $promise() { super::$promise(&$crate::engine::Engine::podman()); })*
+        }
+    };
+}
+
 /// An engine's API.
 pub struct Engine {
     /// Its address, `unix:///path`.
@@ -223,23 +238,39 @@ impl Engine {
 
     /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.
     pub fn kill(&self, owner: &str, job: &str, part: &str) {
-        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
         self.runtime.block_on(async {
-            let is_part = |container: &ContainerSummary| {
-                container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")))
-            };
-            // The launcher is quicker than the engine: its job runs before the engine counts it as running.
-            for _ in 0..100 {
-                let running = self.containers(false, &filter).await;
-                if let Some(container) = running.into_iter().find(is_part) {
-                    let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
-                    let id = container.id.expect("an id");
-                    return self.docker.kill_container(&id, Some(kill)).await.expect("killed");
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-            panic!("no container of {job} runs");
+            let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
+            let id = self.running(owner, job, part).await;
+            self.docker.kill_container(&id, Some(kill)).await.expect("killed");
         });
+    }
+
+    /// The address of a running part of a pod (`job`, `sidecar`, `svc-NAME`) in the pod's own network.
+    pub fn address_of(&self, owner: &str, job: &str, part: &str) -> String {
+        self.runtime.block_on(async {
+            let id = self.running(owner, job, part).await;
+            let found = self.docker.inspect_container(&id, None::<InspectContainerOptions>).await.expect("a container");
+            let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+            let mut addresses = networks.into_values().filter_map(|network| network.ip_address);
+            addresses.find(|address| !address.is_empty()).expect("an address")
+        })
+    }
+
+    /// The id of a part's container, once it runs.
+    async fn running(&self, owner: &str, job: &str, part: &str) -> String {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
+        let is_part = |container: &ContainerSummary| {
+            container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")))
+        };
+        // The launcher is quicker than the engine: its job runs before the engine counts it as running.
+        for _ in 0..100 {
+            let running = self.containers(false, &filter).await;
+            if let Some(container) = running.into_iter().find(is_part) {
+                return container.id.expect("an id");
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("no container of {job} runs");
     }
 }
 

@@ -10,4 +10,5 @@ pub mod https;
 pub mod place;
 pub mod registry;
 pub mod repository;
+pub mod s3;
 pub mod small_disk;

@@ -2,22 +2,11 @@
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::{Ended, Host, assert_nothing_left, run};
+use monkeyci_tests::on_each_engine;
 use monkeyci_tests::place;
 use monkeyci_tests::repository::Repository;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
-
-/// Each promise is tested on each engine. A new engine is one more line here.
-macro_rules! on_each_engine {
-    ($($promise:ident)*) => {
-        mod docker {
-            $(#[test] fn $promise() { super::$promise(&super::Engine::docker()); })*
-        }
-        mod podman {
-            $(#[test] fn $promise() { super::$promise(&super::Engine::podman()); })*
-        }
-    };
-}
 
 on_each_engine! {
     the_quickstart_succeeds_with_all_of_its_five_jobs

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::automaton::{Automaton, State};
-use crate::filter::{Filter, GRAM};
+use crate::filter::Filter;
 
 /// An automaton behind a filter.
 ///
@@ -40,8 +40,7 @@ impl Searcher {
                     cover(spans, before + at - length..before + at);
                 }
                 // Where too little has begun, the filter sees further than the automaton.
-                let begun = self.automaton.begun(state);
-                if begun < GRAM
+                if let Some(begun) = self.automaton.little_begun(state)
                     && let Some(begun_at) = at.checked_sub(begun)
                     && !self.filter.may_begin(&chunk[begun_at..])
                 {

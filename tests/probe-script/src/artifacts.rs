@@ -92,6 +92,26 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             .shell((probe.build.param_or("fail", "no")? == "yes").then_some("exit 5"));
             all(count.keep(kept))
         }
+        "stored" => {
+            let junit = "<testsuite name=\"s\" tests=\"1\"><testcase name=\"good\"/></testsuite>";
+            let report = format!("echo '{junit}' >report.xml");
+            let make = sh(
+                "make",
+                &["cat kept/file || echo nothing kept", "mkdir -p kept out", "echo kept >kept/file", &report],
+            )
+            .shell([probe.build.param_or("meanwhile", "true")?, "echo payload >out/file".to_owned()])
+            .cache("kept", "kept")
+            .save_artifact("thing", "out")
+            .test_report("report.xml");
+            let use_it = sh("use", &["cat out/file"]).restore_artifact("thing", ".");
+            let read = action("read", |context| {
+                let mut text = String::new();
+                context.artifacts().open("thing", "out/file")?.read_to_string(&mut text)?;
+                print!("read: {text}");
+                Ok(())
+            });
+            all((make, use_it, read.needs("make")))
+        }
         _ => Ok(None),
     }
 }

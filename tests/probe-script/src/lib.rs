@@ -9,6 +9,7 @@ mod artifacts;
 mod events;
 mod faults;
 mod late;
+mod network;
 mod options;
 mod params;
 mod probe;
@@ -160,6 +161,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         results::jobs,
         faults::jobs,
         late::jobs,
+        network::jobs,
     ];
     for jobs in subjects {
         if let Some(jobs) = jobs(case, probe)? {

@@ -63,6 +63,8 @@ fn these_cases_have_a_graph_without_fault() {
         "refine-fails",
         "submit",
         "action-call",
+        "network",
+        "stored",
     ];
     for name in cases {
         assert_eq!(faults(name), [""; 0], "{name}");

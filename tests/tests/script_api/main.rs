@@ -2,10 +2,12 @@
 
 mod approval;
 mod artifacts;
+mod blobs;
 mod events;
 mod evolution;
 mod following;
 mod late;
+mod network;
 mod options;
 mod params;
 mod results;

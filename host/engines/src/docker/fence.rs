@@ -44,11 +44,12 @@ impl DockerEngine {
         }
         let internet = pod.network == NetworkMode::Internet;
         let looked_up = try_join_all(pod.network_allow.iter().map(|to| look_up(pod, to))).await?;
+        let mut machine = if self.is_local { machine() } else { BTreeSet::new() };
         let mut rules = NetworkRules { internet, ..NetworkRules::default() };
         let mut hosts = Vec::new();
         for (destination, addresses) in pod.network_allow.iter().zip(looked_up) {
             for range in addresses {
-                self.may_be_allowed(pod, destination, &range)?;
+                self.may_be_allowed(pod, destination, &range, &machine)?;
                 if let DestinationHost::Name(name) = &destination.host {
                     hosts.push((name.clone(), range.first()));
                 }
@@ -59,7 +60,6 @@ impl DockerEngine {
         let dns = (is_docker && !internet).then(|| vec![NO_RESOLVER.to_owned()]);
         rules.permitted.clone_from(&self.options.permitted_networks);
         if self.is_local {
-            let mut machine = machine();
             // What is private is refused without being named, unless something there is permitted.
             if rules.permitted.is_empty() {
                 machine.retain(|address| !PRIVATE.iter().any(|range| range.covers(&AddressRange::from(*address))));
@@ -96,8 +96,15 @@ impl DockerEngine {
     }
 
     /// Whether a job may be let reach a destination. Nothing is left out in silence.
-    fn may_be_allowed(&self, pod: &Pod, to: &Destination, range: &AddressRange) -> Result<(), EngineError> {
-        if NEVER.iter().any(|never| never.covers(range)) {
+    fn may_be_allowed(
+        &self,
+        pod: &Pod,
+        to: &Destination,
+        range: &AddressRange,
+        machine: &BTreeSet<IpAddr>,
+    ) -> Result<(), EngineError> {
+        let is_machine = machine.iter().any(|address| AddressRange::from(*address) == *range);
+        if is_machine || NEVER.iter().any(|never| never.covers(range)) {
             return Err(not_allowed(
                 pod,
                 to,
