@@ -7,7 +7,7 @@ use bollard::models::{ContainerCreateBody, ContainerSummary, NetworkCreateReques
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
     KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
 };
 use futures::StreamExt;
 use rustix::process::Pid;
@@ -104,17 +104,28 @@ impl Engine {
         configs.into_iter().find_map(|config| config.gateway.or_else(|| first(config.subnet?))).expect("a gateway")
     }
 
+    /// An image as an archive.
+    pub fn save_image(&self, image: &str) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let mut chunks = std::pin::pin!(self.docker.export_image(image));
+            let mut archive = Vec::new();
+            while let Some(chunk) = chunks.next().await {
+                archive.extend_from_slice(&chunk.expect("a piece of an image"));
+            }
+            archive
+        })
+    }
+
+    /// Removes an image, or one name of it.
+    pub fn remove_image(&self, image: &str) {
+        let removed = self.docker.remove_image(image, None::<RemoveImageOptions>, None);
+        self.runtime.block_on(removed).expect("removed");
+    }
+
     /// Copies images of another engine.
     pub fn copy_images_of(&self, other: &Self, images: &[String]) {
         for image in images {
-            let archive = other.runtime.block_on(async {
-                let mut chunks = std::pin::pin!(other.docker.export_image(image));
-                let mut archive = Vec::new();
-                while let Some(chunk) = chunks.next().await {
-                    archive.extend_from_slice(&chunk.expect("a piece of an image"));
-                }
-                archive
-            });
+            let archive = other.save_image(image);
             self.runtime.block_on(async {
                 let body = bollard::body_full(archive.into());
                 let mut words = std::pin::pin!(self.docker.import_image(ImportImageOptions::default(), body, None));

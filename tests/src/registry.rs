@@ -1,8 +1,12 @@
-//! Registries that give nobody an image.
+//! Registries: one that has an image, and some that give nobody one.
 
-use std::io::{Read, Write};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
+
+use serde_json::{Value, json};
 
 /// A registry on this machine.
 pub struct Registry {
@@ -29,6 +33,16 @@ impl Registry {
         })
     }
 
+    /// One that has the image in an archive as `docker save` writes it. It speaks what of the
+    /// [distribution protocol](https://github.com/opencontainers/distribution-spec/blob/main/spec.md) a pull needs.
+    pub fn serving(archive: &[u8]) -> Self {
+        let contents = Arc::new(contents(archive));
+        Self::serve(move |stream| {
+            let contents = contents.clone();
+            thread::spawn(move || answer_pull(stream, &contents));
+        })
+    }
+
     /// The name of an image that it would have.
     pub fn image(&self) -> String {
         format!("localhost:{}/team/tool:1", self.port)
@@ -39,5 +53,71 @@ impl Registry {
         let port = socket.local_addr().expect("an address").port();
         thread::spawn(move || socket.incoming().map_while(Result::ok).for_each(&mut answer));
         Self { port }
+    }
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// What a registry has, with its type, under the last part of its path: `1` for the tag, or a digest.
+fn contents(archive: &[u8]) -> HashMap<String, (&'static str, Vec<u8>)> {
+    let mut files = HashMap::new();
+    let mut archive = tar::Archive::new(archive);
+    for entry in archive.entries().expect("an archive") {
+        let mut entry = entry.expect("an entry");
+        let path = entry.path().expect("a path").to_string_lossy().into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("a file");
+        files.insert(path, content);
+    }
+    let saved: Value = serde_json::from_slice(&files["manifest.json"]).expect("a manifest");
+    let mut contents = HashMap::new();
+    let mut blob = |path: &Value, media_type: &str| {
+        let content = files[path.as_str().expect("a path")].clone();
+        let digest = digest(&content);
+        let descriptor = json!({ "mediaType": media_type, "size": content.len(), "digest": &digest });
+        contents.insert(digest, ("application/octet-stream", content));
+        descriptor
+    };
+    let config = blob(&saved[0]["Config"], "application/vnd.oci.image.config.v1+json");
+    let layers = saved[0]["Layers"].as_array().expect("layers").iter();
+    let layers: Vec<_> = layers.map(|layer| blob(layer, "application/vnd.oci.image.layer.v1.tar")).collect();
+    let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers });
+    let manifest = manifest.to_string().into_bytes();
+    contents.insert(digest(&manifest), (MANIFEST, manifest.clone()));
+    contents.insert("1".to_owned(), (MANIFEST, manifest));
+    contents
+}
+
+fn digest(content: &[u8]) -> String {
+    let digits: String = openssl::sha::sha256(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
+/// Answers one request.
+fn answer_pull(mut stream: TcpStream, contents: &HashMap<String, (&'static str, Vec<u8>)>) {
+    let mut first = [0];
+    // A client that tries TLS first comes again without.
+    if !matches!(stream.peek(&mut first), Ok(1) if first[0] != 0x16) {
+        return;
+    }
+    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    let Some(request) = lines.next() else { return };
+    lines.take_while(|line| !line.is_empty()).for_each(drop);
+    let mut words = request.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let empty = ("application/json", Vec::new());
+    let found = match path.rsplit('/').next() {
+        Some("") => Some(&empty),
+        last => last.and_then(|last| contents.get(last)),
+    };
+    let (status, (media_type, content)) = found.map_or(("404 Not Found", &empty), |found| ("200 OK", found));
+    let (length, digest) = (content.len(), digest(content));
+    let head = format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\
+         Docker-Distribution-Api-Version: registry/2.0\r\nDocker-Content-Digest: {digest}\r\n\r\n"
+    );
+    let _ = stream.write_all(head.as_bytes());
+    if method == "GET" {
+        let _ = stream.write_all(content);
     }
 }
