@@ -36,10 +36,15 @@ impl Registry {
     /// One that has the image in an archive as `docker save` writes it. It speaks what of the
     /// [distribution protocol](https://github.com/opencontainers/distribution-spec/blob/main/spec.md) a pull needs.
     pub fn serving(archive: &[u8]) -> Self {
+        Self::serving_to(archive, None)
+    }
+
+    /// The same, for those who have a login: `name:password` in base64.
+    pub fn serving_to(archive: &[u8], login: Option<&'static str>) -> Self {
         let contents = Arc::new(contents(archive));
         Self::serve(move |stream| {
             let contents = contents.clone();
-            thread::spawn(move || answer_pull(stream, &contents));
+            thread::spawn(move || answer_pull(stream, &contents, login));
         })
     }
 
@@ -94,7 +99,7 @@ fn digest(content: &[u8]) -> String {
 }
 
 /// Answers one request.
-fn answer_pull(mut stream: TcpStream, contents: &HashMap<String, (&'static str, Vec<u8>)>) {
+fn answer_pull(mut stream: TcpStream, contents: &HashMap<String, (&'static str, Vec<u8>)>, login: Option<&str>) {
     let mut first = [0];
     // A client that tries TLS first comes again without.
     if !matches!(stream.peek(&mut first), Ok(1) if first[0] != 0x16) {
@@ -102,7 +107,15 @@ fn answer_pull(mut stream: TcpStream, contents: &HashMap<String, (&'static str, 
     }
     let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
-    lines.take_while(|line| !line.is_empty()).for_each(drop);
+    let shown = lines.take_while(|line| !line.is_empty()).find_map(|line| {
+        let (name, value) = line.split_once(": Basic ")?;
+        name.eq_ignore_ascii_case("authorization").then(|| value.to_owned())
+    });
+    if login.is_some() && shown.as_deref() != login {
+        let head = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"team\"";
+        let _ = stream.write_all(format!("{head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").as_bytes());
+        return;
+    }
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let empty = ("application/json", Vec::new());

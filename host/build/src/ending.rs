@@ -73,7 +73,9 @@ pub enum Ending {
         reason: String,
     },
     /// The image's registry will not let the engine have it.
-    #[error("image {image:?} may not be pulled: {reason}; check its name, and log the engine in at its registry")]
+    #[error(
+        "image {image:?} may not be pulled: {reason}; check its name, and that the host has a login for its registry (--registry-auth)"
+    )]
     PullDenied {
         /// The image reference, as given.
         image: String,

@@ -141,6 +141,10 @@ pub struct EngineArgs {
     /// A private network, 10.1.0.0/16 say, that jobs may be let reach if they ask for it. May be given more than once.
     #[arg(long = "permit-network", value_name = "RANGE")]
     pub permitted_networks: Vec<AddressRange>,
+    /// Pull images with the logins in this file, as `docker login` writes it (~/.docker/config.json). Any job may name any image
+    /// that they open. Default: without login.
+    #[arg(long = "registry-auth", value_name = "F", env = "MONKEYCI_REGISTRY_AUTH")]
+    pub registry_auth: Option<PathBuf>,
     /// What keeps jobs from private networks, this machine and each other. It needs a kernel with nf_tables.
     #[arg(long = "network-fence", value_enum, value_name = "F", default_value_t = Fence::Required)]
     pub network_fence: Fence,
@@ -158,7 +162,12 @@ pub enum Fence {
 impl Default for EngineArgs {
     /// Whatever answers, and no private networks.
     fn default() -> Self {
-        Self { engine: "auto".to_owned(), permitted_networks: Vec::new(), network_fence: Fence::Required }
+        Self {
+            engine: "auto".to_owned(),
+            permitted_networks: Vec::new(),
+            registry_auth: None,
+            network_fence: Fence::Required,
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Con
         engine: EngineChoice::Docker(DockerOptions {
             socket: socket(&engine.engine)?,
             permitted_networks: engine.permitted_networks.clone(),
+            registry_auth: engine.registry_auth.clone(),
             network_fence: match engine.network_fence {
                 Fence::Required => NetworkFence::Required,
                 Fence::Off => NetworkFence::Off,

@@ -1,6 +1,7 @@
 //! Finding an engine: which addresses are tried, and what answers there.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -31,6 +32,9 @@ pub struct DockerOptions {
     /// A pull that has begun and reports no progress for this long is given up. Engines are silent while they check or
     /// unpack a large layer, so this is much longer.
     pub pull_stall: Duration,
+    /// A file with logins at registries, as `docker login` writes it; it is read at each pull. Whatever its registries let its
+    /// owner have, any job may name as its image then.
+    pub registry_auth: Option<PathBuf>,
     /// Private networks that jobs may be let reach, if they ask for it. None of them without: scripts are not to be trusted.
     pub permitted_networks: Vec<AddressRange>,
     /// Whether jobs and services run without the fence round their network, on a machine that can't make one.
@@ -54,6 +58,7 @@ impl Default for DockerOptions {
             request: Duration::from_secs(120),
             pull_answer: Duration::from_secs(8),
             pull_stall: Duration::from_secs(90),
+            registry_auth: None,
             permitted_networks: Vec::new(),
             network_fence: NetworkFence::Required,
         }

@@ -9,6 +9,7 @@ use futures::StreamExt;
 
 use super::DockerEngine;
 use super::architecture::Architecture;
+use super::credentials::login;
 use super::fault::{is_disk_full, is_gone, is_missing, refused, said};
 use super::raw;
 use crate::EngineError;
@@ -86,8 +87,13 @@ impl DockerEngine {
     /// Pulls an image, for a platform or (when empty) the engine's own. Dropping the future makes the engine give the pull up.
     async fn pull(&self, image: &str, reference: String, platform: String) -> Result<(), EngineError> {
         let not_found = |reason: String| EngineError::ImageNotFound { image: image.to_owned(), reason };
+        let denied = |reason: String| EngineError::PullDenied { image: image.to_owned(), reason };
+        let credentials = match &self.options.registry_auth {
+            Some(file) => login(file, &reference).await.map_err(denied)?,
+            None => None,
+        };
         let options = CreateImageOptions { from_image: Some(reference), platform, ..CreateImageOptions::default() };
-        let mut words = pin!(self.docker.create_image(Some(options), None, None));
+        let mut words = pin!(self.docker.create_image(Some(options), None, credentials));
         // Engines say the first word when the registry has answered, and none before: until then, silence means that
         // nothing is there.
         let mut patience = self.options.pull_answer;
@@ -99,7 +105,7 @@ impl DockerEngine {
                     return Err(refused(format!("pull image {image}"), &error));
                 }
                 Ok(Some(Err(error))) if is_denied(&said(&error)) => {
-                    return Err(EngineError::PullDenied { image: image.to_owned(), reason: said(&error) });
+                    return Err(denied(said(&error)));
                 }
                 Ok(Some(Err(error))) if is_disk_full(&said(&error)) => {
                     return Err(refused(format!("pull image {image}"), &error));

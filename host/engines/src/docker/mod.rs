@@ -3,6 +3,7 @@
 mod architecture;
 mod connect;
 mod container;
+mod credentials;
 mod fault;
 mod fence;
 mod guard;
