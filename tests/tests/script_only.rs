@@ -1,5 +1,8 @@
 //! Builds without containers: no engine is looked for, and every end has its exit code.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use monkeyci_tests::host::{Host, Running};
 use monkeyci_tests::https::HttpsServer;
 use monkeyci_tests::place;
@@ -33,6 +36,23 @@ fn broken_scripts_exit_with_3_and_say_why() {
         assert!(ended.failure().contains(says), "{case}: {}", ended.failure());
         assert_eq!(ended.of_type("job/started").count(), 0, "{case}");
     }
+}
+
+#[test]
+fn a_check_that_is_interrupted_exits_with_130_and_leaves_nothing() {
+    let (host, temporary) = (Host::default(), tempfile::tempdir().expect("a directory"));
+    let mut command = host.command(&["check", "--param", "case=define-loops"]);
+    command.arg(place::script("probe_script")).arg("--dir").arg(host.home()).env("TMPDIR", temporary.path());
+    let mut check = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the host starts");
+    let entries = || std::fs::read_dir(temporary.path()).expect("a directory").count();
+    while entries() == 0 {
+        assert!(check.try_wait().expect("a process").is_none(), "it ended before it could be interrupted");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&check), rustix::process::Signal::INT)
+        .expect("interrupted");
+    assert_eq!(check.wait().expect("an end").code(), Some(130));
+    assert_eq!(entries(), 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use anyhow::anyhow;
 use monkeyci_build::{Checked, JobKind, JobSpec, ParamKind, ParamSpec};
 use monkeyci_controller::{BuildRequest, CheckError};
 
@@ -9,6 +10,7 @@ use crate::Done;
 use crate::args::{CheckArgs, EngineArgs, Progress};
 use crate::exit::Exit;
 use crate::progress::display;
+use crate::signals::Signals;
 use crate::text::{harmless_lines, print_line};
 use crate::{inputs, setup};
 
@@ -27,7 +29,14 @@ pub async fn check(args: CheckArgs) -> Done {
     // What the script prints is no part of the answer.
     let quiet = display(if args.json { Progress::Json } else { Progress::Plain });
     let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.observer() };
-    match controller.check(&request, observer).await {
+    let mut signals =
+        Signals::take().map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
+    let checked = tokio::select! {
+        checked = controller.check(&request, observer) => checked,
+        // What it has made in the temporary directory goes with it.
+        () = signals.next() => return Err((Exit::Interrupted, anyhow!("stopped before the script was checked"))),
+    };
+    match checked {
         Ok(checked) => {
             if args.json {
                 let Checked { graph, removed, params } = &checked;

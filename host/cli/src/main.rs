@@ -11,6 +11,7 @@ mod outside;
 mod progress;
 mod run;
 mod setup;
+mod signals;
 mod test;
 mod text;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use monkeyci_controller::{BuildRequest, Cancel};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Done;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::progress::{Display, display};
+use crate::signals::Signals;
 use crate::{inputs, setup};
 
 /// Runs a build.
@@ -45,15 +45,10 @@ pub async fn run(args: RunArgs) -> Done {
 
 /// Ctrl-C, TERM or a closed terminal stops the build; a second one takes the jobs' time to end away; a third gives up at once.
 fn stop_on_signals(cancel: Cancel, display: Arc<dyn Display>) -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut signals = Signals::take()?;
     tokio::spawn(async move {
         for round in 1.. {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hang_up.recv() => {}
-            }
+            signals.next().await;
             match round {
                 1 => {
                     display.note("stopping the build: jobs have 10 s to end, and time to save what they always save; once more to kill them");
