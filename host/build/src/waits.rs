@@ -48,9 +48,9 @@ impl Waits {
             for &job in &order {
                 let can = |other: &&str| ends.get(other).copied().unwrap_or(false);
                 let can_end = match self.hangs_on(state, job) {
-                    Hangs::OnNothing => true,
-                    Hangs::OnAny(others) => others.iter().any(|other| can(&other.as_str())),
-                    Hangs::OnAll(needs) => needs.iter().all(|need| can(&need.as_str())),
+                    Hangs::Nothing => true,
+                    Hangs::AnyOf(others) => others.iter().any(|other| can(&other.as_str())),
+                    Hangs::AllOf(needs) => needs.iter().all(|need| can(&need.as_str())),
                 };
                 ends.insert(job, can_end);
             }
@@ -65,9 +65,9 @@ impl Waits {
         let (mut job, mut seen) = (from, HashSet::new());
         while seen.insert(job) {
             let (waits, others) = match self.hangs_on(state, job) {
-                Hangs::OnNothing => break,
-                Hangs::OnAny(others) => (true, others),
-                Hangs::OnAll(needs) => (false, needs),
+                Hangs::Nothing => break,
+                Hangs::AnyOf(others) => (true, others),
+                Hangs::AllOf(needs) => (false, needs),
             };
             let Some(next) = others.iter().find(|other| ends.get(other.as_str()) == Some(&false)) else { break };
             way.push((waits, next.clone()));
@@ -87,7 +87,7 @@ impl Waits {
                 continue;
             }
             open.push((job, true));
-            let (Hangs::OnAny(others) | Hangs::OnAll(others)) = self.hangs_on(state, job) else { continue };
+            let (Hangs::AnyOf(others) | Hangs::AllOf(others)) = self.hangs_on(state, job) else { continue };
             open.extend(
                 others.iter().map(String::as_str).filter(|other| seen.insert(other)).map(|other| (other, false)),
             );
@@ -98,22 +98,22 @@ impl Waits {
     fn hangs_on<'a>(&'a self, state: &'a BuildState, job: &str) -> Hangs<'a> {
         let status = state.job(job).map(|job| job.status);
         match (self.0.get(job), status) {
-            (_, Some(status)) if status.is_final() => Hangs::OnNothing,
-            (Some(others), _) => Hangs::OnAny(others),
+            (_, Some(status)) if status.is_final() => Hangs::Nothing,
+            (Some(others), _) => Hangs::AnyOf(others),
             (None, Some(Status::Pending)) => {
                 let graph = state.graph();
-                graph.index(job).map_or(Hangs::OnNothing, |job| Hangs::OnAll(&graph.jobs()[job].needs))
+                graph.index(job).map_or(Hangs::Nothing, |job| Hangs::AllOf(&graph.jobs()[job].needs))
             }
-            _ => Hangs::OnNothing,
+            _ => Hangs::Nothing,
         }
     }
 }
 
 /// What has to be over before a job can end.
 enum Hangs<'a> {
-    OnNothing,
-    OnAny(&'a [String]),
-    OnAll(&'a [String]),
+    Nothing,
+    AnyOf(&'a [String]),
+    AllOf(&'a [String]),
 }
 
 /// An action that would wait for itself, by way of others.
