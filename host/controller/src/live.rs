@@ -45,7 +45,7 @@ pub(crate) struct LiveBuild {
     results: Mutex<HashMap<String, Results>>,
     /// How many test reports each job has handed in.
     test_reports: Mutex<HashMap<String, u32>>,
-    /// Attempts of actions that have waited for other jobs.
+    /// Attempts of actions that have waited for jobs or events.
     waiters: Mutex<HashSet<(String, u32)>>,
     /// Which actions wait for which jobs at this moment, without a limit.
     waits: Mutex<Waits>,
@@ -241,7 +241,7 @@ impl LiveBuild {
         std::mem::replace(next, next.saturating_add(1))
     }
 
-    /// Whether this is the first time that an action waits for other jobs. Each attempt gets a place of its own, and has to give
+    /// Whether this is the first time that an action waits for jobs or events. Each attempt gets a place of its own, and has to give
     /// that up by itself.
     pub(crate) fn starts_waiting(&self, job: &str) -> bool {
         let attempt = self.state().job(job).map_or(0, |known| known.attempt);
