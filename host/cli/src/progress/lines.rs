@@ -113,7 +113,9 @@ impl Style {
                 let text = format!("event {name} {} by {by}", beginning(payload));
                 line(None, self.paint("2", &harmless(&text, false)))
             }
-            EventBody::JobWaiting { job } => line(Some(job), self.paint("2", "waits for other jobs")),
+            EventBody::JobWaiting { job } => {
+                line(Some(job), self.paint("2", "waits, and leaves its place to other jobs"))
+            }
             EventBody::JobResults { .. } => None,
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
             EventBody::BuildTimedOut { after_ms } => line(
@@ -224,7 +226,10 @@ fn plain_status_len(status: Status) -> usize {
 }
 
 fn checked_out(source: &Source) -> String {
-    let Some(commit) = &source.commit else { return "checked out: not a git repository".to_owned() };
+    let Some(commit) = &source.commit else {
+        let Some(branch) = &source.branch else { return "checked out: not a git repository".to_owned() };
+        return harmless(&format!("checked out {branch}: no commit yet"), false);
+    };
     let name = source.tag.as_ref().or(source.branch.as_ref());
     let at = name.map_or_else(String::new, |name| format!("{name} at "));
     let message = source.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
