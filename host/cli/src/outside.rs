@@ -1,6 +1,8 @@
 //! `monkeyci-host approve` and `monkeyci-host publish`: speaking to a build that runs.
 
-use monkeyci_controller::{Decision, OutsideError, OutsideEvent, RunningBuild};
+use std::path::Path;
+
+use monkeyci_controller::{BlobStore, Decision, OutsideError, OutsideEvent, RunningBuild, StoredLogs};
 
 use crate::Done;
 use crate::args::{ApproveArgs, PublishArgs};
@@ -10,7 +12,7 @@ use crate::text::print_line;
 
 /// Approves or rejects a job.
 pub async fn approve(args: ApproveArgs) -> Done {
-    let build = find(&args.home, &args.build)?;
+    let build = find(&args.home, &args.build).await?;
     let approved = !args.reject;
     let decision = Decision { job: args.job, by: args.by, comment: args.comment, approved };
     build.decide(&decision).await.map_err(failed)?;
@@ -21,16 +23,29 @@ pub async fn approve(args: ApproveArgs) -> Done {
 
 /// Publishes an event.
 pub async fn publish(args: PublishArgs) -> Done {
-    let build = find(&args.home, &args.build)?;
+    let build = find(&args.home, &args.build).await?;
     let event = OutsideEvent { by: args.by, name: args.name, payload: args.payload };
     build.publish(&event).await.map_err(failed)?;
     print_line(&format!("published {} to {}", event.name, build.id()));
     Ok(Exit::Success)
 }
 
-fn find(home: &crate::args::HomeArgs, build: &str) -> Result<RunningBuild, (Exit, anyhow::Error)> {
+async fn find(home: &crate::args::HomeArgs, build: &str) -> Result<RunningBuild, (Exit, anyhow::Error)> {
     let home = setup::home(home).map_err(|error| (Exit::Infrastructure, error))?;
-    RunningBuild::find(&home, build).map_err(failed)
+    match RunningBuild::find(&home, build) {
+        Err(error @ OutsideError::NotRunning { .. }) => Err(match known(&home, build).await {
+            Some(id) => {
+                (Exit::Usage, anyhow::anyhow!("the build {id} does not run any more; see `monkeyci-host logs {id}`"))
+            }
+            None => failed(error),
+        }),
+        found => found.map_err(failed),
+    }
+}
+
+/// The id of a build that the home knows of, though it does not run.
+async fn known(home: &Path, build: &str) -> Option<String> {
+    StoredLogs::open(home, &BlobStore::Local).await.ok()?.find(build).await.ok()
 }
 
 fn failed(error: OutsideError) -> (Exit, anyhow::Error) {

@@ -47,7 +47,7 @@ pub(crate) async fn read_secret(
     if build.inputs.secrets.contains_key(&path.item) {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let looked = build.inputs.looked();
+    let looked = build.inputs.looked_for_secret();
     Err(Refusal::not_found(format!("there is no secret {:?}{looked}", path.item)))
 }
 
