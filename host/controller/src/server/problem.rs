@@ -29,6 +29,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "denied", detail)
     }
 
+    /// The same, in other words if it is a denial: what would be needed, for those who know nothing of tokens.
+    pub(crate) fn or_if_denied(self, words: impl FnOnce() -> String) -> Self {
+        if self.status == StatusCode::FORBIDDEN { Self::denied(words()) } else { self }
+    }
+
     pub(crate) fn not_found(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not found", detail)
     }
