@@ -47,7 +47,7 @@ fn an_action_waits_for_an_event_from_outside() {
     assert_eq!(ended.of_type("build/event").next().expect("an event")["by"], "ann");
     let over = publish(&["outside/go"]);
     assert_eq!(over.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&over.stderr).contains("no build"), "{over:?}");
+    assert!(String::from_utf8_lossy(&over.stderr).contains("does not run any more"), "{over:?}");
 }
 
 #[test]
