@@ -357,3 +357,26 @@ fn a_directory_without_a_script_has_no_tests_to_run() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(dir), "{output:?}");
     }
 }
+
+#[test]
+fn what_follows_two_dashes_reaches_the_tests_of_a_script() {
+    let host = Host::default();
+    let dir = host.home().join("script");
+    std::fs::create_dir(&dir).expect("a directory");
+    let manifest = "[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\nmonkeyci-sdk = \"0.1\"\n";
+    std::fs::write(dir.join("Cargo.toml"), manifest).expect("written");
+    // In cargo's place, so that nothing is compiled: it says what it was called with.
+    let cargo = dir.join("cargo");
+    std::fs::write(&cargo, "#!/bin/sh\n[ \"$1\" = --version ] && echo 'host: here' || echo \"called: $*\"\n")
+        .expect("written");
+    std::fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    let called = |arguments: &[&str]| {
+        let mut command = host.command(&["test", dir.to_str().expect("text")]);
+        let output = command.args(arguments).env("CARGO", &cargo).output().expect("the host runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for arguments in [&["--", "--nocapture"][..], &["one", "--", "--nocapture"], &["one", "--release"]] {
+        let called = called(arguments);
+        assert!(called.contains(&format!("--target here {}\n", arguments.join(" "))), "{arguments:?}: {called}");
+    }
+}

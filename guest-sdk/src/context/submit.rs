@@ -55,7 +55,7 @@ impl Context {
     /// Waits until the job is over.
     ///
     /// # Errors
-    /// When the build has no such job.
+    /// When the build has no such job, or it can't end because it waits for this one, or needs it.
     pub fn wait(&self, job: impl JobRef) -> Result<Outcome> {
         self.wait_any([job])
     }
@@ -71,7 +71,7 @@ impl Context {
     /// Waits until one of these jobs is over: the first in the list, of several.
     ///
     /// # Errors
-    /// When the build has no such job.
+    /// When the build has no such job, or it can't end because it waits for this one, or needs it.
     pub fn wait_any(&self, jobs: impl IntoIterator<Item = impl JobRef>) -> Result<Outcome> {
         let over = jobs::wait_any(&ids(jobs), None).told()?;
         self.look_up(over.context("the host gave up waiting")?)
@@ -93,7 +93,7 @@ impl Context {
     /// Waits until all of these jobs are over. The outcomes are in the order of the jobs.
     ///
     /// # Errors
-    /// When the build has no such job.
+    /// When the build has no such job, or it can't end because it waits for this one, or needs it.
     pub fn wait_all(&self, jobs: impl IntoIterator<Item = impl JobRef>) -> Result<Vec<Outcome>> {
         jobs.into_iter().map(|job| self.wait(job)).collect()
     }

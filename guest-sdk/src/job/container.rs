@@ -108,7 +108,8 @@ impl ContainerJob {
     /// Sets an environment variable to the output `output` of `job`, which this one then needs.
     ///
     /// A container job exposes outputs with lines `name=value` in the file that `$MONKEYCI_OUTPUTS` names, an action with
-    /// [`Context::output`].
+    /// [`Context::output`]. A value of several lines stands between `name<<END` and a line `END`. The names `monkeyci.message`,
+    /// `monkeyci.warning`, `monkeyci.coverage` and `monkeyci.link.TITLE` say something of the job itself.
     pub fn output_env(mut self, name: impl Into<String>, job: impl JobRef, output: impl Into<String>) -> Self {
         let job = job.id().to_owned();
         self.container.variables.push(Variable::Output { name: name.into(), job, output: output.into() });

@@ -6,7 +6,8 @@ pub enum RunWhen {
     /// When all have succeeded.
     #[default]
     Success,
-    /// When all are over, however they ended.
+    /// When all are over, however they ended. Like all others not when somebody cancels the build: nothing starts any more
+    /// then.
     Always,
     /// When all are over and one of them failed.
     Failure,

@@ -204,6 +204,9 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Response, ClientError> {
         let path = Operation { build: self.build.to_string(), action }.path();
+        if path.split('/').skip(1).any(str::is_empty) {
+            return Err(ClientError::Refused(empty_name()));
+        }
         let url = self.base.join(&path).map_err(malformed)?;
         let mut request = Request::new(method, url);
         let bearer = format!("Bearer {}", self.token.expose());
@@ -229,6 +232,12 @@ fn http_client() -> reqwest::ClientBuilder {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
+}
+
+/// What no path of the API could say.
+fn empty_name() -> Problem {
+    let detail = "a name or a path is empty; the workspace itself is \".\"".to_owned();
+    Problem { status: StatusCode::BAD_REQUEST.as_u16(), title: "invalid request".to_owned(), detail }
 }
 
 async fn refused(response: Response) -> ClientError {

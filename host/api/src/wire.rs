@@ -80,6 +80,10 @@ pub struct WaitQuery {
     pub jobs: Vec<String>,
     /// How long to wait, in milliseconds.
     pub wait_ms: u64,
+    /// Whether the question is asked again and again until there is an answer. Who waits so may not be waited for by those
+    /// that it waits for.
+    #[serde(default)]
+    pub forever: bool,
 }
 
 /// The answer to a [`WaitQuery`].

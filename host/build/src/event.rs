@@ -89,7 +89,7 @@ pub enum EventBody {
         /// The job as it will run.
         job: Box<JobSpec>,
     },
-    /// An action waits for other jobs, and gives up its place for the rest of its life.
+    /// An action waits for other jobs, or for events, and gives up its place for the rest of its life.
     #[serde(rename = "job/waiting")]
     JobWaiting {
         /// The job's id.

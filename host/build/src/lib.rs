@@ -16,6 +16,7 @@ mod param;
 mod results;
 mod spec;
 mod state;
+mod waits;
 
 pub use check::{
     Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
@@ -33,3 +34,4 @@ pub use spec::{
     Readiness, RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};
+pub use waits::{CircleOfWaits, Waits};

@@ -40,6 +40,8 @@ pub struct BuildState {
     /// How the build is to end, once that is decided; the event that says so may be on its way.
     decided: Option<BuildStatus>,
     schedule: Schedule,
+    /// The jobs that a condition of the script removed, with the reasons.
+    removed: Vec<(String, String)>,
 }
 
 /// What a build's state takes in.
@@ -156,7 +158,7 @@ impl BuildState {
     /// A build of which nothing has happened, that will run so many jobs at a time.
     pub fn new(max_running: NonZeroUsize) -> Self {
         let schedule = Schedule::new(max_running);
-        Self { phase: Phase::New, stopping: None, decided: None, schedule }
+        Self { phase: Phase::New, stopping: None, decided: None, schedule, removed: Vec::new() }
     }
 
     /// Takes an input in, and returns what is to be done about it, in this order.
@@ -213,6 +215,11 @@ impl BuildState {
         self.graph().index(id).and_then(|job| self.schedule.states().get(job))
     }
 
+    /// Why a condition of the script removed this job; none for one that it did not remove.
+    pub fn removed(&self, id: &str) -> Option<&str> {
+        self.removed.iter().find(|(removed, _)| removed == id).map(|(_, reason)| reason.as_str())
+    }
+
     /// All jobs and what is known of them, in the order of declaration.
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = (&JobSpec, &JobState)> {
         self.graph().jobs().iter().zip(self.schedule.states())
@@ -267,8 +274,9 @@ impl BuildState {
                 self.phase = Phase::Defining;
                 effects.push(Effect::Define);
             }
-            (EventBody::ScriptDefined { jobs, .. }, Phase::Defining) => {
+            (EventBody::ScriptDefined { jobs, removed, .. }, Phase::Defining) => {
                 self.phase = Phase::Running;
+                self.removed.clone_from(removed);
                 self.schedule.take_in(jobs.clone(), effects);
             }
             (EventBody::JobsSubmitted { jobs, .. }, Phase::Running) => self.schedule.take_in(jobs.clone(), effects),

@@ -103,6 +103,18 @@ fn limits_are_such_as_an_engine_can_keep() {
 }
 
 #[test]
+fn what_no_program_can_be_given_is_a_fault_before_a_container_fails_to_start() {
+    let with = |bytes: usize| JobDraft { env: vec![("BIG".to_owned(), "x".repeat(bytes))], ..container("job") };
+    let most = 128 * 1024 - 1 - "BIG=".len();
+    assert_eq!(check(&[with(most)], &[]).map(|_| ()), Ok(()));
+    assert_eq!(faults(&[with(most + 1)]), ["job env(BIG) too-long-argument"]);
+    let argv = vec!["echo".to_owned(), "x".repeat(200_000)];
+    let argument = JobDraft { argv: Some(argv), shell: None, ..container("argument") };
+    let line = JobDraft { argv: None, shell: Some(vec![": ".repeat(100_000)]), ..container("line") };
+    assert_eq!(faults(&[argument, line]), ["argument argv too-long-argument", "line shell too-long-argument"]);
+}
+
+#[test]
 fn environment_variables_have_names_that_can_be_set() {
     let env = ["HOME", "", "A=B", "A\0", "OK"].map(|name| (name.to_owned(), "v\0".repeat(usize::from(name == "OK"))));
     let draft = JobDraft { env: env.to_vec(), ..container("job") };
@@ -270,7 +282,7 @@ fn faults_survive_the_journal() {
     let json = serde_json::to_string(&faults).expect("faults are JSON");
     assert_eq!(serde_json::from_str::<GraphFaults>(&json).expect("JSON is faults"), faults);
     assert!(
-        json.starts_with(r#"[{"job":"a","field":"needs","kind":"unknown-need","need":"b","nearest":"a"}"#),
+        json.starts_with(r#"[{"job":"a","field":"needs","kind":"unknown-need","need":"b","nearest":null}"#),
         "{json}"
     );
 }

@@ -293,7 +293,7 @@ fn faults_of_parameters_stand_before_those_of_jobs() {
         faults.to_string(),
         "the graph has 2 faults:\n\
          parameter \"workers\", default: \"four\" is not a whole number; give one from -2^63 to 2^63-1\n\
-         job \"a\", needs: there is no job \"b\"; did you mean \"a\"?"
+         job \"a\", needs: there is no job \"b\"; declare it, or take this need away"
     );
 }
 

@@ -219,9 +219,12 @@ pub struct TestArgs {
     /// The script's crate, or a directory above it: every script below is tested.
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
-    /// For `cargo test`: names of tests, or options after `--`.
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    /// For `cargo test`: the name of tests, or options.
+    #[arg(value_name = "ARGS", allow_hyphen_values = true)]
     pub args: Vec<String>,
+    /// For the tests themselves: `-- --nocapture`, say.
+    #[arg(value_name = "OPTIONS", last = true)]
+    pub options: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -54,15 +54,18 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
     let files = |option: &str, paths: &[std::path::PathBuf]| {
         paths.iter().map(|path| format!("{option} {}", path.display())).collect::<Vec<_>>()
     };
-    let mut looked_in = vec![format!("the environment ({PARAM_PREFIX}* and {SECRET_PREFIX}*)")];
-    looked_in.extend(files("--param-file", &args.param_files));
-    looked_in.extend(files("--secret-file", &args.secret_files));
-    looked_in.push("--param and --secret".to_owned());
+    let looked_in = |option: &str, paths, prefix: &str| {
+        let mut places = vec![option.to_owned()];
+        places.extend(files(&format!("{option}-file"), paths));
+        places.push(format!("{prefix}* in the environment"));
+        places
+    };
     Ok(Inputs {
         params,
         secrets: secrets.into_iter().map(|(name, value)| (name, Hidden(value))).collect(),
         reveal: args.reveal.iter().cloned().collect(),
-        looked_in,
+        params_looked_in: looked_in("--param", &args.param_files, PARAM_PREFIX),
+        secrets_looked_in: looked_in("--secret", &args.secret_files, SECRET_PREFIX),
     })
 }
 

@@ -23,9 +23,14 @@ pub fn test(args: &TestArgs) -> Done {
         print_line(&format!("testing {}", manifest.parent().unwrap_or(manifest).display()));
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(&cargo);
-        command.arg("test").arg("--manifest-path").arg(manifest).args(&args.args);
+        command.arg("test").arg("--manifest-path").arg(manifest);
         // Tests run on this machine, whatever target the script's project is set up for.
         command.arg("--target").arg(native_target(&cargo).map_err(|error| (Exit::Infrastructure, error))?);
+        // Last: what follows `--` is for the tests.
+        command.args(&args.args);
+        if !args.options.is_empty() {
+            command.arg("--").args(&args.options);
+        }
         let status = command
             .status()
             .with_context(|| format!("{} can't be run; install Rust from https://rustup.rs", cargo.display()))

@@ -41,6 +41,8 @@ pub(crate) enum CheckoutError {
     NotADir(PathBuf),
     #[error("{url} can't be cloned: {reason}")]
     Clone { url: String, reason: String },
+    #[error("{url} has no commit yet; push one first")]
+    Empty { url: String },
     #[error("{url} has no branch, tag or commit {reference:?}; check the name given with --ref")]
     NoRef { url: String, reference: String },
     #[error("git failed in {}: {reason}", path.display())]
@@ -116,8 +118,14 @@ fn working_tree(dir: &Path) -> Result<Checkout, CheckoutError> {
             describe(&mut source, &commit);
             Some(commit.id())
         }
-        // A repository without a commit yet.
-        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => None,
+        // A repository without a commit yet; its branch has a name already.
+        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+            let head = repository.find_reference("HEAD").ok();
+            source.git_ref = head.and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned));
+            let branch = source.git_ref.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
+            source.branch = branch.map(str::to_owned);
+            None
+        }
         Err(error) => return Err(git(&dir, &error)),
     };
     source.changes = changes::of_working_tree(&repository, commit, source.main_branch.as_deref()).map(Box::new);
@@ -144,6 +152,11 @@ fn clone(url: &str, reference: Option<&str>, into: &Path) -> Result<Checkout, Ch
     limit_waiting();
     let shown = without_password(url);
     let failed = |error: git2::Error| CheckoutError::Clone { url: shown.clone(), reason: error.message().to_owned() };
+    // Of a path that does not exist, git says that its protocol is not supported.
+    if !url.contains(':') && !Path::new(url).exists() {
+        let reason = "there is no such directory; name one, or an address like https://host/repo".to_owned();
+        return Err(CheckoutError::Clone { url: shown, reason });
+    }
     let mut fetch = FetchOptions::new();
     fetch.download_tags(AutotagOption::All);
     // What is checked out is decided below; a clone of an empty or headless repository must not fail for its HEAD.
@@ -157,7 +170,10 @@ fn clone(url: &str, reference: Option<&str>, into: &Path) -> Result<Checkout, Ch
     let mut source = Source { git_url: Some(shown.clone()), main_branch, ..Source::default() };
     let wanted = reference.or(source.main_branch.as_deref()).unwrap_or("HEAD").to_owned();
     let found = resolve(&repository, &wanted, &mut source);
-    let commit = found.ok_or_else(|| CheckoutError::NoRef { url: shown.clone(), reference: wanted })?;
+    let commit = found.ok_or_else(|| match repository.is_empty() {
+        Ok(true) => CheckoutError::Empty { url: shown.clone() },
+        _ => CheckoutError::NoRef { url: shown.clone(), reference: wanted },
+    })?;
     let commit = repository.find_commit(commit).map_err(failed)?;
     describe(&mut source, &commit);
     source.changes = changes::of_commit(&repository, &commit, source.main_branch.as_deref()).map(Box::new);
@@ -226,5 +242,29 @@ fn without_password(url: &str) -> String {
             path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
         }
         None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_without_a_commit_has_a_branch_and_is_called_empty() {
+        let dir = tempfile::tempdir().expect("a directory");
+        Repository::init_opts(dir.path(), git2::RepositoryInitOptions::new().initial_head("trunk"))
+            .expect("a repository");
+        let source = working_tree(dir.path()).expect("a checkout").source;
+        assert_eq!((source.branch.as_deref(), source.commit), (Some("trunk"), None));
+        assert_eq!(source.git_ref.as_deref(), Some("refs/heads/trunk"));
+        let into = tempfile::tempdir().expect("a directory");
+        let error = clone(&dir.path().display().to_string(), None, into.path()).expect_err("nothing to build");
+        assert!(error.to_string().ends_with("has no commit yet; push one first"), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_does_not_exist_is_called_so() {
+        let error = clone("/no/such/repository", None, Path::new("/no/matter")).expect_err("nothing to clone");
+        assert!(error.to_string().contains("there is no such directory"), "{error}");
     }
 }

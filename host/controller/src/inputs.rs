@@ -13,16 +13,24 @@ pub struct Inputs {
     pub secrets: BTreeMap<String, Hidden<Vec<u8>>>,
     /// The secrets whose bytes the script's actions may read. All others it can hand to jobs only.
     pub reveal: BTreeSet<String>,
-    /// Where parameters and secrets were looked for, in words: for the message about one that is missing.
-    pub looked_in: Vec<String>,
+    /// Where parameters were looked for, in words: for the message about one that is missing.
+    pub params_looked_in: Vec<String>,
+    /// Where secrets were looked for, in words.
+    pub secrets_looked_in: Vec<String>,
 }
 
 impl Inputs {
-    /// Where was looked for what is missing, as the end of a sentence.
-    pub(crate) fn looked(&self) -> String {
-        match self.looked_in.as_slice() {
-            [] => String::new(),
-            places => format!("; looked in {}", places.join(", ")),
-        }
+    /// Where was looked for a parameter that is missing, as the end of a sentence.
+    pub(crate) fn looked_for_param(&self) -> String {
+        looked_in(&self.params_looked_in)
     }
+
+    /// Where was looked for a secret that is missing, as the end of a sentence.
+    pub(crate) fn looked_for_secret(&self) -> String {
+        looked_in(&self.secrets_looked_in)
+    }
+}
+
+fn looked_in(places: &[String]) -> String {
+    if places.is_empty() { String::new() } else { format!("; looked in {}", places.join(", ")) }
 }

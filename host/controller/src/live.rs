@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
-use monkeyci_build::{BuildState, Event, EventBody, ParamSpec, Results};
+use monkeyci_build::{BuildState, Event, EventBody, ParamSpec, Results, Waits};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,8 +46,10 @@ pub(crate) struct LiveBuild {
     results: Mutex<HashMap<String, Results>>,
     /// How many test reports each job has handed in.
     test_reports: Mutex<HashMap<String, u32>>,
-    /// Attempts of actions that have waited for other jobs.
+    /// Attempts of actions that have waited for jobs or events.
     waiters: Mutex<HashSet<(String, u32)>>,
+    /// Which actions wait for which jobs at this moment, without a limit.
+    waits: Mutex<Waits>,
     /// Held while jobs that an action submits are checked and added.
     pub(crate) submitting: tokio::sync::Mutex<()>,
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
@@ -158,6 +160,7 @@ impl LiveBuild {
             results: Mutex::default(),
             test_reports: Mutex::default(),
             waiters: Mutex::default(),
+            waits: Mutex::default(),
             submitting: tokio::sync::Mutex::default(),
             packed: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
@@ -239,11 +242,16 @@ impl LiveBuild {
         std::mem::replace(next, next.saturating_add(1))
     }
 
-    /// Whether this is the first time that an action waits for other jobs. Each attempt gets a place of its own, and has to give
+    /// Whether this is the first time that an action waits for jobs or events. Each attempt gets a place of its own, and has to give
     /// that up by itself.
     pub(crate) fn starts_waiting(&self, job: &str) -> bool {
         let attempt = self.state().job(job).map_or(0, |known| known.attempt);
         lock(&self.waiters).insert((job.to_owned(), attempt))
+    }
+
+    /// Which actions wait for which jobs. Taken before the state, where both are; hold it for a moment only.
+    pub(crate) fn waits(&self) -> MutexGuard<'_, Waits> {
+        lock(&self.waits)
     }
 
     /// Puts the workspace archive into the store, once for a build: container jobs start from it.

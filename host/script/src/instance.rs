@@ -255,6 +255,14 @@ fn same(mode: &Mode, jobs: &[JobDraft], transcript: &Transcript) -> Result<(), D
     }))
 }
 
+/// In the words of wasmtime, whose type is private: a call of the guest brings more bytes than it may.
+const TOO_MUCH_AT_ONCE: &str = "fuel allocated for hostcalls";
+
+/// Bytes in words.
+fn size(bytes: usize) -> String {
+    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
+}
+
 /// Finds the words for a trap: the limit that was reached, the panic's message, or what wasmtime says.
 fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
     if let Some(divergence) = error.downcast_ref::<Divergence>() {
@@ -266,6 +274,15 @@ fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
     };
     if let Some(reached) = &state.meter.reached {
         return ScriptError::Trapped(format!("it reached {reached} ({trap})"));
+    }
+    if trap.contains(TOO_MUCH_AT_ONCE) {
+        return ScriptError::Trapped(format!(
+            "one of its calls handed the host more than {} at once; hand large values on as files, in several calls",
+            size(state.limits.call_bytes)
+        ));
+    }
+    if matches!(error.downcast_ref::<Trap>(), Some(Trap::MemoryOutOfBounds | Trap::StackOverflow)) {
+        return ScriptError::Trapped(format!("{trap} (mostly: a function that calls itself too often)"));
     }
     let tail = state.log.tail();
     let panic = tail.rfind("panicked at ").map(|start| tail[start..].trim_end());

@@ -24,6 +24,14 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             println!("heard {} {:?} {}", event.kind(), event.job(), event.payload());
             Ok(())
         })),
+        "subscribe-first" => all((
+            action("listener", |context| {
+                context.wait_for_event("probe/ready", LONG)?.context("nobody was ready")?;
+                println!("heard it");
+                Ok(())
+            }),
+            action("speaker", |context| context.publish("probe/ready", "1")),
+        )),
         "subscribe-never" => all(action("listener", |context| {
             let heard = context.wait_for_event("probe/never", Duration::from_millis(200))?;
             ensure!(heard.is_none(), "heard {heard:?}");

@@ -57,6 +57,24 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let fan_out = action("fan-out", move |context| fan_out(context, &image));
             all((greet, fan_out, sh("after", &["echo after the fan"]).needs("fan-out")))
         }
+        "wait-for-each-other" => {
+            let first = action("first", |context| {
+                context.wait("second").map(|second| println!("second: {}", second.succeeded()))
+            });
+            let second = action("second", |context| {
+                context.wait_any_within(["first"], Duration::from_millis(300))?;
+                refused("a circle", context.wait("first"))
+            });
+            let third = action("third", |context| refused("waiting for who needs it", context.wait("fourth")));
+            all((first, second, third, action("fourth", |_| Ok(())).needs("third")))
+        }
+        "wait-for-removed" => all((
+            action("waits", |context| {
+                refused("waiting", context.wait("manual"))?;
+                refused("a look", context.look_up("manual"))
+            }),
+            sh("manual", &["echo never"]).only_if(false, "the manual did not change"),
+        )),
         "action-call" => all((
             handler("double", double),
             action_call("two", "double", "1"),

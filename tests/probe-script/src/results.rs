@@ -37,6 +37,24 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         "outputs-missing" => {
             all((sh("make", &["true"]), sh("use", &["echo never"]).output_env("X", "make", "nothing")))
         }
+        "outputs-broken" => all(sh("make", &["echo a=1 >>$MONKEYCI_OUTPUTS", "echo 'b: 2' >>$MONKEYCI_OUTPUTS"])),
+        "outputs-told" => all((
+            sh(
+                "tells",
+                &[
+                    "printf 'notes<<END\\none\\ntwo\\nEND\\n' >>$MONKEYCI_OUTPUTS",
+                    "echo monkeyci.coverage=81.5 >>$MONKEYCI_OUTPUTS",
+                    "echo monkeyci.message=all is well >>$MONKEYCI_OUTPUTS",
+                    "echo monkeyci.link.site=https://example.com/1 >>$MONKEYCI_OUTPUTS",
+                ],
+            ),
+            action("look", |context| {
+                let told = context.look_up("tells")?;
+                println!("{:?} {:?} {:?}", told.output("notes"), told.coverage(), told.links());
+                Ok(())
+            })
+            .needs("tells"),
+        )),
         "results" => all((
             action("warns", |context| {
                 context.message("this is not the last word")?;

@@ -56,6 +56,9 @@ fn a_rejected_job_fails_and_names_who_rejected_it() {
     let ended = running.end();
     assert_eq!((ended.code, ended.cause("deploy"), ended.cause("after")), (Some(1), "rejected", "skipped"));
     assert_eq!(ended.ending("deploy")["by"], "bob");
+    let late = host.command(&["approve", &build, "deploy"]).output().expect("the host runs");
+    let why = String::from_utf8_lossy(&late.stderr).into_owned();
+    assert!(late.status.code() == Some(2) && why.contains(&format!("{build} does not run any more")), "{why}");
 }
 
 #[test]

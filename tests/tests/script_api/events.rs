@@ -19,6 +19,13 @@ fn an_action_waits_for_the_event_of_another_job_and_misses_none() {
 }
 
 #[test]
+fn an_action_that_waits_for_an_event_leaves_its_place_to_the_job_that_publishes_it() {
+    let ended = Host::default().run("subscribe-first", &["--jobs", "1"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    says(&ended, "listener", &["heard it"]);
+}
+
+#[test]
 fn an_action_waits_for_an_event_from_outside() {
     let host = Host::default();
     let mut running = host.start("subscribe-outside", &[]);
@@ -40,7 +47,7 @@ fn an_action_waits_for_an_event_from_outside() {
     assert_eq!(ended.of_type("build/event").next().expect("an event")["by"], "ann");
     let over = publish(&["outside/go"]);
     assert_eq!(over.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&over.stderr).contains("no build"), "{over:?}");
+    assert!(String::from_utf8_lossy(&over.stderr).contains("does not run any more"), "{over:?}");
 }
 
 #[test]

@@ -53,3 +53,21 @@ fn an_action_job_calls_a_handler_with_an_argument() {
     says(&ended, "two", &["doubled: 2"]);
     says(&ended, "four", &["doubled: 4"]);
 }
+
+#[test]
+fn actions_that_would_wait_for_each_other_for_ever_are_told_so() {
+    let ended = Host::default().run("wait-for-each-other", &["--jobs", "1"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let circle = r#""second" would wait for "first", which waits for "second": none of them could ever end"#;
+    assert!(ended.log(Some("second")).contains(circle), "{ended:#?}");
+    assert!(ended.log(Some("third")).contains(r#""third" would wait for "fourth", which needs "third""#), "{ended:#?}");
+    says(&ended, "first", &["second: true"]);
+}
+
+#[test]
+fn an_action_that_asks_for_a_removed_job_is_told_why_it_was_removed() {
+    let ended = Host::default().run("wait-for-removed", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let why = r#"the job "manual" was removed by a condition of the script: the manual did not change"#;
+    assert_eq!(ended.log(Some("waits")).matches(why).count(), 2, "{ended:#?}");
+}

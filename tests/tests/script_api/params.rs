@@ -27,6 +27,7 @@ fn a_required_parameter_that_nobody_gave_says_where_it_was_looked_for() {
     let file = file.to_str().expect("text");
     let found = faults("params-required", &["--param-file", file]);
     assert!(found.contains("version") && found.contains(file) && found.contains("MONKEYCI_PARAM_"), "{found}");
+    assert!(!found.contains("--secret"), "{found}");
 }
 
 #[test]

@@ -45,3 +45,19 @@ fn test_reports_are_counted_summarised_and_kept() {
     let kept = ignore::WalkBuilder::new(host.home().join("blobs/test-reports")).build().flatten();
     assert_eq!(kept.filter(|entry| entry.path().extension().is_some_and(|it| it == "xml")).count(), 2);
 }
+
+#[test]
+fn a_job_whose_outputs_are_not_of_the_right_form_ends_as_a_warning_that_says_so() {
+    let ended = run("outputs-broken", &[], 0);
+    let ending = ended.ending("make");
+    assert!(
+        ending["message"].as_str().is_some_and(|why| why.contains("line 2 is not of the form name=value")),
+        "{ended:#?}"
+    );
+}
+
+#[test]
+fn a_container_job_tells_values_of_several_lines_coverage_and_links() {
+    let ended = run("outputs-told", &[], 0);
+    says(&ended, "look", &[r#"Some("one\ntwo") Some(81.5) [("site", "https://example.com/1")]"#]);
+}

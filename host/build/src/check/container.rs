@@ -13,6 +13,9 @@ pub(super) const MIN_MEMORY_BYTES: u64 = 6 * 1024 * 1024;
 /// The most bytes of a cache key: it becomes part of a name in the store, with room for more.
 pub(super) const MAX_CACHE_KEY: usize = 512;
 
+/// The most bytes of an argument, or of a variable with its name and the `=`.
+pub(super) const MAX_ARGUMENT: usize = 128 * 1024 - 1;
+
 /// The most destinations that a job may be let reach: each is a rule that its packets go through.
 pub(super) const MAX_DESTINATIONS: usize = 64;
 
@@ -37,7 +40,10 @@ pub(super) fn check(draft: &JobDraft, complete: bool, add: &mut impl FnMut(&str,
         (Some(_), Some(_)) => add("argv", FaultKind::TwoCommands),
         (Some(words), None) => argv("argv", words, add),
         (None, Some(lines)) if lines.iter().all(|line| line.trim().is_empty()) => add("shell", FaultKind::EmptyCommand),
-        (None, Some(lines)) => nul("shell", lines.iter(), add),
+        (None, Some(lines)) => {
+            nul("shell", lines.iter(), add);
+            lines.iter().for_each(|line| in_one_piece("shell", line.len(), add));
+        }
     }
     if let Some(words) = &draft.shell_program {
         argv("shell-program", words, add);
@@ -234,6 +240,15 @@ fn argv(field: &str, words: &[String], add: &mut impl FnMut(&str, FaultKind)) {
         add(field, FaultKind::EmptyCommand);
     }
     nul(field, words, add);
+    words.iter().for_each(|word| in_one_piece(field, word.len(), add));
+}
+
+/// Linux takes no argument and no variable of more than 128 KiB, with the NUL at its end, and the container's start would
+/// fail with hardly a word.
+fn in_one_piece(field: &str, bytes: usize, add: &mut impl FnMut(&str, FaultKind)) {
+    if bytes > MAX_ARGUMENT {
+        add(field, FaultKind::TooLongArgument { bytes });
+    }
 }
 
 fn env(field: &str, variables: &[(String, String)], add: &mut impl FnMut(&str, FaultKind)) {
@@ -241,6 +256,7 @@ fn env(field: &str, variables: &[(String, String)], add: &mut impl FnMut(&str, F
         let field = keyed(field, name, position);
         env_name(&field, name, add);
         nul(&field, [value], add);
+        in_one_piece(&field, name.len() + 1 + value.len(), add);
     }
 }
 

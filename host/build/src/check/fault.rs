@@ -158,6 +158,15 @@ pub enum FaultKind {
     /// A text that is handed to the operating system contains a NUL character.
     #[error("contains a NUL character, which no program can be given; take it out")]
     ContainsNul,
+    /// An argument or a variable is longer than any system hands to a program.
+    #[error(
+        "has {bytes} bytes, and a program can be given at most {} in one piece; hand it over as a file",
+        super::container::MAX_ARGUMENT
+    )]
+    TooLongArgument {
+        /// Its bytes; a variable's name counts too.
+        bytes: usize,
+    },
     /// A path is empty.
     #[error("the path is empty; use \".\" for the directory itself")]
     EmptyPath,

@@ -17,7 +17,8 @@ impl Nearest {
         if wanted.len() > 64 {
             return None;
         }
-        let mut limit = wanted.len().max(3) / 3;
+        // Of a name of one letter, nothing would be left.
+        let mut limit = (wanted.len().max(3) / 3).min(wanted.len().saturating_sub(1));
         let mut best = None;
         for name in names {
             self.budget = self.budget.checked_sub(1)?;
@@ -67,6 +68,7 @@ mod tests {
             assert_eq!(Nearest::new().of(typed, ["test", "build", "lint"]).as_deref(), Some("build"), "{typed}");
         }
         assert_eq!(Nearest::new().of("deploy", ["test", "build", "lint"]), None);
+        assert_eq!(Nearest::new().of("a", ["b", "c"]), None);
     }
 
     #[test]

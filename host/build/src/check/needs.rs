@@ -90,7 +90,9 @@ impl Search<'_> {
         let target = target.or_else(|| self.graph.index(need).map(Target::Built));
         if target.is_none() {
             let drafts = self.drafts.iter().map(|draft| draft.id.as_str());
-            let nearest = self.nearest.of(need, drafts.chain(self.graph.jobs().iter().map(|job| job.id.as_str())));
+            let all = drafts.chain(self.graph.jobs().iter().map(|job| job.id.as_str()));
+            // Nobody meant that a job needs itself.
+            let nearest = self.nearest.of(need, all.filter(|id| *id != self.drafts[job].id));
             report.add(job, field, FaultKind::UnknownNeed { need: short(need), nearest });
         }
         target

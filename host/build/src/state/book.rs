@@ -39,7 +39,7 @@ pub(super) enum Stage {
     Ready,
     /// Its start was asked for, or it runs.
     Going {
-        /// Whether it occupies a place: a job that waits for others gives it up.
+        /// Whether it occupies a place: one that waits for others, or for events, gives it up.
         has_place: bool,
     },
     /// It is to end so, without running or running again; the event that says so may be on its way.

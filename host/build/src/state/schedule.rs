@@ -203,7 +203,7 @@ impl Schedule {
         self.fill(effects);
     }
 
-    /// A job waits for others, and gives up its place.
+    /// A job waits for others, or for events, and gives up its place.
     pub(super) fn waiting(&mut self, id: &str, effects: &mut Vec<Effect>) {
         let Some(job) = self.graph.index(id) else { return };
         if self.states[job].status == Status::Running && self.books[job].has_place() {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use monkeyci_api::{LogFrame, LogStream};
-use monkeyci_build::Event;
+use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::{BuildReport, Observer};
 use serde::Serialize;
 
@@ -15,7 +15,9 @@ pub struct Json;
 
 #[derive(Serialize)]
 struct EventLine<'a> {
-    build: &'a str,
+    /// None for an event that names the build itself: a name that stands twice in an object is an error to many readers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<&'a str>,
     #[serde(flatten)]
     event: &'a Event,
 }
@@ -42,6 +44,13 @@ struct NoteLine<'a> {
     message: &'a str,
 }
 
+impl<'a> EventLine<'a> {
+    fn new(build: &'a str, event: &'a Event) -> Self {
+        let names_it = matches!(event.body, EventBody::BuildTriggered { .. });
+        Self { build: (!names_it).then_some(build), event }
+    }
+}
+
 fn print(line: &impl Serialize) {
     // Nothing that is printed here fails to serialise; a reader that has gone is no reason to end the build.
     if let Ok(line) = serde_json::to_string(line) {
@@ -51,7 +60,7 @@ fn print(line: &impl Serialize) {
 
 impl Observer for Json {
     fn event(&self, build: &str, event: &Event) {
-        print(&EventLine { build, event });
+        print(&EventLine::new(build, event));
     }
 
     fn log(&self, build: &str, job: Option<&str>, frame: &LogFrame) {
@@ -85,4 +94,19 @@ impl Display for Json {
 
     /// The last event has said it all.
     fn summary(&self, _report: &BuildReport) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_names_its_build_once() {
+        let triggered = EventBody::BuildTriggered { build: "o/r/1".to_owned(), trigger: "cli".to_owned() };
+        for body in [triggered, EventBody::CancelRequested { by: "ann".to_owned() }] {
+            let event = Event { seq: 1, time_ms: 0, body };
+            let line = serde_json::to_string(&EventLine::new("o/r/1", &event)).expect("JSON");
+            assert_eq!(line.matches(r#""build":"o/r/1""#).count(), 1, "{line}");
+        }
+    }
 }

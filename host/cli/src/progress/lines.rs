@@ -8,6 +8,9 @@ use monkeyci_controller::BuildReport;
 
 use crate::text::{duration, harmless, harmless_lines};
 
+/// A monorepo may remove hundreds of jobs from each build.
+const SHOWN_REMOVED: usize = 50;
+
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
@@ -62,10 +65,17 @@ impl Style {
                 let how = if *cached { "from the compile cache" } else { "compiled" };
                 line(None, format!("script of {} KiB loaded, {how}", size.div_ceil(1024)))
             }
-            EventBody::ScriptDefined { jobs, .. } => {
+            EventBody::ScriptDefined { jobs, removed, .. } => {
                 let containers = jobs.iter().filter(|job| matches!(job.kind, JobKind::Container(_))).count();
                 let actions = count(jobs.len() - containers, "action job");
-                line(None, format!("{actions}, {}", count(containers, "container job")))
+                let mut text = format!("{actions}, {}", count(containers, "container job"));
+                for (job, reason) in removed.iter().take(SHOWN_REMOVED) {
+                    text.push_str(&format!("\n{}", self.removed(job, reason)));
+                }
+                if removed.len() > SHOWN_REMOVED {
+                    text.push_str(&format!("\n… and {} more removed", removed.len() - SHOWN_REMOVED));
+                }
+                line(None, text)
             }
             EventBody::JobStarted { job } => line(Some(job), self.paint("2", "started")),
             EventBody::JobRunning { job } => line(Some(job), self.paint("2", "its command runs")),
@@ -77,7 +87,7 @@ impl Style {
                 line(Some(job), self.paint("2", &format!("artifact {id} saved, {} KiB", size.div_ceil(1024))))
             }
             EventBody::ScriptEvent { job, name, payload } => {
-                let text = format!("event {name} {payload}");
+                let text = format!("event {name} {}", beginning(payload));
                 line(job.as_ref(), self.paint("2", &harmless(&text, false)))
             }
             EventBody::JobsSubmitted { by, jobs } => {
@@ -100,10 +110,12 @@ impl Style {
                 line(Some(job), format!("{}{why}; attempt {next} follows{when}", self.status(ending.status())))
             }
             EventBody::OutsideEvent { by, name, payload } => {
-                let text = format!("event {name} {payload} by {by}");
+                let text = format!("event {name} {} by {by}", beginning(payload));
                 line(None, self.paint("2", &harmless(&text, false)))
             }
-            EventBody::JobWaiting { job } => line(Some(job), self.paint("2", "waits for other jobs")),
+            EventBody::JobWaiting { job } => {
+                line(Some(job), self.paint("2", "waits, and leaves its place to other jobs"))
+            }
             EventBody::JobResults { .. } => None,
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
             EventBody::BuildTimedOut { after_ms } => line(
@@ -114,6 +126,12 @@ impl Style {
         }
     }
 
+    /// That a condition took a job out of the build.
+    fn removed(self, job: &str, reason: &str) -> String {
+        let text = self.paint("2", &format!("removed: {}", harmless_lines(reason).replace('\n', " ")));
+        self.prefixed(&Line { job: Some(job.to_owned()), text })
+    }
+
     /// How the build ended, for its last lines.
     pub fn summary(self, report: &BuildReport) -> String {
         let mut text = String::from("\n");
@@ -122,12 +140,14 @@ impl Style {
             let status = job.ending.status();
             let padding = " ".repeat(9usize.saturating_sub(plain_status_len(status)));
             let took = job.duration_ms.map(duration).unwrap_or_default();
-            let why = why(&job.ending).and_then(|why| Some(format!("  {}", harmless(why.lines().next()?, false))));
-            let why = why.unwrap_or_default();
-            let row = format!("  {:width$}  {}{padding}  {took:>8}{why}", job.job, self.status(status));
+            let why = why(&job.ending).unwrap_or_default();
+            let mut why = why.lines();
+            let first = harmless(why.next().unwrap_or_default(), false);
+            let row = format!("  {:width$}  {}{padding}  {took:>8}  {first}", job.job, self.status(status));
             text.push_str(row.trim_end());
             text.push('\n');
-            for line in job.results.iter().flat_map(|results| said(&job.ending, results)) {
+            let said = job.results.iter().flat_map(|results| said(&job.ending, results));
+            for line in why.map(str::to_owned).chain(said) {
                 text.push_str(&format!("  {:width$}    {}\n", "", harmless(&line, false)));
             }
         }
@@ -164,8 +184,7 @@ impl Style {
 /// What a job says of its result, in lines.
 fn said(ending: &Ending, results: &Results) -> Vec<String> {
     let mut lines = Vec::new();
-    let message = results.message.as_deref().and_then(|message| message.lines().next());
-    lines.extend(message.map(str::to_owned));
+    lines.extend(results.message.iter().flat_map(|message| message.lines()).map(str::to_owned));
     if let (Some(warning), false) = (&results.warning, matches!(ending, Ending::Warned { .. })) {
         lines.push(format!("warning: {warning}"));
     }
@@ -184,6 +203,15 @@ fn said(ending: &Ending, results: &Results) -> Vec<String> {
     lines
 }
 
+/// As much of a payload as fits a line or two: the journal and JSON mode have all of it.
+fn beginning(payload: &str) -> String {
+    const SHOWN: usize = 200;
+    match payload.char_indices().nth(SHOWN) {
+        None => payload.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes)", &payload[..end], payload.len()),
+    }
+}
+
 fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
@@ -198,7 +226,10 @@ fn plain_status_len(status: Status) -> usize {
 }
 
 fn checked_out(source: &Source) -> String {
-    let Some(commit) = &source.commit else { return "checked out: not a git repository".to_owned() };
+    let Some(commit) = &source.commit else {
+        let Some(branch) = &source.branch else { return "checked out: not a git repository".to_owned() };
+        return harmless(&format!("checked out {branch}: no commit yet"), false);
+    };
     let name = source.tag.as_ref().or(source.branch.as_ref());
     let at = name.map_or_else(String::new, |name| format!("{name} at "));
     let message = source.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
@@ -322,6 +353,42 @@ mod tests {
           report: of a report
         build failed after 1 min 2 s (3 jobs)
         "#);
+    }
+
+    #[test]
+    fn nothing_that_a_job_says_is_lost_because_it_has_several_lines() {
+        let results = Results { message: Some("all good\n3 files".to_owned()), ..Results::default() };
+        let ending = Ending::RefineFailed { message: "the graph has 1 fault:\njob \"a\", image: none".to_owned() };
+        let job = JobSummary { job: "a".to_owned(), ending, duration_ms: None, results: Some(Box::new(results)) };
+        let report = BuildReport {
+            build: "org/repo/1".to_owned(),
+            status: BuildStatus::Failure,
+            jobs: vec![job],
+            failure: None,
+            reports: Vec::new(),
+            duration_ms: 1,
+            kept: None,
+        };
+        let summary = PLAIN.summary(&report);
+        for line in ["the graph has 1 fault:", "job \"a\", image: none", "all good", "3 files"] {
+            assert!(summary.lines().any(|shown| shown.ends_with(line)), "{line:?} is missing:\n{summary}");
+        }
+    }
+
+    #[test]
+    fn removed_jobs_are_named_with_the_reason() {
+        let removed = vec![("manual".to_owned(), "the manual\ndid not change".to_owned())];
+        let body = EventBody::ScriptDefined { jobs: Vec::new(), removed, params: Vec::new() };
+        let line = PLAIN.event(&Event { seq: 3, time_ms: 0, body }).expect("a line");
+        assert_eq!(line.text, "0 action jobs, 0 container jobs\n[manual] removed: the manual did not change");
+    }
+
+    #[test]
+    fn a_long_payload_is_shown_by_its_beginning() {
+        let payload = format!("\"{}\"", "x".repeat(60_000));
+        let body = EventBody::ScriptEvent { job: None, name: "big".to_owned(), payload };
+        let line = PLAIN.event(&Event { seq: 3, time_ms: 0, body }).expect("a line");
+        assert!(line.text.len() < 300 && line.text.ends_with("xxx… (60002 bytes)"), "{}", line.text);
     }
 
     #[test]

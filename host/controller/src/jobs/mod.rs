@@ -137,8 +137,12 @@ pub(crate) fn check_definition(script: &Script, defined: &Definition, inputs: &I
     let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };
     let checked = check(jobs, &defined.params).map_err(|faults| {
         let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingValue));
-        let looked = if missing { inputs.looked() } else { String::new() };
-        Hopeless { script: true, message: format!("what the script declares is not valid{looked}"), faults }
+        let looked = if missing { inputs.looked_for_param() } else { String::new() };
+        Hopeless {
+            script: true,
+            message: format!("what the script declares, or what it was given, is not valid{looked}"),
+            faults,
+        }
     })?;
     if let Some(message) = &defined.failed {
         return Err(failed(true, format!("the script could not declare its jobs: {message}")));

@@ -85,7 +85,7 @@ pub(super) fn plan(run: &Run, spec: &ContainerSpec) -> Result<SidecarPlan, Endin
 fn secret_bytes<'a>(run: &'a Run, name: &str) -> Result<&'a [u8], String> {
     let inputs = &run.live.inputs;
     let found = inputs.secrets.get(name).map(|secret| secret.0.as_slice());
-    found.ok_or_else(|| format!("there is no secret {name:?}{}", inputs.looked()))
+    found.ok_or_else(|| format!("there is no secret {name:?}{}", inputs.looked_for_secret()))
 }
 
 fn secret_text(run: &Run, name: &str) -> Result<String, String> {
@@ -101,7 +101,7 @@ fn parameter(run: &Run, name: &str) -> Result<String, String> {
     let inputs = &run.live.inputs;
     let default = || run.live.params.get()?.iter().find(|param| param.name == name)?.default.clone();
     let found = inputs.params.get(name).cloned().or_else(default);
-    found.ok_or_else(|| format!("there is no parameter {name:?}{}", inputs.looked()))
+    found.ok_or_else(|| format!("there is no parameter {name:?}{}", inputs.looked_for_param()))
 }
 
 fn exposed(run: &Run, job: &str, output: &str) -> Result<String, String> {

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use monkeyci_api::{Action, EventPage, EventQuery};
-use monkeyci_build::Event;
+use monkeyci_build::{Event, EventBody};
 use tokio::time::{Instant, timeout_at};
 
 use super::admit::{BuildPath, admit};
@@ -24,7 +24,7 @@ pub(crate) async fn read_events(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<EventPage>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ReadEvents)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::ReadEvents)?;
     let query: EventQuery = parse(&body)?;
     let mut last = build.last_seq();
     let mut after = query.after.unwrap_or_else(|| *last.borrow());
@@ -37,6 +37,13 @@ pub(crate) async fn read_events(
             return Ok(Json(EventPage { events, seen }));
         }
         after = seen;
+        // Whoever is to publish the event may need the place to do so.
+        if query.wait_ms > 0
+            && let Some(own) = claims.role.job()
+            && build.starts_waiting(own)
+        {
+            build.record(EventBody::JobWaiting { job: own.to_owned() }).await.map_err(Refusal::build_over)?;
+        }
         if !matches!(timeout_at(end, last.changed()).await, Ok(Ok(()))) {
             return Ok(Json(EventPage { events: Vec::new(), seen }));
         }

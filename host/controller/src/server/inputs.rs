@@ -47,7 +47,7 @@ pub(crate) async fn read_secret(
     if build.inputs.secrets.contains_key(&path.item) {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let looked = build.inputs.looked();
+    let looked = build.inputs.looked_for_secret();
     Err(Refusal::not_found(format!("there is no secret {:?}{looked}", path.item)))
 }
 
@@ -56,7 +56,16 @@ pub(crate) async fn reveal(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<Revealed>, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::RevealSecret(path.item.clone()))?;
+    let admitted = admit(&api, &headers, &path.build, Action::RevealSecret(path.item.clone()));
+    let (build, claims) = admitted.map_err(|refusal| {
+        refusal.or_if_denied(|| {
+            format!(
+                "no action may read the secret {0:?}, but jobs can be handed it; whoever starts the build can allow it, \
+                 with --reveal {0}",
+                path.item
+            )
+        })
+    })?;
     let found = build.inputs.secrets.get(&path.item).cloned();
     let value = found.ok_or_else(|| Refusal::not_found(format!("there is no secret {:?}", path.item)))?;
     tracing::info!(build = build.id, job = claims.role.job(), secret = path.item, "a script has read a secret");

@@ -13,6 +13,7 @@ use super::Api;
 use super::admit::{ItemPath, admit};
 use super::problem::Refusal;
 use super::script::parse;
+use super::submit::no_job;
 
 pub(crate) async fn read_job(
     State(api): State<Arc<Api>>,
@@ -21,7 +22,7 @@ pub(crate) async fn read_job(
 ) -> Result<Json<JobOutcome>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadJob(path.item.clone()))?;
     let outcome = build.job_outcome(&path.item);
-    outcome.map(Json).ok_or_else(|| Refusal::not_found(format!("the build has no job {:?}", path.item)))
+    outcome.map(Json).ok_or_else(|| no_job(&build.state(), &path.item))
 }
 
 pub(crate) async fn read_plan(

@@ -124,6 +124,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::map_response(problem::in_words))
         .with_state(api)
 }
 

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use monkeyci_api::{Problem, STORE_FULL, is_disk_full};
 
+const PROBLEM: &str = "application/problem+json";
+
 /// An answer that is an error.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -25,6 +27,11 @@ impl Refusal {
 
     pub(crate) fn denied(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::FORBIDDEN, "denied", detail)
+    }
+
+    /// The same, in other words if it is a denial: what would be needed, for those who know nothing of tokens.
+    pub(crate) fn or_if_denied(self, words: impl FnOnce() -> String) -> Self {
+        if self.status == StatusCode::FORBIDDEN { Self::denied(words()) } else { self }
     }
 
     pub(crate) fn not_found(detail: impl fmt::Display) -> Self {
@@ -70,10 +77,18 @@ impl IntoResponse for Refusal {
         let problem = Problem { status: self.status.as_u16(), title: self.title.to_owned(), detail: self.detail };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (self.status, body).into_response();
-        let kind = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         response
     }
+}
+
+/// A body that is too large is refused before any handler sees it. This puts that into words like all others.
+pub(crate) async fn in_words(response: Response) -> Response {
+    let worded = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM);
+    if worded || response.status() != StatusCode::PAYLOAD_TOO_LARGE {
+        return response;
+    }
+    Refusal::too_large("this is more than one call may hand over; say it in several, or as an artifact").into_response()
 }
 
 pub(crate) async fn no_such_path() -> Refusal {

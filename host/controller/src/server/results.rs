@@ -26,7 +26,13 @@ pub(crate) async fn report_outputs(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReportOutputs(path.item.clone()))?;
-    let said = outputs::parse(&body).map_err(Refusal::invalid)?;
+    let said = outputs::parse(&body).map_err(|wrong| {
+        // A line of the log is easily missed, and who reads the outputs would only learn that there are none.
+        build.with_results(&path.item, |results| {
+            results.warning.get_or_insert_with(|| format!("none of its outputs count: {wrong}"));
+        });
+        Refusal::invalid(wrong)
+    })?;
     build.with_results(&path.item, |results| said.merge_into(results));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, NewJobs, WaitQuery, Waited};
-use monkeyci_build::{EventBody, check_submitted};
+use monkeyci_build::{BuildState, EventBody, check_submitted};
 use tokio::time::{Instant, timeout_at};
 
 use super::admit::{BuildPath, admit};
@@ -65,6 +65,7 @@ pub(crate) async fn wait(
     if let Some(over) = first_over(&build, &query.jobs)? {
         return Ok(Json(Waited { over: Some(over) }));
     }
+    let _waits = if query.forever { Some(Waiting::begin(&build, own, &query.jobs)?) } else { None };
     let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
     if query.wait_ms > 0 && build.starts_waiting(own) {
         build.record(EventBody::JobWaiting { job: own.to_owned() }).await.map_err(Refusal::build_over)?;
@@ -78,13 +79,41 @@ pub(crate) async fn wait(
     }
 }
 
+/// An action that waits without a limit, for as long as this lives.
+struct Waiting<'a> {
+    build: &'a LiveBuild,
+    job: &'a str,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(build: &'a LiveBuild, job: &'a str, others: &[String]) -> Result<Self, Refusal> {
+        let begun = build.waits().begin(&build.state(), job, others);
+        begun.map_err(|circle| Refusal::invalid(circle.to_string()))?;
+        Ok(Self { build, job })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.build.waits().end(self.job);
+    }
+}
+
+/// There is no such job, or not any more.
+pub(super) fn no_job(state: &BuildState, job: &str) -> Refusal {
+    Refusal::not_found(match state.removed(job) {
+        Some(reason) => format!("the job {job:?} was removed by a condition of the script: {reason}"),
+        None => format!("the build has no job {job:?}"),
+    })
+}
+
 fn first_over(build: &LiveBuild, jobs: &[String]) -> Result<Option<String>, Refusal> {
     let state = build.state();
     for job in jobs {
         match state.job(job) {
             Some(known) if known.status.is_final() => return Ok(Some(job.clone())),
             Some(_) => {}
-            None => return Err(Refusal::not_found(format!("the build has no job {job:?}"))),
+            None => return Err(no_job(&state, job)),
         }
     }
     Ok(None)

@@ -303,7 +303,11 @@ async fn what_a_script_sends_is_checked() {
     assert_eq!(status(client.publish("name", "{").await), Some(400));
     assert_eq!(status(client.publish("name", &format!("\"{long}\"")).await), Some(413));
     assert_eq!(status(client.report(&long).await), Some(413));
-    assert_eq!(status(client.report(&"x".repeat(1 << 20)).await), Some(413));
+    let far_too_long = client.report(&"x".repeat(1 << 20)).await.expect_err("a refusal");
+    assert_eq!(far_too_long.status(), Some(413));
+    assert!(far_too_long.to_string().contains("more than one call may hand over"), "{far_too_long}");
+    let nowhere = client.file("").await.err().expect("a refusal");
+    assert!(nowhere.status() == Some(400) && nowhere.to_string().contains("is empty"), "{nowhere}");
     assert_eq!(status(client.publish("name", r#"{"a": [1, null]}"#).await), None);
 }
 

@@ -53,7 +53,7 @@ impl Host for State {
         loop {
             let left = timeout.map(|timeout| Duration::from_millis(timeout).saturating_sub(started.elapsed()));
             let wait = left.unwrap_or(ONE_REQUEST).min(ONE_REQUEST);
-            let query = WaitQuery { jobs: ids.clone(), wait_ms: wait.as_millis() as u64 };
+            let query = WaitQuery { jobs: ids.clone(), wait_ms: wait.as_millis() as u64, forever: timeout.is_none() };
             match self.client.wait_for_jobs(&query).await {
                 Ok(None) if left.is_none_or(|left| !left.is_zero()) => {}
                 Ok(over) => return Ok(Ok(over)),
