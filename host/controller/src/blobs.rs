@@ -22,6 +22,8 @@ use tokio::io::AsyncWriteExt;
 #[derive(Clone, Debug)]
 pub(crate) struct Blobs {
     store: Arc<dyn ObjectStore>,
+    /// The size of the parts of an upload.
+    part: usize,
 }
 
 /// The names of blobs.
@@ -112,6 +114,8 @@ pub(crate) mod names {
 
 /// A blob is sent to a bucket in parts of this size, while the next one fills. Parts may number 10 000, so a blob has at most 80 GiB.
 const PART: usize = 8 << 20;
+/// A disk takes parts of any size, and any number.
+const PART_ON_DISK: usize = 1 << 20;
 /// The parts that are under way at a time: with the one that fills, an upload takes at most 24 MiB of memory.
 const PARTS_UNDER_WAY: usize = 2;
 
@@ -121,17 +125,17 @@ pub(crate) type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error
 impl Blobs {
     /// A store in a directory.
     pub(crate) fn local(dir: &FsPath) -> Result<Self, object_store::Error> {
-        Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(dir)?) })
+        Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(dir)?), part: PART_ON_DISK })
     }
 
     /// A store that has been opened.
     pub(crate) fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+        Self { store, part: PART }
     }
 
     /// A store without anything in it.
     pub(crate) fn none() -> Self {
-        Self { store: Arc::new(InMemory::new()) }
+        Self { store: Arc::new(InMemory::new()), part: PART }
     }
 
     /// Stores a stream as one blob: whole, or not at all.
@@ -151,7 +155,7 @@ impl Blobs {
         mut bytes: BoxStream<'_, Result<Bytes, E>>,
         end: impl FnOnce(&[u8]) -> Bytes,
     ) -> Result<Stored, io::Error> {
-        let mut upload = Upload::new(self.store.clone(), name);
+        let mut upload = Upload::new(self, name);
         let (mut size, mut hash) = (0, Sha256::new());
         while let Some(chunk) = bytes.next().await {
             let chunk = match chunk.map_err(Into::into) {
@@ -266,8 +270,9 @@ fn next_chunk(file: &mut impl Read) -> io::Result<Bytes> {
 struct Upload(Option<BufWriter>);
 
 impl Upload {
-    fn new(store: Arc<dyn ObjectStore>, name: &Path) -> Self {
-        Self(Some(BufWriter::with_capacity(store, name.clone(), PART).with_max_concurrency(PARTS_UNDER_WAY)))
+    fn new(blobs: &Blobs, name: &Path) -> Self {
+        let writer = BufWriter::with_capacity(blobs.store.clone(), name.clone(), blobs.part);
+        Self(Some(writer.with_max_concurrency(PARTS_UNDER_WAY)))
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
