@@ -81,6 +81,7 @@ fn files_that_are_no_scripts_exit_with_3_and_missing_ones_with_2() {
     for wrong in [
         &["run", script, "--param", "x"][..],
         &["run", script, "--engine", "x"],
+        &["run", script, "--registry-auth", "/no/such/config.json"],
         &["run", script, "--dir", "/none"],
         &["fly"],
     ] {

@@ -62,6 +62,11 @@ pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)>
 /// Opens the controller.
 pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
+    if let Some(file) = &engine.registry_auth {
+        // Now, and not when the first image is pulled.
+        let readable = std::fs::File::open(file).with_context(|| format!("can't read the logins {}", file.display()));
+        readable.map_err(|error| (Exit::Usage, error))?;
+    }
     let options = ControllerOptions {
         home: home(&args.home).map_err(infrastructure)?,
         blobs: blobs(args),
