@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
@@ -18,7 +18,7 @@ use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
 use crate::masking::Masking;
 use crate::observer::Observer;
-use crate::open_log::OpenLogs;
+use crate::open_log::{OpenLogs, lock};
 use crate::workspace;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
@@ -328,9 +328,4 @@ impl LiveBuild {
         };
         lock(&self.artifacts).values().filter_map(saved).collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change under these locks is one call, so a panic leaves them whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

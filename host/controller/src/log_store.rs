@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use monkeyci_api::{LogFrame, LogStream};
+use monkeyci_api::LogFrame;
 use object_store::PutPayload;
 use tokio::time::Instant;
 
 use crate::blobs::{Blobs, names};
 use crate::live::LiveBuild;
 use crate::log_tail::LogTail;
-use crate::open_log::{OpenLog, Part, lock};
+use crate::open_log::{OpenLog, Part, host_frame, lock};
 
 /// How much of a log is kept, for each time that a job runs, in bytes. Whoever watches a build sees all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +153,7 @@ impl<'a> LogWriter<'a> {
             }
         };
         // What comes before may have ended inside a line.
-        let line = format!("\n--- {} ({bytes} bytes) of this log are left out: {why} ---\n", size(bytes));
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        LogFrame {
-            stream: LogStream::Host,
-            time_ms: now.map_or(0, |now| now.as_millis() as u64),
-            bytes: Bytes::from(line),
-        }
+        host_frame(format!("\n--- {} ({bytes} bytes) of this log are left out: {why} ---\n", size(bytes)))
     }
 }
 

@@ -1,11 +1,10 @@
 //! A log on its way from a job to whoever reads it: without secrets.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::Bytes;
 use monkeyci_api::{LogFrame, LogStream, MAX_LOG_FRAME};
 use monkeyci_mask::MaskStream;
 
+use crate::build::now_ms;
 use crate::masking::Masking;
 
 /// Masks each stream of a log by itself: a secret may be cut by the border of two frames, and lines of another stream may
@@ -33,7 +32,7 @@ impl MaskedLog {
 
     /// What was held back: the log has ended, so no secret can follow.
     pub(crate) fn finish(self) -> impl Iterator<Item = LogFrame> {
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+        let time_ms = now_ms();
         self.streams.into_iter().flat_map(move |(stream, mut mask)| {
             let mut bytes = Vec::new();
             mask.finish(&mut bytes);

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use monkeyci_api::{LogFrame, LogStream};
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::build::now_ms;
 use crate::log_tail::LogTail;
 
 /// What may wait for one who follows, in bytes. Whoever is slower than the jobs misses the rest: nobody waits for them.
@@ -139,9 +139,9 @@ impl Follower {
     }
 }
 
-fn host_frame(line: String) -> LogFrame {
-    let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-    LogFrame { stream: LogStream::Host, time_ms, bytes: Bytes::from(line) }
+/// What the host itself has to say in a log, now.
+pub(crate) fn host_frame(line: String) -> LogFrame {
+    LogFrame { stream: LogStream::Host, time_ms: now_ms(), bytes: Bytes::from(line) }
 }
 
 /// The logs of a build that are being written, and those who follow them.
@@ -268,8 +268,7 @@ impl Following {
     }
 }
 
-/// A lock of a log, or of those who follow.
+/// Takes a lock under which each change is one call: a panic leaves what it guards whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change under these locks is one call, so a panic leaves them whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,11 @@
 //! What the host itself has to say, in the log of the job that it is about.
 
-use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_engines::Engine;
 
-use crate::build::{Run, now_ms};
+use crate::build::Run;
 use crate::log_store::LogWriter;
 use crate::masked_log::MaskedLog;
+use crate::open_log::host_frame;
 
 impl Run {
     /// Shows and stores a line, in the log of a job or (none) the script's own.
@@ -14,8 +14,7 @@ impl Run {
         let api = &self.controller.api;
         let mut stored = LogWriter::new(&api.blobs, &self.live, job, api.log_limits);
         let mut masked = MaskedLog::new(&self.live.masking);
-        let bytes = format!("{line}\n").into();
-        let frames = masked.push(LogFrame { stream: LogStream::Host, time_ms: now_ms(), bytes });
+        let frames = masked.push(host_frame(format!("{line}\n")));
         for frame in frames.into_iter().chain(masked.finish()) {
             self.live.observer.log(&self.live.id, job, &frame);
             stored.push(&frame).await;

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use monkeyci_tests::host::Host;
 
-use crate::{run, says};
+use crate::{listener, run, says, wait_until_listening};
 
 #[test]
 fn an_action_waits_for_the_event_of_another_job_and_misses_none() {
@@ -28,11 +28,8 @@ fn an_action_that_waits_for_an_event_leaves_its_place_to_the_job_that_publishes_
 #[test]
 fn an_action_waits_for_an_event_from_outside() {
     let host = Host::default();
-    let mut running = host.start("subscribe-outside", &[]);
-    let build =
-        running.wait_for(|event| event["type"] == "build/triggered")["build"].as_str().expect("an id").to_owned();
-    running
-        .wait_for(|event| event["type"] == "log" && event["text"].as_str().is_some_and(|it| it.contains("listening")));
+    let (mut running, build) = listener(&host);
+    wait_until_listening(&mut running);
     let publish = |arguments: &[&str]| {
         let mut command: Command = host.command(&["publish", &build]);
         command.args(arguments).output().expect("the host runs")

@@ -4,19 +4,18 @@ use std::process::{Child, Stdio};
 
 use monkeyci_tests::host::Host;
 
+use crate::{listener, wait_until_listening};
+
 #[test]
 fn any_number_of_readers_follow_a_build_and_each_gets_all_of_it() {
     let host = Host::default();
-    let mut running = host.start("subscribe-outside", &[]);
-    let build =
-        running.wait_for(|event| event["type"] == "build/triggered")["build"].as_str().expect("an id").to_owned();
+    let (mut running, build) = listener(&host);
     let follow = |arguments: &[&str]| -> Child {
         let mut command = host.command(&["logs", "--follow", &build]);
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts")
     };
     let early = follow(&[]);
-    running
-        .wait_for(|event| event["type"] == "log" && event["text"].as_str().is_some_and(|it| it.contains("listening")));
+    wait_until_listening(&mut running);
     let late = [follow(&[]), follow(&["listener"]), follow(&["--json"])];
     let [all, one, json] = late;
     // Whenever they are there they get all of it. Mostly that is before the next line now.
@@ -54,11 +53,8 @@ fn any_number_of_readers_follow_a_build_and_each_gets_all_of_it() {
 #[test]
 fn following_a_build_whose_host_was_killed_says_so_after_what_was_stored() {
     let host = Host::default();
-    let mut running = host.start("subscribe-outside", &[]);
-    let build =
-        running.wait_for(|event| event["type"] == "build/triggered")["build"].as_str().expect("an id").to_owned();
-    running
-        .wait_for(|event| event["type"] == "log" && event["text"].as_str().is_some_and(|it| it.contains("listening")));
+    let (mut running, build) = listener(&host);
+    wait_until_listening(&mut running);
     let mut command = host.command(&["logs", "--follow", &build]);
     let reader = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts");
     // Time to connect; if it takes longer, the end is the same.

@@ -16,7 +16,7 @@ mod secrets;
 mod workspace;
 
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::host::{Ended, Host};
+use monkeyci_tests::host::{Ended, Host, Running};
 
 /// Runs a case with real containers to its end, which has to have this exit code.
 fn run(case: &str, arguments: &[&str], code: i32) -> Ended {
@@ -32,6 +32,20 @@ fn faults(case: &str, arguments: &[&str]) -> String {
     assert_eq!(ended.of_type("job/started").count(), 0, "{case}: a job has started");
     let failed = ended.of_type("build/failed").next().expect("a failure");
     format!("{} {}", failed["message"], failed["faults"])
+}
+
+/// A build that will listen to an event from outside, and its id.
+fn listener(host: &Host) -> (Running, String) {
+    let mut running = host.start("subscribe-outside", &[]);
+    let build =
+        running.wait_for(|event| event["type"] == "build/triggered")["build"].as_str().expect("an id").to_owned();
+    (running, build)
+}
+
+/// Waits until it listens.
+fn wait_until_listening(running: &mut Running) {
+    running
+        .wait_for(|event| event["type"] == "log" && event["text"].as_str().is_some_and(|it| it.contains("listening")));
 }
 
 /// Checks that a job's log has these lines, and in this order.

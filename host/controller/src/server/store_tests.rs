@@ -40,24 +40,17 @@ struct Rig {
 struct Seen {
     bytes: AtomicU64,
     text: Mutex<Vec<u8>>,
-    counts_only: bool,
 }
 
 impl Observer for Seen {
     fn log(&self, _build: &str, _job: Option<&str>, frame: &LogFrame) {
         self.bytes.fetch_add(frame.bytes.len() as u64, Ordering::Relaxed);
-        if !self.counts_only {
-            self.text.lock().expect("no panic").extend_from_slice(&frame.bytes);
-        }
+        self.text.lock().expect("no panic").extend_from_slice(&frame.bytes);
     }
 }
 
 impl Rig {
     fn new(limits: LogLimits) -> Self {
-        Self::watched_by(Seen::default(), limits)
-    }
-
-    fn watched_by(seen: Seen, limits: LogLimits) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (code, blobs) = (dir.path().join("code"), dir.path().join("blobs"));
         for dir in [&code, &blobs] {
@@ -68,7 +61,7 @@ impl Rig {
         let inputs = Inputs::default();
         let masking = Masking::new(&inputs).expect("masks");
         let source = SourceRequest::Dir(code.clone());
-        let (state, seen) = (BuildState::new(NonZeroUsize::MIN), Arc::new(seen));
+        let (state, seen) = (BuildState::new(NonZeroUsize::MIN), Arc::new(Seen::default()));
         let (live, mut inbox) = LiveBuild::new(BUILD, &source, inputs, masking, seen.clone(), state);
         let source = Source { branch: Some("main".to_owned()), ..Source::default() };
         let _ = live.info.set(BuildInfo { id: BUILD.to_owned(), trigger: "test".to_owned(), source });
@@ -314,30 +307,4 @@ async fn what_has_arrived_of_a_log_is_in_the_store_soon_though_the_job_still_run
     sending.await.expect("no panic").expect("taken");
     let texts: Vec<_> = rig.stored().await.into_iter().map(|frame| frame.bytes).collect();
     assert_eq!(texts, ["first", "second"]);
-}
-
-/// `cargo test --release -p monkeyci-controller gibibytes -- --ignored --nocapture`; GIB=n for another size.
-#[tokio::test]
-#[ignore = "takes a minute"]
-async fn many_gibibytes_of_log_take_little_memory() {
-    fn memory(field: &str) -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-        let line = status.lines().find(|line| line.starts_with(field)).expect("a line");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("KiB")
-    }
-    let gib: u64 = std::env::var("GIB").map_or(10, |gib| gib.parse().expect("a number"));
-    let rig = Rig::watched_by(Seen { counts_only: true, ..Seen::default() }, LogLimits::default());
-    let socket = rig.dir.path().join("api");
-    std::fs::create_dir(&socket).expect("a directory");
-    let _listener = Listener::unix(&socket, "api.sock", router(rig.api.clone())).expect("a socket");
-    let client = Client::unix(&socket.join("api.sock"), BUILD, rig.token("mine")).expect("a client");
-    let text: Bytes = b"a line of a job that has much to say, and says it again\n".repeat(1170).into();
-    let frame = frame(LogStream::Stdout, text.clone());
-    let (before, started) = (memory("VmRSS"), std::time::Instant::now());
-    let count = (gib << 30).div_ceil(text.len() as u64);
-    client.send_log(Some("mine"), log_of((0..count).map(move |_| frame.clone()))).await.expect("taken");
-    let (seconds, peak) = (started.elapsed().as_secs_f64(), memory("VmHWM"));
-    println!("{gib} GiB in {seconds:.1} s; RSS {before} KiB before, at most {peak} KiB");
-    assert_eq!(rig.seen.bytes.load(Ordering::Relaxed), count * text.len() as u64);
-    assert!(peak < 64 << 10, "{peak} KiB");
 }
