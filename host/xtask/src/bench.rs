@@ -14,7 +14,8 @@ use crate::toolchain::cargo;
 
 /// Sets up, builds, and runs `cargo bench`.
 pub fn run(paths: &Paths, args: &[OsString]) -> Result<ExitCode> {
-    let ready = setup::run(paths, setup::Scope::default()).context("set-up failed")?;
+    let ready = setup::run(paths, setup::Scope { docker: true, benchmarks: true, ..setup::Scope::default() })
+        .context("set-up failed")?;
     let built = everything(paths, &ready, Profile::Release, Extent::Host)?;
     let mut command = cargo(paths);
     command

@@ -4,13 +4,12 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::{self, JoinHandle};
+use std::process::{Command, Stdio};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
 use crate::command::shown;
-use crate::elf::is_static;
 use crate::paths::Paths;
 use crate::say;
 use crate::setup::Ready;
@@ -43,6 +42,16 @@ pub struct Built {
 }
 
 impl Built {
+    /// Where a build of this profile puts it all.
+    pub fn of(paths: &Paths, profile: Profile) -> Self {
+        let folder = paths.target.join(match profile {
+            Profile::Debug => "debug",
+            Profile::Release => "release",
+        });
+        let (host, sidecar) = (folder.join("monkeyci-host"), folder.join("monkeyci-sidecar-static"));
+        Self { host, sidecar, components: paths.components() }
+    }
+
     /// The component of a sample script.
     pub fn component(&self, name: &str) -> Result<PathBuf> {
         let path = self.components.join(format!("{name}.wasm"));
@@ -56,31 +65,28 @@ impl Built {
 /// Builds host, sidecar and samples.
 pub fn everything(paths: &Paths, ready: &Ready, profile: Profile, extent: Extent) -> Result<Built> {
     let step = say::step("build");
-    let folder = paths.target.join(match profile {
-        Profile::Debug => "debug",
-        Profile::Release => "release",
-    });
-    let built = Built {
-        host: folder.join("monkeyci-host"),
-        sidecar: folder.join("monkeyci-sidecar-static"),
-        components: paths.components(),
-    };
+    let built = Built::of(paths, profile);
     let static_sidecar = paths.target.join(&ready.toolchain.host).join("sidecar/monkeyci-sidecar");
     let warm = [&built.host, &static_sidecar, &built.components].iter().all(|path| path.exists());
 
     let guest = &ready.guest;
-    let jobs = vec![
-        Job::new("host", host_command(paths, profile, extent)),
-        Job::new("sidecar", sidecar_command(paths, &ready.toolchain.host)),
-        Job::new("scripts", guest.build(paths, &paths.samples(), &paths.samples_target())?),
+    let jobs = [
+        ("host", host_command(paths, profile, extent)),
+        ("sidecar", sidecar_command(paths, &ready.toolchain.host)),
+        ("scripts", guest.build(paths, &paths.samples(), &paths.samples_target())?),
     ];
     if !warm {
         step.doing("host, sidecar and scripts; the first time, this takes minutes");
     }
     // From scratch each fills the machine. With nothing to do each only waits, so they wait together.
-    let compiled = match warm {
-        true => all_at_once(jobs)?,
-        false => one_by_one(jobs)?,
+    let compiled = if warm {
+        all_at_once(jobs)?
+    } else {
+        let mut compiled = false;
+        for (label, command) in jobs {
+            compiled |= cargo_job(label, command)?;
+        }
+        compiled
     };
     let copied = place_sidecar(&static_sidecar, &built.sidecar)?;
     match compiled || copied {
@@ -122,7 +128,7 @@ fn sidecar_command(paths: &Paths, host: &str) -> Command {
 /// Cargo puts a dynamic one there when it builds the whole workspace, so this comes after every build.
 pub fn place_sidecar(from: &Path, to: &Path) -> Result<bool> {
     let new = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if is_static(&new) == Some(false) {
+    if is_dynamic(&new) {
         bail!(
             "{} is not static, so it would not run in job images: does a cargo configuration set other rustflags?",
             from.display()
@@ -139,115 +145,55 @@ pub fn place_sidecar(from: &Path, to: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// One cargo, with a label for its output.
-struct Job {
-    label: &'static str,
-    command: Command,
+/// Whether a program of 64-bit ELF asks for a dynamic loader: then it would not run in an image without a C library.
+fn is_dynamic(elf: &[u8]) -> bool {
+    let number = |at: usize, size: usize| {
+        let field = elf.get(at..at + size).unwrap_or_default();
+        field.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte))
+    };
+    // The table of segments: where it is, how long an entry is, and how many there are. PT_INTERP is 3.
+    let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
+    (0..count).any(|index| number(table.saturating_add(size * index), 4) == 3)
 }
 
-/// A job that runs.
-struct Running {
-    label: &'static str,
-    shown: String,
-    child: Child,
-    /// Ends with the job; says whether anything was compiled.
-    output: JoinHandle<bool>,
-}
-
-impl Job {
-    fn new(label: &'static str, command: Command) -> Self {
-        Self { label, command }
+/// Runs one cargo, with a label for its output. Says whether anything was compiled.
+fn cargo_job(label: &str, mut command: Command) -> Result<bool> {
+    if say::coloured() {
+        command.env("CARGO_TERM_COLOR", "always");
     }
-
-    fn start(mut self) -> Result<Running> {
-        if say::coloured() {
-            self.command.env("CARGO_TERM_COLOR", "always");
-        }
-        let shown = shown(&self.command);
-        let mut child = self
-            .command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start `{shown}`"))?;
-        let stderr = child.stderr.take().context("a child without output")?;
-        let label = self.label;
-        let output = thread::spawn(move || {
-            let mut compiled = false;
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                match first_word(&line).as_str() {
-                    "Finished" => continue,
-                    // The jobs hold each other up for milliseconds.
-                    "Blocking" if line.contains("package cache") => continue,
-                    "Compiling" => compiled = true,
-                    _ => {}
-                }
-                eprintln!("{label:>7} | {line}");
-            }
-            compiled
-        });
-        Ok(Running { label, shown, child, output })
-    }
-}
-
-impl Running {
-    fn finish(mut self) -> Result<bool> {
-        let status = self.child.wait().context("cannot wait for cargo")?;
-        let compiled = self.output.join().unwrap_or(true);
-        if !status.success() {
-            bail!("building the {} failed: `{}` ({status})", self.label, self.shown);
-        }
-        Ok(compiled)
-    }
-}
-
-fn one_by_one(jobs: Vec<Job>) -> Result<bool> {
+    let shown = shown(&command);
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.with_context(|| format!("cannot start `{shown}`"))?;
     let mut compiled = false;
-    for job in jobs {
-        compiled |= job.start()?.finish()?;
-    }
-    Ok(compiled)
-}
-
-fn all_at_once(jobs: Vec<Job>) -> Result<bool> {
-    let running: Vec<Running> = jobs.into_iter().map(Job::start).collect::<Result<_>>()?;
-    // All have to end before the first failure is reported, else their output would come after it.
-    let results: Vec<Result<bool>> = running.into_iter().map(Running::finish).collect();
-    let mut compiled = false;
-    for result in results {
-        compiled |= result?;
-    }
-    Ok(compiled)
-}
-
-/// The first word of a line of cargo's, without its colours.
-fn first_word(line: &str) -> String {
-    let mut word = String::new();
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => {
-                chars.by_ref().find(|c| c.is_ascii_alphabetic());
-            }
-            c if c.is_whitespace() && word.is_empty() => {}
-            c if c.is_whitespace() => break,
-            c => word.push(c),
+    for line in BufReader::new(child.stderr.take().context("a child without output")?).lines().map_while(Result::ok) {
+        // Before the first word there may be its colours.
+        let words = line.trim_start_matches(|c: char| c.is_ascii_digit() || "\x1b[;m ".contains(c));
+        compiled |= words.starts_with("Compiling");
+        // Jobs that run at once hold each other up for milliseconds.
+        let dull = words.starts_with("Finished") || words.starts_with("Blocking") && line.contains("package cache");
+        if !dull {
+            eprintln!("{label:>7} | {line}");
         }
     }
-    word
+    let status = child.wait().context("cannot wait for cargo")?;
+    match status.success() {
+        true => Ok(compiled),
+        false => bail!("building the {label} failed: `{shown}` ({status})"),
+    }
+}
+
+/// All have to end before the first failure is reported, else their output would come after it.
+fn all_at_once<const N: usize>(jobs: [(&str, Command); N]) -> Result<bool> {
+    let results = thread::scope(|scope| {
+        let running = jobs.map(|(label, command)| scope.spawn(move || cargo_job(label, command)));
+        running.map(|job| job.join().unwrap_or_else(|_| bail!("a build has panicked")))
+    });
+    results.into_iter().try_fold(false, |compiled, result| Ok(compiled | result?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_word_is_found_under_colours() {
-        assert_eq!(first_word("\x1b[1m\x1b[92m    Finished\x1b[0m `dev` profile"), "Finished");
-        assert_eq!(first_word("   Compiling anyhow v1.0.103"), "Compiling");
-        assert_eq!(first_word(""), "");
-    }
 
     #[test]
     fn the_sidecar_is_copied_only_when_it_changed() {

@@ -1,27 +1,12 @@
 //! `cargo xtask`: set-up, demo, tests and benchmarks of this repository.
-//!
-//! One command has to work on a fresh machine, so this program depends on nothing but `std` and `anyhow`, finds or
-//! installs what it needs, and says what it does. Everything is idempotent: what is already there costs milliseconds.
-
-mod bench;
-mod command;
-mod compile;
-mod demo;
-mod demo_repo;
-mod elf;
-mod faults;
-mod paths;
-mod say;
-mod setup;
-mod test;
-mod toolchain;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::paths::Paths;
+use xtask::paths::Paths;
+use xtask::{bench, demo, faults, say, setup, test};
 
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
@@ -34,7 +19,7 @@ Commands:
   faults [ARGS]     kill what takes part in a job, in every phase, and tell how it ends; then kill at random, and tell what
                     is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
-  setup [--podman]  only the set-up: wasm target, container engine, images
+  setup [--podman]  only the set-up: programs, wasm target, container engine, images
 
 Environment:
   CARGO_TARGET_DIR          where everything is built (default: target/ of this repository)
@@ -88,7 +73,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Bench(args) => bench::run(&paths, &args),
         Task::Faults(args) => faults::run(&paths, &args),
         Task::Setup { podman } => {
-            let scope = setup::Scope { podman, test_images: podman, ..setup::Scope::default() };
+            let scope = setup::Scope { docker: podman, podman, tests: true, ..setup::Scope::default() };
             setup::run(&paths, scope).context("set-up failed").map(|_| ExitCode::SUCCESS)
         }
         Task::Help => {

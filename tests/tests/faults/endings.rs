@@ -3,7 +3,7 @@
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::registry::Registry;
-use monkeyci_tests::small_disk::SmallDisk;
+use xtask::daemons::SmallDisk;
 
 use crate::{assert_nothing_left, run};
 

@@ -1,7 +1,6 @@
 //! The eyes and hands of somebody else: what the tests see and do behind the back of the engine under test.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,21 +10,22 @@ use bollard::models::{
     NetworkCreateRequest, NetworkingConfig, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
-    RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
+    CreateContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions,
+    RemoveImageOptions, RemoveVolumeOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
-use futures::StreamExt as _;
 use monkeyci_engines::{LABEL_BUILD, LABEL_OWNER};
+use xtask::engine::Engine;
+use xtask::{handed, images};
 
 /// The image of the jobs and services: busybox, with a command and a working directory that jobs must not notice.
-pub const IMAGE: &str = "localhost/monkeyci-test:1";
+pub const IMAGE: &str = xtask::images::CONFORMANCE.name;
 
 /// What somebody else can do to an engine's containers, by their names.
 #[async_trait]
 pub trait Outside: Send + Sync {
-    /// Makes the test image unless it is there.
-    async fn make_image(&self);
+    /// The process on this machine that a container runs in.
+    async fn pid(&self, name: &str) -> u32;
     /// Kills a container.
     async fn kill(&self, name: &str);
     /// Removes a container, running or not.
@@ -54,26 +54,74 @@ pub trait Outside: Send + Sync {
 /// The outside of an engine that speaks Docker's API.
 pub struct DockerOutside {
     docker: Docker,
+    engine: Engine,
 }
 
 impl DockerOutside {
-    pub async fn connect(socket: &str) -> Self {
-        let docker = Docker::connect_with_unix(socket, 60, API_DEFAULT_VERSION).expect("a socket");
-        Self { docker: docker.negotiate_version().await.expect("an engine that answers") }
+    pub async fn connect(engine: Engine) -> Self {
+        let docker = Docker::connect_with_unix(&engine.url(), 60, API_DEFAULT_VERSION).expect("a socket");
+        let docker = docker.negotiate_version().await.expect("an engine that answers");
+        assert!(
+            engine.has(IMAGE).expect("an answer"),
+            "{engine} has no {IMAGE}: run `cargo xtask setup --podman`, which makes it in both engines"
+        );
+        Self { docker, engine }
+    }
+}
+
+#[async_trait]
+impl Outside for DockerOutside {
+    async fn pid(&self, name: &str) -> u32 {
+        let found = self.docker.inspect_container(name, None).await.expect("a container");
+        let pid = found.state.and_then(|state| state.pid).filter(|pid| *pid > 0).expect("a process");
+        u32::try_from(pid).expect("a process id")
     }
 
-    /// Makes an image of busybox.
-    async fn import(&self, name: &str, changes: &[&str]) {
-        let options = CreateImageOptions {
-            from_src: Some("-".to_owned()),
-            repo: Some(name.to_owned()),
-            changes: changes.iter().map(|change| (*change).to_owned()).collect(),
-            ..CreateImageOptions::default()
-        };
-        let mut words = pin!(self.docker.create_image(Some(options), Some(bollard::body_full(busybox().into())), None));
-        while let Some(word) = words.next().await {
-            word.expect("the test image can be imported");
-        }
+    async fn image_with_user(&self, name: &str, user: &str) -> String {
+        let (busybox, changes) = (handed::path(handed::BUSYBOX), [format!("USER {user}")]);
+        images::make(&self.engine, name, &[&changes[0]], &busybox).expect("the test image can be made");
+        name.to_owned()
+    }
+
+    async fn kill(&self, name: &str);
+    /// Removes a container, running or not.
+    async fn remove(&self, name: &str);
+    /// Changes when the container is another one, or is started again.
+    async fn identity(&self, name: &str) -> String;
+    /// The image that a container was made from.
+    async fn image_of(&self, name: &str) -> String;
+    /// Makes the test image once more, with a user.
+    async fn image_with_user(&self, name: &str, user: &str) -> String;
+    /// Removes an image.
+    async fn remove_image(&self, name: &str);
+    /// The names of all containers, networks and volumes of this owner.
+    async fn owned(&self, owner: &str) -> Vec<String>;
+    /// Makes a network of this subnet with a server in it, on this address and port 5432, that a sweep of the owner removes.
+    /// False when somebody else has addresses of the subnet.
+    async fn make_network(&self, owner: &str, name: &str, subnet: &str, server: &str) -> bool;
+    /// Puts a container into one more network.
+    async fn join(&self, container: &str, network: &str);
+    /// Makes a container and a volume of this name, as somebody would who knows nothing of us.
+    async fn plant(&self, name: &str);
+    /// Removes what was planted; tells whether all was still there.
+    async fn uproot(&self, name: &str) -> bool;
+}
+
+/// The outside of an engine that speaks Docker's API.
+pub struct DockerOutside {
+    docker: Docker,
+    engine: Engine,
+}
+
+impl DockerOutside {
+    pub async fn connect(engine: Engine) -> Self {
+        let docker = Docker::connect_with_unix(&engine.url(), 60, API_DEFAULT_VERSION).expect("a socket");
+        let docker = docker.negotiate_version().await.expect("an engine that answers");
+        assert!(
+            engine.has(IMAGE).expect("an answer"),
+            "{engine} has no {IMAGE}: run `cargo xtask setup --podman`, which makes it in both engines"
+        );
+        Self { docker, engine }
     }
 }
 
@@ -201,29 +249,4 @@ impl Outside for DockerOutside {
         let volume = self.docker.remove_volume(name, Some(RemoveVolumeOptions { force: false })).await;
         container.is_ok() && volume.is_ok()
     }
-}
-
-/// The test image's files: busybox and names for it.
-fn busybox() -> Vec<u8> {
-    let program =
-        std::fs::read("/bin/busybox").expect("/bin/busybox: run `cargo xtask setup`, which installs busybox-static");
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o755);
-    header.set_size(program.len() as u64);
-    archive.append_data(&mut header, "bin/busybox", program.as_slice()).expect("an entry");
-    for applet in ["sh", "sleep", "cat", "echo", "test", "touch", "httpd", "true", "false"] {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_size(0);
-        archive.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("an entry");
-    }
-    for directory in ["srv/", "tmp/"] {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(0o755);
-        header.set_size(0);
-        archive.append_data(&mut header, directory, std::io::empty()).expect("an entry");
-    }
-    archive.into_inner().expect("an archive")
 }
