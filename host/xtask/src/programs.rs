@@ -45,7 +45,7 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 37] = [
+pub const TABLE: [Program; 36] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
     row("make", "make", For::All, "building the OpenSSL that comes with the host"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
@@ -82,7 +82,6 @@ pub const TABLE: [Program; 37] = [
     row("systemctl", "", For::Optional, "starting Docker where systemd runs"),
     row("setsid", "util-linux", For::Optional, "a Docker daemon that outlives its terminal"),
     row("setpriv", "util-linux", For::Optional, "a Podman service that ends with this program"),
-    row("busybox", "busybox-static", For::Optional, "unpacked into the target folder, never the machine's"),
 ];
 
 /// Where Podman's helpers are.

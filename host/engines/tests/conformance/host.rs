@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use xtask::daemons::{Podman, drop_in_network_of};
 use xtask::handed;
 
-use crate::outside::{DockerOutside, IMAGE, Outside};
+use crate::outside::{DockerOutside, IMAGE, Outside, container_argv};
 use crate::probe_program;
 
 /// How long one promise may take.
@@ -158,7 +158,7 @@ pub fn service(name: &str, line: &str, readiness: Vec<Readiness>) -> ServiceSpec
     ServiceSpec {
         name: name.to_owned(),
         image: IMAGE.to_owned(),
-        argv: Some(["/bin/sh", "-c", line].map(str::to_owned).to_vec()),
+        argv: Some(container_argv(&["/bin/sh", "-c", line])),
         env: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         readiness,

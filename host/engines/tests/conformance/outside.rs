@@ -83,62 +83,6 @@ impl Outside for DockerOutside {
         name.to_owned()
     }
 
-    async fn kill(&self, name: &str);
-    /// Removes a container, running or not.
-    async fn remove(&self, name: &str);
-    /// Changes when the container is another one, or is started again.
-    async fn identity(&self, name: &str) -> String;
-    /// The image that a container was made from.
-    async fn image_of(&self, name: &str) -> String;
-    /// Makes the test image once more, with a user.
-    async fn image_with_user(&self, name: &str, user: &str) -> String;
-    /// Removes an image.
-    async fn remove_image(&self, name: &str);
-    /// The names of all containers, networks and volumes of this owner.
-    async fn owned(&self, owner: &str) -> Vec<String>;
-    /// Makes a network of this subnet with a server in it, on this address and port 5432, that a sweep of the owner removes.
-    /// False when somebody else has addresses of the subnet.
-    async fn make_network(&self, owner: &str, name: &str, subnet: &str, server: &str) -> bool;
-    /// Puts a container into one more network.
-    async fn join(&self, container: &str, network: &str);
-    /// Makes a container and a volume of this name, as somebody would who knows nothing of us.
-    async fn plant(&self, name: &str);
-    /// Removes what was planted; tells whether all was still there.
-    async fn uproot(&self, name: &str) -> bool;
-}
-
-/// The outside of an engine that speaks Docker's API.
-pub struct DockerOutside {
-    docker: Docker,
-    engine: Engine,
-}
-
-impl DockerOutside {
-    pub async fn connect(engine: Engine) -> Self {
-        let docker = Docker::connect_with_unix(&engine.url(), 60, API_DEFAULT_VERSION).expect("a socket");
-        let docker = docker.negotiate_version().await.expect("an engine that answers");
-        assert!(
-            engine.has(IMAGE).expect("an answer"),
-            "{engine} has no {IMAGE}: run `cargo xtask setup --podman`, which makes it in both engines"
-        );
-        Self { docker, engine }
-    }
-}
-
-#[async_trait]
-impl Outside for DockerOutside {
-    async fn make_image(&self) {
-        if self.docker.inspect_image(IMAGE).await.is_ok() {
-            return;
-        }
-        self.import(IMAGE, &["CMD [\"/bin/sleep\", \"1000\"]", "WORKDIR /srv"]).await;
-    }
-
-    async fn image_with_user(&self, name: &str, user: &str) -> String {
-        self.import(name, &[&format!("USER {user}")]).await;
-        name.to_owned()
-    }
-
     async fn kill(&self, name: &str) {
         self.docker.kill_container(name, None).await.expect("a container that can be killed");
     }
@@ -213,7 +157,7 @@ impl Outside for DockerOutside {
             CreateContainerOptions { name: Some(format!("{name}-server")), ..CreateContainerOptions::default() };
         let body = ContainerCreateBody {
             image: Some(IMAGE.to_owned()),
-            cmd: Some(["/bin/httpd", "-f", "-p", "5432", "-h", "/srv"].map(str::to_owned).to_vec()),
+            cmd: Some(container_argv(&["/bin/httpd", "-f", "-p", "5432", "-h", "/srv"])),
             labels: Some(labels),
             host_config: Some(HostConfig { network_mode: Some(name.to_owned()), ..HostConfig::default() }),
             networking_config: Some(NetworkingConfig {
@@ -249,4 +193,9 @@ impl Outside for DockerOutside {
         let volume = self.docker.remove_volume(name, Some(RemoveVolumeOptions { force: false })).await;
         container.is_ok() && volume.is_ok()
     }
+}
+
+/// What a container runs.
+pub fn container_argv(argv: &[&str]) -> Vec<String> {
+    argv.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -116,8 +116,7 @@ mod tests {
     fn the_users_choice_comes_first_and_other_addresses_are_passed_over() {
         let with = candidates(Some("unix:///tmp/x.sock"), Some(Path::new("/run/user/7")));
         let sockets = with.iter().map(|socket| socket.display().to_string()).collect::<Vec<_>>();
-        let first = ["/tmp/x.sock", SOCKET, "/run/user/7/docker.sock", "/run/user/7/podman/podman.sock"];
-        assert_eq!(sockets[..4], first);
+        assert_eq!(sockets[..4], ["/tmp/x.sock", SOCKET, "/run/user/7/docker.sock", "/run/user/7/podman/podman.sock"]);
         let without = candidates(Some("tcp://127.0.0.1:2375"), None);
         assert_eq!(without, [SOCKET, "/run/podman/podman.sock"].map(PathBuf::from));
     }

@@ -46,9 +46,10 @@ impl GuestToolchain {
         let mut command = match self {
             Self::Rustup => cargo(paths),
             Self::Debian { linkers } => {
-                let mut command = program(DEBIAN[1]);
+                let [debians_rustc, debians_cargo, ..] = DEBIAN;
+                let mut command = program(debians_cargo);
                 let first = [linkers.clone(), linkers.join("gcc-ld"), PathBuf::from("/usr/bin")];
-                command.env("PATH", path_with(&first)?).env("RUSTC", DEBIAN[0]).env("RUSTC_BOOTSTRAP", "1");
+                command.env("PATH", path_with(&first)?).env("RUSTC", debians_rustc).env("RUSTC_BOOTSTRAP", "1");
                 for name in ["RUSTUP_TOOLCHAIN", "RUSTDOC", "CARGO_BUILD_RUSTC"] {
                     command.env_remove(name);
                 }
