@@ -6,9 +6,9 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use monkeyci_testbed::daemons::{OwnDocker, children as children_of};
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use xtask::daemons::{OwnDocker, children as children_of};
 
 use crate::engine::Engine;
 use crate::place;
@@ -47,7 +47,7 @@ impl Dockerd {
         let own = OwnDocker::start(seccomp, disk).expect("dockerd is there, and starts");
         for image in images {
             let to = own.engine().expect("it answers");
-            xtask::images::copy(image, &place::docker(), &to).expect("an image");
+            monkeyci_testbed::images::copy(image, &place::docker(), &to).expect("an image");
         }
         Self(own)
     }

@@ -10,8 +10,8 @@ use bollard::query_parameters::{
     RemoveImageOptions, RemoveVolumeOptions,
 };
 use futures::StreamExt;
+use monkeyci_testbed::daemons::Podman;
 use rustix::process::Pid;
-use xtask::daemons::Podman;
 
 use crate::place;
 
@@ -126,7 +126,7 @@ impl Engine {
     /// outside may get them, whatever the fence does.
     pub fn drop_in_network_of(&self, owner: &str, job: &str, part: &str, addresses: &[&str]) {
         let pid = self.wait_for_pid(owner, job, part).as_raw_nonzero().get();
-        xtask::daemons::drop_in_network_of(u32::try_from(pid).expect("a process id"), addresses);
+        monkeyci_testbed::daemons::drop_in_network_of(u32::try_from(pid).expect("a process id"), addresses);
     }
 
     /// The process on this machine that a part of a job's pod (`job`, `sidecar`, `svc-NAME`) runs in, once it does.

@@ -11,4 +11,4 @@ pub mod registry;
 pub mod repository;
 pub mod s3;
 
-pub use xtask::handed as place;
+pub use monkeyci_testbed::handed as place;

@@ -1,12 +1,12 @@
 //! Tests, benchmarks, fault runs and set-up call no program, read no variable and touch no place of the machine that is
-//! not on the lists here and in `xtask::programs`: what set-up does not provide is not there on a fresh machine.
+//! not on the lists here and in `monkeyci_testbed::programs`: what set-up does not provide is not there on a fresh machine.
 //!
 //! The sources are read, not compiled: each string literal is judged by the call that it goes into.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use xtask::programs::TABLE;
+use monkeyci_testbed::programs::TABLE;
 
 /// What runs somewhere else: these files, and folders, are not looked at.
 const ELSEWHERE: [(&str, &str); 3] = [
@@ -195,7 +195,7 @@ fn faults(source: &str) -> Vec<String> {
                 ),
                 None => (text.as_str(), is_program(&text)),
             };
-            return (!known).then(|| format!("{line}: the program {name} is not in xtask::programs::TABLE"));
+            return (!known).then(|| format!("{line}: the program {name} is not in monkeyci_testbed::programs::TABLE"));
         }
         let elsewhere =
             calls.iter().any(|call| NOT_THE_MACHINE.contains(&call.as_str()) || call.ends_with(".contains"));

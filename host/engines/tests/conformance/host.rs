@@ -13,8 +13,8 @@ use monkeyci_build::{AddressRange, NetworkMode, Readiness, ServiceSpec};
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, PartExit, Pod};
 use tempfile::TempDir;
 
-use xtask::daemons::{Podman, drop_in_network_of};
-use xtask::handed;
+use monkeyci_testbed::daemons::{Podman, drop_in_network_of};
+use monkeyci_testbed::handed;
 
 use crate::outside::{DockerOutside, IMAGE, Outside, container_argv};
 use crate::probe_program;

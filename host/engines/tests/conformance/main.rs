@@ -1,6 +1,6 @@
 //! What every engine promises: one list, tried with each engine.
 //!
-//! Engines and images are those that set-up hands over (`xtask::handed`): `cargo xtask setup --podman` provides both engines.
+//! Engines and images are those that set-up hands over (`monkeyci_testbed::handed`): `cargo xtask setup --podman` provides both engines.
 //! Nothing is skipped for want of an engine. Addresses that a pod's fence has to refuse are tried only where a rule of the
 //! test's own drops them too (`Host::drop_in_network_of`).
 

@@ -15,11 +15,11 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use monkeyci_engines::{LABEL_BUILD, LABEL_OWNER};
-use xtask::engine::Engine;
-use xtask::{handed, images};
+use monkeyci_testbed::engine::Engine;
+use monkeyci_testbed::{handed, images};
 
 /// The image of the jobs and services: busybox, with a command and a working directory that jobs must not notice.
-pub const IMAGE: &str = xtask::images::CONFORMANCE.name;
+pub const IMAGE: &str = monkeyci_testbed::images::CONFORMANCE.name;
 
 /// What somebody else can do to an engine's containers, by their names.
 #[async_trait]

@@ -1,12 +1,13 @@
-//! Debian packages.
+//! Programs of the machine that are missing, and the Debian packages that have them.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use monkeyci_testbed::programs::{For, Program, missing};
 
-use super::is_root;
+use super::{is_root, lock};
 use crate::command::{find, program, shown, within};
 use crate::paths::Paths;
 use crate::say::Step;
@@ -14,8 +15,26 @@ use crate::say::Step;
 /// How long apt may take: a slow mirror is no reason to stop, a dead one is.
 pub const LIMIT: Duration = Duration::from_secs(1200);
 
+/// Installs the programs that these need, and that are missing; or says what to do by hand. Says whether there were any.
+pub fn ensure(step: &Step, paths: &Paths, needed: &[For]) -> Result<bool> {
+    let look = || needed.iter().flat_map(|needed| missing(*needed)).collect::<Vec<&Program>>();
+    if look().is_empty() {
+        return Ok(false);
+    }
+    let _lock = lock(step, paths)?;
+    let lacking = look();
+    let what: Vec<String> = lacking.iter().map(|program| format!("{} ({})", program.name, program.why)).collect();
+    let mut packages: Vec<&str> = lacking.iter().flat_map(|program| program.packages.split(' ')).collect();
+    packages.dedup();
+    install(step, paths, &what.join(", "), &packages)?;
+    match look().as_slice() {
+        [] => Ok(true),
+        [first, ..] => bail!("{} was installed, and PATH has no {}", first.packages, first.name),
+    }
+}
+
 /// Installs packages, or says what to do by hand. `what` needs them.
-pub fn install(step: &Step, paths: &Paths, what: &str, packages: &[&str]) -> Result<()> {
+fn install(step: &Step, paths: &Paths, what: &str, packages: &[&str]) -> Result<()> {
     let by_hand = format!("apt-get install --no-install-recommends {}", packages.join(" "));
     if find("apt-get").is_none() {
         bail!(

@@ -4,14 +4,15 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use monkeyci_testbed::daemons::{Podman, has_systemd};
+use monkeyci_testbed::engine::{Engine, Kind};
+use monkeyci_testbed::programs::For;
 
-use super::{is_root, lock};
+use super::docker::{SOCKET, start};
+use super::{apt, is_root, lock};
 use crate::command::find;
-use crate::daemons::{Podman, SOCKET, has_systemd, start_docker};
-use crate::engine::{Engine, Kind};
 use crate::paths::Paths;
-use crate::programs::{self, For};
 use crate::say::Step;
 
 /// The sockets to try, the best first.
@@ -59,13 +60,10 @@ pub fn ensure(step: &Step, paths: &Paths, docker: bool) -> Result<Engine> {
         Err(None) if !is_root() => bail!("{}", by_hand(docker)),
         Err(_) => {}
     }
+    apt::ensure(step, paths, &[For::Docker])?;
     let _lock = lock(step, paths)?;
-    if let Ok(engine) = look(wanted) {
-        step.already(&format!("another set-up has started {engine}"));
-        return Ok(engine);
-    }
-    programs::ensure(step, paths, &[For::Docker])?;
-    let engine = start_docker(step, paths)?;
+    // Another set-up may have started it, or its package.
+    let engine = look(wanted).or_else(|_| start(step, paths))?;
     step.done(&format!("started {engine}"));
     Ok(engine)
 }
@@ -97,11 +95,7 @@ pub fn ensure_podman(step: &Step, paths: &Paths) -> Result<Podman> {
         step.already(&engine.to_string());
         return Ok(Podman::that_runs(engine));
     }
-    if !programs::missing(For::Podman).is_empty() {
-        let _lock = lock(step, paths)?;
-        programs::ensure(step, paths, &[For::Podman])
-            .map_err(|error| error.context("`cargo xtask test --fast` leaves Podman out"))?;
-    }
+    apt::ensure(step, paths, &[For::Podman]).context("`cargo xtask test --fast` leaves Podman out")?;
     let dir = paths.target.join("podman");
     let podman = Podman::serve(&dir)?;
     step.done(&format!("serves {}, for this run; log and configuration are in {}", podman.engine, dir.display()));

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::apt;
-use crate::engine::{Engine, encoded, message_of};
-use crate::images::{BUSYBOX, CONFORMANCE, Image, SCRATCH};
 use crate::paths::Paths;
 use crate::say::Step;
+use monkeyci_testbed::engine::{Engine, encoded, message_of};
+use monkeyci_testbed::images::{BUSYBOX, CONFORMANCE, Image, SCRATCH};
 
 /// A small image with a shell, from the registry.
 const PULLED: (&str, &str) = ("docker.io/library/busybox", "1.37");

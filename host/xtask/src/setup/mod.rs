@@ -4,6 +4,7 @@
 //! machine-wide lock, looks again, and then changes the machine.
 
 pub mod apt;
+mod docker;
 mod engine;
 mod guest;
 mod images;
@@ -14,16 +15,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use monkeyci_testbed::daemons::Podman;
+use monkeyci_testbed::engine::{Engine, Kind};
+use monkeyci_testbed::handed;
+use monkeyci_testbed::programs::For;
 
 pub use guest::GuestToolchain;
 pub use images::Images;
 
 use crate::compile::{Built, Profile};
-use crate::daemons::Podman;
-use crate::engine::{Engine, Kind};
-use crate::handed;
 use crate::paths::Paths;
-use crate::programs::{self, For};
 use crate::say::{self, Step};
 use crate::toolchain::Toolchain;
 
@@ -62,7 +63,12 @@ pub fn run(paths: &Paths, scope: Scope) -> Result<Ready> {
     let mut needed = vec![For::All];
     needed.extend(scope.tests.then_some(For::Tests));
     needed.extend(scope.benchmarks.then_some(For::Benchmarks));
-    kept(ensure_programs(&say::step("programs"), paths, &needed), &mut errors);
+    let step = say::step("programs");
+    match kept(apt::ensure(&step, paths, &needed), &mut errors) {
+        Some(true) => step.done("installed what was missing"),
+        Some(false) => step.already("all that is called"),
+        None => {}
+    }
 
     let step = say::step("wasm target");
     let toolchain = Toolchain::detect().context("no Rust toolchain answers")?;
@@ -90,17 +96,6 @@ pub fn run(paths: &Paths, scope: Scope) -> Result<Ready> {
 /// The value, or another error to be told.
 fn kept<T>(result: Result<T>, errors: &mut Vec<String>) -> Option<T> {
     result.map_err(|error| errors.push(format!("{error:#}"))).ok()
-}
-
-fn ensure_programs(step: &Step, paths: &Paths, needed: &[For]) -> Result<()> {
-    if needed.iter().all(|needed| programs::missing(*needed).is_empty()) {
-        step.already("what the demo, tests or benchmarks call");
-        return Ok(());
-    }
-    let _lock = lock(step, paths)?;
-    programs::ensure(step, paths, needed)?;
-    step.done("installed what was missing");
-    Ok(())
 }
 
 impl Ready {

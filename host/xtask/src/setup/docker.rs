@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{is_alive, read_pid, remove_if_stale, start as start_daemon, wait_until, wrapped};
 use crate::command::{find, program, within};
-use crate::engine::Engine;
 use crate::paths::Paths;
 use crate::say::Step;
+use monkeyci_testbed::daemons::{
+    has_systemd, is_alive, read_pid, remove_if_stale, start as start_daemon, wait_until, wrapped,
+};
+use monkeyci_testbed::engine::Engine;
 
 /// Where Docker listens.
 pub const SOCKET: &str = "/var/run/docker.sock";
@@ -48,9 +50,4 @@ pub fn start(step: &Step, paths: &Paths) -> Result<Engine> {
     // A session of its own: it outlives this program and its terminal.
     let mut command = wrapped::<&str>("setsid", &[], dockerd);
     start_daemon(command.current_dir("/"), socket, Path::new(LOG)).map(|(_, engine)| engine)
-}
-
-/// Whether systemd runs this machine.
-pub fn has_systemd() -> bool {
-    Path::new("/run/systemd/system").is_dir()
 }

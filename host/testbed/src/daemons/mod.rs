@@ -1,6 +1,5 @@
 //! Starting the daemons of container engines, and waiting until they answer.
 
-mod docker;
 mod own;
 mod podman;
 
@@ -17,7 +16,6 @@ use anyhow::{Context, Result, bail};
 use crate::command::{find, output, path_with, program, tail};
 use crate::engine::Engine;
 
-pub use docker::{SOCKET, has_systemd, start as start_docker};
 pub use own::{OwnDocker, SmallDisk, children};
 pub use podman::Podman;
 
@@ -25,7 +23,7 @@ pub use podman::Podman;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts a daemon whose words go to the end of a log, and waits until it answers.
-fn start(command: &mut Command, socket: &Path, log: &Path) -> Result<(Child, Engine)> {
+pub fn start(command: &mut Command, socket: &Path, log: &Path) -> Result<(Child, Engine)> {
     let file = File::options().create(true).append(true).open(log);
     let file = file.with_context(|| format!("cannot write {}", log.display()))?;
     let name = command.get_program().display().to_string();
@@ -53,7 +51,7 @@ fn start(command: &mut Command, socket: &Path, log: &Path) -> Result<(Child, Eng
 }
 
 /// Waits until something is so; says whether it was, in time.
-fn wait_until(is: impl Fn() -> bool) -> bool {
+pub fn wait_until(is: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     while !is() && began.elapsed() < LIMIT {
         sleep(Duration::from_millis(10));
@@ -63,19 +61,19 @@ fn wait_until(is: impl Fn() -> bool) -> bool {
 
 /// Whether a process runs; of this program, if one is named. A killed daemon stays a zombie until its parent takes note,
 /// and Docker takes a zombie for a live one.
-fn is_alive(pid: u32, name: Option<&str>) -> bool {
+pub fn is_alive(pid: u32, name: Option<&str>) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
     let alive = field("State:").is_some_and(|state| !state.starts_with(['Z', 'X', 'x']));
     alive && name.is_none_or(|name| field("Name:") == Some(name))
 }
 
-fn read_pid(file: &Path) -> Option<u32> {
+pub fn read_pid(file: &Path) -> Option<u32> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 /// Removes a pid file whose process is gone, or is not that daemon: it keeps the next one from starting. Says whether it did.
-fn remove_if_stale(file: &Path, name: &str) -> Result<bool> {
+pub fn remove_if_stale(file: &Path, name: &str) -> Result<bool> {
     if read_pid(file).is_some_and(|pid| is_alive(pid, Some(name))) {
         return Ok(false);
     }
@@ -86,13 +84,18 @@ fn remove_if_stale(file: &Path, name: &str) -> Result<bool> {
     }
 }
 
+/// Whether systemd runs this machine.
+pub fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
 /// Sends a process a signal, `STOP` say.
 fn signal(name: &str, pid: u32) -> Result<()> {
     output(program("sh").args(["-c", &format!("kill -s {name} {pid}")])).map(drop)
 }
 
 /// A file that the program `name` is run with, or itself.
-fn wrapped<S: AsRef<OsStr>>(name: &str, options: &[S], what: impl AsRef<OsStr>) -> Command {
+pub fn wrapped<S: AsRef<OsStr>>(name: &str, options: &[S], what: impl AsRef<OsStr>) -> Command {
     match find(name) {
         Some(wrapper) => {
             let mut command = program(wrapper);

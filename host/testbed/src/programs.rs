@@ -1,15 +1,10 @@
 //! The programs of the machine that set-up, tests and benchmarks call: the one list of them.
 //!
-//! Set-up installs what is missing. A test of the sources refuses calls of any other program (`tests/sources.rs`).
+//! Set-up installs what is missing. A test of the sources refuses calls of any other program (`host/xtask/tests/sources.rs`).
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
-
 use crate::command::find;
-use crate::paths::Paths;
-use crate::say::Step;
-use crate::setup::apt;
 
 /// Who needs a program.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,37 +88,4 @@ pub fn missing(needed: For) -> Vec<&'static Program> {
         find(program.name).is_some() || HELPERS.iter().any(|dir| Path::new(dir).join(program.name).is_file())
     };
     TABLE.iter().filter(|program| program.needed == needed && !is_there(program)).collect()
-}
-
-/// Installs what is missing of what these need, or says what to do by hand. Says whether that took anything.
-pub fn ensure(step: &Step, paths: &Paths, needed: &[For]) -> Result<bool> {
-    let look = || needed.iter().flat_map(|needed| missing(*needed)).collect::<Vec<_>>();
-    let lacking = look();
-    if lacking.is_empty() {
-        return Ok(false);
-    }
-    let what: Vec<String> = lacking.iter().map(|program| format!("{} ({})", program.name, program.why)).collect();
-    let mut packages: Vec<&str> = lacking.iter().flat_map(|program| program.packages.split(' ')).collect();
-    packages.dedup();
-    apt::install(step, paths, &what.join(", "), &packages)?;
-    match look().as_slice() {
-        [] => Ok(true),
-        [first, ..] => {
-            bail!("there is no {} after {} was installed: by hand, put it into PATH", first.name, first.packages)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_of_the_table_is_found_wherever_it_is_for() {
-        assert!(missing(For::All).iter().all(|program| program.name != "sh"), "every system has a shell");
-        for program in &TABLE {
-            assert!(!program.why.is_empty());
-            assert!(!program.packages.is_empty() || program.needed == For::Optional, "{}", program.name);
-        }
-    }
 }
