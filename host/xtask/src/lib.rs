@@ -1,6 +1,6 @@
 //! Set-up, and what it hands over to tests.
 //!
-//! One command has to work on a fresh machine, so this depends on nothing but `std`, `anyhow` and `tar`, finds or
+//! One command has to work on a fresh machine, so this depends on little, finds or
 //! installs what it needs, and says what it does. Everything is idempotent: what is already there costs milliseconds.
 //!
 //! Tests, benchmarks and fault runs use it as a library: [`handed`] says where the engines, images and programs are
@@ -19,6 +19,7 @@ pub mod handed;
 pub mod images;
 pub mod paths;
 pub mod programs;
+pub mod rehearse;
 pub mod say;
 pub mod setup;
 pub mod test;
