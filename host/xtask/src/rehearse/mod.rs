@@ -125,6 +125,20 @@ fn git(dir: &Path) -> Command {
     command
 }
 
+/// Gives the files of a clone the times of the same files where it was cloned from, so that cargo takes what was compiled
+/// there for theirs. A file with another content stays new.
+fn take_times(from: &Path, to: &Path) -> Result<()> {
+    for name in output(git(to).args(["ls-files", "-z"]))?.split_terminator('\0') {
+        let (old, new) = (from.join(name), to.join(name));
+        if fs::read(&old).is_ok_and(|content| fs::read(&new).is_ok_and(|cloned| cloned == content)) {
+            let time = fs::metadata(&old).and_then(|old| old.modified());
+            time.and_then(|time| fs::File::options().append(true).open(&new)?.set_modified(time))
+                .with_context(|| format!("cannot set the time of {}", new.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// What all machines of one call have in common.
 struct Stage<'a> {
     paths: &'a Paths,
@@ -180,6 +194,9 @@ impl Stage<'_> {
         let mut command = program("git");
         command.args(["clone", "--quiet", "--no-hardlinks"]).arg(&self.paths.root).arg(to);
         output(&mut command).context("cannot clone the repository")?;
+        if self.request.what == What::Quick {
+            take_times(&self.paths.root, to)?;
+        }
         let head = output(git(to).args(["log", "-1", "--format=%h %s"]))?;
         step.done(&format!("{} at {}", head.trim(), shown.display()));
         Ok(())
@@ -287,5 +304,40 @@ fn verdict(done: &Done) -> String {
             };
             format!("{word} after {}", seconds(outcome.time))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_takes_the_times_of_files_that_are_the_same_and_what_was_changed_stays_new() {
+        let dir = std::env::temp_dir().join(format!("xtask-{}-times", std::process::id()));
+        let (from, to) = (dir.join("from"), dir.join("to"));
+        fs::create_dir_all(&from).expect("a folder");
+        let old = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for name in ["same", "changed"] {
+            fs::write(from.join(name), name).expect("a file");
+        }
+        for words in [
+            &["init", "--quiet"][..],
+            &["add", "."],
+            &["-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "--quiet", "--message", "both"],
+        ] {
+            output(git(&from).args(words)).expect("git");
+        }
+        output(program("git").args(["clone", "--quiet"]).args([&from, &to])).expect("git");
+        fs::write(from.join("changed"), "since then").expect("a file");
+        for name in ["same", "changed"] {
+            let file = fs::File::options().append(true).open(from.join(name)).expect("a file");
+            file.set_modified(old).expect("a time");
+        }
+        take_times(&from, &to).expect("taken");
+        let time = |name: &str| fs::metadata(to.join(name)).and_then(|file| file.modified()).expect("a time");
+        let (same, changed) = (time("same"), time("changed"));
+        fs::remove_dir_all(&dir).ok();
+        assert_eq!(same, old);
+        assert!(changed > old);
     }
 }
