@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use xtask::paths::Paths;
-use xtask::{bench, demo, faults, say, setup, test};
+use xtask::{bench, demo, faults, rehearse, say, setup, test};
 
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
@@ -14,11 +14,13 @@ Usage: cargo xtask <COMMAND>
 Commands:
   demo [-- ARGS]    set everything up, then run the quickstart script on a sample repository, in real containers.
                     ARGS go to `monkeyci-host run`
-  test [--fast]     set everything up, then run every check and test; --fast: no lints, no docs, no Podman
+  test [--fast]     set everything up, then run every check and test; --fast: no lints, no docs, no Podman;
+                    --quick: set-up and one test of each kind
   bench [-- ARGS]   release builds and benchmarks; ARGS go to `cargo bench`
   faults [ARGS]     kill what takes part in a job, in every phase, and tell how it ends; then kill at random, and tell what
                     is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
+  rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
   setup [--podman]  only the set-up: programs, wasm target, container engine, images
 
 Environment:
@@ -33,6 +35,8 @@ Environment:
 enum Task {
     Demo(Vec<OsString>),
     Test { fast: bool },
+    QuickTest,
+    Rehearse(rehearse::Request),
     Bench(Vec<OsString>),
     Faults(Vec<OsString>),
     Setup { podman: bool },
@@ -58,6 +62,8 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
         Some("demo") => passed_on(&rest).map(Task::Demo),
         Some("bench") => passed_on(&rest).map(Task::Bench),
         Some("faults") => Ok(Task::Faults(rest)),
+        Some("test") if rest == ["--quick"] => Ok(Task::QuickTest),
+        Some("rehearse") => rehearse::Request::parse(&rest).map(Task::Rehearse),
         Some("test") => flag("--fast").map(|fast| Task::Test { fast }),
         Some("setup") => flag("--podman").map(|podman| Task::Setup { podman }),
         Some("help" | "--help" | "-h") => Ok(Task::Help),
@@ -70,6 +76,8 @@ fn perform(task: Task) -> Result<ExitCode> {
     match task {
         Task::Demo(args) => demo::run(&paths, &args),
         Task::Test { fast } => test::run(&paths, fast),
+        Task::QuickTest => rehearse::run_quick_tests(&paths),
+        Task::Rehearse(request) => rehearse::run(&paths, &request),
         Task::Bench(args) => bench::run(&paths, &args),
         Task::Faults(args) => faults::run(&paths, &args),
         Task::Setup { podman } => {
@@ -116,6 +124,8 @@ mod tests {
     #[test]
     fn flags_belong_to_their_command() {
         assert_eq!(task(&["test", "--fast"]), Ok(Task::Test { fast: true }));
+        assert_eq!(task(&["test", "--quick"]), Ok(Task::QuickTest));
+        assert!(task(&["test", "--quick", "--fast"]).is_err());
         assert_eq!(task(&["setup", "--podman"]), Ok(Task::Setup { podman: true }));
         assert!(task(&["setup", "--fast"]).is_err());
         assert!(task(&[]).is_err());
