@@ -90,10 +90,8 @@ impl Controller {
         let clone =
             tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
         let (source, into) = (request.source.clone(), clone.path().join("checkout"));
-        let checkout = tokio::task::spawn_blocking(move || source.check_out(&into))
-            .await
-            .map_err(|error| ControllerError::Panic(error.to_string()))?
-            .map_err(|error| CheckError::Source(error.to_string()))?;
+        let checkout = source.check_out_in_background(into).await;
+        let checkout = checkout.map_err(|error| CheckError::Source(error.to_string()))?;
         let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source: checkout.source };
         let _ = live.info.set(info.clone());
         let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())

@@ -63,9 +63,8 @@ impl Stop {
 /// Gets the code.
 pub(crate) async fn check_out(run: Arc<Run>) {
     let (source, into) = (run.request.source.clone(), run.dir.join("checkout"));
-    let done = tokio::task::spawn_blocking(move || source.check_out(&into)).await;
-    let body = match done {
-        Ok(Ok(checkout)) => {
+    let body = match source.check_out_in_background(into).await {
+        Ok(checkout) => {
             let source = checkout.source;
             match Dir::open_ambient_dir(&checkout.dir, ambient_authority()) {
                 Ok(workspace) => {
@@ -82,8 +81,7 @@ pub(crate) async fn check_out(run: Arc<Run>) {
             let _ = run.live.info.set(BuildInfo { id: run.live.id.clone(), trigger, source: source.clone() });
             EventBody::BuildCheckedOut { source }
         }
-        Ok(Err(error)) => failed(false, error.to_string()).into(),
-        Err(error) => failed(false, format!("the checkout stopped by a fault of the host: {error}")).into(),
+        Err(error) => failed(false, error.to_string()).into(),
     };
     record(&run, body).await;
 }

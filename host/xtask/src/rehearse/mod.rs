@@ -23,7 +23,7 @@ pub use quick::run as run_quick_tests;
 
 use crate::command::{output, program, tail};
 use crate::paths::Paths;
-use crate::programs::{self, For};
+use crate::programs::For;
 use crate::say::{self, failure, heading, seconds};
 use crate::setup::is_root;
 use base::Places;
@@ -94,7 +94,7 @@ pub fn run(paths: &Paths, request: &Request) -> Result<ExitCode> {
     let step = say::step("rehearsal");
     let places = Places::find(paths)?;
     places.need_room(gigabytes)?;
-    programs::ensure(&step, paths, &[For::Rehearsals]).context("a rehearsal needs programs")?;
+    crate::setup::apt::ensure(&step, paths, &[For::Rehearsals]).context("a rehearsal needs programs")?;
     say_what_is_not_committed(paths)?;
     let stage = Stage { paths, request, places, network: base::network(&step)?, stop: stop.clone() };
     let passed = match &request.what {
