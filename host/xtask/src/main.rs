@@ -16,7 +16,9 @@ Commands:
                     ARGS go to `monkeyci-host run`
   test [--fast]     set everything up, then run every check and test; --fast: no lints, no docs, no Podman;
                     --quick: set-up and one test of each kind
-  bench [-- ARGS]   release builds and benchmarks; ARGS go to `cargo bench`
+  bench [--release] [-- ARGS]
+                    the benchmarks, our crates optimised as in a release and the others as the tests have them; --release:
+                    all of it as users get it, which takes some minutes more. ARGS go to `cargo bench`
   faults [ARGS]     kill what takes part in a job, in every phase, and tell how it ends; then kill at random, and tell what
                     is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
@@ -37,7 +39,7 @@ enum Task {
     Test { fast: bool },
     QuickTest,
     Rehearse(rehearse::Request),
-    Bench(Vec<OsString>),
+    Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
     Setup { podman: bool },
     Help,
@@ -60,7 +62,10 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
     };
     match command.to_str() {
         Some("demo") => passed_on(&rest).map(Task::Demo),
-        Some("bench") => passed_on(&rest).map(Task::Bench),
+        Some("bench") => {
+            let release = rest.first().is_some_and(|first| first == "--release");
+            passed_on(&rest[usize::from(release)..]).map(|args| Task::Bench { release, args })
+        }
         Some("faults") => Ok(Task::Faults(rest)),
         Some("test") if rest == ["--quick"] => Ok(Task::QuickTest),
         Some("rehearse") => rehearse::Request::parse(&rest).map(Task::Rehearse),
@@ -78,7 +83,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { fast } => test::run(&paths, fast),
         Task::QuickTest => rehearse::run_quick_tests(&paths),
         Task::Rehearse(request) => rehearse::run(&paths, &request),
-        Task::Bench(args) => bench::run(&paths, &args),
+        Task::Bench { release, args } => bench::run(&paths, release, &args),
         Task::Faults(args) => faults::run(&paths, &args),
         Task::Setup { podman } => {
             let scope = setup::Scope { docker: podman, podman, tests: true, ..setup::Scope::default() };
