@@ -114,9 +114,18 @@ impl Host {
         drop_in_network_of(self.outside.pid(&format!("{}-job", pod.key)).await, addresses);
     }
 
-    /// Lets the job go on that waits for the file `/monkeyci/go`, which its sidecar writes when this has been called.
+    /// A pod whose job does nothing before [`Host::go`] is called, and then what its script says.
+    pub fn waiting_pod(&self, job: &str) -> Pod {
+        let pod = self.pod(&format!("await /monkeyci/go\n{job}"), "");
+        let told = format!("await /run/monkeyci-api/go-{}\nwrite /monkeyci/go yes", pod.key);
+        std::fs::write(&pod.sidecar_config, told).expect("a file can be written");
+        pod
+    }
+
+    /// Lets the job of a waiting pod go on.
     pub fn go(&self, pod: &Pod) {
-        std::fs::write(pod.api_dir.as_ref().expect("a directory").join("go"), "").expect("a file can be written");
+        let told = pod.api_dir.as_ref().expect("a directory").join(format!("go-{}", pod.key));
+        std::fs::write(told, "").expect("a file can be written");
     }
 
     /// A path of this test's own.

@@ -117,7 +117,9 @@ pub fn drop_in_network_of(pid: u32, addresses: &[&str]) {
         let tables = if address.contains(':') { "ip6tables" } else { "iptables" };
         let mut command = program("nsenter");
         command.env("PATH", path_with(&[]).expect("a PATH")).arg(format!("--net=/proc/{pid}/ns/net"));
-        command.args([tables, "--wait", "--append", "OUTPUT", "--destination", address, "--jump", "DROP"]);
+        // The fence is at the hook before this one.
+        let last = [tables, "--wait", "--table", "mangle", "--append", "POSTROUTING"];
+        command.args(last).args(["--destination", address, "--jump", "DROP"]);
         output(&mut command).unwrap_or_else(|error| panic!("packets to {address} can't be dropped: {error:#}"));
     }
 }

@@ -110,8 +110,7 @@ pub async fn metadata_is_refused_at_once(host: &Host) {
     const METADATA: [&str; 3] = ["169.254.169.254", "100.100.100.200", "fd00:ec2::254"];
     for network in [NetworkMode::Internet, NetworkMode::None] {
         let tries = "refused 169.254.169.254:80\nrefused 100.100.100.200:80\nrefused [fd00:ec2::254]:80";
-        let told = "await /run/monkeyci-api/go\nwrite /monkeyci/go yes";
-        let mut pod = host.pod(&format!("await /monkeyci/go\n{tries}"), told);
+        let mut pod = host.waiting_pod(tries);
         pod.network = network;
         host.start(&pod).await.expect("the pod starts");
         host.drop_in_network_of(&pod, &METADATA).await;
