@@ -30,10 +30,7 @@ pub fn run(paths: &Paths, release: bool, args: &[OsString]) -> Result<ExitCode> 
     if !args.iter().any(|arg| arg == "--bench") {
         command.args(BENCHMARKS.iter().flat_map(|name| ["--bench", name]));
     }
-    command
-        .args(args)
-        .envs(ready.environment(&built))
-        .env("MONKEYCI_BENCH_HOST", &built.host);
+    command.args(args).envs(ready.environment(&built)).env("MONKEYCI_BENCH_HOST", &built.host);
     heading("== benchmarks");
     run_command(&mut command)?;
     Ok(ExitCode::SUCCESS)

@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_benchmark_optimises_only_what_the_development_profile_names() {
-        let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).expect("a manifest");
+        let manifest =
+            fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).expect("a manifest");
         for package in MEASURED {
             assert!(manifest.contains(&format!("[profile.dev.package.{package}]\n")), "{package}");
         }
