@@ -328,6 +328,8 @@ fn client(limits: &Limits) -> ClientBuilder {
         .user_agent(concat!("git/2.0 (monkeyci-host ", env!("CARGO_PKG_VERSION"), ")"))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        // Nothing answers the pings of HTTP/2 while git works on what has come.
+        .http1_only()
         .connect_timeout(limits.connect)
 }
 
@@ -558,14 +560,14 @@ fn short(text: &str) -> String {
 fn certificate_error(error: &reqwest::Error) -> Option<String> {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
-        // An I/O error shows the causes of what it holds, and not that itself.
-        let held = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-        let found = held.and_then(|held| held.downcast_ref()).or_else(|| error.downcast_ref());
-        match found {
+        match error.downcast_ref() {
             Some(rustls::Error::InvalidCertificate(reason)) => return Some(certificate_reason(reason)),
             Some(rustls::Error::NoCertificatesPresented) => return Some("it has shown none".to_owned()),
-            _ => next = error.source(),
+            _ => {}
         }
+        // An I/O error gives the source of what it holds for its own.
+        let held = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+        next = held.map(|held| held as _).or_else(|| error.source());
     }
     None
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use monkeyci_build::{CacheSpec, Source};
 use object_store::path::Path;
 use s3s::auth::SimpleAuth;
@@ -41,7 +41,7 @@ impl S3 {
             while let Ok((socket, _)) = listener.accept().await {
                 let service = service.clone();
                 connections.spawn(async move {
-                    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    let server = hyper::server::conn::http1::Builder::new();
                     let _ = server.serve_connection(TokioIo::new(socket), service).await;
                 });
             }

@@ -323,9 +323,13 @@ async fn a_clone_that_nobody_waits_for_any_more_leaves_its_server() {
 
 #[test]
 fn what_a_server_makes_us_hold_has_limits() {
-    let server = Server::start(|request| {
-        let answer = Served::new().answer(request);
-        Answer { body: answer.body.repeat(1000), ..answer }
+    let served = Served::new();
+    let server = Server::start(move |request| {
+        let mut answer = served.answer(request);
+        let branches = (0..1000).map(|n| line(format!("{} refs/heads/{n}\n", served.commit).as_bytes()));
+        let end = answer.body.len() - "0000".len();
+        answer.body.splice(end..end, branches.flatten());
+        answer
     });
     let refs = Limits { refs: 10_000, ..limits() };
     let host = server.host();
