@@ -39,15 +39,11 @@ impl Toolchain {
 
     /// Adds rustfmt and clippy where the toolchain was installed without them.
     pub fn ensure_lints(&self, step: &Step, paths: &Paths) -> Result<()> {
-        let missing: Vec<&str> = [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")]
-            .into_iter()
-            .filter(|(file, _)| {
-                // Rustup puts a proxy into PATH for components that are not installed too.
-                let elsewhere = find("rustup").is_none() && find(file).is_some();
-                !self.sysroot.join("bin").join(file).is_file() && !elsewhere
-            })
-            .map(|(_, component)| component)
-            .collect();
+        // Rustup puts a proxy into PATH for components that are not installed too.
+        let elsewhere = |file: &str| find("rustup").is_none() && find(file).is_some();
+        let lacks = |file: &str| !self.sysroot.join("bin").join(file).is_file() && !elsewhere(file);
+        let missing = [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")].into_iter();
+        let missing: Vec<&str> = missing.filter(|(file, _)| lacks(file)).map(|(_, component)| component).collect();
         if missing.is_empty() {
             return Ok(());
         }
