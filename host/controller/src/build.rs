@@ -254,6 +254,8 @@ impl Shell {
     async fn record(&mut self, body: EventBody) -> Result<(), ControllerError> {
         let mut bodies = VecDeque::from([body]);
         while let Some(body) = bodies.pop_front() {
+            // The one place that every event of the build passes.
+            let body = self.run.live.masking.event(body);
             let event = self.run.controller.journal.append(&self.run.live.id, self.next_seq, body).await?;
             self.next_seq += 1;
             match &event.body {
@@ -299,7 +301,13 @@ impl Shell {
         for effect in effects {
             let run = self.run.clone();
             match effect {
-                Effect::Record(body) => bodies.push(body),
+                Effect::Record(body) => {
+                    if let EventBody::BuildEnded { .. } = body {
+                        let unasked = run.live.unasked_params();
+                        bodies.extend(unasked.into_iter().map(|message| EventBody::BuildWarned { message }));
+                    }
+                    bodies.push(body);
+                }
                 Effect::CheckOut => self.preliminary.push(self.tasks.spawn(jobs::check_out(run))),
                 Effect::Define => self.preliminary.push(self.tasks.spawn(jobs::define(run))),
                 Effect::Refine { job } => {

@@ -90,10 +90,8 @@ impl Controller {
         let clone =
             tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
         let (source, into) = (request.source.clone(), clone.path().join("checkout"));
-        let checkout = tokio::task::spawn_blocking(move || source.check_out(&into))
-            .await
-            .map_err(|error| ControllerError::Panic(error.to_string()))?
-            .map_err(|error| CheckError::Source(error.to_string()))?;
+        let checkout = source.check_out_in_background(into).await;
+        let checkout = checkout.map_err(|error| CheckError::Source(live.masking.text(&error.to_string())))?;
         let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source: checkout.source };
         let _ = live.info.set(info.clone());
         let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
@@ -104,8 +102,14 @@ impl Controller {
         let life = self.runtime.limits().define_time + Duration::from_secs(60);
         let (client, _) = self.script_client(live, None, life)?;
         let defined = script.define(&client, info).await?;
-        check_definition(&script, &defined, &live.inputs).map_err(|Hopeless { message, faults, .. }| {
+        let checked = check_definition(&script, &defined, live).map_err(|Hopeless { message, faults, .. }| {
+            let (message, faults) = (live.masking.text(&message), live.masking.faults(faults));
             if faults.is_empty() { CheckError::Failed(message) } else { CheckError::Graph { message, faults } }
-        })
+        })?;
+        let _ = live.params.set(checked.params.clone());
+        for unasked in live.unasked_params() {
+            tracing::warn!("{unasked}; nobody asked while jobs were declared, though an action may");
+        }
+        Ok(checked)
     }
 }

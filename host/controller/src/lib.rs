@@ -15,6 +15,8 @@ mod checkout;
 mod controller;
 mod error;
 mod following;
+mod git_http;
+mod git_url;
 mod home;
 mod inputs;
 mod jobs;

@@ -16,9 +16,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use http::StatusCode;
-use monkeyci_api::Problem;
+use monkeyci_api::{Problem, plain_http};
 use monkeyci_build::{Ending, EventBody, Status};
-use reqwest::{Client, Response};
+use reqwest::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::blobs::Blobs;
@@ -172,7 +172,7 @@ impl RunningBuild {
         // The path of a Unix socket has at most 107 bytes; through the directory's descriptor it is always short.
         let dir = File::open(&self.dir).map_err(io)?;
         let socket = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());
-        let client = Client::builder().no_proxy().unix_socket(socket).build();
+        let client = plain_http().unix_socket(socket).build();
         let body = serde_json::to_vec(body).map_err(|error| self.unreachable_because(error.to_string()))?;
         let request =
             client.map_err(|error| self.unreachable(error))?.post(format!("http://localhost{path}")).body(body);

@@ -19,6 +19,8 @@ pub enum For {
     Docker,
     /// Podman, beside Docker.
     Podman,
+    /// Rehearsals.
+    Rehearsals,
     /// Set-up itself, where it is there; what it does without is said where it is called.
     Optional,
 }
@@ -40,9 +42,8 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 36] = [
+pub const TABLE: [Program; 43] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
-    row("make", "make", For::All, "building the OpenSSL that comes with the host"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
     row("ip", "iproute2", For::Tests, "network namespaces of the tests' own"),
     row("iptables", "iptables", For::Tests, "what fences have to refuse is dropped in tests' pods"),
@@ -69,6 +70,14 @@ pub const TABLE: [Program; 36] = [
     row("runc", "runc", For::Podman, "running containers with Podman, also with hybrid control groups"),
     row("netavark", "netavark", For::Podman, "networks of containers"),
     row("aardvark-dns", "aardvark-dns", For::Podman, "names of containers"),
+    row("bash", "bash", For::Rehearsals, "making the rehearsal's machine"),
+    row("debootstrap", "debootstrap", For::Rehearsals, "Debian's files, from packages"),
+    row("slirp4netns", "slirp4netns", For::Rehearsals, "a network of the machine's own"),
+    row("ip", "iproute2", For::Rehearsals, "a network of the machine's own"),
+    row("unshare", "util-linux", For::Rehearsals, "namespaces of the machine's own"),
+    row("nsenter", "util-linux", For::Rehearsals, "running commands in the machine"),
+    row("setpriv", "util-linux", For::Rehearsals, "a machine that ends with this program"),
+    row("awk", "mawk", For::Rehearsals, "the mirror and the certificates of the real machine"),
     row("rustc", "", For::Optional, "the toolchain that runs this program"),
     row("cargo", "", For::Optional, "the toolchain that runs this program"),
     row("rustup", "", For::Optional, "targets, rustfmt and clippy, where the toolchain is from rustup"),

@@ -1,9 +1,7 @@
 //! Building the host, the sidecar and the sample scripts.
 
-use std::env;
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -15,19 +13,63 @@ use crate::say;
 use crate::setup::Ready;
 use crate::toolchain::cargo;
 
-/// Which profile the host is built in. The sidecar and the scripts have their own.
+/// How host and sidecar are built. The scripts have a profile of their own.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Profile {
+    /// For demo and tests: our own crates are not optimised.
     Debug,
+    /// For benchmarks: as [`Profile::Debug`], but what a benchmark measures is optimised as in a release. The rest of the
+    /// dependencies, above all wasmtime, is taken as it was built for the tests.
+    Measured,
+    /// What users install.
     Release,
 }
+
+impl Profile {
+    /// What makes `cargo build` and `cargo bench` build so.
+    pub fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Debug => Vec::new(),
+            Self::Release => vec!["--release".to_owned()],
+            Self::Measured => MEASURED
+                .iter()
+                .flat_map(|package| {
+                    let set = |what| ["--config".to_owned(), format!("profile.dev.package.{package}.{what}")];
+                    [set("opt-level=3"), set("debug-assertions=false"), set("overflow-checks=false")]
+                })
+                .flatten()
+                .collect(),
+        }
+    }
+}
+
+/// The crates that the development profile leaves without optimisation, and that are in the way of what benchmarks measure.
+const MEASURED: [&str; 17] = [
+    "axum",
+    "bollard",
+    "bollard-stubs",
+    "git2",
+    "object_store",
+    "reqwest",
+    "sqlx-core",
+    "sqlx-sqlite",
+    "monkeyci-api",
+    "monkeyci-archive",
+    "monkeyci-build",
+    "monkeyci-controller",
+    "monkeyci-engines",
+    "monkeyci-host",
+    "monkeyci-mask",
+    "monkeyci-script",
+    "monkeyci-sidecar",
+];
 
 /// Which of the workspace's programs are needed.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Extent {
-    /// The host alone.
-    Host,
-    /// Everything that `cargo test --workspace` needs, with the features it needs, so that nothing is built twice.
+    /// Host and sidecar.
+    Programs,
+    /// Everything that `cargo test --workspace` needs.
     Workspace,
 }
 
@@ -45,10 +87,10 @@ impl Built {
     /// Where a build of this profile puts it all.
     pub fn of(paths: &Paths, profile: Profile) -> Self {
         let folder = paths.target.join(match profile {
-            Profile::Debug => "debug",
+            Profile::Debug | Profile::Measured => "debug",
             Profile::Release => "release",
         });
-        let (host, sidecar) = (folder.join("monkeyci-host"), folder.join("monkeyci-sidecar-static"));
+        let (host, sidecar) = (folder.join("monkeyci-host"), folder.join("monkeyci-sidecar"));
         Self { host, sidecar, components: paths.components() }
     }
 
@@ -66,94 +108,31 @@ impl Built {
 pub fn everything(paths: &Paths, ready: &Ready, profile: Profile, extent: Extent) -> Result<Built> {
     let step = say::step("build");
     let built = Built::of(paths, profile);
-    let static_sidecar = paths.target.join(&ready.toolchain.host).join("sidecar/monkeyci-sidecar");
-    let warm = [&built.host, &static_sidecar, &built.components].iter().all(|path| path.exists());
-
-    let guest = &ready.guest;
+    let warm = [&built.host, &built.sidecar, &built.components].iter().all(|path| path.exists());
     let jobs = [
-        ("host", host_command(paths, profile, extent)),
-        ("sidecar", sidecar_command(paths, &ready.toolchain.host)),
-        ("scripts", guest.build(paths, &paths.samples(), &paths.samples_target())?),
+        ("host", programs_command(paths, profile, extent)),
+        ("scripts", ready.guest.build(paths, &paths.samples(), &paths.samples_target())?),
     ];
     if !warm {
         step.doing("host, sidecar and scripts; the first time, this takes minutes");
     }
-    // From scratch each fills the machine. With nothing to do each only waits, so they wait together.
-    let compiled = if warm {
-        all_at_once(jobs)?
-    } else {
-        let mut compiled = false;
-        for (label, command) in jobs {
-            compiled |= cargo_job(label, command)?;
-        }
-        compiled
-    };
-    let copied = place_sidecar(&static_sidecar, &built.sidecar)?;
-    match compiled || copied {
+    match all_at_once(jobs)? {
         true => step.done("host, sidecar and scripts are built"),
         false => step.already("host, sidecar and scripts"),
     }
     Ok(built)
 }
 
-fn host_command(paths: &Paths, profile: Profile, extent: Extent) -> Command {
+/// The whole workspace is selected whatever is built of it: Cargo unifies the features of what is selected, and with other
+/// features a dependency is compiled once more.
+fn programs_command(paths: &Paths, profile: Profile, extent: Extent) -> Command {
     let mut command = cargo(paths);
-    command.arg("build");
+    command.args(["build", "--workspace"]).args(profile.arguments());
     match extent {
-        Extent::Host => command.args(["--package", "monkeyci-host"]),
-        Extent::Workspace => command.args(["--workspace", "--lib", "--bins", "--tests", "--examples"]),
+        Extent::Programs => command.args(["--bin", "monkeyci-host", "--bin", "monkeyci-sidecar"]),
+        Extent::Workspace => command.args(["--lib", "--bins", "--tests", "--examples"]),
     };
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
     command
-}
-
-/// The sidecar has to run in an image without a C library, so it is static. The explicit target keeps that flag away
-/// from build scripts and procedural macros.
-fn sidecar_command(paths: &Paths, host: &str) -> Command {
-    let mut command = cargo(paths);
-    let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
-    flags.push_str(" -C target-feature=+crt-static");
-    command
-        .args(["build", "--package", "monkeyci-sidecar"])
-        .args(["--profile", "sidecar", "--target", host])
-        .env("RUSTFLAGS", flags.trim())
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    command
-}
-
-/// Puts the static sidecar beside the host, where the host looks for it. Says whether that changed anything.
-///
-/// Cargo puts a dynamic one there when it builds the whole workspace, so this comes after every build.
-pub fn place_sidecar(from: &Path, to: &Path) -> Result<bool> {
-    let new = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if is_dynamic(&new) {
-        bail!(
-            "{} is not static, so it would not run in job images: does a cargo configuration set other rustflags?",
-            from.display()
-        );
-    }
-    if fs::read(to).is_ok_and(|old| old == new) {
-        return Ok(false);
-    }
-    // By way of another name: the old one may be running, or be a hard link into cargo's own files.
-    let partial = to.with_extension("part");
-    fs::copy(from, &partial)
-        .and_then(|_| fs::rename(&partial, to))
-        .with_context(|| format!("cannot write {}", to.display()))?;
-    Ok(true)
-}
-
-/// Whether a program of 64-bit ELF asks for a dynamic loader: then it would not run in an image without a C library.
-fn is_dynamic(elf: &[u8]) -> bool {
-    let number = |at: usize, size: usize| {
-        let field = elf.get(at..at + size).unwrap_or_default();
-        field.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte))
-    };
-    // The table of segments: where it is, how long an entry is, and how many there are. PT_INTERP is 3.
-    let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
-    (0..count).any(|index| number(table.saturating_add(size * index), 4) == 3)
 }
 
 /// Runs one cargo, with a label for its output. Says whether anything was compiled.
@@ -194,21 +173,15 @@ fn all_at_once<const N: usize>(jobs: [(&str, Command); N]) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
-    fn the_sidecar_is_copied_only_when_it_changed() {
-        let dir = env::temp_dir().join(format!("xtask-{}-place", std::process::id()));
-        fs::create_dir_all(&dir).expect("a folder");
-        let (from, to) = (dir.join("from"), dir.join("to"));
-        fs::write(&from, b"one").expect("a file");
-        let first = place_sidecar(&from, &to).expect("copied");
-        let second = place_sidecar(&from, &to).expect("the same");
-        fs::write(&from, b"two").expect("a file");
-        let third = place_sidecar(&from, &to).expect("copied");
-        let dynamic =
-            fs::copy(env::current_exe().expect("own path"), &from).map(|_| place_sidecar(&from, &to).is_err());
-        fs::remove_dir_all(&dir).ok();
-        assert_eq!((first, second, third), (true, false, true));
-        assert!(dynamic.expect("a copy"), "a dynamic program is refused");
+    fn a_benchmark_optimises_only_what_the_development_profile_names() {
+        let manifest =
+            fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).expect("a manifest");
+        for package in MEASURED {
+            assert!(manifest.contains(&format!("[profile.dev.package.{package}]\n")), "{package}");
+        }
+        assert!(Profile::Measured.arguments().contains(&"profile.dev.package.axum.opt-level=3".to_owned()));
     }
 }

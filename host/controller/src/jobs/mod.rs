@@ -18,8 +18,7 @@ use monkeyci_script::{Definition, Script, Transcript};
 use tokio::sync::watch;
 
 use crate::build::Run;
-use crate::inputs::Inputs;
-use crate::live::Places;
+use crate::live::{LiveBuild, Places};
 
 /// Why a job has to stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,9 +62,8 @@ impl Stop {
 /// Gets the code.
 pub(crate) async fn check_out(run: Arc<Run>) {
     let (source, into) = (run.request.source.clone(), run.dir.join("checkout"));
-    let done = tokio::task::spawn_blocking(move || source.check_out(&into)).await;
-    let body = match done {
-        Ok(Ok(checkout)) => {
+    let body = match source.check_out_in_background(into).await {
+        Ok(checkout) => {
             let source = checkout.source;
             match Dir::open_ambient_dir(&checkout.dir, ambient_authority()) {
                 Ok(workspace) => {
@@ -82,8 +80,7 @@ pub(crate) async fn check_out(run: Arc<Run>) {
             let _ = run.live.info.set(BuildInfo { id: run.live.id.clone(), trigger, source: source.clone() });
             EventBody::BuildCheckedOut { source }
         }
-        Ok(Err(error)) => failed(false, error.to_string()).into(),
-        Err(error) => failed(false, format!("the checkout stopped by a fault of the host: {error}")).into(),
+        Err(error) => failed(false, error.to_string()).into(),
     };
     record(&run, body).await;
 }
@@ -112,7 +109,7 @@ async fn try_define(run: &Arc<Run>) -> Result<EventBody, Hopeless> {
     let defined = script.define(&client, info).await;
     run.controller.api.tokens.revoke(&token);
     let defined = defined.map_err(|error| failed(true, format!("the script could not declare its jobs: {error}")))?;
-    let checked = check_definition(&script, &defined, &run.live.inputs)?;
+    let checked = check_definition(&script, &defined, &run.live)?;
     let _ = run.loaded.set(Loaded { script, transcript: defined.transcript });
 
     let Checked { graph, removed, params } = checked;
@@ -132,7 +129,8 @@ async fn try_define(run: &Arc<Run>) -> Result<EventBody, Hopeless> {
 ///
 /// # Errors
 /// Why the build can't go on.
-pub(crate) fn check_definition(script: &Script, defined: &Definition, inputs: &Inputs) -> Result<Checked, Hopeless> {
+pub(crate) fn check_definition(script: &Script, defined: &Definition, live: &LiveBuild) -> Result<Checked, Hopeless> {
+    let inputs = &live.inputs;
     // A script that failed may have declared half of its jobs: only its parameters count.
     let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };
     let checked = check(jobs, &defined.params).map_err(|faults| {
@@ -146,6 +144,13 @@ pub(crate) fn check_definition(script: &Script, defined: &Definition, inputs: &I
     })?;
     if let Some(message) = &defined.failed {
         return Err(failed(true, format!("the script could not declare its jobs: {message}")));
+    }
+    let faults = live.secret_faults(checked.graph.jobs());
+    if !faults.is_empty() {
+        let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingSecret { .. }));
+        let looked = if missing { inputs.looked_for_secret() } else { String::new() };
+        let message = format!("what the jobs do with secrets is not valid{looked}");
+        return Err(Hopeless { script: true, message, faults });
     }
     match checked.graph.jobs().iter().find(|job| job.late) {
         Some(job) if !script.refines() => Err(failed(
@@ -166,9 +171,11 @@ pub(crate) async fn run(run: Arc<Run>, job: String, attempt: u32, stop: watch::R
         JobKind::Action => (action::run(&run, &spec, stop).await, None),
         JobKind::Container(container) => container::run(&run, &spec, container, attempt, stop).await,
     };
-    let results = run.live.take_results(&job);
+    let mut results = run.live.take_results(&job);
+    run.live.masking.withhold(&mut results);
     let ending = match (ending, &results.warning) {
         (Ending::Succeeded, Some(warning)) => Ending::Warned { message: warning.clone() },
+        (Ending::Warned { message }, Some(warning)) => Ending::Warned { message: format!("{warning}; {message}") },
         (ending, _) => ending,
     };
     if !results.is_empty() {

@@ -8,7 +8,6 @@ use monkeyci_script::Refined;
 
 use super::record;
 use crate::build::Run;
-use crate::server::USE_THE_HANDLE;
 
 /// Lets the script complete the job, and records what became of it.
 pub(crate) async fn refine(run: Arc<Run>, job: String) {
@@ -33,8 +32,9 @@ async fn try_refine(run: &Run, job: &str) -> Result<EventBody, Ending> {
         Refined::Skipped(reason) => Err(Ending::NotNeeded { reason }),
         Refined::Completed(draft) => {
             let job = check_refined(&spec, &draft).map_err(|faults| failed(faults.to_string()))?;
-            if run.live.masking.job_with_secret(std::slice::from_ref(&job)).is_some() {
-                return Err(failed(format!("it has the value of a secret in it; {USE_THE_HANDLE}")));
+            let faults = run.live.secret_faults(std::slice::from_ref(&job));
+            if !faults.is_empty() {
+                return Err(failed(faults.to_string()));
             }
             Ok(EventBody::JobRefined { job: Box::new(job) })
         }

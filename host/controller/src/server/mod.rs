@@ -34,7 +34,6 @@ use crate::tokens::Tokens;
 pub(crate) use listen::{Listener, in_process};
 pub(crate) use problem::Refusal;
 pub(crate) use script::{check_event, parse};
-pub(crate) use submit::USE_THE_HANDLE;
 
 /// A request that waits for something to happen waits no longer than this, whatever it asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

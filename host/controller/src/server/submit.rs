@@ -17,9 +17,6 @@ use super::script::parse;
 use super::{Api, LONGEST_WAIT};
 use crate::live::LiveBuild;
 
-/// What to do instead of writing a secret into a job.
-pub(crate) const USE_THE_HANDLE: &str = "hand it over with secret-env or secret-file, so that nobody sees it";
-
 pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
     Path(path): Path<BuildPath>,
@@ -36,8 +33,9 @@ pub(crate) async fn submit(
     let _turn = build.submitting.lock().await;
     let checked = check_submitted(build.state().graph(), &jobs);
     let jobs = checked.map_err(|faults| Refusal::invalid(format!("the jobs can't be added: {faults}")))?;
-    if let Some(job) = build.masking.job_with_secret(&jobs) {
-        return Err(Refusal::invalid(format!("the job {job:?} has the value of a secret in it; {USE_THE_HANDLE}")));
+    let faults = build.secret_faults(&jobs);
+    if !faults.is_empty() {
+        return Err(Refusal::invalid(format!("the jobs can't be added: {faults}")));
     }
     if jobs.iter().any(|job| job.container().is_some()) {
         build.pack_workspace(&api.blobs).await.map_err(|error| Refusal::store("the workspace", error))?;

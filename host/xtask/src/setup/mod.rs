@@ -129,7 +129,7 @@ impl Ready {
 }
 
 /// Whether this process may change the machine.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
