@@ -34,18 +34,18 @@ pub fn ensure(paths: &Paths) -> Result<PathBuf> {
             return Ok(repository);
         }
     }
+    let run = |date: &str, args: &[&str]| output(git(&repository, &project, date).args(args));
     let make = || -> Result<()> {
         if repository.exists() {
             fs::remove_dir_all(&repository)?;
         }
         fs::create_dir_all(&repository)?;
-        output(git(&repository, &project, "").args(["init", "--quiet", "--initial-branch=main"]))?;
+        run("", &["init", "--quiet", "--initial-branch=main"])?;
         for (message, date, files) in COMMITS {
-            output(git(&repository, &project, date).args(["add", "--all", "--force", "--"]).args(files))?;
-            output(git(&repository, &project, date).args(["commit", "--quiet", "-m", message]))?;
+            run(date, &[&["add", "--all", "--force", "--"], files].concat())?;
+            run(date, &["commit", "--quiet", "-m", message])?;
         }
-        let release = ["tag", "--annotate", TAG, "-m", "The first release"];
-        output(git(&repository, &project, COMMITS[2].1).args(release))?;
+        run(COMMITS[2].1, &["tag", "--annotate", TAG, "-m", "The first release"])?;
         fs::copy(&index, &made)?;
         output(git(&repository, &repository, "").args(["reset", "--quiet", "--hard"])).map(drop)
     };
@@ -58,9 +58,7 @@ pub fn ensure(paths: &Paths) -> Result<PathBuf> {
 /// everywhere.
 fn git(repository: &Path, files: &Path, date: &str) -> Command {
     let mut command = program("git");
-    for name in ["GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
-        command.env_remove(name);
-    }
+    command.env_remove("GIT_INDEX_FILE").env_remove("GIT_OBJECT_DIRECTORY");
     for role in ["AUTHOR", "COMMITTER"] {
         command
             .env(format!("GIT_{role}_NAME"), "Ada Example")

@@ -111,17 +111,15 @@ fn main() -> ExitCode {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    let task = match parse(args.into_iter()) {
-        Ok(task) => task,
+    match parse(args.into_iter()).map(perform) {
+        Ok(Ok(code)) => return code,
+        Ok(Err(error)) => say::failure(&format!("{error:#}")),
         Err(mistake) => {
             say::failure(&format!("{mistake}\n\n{USAGE}"));
             return ExitCode::from(2);
         }
-    };
-    perform(task).unwrap_or_else(|error| {
-        say::failure(&format!("{error:#}"));
-        ExitCode::FAILURE
-    })
+    }
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Every check and test of the repository, as CI runs them.
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -73,29 +72,22 @@ pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
 }
 
 fn lint(stages: &mut Stages, paths: &Paths) {
-    let samples = paths.samples().join("Cargo.toml");
-    let with = |args: &[&str], manifest: Option<&Path>, rest: &[&str]| {
+    const FORMAT: &[&str] = &["fmt", "--all", "--check"];
+    const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let mut check = |name, args: &[&str], scripts: bool| {
         let mut command = cargo(paths);
-        command.args(args);
-        if let Some(manifest) = manifest {
-            command.arg("--manifest-path").arg(manifest).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
+        command.args(args).env("RUSTDOCFLAGS", "-D warnings");
+        if scripts {
+            command.current_dir(paths.samples()).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
         }
-        command.args(rest);
-        command
+        stages.command(name, command);
     };
-    let check = ["--all", "--check"];
-    stages.command("format", with(&["fmt"], None, &check));
-    stages.command("format of scripts", with(&["fmt"], Some(&samples), &check));
-
-    let deny = ["--all-targets", "--", "-D", "warnings"];
-    stages.command("clippy", with(&["clippy", "--workspace"], None, &deny));
+    check("format", FORMAT, false);
+    check("format of scripts", FORMAT, true);
+    check("clippy", CLIPPY, false);
     // For this machine's target: Debian's toolchain has no clippy, and scripts are plain Rust but for their imports.
-    let scripts = with(&["clippy", "--workspace"], Some(&samples), &deny);
-    stages.command("clippy of scripts", scripts);
-
-    let mut docs = with(&["doc", "--workspace", "--no-deps"], None, &[]);
-    docs.env("RUSTDOCFLAGS", "-D warnings");
-    stages.command("docs", docs);
+    check("clippy of scripts", CLIPPY, true);
+    check("docs", &["doc", "--workspace", "--no-deps"], false);
 }
 
 #[cfg(test)]

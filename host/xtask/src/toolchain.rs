@@ -26,9 +26,8 @@ impl Toolchain {
         let mut command = program(rustc);
         command.args(["--print", "sysroot", "--print", "host-tuple"]);
         let text = output(&mut command)?;
-        let mut lines = text.lines();
-        let (sysroot, host) =
-            lines.next().zip(lines.next()).with_context(|| format!("rustc printed an unexpected answer: {text}"))?;
+        let lines = text.split_once('\n').map(|(sysroot, host)| (sysroot, host.trim()));
+        let (sysroot, host) = lines.with_context(|| format!("rustc printed an unexpected answer: {text}"))?;
         Ok(Self { sysroot: PathBuf::from(sysroot), host: host.to_owned() })
     }
 

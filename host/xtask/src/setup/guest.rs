@@ -4,13 +4,12 @@
 //! build it; that script says what and why.
 
 use std::env;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::{apt, is_root, lock};
 use crate::command::{find, path_with, program, shown, within};
@@ -30,7 +29,7 @@ const DEBIAN: [&str; 4] = [
 ];
 
 /// How scripts are built.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum GuestToolchain {
     /// With this machine's toolchain, which has the target.
     Rustup,
@@ -77,39 +76,26 @@ pub fn ensure(step: &Step, paths: &Paths, toolchain: &Toolchain) -> Result<Guest
         bail!("MONKEYCI_GUEST_TOOLCHAIN is {choice}, not rustup or debian");
     }
     if let Some(found) = look(toolchain, &choice) {
-        step.already(&format!("wasm32-wasip2, {found}"));
+        step.already(&format!("{TARGET}, by {found:?}"));
         return Ok(found);
     }
     let _lock = lock(step, paths)?;
     // Another set-up may have done it meanwhile: then these have nothing to do.
     let added = match choice.as_str() {
-        "debian" => false,
-        choice => match add_with_rustup(step, paths, toolchain) {
-            Err(error) if choice == "rustup" => return Err(error),
-            Err(error) => {
-                step.note(&format!("{error:#}; going on with Debian's packages"));
-                false
-            }
-            Ok(()) => true,
-        },
+        "debian" => Err(anyhow!("MONKEYCI_GUEST_TOOLCHAIN=debian")),
+        _ => add_with_rustup(step, paths, toolchain),
     };
-    if !added {
-        install_debian(step, paths, toolchain).context(
-            "the target wasm32-wasip2 is needed to build scripts. By hand: `rustup target add wasm32-wasip2`",
-        )?;
+    if let Err(error) = added {
+        if choice == "rustup" {
+            return Err(error);
+        }
+        step.note(&format!("{error:#}; going on with Debian's packages"));
+        let by_hand = format!("the target {TARGET} is needed to build scripts. By hand: `rustup target add {TARGET}`");
+        install_debian(step, paths, toolchain).context(by_hand)?;
     }
     let found = look(toolchain, &choice).context("wasm32-wasip2 was installed, but not where this toolchain looks")?;
-    step.done(&format!("wasm32-wasip2, {found}"));
+    step.done(&format!("{TARGET}, by {found:?}"));
     Ok(found)
-}
-
-impl fmt::Display for GuestToolchain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rustup => "of this toolchain",
-            Self::Debian { .. } => "by Debian's toolchain",
-        })
-    }
 }
 
 /// What is there already. Only looks at files, so that it takes no time.
@@ -167,12 +153,9 @@ mod tests {
     fn debians_build_uses_its_own_programs_and_this_toolchains_linkers() {
         let paths = Paths { root: PathBuf::from("/repo"), target: PathBuf::from("/t") };
         let guest = GuestToolchain::Debian { linkers: PathBuf::from("/tc/bin") };
-        let command = guest.build(&paths, Path::new("/repo/sample-scripts"), Path::new("/t/samples"));
-        let command = command.expect("a command");
-        assert_eq!(
-            shown(&command),
-            "/usr/bin/cargo build --release --target wasm32-wasip2 -Zbuild-std=std,panic_abort"
-        );
+        let command = guest.build(&paths, &paths.samples(), &paths.samples_target()).expect("a command");
+        assert_eq!(command.get_program(), "/usr/bin/cargo");
+        assert!(shown(&command).ends_with(" --target wasm32-wasip2 -Zbuild-std=std,panic_abort"), "{command:?}");
         let set = |name: &str| command.get_envs().find(|(key, _)| *key == name).map(|(_, value)| value);
         assert_eq!(set("RUSTC"), Some(Some("/usr/bin/rustc".as_ref())));
         assert_eq!((set("RUSTUP_TOOLCHAIN"), set("RUSTFLAGS")), (Some(None), Some(None)), "they are removed");
