@@ -1,6 +1,7 @@
 //! The container engines of the tests, looked at from outside the host.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ContainerSummary, NetworkCreateRequest, VolumeCreateRequest};
@@ -37,7 +38,7 @@ pub struct Engine {
     docker: Docker,
     runtime: tokio::runtime::Runtime,
     /// Podman is served as long as this is there.
-    _podman: Option<Podman>,
+    _podman: Option<Arc<Podman>>,
 }
 
 impl Engine {

@@ -7,6 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use anyhow::{Context, Result};
 
@@ -105,15 +106,23 @@ pub fn docker() -> Engine {
     engine(DOCKER, &get(DOCKER))
 }
 
-/// The Podman that `cargo xtask` serves. To a test that runs alone: one that is served until the value is dropped.
-pub fn podman() -> Podman {
+/// The Podman that `cargo xtask` serves. To tests that run alone: one that is served as long as one of them has it.
+pub fn podman() -> Arc<Podman> {
+    static SERVED: Mutex<Weak<Podman>> = Mutex::new(Weak::new());
     if let Some(url) = given(PODMAN) {
-        return Podman::that_runs(engine(PODMAN, &url));
+        return Arc::new(Podman::that_runs(engine(PODMAN, &url)));
     }
-    let target = path(SAMPLES).ancestors().nth(3).map(Path::to_owned).unwrap_or_default();
-    Podman::serve(&target.join("podman")).unwrap_or_else(|error| {
+    let target = path(BUSYBOX).ancestors().find(|dir| dir.join(FILE).is_file()).map(Path::to_owned);
+    let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(podman) = served.upgrade() {
+        return podman;
+    }
+    let podman = target.context("there is no target folder").and_then(|target| Podman::serve(&target.join("podman")));
+    let podman = Arc::new(podman.unwrap_or_else(|error| {
         panic!("${PODMAN} is not set, and {error:#}: run `cargo xtask setup --podman`, which installs it")
-    })
+    }));
+    *served = Arc::downgrade(&podman);
+    podman
 }
 
 fn engine(name: &str, url: &str) -> Engine {

@@ -42,9 +42,8 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 44] = [
+pub const TABLE: [Program; 43] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
-    row("make", "make", For::All, "building the OpenSSL that comes with the host"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
     row("ip", "iproute2", For::Tests, "network namespaces of the tests' own"),
     row("iptables", "iptables", For::Tests, "what fences have to refuse is dropped in tests' pods"),

@@ -34,18 +34,18 @@ pub fn ensure(paths: &Paths) -> Result<PathBuf> {
             return Ok(repository);
         }
     }
+    let run = |date: &str, args: &[&str]| output(git(&repository, &project, date).args(args));
     let make = || -> Result<()> {
         if repository.exists() {
             fs::remove_dir_all(&repository)?;
         }
         fs::create_dir_all(&repository)?;
-        output(git(&repository, &project, "").args(["init", "--quiet", "--initial-branch=main"]))?;
+        run("", &["init", "--quiet", "--initial-branch=main"])?;
         for (message, date, files) in COMMITS {
-            output(git(&repository, &project, date).args(["add", "--all", "--force", "--"]).args(files))?;
-            output(git(&repository, &project, date).args(["commit", "--quiet", "-m", message]))?;
+            run(date, &[&["add", "--all", "--force", "--"], files].concat())?;
+            run(date, &["commit", "--quiet", "-m", message])?;
         }
-        let release = ["tag", "--annotate", TAG, "-m", "The first release"];
-        output(git(&repository, &project, COMMITS[2].1).args(release))?;
+        run(COMMITS[2].1, &["tag", "--annotate", TAG, "-m", "The first release"])?;
         fs::copy(&index, &made)?;
         output(git(&repository, &repository, "").args(["reset", "--quiet", "--hard"])).map(drop)
     };
@@ -58,9 +58,7 @@ pub fn ensure(paths: &Paths) -> Result<PathBuf> {
 /// everywhere.
 fn git(repository: &Path, files: &Path, date: &str) -> Command {
     let mut command = program("git");
-    for name in ["GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
-        command.env_remove(name);
-    }
+    command.env_remove("GIT_INDEX_FILE").env_remove("GIT_OBJECT_DIRECTORY");
     for role in ["AUTHOR", "COMMITTER"] {
         command
             .env(format!("GIT_{role}_NAME"), "Ada Example")
@@ -92,21 +90,20 @@ mod tests {
         }
         let repository = ensure(&paths).expect("made");
         let ask = |args: &[&str]| output(git(&repository, &repository, "").args(args)).expect("git");
-        let log = ask(&["log", "--reverse", "--format=%s", "--name-only"]);
-        assert_eq!(log, "Start the project\n\nREADME.md\nGreet people\n\nsrc/a.sh\nTest the greeting\n\ntests/a.sh\n");
-        let head = ask(&["rev-parse", "HEAD"]);
+        let log = "Start the project\n\nREADME.md\nGreet people\n\nsrc/a.sh\nTest the greeting\n\ntests/a.sh\n";
+        assert_eq!(ask(&["log", "--reverse", "--format=%s", "--name-only"]), log);
+        let head = ask(&["rev-parse", "main"]);
         assert_eq!(ask(&["rev-parse", "v0.1.0^{commit}"]), head);
-        assert_eq!(ask(&["symbolic-ref", "--short", "HEAD"]), "main\n");
         assert_eq!(ask(&["status", "--porcelain"]), "");
         assert_eq!(fs::read_to_string(repository.join("src/a.sh")).expect("a file"), "echo a\n");
 
-        fs::write(repository.join(".git/mark"), "").expect("a mark");
+        let mark = repository.join(".git/mark");
+        fs::write(&mark, "").expect("a mark");
         ensure(&paths).expect("there already");
-        assert!(repository.join(".git/mark").exists(), "kept");
+        assert!(mark.exists(), "kept");
         fs::write(project.join("src/b.sh"), "echo b\n").expect("a file");
         ensure(&paths).expect("made anew");
-        assert!(!repository.join(".git/mark").exists(), "made anew");
-        assert_ne!(ask(&["rev-parse", "HEAD"]), head);
+        assert!(!mark.exists() && ask(&["rev-parse", "main"]) != head, "made anew");
         fs::remove_dir_all(&paths.root).ok();
     }
 }

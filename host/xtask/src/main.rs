@@ -1,12 +1,27 @@
 //! `cargo xtask`: set-up, demo, tests and benchmarks of this repository.
+//!
+//! One command has to work on a fresh machine, so this depends on `std`, `anyhow` and the testbed alone, finds or installs
+//! what it needs, and says what it does. Everything is idempotent: what is already there costs milliseconds.
+
+mod bench;
+mod compile;
+mod demo;
+mod demo_repo;
+mod faults;
+mod paths;
+mod rehearse;
+mod say;
+mod setup;
+mod test;
+mod toolchain;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use monkeyci_testbed::{command, programs};
 
-use xtask::paths::Paths;
-use xtask::{bench, demo, faults, rehearse, say, setup, test};
+use crate::paths::Paths;
 
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
@@ -42,7 +57,6 @@ enum Task {
     Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
     Setup { podman: bool },
-    Help,
 }
 
 fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
@@ -71,7 +85,6 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
         Some("rehearse") => rehearse::Request::parse(&rest).map(Task::Rehearse),
         Some("test") => flag("--fast").map(|fast| Task::Test { fast }),
         Some("setup") => flag("--podman").map(|podman| Task::Setup { podman }),
-        Some("help" | "--help" | "-h") => Ok(Task::Help),
         _ => Err(format!("unknown command {}", command.display())),
     }
 }
@@ -89,26 +102,24 @@ fn perform(task: Task) -> Result<ExitCode> {
             let scope = setup::Scope { docker: podman, podman, tests: true, ..setup::Scope::default() };
             setup::run(&paths, scope).context("set-up failed").map(|_| ExitCode::SUCCESS)
         }
-        Task::Help => {
-            print!("{USAGE}");
-            Ok(ExitCode::SUCCESS)
-        }
     }
 }
 
 fn main() -> ExitCode {
-    let task = match parse(std::env::args_os().skip(1)) {
-        Ok(task) => task,
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if args.first().is_some_and(|first| ["help", "--help", "-h"].iter().any(|help| first == help)) {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match parse(args.into_iter()).map(perform) {
+        Ok(Ok(code)) => return code,
+        Ok(Err(error)) => say::failure(&format!("{error:#}")),
         Err(mistake) => {
-            say::failure(&mistake);
-            eprint!("\n{USAGE}");
+            say::failure(&format!("{mistake}\n\n{USAGE}"));
             return ExitCode::from(2);
         }
-    };
-    perform(task).unwrap_or_else(|error| {
-        say::failure(&format!("{error:#}"));
-        ExitCode::FAILURE
-    })
+    }
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]

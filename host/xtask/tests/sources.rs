@@ -16,12 +16,13 @@ const ELSEWHERE: [(&str, &str); 3] = [
 ];
 
 /// Variables that people, Cargo and the system set; beside them there are those that set-up hands over.
-const VARIABLES: [(&str, &str); 16] = [
+const VARIABLES: [(&str, &str); 17] = [
     ("MONKEYCI_GUEST_TOOLCHAIN", "the user's choice, in the usage of `cargo xtask`"),
     ("MONKEYCI_BENCH_MEBIBYTES", "the user's choice, at the benchmark that reads it"),
     ("MONKEYCI_MASK_FUZZ_SECONDS", "the user's choice, at the test that reads it"),
     ("DOCKER_HOST", "the user's choice, in the usage of `cargo xtask`"),
     ("XDG_RUNTIME_DIR", "where engines without root listen"),
+    ("HOME", "where the rehearsal keeps its base, and Cargo what it has fetched"),
     ("TERM", "a terminal without colours"),
     ("PATH", "where programs are, of which only those in the table are called"),
     ("LD_LIBRARY_PATH", "Cargo's own, which others must not get"),
@@ -36,7 +37,7 @@ const VARIABLES: [(&str, &str); 16] = [
 ];
 
 /// Places of the machine. With a final slash, all below.
-const PLACES: [(&str, &str); 25] = [
+const PLACES: [(&str, &str); 31] = [
     ("/proc", "the kernel's"),
     ("/proc/", "the kernel's"),
     ("/sys/fs/cgroup/cgroup.controllers", "the kernel's"),
@@ -58,6 +59,12 @@ const PLACES: [(&str, &str); 25] = [
     ("/usr/lib/podman", "where Podman's helpers are"),
     ("/usr/libexec/podman", "where Podman's helpers are"),
     ("/usr/local/libexec/podman", "where Podman's helpers are"),
+    ("/root", "in the rehearsal's machine"),
+    ("/root/", "in the rehearsal's machine"),
+    ("/usr", "programs that the rehearsal's machine sees in its tests"),
+    ("/sys/fs/cgroup", "the kernel's"),
+    ("/sys/class/net/docker0", "the kernel's; the rehearsal says what it finds"),
+    ("/dev/net/tun", "the kernel's; the rehearsal says that it needs it"),
     ("/etc", "no name in an archive or a pattern: refused"),
     ("/tmp", "no name in an archive: refused"),
     ("/bin/nosuchshell", "it is nowhere"),

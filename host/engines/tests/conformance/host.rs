@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub struct Host {
     next: AtomicU32,
     socket: String,
     /// Podman is served as long as this is there.
-    _podman: Option<Podman>,
+    _podman: Option<Arc<Podman>>,
 }
 
 impl Host {

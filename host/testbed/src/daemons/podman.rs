@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Child;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 
@@ -14,13 +15,14 @@ use crate::engine::Engine;
 pub struct Podman {
     /// Where it answers.
     pub engine: Engine,
-    child: Option<Child>,
+    /// Ends it, and has ended then.
+    keeper: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Podman {
     /// One that somebody else serves.
     pub fn that_runs(engine: Engine) -> Self {
-        Self { engine, child: None }
+        Self { engine, keeper: None }
     }
 
     /// Serves it. The folder gets the configuration and the log, if there has to be one.
@@ -43,18 +45,33 @@ impl Podman {
         let socket = sockets.join("podman.sock");
         command.args(["system", "service", "--time", "0"]).arg(format!("unix://{}", socket.display()));
         // Where conmon drops its file "oom".
-        let started = start(command.current_dir(dir), &socket, &dir.join("log"));
-        let (child, engine) = started.inspect_err(|_| drop(fs::remove_dir_all(&sockets)))?;
-        Ok(Self { engine, child: Some(child) })
+        command.current_dir(dir);
+        let log = dir.join("log");
+        let (started, answers) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        // It ends with the thread that has started it: one that stays as long as this value.
+        let thread = thread::spawn(move || {
+            let service = start(&mut command, &socket, &log).map(|(child, engine)| {
+                started.send(Ok(engine)).ok();
+                ended.recv().ok();
+                child
+            });
+            match service {
+                Ok(mut child) => drop(child.kill().and_then(|()| child.wait())),
+                Err(error) => drop(started.send(Err(error))),
+            }
+            fs::remove_dir_all(&sockets).ok();
+        });
+        let engine = answers.recv().context("the thread of podman has ended")??;
+        Ok(Self { engine, keeper: Some((end, thread)) })
     }
 }
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            child.kill().ok();
-            child.wait().ok();
-            fs::remove_dir_all(self.engine.socket.parent().unwrap_or(&self.engine.socket)).ok();
+        if let Some((end, thread)) = self.keeper.take() {
+            drop(end);
+            thread.join().ok();
         }
     }
 }

@@ -23,6 +23,10 @@ pub fn ensure(step: &Step, paths: &Paths, needed: &[For]) -> Result<bool> {
     }
     let _lock = lock(step, paths)?;
     let lacking = look();
+    if lacking.is_empty() {
+        // Another set-up has installed it.
+        return Ok(true);
+    }
     let what: Vec<String> = lacking.iter().map(|program| format!("{} ({})", program.name, program.why)).collect();
     let mut packages: Vec<&str> = lacking.iter().flat_map(|program| program.packages.split(' ')).collect();
     packages.dedup();

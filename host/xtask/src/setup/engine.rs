@@ -17,10 +17,12 @@ use crate::say::Step;
 
 /// The sockets to try, the best first.
 fn candidates(docker_host: Option<&str>, runtime_dir: Option<&Path>) -> Vec<PathBuf> {
-    let chosen = docker_host.and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from);
-    let rootless = runtime_dir.iter().flat_map(|dir| [dir.join("docker.sock"), dir.join("podman/podman.sock")]);
-    let usual = [SOCKET, "/run/podman/podman.sock"].map(PathBuf::from);
-    chosen.into_iter().chain([usual[0].clone()]).chain(rootless.collect::<Vec<_>>()).chain([usual[1].clone()]).collect()
+    let mut sockets: Vec<PathBuf> =
+        docker_host.and_then(|host| host.strip_prefix("unix://")).into_iter().map(PathBuf::from).collect();
+    sockets.push(SOCKET.into());
+    sockets.extend(runtime_dir.iter().flat_map(|dir| [dir.join("docker.sock"), dir.join("podman/podman.sock")]));
+    sockets.push("/run/podman/podman.sock".into());
+    sockets
 }
 
 /// An engine of this kind, or of any; else a socket of one that this user may not use.
@@ -75,18 +77,16 @@ fn by_hand(docker: bool) -> String {
         Some(_) => "sudo sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 &'",
         None => "sudo apt-get install --no-install-recommends docker.io iptables",
     };
-    let podman = match find("podman") {
-        _ if docker => "",
-        Some(_) => "\nor, with Podman, which needs no root to run:\n    systemctl --user start podman.socket",
-        None => {
-            "\nor, with Podman, which needs no root to run:\n    sudo apt-get install podman uidmap slirp4netns && \
-             systemctl --user start podman.socket"
-        }
-    };
-    format!(
+    let mut text = format!(
         "no container engine answers, and starting Docker needs root. By hand:\n    {start}\n    \
-         sudo usermod -aG docker \"$USER\"   # then log in again{podman}\nthen run this again"
-    )
+         sudo usermod -aG docker \"$USER\"   # then log in again"
+    );
+    if !docker {
+        text.push_str("\nor, with Podman, which needs no root to run:\n    ");
+        text.push_str(if find("podman").is_none() { "sudo apt-get install podman uidmap slirp4netns && " } else { "" });
+        text.push_str("systemctl --user start podman.socket");
+    }
+    text + "\nthen run this again"
 }
 
 /// Finds Podman's API, or installs Podman and serves it for this run. For tests.

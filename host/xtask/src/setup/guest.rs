@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::{apt, is_root, lock};
 use crate::command::{find, path_with, program, shown, within};
@@ -29,7 +29,7 @@ const DEBIAN: [&str; 4] = [
 ];
 
 /// How scripts are built.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum GuestToolchain {
     /// With this machine's toolchain, which has the target.
     Rustup,
@@ -76,31 +76,26 @@ pub fn ensure(step: &Step, paths: &Paths, toolchain: &Toolchain) -> Result<Guest
         bail!("MONKEYCI_GUEST_TOOLCHAIN is {choice}, not rustup or debian");
     }
     if let Some(found) = look(toolchain, &choice) {
-        step.already(match found {
-            GuestToolchain::Rustup => "the toolchain has wasm32-wasip2",
-            GuestToolchain::Debian { .. } => "Debian's toolchain builds wasm32-wasip2",
-        });
+        step.already(&format!("{TARGET}, by {found:?}"));
         return Ok(found);
     }
     let _lock = lock(step, paths)?;
-    if let Some(found) = look(toolchain, &choice) {
-        step.already("another set-up has installed it");
-        return Ok(found);
-    }
-    if choice != "debian" {
-        match add_with_rustup(step, paths, toolchain) {
-            Ok(()) => {
-                step.done("rustup has installed wasm32-wasip2");
-                return Ok(GuestToolchain::Rustup);
-            }
-            Err(error) if choice == "rustup" => return Err(error),
-            Err(error) => step.note(&format!("{error:#}; going on with Debian's packages")),
+    // Another set-up may have done it meanwhile: then these have nothing to do.
+    let added = match choice.as_str() {
+        "debian" => Err(anyhow!("MONKEYCI_GUEST_TOOLCHAIN=debian")),
+        _ => add_with_rustup(step, paths, toolchain),
+    };
+    if let Err(error) = added {
+        if choice == "rustup" {
+            return Err(error);
         }
+        step.note(&format!("{error:#}; going on with Debian's packages"));
+        let by_hand = format!("the target {TARGET} is needed to build scripts. By hand: `rustup target add {TARGET}`");
+        install_debian(step, paths, toolchain).context(by_hand)?;
     }
-    install_debian(step, paths, toolchain)
-        .context("the target wasm32-wasip2 is needed to build scripts. By hand: `rustup target add wasm32-wasip2`")?;
-    step.done("Debian's toolchain will build wasm32-wasip2");
-    Ok(GuestToolchain::Debian { linkers: toolchain.linkers() })
+    let found = look(toolchain, &choice).context("wasm32-wasip2 was installed, but not where this toolchain looks")?;
+    step.done(&format!("{TARGET}, by {found:?}"));
+    Ok(found)
 }
 
 /// What is there already. Only looks at files, so that it takes no time.
@@ -147,11 +142,7 @@ fn install_debian(step: &Step, paths: &Paths, toolchain: &Toolchain) -> Result<(
         bail!("Debian's packages need root. By hand:\n    sudo sh {}\nthen run this again", script.display());
     }
     step.doing(&format!("as root: sh {}", script.display()));
-    within(program("sh").arg(&script), apt::LIMIT, &paths.log("guest-toolchain")?)?;
-    match look(toolchain, "debian") {
-        Some(_) => Ok(()),
-        None => bail!("{} went through, but not all of {} is there", script.display(), DEBIAN.join(", ")),
-    }
+    within(program("sh").arg(&script), apt::LIMIT, &paths.log("guest-toolchain")?)
 }
 
 #[cfg(test)]
@@ -162,12 +153,9 @@ mod tests {
     fn debians_build_uses_its_own_programs_and_this_toolchains_linkers() {
         let paths = Paths { root: PathBuf::from("/repo"), target: PathBuf::from("/t") };
         let guest = GuestToolchain::Debian { linkers: PathBuf::from("/tc/bin") };
-        let command = guest.build(&paths, Path::new("/repo/sample-scripts"), Path::new("/t/samples"));
-        let command = command.expect("a command");
-        assert_eq!(
-            shown(&command),
-            "/usr/bin/cargo build --release --target wasm32-wasip2 -Zbuild-std=std,panic_abort"
-        );
+        let command = guest.build(&paths, &paths.samples(), &paths.samples_target()).expect("a command");
+        assert_eq!(command.get_program(), "/usr/bin/cargo");
+        assert!(shown(&command).ends_with(" --target wasm32-wasip2 -Zbuild-std=std,panic_abort"), "{command:?}");
         let set = |name: &str| command.get_envs().find(|(key, _)| *key == name).map(|(_, value)| value);
         assert_eq!(set("RUSTC"), Some(Some("/usr/bin/rustc".as_ref())));
         assert_eq!((set("RUSTUP_TOOLCHAIN"), set("RUSTFLAGS")), (Some(None), Some(None)), "they are removed");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::apt;
 use crate::paths::Paths;
@@ -28,77 +28,62 @@ pub struct Images {
 
 /// Makes sure that all engines have the images; also those that only tests need, if asked for.
 pub fn ensure(step: &Step, paths: &Paths, engines: &[&Engine], for_tests: bool) -> Result<Images> {
-    let mut program = match for_tests {
-        true => Some(static_busybox(step, paths)?),
-        false => None,
-    };
     let pulled = format!("{}:{}", PULLED.0, PULLED.1);
     let (mut wanted, mut changed): (Vec<&Image>, bool) = (Vec::new(), false);
-    let busybox = match lacking(engines, &pulled)?.as_slice() {
-        [] => pulled,
-        without => {
-            let made = lacking(engines, BUSYBOX.name)?.len();
-            // One engine has the made one: the registry was out of reach then, so do not wait for it again.
-            if made == engines.len() && pull(step, without, &pulled) {
-                changed = true;
-                pulled
-            } else {
-                wanted.push(&BUSYBOX);
-                BUSYBOX.name.to_owned()
-            }
-        }
+    let without = lacking(engines, &pulled)?;
+    // One engine has the made one: the registry was out of reach then, so do not wait for it again.
+    let made_before = !without.is_empty() && lacking(engines, BUSYBOX.name)?.len() < engines.len();
+    let busybox = if !made_before && (without.is_empty() || pull(step, &without, &pulled)) {
+        changed = !without.is_empty();
+        pulled
+    } else {
+        wanted.push(&BUSYBOX);
+        BUSYBOX.name.to_owned()
     };
     if for_tests {
         wanted.extend([&SCRATCH, &CONFORMANCE]);
     }
+    let mut missing = Vec::new();
     for image in &wanted {
-        for engine in lacking(engines, image.name)? {
-            changed = true;
-            let program = match &mut program {
-                Some(program) => program,
-                none => none.insert(static_busybox(step, paths)?),
-            };
-            step.doing(&format!("making {} in {engine}", image.name));
-            image.make(engine, program)?;
-        }
+        missing.extend(lacking(engines, image.name)?.into_iter().map(|engine| (image, engine)));
     }
-    let mut all = vec![busybox.as_str()];
-    all.extend(wanted.iter().map(|image| image.name).filter(|name| *name != busybox));
+    let program = (for_tests || !missing.is_empty()).then(|| static_busybox(step, paths)).transpose()?;
+    for (image, engine) in missing {
+        changed = true;
+        step.doing(&format!("making {} in {engine}", image.name));
+        image.make(engine, program.as_deref().context("there is no busybox")?)?;
+    }
+    let others = wanted.iter().map(|image| image.name).filter(|name| *name != busybox);
+    let all = std::iter::once(busybox.as_str()).chain(others).collect::<Vec<_>>().join(", ");
     match changed {
-        true => step.done(&all.join(", ")),
-        false => step.already(&all.join(", ")),
+        true => step.done(&all),
+        false => step.already(&all),
     }
     Ok(Images { busybox, scratch: SCRATCH.name, program })
 }
 
 /// The engines that do not have an image.
 fn lacking<'a>(engines: &[&'a Engine], image: &str) -> Result<Vec<&'a Engine>> {
-    let mut lacking = Vec::new();
-    for &engine in engines {
-        if !engine.has(image)? {
-            lacking.push(engine);
-        }
-    }
-    Ok(lacking)
+    let looked = engines.iter().map(|engine| Ok((*engine, engine.has(image)?))).collect::<Result<Vec<_>>>()?;
+    Ok(looked.into_iter().filter(|(_, has)| !has).map(|(engine, _)| engine).collect())
 }
 
 /// Pulls an image into all of these, or says why not.
 fn pull(step: &Step, engines: &[&Engine], name: &str) -> bool {
-    let one = |engine: &Engine| {
+    let request = format!("POST /images/create?fromImage={}&tag={}", encoded(PULLED.0), encoded(PULLED.1));
+    for engine in engines {
         step.doing(&format!("pulling {name} into {engine}"));
-        let request = format!("POST /images/create?fromImage={}&tag={}", encoded(PULLED.0), encoded(PULLED.1));
-        let answer = engine.ask_for(&request, &[], PULL_PATIENCE)?;
-        match engine.has(name)? {
-            true => Ok(()),
-            // A failure after the start is in the answer's text.
-            false => bail!("{engine}: {}", message_of(&answer)),
-        }
-    };
-    let pulled: Result<()> = engines.iter().try_for_each(|engine| one(engine));
-    if let Err(error) = &pulled {
-        step.note(&format!("cannot pull {name}: {error:#}; making {} from a package instead", BUSYBOX.name));
+        let answer = engine.ask_for(&request, &[], PULL_PATIENCE);
+        // A failure after the start is in the answer's text.
+        let why = match answer.and_then(|answer| Ok((engine.has(name)?, answer))) {
+            Ok((true, _)) => continue,
+            Ok((false, answer)) => message_of(&answer),
+            Err(error) => format!("{error:#}"),
+        };
+        step.note(&format!("cannot pull {name}: {why}; making {} from a package instead", BUSYBOX.name));
+        return false;
     }
-    pulled.is_ok()
+    true
 }
 
 /// A static busybox, unpacked from Debian's package: never the machine's, which may be a dynamic one, or none.

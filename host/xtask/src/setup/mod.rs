@@ -12,7 +12,7 @@ mod images;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use monkeyci_testbed::daemons::Podman;
@@ -110,13 +110,9 @@ impl Ready {
             (handed::SIDECAR, built.sidecar.clone().into()),
         ];
         variables.extend(self.images.program.clone().map(|program| (handed::BUSYBOX, program.into())));
-        for engine in self.podman.as_ref().map(|podman| &podman.engine).into_iter().chain([&self.engine]) {
-            let name = match engine.kind {
-                Kind::Docker => handed::DOCKER,
-                Kind::Podman => handed::PODMAN,
-            };
-            variables.push((name, engine.url().into()));
-        }
+        let name = |kind| if kind == Kind::Docker { handed::DOCKER } else { handed::PODMAN };
+        let engines = self.podman.as_ref().map(|podman| &podman.engine).into_iter().chain([&self.engine]);
+        variables.extend(engines.map(|engine| (name(engine.kind), engine.url().into())));
         variables
     }
 
@@ -136,16 +132,13 @@ pub fn is_root() -> bool {
 /// Waits until no other set-up changes this machine. The lock ends when the file is dropped.
 fn lock(step: &Step, paths: &Paths) -> Result<File> {
     let dir = Path::new("/run/lock");
-    let path: PathBuf = if is_root() && dir.is_dir() {
-        dir.join("monkeyci-host-setup.lock")
-    } else {
-        paths.log("setup")?.with_extension("lock")
+    let path = match is_root() && dir.is_dir() {
+        true => dir.join("monkeyci-host-setup.lock"),
+        false => paths.log("setup")?.with_extension("lock"),
     };
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => step.doing("waiting for another set-up on this machine"),
-        Err(TryLockError::Error(_)) => {}
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        step.doing("waiting for another set-up on this machine");
     }
     file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
