@@ -192,7 +192,7 @@ async fn leave(run: &Run, mut dir: BuildDir) -> Option<PathBuf> {
             }
         };
     }
-    let workspace = crate::blobs::names::workspace(&run.live.id);
+    let workspace = monkeyci_storage::names::workspace(&run.live.id);
     if let Err(error) = run.controller.api.blobs.remove(&workspace).await {
         tracing::warn!(%error, "the workspace archive could not be removed");
     }

@@ -82,7 +82,7 @@ impl Controller {
         };
         self.api.leave(&id);
         // Nothing that is only a check stays in the store.
-        self.api.blobs.remove_below(&crate::blobs::names::logs(&id)).await.map_err(ControllerError::from)?;
+        self.api.blobs.remove_below(&monkeyci_storage::names::logs(&id)).await.map_err(ControllerError::from)?;
         result
     }
 

@@ -8,8 +8,8 @@ use git2::{AutotagOption, ErrorCode, FetchOptions, ObjectType, Oid, Repository};
 use monkeyci_build::Source;
 use sha2::{Digest, Sha256};
 
-use crate::blobs::hex;
 use crate::changes;
+use monkeyci_storage::hex;
 
 /// Where the code of a build is.
 #[derive(Clone, Debug, PartialEq, Eq)]

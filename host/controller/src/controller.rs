@@ -11,15 +11,14 @@ use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
 use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
 use tokio::sync::OnceCell;
 
-use crate::blob_store::{self, BlobStore};
-use crate::blobs::{Blobs, names};
 use crate::error::ControllerError;
 use crate::home::{Home, make_dir};
-use crate::journal::Journal;
 use crate::lease::{self, LEASE};
 use crate::live::LiveBuild;
 use crate::log_store::LogLimits;
 use crate::server::{Api, Listener, in_process, router};
+use monkeyci_storage::Journal;
+use monkeyci_storage::{BlobStore, Blobs, names};
 
 /// How a [`Controller`] is made.
 #[derive(Clone, Debug)]
@@ -123,7 +122,10 @@ impl Controller {
             Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
         });
         let path = home.journal();
-        let (journal, blobs) = tokio::try_join!(Journal::open(&path), open_blobs(&options.blobs, home.blobs()))?;
+        let (journal, blobs) =
+            tokio::try_join!(async { Ok::<_, ControllerError>(Journal::open(&path).await?) }, async {
+                Ok(Blobs::open(&options.blobs, &home.blobs()).await?)
+            },)?;
         let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
         let api = Api::new(blobs, options.log_limits);
         let router = router(api.clone());
@@ -259,19 +261,4 @@ impl Controller {
         let path = self.options.sidecar_program.as_path();
         if path.is_file() { Ok(path) } else { Err(ControllerError::NoSidecar(path.to_owned())) }
     }
-}
-
-/// Opens the store that the options name.
-pub(crate) async fn open_blobs(store: &BlobStore, local: PathBuf) -> Result<Blobs, ControllerError> {
-    Ok(match store {
-        BlobStore::Local => Blobs::local(&local)?,
-        BlobStore::Url(url) => {
-            Blobs::new(blob_store::open(url, std::env::vars_os().filter_map(as_text).collect()).await?)
-        }
-    })
-}
-
-/// A variable of the environment; none if it is no text.
-fn as_text((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
-    Some((name.into_string().ok()?, value.into_string().ok()?))
 }

@@ -17,11 +17,11 @@ use monkeyci_build::EventBody;
 use object_store::path::Path as BlobName;
 use serde::{Deserialize, Serialize};
 
-use crate::blobs::{BlobBytes, Blobs, names};
 use crate::live::LiveBuild;
 use crate::open_log::{Following, Piece};
 use crate::outside::{Inside, OutsideError, RunningBuild};
 use crate::server::{Refusal, parse};
+use monkeyci_storage::{BlobBytes, Blobs, names};
 
 /// In place of the length of an id: there is no job.
 const DEFINE: u16 = u16::MAX;

@@ -5,10 +5,7 @@
 //! build API only.
 #![deny(missing_docs)]
 
-mod blob_store;
-mod blobs;
 mod build;
-mod cache_scope;
 mod changes;
 mod check;
 mod checkout;
@@ -18,7 +15,6 @@ mod following;
 mod home;
 mod inputs;
 mod jobs;
-mod journal;
 mod junit;
 mod lease;
 mod live;
@@ -31,23 +27,20 @@ mod open_log;
 mod outputs;
 mod outside;
 mod say;
-mod sealed;
 mod server;
 mod stored_logs;
-mod stream_writer;
 mod tokens;
 mod workspace;
 mod workspace_files;
 
-pub use blob_store::{BlobStore, BlobStoreError};
 pub use build::{BuildReport, BuildRequest, Cancel};
 pub use check::CheckError;
 pub use checkout::SourceRequest;
 pub use controller::{ApiOverTcp, Controller, ControllerOptions, EngineChoice, Sweep};
 pub use error::ControllerError;
 pub use inputs::Inputs;
-pub use journal::Journal;
 pub use log_store::LogLimits;
+pub use monkeyci_storage::{BlobStore, BlobStoreError, Journal, JournalError};
 pub use observer::{Observer, Silent};
 pub use outside::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use stored_logs::{LogsError, StoredLog, StoredLogs};

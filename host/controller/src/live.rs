@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::blobs::{Blobs, names};
 use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
 use crate::masking::Masking;
 use crate::observer::Observer;
 use crate::open_log::{OpenLogs, lock};
 use crate::workspace;
+use monkeyci_storage::{Blobs, names};
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
 pub(crate) struct LiveBuild {

@@ -13,10 +13,10 @@ use monkeyci_api::LogFrame;
 use object_store::PutPayload;
 use tokio::time::Instant;
 
-use crate::blobs::{Blobs, names};
 use crate::live::LiveBuild;
 use crate::log_tail::LogTail;
 use crate::open_log::{OpenLog, Part, host_frame, lock};
+use monkeyci_storage::{Blobs, names};
 
 /// How much of a log is kept, for each time that a job runs, in bytes. Whoever watches a build sees all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

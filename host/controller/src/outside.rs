@@ -21,13 +21,13 @@ use monkeyci_build::{Ending, EventBody, Status};
 use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::blobs::Blobs;
 use crate::build::Cancel;
 use crate::error::ControllerError;
 use crate::following;
 use crate::home::make_dir;
 use crate::live::LiveBuild;
 use crate::server::{Listener, Refusal, check_event, parse};
+use monkeyci_storage::Blobs;
 
 const SOCKET: &str = "control.sock";
 

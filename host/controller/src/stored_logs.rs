@@ -8,11 +8,10 @@ use monkeyci_api::{LogDecodeError, LogDecoder, LogFrame};
 use monkeyci_build::EventBody;
 use object_store::path::Path as BlobName;
 
-use crate::blob_store::BlobStore;
-use crate::blobs::{Blobs, names};
-use crate::controller::open_blobs;
 use crate::error::ControllerError;
-use crate::journal::Journal;
+use monkeyci_storage::BlobStore;
+use monkeyci_storage::Journal;
+use monkeyci_storage::{Blobs, names};
 
 /// The logs that a home has stored.
 #[derive(Debug)]
@@ -72,10 +71,12 @@ impl StoredLogs {
     pub async fn open(home: &Path, blobs: &BlobStore) -> Result<Self, LogsError> {
         // Looking into a home must not make one.
         let path = home.join("journal.db");
-        let journal = if path.exists() { Some(Journal::open(&path).await?) } else { None };
+        let journal =
+            if path.exists() { Some(Journal::open(&path).await.map_err(ControllerError::from)?) } else { None };
         let local = home.join("blobs");
         let none = *blobs == BlobStore::Local && !local.exists();
-        let blobs = if none { Blobs::none() } else { open_blobs(blobs, local).await? };
+        let blobs =
+            if none { Blobs::none() } else { Blobs::open(blobs, &local).await.map_err(ControllerError::from)? };
         Ok(Self { home: home.to_owned(), journal, blobs })
     }
 
@@ -85,7 +86,7 @@ impl StoredLogs {
     /// When there is none, or more than one.
     pub async fn find(&self, build: &str) -> Result<String, LogsError> {
         let all = match &self.journal {
-            Some(journal) => journal.builds().await?,
+            Some(journal) => journal.builds().await.map_err(ControllerError::from)?,
             None => Vec::new(),
         };
         let fits = |id: &String| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
@@ -106,7 +107,7 @@ impl StoredLogs {
     /// When journal or store can't be read.
     pub async fn of(&self, build: &str) -> Result<Vec<StoredLog>, LogsError> {
         let events = match &self.journal {
-            Some(journal) => journal.events(build).await?,
+            Some(journal) => journal.events(build).await.map_err(ControllerError::from)?,
             None => Vec::new(),
         };
         let mut started = BTreeMap::new();
@@ -141,7 +142,7 @@ impl StoredLogs {
     /// When the journal can't be read.
     pub async fn is_over(&self, build: &str) -> Result<bool, LogsError> {
         let events = match &self.journal {
-            Some(journal) => journal.events(build).await?,
+            Some(journal) => journal.events(build).await.map_err(ControllerError::from)?,
             None => Vec::new(),
         };
         Ok(events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })))

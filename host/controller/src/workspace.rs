@@ -3,11 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use monkeyci_api::Stored;
+use monkeyci_storage::{Blobs, Stored, written_by};
 use object_store::path::Path;
-
-use crate::blobs::Blobs;
-use crate::stream_writer::written_by;
 
 /// Packs the directory into the blob `name`: all files that git would not ignore.
 pub(crate) async fn store(blobs: &Blobs, name: &Path, dir: PathBuf) -> Result<Stored, io::Error> {

@@ -7,8 +7,8 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use monkeyci_archive::Globs;
 use sha2::{Digest, Sha256};
 
-use crate::blobs::hex;
 use crate::server::Refusal;
+use monkeyci_storage::hex;
 
 /// The most globs of one question.
 const GLOBS: usize = 1000;

@@ -22,9 +22,9 @@ use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
 use super::files::{inside, output_area};
 use super::problem::Refusal;
-use crate::blobs::names;
 use crate::live::LiveBuild;
-use crate::stream_writer::written_by;
+use monkeyci_storage::names;
+use monkeyci_storage::written_by;
 
 /// The build, the artifact and the file in a request's path.
 #[derive(Debug, Deserialize)]

@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::Api;
 use super::admit::{BuildPath, ItemPath, admit};
 use super::problem::Refusal;
-use crate::blobs::{hex, names};
-use crate::cache_scope::CacheScope;
 use crate::live::{LiveBuild, PodWatch};
-use crate::sealed;
+use monkeyci_storage::CacheScope;
+use monkeyci_storage::sealed;
+use monkeyci_storage::{hex, names};
 
 pub(crate) async fn read_workspace(
     State(api): State<Arc<Api>>,
@@ -101,7 +101,7 @@ pub(crate) async fn save_artifact(
     let job = claims.role.job().unwrap_or_default().to_owned();
     let info = ArtifactInfo { id, job, size: stored.size, digest: stored.digest.clone() };
     taken.saved(info).await.map_err(Refusal::build_over)?;
-    Ok(Json(stored))
+    Ok(answer(stored))
 }
 
 pub(crate) async fn save_cache(
@@ -114,7 +114,12 @@ pub(crate) async fn save_cache(
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
     let stopping = stopping(&build, &claims, cache.save == SavePolicy::Always)?;
     let stored = sealed::put(&api.blobs, &scope.to_write(&cache), bytes_until(body, &stopping)).await;
-    stored.map(Json).map_err(|error| not_stored(&stopping, &format!("cache {:?}", path.item), error))
+    stored.map(answer).map_err(|error| not_stored(&stopping, &format!("cache {:?}", path.item), error))
+}
+
+/// What is said of what was stored.
+fn answer(monkeyci_storage::Stored { size, digest }: monkeyci_storage::Stored) -> Json<Stored> {
+    Json(Stored { size, digest })
 }
 
 /// Whether the artifact is worth having also from a job that is being stopped.

@@ -26,10 +26,10 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 
-use crate::blobs::Blobs;
 use crate::live::LiveBuild;
 use crate::log_store::LogLimits;
 use crate::tokens::Tokens;
+use monkeyci_storage::Blobs;
 
 pub(crate) use listen::{Listener, in_process};
 pub(crate) use problem::Refusal;

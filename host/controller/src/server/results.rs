@@ -11,8 +11,8 @@ use monkeyci_api::Action;
 use super::Api;
 use super::admit::{ItemPath, admit};
 use super::problem::Refusal;
-use crate::blobs::names;
 use crate::{junit, outputs};
+use monkeyci_storage::names;
 
 /// The largest test report: 16 MiB.
 const REPORT: usize = 16 << 20;

@@ -16,13 +16,13 @@ use monkeyci_api::{
 use monkeyci_build::{BuildState, CacheSpec, Source};
 
 use super::{Api, Listener, in_process, router, tests};
-use crate::blobs::{Blobs, names};
 use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
 use crate::live::{LiveBuild, Places};
 use crate::log_store::LogLimits;
 use crate::masking::Masking;
 use crate::observer::Observer;
+use monkeyci_storage::{Blobs, names};
 
 const BUILD: &str = "org/repo/1";
 

@@ -14,18 +14,18 @@ use futures::{StreamExt, TryStreamExt};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use monkeyci_api::{
     AUDIENCE, ArtifactInfo, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role,
-    Scope, SidecarPlan, SidecarReport, Stored, Token, WaitQuery,
+    Scope, SidecarPlan, SidecarReport, Token, WaitQuery,
 };
 use monkeyci_build::{BuildState, Command, Ending, Event, EventBody, Input, JobDraft, Source, check};
 
 use super::{Api, Listener, in_process, router};
-use crate::blobs::{Blobs, names};
 use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
 use crate::live::LiveBuild;
 use crate::log_store::LogLimits;
 use crate::masking::Masking;
 use crate::observer::Silent;
+use monkeyci_storage::{Blobs, Stored, names};
 
 const BUILD: &str = "org/repo/1";
 

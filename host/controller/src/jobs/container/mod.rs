@@ -16,11 +16,11 @@ use tokio::sync::watch::Receiver;
 
 use super::Stop;
 use super::plan::{env, plan, services};
-use crate::blobs::hex;
 use crate::build::Run;
 use crate::error::ControllerError;
 use crate::home::make_dir;
 use crate::lease::{self, AGAIN, LEASE};
+use monkeyci_storage::hex;
 use watch::Watch;
 
 /// How long a job may take to end after TERM.

@@ -9,7 +9,7 @@ use crate::blobs::{Blobs, hex, names};
 use crate::sealed::{self, Content, Sealed};
 
 /// Where the caches of a build are.
-pub(crate) struct CacheScope<'a> {
+pub struct CacheScope<'a> {
     build: &'a str,
     identity: &'a str,
     own: String,
@@ -17,16 +17,18 @@ pub(crate) struct CacheScope<'a> {
 }
 
 /// A cache that was found.
-pub(crate) struct Found {
+pub struct Found {
     /// Whether it was found under its own key.
-    pub(crate) exact: bool,
+    pub exact: bool,
     /// The blob's name.
-    pub(crate) name: Path,
-    pub(crate) content: Content,
+    pub name: Path,
+    /// What is in it.
+    pub content: Content,
 }
 
 impl<'a> CacheScope<'a> {
-    pub(crate) fn new(build: &'a str, identity: &'a str, source: &Source) -> Self {
+    /// The caches of a build of this code; `identity` tells repositories of the same name apart.
+    pub fn new(build: &'a str, identity: &'a str, source: &Source) -> Self {
         let branch = |name: &String| scope("branch", name);
         let own = match (&source.branch, &source.tag, &source.commit) {
             (Some(name), ..) => branch(name),
@@ -39,13 +41,13 @@ impl<'a> CacheScope<'a> {
     }
 
     /// Where the build writes the cache.
-    pub(crate) fn to_write(&self, cache: &CacheSpec) -> Path {
+    pub fn to_write(&self, cache: &CacheSpec) -> Path {
         names::cache(self.build, self.identity, &self.own, &cache.id, &cache.key)
     }
 
     /// Finds the cache: under its key, else the newest under the first fallback that has one; each in the build's own scope
     /// first, then in that of the main branch.
-    pub(crate) async fn find(&self, blobs: &Blobs, cache: &CacheSpec) -> Result<Option<Found>, object_store::Error> {
+    pub async fn find(&self, blobs: &Blobs, cache: &CacheSpec) -> Result<Option<Found>, object_store::Error> {
         let scopes = || [Some(&self.own), self.main.as_ref()].into_iter().flatten();
         for scope in scopes() {
             let name = names::cache(self.build, self.identity, scope, &cache.id, &cache.key);

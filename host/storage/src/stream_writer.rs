@@ -4,14 +4,13 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use monkeyci_api::Stored;
 use object_store::path::Path;
 use tokio::sync::mpsc;
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Stored};
 
 /// Stores what `write` writes as the blob `name`: whole, or not at all.
-pub(crate) async fn written_by(
+pub async fn written_by(
     blobs: &Blobs,
     name: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,

@@ -8,10 +8,29 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Row};
 use tokio::sync::Mutex;
 
-use crate::error::ControllerError;
-
 /// The layout of the database, kept in SQLite's `user_version`.
 const LAYOUT: i64 = 1;
+
+/// Why the journal can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It can't be read or written.
+    #[error("the journal {} can't be used: {source}", path.display())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// A record is not what this version writes.
+    #[error("the journal {} holds a record that this version can't read: {reason}", path.display())]
+    Record {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
 
 /// The ordered, durable list of events. One file, shared by all processes of a home.
 #[derive(Debug)]
@@ -25,8 +44,8 @@ impl Journal {
     ///
     /// # Errors
     /// When the file can't be used, or was written by a newer version.
-    pub async fn open(path: &Path) -> Result<Self, ControllerError> {
-        let fail = |source| ControllerError::Journal { path: path.to_owned(), source };
+    pub async fn open(path: &Path) -> Result<Self, JournalError> {
+        let fail = |source| JournalError::Database { path: path.to_owned(), source };
         let mut connection = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -49,7 +68,7 @@ impl Journal {
             }
             newer => {
                 let reason = format!("its layout is {newer}, and this version knows {LAYOUT}");
-                return Err(ControllerError::JournalRecord { path: path.to_owned(), reason });
+                return Err(JournalError::Record { path: path.to_owned(), reason });
             }
         }
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
@@ -59,7 +78,7 @@ impl Journal {
     ///
     /// # Errors
     /// When it could not be written: then it did not happen.
-    pub async fn append(&self, build: &str, seq: u64, body: EventBody) -> Result<Event, ControllerError> {
+    pub async fn append(&self, build: &str, seq: u64, body: EventBody) -> Result<Event, JournalError> {
         let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
         let text = serde_json::to_string(&body).map_err(|error| self.unreadable(error))?;
         sqlx::query("INSERT INTO events (build, seq, time_ms, body) VALUES (?, ?, ?, ?)")
@@ -69,7 +88,7 @@ impl Journal {
             .bind(text)
             .execute(&mut *self.connection.lock().await)
             .await
-            .map_err(|source| ControllerError::Journal { path: self.path.clone(), source })?;
+            .map_err(|source| JournalError::Database { path: self.path.clone(), source })?;
         Ok(Event { seq, time_ms, body })
     }
 
@@ -77,12 +96,12 @@ impl Journal {
     ///
     /// # Errors
     /// When they can't be read.
-    pub async fn events(&self, build: &str) -> Result<Vec<Event>, ControllerError> {
+    pub async fn events(&self, build: &str) -> Result<Vec<Event>, JournalError> {
         let rows = sqlx::query("SELECT seq, time_ms, body FROM events WHERE build = ? ORDER BY seq")
             .bind(build)
             .fetch_all(&mut *self.connection.lock().await)
             .await
-            .map_err(|source| ControllerError::Journal { path: self.path.clone(), source })?;
+            .map_err(|source| JournalError::Database { path: self.path.clone(), source })?;
         rows.iter()
             .map(|row| {
                 let body = serde_json::from_str(row.get(2)).map_err(|error| self.unreadable(error))?;
@@ -95,14 +114,14 @@ impl Journal {
     ///
     /// # Errors
     /// When they can't be read.
-    pub async fn builds(&self) -> Result<Vec<String>, ControllerError> {
+    pub async fn builds(&self) -> Result<Vec<String>, JournalError> {
         sqlx::query_scalar("SELECT build FROM events WHERE seq = 1 ORDER BY time_ms")
             .fetch_all(&mut *self.connection.lock().await)
             .await
-            .map_err(|source| ControllerError::Journal { path: self.path.clone(), source })
+            .map_err(|source| JournalError::Database { path: self.path.clone(), source })
     }
 
-    fn unreadable(&self, error: serde_json::Error) -> ControllerError {
-        ControllerError::JournalRecord { path: self.path.clone(), reason: error.to_string() }
+    fn unreadable(&self, error: serde_json::Error) -> JournalError {
+        JournalError::Record { path: self.path.clone(), reason: error.to_string() }
     }
 }

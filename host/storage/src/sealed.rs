@@ -9,11 +9,10 @@ use std::io;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use monkeyci_api::Stored;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
 
-use crate::blobs::{BlobBytes, Blobs, bytes_of, hex};
+use crate::blobs::{BlobBytes, Blobs, Stored, bytes_of, hex};
 
 /// A skippable frame of zstd, its length, and a word that says whose it is.
 const HEAD: [u8; 12] = *b"\x5e\x2a\x4d\x18\x24\0\0\0mkci";
@@ -21,7 +20,7 @@ const HEAD: [u8; 12] = *b"\x5e\x2a\x4d\x18\x24\0\0\0mkci";
 const SEAL: u64 = HEAD.len() as u64 + 32;
 
 /// What was found under a name.
-pub(crate) enum Sealed {
+pub enum Sealed {
     /// The blob.
     Whole(Content),
     /// The blob has no seal at its end, so it was cut off, or is not ours.
@@ -29,15 +28,15 @@ pub(crate) enum Sealed {
 }
 
 /// A sealed blob's content, without the seal.
-pub(crate) struct Content {
+pub struct Content {
     /// Its SHA-256 when it was stored, in hexadecimal.
-    pub(crate) digest: String,
+    pub digest: String,
     /// The bytes as they are now.
-    pub(crate) bytes: BlobBytes,
+    pub bytes: BlobBytes,
 }
 
 /// Stores a stream with its seal: whole, or not at all.
-pub(crate) async fn put<E: Into<io::Error>>(
+pub async fn put<E: Into<io::Error>>(
     blobs: &Blobs,
     name: &Path,
     bytes: BoxStream<'_, Result<Bytes, E>>,
@@ -46,7 +45,7 @@ pub(crate) async fn put<E: Into<io::Error>>(
 }
 
 /// Opens a sealed blob; none if there is none.
-pub(crate) async fn get(blobs: &Blobs, name: &Path) -> Result<Option<Sealed>, object_store::Error> {
+pub async fn get(blobs: &Blobs, name: &Path) -> Result<Option<Sealed>, object_store::Error> {
     loop {
         let options = GetOptions { range: Some(GetRange::Suffix(SEAL)), ..GetOptions::default() };
         let Some(end) = blobs.get_with(name, options).await? else { return Ok(None) };

@@ -36,6 +36,14 @@ pub enum BlobStoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The local directory can't be used.
+    #[error("the blob store in {} can't be used: {reason}", path.display())]
+    Local {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// There are no keys for it.
     #[error(
         "there are no keys for the blob store {url}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use monkeyci_api::Stored;
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
@@ -18,20 +17,31 @@ use object_store::{GetOptions, GetResult, GetResultPayload, ObjectStore, ObjectS
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use crate::blob_store::{self, BlobStore, BlobStoreError};
+
+/// What was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub digest: String,
+}
+
 /// The blob store.
 #[derive(Clone, Debug)]
-pub(crate) struct Blobs {
+pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     /// The size of the parts of an upload.
     part: usize,
 }
 
 /// The names of blobs.
-pub(crate) mod names {
+pub mod names {
     use object_store::path::Path;
 
     /// An artifact of a build.
-    pub(crate) fn artifact(build: &str, id: &str) -> Path {
+    pub fn artifact(build: &str, id: &str) -> Path {
         parts(&["artifacts"], build, &format!("{id}.tar.zst"))
     }
 
@@ -42,18 +52,18 @@ pub(crate) mod names {
     }
 
     /// The directory of a cache's contents under all keys.
-    pub(crate) fn cache_keys(build: &str, identity: &str, scope: &str, id: &str) -> Path {
+    pub fn cache_keys(build: &str, identity: &str, scope: &str, id: &str) -> Path {
         caches(build, identity, scope, id)
     }
 
     /// A cache's content under `key`. A key may be longer than the name of a file, so it takes several parts.
-    pub(crate) fn cache(build: &str, identity: &str, scope: &str, id: &str, key: &str) -> Path {
+    pub fn cache(build: &str, identity: &str, scope: &str, id: &str, key: &str) -> Path {
         let parts = key.as_bytes().chunks(KEY_PART).map(|part| format!("k-{}", super::hex(part)));
         parts.fold(caches(build, identity, scope, id), |path, part| path.join(part)).join(CACHE_FILE)
     }
 
     /// The key of a cache's content; none if the path is no content below `keys`.
-    pub(crate) fn cache_key(keys: &Path, content: &Path) -> Option<String> {
+    pub fn cache_key(keys: &Path, content: &Path) -> Option<String> {
         let mut parts: Vec<_> = content.prefix_match(keys)?.collect();
         if parts.pop()?.as_ref() != CACHE_FILE {
             return None;
@@ -72,27 +82,27 @@ pub(crate) mod names {
     const CACHE_FILE: &str = "cache.tar.zst";
 
     /// A test report of a job.
-    pub(crate) fn test_report(build: &str, job: &str, number: u32) -> Path {
+    pub fn test_report(build: &str, job: &str, number: u32) -> Path {
         parts(&["test-reports"], &format!("{build}/{job}"), &format!("{number:04}.xml"))
     }
 
     /// A part of the log of a job, or of `define`: in the order of their numbers they are the log.
-    pub(crate) fn log(build: &str, job: Option<&str>, part: u32) -> Path {
+    pub fn log(build: &str, job: Option<&str>, part: u32) -> Path {
         log_of(build, job).join(format!("{part:04}.frames"))
     }
 
     /// The directory of all parts of a log.
-    pub(crate) fn log_of(build: &str, job: Option<&str>) -> Path {
+    pub fn log_of(build: &str, job: Option<&str>) -> Path {
         logs(build).join(job.unwrap_or(DEFINE))
     }
 
     /// The directory of all logs of a build.
-    pub(crate) fn logs(build: &str) -> Path {
+    pub fn logs(build: &str) -> Path {
         ["logs"].into_iter().chain(build.split('/')).collect()
     }
 
     /// The job and the number of a part of a log below `logs`; none if it is none.
-    pub(crate) fn log_part(logs: &Path, part: &Path) -> Option<(Option<String>, u32)> {
+    pub fn log_part(logs: &Path, part: &Path) -> Option<(Option<String>, u32)> {
         let mut parts = part.prefix_match(logs)?;
         let (job, file, None) = (parts.next()?, parts.next()?, parts.next()) else { return None };
         let job = (job.as_ref() != DEFINE).then(|| job.as_ref().to_owned());
@@ -103,7 +113,7 @@ pub(crate) mod names {
     const DEFINE: &str = "_define";
 
     /// The workspace archive of a build.
-    pub(crate) fn workspace(build: &str) -> Path {
+    pub fn workspace(build: &str) -> Path {
         parts(&["workspaces"], build, "workspace.tar.zst")
     }
 
@@ -120,11 +130,25 @@ const PART_ON_DISK: usize = 1 << 20;
 const PARTS_UNDER_WAY: usize = 2;
 
 /// Bytes of a blob that arrive in pieces.
-pub(crate) type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;
+pub type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;
 
 impl Blobs {
+    /// Opens the store that was asked for; `local` is the directory of [`BlobStore::Local`].
+    ///
+    /// # Errors
+    /// When it can't be used.
+    pub async fn open(store: &BlobStore, local: &FsPath) -> Result<Self, BlobStoreError> {
+        Ok(match store {
+            BlobStore::Local => Self::local(local)
+                .map_err(|error| BlobStoreError::Local { path: local.to_owned(), reason: error.to_string() })?,
+            BlobStore::Url(url) => {
+                Self::new(blob_store::open(url, std::env::vars_os().filter_map(as_text).collect()).await?)
+            }
+        })
+    }
+
     /// A store in a directory.
-    pub(crate) fn local(dir: &FsPath) -> Result<Self, object_store::Error> {
+    pub fn local(dir: &FsPath) -> Result<Self, object_store::Error> {
         Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(dir)?), part: PART_ON_DISK })
     }
 
@@ -134,12 +158,12 @@ impl Blobs {
     }
 
     /// A store without anything in it.
-    pub(crate) fn none() -> Self {
+    pub fn none() -> Self {
         Self { store: Arc::new(InMemory::new()), part: PART }
     }
 
     /// Stores a stream as one blob: whole, or not at all.
-    pub(crate) async fn put<E: Into<io::Error>>(
+    pub async fn put<E: Into<io::Error>>(
         &self,
         name: &Path,
         bytes: BoxStream<'_, Result<Bytes, E>>,
@@ -149,7 +173,7 @@ impl Blobs {
 
     /// Stores a stream as one blob with what `end` makes of the digest after it: whole, or not at all. The digest is that of the
     /// stream alone, and so is the size.
-    pub(super) async fn write<E: Into<io::Error>>(
+    pub(crate) async fn write<E: Into<io::Error>>(
         &self,
         name: &Path,
         mut bytes: BoxStream<'_, Result<Bytes, E>>,
@@ -176,17 +200,17 @@ impl Blobs {
     }
 
     /// Stores a few bytes as one blob, in place of what it was.
-    pub(crate) async fn put_whole(&self, name: &Path, bytes: PutPayload) -> Result<(), object_store::Error> {
+    pub async fn put_whole(&self, name: &Path, bytes: PutPayload) -> Result<(), object_store::Error> {
         self.store.put(name, bytes).await.map(drop)
     }
 
     /// A blob's bytes; none if there is no such blob.
-    pub(crate) async fn get(&self, name: &Path) -> Result<Option<BlobBytes>, object_store::Error> {
+    pub async fn get(&self, name: &Path) -> Result<Option<BlobBytes>, object_store::Error> {
         Ok(self.get_with(name, GetOptions::default()).await?.map(bytes_of))
     }
 
     /// What of a blob the options ask for; none if there is no such blob.
-    pub(super) async fn get_with(
+    pub(crate) async fn get_with(
         &self,
         name: &Path,
         options: GetOptions,
@@ -199,13 +223,13 @@ impl Blobs {
     }
 
     /// The blobs below a path, with the time of their last change in milliseconds since the Unix epoch.
-    pub(crate) async fn list(&self, below: &Path) -> Result<Vec<(Path, i64)>, object_store::Error> {
+    pub async fn list(&self, below: &Path) -> Result<Vec<(Path, i64)>, object_store::Error> {
         let found = self.store.list(Some(below));
         found.map_ok(|meta| (meta.location, meta.last_modified.timestamp_millis())).try_collect().await
     }
 
     /// Removes a blob. One that is not there is no error.
-    pub(crate) async fn remove(&self, name: &Path) -> Result<(), object_store::Error> {
+    pub async fn remove(&self, name: &Path) -> Result<(), object_store::Error> {
         match self.store.delete(name).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -213,7 +237,7 @@ impl Blobs {
     }
 
     /// Removes all blobs below a path.
-    pub(crate) async fn remove_below(&self, below: &Path) -> Result<(), object_store::Error> {
+    pub async fn remove_below(&self, below: &Path) -> Result<(), object_store::Error> {
         for (name, _) in self.list(below).await? {
             self.remove(&name).await?;
         }
@@ -221,8 +245,13 @@ impl Blobs {
     }
 }
 
+/// A variable of the environment; `None` if it is no text.
+fn as_text((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
 /// What was found, as it is read.
-pub(super) fn bytes_of(found: GetResult) -> BlobBytes {
+pub(crate) fn bytes_of(found: GetResult) -> BlobBytes {
     let range = found.range.clone();
     match found.payload {
         GetResultPayload::File(file, _) => read_ahead(file, range),
@@ -316,7 +345,7 @@ async fn clear_away(mut writer: BufWriter) {
 }
 
 /// Bytes in hexadecimal: digests, and names made of them.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -88,7 +88,7 @@ fn env(variables: &[(&str, &str)]) -> Env {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-async fn put(blobs: &Blobs, name: &Path, chunks: Vec<Bytes>) -> io::Result<monkeyci_api::Stored> {
+async fn put(blobs: &Blobs, name: &Path, chunks: Vec<Bytes>) -> io::Result<crate::blobs::Stored> {
     blobs.put(name, futures::stream::iter(chunks.into_iter().map(Ok::<_, io::Error>)).boxed()).await
 }
 
