@@ -106,6 +106,17 @@ pub enum StopReason {
     },
 }
 
+impl StopReason {
+    /// How a job ends that was stopped for this.
+    pub fn ending(&self, job: &JobSpec) -> Ending {
+        match self.clone() {
+            Self::Cancelled => Ending::Cancelled,
+            Self::TimedOut => Ending::TimedOut { after_ms: job.timeout_ms },
+            Self::FailedFast { group, because } => Ending::FailedFast { group, because },
+        }
+    }
+}
+
 /// Where a build is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {

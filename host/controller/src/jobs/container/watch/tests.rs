@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use monkeyci_build::BuildState;
 
 use super::*;
-use crate::checkout::SourceRequest;
 use crate::inputs::Inputs;
-use crate::masking::Masking;
+use crate::logs::Masking;
 use crate::observer::Silent;
+use crate::source::SourceRequest;
 
 /// Who has not come to an end by then never will.
 const NEVER: Duration = Duration::from_secs(60);
@@ -118,8 +118,8 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
     if runs {
         says_running.send(()).expect("somebody listens");
     }
-    let (hurry, pod) = (CancellationToken::new(), pod());
-    let watch = Watch::new(&live, &hurry, &engine, &pod);
+    let (force, pod) = (CancellationToken::new(), pod());
+    let watch = Watch::new(&live, &force, &engine, &pod);
     let mut drive = std::pin::pin!(watch.drive(running, report));
     let asked = async {
         while engine.waits.load(Ordering::SeqCst) < reports_after {

@@ -1,0 +1,7 @@
+//! The code of a build: checked out, compared with what was there before, and packed for container jobs.
+
+mod changes;
+mod checkout;
+pub(crate) mod workspace;
+
+pub use checkout::SourceRequest;
