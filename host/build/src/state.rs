@@ -7,7 +7,7 @@ mod schedule;
 
 use std::num::NonZeroUsize;
 
-use schedule::Schedule;
+use schedule::{Halt, Schedule};
 
 use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Results, Status};
 
@@ -295,8 +295,8 @@ impl BuildState {
                 let status = if *script { BuildStatus::BadScript } else { BuildStatus::Error };
                 self.decide(status, effects);
             }
-            (EventBody::CancelRequested { .. }, _) => self.stop(BuildStatus::Cancelled, effects),
-            (EventBody::BuildTimedOut { .. }, _) => self.stop(BuildStatus::TimedOut, effects),
+            (EventBody::CancelRequested { .. }, _) => self.stop(BuildStatus::Cancelled, Halt::Cancelled, effects),
+            (EventBody::BuildTimedOut { .. }, _) => self.stop(BuildStatus::TimedOut, Halt::TimedOut, effects),
             (EventBody::JobBlocked { job, .. }, Phase::Running) => self.schedule.blocked(job),
             (EventBody::JobApproved { job, .. }, Phase::Running) => self.schedule.approved(job, effects),
             (EventBody::JobRefined { job }, Phase::Running) => self.schedule.refined(job, effects),
@@ -319,13 +319,10 @@ impl BuildState {
     }
 
     /// Stops the build, that it may end so. Who stops it first says how it ends.
-    fn stop(&mut self, status: BuildStatus, effects: &mut Vec<Effect>) {
+    fn stop(&mut self, status: BuildStatus, halt: Halt, effects: &mut Vec<Effect>) {
         let status = *self.stopping.get_or_insert(status);
         if self.phase == Phase::Running {
-            // A job whose rest was over by now has been given a place, as it was when the journal was written; but
-            // nobody needs to start what is stopped at once.
-            effects.clear();
-            self.schedule.cancel(effects);
+            self.schedule.stop_all(halt, effects);
         } else {
             self.decide(status, effects);
         }
