@@ -7,8 +7,8 @@ pub mod dockerd;
 pub mod engine;
 pub mod host;
 pub mod https;
-pub mod place;
 pub mod registry;
 pub mod repository;
 pub mod s3;
-pub mod small_disk;
+
+pub use monkeyci_testbed::handed as place;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A registry on this machine.
 pub struct Registry {
@@ -94,7 +95,7 @@ fn contents(archive: &[u8]) -> HashMap<String, (&'static str, Vec<u8>)> {
 }
 
 fn digest(content: &[u8]) -> String {
-    let digits: String = openssl::sha::sha256(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }
 

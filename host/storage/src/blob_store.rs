@@ -103,11 +103,18 @@ const FIRST_ANSWER: Duration = Duration::from_secs(15);
 /// A connection that brings nothing for so long is dead. There is no limit for a whole request: archives are large.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// Has TLS work in this process: the object store speaks it with ring, unless this program has chosen something else before.
+fn provide_tls() {
+    // It fails if there is one already, and that one is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Settings as the environment has them: names and values.
 pub(crate) type Env = Vec<(String, String)>;
 
 /// Makes the store of `url`, and asks it whether it can be used: what is wrong is said now, and not when a job has run.
 pub(crate) async fn open(url: &str, env: Env) -> Result<Arc<dyn ObjectStore>, BlobStoreError> {
+    provide_tls();
     let config = |reason: String| BlobStoreError::Config { url: url.to_owned(), reason };
     let (scheme, rest) = url.split_once("://").ok_or_else(|| config("it is no URL".to_owned()))?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -177,14 +184,21 @@ fn check_s3(url: &str, env: &Env) -> Result<(), BlobStoreError> {
 }
 
 fn s3(url: &str, env: &Env) -> Result<object_store::aws::AmazonS3, object_store::Error> {
-    let mut builder = AmazonS3Builder::new().with_client_options(client_options()).with_retry(retry());
-    for (name, value) in env {
-        // What of AWS_* is not about S3 has no key.
-        if let (true, Ok(key)) = (name.starts_with("AWS_"), name.to_ascii_lowercase().parse()) {
-            builder = builder.with_config(key, value);
+    let build = |options: ClientOptions| {
+        let mut builder = AmazonS3Builder::new().with_client_options(options).with_retry(retry());
+        for (name, value) in env {
+            // What of AWS_* is not about S3 has no key.
+            if let (true, Ok(key)) = (name.starts_with("AWS_"), name.to_ascii_lowercase().parse()) {
+                builder = builder.with_config(key, value);
+            }
         }
+        builder.with_url(url).build()
+    };
+    match build(client_options()) {
+        // A machine that trusts no certificate makes no client, and a server without TLS needs none of them.
+        Err(_) if endpoint("s3", env).starts_with("http:") => build(client_options().with_no_system_certificates(true)),
+        built => built,
     }
-    builder.with_url(url).build()
 }
 
 fn client_options() -> ClientOptions {

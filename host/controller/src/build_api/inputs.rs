@@ -17,6 +17,7 @@ pub(crate) async fn read_param(
     headers: HeaderMap,
 ) -> Result<Json<ParamValue>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone()))?;
+    build.asked_for(Some(&path.item));
     Ok(Json(ParamValue { value: build.inputs.params.get(&path.item).cloned() }))
 }
 
@@ -26,6 +27,7 @@ pub(crate) async fn list_params(
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
     let (build, _) = admit(&api, &headers, &path, Action::ListParams)?;
+    build.asked_for(None);
     Ok(Json(Names { names: build.inputs.params.keys().cloned().collect() }))
 }
 

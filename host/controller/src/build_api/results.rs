@@ -29,7 +29,7 @@ pub(crate) async fn report_outputs(
     let said = outputs::parse(&body).map_err(|wrong| {
         // A line of the log is easily missed, and who reads the outputs would only learn that there are none.
         build.with_results(&path.item, |results| {
-            results.warning.get_or_insert_with(|| format!("none of its outputs count: {wrong}"));
+            results.warn(&format!("none of its outputs count: {wrong}"));
         });
         Refusal::invalid(wrong)
     })?;
@@ -47,16 +47,20 @@ pub(crate) async fn report_tests(
     let xml = axum::body::to_bytes(body, REPORT)
         .await
         .map_err(|error| Refusal::too_large(format!("a test report has at most {REPORT} bytes: {error}")))?;
-    let report = xml.clone();
-    let summary = tokio::task::spawn_blocking(move || junit::parse(&report))
-        .await
-        .map_err(|error| Refusal::store("a test report", error))?
-        .map_err(|error| Refusal::invalid(format!("this is no JUnit XML: {error}")))?;
+    let masking = build.masking.clone();
+    let (summary, masked) = tokio::task::spawn_blocking(move || {
+        let text = junit::decode(&xml)?;
+        let summary = junit::parse(&text, |words| masking.text(words))?;
+        // What is stored is the decoded text: of other encodings, no secret would be known.
+        Ok::<_, String>((summary, masking.bytes(text.as_bytes())))
+    })
+    .await
+    .map_err(|error| Refusal::store("a test report", error))?
+    .map_err(|error| Refusal::invalid(format!("this is no JUnit XML: {error}")))?;
     let number = build.next_test_report(&path.item);
     if number >= REPORTS {
         return Err(Refusal::too_many(format!("a job has at most {REPORTS} test reports")));
     }
-    let masked = build.masking.bytes(&xml);
     let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(masked))]).boxed();
     let name = names::test_report(&build.id, &path.item, number);
     api.blobs.put(&name, bytes).await.map_err(|error| Refusal::store("a test report", error))?;

@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::admission::{BuildPath, admit};
 use super::{Api, LONGEST_WAIT};
-use crate::logs::USE_THE_HANDLE;
 use crate::running::LiveBuild;
 use crate::serve::{Refusal, parse};
 
@@ -33,8 +32,9 @@ pub(crate) async fn submit(
     let _turn = build.submitting.lock().await;
     let checked = check_submitted(build.state().graph(), &jobs);
     let jobs = checked.map_err(|faults| Refusal::invalid(format!("the jobs can't be added: {faults}")))?;
-    if let Some(job) = build.masking.job_with_secret(&jobs) {
-        return Err(Refusal::invalid(format!("the job {job:?} has the value of a secret in it; {USE_THE_HANDLE}")));
+    let faults = build.secret_faults(&jobs);
+    if !faults.is_empty() {
+        return Err(Refusal::invalid(format!("the jobs can't be added: {faults}")));
     }
     if jobs.iter().any(|job| job.container().is_some()) {
         build.pack_workspace(&api.blobs).await.map_err(|error| Refusal::store("the workspace", error))?;

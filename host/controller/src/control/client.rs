@@ -5,8 +5,8 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use monkeyci_api::Problem;
-use reqwest::{Client, Response};
+use monkeyci_api::{Problem, plain_http};
+use reqwest::Response;
 use serde::{Deserialize, Serialize};
 
 use super::SOCKET;
@@ -152,7 +152,7 @@ impl RunningBuild {
         // The path of a Unix socket has at most 107 bytes; through the directory's descriptor it is always short.
         let dir = File::open(&self.dir).map_err(io)?;
         let socket = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());
-        let client = Client::builder().no_proxy().unix_socket(socket).build();
+        let client = plain_http().unix_socket(socket).build();
         let body = serde_json::to_vec(body).map_err(|error| self.unreachable_because(error.to_string()))?;
         let request =
             client.map_err(|error| self.unreachable(error))?.post(format!("http://localhost{path}")).body(body);

@@ -15,9 +15,11 @@ pub(super) async fn run(context: &JobContext, job: String, attempt: u32, stop: w
         JobKind::Action => (action::run(context, &spec, stop).await, None),
         JobKind::Container(container) => container::run(context, &spec, container, attempt, stop).await,
     };
-    let results = context.live.take_results(&job);
+    let mut results = context.live.take_results(&job);
+    context.live.masking.withhold(&mut results);
     let ending = match (ending, &results.warning) {
         (Ending::Succeeded, Some(warning)) => Ending::Warned { message: warning.clone() },
+        (Ending::Warned { message }, Some(warning)) => Ending::Warned { message: format!("{warning}; {message}") },
         (ending, _) => ending,
     };
     if !results.is_empty() {

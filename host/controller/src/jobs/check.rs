@@ -62,13 +62,21 @@ pub(crate) async fn check(
 ) -> Result<Checked, CheckError> {
     let clone = tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
     let dir = clone.path().to_owned();
-    let source = check_out(live, request.source.clone(), &request.trigger, dir).await.map_err(CheckError::Source)?;
+    let source = check_out(live, request.source.clone(), &request.trigger, dir)
+        .await
+        .map_err(|message| CheckError::Source(live.masking.text(&message)))?;
     let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source };
     let script = services.runtime.load_in_background(request.script.clone()).await?;
     let life = services.runtime.limits().define_time + Duration::from_secs(60);
     let (client, _) = services.script_client(live, None, life)?;
     let defined = script.define(&client, info).await?;
-    check_definition(&script, &defined, &live.inputs).map_err(|Hopeless { message, faults, .. }| {
+    let checked = check_definition(&script, &defined, live).map_err(|Hopeless { message, faults, .. }| {
+        let (message, faults) = (live.masking.text(&message), live.masking.faults(faults));
         if faults.is_empty() { CheckError::Failed(message) } else { CheckError::Graph { message, faults } }
-    })
+    })?;
+    let _ = live.params.set(checked.params.clone());
+    for unasked in live.unasked_params() {
+        tracing::warn!("{unasked}; nobody asked while jobs were declared, though an action may");
+    }
+    Ok(checked)
 }

@@ -32,11 +32,7 @@ pub(super) async fn check_out(
     trigger: &str,
     dir: PathBuf,
 ) -> Result<Source, String> {
-    let into = dir.join("checkout");
-    let checkout = tokio::task::spawn_blocking(move || source.check_out(&into))
-        .await
-        .map_err(|error| format!("the checkout stopped by a fault of the host: {error}"))?
-        .map_err(|error| error.to_string())?;
+    let checkout = source.check_out_in_background(dir.join("checkout")).await.map_err(|error| error.to_string())?;
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;
     let source = checkout.source;

@@ -7,7 +7,7 @@ use monkeyci_build::{Checked, EventBody, FaultKind, GraphFaults, JobDraft, JobKi
 use monkeyci_script::{Definition, Script, Transcript};
 
 use super::JobContext;
-use crate::inputs::Inputs;
+use crate::running::LiveBuild;
 
 /// The script, and what its `define` was told.
 pub(super) struct Loaded {
@@ -53,7 +53,7 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
     let defined = script.define(&client, info).await;
     context.services.tokens.revoke(&token);
     let defined = defined.map_err(|error| failed(true, format!("the script could not declare its jobs: {error}")))?;
-    let checked = check_definition(&script, &defined, &context.live.inputs)?;
+    let checked = check_definition(&script, &defined, &context.live)?;
     let _ = context.loaded.set(Loaded { script, transcript: defined.transcript });
 
     let Checked { graph, removed, params } = checked;
@@ -74,7 +74,8 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
 ///
 /// # Errors
 /// Why the build can't go on.
-pub(super) fn check_definition(script: &Script, defined: &Definition, inputs: &Inputs) -> Result<Checked, Hopeless> {
+pub(super) fn check_definition(script: &Script, defined: &Definition, live: &LiveBuild) -> Result<Checked, Hopeless> {
+    let inputs = &live.inputs;
     // A script that failed may have declared half of its jobs: only its parameters count.
     let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };
     let checked = check(jobs, &defined.params).map_err(|faults| {
@@ -88,6 +89,13 @@ pub(super) fn check_definition(script: &Script, defined: &Definition, inputs: &I
     })?;
     if let Some(message) = &defined.failed {
         return Err(failed(true, format!("the script could not declare its jobs: {message}")));
+    }
+    let faults = live.secret_faults(checked.graph.jobs());
+    if !faults.is_empty() {
+        let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingSecret { .. }));
+        let looked = if missing { inputs.looked_for_secret() } else { String::new() };
+        let message = format!("what the jobs do with secrets is not valid{looked}");
+        return Err(Hopeless { script: true, message, faults });
     }
     match checked.graph.jobs().iter().find(|job| job.late) {
         Some(job) if !script.refines() => Err(failed(

@@ -6,7 +6,6 @@ use monkeyci_build::{Ending, EventBody, check_refined};
 use monkeyci_script::Refined;
 
 use super::JobContext;
-use crate::logs::USE_THE_HANDLE;
 
 /// Lets the script complete the job, and records what became of it.
 pub(super) async fn run(context: &JobContext, job: String) {
@@ -31,8 +30,9 @@ async fn try_refine(context: &JobContext, job: &str) -> Result<EventBody, Ending
         Refined::Skipped(reason) => Err(Ending::NotNeeded { reason }),
         Refined::Completed(draft) => {
             let job = check_refined(&spec, &draft).map_err(|faults| failed(faults.to_string()))?;
-            if context.live.masking.job_with_secret(std::slice::from_ref(&job)).is_some() {
-                return Err(failed(format!("it has the value of a secret in it; {USE_THE_HANDLE}")));
+            let faults = context.live.secret_faults(std::slice::from_ref(&job));
+            if !faults.is_empty() {
+                return Err(failed(faults.to_string()));
             }
             Ok(EventBody::JobRefined { job: Box::new(job) })
         }

@@ -1,14 +1,13 @@
 //! Masking: no secret is shown by anything that a build says.
+//!
+//! Words for people are masked. Data is not, since it would become something else: what a job runs, or an output that another
+//! job reads. Where data has the value of a secret in it, it is refused or left out, and whoever made it is told which secret
+//! it is.
 
-use std::borrow::Cow;
-
-use monkeyci_build::{Ending, EventBody, JobSpec, Results, TestFailure};
+use monkeyci_build::{EventBody, Fault, FaultKind, GraphFaults, JobSpec, Place, Results, Words};
 use monkeyci_mask::{MaskError, MaskStream, Masks};
 
 use crate::inputs::Inputs;
-
-/// What to do instead of writing a secret into a job.
-pub(crate) const USE_THE_HANDLE: &str = "hand it over with secret-env or secret-file, so that nobody sees it";
 
 /// The secrets of a build, for taking them out of what it says.
 #[derive(Clone, Debug)]
@@ -34,12 +33,9 @@ impl Masking {
         self.masks.stream()
     }
 
-    /// The first of the jobs that has a secret in it. What a job is stands in the journal, and can't be masked there.
-    pub(crate) fn job_with_secret<'a>(&self, jobs: &'a [JobSpec]) -> Option<&'a str> {
-        let has = |job: &&JobSpec| {
-            serde_json::to_vec(job).is_ok_and(|text| matches!(self.masks.mask_bytes(&text), Cow::Owned(_)))
-        };
-        jobs.iter().filter(|_| !self.masks.is_empty()).find(has).map(|job| job.id.as_str())
+    /// A text without secrets.
+    pub(crate) fn text(&self, text: &str) -> String {
+        self.masks.mask(text).into_owned()
     }
 
     /// Bytes without secrets.
@@ -47,75 +43,112 @@ impl Masking {
         self.masks.mask_bytes(bytes).into_owned()
     }
 
-    fn owned(&self, text: &mut String) {
-        if let Cow::Owned(masked) = self.masks.mask(text) {
-            *text = masked;
-        }
+    /// The name of a secret whose value is in a text.
+    pub(crate) fn find(&self, text: &str) -> Option<&str> {
+        self.masks.find(text)
     }
 
-    /// An event whose words are without secrets. Ids, and what the jobs are, stay as they are: the state of the build is made
-    /// of them.
-    pub(crate) fn event(&self, mut body: EventBody) -> EventBody {
-        if self.masks.is_empty() {
-            return body;
+    /// Where the jobs have the value of a secret in them. What a job is stands in the journal, and can't be masked there.
+    pub(crate) fn values_in(&self, jobs: &[JobSpec]) -> GraphFaults {
+        let mut faults = Vec::new();
+        for job in jobs.iter().filter(|_| !self.masks.is_empty()) {
+            job.texts(&mut |field, text| {
+                let Some(secret) = self.masks.find(text) else { return };
+                let (place, field) = (Place::Job(self.text(&job.id)), self.text(field));
+                let fault = Fault { place, field, kind: FaultKind::SecretValue { secret: secret.to_owned() } };
+                if !faults.contains(&fault) {
+                    faults.push(fault);
+                }
+            });
         }
-        match &mut body {
-            EventBody::BuildFailed { message, .. }
-            | EventBody::ScriptReport { message, .. }
-            | EventBody::JobBlocked { message, .. } => self.owned(message),
-            EventBody::ScriptEvent { name, payload, .. } | EventBody::OutsideEvent { name, payload, .. } => {
-                self.owned(name);
-                self.owned(payload);
-            }
-            EventBody::JobApproved { comment: Some(comment), .. } => self.owned(comment),
-            EventBody::JobEnded { ending, .. } | EventBody::JobRetried { ending, .. } => self.ending(ending),
-            EventBody::JobResults { results, .. } => self.results(results),
-            _ => {}
+        GraphFaults(faults)
+    }
+
+    /// An event whose words are without secrets.
+    pub(crate) fn event(&self, mut body: EventBody) -> EventBody {
+        if !self.masks.is_empty() {
+            body.words(&mut |words| self.words(words));
         }
         body
     }
 
-    fn results(&self, results: &mut Results) {
-        results.message.iter_mut().chain(&mut results.warning).for_each(|text| self.owned(text));
-        results.outputs.values_mut().for_each(|value| self.owned(value));
-        for (title, url) in &mut results.links {
-            self.owned(title);
-            self.owned(url);
-        }
-        for TestFailure { name, message } in results.tests.iter_mut().flat_map(|tests| &mut tests.failures) {
-            self.owned(name);
-            self.owned(message);
+    /// Faults whose words are without secrets.
+    pub(crate) fn faults(&self, mut faults: GraphFaults) -> GraphFaults {
+        faults.words(&mut |words| self.words(words));
+        faults
+    }
+
+    fn words(&self, words: Words<'_>) {
+        match words {
+            Words::Text(text) => *text = self.text(text),
+            Words::Json(text) => {
+                // Whoever published it was refused where this can't be done; it is a net below that.
+                *text = self.json(text).unwrap_or_else(|_| "\"***\"".to_owned());
+            }
         }
     }
 
-    fn ending(&self, ending: &mut Ending) {
-        match ending {
-            Ending::Exited { line: Some(line), .. } | Ending::Signalled { line: Some(line), .. } => {
-                self.owned(&mut line.text);
-            }
-            Ending::NotExecutable { reason: text, .. }
-            | Ending::ImageNotFound { reason: text, .. }
-            | Ending::PullDenied { reason: text, .. }
-            | Ending::NoSuchArchitecture { reason: text, .. }
-            | Ending::ValueMissing { reason: text, .. }
-            | Ending::StartFailed { reason: text, .. }
-            | Ending::ArtifactMissing { reason: text, .. }
-            | Ending::ActionFailed { message: text }
-            | Ending::ActionTrapped { message: text }
-            | Ending::SidecarFailed { reason: text, .. }
-            | Ending::DiskFull { reason: text, .. }
-            | Ending::EngineFailed { reason: text }
-            | Ending::EngineGone { reason: text }
-            | Ending::Warned { message: text }
-            | Ending::NotNeeded { reason: text }
-            | Ending::Rejected { comment: Some(text), .. }
-            | Ending::RefineFailed { message: text } => self.owned(text),
-            Ending::ServiceNotReady { reason, last_lines, .. } => {
-                self.owned(reason);
-                self.owned(last_lines);
-            }
-            Ending::Tolerated { ending } => self.ending(ending),
-            _ => {}
+    /// JSON whose strings are without secrets; all else in it is as it was.
+    ///
+    /// # Errors
+    /// The name of a secret that stands in it outside of strings, where nothing can be put in its place.
+    pub(crate) fn json(&self, json: &str) -> Result<String, &str> {
+        if self.masks.is_empty() {
+            return Ok(json.to_owned());
+        }
+        let (mut masked, mut rest) = (String::with_capacity(json.len()), json);
+        while let Some(begin) = rest.find('"') {
+            let (before, string) = rest.split_at(begin);
+            let end = end_of_string(string);
+            let (string, after) = string.split_at(end);
+            masked.push_str(before);
+            masked.push_str(&self.json_string(string));
+            rest = after;
+        }
+        masked.push_str(rest);
+        match self.masks.find(&masked) {
+            None => Ok(masked),
+            Some(secret) => Err(secret),
         }
     }
+
+    /// A JSON string, with its quotes. As it was written where there is nothing to mask.
+    fn json_string(&self, written: &str) -> String {
+        let text: Option<String> = serde_json::from_str(written).ok();
+        match text.map(|text| self.text(&text)) {
+            Some(masked) if serde_json::from_str::<String>(written).is_ok_and(|text| text != masked) => {
+                serde_json::Value::String(masked).to_string()
+            }
+            _ => written.to_owned(),
+        }
+    }
+
+    /// Takes outputs out that have the value of a secret in them: a later job would get something else than was exposed, or
+    /// the journal the secret. The job is warned.
+    pub(crate) fn withhold(&self, results: &mut Results) {
+        if self.masks.is_empty() {
+            return;
+        }
+        let mut warnings = Vec::new();
+        results.outputs.retain(|name, value| {
+            let Some(secret) = self.masks.find(value).or_else(|| self.masks.find(name)) else { return true };
+            warnings.push(format!("the output {:?} is not recorded: the secret {secret:?} is in it", self.text(name)));
+            false
+        });
+        warnings.iter().for_each(|warning| results.warn(warning));
+    }
 }
+
+/// Where a JSON string ends that the text begins with.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().enumerate().skip(1).find(|(_, byte)| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,5 +11,5 @@ pub use store::LogLimits;
 pub use stored::{LogsError, StoredLog, StoredLogs};
 
 pub(crate) use masked::MaskedLog;
-pub(crate) use masking::{Masking, USE_THE_HANDLE};
+pub(crate) use masking::Masking;
 pub(crate) use store::LogWriter;

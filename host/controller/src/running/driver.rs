@@ -120,6 +120,8 @@ impl Driver {
     async fn record(&mut self, body: EventBody) -> Result<(), ControllerError> {
         let mut bodies = VecDeque::from([body]);
         while let Some(body) = bodies.pop_front() {
+            // The one place that every event of the build passes.
+            let body = self.live.masking.event(body);
             let event = self.journal.append(&self.live.id, self.next_seq, body).await?;
             self.next_seq += 1;
             match &event.body {
@@ -165,7 +167,13 @@ impl Driver {
         for effect in effects {
             let effects = self.effects.clone();
             match effect {
-                Effect::Record(body) => bodies.push(body),
+                Effect::Record(body) => {
+                    if let EventBody::BuildEnded { .. } = body {
+                        let unasked = self.live.unasked_params();
+                        bodies.extend(unasked.into_iter().map(|message| EventBody::BuildWarned { message }));
+                    }
+                    bodies.push(body);
+                }
                 Effect::CheckOut => self.preliminary.push(self.tasks.spawn(effects.check_out())),
                 Effect::Define => self.preliminary.push(self.tasks.spawn(effects.define())),
                 Effect::Refine { job } => {

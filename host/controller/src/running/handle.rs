@@ -1,6 +1,6 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
-use monkeyci_build::{BuildState, Event, EventBody, ParamSpec, Results, Waits};
+use monkeyci_build::{
+    BuildState, Event, EventBody, GraphFaults, JobSpec, LateValue, ParamSpec, Results, Waits, nearest,
+};
 use monkeyci_storage::{Blobs, names};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,8 @@ pub(crate) struct LiveBuild {
     pub(crate) places: OnceLock<Places>,
     /// The parameters that the script declared; known after `define`.
     pub(crate) params: OnceLock<Vec<ParamSpec>>,
+    /// The parameters that the script asked for; none once it asked which there are.
+    asked: Mutex<Option<BTreeSet<String>>>,
     state: Mutex<BuildState>,
     records: mpsc::Sender<Record>,
     /// What has been recorded so far, for those who read events.
@@ -154,6 +158,7 @@ impl LiveBuild {
             info: OnceLock::new(),
             places: OnceLock::new(),
             params: OnceLock::new(),
+            asked: Mutex::new(Some(BTreeSet::new())),
             state: Mutex::new(state),
             records,
             events: Mutex::default(),
@@ -173,12 +178,54 @@ impl LiveBuild {
         (Arc::new(live), inbox)
     }
 
-    /// Has an event written to the journal; returns when that is done. Secrets in it are masked.
+    /// Has an event written to the journal; returns when that is done. The build's loop masks secrets in it.
     pub(crate) async fn record(&self, body: EventBody) -> Result<(), BuildOver> {
-        let body = self.masking.event(body);
         let (written, done) = oneshot::channel();
         self.records.send(Record { body, written }).await.map_err(|_| BuildOver)?;
         done.await.map_err(|_| BuildOver)
+    }
+
+    /// The script has asked for a parameter, or for all with `None`.
+    pub(crate) fn asked_for(&self, param: Option<&str>) {
+        let mut asked = lock(&self.asked);
+        match (param, &mut *asked) {
+            (None, _) => *asked = None,
+            (Some(param), Some(asked)) => drop(asked.insert(param.to_owned())),
+            (Some(_), None) => {}
+        }
+    }
+
+    /// What to say of parameters that were given, and that the script neither declared nor asked for: most are slips of the
+    /// fingers, and the build has gone on without them.
+    pub(crate) fn unasked_params(&self) -> Vec<String> {
+        let Some(asked) = lock(&self.asked).clone() else { return Vec::new() };
+        // A build that ended before could not have asked.
+        let Some(declared) = self.params.get() else { return Vec::new() };
+        let mut known: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
+        known.extend(declared.iter().map(|param| param.name.as_str()));
+        let state = self.state();
+        for job in state.graph().jobs() {
+            known.extend(job.container().into_iter().flat_map(|container| container.late_env.values()).filter_map(
+                |value| match value {
+                    LateValue::ParamFile(param) => Some(param.as_str()),
+                    LateValue::Secret(_) | LateValue::SecretFile(_) | LateValue::Output { .. } => None,
+                },
+            ));
+        }
+        let unasked = self.inputs.params.keys().filter(|param| !known.contains(param.as_str()));
+        let unasked = unasked.map(|param| {
+            let wanted = known.iter().copied().filter(|known| !self.inputs.params.contains_key(*known));
+            let hint = nearest(param, wanted).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
+            format!("the script neither declares nor asks for the parameter {param:?}{hint}")
+        });
+        unasked.collect()
+    }
+
+    /// What is wrong with what these jobs do with secrets: whose values may not stand in them, and which have to be there.
+    pub(crate) fn secret_faults(&self, jobs: &[JobSpec]) -> GraphFaults {
+        let mut faults = self.masking.values_in(jobs);
+        faults.0.extend(self.inputs.missing_secrets(jobs).0);
+        faults
     }
 
     /// The state of the build. Hold it for a moment only.

@@ -33,6 +33,15 @@ pub(crate) fn check_event(build: &LiveBuild, name: &str, payload: &str) -> Resul
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(payload) {
         return Err(WordsError::Invalid(format!("the payload of event {name:?} is not JSON: {error}")));
     }
+    // Whoever waits for the event would wait for another name, and read something else than was published.
+    let found = build.masking.find(name).map(|secret| ("name", secret));
+    let found = found.or_else(|| build.masking.json(payload).err().map(|secret| ("payload", secret)));
+    if let Some((what, secret)) = found {
+        return Err(WordsError::Invalid(format!(
+            "the {what} of the event has the value of the secret {secret:?} in it, where it can't be masked; leave it out, \
+             or put it into a string of the payload"
+        )));
+    }
     take(build, name.len() + payload.len())
 }
 

@@ -1,15 +1,18 @@
 //! The code of a build: a local working tree as it is, or a clone of a git repository.
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use git2::build::{CheckoutBuilder, RepoBuilder};
-use git2::{AutotagOption, ErrorCode, FetchOptions, ObjectType, Oid, Repository};
+use git2::{AutotagOption, ErrorCode, FetchOptions, ObjectType, Oid, RemoteCallbacks, Repository};
 use monkeyci_build::Source;
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::changes;
+use super::git_http::{self, Fetch, HttpError, Limits};
+use super::git_url::{AddressError, HttpAddress, shown};
 
 /// Where the code of a build is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +44,18 @@ pub(crate) enum CheckoutError {
     NotADir(PathBuf),
     #[error("{url} can't be cloned: {reason}")]
     Clone { url: String, reason: String },
+    #[error("{url} can't be cloned: {source}")]
+    Http { url: String, source: HttpError },
+    #[error("the address {url} can't be cloned: {source}")]
+    Address { url: String, source: AddressError },
     #[error("{url} has no commit yet; push one first")]
     Empty { url: String },
     #[error("{url} has no branch, tag or commit {reference:?}; check the name given with --ref")]
     NoRef { url: String, reference: String },
     #[error("git failed in {}: {reason}", path.display())]
     Git { path: PathBuf, reason: String },
+    #[error("the checkout stopped by a fault of the host: {0}")]
+    Panic(String),
 }
 
 impl SourceRequest {
@@ -58,7 +67,7 @@ impl SourceRequest {
                 let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
                 return ("local".to_owned(), id_part(name.as_deref().unwrap_or("root")));
             }
-            Self::Git { url, .. } => url,
+            Self::Git { url, .. } => shown(url),
         };
         let local = !text.contains("://") || text.starts_with("file://");
         let mut parts = text.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']);
@@ -71,17 +80,25 @@ impl SourceRequest {
     pub(crate) fn identity(&self) -> String {
         let name = match self {
             Self::Dir(dir) => std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()).to_string_lossy().into_owned(),
-            Self::Git { url, .. } => without_password(url).trim_end_matches('/').trim_end_matches(".git").to_owned(),
+            Self::Git { url, .. } => shown(url).trim_end_matches('/').trim_end_matches(".git").to_owned(),
         };
         hex(&Sha256::digest(name)[..8])
     }
 
-    /// Gets the code; a clone goes to `into`.
-    pub(crate) fn check_out(&self, into: &Path) -> Result<Checkout, CheckoutError> {
+    /// Gets the code; a clone goes to `into`. It stops soon after `cancelled` is.
+    pub(crate) fn check_out(&self, into: &Path, cancelled: &CancellationToken) -> Result<Checkout, CheckoutError> {
         match self {
             Self::Dir(dir) => working_tree(dir),
-            Self::Git { url, reference } => clone(url, reference.as_deref(), into),
+            Self::Git { url, reference } => clone(url, reference.as_deref(), into, Limits::default(), cancelled),
         }
+    }
+
+    /// The same on a thread that may block. Whoever drops this has it stopped.
+    pub(crate) async fn check_out_in_background(self, into: PathBuf) -> Result<Checkout, CheckoutError> {
+        let cancelled = CancellationToken::new();
+        let _until = cancelled.clone().drop_guard();
+        let checkout = tokio::task::spawn_blocking(move || self.check_out(&into, &cancelled)).await;
+        checkout.unwrap_or_else(|error| Err(CheckoutError::Panic(error.to_string())))
     }
 }
 
@@ -104,7 +121,7 @@ fn working_tree(dir: &Path) -> Result<Checkout, CheckoutError> {
         Err(error) => return Err(git(&dir, &error)),
     };
     let mut source = Source {
-        git_url: repository.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_password)),
+        git_url: repository.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(shown)),
         main_branch: main_branch(&repository),
         ..Source::default()
     };
@@ -132,8 +149,9 @@ fn working_tree(dir: &Path) -> Result<Checkout, CheckoutError> {
     Ok(Checkout { dir, source })
 }
 
-/// Has git give up on a server that does not answer: 15 s for the connection, 60 s for any answer.
-fn limit_waiting() {
+/// Makes git ready to fetch: by HTTP through [`git_http`], and otherwise (`git://`) with limits of its own: 15 s for a connection,
+/// 60 s for any answer.
+fn prepare() -> Result<(), git2::Error> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: these set two integers of libgit2's, which only connections to servers read. All of ours are made by
@@ -146,25 +164,34 @@ fn limit_waiting() {
             tracing::warn!(%error, "git waits for servers without limit");
         }
     });
+    git_http::register()
 }
 
-fn clone(url: &str, reference: Option<&str>, into: &Path) -> Result<Checkout, CheckoutError> {
-    limit_waiting();
-    let shown = without_password(url);
+pub(crate) fn clone(
+    url: &str,
+    reference: Option<&str>,
+    into: &Path,
+    limits: Limits,
+    cancelled: &CancellationToken,
+) -> Result<Checkout, CheckoutError> {
+    let shown = shown(url);
     let failed = |error: git2::Error| CheckoutError::Clone { url: shown.clone(), reason: error.message().to_owned() };
+    prepare().map_err(failed)?;
     // Of a path that does not exist, git says that its protocol is not supported.
     if !url.contains(':') && !Path::new(url).exists() {
         let reason = "there is no such directory; name one, or an address like https://host/repo".to_owned();
         return Err(CheckoutError::Clone { url: shown, reason });
     }
-    let mut fetch = FetchOptions::new();
-    fetch.download_tags(AutotagOption::All);
-    // What is checked out is decided below; a clone of an empty or headless repository must not fail for its HEAD.
-    let mut builder = RepoBuilder::new();
-    let mut nothing = CheckoutBuilder::new();
-    nothing.dry_run();
-    builder.fetch_options(fetch).with_checkout(nothing);
-    let repository = builder.clone(url, into).map_err(failed)?;
+    let address = HttpAddress::parse(url).map_err(|source| CheckoutError::Address { url: shown.clone(), source })?;
+    let repository = match address {
+        None => fetch(url, into, cancelled).map_err(failed)?,
+        Some(address) => {
+            let http = |source| CheckoutError::Http { url: shown.clone(), source };
+            let conversation = Arc::new(Fetch::new(address, limits, cancelled.clone()).map_err(http)?);
+            let fetched = conversation.run(|| fetch(&conversation.url(), into, cancelled)).map_err(failed)?;
+            fetched.map_err(|error| conversation.error().map_or_else(|| failed(error), http))?
+        }
+    };
     let main_branch = main_branch(&repository);
 
     let mut source = Source { git_url: Some(shown.clone()), main_branch, ..Source::default() };
@@ -181,6 +208,19 @@ fn clone(url: &str, reference: Option<&str>, into: &Path) -> Result<Checkout, Ch
     repository.checkout_tree(commit.as_object(), Some(checkout.force())).map_err(|error| git(into, &error))?;
     repository.set_head_detached(commit.id()).map_err(|error| git(into, &error))?;
     Ok(Checkout { dir: into.to_owned(), source })
+}
+
+/// Clones the repository at `url` without checking anything out.
+fn fetch(url: &str, into: &Path, cancelled: &CancellationToken) -> Result<Repository, git2::Error> {
+    let mut callbacks = RemoteCallbacks::new();
+    callbacks.transfer_progress(|_| !cancelled.is_cancelled());
+    let mut fetch = FetchOptions::new();
+    fetch.remote_callbacks(callbacks).download_tags(AutotagOption::All);
+    // What is checked out is decided later; a clone of an empty or headless repository must not fail for its HEAD.
+    let mut builder = RepoBuilder::new();
+    let mut nothing = CheckoutBuilder::new();
+    nothing.dry_run();
+    builder.fetch_options(fetch).with_checkout(nothing).clone(url, into)
 }
 
 /// Finds the commit that `wanted` names: a full ref, a branch, a tag, or (the start of) a commit's id, in this order.
@@ -233,18 +273,6 @@ fn git(path: &Path, error: &git2::Error) -> CheckoutError {
     CheckoutError::Git { path: path.to_owned(), reason: error.message().to_owned() }
 }
 
-/// A URL as it may be shown: without user and password.
-fn without_password(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
-        }
-        None => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,13 +286,17 @@ mod tests {
         assert_eq!((source.branch.as_deref(), source.commit), (Some("trunk"), None));
         assert_eq!(source.git_ref.as_deref(), Some("refs/heads/trunk"));
         let into = tempfile::tempdir().expect("a directory");
-        let error = clone(&dir.path().display().to_string(), None, into.path()).expect_err("nothing to build");
+        let error =
+            clone(&dir.path().display().to_string(), None, into.path(), Limits::default(), &CancellationToken::new())
+                .expect_err("nothing to build");
         assert!(error.to_string().ends_with("has no commit yet; push one first"), "{error}");
     }
 
     #[test]
     fn a_path_that_does_not_exist_is_called_so() {
-        let error = clone("/no/such/repository", None, Path::new("/no/matter")).expect_err("nothing to clone");
+        let error =
+            clone("/no/such/repository", None, Path::new("/no/matter"), Limits::default(), &CancellationToken::new())
+                .expect_err("nothing to clone");
         assert!(error.to_string().contains("there is no such directory"), "{error}");
     }
 }

@@ -2,6 +2,8 @@
 
 mod changes;
 mod checkout;
+mod git_http;
+mod git_url;
 pub(crate) mod workspace;
 
 pub use checkout::SourceRequest;

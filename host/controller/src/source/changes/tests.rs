@@ -4,6 +4,7 @@ use std::path::Path;
 
 use git2::{IndexAddOption, RepositoryInitOptions, Signature};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -257,7 +258,7 @@ fn outside_of_a_working_tree_nothing_is_known_and_nothing_fails() {
     let dir = tempfile::tempdir().expect("a directory");
     let check_out = |dir: &Path| {
         let request = crate::SourceRequest::Dir(dir.to_owned());
-        request.check_out(Path::new("/unused")).expect("it is there").source
+        request.check_out(Path::new("/unused"), &CancellationToken::new()).expect("it is there").source
     };
     assert_eq!(check_out(dir.path()).changes, None);
     Repository::init_bare(dir.path()).expect("a repository");
@@ -269,7 +270,7 @@ fn a_directory_inside_a_repository_is_told_of_all_the_repository() {
     let place = Place::with_files();
     place.branch("topic").write("new/file", "x");
     let request = crate::SourceRequest::Dir(place.dir.path().join("old"));
-    let source = request.check_out(Path::new("/unused")).expect("it is there").source;
+    let source = request.check_out(Path::new("/unused"), &CancellationToken::new()).expect("it is there").source;
     assert_eq!(source.main_branch.as_deref(), Some("main"));
     let added = source.changes.expect("known").added;
     assert!(added.contains(&"new/file".to_owned()), "{added:?}");
