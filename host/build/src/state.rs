@@ -5,11 +5,12 @@ mod needs;
 mod retry;
 mod schedule;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use schedule::{Halt, Schedule};
 
-use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Results, Status};
+use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Results, SavedArtifact, Status};
 
 /// A build's state, and what is to be done next.
 ///
@@ -42,6 +43,8 @@ pub struct BuildState {
     schedule: Schedule,
     /// The jobs that a condition of the script removed, with the reasons.
     removed: Vec<(String, String)>,
+    /// The artifacts that have been saved, by id.
+    artifacts: BTreeMap<String, SavedArtifact>,
 }
 
 /// What a build's state takes in.
@@ -169,7 +172,14 @@ impl BuildState {
     /// A build of which nothing has happened, that will run so many jobs at a time.
     pub fn new(max_running: NonZeroUsize) -> Self {
         let schedule = Schedule::new(max_running);
-        Self { phase: Phase::New, stopping: None, decided: None, schedule, removed: Vec::new() }
+        Self {
+            phase: Phase::New,
+            stopping: None,
+            decided: None,
+            schedule,
+            removed: Vec::new(),
+            artifacts: BTreeMap::new(),
+        }
     }
 
     /// Takes an input in, and returns what is to be done about it, in this order.
@@ -177,7 +187,10 @@ impl BuildState {
         let mut effects = Vec::new();
         if !matches!(self.phase, Phase::Ended(_)) {
             match input {
-                Input::Event(event) => self.event(event, &mut effects),
+                Input::Event(event) => {
+                    self.keep_artifacts(&event.body);
+                    self.event(event, &mut effects);
+                }
                 Input::Tick { now_ms } => self.schedule.tick(now_ms, &mut effects),
             }
         }
@@ -260,6 +273,28 @@ impl BuildState {
     /// ```
     pub fn conclude(&self, job: &str, ending: Ending) -> EventBody {
         self.schedule.conclude(job, ending)
+    }
+
+    /// The artifact, if it has been saved.
+    pub fn artifact(&self, id: &str) -> Option<&SavedArtifact> {
+        self.artifacts.get(id)
+    }
+
+    /// All artifacts that have been saved, sorted by id.
+    pub fn artifacts(&self) -> impl ExactSizeIterator<Item = (&str, &SavedArtifact)> {
+        self.artifacts.iter().map(|(id, saved)| (id.as_str(), saved))
+    }
+
+    /// An attempt leaves nothing to the next one: what is taken from the job is what its last attempt has saved.
+    fn keep_artifacts(&mut self, body: &EventBody) {
+        match body {
+            EventBody::ArtifactSaved { job, attempt, id, size, digest } => {
+                let saved = SavedArtifact { job: job.clone(), attempt: *attempt, size: *size, digest: digest.clone() };
+                self.artifacts.entry(id.clone()).or_insert(saved);
+            }
+            EventBody::JobRetried { job, .. } => self.artifacts.retain(|_, saved| saved.job != *job),
+            _ => {}
+        }
     }
 
     fn event(&mut self, event: &Event, effects: &mut Vec<Effect>) {

@@ -175,7 +175,7 @@ impl Controller {
             // Answers whoever wants an event written down, and writes nothing.
             never = async {
                 while let Some(record) = inbox.recv().await {
-                    let _ = record.written.send(());
+                    let _ = record.written.send(Ok(()));
                 }
                 std::future::pending().await
             } => never,

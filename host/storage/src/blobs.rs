@@ -40,9 +40,11 @@ pub struct Blobs {
 pub mod names {
     use object_store::path::Path;
 
-    /// An artifact of a build.
-    pub fn artifact(build: &str, id: &str) -> Path {
-        parts(&["artifacts"], build, &format!("{id}.tar.zst"))
+    /// An artifact of a build, as this attempt of its job has saved it.
+    pub fn artifact(build: &str, id: &str, attempt: u32) -> Path {
+        let dir = ["artifacts"].into_iter().chain(build.split('/')).collect::<Path>();
+        let dir = if attempt > 1 { dir.join(format!("attempt-{attempt}")) } else { dir };
+        dir.join(format!("{id}.tar.zst"))
     }
 
     /// All caches of a build's repository in one scope; `identity` tells repositories of the same name apart.

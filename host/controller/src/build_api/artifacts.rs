@@ -127,7 +127,8 @@ pub(crate) async fn save_output(
     let wanted = inside(&path)?;
     let job = claims.role.job().unwrap_or_default();
     let places = build.places.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;
-    let area = output_area(places, job).map_err(|error| Refusal::store("the output area", error))?;
+    let area = output_area(places, job, build.state().attempt(job))
+        .map_err(|error| Refusal::store("the output area", error))?;
     if area.symlink_metadata(&wanted).is_err() {
         return Err(Refusal::not_found(format!("the output area has no {path:?}")));
     }
@@ -159,17 +160,13 @@ async fn save(
     id: String,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), ArchiveError> + Send + 'static,
 ) -> Result<Json<ArtifactInfo>, Refusal> {
-    let taken = build
-        .take_artifact(&id)
+    let upload = build
+        .upload(&id, claims.role.job().unwrap_or_default())
         .ok_or_else(|| Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")))?;
     let what = format!("artifact {id:?}");
-    let name = names::artifact(&build.id, &id);
-    let stored = written_by(&api.blobs, &name, move |out| write(out).map_err(io::Error::other)).await;
+    let stored = written_by(&api.blobs, &upload.name(), move |out| write(out).map_err(io::Error::other)).await;
     let stored = stored.map_err(|error| Refusal::store(&what, error))?;
-    let job = claims.role.job().unwrap_or_default().to_owned();
-    let info = ArtifactInfo { id, job, size: stored.size, digest: stored.digest };
-    taken.saved(info.clone()).await.map_err(Refusal::build_over)?;
-    Ok(Json(info))
+    Ok(Json(upload.saved(stored).await?))
 }
 
 /// An artifact's archive, for code that reads and blocks.
@@ -181,7 +178,7 @@ async fn archive(
     let what = format!("artifact {id:?}");
     let missing = || Refusal::not_found(format!("{what} has not been saved"));
     let saved = build.artifact(id).ok_or_else(missing)?;
-    let found = api.blobs.get(&names::artifact(&build.id, id)).await;
+    let found = api.blobs.get(&names::artifact(&build.id, id, saved.attempt)).await;
     let bytes = found.map_err(|error| Refusal::store(&what, error))?.ok_or_else(missing)?;
     let bytes = checked(bytes.map_err(io::Error::other).boxed(), saved.digest, move |_| {
         tracing::error!("{what} in the store is not what was saved");

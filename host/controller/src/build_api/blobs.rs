@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
-use monkeyci_api::{Action, ArtifactInfo, CACHE_HEADER, Claims, DIGEST_HEADER, Stored, checked};
-use monkeyci_build::{CacheSpec, SavePolicy};
+use monkeyci_api::{Action, CACHE_HEADER, Claims, DIGEST_HEADER, Stored, checked};
+use monkeyci_build::{CacheSpec, SavePolicy, SavedArtifact};
 use monkeyci_storage::{CacheScope, hex, names, sealed};
 use object_store::path::Path as BlobName;
 use sha2::{Digest, Sha256};
@@ -39,10 +39,10 @@ pub(crate) async fn read_artifact(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadArtifact(path.item.clone()))?;
-    let (name, what) = (names::artifact(&build.id, &path.item), format!("artifact {:?}", path.item));
+    let what = format!("artifact {:?}", path.item);
     // One that is only in the store is on its way there, or somebody else's: nobody knows what it should be.
     let saved = build.artifact(&path.item).ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
-    download(&api, &name, Some(&saved.digest), &what).await
+    download(&api, &names::artifact(&build.id, &path.item, saved.attempt), Some(&saved.digest), &what).await
 }
 
 pub(crate) async fn read_cache(
@@ -93,12 +93,11 @@ pub(crate) async fn save_artifact(
     let ItemPath { build, item: id } = path;
     let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
     let stopping = stopping(&build, &claims, always(&build, &claims, &id))?;
-    let Some(taken) = build.take_artifact(&id) else { return same_again(&build, &claims, &id, body).await };
-    let stored = api.blobs.put(&names::artifact(&build.id, &id), bytes_until(body, &stopping)).await;
+    let job = claims.role.job().unwrap_or_default();
+    let Some(upload) = build.upload(&id, job) else { return same_again(&build, &claims, &id, body).await };
+    let stored = api.blobs.put(&upload.name(), bytes_until(body, &stopping)).await;
     let stored = stored.map_err(|error| not_stored(&stopping, &format!("artifact {id:?}"), error))?;
-    let job = claims.role.job().unwrap_or_default().to_owned();
-    let info = ArtifactInfo { id, job, size: stored.size, digest: stored.digest.clone() };
-    taken.saved(info).await.map_err(Refusal::build_over)?;
+    upload.saved(stored.clone()).await?;
     Ok(answer(stored))
 }
 
@@ -181,6 +180,6 @@ async fn same_again(build: &LiveBuild, claims: &Claims, id: &str, body: Body) ->
     while let Some(chunk) = bytes.try_next().await.map_err(Refusal::invalid)? {
         hash.update(&chunk);
     }
-    let ArtifactInfo { size, digest, .. } = saved;
+    let SavedArtifact { size, digest, .. } = saved;
     if hex(&hash.finalize()) == digest { Ok(Json(Stored { size, digest })) } else { Err(conflict()) }
 }

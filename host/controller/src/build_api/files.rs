@@ -137,10 +137,11 @@ pub(crate) async fn write_output(
 ) -> Result<StatusCode, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::WriteOutput(path.item.clone()))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
+    let attempt = build.state().attempt(&job);
     blocking(build, move |places| {
         let wanted = inside(&path.item)?;
         let fail = |error: io::Error| refuse(&wanted, error);
-        let area = output_area(places, &job).map_err(fail)?;
+        let area = output_area(places, &job, attempt).map_err(fail)?;
         if let Some(parent) = wanted.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             area.create_dir_all(parent).map_err(fail)?;
         }
@@ -153,9 +154,9 @@ pub(crate) async fn write_output(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The output area of a job's action; it is made on first use.
-pub(crate) fn output_area(places: &Places, job: &str) -> io::Result<Dir> {
-    let path = places.outputs.join(job);
+/// The output area of an attempt of a job's action; it is made on first use. No attempt finds what an earlier one has left.
+pub(crate) fn output_area(places: &Places, job: &str, attempt: u32) -> io::Result<Dir> {
+    let path = places.outputs.join(job).join(attempt.to_string());
     make_dir(&path)?;
     Dir::open_ambient_dir(path, ambient_authority())
 }

@@ -12,6 +12,7 @@ use monkeyci_build::EventBody;
 use super::Api;
 use super::admission::{ItemPath, admit};
 use super::submit::no_job;
+use crate::running::BuildOver;
 use crate::serve::{Refusal, parse};
 
 pub(crate) async fn read_job(
@@ -42,10 +43,14 @@ pub(crate) async fn report_running(
     let running = build.pod(&path.item, |pod| pod.running.take()).ok_or_else(|| not_running(&path.item))?;
     // Once; and written down before the command runs, so that its output comes after it.
     if let Some(running) = running {
-        let body = EventBody::JobRunning { job: path.item.clone() };
-        build.record(body).await.map_err(Refusal::build_over)?;
-        // The job's task may be gone already.
-        let _ = running.send(());
+        // In a task of its own: it is done whole also when the sidecar dies meanwhile, and takes this handler along.
+        let reporting = tokio::spawn(async move {
+            build.record(EventBody::JobRunning { job: path.item }).await?;
+            // The job's task may be gone already.
+            let _ = running.send(());
+            Ok(())
+        });
+        reporting.await.unwrap_or(Err(BuildOver)).map_err(Refusal::build_over)?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

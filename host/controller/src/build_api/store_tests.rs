@@ -64,18 +64,14 @@ impl Rig {
         let masking = Masking::new(&inputs).expect("masks");
         let source = SourceRequest::Dir(code.clone());
         let (state, seen) = (BuildState::new(NonZeroUsize::MIN), Arc::new(Seen::default()));
-        let (live, mut inbox) = LiveBuild::new(BUILD, &source, inputs, masking, seen.clone(), state);
+        let (live, inbox) = LiveBuild::new(BUILD, &source, inputs, masking, seen.clone(), state);
         let source = Source { branch: Some("main".to_owned()), ..Source::default() };
         let _ = live.info.set(BuildInfo { id: BUILD.to_owned(), trigger: "test".to_owned(), source });
         let workspace = Dir::open_ambient_dir(&code, ambient_authority()).expect("a directory");
         let _ = live.places.set(Places { path: code, workspace, outputs: dir.path().join("outputs") });
         live.watch_pod("mine", plan());
         api.register(live.clone());
-        tokio::spawn(async move {
-            while let Some(record) = inbox.recv().await {
-                let _ = record.written.send(());
-            }
-        });
+        tokio::spawn(live.clone().take_in_all(inbox));
         Self { api, live, seen, dir }
     }
 
@@ -162,7 +158,7 @@ async fn an_artifact_that_the_store_has_changed_is_an_error() {
 #[tokio::test]
 async fn an_artifact_that_is_only_in_the_store_is_not_there() {
     let rig = Rig::new(LogLimits::default());
-    let name = names::artifact(&rig.live.id, "out");
+    let name = names::artifact(&rig.live.id, "out", 1);
     rig.api.blobs.put_whole(&name, Bytes::from("content").into()).await.expect("stored");
     assert!(rig.client().artifact("out").await.expect("an answer").is_none());
 }

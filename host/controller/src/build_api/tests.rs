@@ -13,11 +13,11 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use monkeyci_api::{
-    AUDIENCE, ArtifactInfo, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role,
-    Scope, SidecarPlan, SidecarReport, Token, WaitQuery,
+    AUDIENCE, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role, Scope,
+    SidecarPlan, SidecarReport, Token, WaitQuery,
 };
 use monkeyci_build::{BuildState, Command, Ending, Event, EventBody, Input, JobDraft, Source, check};
-use monkeyci_storage::{Blobs, Stored, names};
+use monkeyci_storage::{Blobs, names};
 
 use super::{Api, router};
 use crate::inputs::Inputs;
@@ -50,23 +50,18 @@ impl Rig {
             };
             let masking = Masking::new(&inputs).expect("masks");
             let source = SourceRequest::Dir("/".into());
-            let (live, mut inbox) = LiveBuild::new(id, &source, inputs, masking, Arc::new(Silent), state);
+            let (live, inbox) = LiveBuild::new(id, &source, inputs, masking, Arc::new(Silent), state);
             live.watch_pod("mine", plan());
-            let taken = live.take_artifact("in").expect("a free id");
+            let upload = live.upload("in", "other").expect("a free id");
+            tokio::spawn(live.clone().take_in_all(inbox));
             api.register(live);
-            tokio::spawn(async move {
-                while let Some(record) = inbox.recv().await {
-                    let _ = record.written.send(());
-                }
-            });
             let store = async |name| {
                 let bytes = futures::stream::iter([Ok::<_, std::io::Error>("archive".into())]);
                 api.blobs.put(&name, bytes.boxed()).await.expect("stored")
             };
             store(names::workspace(id)).await;
-            let Stored { size, digest } = store(names::artifact(id, "in")).await;
-            let info = ArtifactInfo { id: "in".to_owned(), job: "other".to_owned(), size, digest };
-            taken.saved(info).await.map_err(drop).expect("recorded");
+            let stored = store(upload.name()).await;
+            upload.saved(stored).await.expect("recorded");
         }
         Self { api, dir }
     }

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use http::StatusCode;
-use monkeyci_build::{Ending, EventBody, Status};
+use monkeyci_build::{BuildCommand, EventBody};
 use monkeyci_storage::Blobs;
 
 use super::{Decision, OutsideEvent, SOCKET, following};
@@ -41,18 +41,7 @@ pub(crate) fn listen(dir: &Path, inside: Inside) -> Result<Listener, ControllerE
 
 async fn decide(State(inside): State<Inside>, body: Bytes) -> Result<StatusCode, Refusal> {
     let Decision { job, by, comment, approved } = parse(&body)?;
-    let status = inside.live.state().job(&job).map(|job| job.status);
-    match status {
-        None => return Err(Refusal::not_found(format!("the build has no job {job:?}"))),
-        Some(Status::Blocked) => {}
-        Some(_) => return Err(Refusal::conflict(format!("the job {job:?} does not wait for approval now"))),
-    }
-    let body = if approved {
-        EventBody::JobApproved { job, by, comment }
-    } else {
-        EventBody::JobEnded { job, ending: Ending::Rejected { by, comment } }
-    };
-    inside.live.record(body).await.map_err(Refusal::build_over)?;
+    inside.live.command(BuildCommand::Decide { job, by, comment, approved }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

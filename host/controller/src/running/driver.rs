@@ -93,9 +93,13 @@ impl Driver {
             let deadline = self.live.state().next_deadline_ms();
             tokio::select! {
                 Some(record) = inbox.recv() => {
-                    self.record_or_conclude(record.body).await?;
+                    let (body, written) = record.resolve(&self.live);
+                    let answer = match body {
+                        Ok(body) => Ok(self.record_or_conclude(body).await?),
+                        Err(refused) => Err(refused),
+                    };
                     // Whoever asked may have gone.
-                    let _ = record.written.send(());
+                    let _ = written.send(answer);
                 }
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended).await?,
                 () = until(deadline) => {
@@ -136,8 +140,7 @@ impl Driver {
                 EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => drop(self.stops.remove(job)),
                 _ => {}
             }
-            let effects = self.live.state().step(Input::Event(&event));
-            self.live.publish(&event);
+            let effects = self.live.take_in(&event);
             self.live.observer.event(&self.live.id, &event);
             bodies.extend(self.start(effects));
         }
@@ -263,3 +266,6 @@ async fn until(deadline_ms: Option<u64>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

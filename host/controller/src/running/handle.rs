@@ -1,6 +1,6 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{
-    BuildState, Event, EventBody, GraphFaults, JobSpec, LateValue, ParamSpec, Results, Waits, nearest,
+    BuildCommand, BuildState, CommandError, Effect, Event, EventBody, GraphFaults, Input, JobSpec, LateValue,
+    ParamSpec, Results, SavedArtifact, Waits, nearest,
 };
-use monkeyci_storage::{Blobs, names};
+use monkeyci_storage::{Blobs, Stored, names};
+use object_store::path::Path as BlobName;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,7 +61,8 @@ pub(crate) struct LiveBuild {
     pub(crate) submitting: tokio::sync::Mutex<()>,
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
-    artifacts: Mutex<BTreeMap<String, Artifact>>,
+    /// Artifacts that are being uploaded, each by an attempt.
+    uploads: Mutex<HashSet<(String, u32)>>,
     /// Logs that are being written.
     pub(crate) logs: OpenLogs,
     /// Whoever writes them.
@@ -79,50 +82,71 @@ pub(crate) struct Places {
     pub(crate) outputs: PathBuf,
 }
 
-/// An artifact's id, once it is taken.
-enum Artifact {
-    /// It is being uploaded.
-    Open,
-    Saved(ArtifactInfo),
-}
-
-/// An artifact's id while the artifact is being made. Unless it is saved, the id is free again when this is dropped.
-pub(crate) struct TakenArtifact {
+/// An artifact while it is being made. When this is dropped, it may be made again, unless it was saved.
+pub(crate) struct Upload {
     build: Arc<LiveBuild>,
     id: String,
+    job: String,
+    attempt: u32,
 }
 
-impl TakenArtifact {
-    /// The artifact is complete in the store: writes that down. In a task of its own, so that it is done whole even when
+impl Upload {
+    /// Where it goes.
+    pub(crate) fn name(&self) -> BlobName {
+        names::artifact(&self.build.id, &self.id, self.attempt)
+    }
+
+    /// The artifact is complete in the store: has that written down. In a task of its own, so that it is done whole even when
     /// the connection breaks that brought the artifact.
-    pub(crate) async fn saved(self, info: ArtifactInfo) -> Result<(), BuildOver> {
+    pub(crate) async fn saved(self, stored: Stored) -> Result<ArtifactInfo, Refused> {
         let recording = tokio::spawn(async move {
-            let ArtifactInfo { id, job, size, digest } = info.clone();
-            self.build.record(EventBody::ArtifactSaved { job, id, size, digest }).await?;
-            lock(&self.build.artifacts).insert(self.id.clone(), Artifact::Saved(info));
-            Ok(())
+            let Stored { size, digest } = stored;
+            let (id, job, attempt) = (self.id.clone(), self.job.clone(), self.attempt);
+            let info = ArtifactInfo { id: id.clone(), job: job.clone(), size, digest: digest.clone() };
+            let artifact = SavedArtifact { job, attempt, size, digest };
+            self.build.command(BuildCommand::SaveArtifact { id, artifact }).await?;
+            Ok(info)
         });
-        recording.await.unwrap_or(Err(BuildOver))
+        recording.await.unwrap_or(Err(Refused::Over(BuildOver)))
     }
 }
 
-impl Drop for TakenArtifact {
+impl Drop for Upload {
     fn drop(&mut self) {
-        let mut artifacts = lock(&self.build.artifacts);
-        if let Some(Artifact::Open) = artifacts.get(&self.id) {
-            artifacts.remove(&self.id);
-        }
+        lock(&self.build.uploads).remove(&(self.id.clone(), self.attempt));
     }
 }
 
 /// The most bytes of events and reports that the scripts of one build may have written down: 16 MiB. They are kept for ever.
 const WORDS: usize = 16 << 20;
 
-/// A request to the build's loop: write this down.
+/// What somebody asks the driver for.
 pub(crate) struct Record {
-    pub(crate) body: EventBody,
-    /// Told when it is written and the state has taken it in.
-    pub(crate) written: oneshot::Sender<()>,
+    pub(crate) what: Asked,
+    /// Told when it is written and the state has taken it in, or why it is refused.
+    pub(crate) written: oneshot::Sender<Result<(), CommandError>>,
+}
+
+/// What is to be written down.
+pub(crate) enum Asked {
+    /// This.
+    Fact(EventBody),
+    /// What the state makes of this, if it accepts it.
+    Command(BuildCommand),
+}
+
+impl Record {
+    /// What to write down, as the state is now.
+    pub(crate) fn resolve(
+        self,
+        build: &LiveBuild,
+    ) -> (Result<EventBody, CommandError>, oneshot::Sender<Result<(), CommandError>>) {
+        let body = match self.what {
+            Asked::Fact(body) => Ok(body),
+            Asked::Command(command) => build.state().accept(command),
+        };
+        (body, self.written)
+    }
 }
 
 /// What the build API has for a job's sidecar, and where it tells what the sidecar says.
@@ -132,6 +156,15 @@ pub(crate) struct PodWatch {
     pub(crate) report: Option<oneshot::Sender<SidecarReport>>,
     /// Set when the job is being stopped: what it leaves is half made, and is not saved unless it always is.
     pub(crate) stopping: CancellationToken,
+}
+
+/// Why a build did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Over(#[from] BuildOver),
 }
 
 /// The build ended before the request was taken.
@@ -170,7 +203,7 @@ impl LiveBuild {
             submitting: tokio::sync::Mutex::default(),
             packed: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
-            artifacts: Mutex::default(),
+            uploads: Mutex::default(),
             logs: OpenLogs::default(),
             writing: TaskTracker::new(),
             words_left: AtomicUsize::new(WORDS),
@@ -180,8 +213,18 @@ impl LiveBuild {
 
     /// Has an event written to the journal; returns when that is done. The build's loop masks secrets in it.
     pub(crate) async fn record(&self, body: EventBody) -> Result<(), BuildOver> {
+        // A fact is never refused.
+        self.ask(Asked::Fact(body)).await.map(drop)
+    }
+
+    /// Asks for something, and returns when what came of it is written; or the driver's refusal.
+    pub(crate) async fn command(&self, command: BuildCommand) -> Result<(), Refused> {
+        Ok(self.ask(Asked::Command(command)).await??)
+    }
+
+    async fn ask(&self, what: Asked) -> Result<Result<(), CommandError>, BuildOver> {
         let (written, done) = oneshot::channel();
-        self.records.send(Record { body, written }).await.map_err(|_| BuildOver)?;
+        self.records.send(Record { what, written }).await.map_err(|_| BuildOver)?;
         done.await.map_err(|_| BuildOver)
     }
 
@@ -228,6 +271,13 @@ impl LiveBuild {
         faults
     }
 
+    /// Takes in an event that has been recorded, and tells those who read events of it.
+    pub(super) fn take_in(&self, event: &Event) -> Vec<Effect> {
+        let effects = self.state().step(Input::Event(event));
+        self.publish(event);
+        effects
+    }
+
     /// The state of the build. Hold it for a moment only.
     pub(crate) fn state(&self) -> MutexGuard<'_, BuildState> {
         lock(&self.state)
@@ -245,10 +295,19 @@ impl LiveBuild {
         Some(JobOutcome { status: job.status, ending: job.ending.clone(), duration_ms, results })
     }
 
-    /// Tells those who read events of one that has been recorded.
-    pub(crate) fn publish(&self, event: &Event) {
+    fn publish(&self, event: &Event) {
         lock(&self.events).push(Arc::new(event.clone()));
         self.last_seq.send_replace(event.seq);
+    }
+
+    /// Does as a driver does, without a journal: for tests of those who ask.
+    #[cfg(test)]
+    pub(crate) async fn take_in_all(self: Arc<Self>, mut inbox: mpsc::Receiver<Record>) {
+        for seq in 1.. {
+            let Some(record) = inbox.recv().await else { return };
+            let (body, written) = record.resolve(&self);
+            let _ = written.send(body.map(|body| drop(self.take_in(&Event { seq, time_ms: 0, body }))));
+        }
     }
 
     /// The events after a place in the journal that `wanted` takes, at most `count`; and the place up to which was looked.
@@ -293,7 +352,7 @@ impl LiveBuild {
     /// Whether this is the first time that an action waits for jobs or events. Each attempt gets a place of its own, and has to give
     /// that up by itself.
     pub(crate) fn starts_waiting(&self, job: &str) -> bool {
-        let attempt = self.state().job(job).map_or(0, |known| known.attempt);
+        let attempt = self.state().attempt(job);
         lock(&self.waiters).insert((job.to_owned(), attempt))
     }
 
@@ -350,31 +409,33 @@ impl LiveBuild {
         self.words_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    /// Takes an artifact's id; none if it was taken before.
-    pub(crate) fn take_artifact(self: &Arc<Self>, id: &str) -> Option<TakenArtifact> {
-        let mut artifacts = lock(&self.artifacts);
-        if artifacts.contains_key(id) {
-            return None;
-        }
-        artifacts.insert(id.to_owned(), Artifact::Open);
-        Some(TakenArtifact { build: self.clone(), id: id.to_owned() })
+    /// Begins an artifact of the job's attempt; `None` if it has been saved, or is being uploaded.
+    pub(crate) fn upload(self: &Arc<Self>, id: &str, job: &str) -> Option<Upload> {
+        let attempt = {
+            let state = self.state();
+            if state.artifact(id).is_some() {
+                return None;
+            }
+            state.attempt(job)
+        };
+        let begins = lock(&self.uploads).insert((id.to_owned(), attempt));
+        begins.then(|| Upload { build: self.clone(), id: id.to_owned(), job: job.to_owned(), attempt })
     }
 
     /// The artifact, if it has been saved.
-    pub(crate) fn artifact(&self, id: &str) -> Option<ArtifactInfo> {
-        match lock(&self.artifacts).get(id) {
-            Some(Artifact::Saved(info)) => Some(info.clone()),
-            _ => None,
-        }
+    pub(crate) fn artifact(&self, id: &str) -> Option<SavedArtifact> {
+        self.state().artifact(id).cloned()
     }
 
     /// All artifacts that have been saved, sorted by id.
     pub(crate) fn artifacts(&self) -> Vec<ArtifactInfo> {
-        let saved = |artifact: &Artifact| match artifact {
-            Artifact::Saved(info) => Some(info.clone()),
-            Artifact::Open => None,
+        let info = |(id, saved): (&str, &SavedArtifact)| ArtifactInfo {
+            id: id.to_owned(),
+            job: saved.job.clone(),
+            size: saved.size,
+            digest: saved.digest.clone(),
         };
-        lock(&self.artifacts).values().filter_map(saved).collect()
+        self.state().artifacts().map(info).collect()
     }
 }
 

@@ -12,5 +12,5 @@ pub use request::{BuildReport, BuildRequest, Cancel};
 
 pub(crate) use driver::{Driver, Outcome};
 pub(crate) use effects::{Effects, Task};
-pub(crate) use handle::{LiveBuild, Places, PodWatch};
+pub(crate) use handle::{BuildOver, LiveBuild, Places, PodWatch, Refused};
 pub(crate) use words::{WordsError, check_event, check_report};

@@ -5,9 +5,10 @@ use std::fmt;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use monkeyci_api::{Problem, STORE_FULL, is_disk_full};
+use monkeyci_build::CommandError;
 use serde::de::DeserializeOwned;
 
-use crate::running::WordsError;
+use crate::running::{Refused, WordsError};
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -72,6 +73,16 @@ impl Refusal {
         let title = if is_disk_full(&error) { STORE_FULL } else { "store failed" };
         let state = if title == STORE_FULL { "is full" } else { "failed" };
         Self::new(StatusCode::INSUFFICIENT_STORAGE, title, format_args!("{what}: the host's store {state}"))
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Over(over) => Self::build_over(over),
+            Refused::Command(error @ CommandError::NoJob { .. }) => Self::not_found(error),
+            Refused::Command(error) => Self::conflict(error),
+        }
     }
 }
 

@@ -6,9 +6,11 @@ mod verdict;
 mod watch;
 
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::FutureExt;
 use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig};
 use monkeyci_build::{ContainerSpec, Ending, JobSpec, StopReason};
 use monkeyci_engines::Pod;
@@ -61,7 +63,13 @@ pub(super) async fn run(
     let watch = Watch::new(&context.live, &context.force, engine.as_ref(), &pod);
 
     let (ending, lease) = {
-        let mut drive = std::pin::pin!(watch.drive(running, report));
+        // Whatever happens there, the pod is to be removed.
+        let driven = async {
+            let reason = "a part of the host stopped by a fault of its own".to_owned();
+            let driven = AssertUnwindSafe(watch.drive(running, report)).catch_unwind().await;
+            driven.unwrap_or(Ending::EngineFailed { reason })
+        };
+        let mut drive = std::pin::pin!(driven);
         tokio::select! {
             ending = &mut drive => (ending, LEASE),
             reason = stopped(&mut stop) => {

@@ -84,11 +84,12 @@ impl<'a> Watch<'a> {
             reported = &mut report => return self.heard(reported, Ends::default()).await,
             started = self.engine.start(self.pod, &progress) => started,
         };
-        let mut is_running = false;
+        // Whether the job runs is asked until it is known: also that nobody will say so any more is an answer.
+        let (mut is_running, mut asking) = (false, true);
         match started {
             Ok(()) => {}
             // The job runs, only the engine could not say so any more: it may do well without it.
-            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => is_running = true,
+            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => (is_running, asking) = (true, false),
             Err(error) => return verdict::start_failed(error),
         }
         self.up.store(true, Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl<'a> Watch<'a> {
             tokio::select! {
                 biased;
                 reported = &mut report => return self.heard(reported, ends).await,
-                Ok(()) = &mut running, if !is_running => is_running = true,
+                said = &mut running, if asking => (is_running, asking) = (said.is_ok(), false),
                 Some((end, part)) = parts.next() => match part {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,

@@ -217,7 +217,7 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
         }
         Some(EventBody::ScriptEvent { .. }) => EventBody::ScriptReport { job: Some(job()), message: s() },
         Some(EventBody::ScriptReport { .. }) => {
-            EventBody::ArtifactSaved { job: job(), id: "a".to_owned(), size: 1, digest: "d".to_owned() }
+            EventBody::ArtifactSaved { job: job(), attempt: 1, id: "a".to_owned(), size: 1, digest: "d".to_owned() }
         }
         Some(EventBody::ArtifactSaved { .. }) => {
             let mut results = results(text);
