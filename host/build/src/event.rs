@@ -198,6 +198,9 @@ pub enum EventBody {
     ArtifactSaved {
         /// The job that saved it.
         job: String,
+        /// The attempt that did, from 1.
+        #[serde(default = "first_attempt")]
+        attempt: u32,
         /// The artifact's id.
         id: String,
         /// Its size in the store, in bytes.
@@ -251,7 +254,7 @@ impl EventBody {
             Self::BuildTimedOut { after_ms: _ } => {}
             Self::ScriptEvent { job: _, name: _, payload } => see(Words::Json(payload)),
             Self::ScriptReport { job: _, message } => text(message),
-            Self::ArtifactSaved { job: _, id: _, size: _, digest: _ } => {}
+            Self::ArtifactSaved { job: _, attempt: _, id: _, size: _, digest: _ } => {}
             Self::BuildEnded { status: _, jobs } => {
                 for JobSummary { job: _, ending, duration_ms: _, results } in jobs {
                     ending.words(see);
@@ -260,6 +263,11 @@ impl EventBody {
             }
         }
     }
+}
+
+/// What an event means that was written before events named attempts.
+fn first_attempt() -> u32 {
+    1
 }
 
 /// How a build ended.

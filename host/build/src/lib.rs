@@ -7,6 +7,7 @@
 
 mod about;
 mod check;
+mod command;
 mod destination;
 mod draft;
 mod ending;
@@ -23,6 +24,7 @@ pub use check::{
     Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
     check_submitted, nearest, param_value,
 };
+pub use command::{BuildCommand, CommandError, SavedArtifact};
 pub use destination::{AddressRange, Destination, DestinationHost, NoDestination};
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};

@@ -44,7 +44,7 @@ impl Profile {
 }
 
 /// The crates that the development profile leaves without optimisation, and that are in the way of what benchmarks measure.
-const MEASURED: [&str; 17] = [
+const MEASURED: [&str; 18] = [
     "axum",
     "bollard",
     "bollard-stubs",
@@ -62,6 +62,7 @@ const MEASURED: [&str; 17] = [
     "monkeyci-mask",
     "monkeyci-script",
     "monkeyci-sidecar",
+    "monkeyci-storage",
 ];
 
 /// Which of the workspace's programs are needed.

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::verdict::{self, Ends};
 use super::{GRACE, SAVING};
-use crate::lease::{self, AGAIN, LEASE};
-use crate::live::LiveBuild;
+use crate::jobs::lease::{self, AGAIN, LEASE};
+use crate::running::LiveBuild;
 
 /// How long the sidecar may take to say how the job ended when the job's container ended before its command began: it has
 /// nothing to save, and it may never hear of a launcher that died before it said hello. (Tests see who waits for it: they hang.)
@@ -35,7 +35,7 @@ const TERM: i32 = 15;
 pub(super) struct Watch<'a> {
     live: &'a LiveBuild,
     /// Set when stopped jobs get no time to end any more.
-    hurry: &'a CancellationToken,
+    force: &'a CancellationToken,
     engine: &'a dyn Engine,
     pod: &'a Pod,
     /// The job's memory limit.
@@ -47,10 +47,10 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(live: &'a LiveBuild, hurry: &'a CancellationToken, engine: &'a dyn Engine, pod: &'a Pod) -> Self {
+    pub(super) fn new(live: &'a LiveBuild, force: &'a CancellationToken, engine: &'a dyn Engine, pod: &'a Pod) -> Self {
         Self {
             live,
-            hurry,
+            force,
             engine,
             pod,
             memory_bytes: pod.memory_bytes,
@@ -84,11 +84,12 @@ impl<'a> Watch<'a> {
             reported = &mut report => return self.heard(reported, Ends::default()).await,
             started = self.engine.start(self.pod, &progress) => started,
         };
-        let mut is_running = false;
+        // Whether the job runs is asked until it is known: also that nobody will say so any more is an answer.
+        let (mut is_running, mut asking) = (false, true);
         match started {
             Ok(()) => {}
             // The job runs, only the engine could not say so any more: it may do well without it.
-            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => is_running = true,
+            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => (is_running, asking) = (true, false),
             Err(error) => return verdict::start_failed(error),
         }
         self.up.store(true, Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl<'a> Watch<'a> {
             tokio::select! {
                 biased;
                 reported = &mut report => return self.heard(reported, ends).await,
-                Ok(()) = &mut running, if !is_running => is_running = true,
+                said = &mut running, if asking => (is_running, asking) = (said.is_ok(), false),
                 Some((end, part)) = parts.next() => match part {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,
@@ -240,14 +241,14 @@ impl<'a> Watch<'a> {
         if !runs && !self.up.load(Ordering::Relaxed) {
             return true;
         }
-        let grace = if self.hurry.is_cancelled() { Duration::ZERO } else { GRACE };
+        let grace = if self.force.is_cancelled() { Duration::ZERO } else { GRACE };
         let ordered = async {
             let stop = self.engine.stop(&self.pod.key, grace);
             let _ = tokio::join!(stop, tokio::time::timeout(grace + SAVING, drive));
         };
         tokio::select! {
             () = ordered => true,
-            () = self.hurry.cancelled() => true,
+            () = self.force.cancelled() => true,
             _ = lease::over(self.engine, LEASE) => false,
         }
     }
