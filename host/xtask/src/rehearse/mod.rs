@@ -1,7 +1,7 @@
 //! `cargo xtask rehearse`: the README's commands on a machine that was made a moment ago.
 //!
 //! A machine that was used before has what nobody remembers to have installed. So this makes one: a Debian 12 root from
-//! packages, in namespaces of its own ([`machine`]), with the toolchain lent and nothing else (`machine.sh` says what it has).
+//! packages, in namespaces of its own (`machine`), with the toolchain lent and nothing else (`machine.sh` says what it has).
 
 mod base;
 mod machine;
