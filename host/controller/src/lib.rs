@@ -15,6 +15,8 @@ mod checkout;
 mod controller;
 mod error;
 mod following;
+#[cfg(test)]
+mod hang_guard;
 mod home;
 mod inputs;
 mod jobs;

@@ -152,7 +152,7 @@ mod tests {
         let log = log("fail");
         let mut command = program("sh");
         command.args(["-c", "echo first; echo why >&2; exit 3"]);
-        let error = within(&mut command, Duration::from_secs(10), &log).expect_err("exit 3").to_string();
+        let error = within(&mut command, Duration::from_secs(600), &log).expect_err("exit 3").to_string();
         fs::remove_file(&log).ok();
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(error.ends_with("first\n    why"), "{error}");
@@ -162,11 +162,10 @@ mod tests {
     fn a_program_that_hangs_is_killed() {
         let log = log("hang");
         let mut command = program("sleep");
-        command.arg("60");
-        let began = Instant::now();
+        // Longer than anybody waits for a test.
+        command.arg("100000");
         let error = within(&mut command, Duration::from_millis(50), &log).expect_err("hangs");
         fs::remove_file(&log).ok();
-        assert!(began.elapsed() < Duration::from_secs(10));
         assert!(error.to_string().contains("took more than"), "{error}");
     }
 

@@ -13,6 +13,8 @@ mod faults;
 mod paths;
 mod say;
 mod setup;
+#[cfg(test)]
+mod sources;
 mod test;
 mod toolchain;
 
@@ -31,8 +33,8 @@ Commands:
                     ARGS go to `monkeyci-host run`
   test [--fast]     set everything up, then run every check and test; --fast: no lints, no docs, no Podman
   bench [-- ARGS]   release builds and benchmarks; ARGS go to `cargo bench`
-  faults [ARGS]     kill what takes part in a job, in every phase, and tell how it ends; then kill at random, and tell what
-                    is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
+  faults [ARGS]     kill what takes part in a job, or cancel it, in every phase, and tell how it ends; then kill at random,
+                    and tell what is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
   setup [--podman]  only the set-up: wasm target, container engine, images
 

@@ -21,7 +21,7 @@ use crate::build::Run;
 use crate::error::ControllerError;
 use crate::home::make_dir;
 use crate::lease::{self, AGAIN, LEASE};
-use watch::Watch;
+use watch::{Patience, Watch};
 
 /// How long a job may take to end after TERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ pub(super) async fn run(
         Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
     let (running, report) = run.live.watch_pod(&job.id, plan);
-    let watch = Watch::new(&run.live, &run.hurry, engine.as_ref(), &pod);
+    let watch = Watch::new(&run.live, &run.hurry, engine.as_ref(), &pod, Patience::default());
 
     let (ending, lease) = {
         let mut drive = std::pin::pin!(watch.drive(running, report));

@@ -12,12 +12,17 @@ use monkeyci_build::BuildState;
 
 use super::*;
 use crate::checkout::SourceRequest;
+use crate::hang_guard;
 use crate::inputs::Inputs;
 use crate::masking::Masking;
 use crate::observer::Silent;
 
-/// Who has not come to an end by then never will.
-const NEVER: Duration = Duration::from_secs(60);
+/// Who waits for last words hangs: so it is seen.
+const PATIENCE: Patience = Patience {
+    lease: Duration::from_millis(500),
+    steady: Duration::from_millis(500),
+    last_words: Duration::from_secs(3600),
+};
 
 /// An engine that starts what it is asked to, and then does this.
 #[derive(Default)]
@@ -119,7 +124,7 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
         says_running.send(()).expect("somebody listens");
     }
     let (hurry, pod) = (CancellationToken::new(), pod());
-    let watch = Watch::new(&live, &hurry, &engine, &pod);
+    let watch = Watch::new(&live, &hurry, &engine, &pod, PATIENCE);
     let mut drive = std::pin::pin!(watch.drive(running, report));
     let asked = async {
         while engine.waits.load(Ordering::SeqCst) < reports_after {
@@ -134,7 +139,7 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
         reports.send(SidecarReport::Ended(Ending::Succeeded)).expect("somebody listens");
         drive.await
     };
-    tokio::time::timeout(NEVER, driven).await.expect("an end")
+    hang_guard::ends("the job", driven).await
 }
 
 /// No report: the sidecar never has anything to say.
@@ -150,7 +155,7 @@ async fn a_guard_that_fails_is_told_without_waiting_for_anybodys_last_words() {
 
 #[tokio::test]
 async fn an_engine_that_goes_after_a_long_time_has_a_whole_lease_to_come_back() {
-    let breaks_off = Some(2 * LEASE);
+    let breaks_off = Some(2 * PATIENCE.lease);
     let ending = ending(Double { breaks_off, ..Double::default() }, true, 4).await;
     assert_eq!(ending, Ending::Succeeded);
 }
