@@ -229,12 +229,37 @@ impl Build {
         declare(&param)
     }
 
-    /// A handle of the secret `name`.
+    /// A handle of the secret `name`, whether anybody gave it or not: a job that is removed needs no secret.
+    ///
+    /// When a job that stays in the build is to be given a secret that nobody gave, that is a fault of the graph. The host
+    /// reports it with all others, before anything runs.
     ///
     /// # Errors
-    /// When nobody gave it, or the script may not use it.
+    /// When the name is empty.
     pub fn secret(&self, name: &str) -> Result<Secret> {
-        Secret::get(name)
+        Secret::named(name)
+    }
+
+    /// A handle of the secret `name` where somebody gave it; `None` where nobody did.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn script(build: &Build) -> Result<impl IntoJobs> {
+    ///     let test = container("test", "debian:12").shell(["make test"]);
+    ///     Ok(match build.secret_if_there("COVERAGE_TOKEN")? {
+    ///         Some(token) => test.secret_env("COVERAGE_TOKEN", &token),
+    ///         None => test,
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When the script may not use secrets.
+    pub fn secret_if_there(&self, name: &str) -> Result<Option<Secret>> {
+        match self.secret_names()?.iter().any(|given| given == name) {
+            true => self.secret(name).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The names of all secrets that were given, sorted.

@@ -10,9 +10,9 @@ use crate::host::types;
 ///
 /// ```
 /// # use monkeyci_sdk::prelude::*;
-/// fn token(build: &Build) -> Result<Option<Secret>> {
-///     match build.secret("TOKEN") {
-///         Ok(secret) => Ok(Some(secret)),
+/// fn notes(context: &Context) -> Result<Option<String>> {
+///     match context.build().workspace().read_to_string("NOTES.md") {
+///         Ok(notes) => Ok(Some(notes)),
 ///         Err(error) if matches!(error.downcast_ref(), Some(HostError::NotFound(_))) => Ok(None),
 ///         Err(error) => Err(error),
 ///     }

@@ -102,7 +102,7 @@ pub struct TestSummary {
     pub total: u32,
     /// How many failed, or ended by an error.
     pub failed: u32,
-    /// How many were skipped.
+    /// How many were skipped, are disabled, or did not run: what neither passed nor failed.
     pub skipped: u32,
     /// The names of those that failed: the first 100.
     pub failures: Vec<String>,

@@ -23,8 +23,8 @@ pub struct Secret {
 }
 
 impl Secret {
-    pub(crate) fn get(name: &str) -> Result<Self> {
-        Ok(Self { name: name.to_owned(), handle: Rc::new(secrets::get(name).told()?) })
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Ok(Self { name: name.to_owned(), handle: Rc::new(secrets::named(name).told()?) })
     }
 
     pub(crate) fn handle(&self) -> &secrets::Secret {

@@ -60,8 +60,37 @@ fn what_leans_on_a_removed_job_is_a_fault_unless_it_only_needs_it() {
 }
 
 #[test]
+fn a_secret_that_nobody_gave_is_a_fault_only_of_a_job_that_stays() {
+    let with = |build: &Build, stays: bool| -> Result<(ContainerJob, ContainerJob)> {
+        let (token, password) = (build.secret("TOKEN")?, build.secret("PASSWORD")?);
+        let service = service("db", "postgres:17").secret_env("PASSWORD", &password);
+        Ok((job("test"), job("publish").secret_env("TOKEN", &token).service(service).only_if(stays, "not today")))
+    };
+    assert_eq!(faults(|build| with(build, false)), [""; 0]);
+    let missing = faults(|build| with(build, true));
+    assert!(
+        missing.len() == 2 && missing[0].contains("\"TOKEN\"") && missing[1].contains("\"PASSWORD\""),
+        "{missing:?}"
+    );
+    one_fault("\"TOKEN\"", |build| build.secret("TOKEN").map(|token| job("a").secret_file("TOKEN", &token)));
+}
+
+#[test]
+fn a_secret_that_may_be_missing_is_asked_for_as_such() {
+    let script = |build: &Build| -> Result<ContainerJob> {
+        let token = build.secret_if_there("TOKEN")?;
+        Ok(match token {
+            Some(token) => job("a").secret_env("TOKEN", &token),
+            None => job("a").env("TOKEN", "none"),
+        })
+    };
+    assert_eq!(Simulation::new().graph(script).job("a").env["TOKEN"], "none");
+    assert_eq!(Simulation::new().secret("TOKEN", "x").graph(script).job("a").env["TOKEN"].to_string(), "secret TOKEN");
+}
+
+#[test]
 fn a_script_that_fails_has_its_error_for_a_fault() {
-    one_fault("secret \"TOKEN\"", |build| build.secret("TOKEN").map(|_| ()));
+    one_fault("the name of a secret is empty", |build| build.secret("").map(|_| ()));
     one_fault("no builds today", |_| -> Result<()> { bail!("no builds today") });
     one_fault("the handler \"a\" has the name", |_| (action("a", |_| Ok(())), handler("a", |_| Ok(()))));
 }

@@ -4,7 +4,6 @@
 use std::ffi::OsStr;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,7 +44,7 @@ fn process() {
     let code = home.path().join("code");
     std::fs::create_dir(&code).expect("a directory");
 
-    let program = std::env::var_os("MONKEYCI_BENCH_HOST").map_or_else(place::host, PathBuf::from);
+    let program = place::path(place::BENCH_HOST);
     let mut ours = Command::new(&program);
     ours.arg("run").arg(&script).arg("--dir").arg(&code).env("MONKEYCI_HOME", home.path().join("home"));
     let mut node = Command::new("node");
@@ -53,11 +52,7 @@ fn process() {
     let mut nothing = Command::new("/bin/true");
 
     println!("whole process, no-op script from the compile cache (median of 60)");
-    let has_node = Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success());
-    let mut commands: Vec<&mut Command> = vec![&mut ours, &mut nothing];
-    if has_node {
-        commands.push(&mut node);
-    }
+    let mut commands = [&mut ours, &mut nothing, &mut node];
     let mut times = vec![Vec::new(); commands.len()];
     for round in 0..63 {
         for (command, times) in commands.iter_mut().zip(&mut times) {
@@ -71,10 +66,7 @@ fn process() {
     let medians: Vec<_> = times.into_iter().map(median).collect();
     row("monkeyci-host run", medians[0], None);
     row("/bin/true", medians[1], Some(medians[0]));
-    match medians.get(2) {
-        Some(&node) => row("node -e 0", node, Some(medians[0])),
-        None => println!("  node is not on this machine"),
-    }
+    row("node -e 0", medians[2], Some(medians[0]));
 }
 
 fn time(command: &mut Command) -> Duration {
@@ -83,7 +75,8 @@ fn time(command: &mut Command) -> Duration {
     let start = Instant::now();
     let status = command.status();
     let took = start.elapsed();
-    assert!(status.as_ref().is_ok_and(|status| status.success()), "{:?}: {status:?}", OsStr::new(&name));
+    let succeeded = status.as_ref().is_ok_and(|status| status.success());
+    assert!(succeeded, "{:?}: {status:?}; is it there? `cargo xtask bench` installs it", OsStr::new(&name));
     took
 }
 

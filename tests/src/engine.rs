@@ -1,18 +1,20 @@
 //! The container engines of the tests, looked at from outside the host.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ContainerSummary, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptions, RemoveVolumeOptions,
 };
 use futures::StreamExt;
+use monkeyci_testbed::daemons::Podman;
 use rustix::process::Pid;
 
-use crate::hang_guard;
+use crate::{hang_guard, place};
 
 pub mod beside;
 
@@ -35,24 +37,21 @@ pub struct Engine {
     pub address: String,
     docker: Docker,
     runtime: tokio::runtime::Runtime,
+    /// Podman is served as long as this is there.
+    _podman: Option<Arc<Podman>>,
 }
 
 impl Engine {
-    /// Docker, at `MONKEYCI_TEST_DOCKER`.
+    /// The Docker that set-up hands over.
     pub fn docker() -> Self {
-        Self::at("MONKEYCI_TEST_DOCKER", Some("unix:///var/run/docker.sock"))
+        Self::of(&place::docker().url())
     }
 
-    /// Podman, at `MONKEYCI_TEST_PODMAN`.
+    /// The Podman that set-up hands over.
     pub fn podman() -> Self {
-        Self::at("MONKEYCI_TEST_PODMAN", None)
-    }
-
-    fn at(variable: &str, otherwise: Option<&str>) -> Self {
-        let address = std::env::var(variable).ok().or(otherwise.map(str::to_owned));
-        let address =
-            address.unwrap_or_else(|| panic!("${variable} is not set: run `cargo xtask test`, which starts it"));
-        Self::of(&address)
+        let podman = place::podman();
+        let engine = Self::of(&podman.engine.url());
+        Self { _podman: Some(podman), ..engine }
     }
 
     /// The one at this address.
@@ -64,7 +63,7 @@ impl Engine {
         let docker = runtime.block_on(docker.negotiate_version()).unwrap_or_else(|error| {
             panic!("no engine at {address} ({error}): run `cargo xtask test`, which starts it")
         });
-        Self { address, docker, runtime }
+        Self { address, docker, runtime, _podman: None }
     }
 
     /// The names of all containers, networks and volumes that carry the owner's label.
@@ -124,28 +123,11 @@ impl Engine {
         self.runtime.block_on(removed).expect("removed");
     }
 
-    /// Copies images of another engine.
-    pub fn copy_images_of(&self, other: &Self, images: &[String]) {
-        for image in images {
-            let archive = other.save_image(image);
-            self.runtime.block_on(async {
-                let body = bollard::body_full(archive.into());
-                let mut words = std::pin::pin!(self.docker.import_image(ImportImageOptions::default(), body, None));
-                while let Some(word) = words.next().await {
-                    word.expect("an image");
-                }
-            });
-        }
-    }
-
-    /// Kills and removes all containers, whoever made them: for an engine that nobody else uses.
-    pub fn remove_everything(&self) {
-        self.runtime.block_on(async {
-            for container in self.containers(true, &HashMap::new()).await {
-                let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-                let _ = self.docker.remove_container(&container.id.unwrap_or_default(), Some(force)).await;
-            }
-        });
+    /// Drops packets to these addresses in the network of a running part of a pod, if its fence lets them through: nobody
+    /// outside may get them, whatever the fence does.
+    pub fn drop_in_network_of(&self, owner: &str, job: &str, part: &str, addresses: &[&str]) {
+        let pid = self.wait_for_pid(owner, job, part).as_raw_nonzero().get();
+        monkeyci_testbed::daemons::drop_in_network_of(u32::try_from(pid).expect("a process id"), addresses);
     }
 
     /// The process on this machine that a part of a job's pod (`job`, `sidecar`, `svc-NAME`) runs in, once it does.
@@ -192,7 +174,7 @@ impl Engine {
             let name = format!("{prefix}-{suffix}");
             self.runtime.block_on(async {
                 let body = ContainerCreateBody {
-                    image: Some(crate::place::image()),
+                    image: Some(place::image()),
                     cmd: Some(vec!["sleep".to_owned(), "3600".to_owned()]),
                     labels: Some(labels.clone()),
                     ..ContainerCreateBody::default()

@@ -1,107 +1,155 @@
-//! A git server over HTTPS: git's own `http-backend` behind TLS, with a certificate that nobody knows yet.
+//! A git server over HTTP or HTTPS: git's own `http-backend`, behind TLS with a certificate that nobody knows yet.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use openssl::asn1::Asn1Time;
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::rsa::Rsa;
-use openssl::ssl::{SslAcceptor, SslMethod, SslStream};
-use openssl::x509::extension::SubjectAlternativeName;
-use openssl::x509::{X509, X509NameBuilder};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
-/// Serves a repository read-only, on a port of its own, until the test process ends.
-pub struct HttpsServer {
-    port: u16,
-    dir: TempDir,
+/// `ada:p/w`, as a client sends it.
+const LOGIN: &str = "Basic YWRhOnAvdw==";
+
+/// What a server does besides serving.
+#[derive(Default)]
+pub struct Manners {
+    /// Speaks HTTP without TLS.
+    pub plain: bool,
+    /// Wants the login `ada:p/w`.
+    pub login: bool,
+    /// Sends clients to this address instead, with the path that they asked for.
+    pub elsewhere: Option<String>,
 }
 
-impl HttpsServer {
-    /// Serves the repository at `path` as `/repo.git`.
+/// Serves a repository read-only, on a port of its own, until the test process ends.
+pub struct GitServer {
+    scheme: &'static str,
+    port: u16,
+    dir: TempDir,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl GitServer {
+    /// Serves the repository at `path` as `/team/repo.git` over HTTPS.
     pub fn serve(path: &Path) -> Self {
-        let (key, certificate) = certificate();
+        Self::with(path, Manners::default())
+    }
+
+    /// The same, with other manners.
+    pub fn with(path: &Path, manners: Manners) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(dir.path().join("ca.pem"), certificate.to_pem().expect("PEM")).expect("written");
-        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).expect("TLS");
-        acceptor.set_private_key(&key).expect("a key");
-        acceptor.set_certificate(&certificate).expect("a certificate");
-        let acceptor = Arc::new(acceptor.build());
+        let tls = (!manners.plain).then(|| tls(dir.path()));
         let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = socket.local_addr().expect("an address").port();
-        let repository = path.join(".git");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let server =
+            Self { scheme: if manners.plain { "http" } else { "https" }, port, dir, requests: requests.clone() };
+        let (repository, manners) = (path.join(".git"), Arc::new(manners));
         std::thread::spawn(move || {
             for stream in socket.incoming().map_while(Result::ok) {
-                let (acceptor, repository) = (acceptor.clone(), repository.clone());
-                std::thread::spawn(move || {
-                    // A client that does not trust the certificate goes away in the middle: that is its right.
-                    if let Ok(stream) = acceptor.accept(stream) {
-                        answer(stream, &repository);
+                let (tls, repository, manners) = (tls.clone(), repository.clone(), manners.clone());
+                let requests = requests.clone();
+                std::thread::spawn(move || match tls {
+                    None => drop(answer(stream, &repository, &manners, &requests)),
+                    Some(tls) => {
+                        let server = ServerConnection::new(tls).expect("a connection");
+                        let mut stream = StreamOwned::new(server, stream);
+                        // A client that does not trust the certificate goes away in the middle: that is its right.
+                        if answer(&mut stream, &repository, &manners, &requests).is_ok() {
+                            // Without a proper end the client takes the answer for cut off.
+                            stream.conn.send_close_notify();
+                            let _ = stream.flush();
+                        }
                     }
                 });
             }
         });
-        Self { port, dir }
+        server
     }
 
     /// The repository's URL.
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}/team/repo.git", self.port)
+        self.url_with_login("")
+    }
+
+    /// The repository's URL with `user:password@`.
+    pub fn url_with_login(&self, login: &str) -> String {
+        format!("{}://{login}127.0.0.1:{}/team/repo.git", self.scheme, self.port)
+    }
+
+    /// Where it is: scheme, address and port.
+    pub fn origin(&self) -> String {
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// The certificate, for whoever is to trust it.
     pub fn ca_file(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
+
+    /// The first line of every request so far, with `+login` at its end if one came along.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect("no panic").clone()
+    }
 }
 
-fn certificate() -> (PKey<Private>, X509) {
-    let key = PKey::from_rsa(Rsa::generate(2048).expect("a key")).expect("a key");
-    let mut name = X509NameBuilder::new().expect("a name");
-    name.append_entry_by_text("CN", "127.0.0.1").expect("a name");
-    let name = name.build();
-    let mut builder = X509::builder().expect("a certificate");
-    builder.set_version(2).expect("a version");
-    builder.set_subject_name(&name).expect("a subject");
-    builder.set_issuer_name(&name).expect("an issuer");
-    builder.set_pubkey(&key).expect("a key");
-    builder.set_not_before(&Asn1Time::days_from_now(0).expect("a time")).expect("a time");
-    builder.set_not_after(&Asn1Time::days_from_now(1).expect("a time")).expect("a time");
-    let address = SubjectAlternativeName::new().ip("127.0.0.1").build(&builder.x509v3_context(None, None));
-    builder.append_extension(address.expect("an extension")).expect("an extension");
-    builder.sign(&key, MessageDigest::sha256()).expect("signed");
-    (key, builder.build())
+/// What a server needs for TLS. The certificate goes to `ca.pem` in `dir`.
+fn tls(dir: &Path) -> Arc<ServerConfig> {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    std::fs::write(dir.join("ca.pem"), made.cert.pem()).expect("written");
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into());
+    Arc::new(config.expect("a configuration"))
 }
 
 /// Answers one request by git's CGI program (<https://git-scm.com/docs/git-http-backend>), and closes.
-fn answer(mut stream: SslStream<TcpStream>, repository: &Path) {
+fn answer(
+    mut stream: impl Read + Write,
+    repository: &Path,
+    manners: &Manners,
+    requests: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(&mut stream);
     let mut line = String::new();
-    reader.read_line(&mut line).expect("a request");
+    reader.read_line(&mut line)?;
     let mut words = line.split_whitespace();
     let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
     if method.is_empty() {
-        return; // it did not trust us
+        return Ok(()); // it did not trust us
     }
-    let (mut length, mut kind, mut chunked) = (0, String::new(), false);
+    let (mut length, mut kind, mut login) = (0, String::new(), None);
     loop {
         let mut header = String::new();
-        reader.read_line(&mut header).expect("a header");
+        reader.read_line(&mut header)?;
         let Some((name, value)) = header.trim().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().expect("a length"),
             "content-type" => kind = value.to_owned(),
-            "transfer-encoding" => chunked = value == "chunked",
+            "authorization" => login = Some(value.to_owned()),
             _ => {}
         }
     }
-    let body = if chunked { read_chunks(&mut reader) } else { read_exactly(&mut reader, length) };
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let path = path.trim_start_matches("/team/repo.git");
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let seen = format!("{method} {target}{}", if login.is_some() { " +login" } else { "" });
+    requests.lock().expect("no panic").push(seen);
+    let refusal = if manners.login && login.as_deref() != Some(LOGIN) {
+        Some("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"team\"".to_owned())
+    } else {
+        manners.elsewhere.as_ref().map(|to| format!("302 Found\r\nLocation: {to}{target}"))
+    };
+    if let Some(head) = refusal {
+        return stream
+            .write_all(format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").as_bytes());
+    }
+    // A proxy is asked for a whole URL.
+    let target = target.find("/team/repo.git").map_or("", |at| &target[at + "/team/repo.git".len()..]);
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut cgi = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", repository)
@@ -122,27 +170,7 @@ fn answer(mut stream: SslStream<TcpStream>, repository: &Path) {
     let head = output.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("the end of the headers");
     let length = output.len() - head - 4;
     let first = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n");
-    stream.write_all(first.as_bytes()).and_then(|()| stream.write_all(&output)).expect("answered");
-    // Without a proper end the client takes the answer for cut off.
-    let _ = stream.shutdown();
-}
-
-fn read_exactly(reader: &mut impl Read, length: usize) -> Vec<u8> {
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("a body");
-    body
-}
-
-fn read_chunks(reader: &mut impl BufRead) -> Vec<u8> {
-    let mut body = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("a chunk");
-        let length = usize::from_str_radix(line.trim(), 16).expect("a length");
-        body.extend(read_exactly(reader, length));
-        reader.read_line(&mut line).expect("the chunk's end");
-        if length == 0 {
-            return body;
-        }
-    }
+    stream.write_all(first.as_bytes())?;
+    stream.write_all(&output)?;
+    stream.flush()
 }

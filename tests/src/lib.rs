@@ -8,8 +8,8 @@ pub mod engine;
 pub mod hang_guard;
 pub mod host;
 pub mod https;
-pub mod place;
 pub mod registry;
 pub mod repository;
 pub mod s3;
-pub mod small_disk;
+
+pub use monkeyci_testbed::handed as place;

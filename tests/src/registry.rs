@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::hang_guard;
 
@@ -110,7 +111,7 @@ fn contents(archive: &[u8]) -> HashMap<String, (&'static str, Vec<u8>)> {
 }
 
 fn digest(content: &[u8]) -> String {
-    let digits: String = openssl::sha::sha256(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -68,7 +68,7 @@ impl S3 {
             while let Ok((socket, _)) = listener.accept().await {
                 let service = service.clone();
                 tokio::spawn(async move {
-                    let server = auto::Builder::new(TokioExecutor::new());
+                    let server = http1::Builder::new();
                     let _ = server.serve_connection(TokioIo::new(socket), service).await;
                 });
             }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use monkeyci_tests::host::{Host, Running};
-use monkeyci_tests::https::HttpsServer;
+use monkeyci_tests::https::{GitServer, Manners};
 use monkeyci_tests::place;
 use monkeyci_tests::repository::Repository;
 
@@ -239,7 +239,7 @@ fn a_branch_a_tag_and_a_commit_can_be_built() {
 #[test]
 fn a_repository_is_cloned_over_https_if_its_certificate_is_trusted() {
     let (host, repository) = (Host::default(), Repository::default());
-    let server = HttpsServer::serve(repository.path());
+    let server = GitServer::serve(repository.path());
     let build = |trusted: bool| {
         let mut command = host.command(&["run", "--progress", "json", "--param", "case=build-info"]);
         command.arg(place::script("probe_script")).args(["--git", &server.url(), "--ref", "v1"]);
@@ -255,6 +255,45 @@ fn a_repository_is_cloned_over_https_if_its_certificate_is_trusted() {
     let ended = build(false);
     assert_eq!(ended.code, Some(4), "{ended:#?}");
     assert!(ended.failure().contains("certificate"), "{}", ended.failure());
+}
+
+#[test]
+fn a_login_and_a_proxy_are_used_for_git_and_a_redirect_without_https_is_refused() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let build = |url: &str, variables: &[(&str, &str)]| {
+        let mut command = host.command(&["run", "--progress", "json", "--param", "case=build-info"]);
+        command.arg(place::script("probe_script")).args(["--git", url]).envs(variables.iter().copied());
+        let ended = Running::spawn(&mut command).end();
+        let all = format!("{ended:?}");
+        assert!(!["p%2Fw", "p/w", "s3cret"].iter().any(|secret| all.contains(secret)), "{all}");
+        ended
+    };
+    let commit = repository.git(&["rev-parse", "main"]);
+
+    let closed = GitServer::with(repository.path(), Manners { login: true, ..Manners::default() });
+    let ca_file = closed.ca_file();
+    let trusted = [("SSL_CERT_FILE", ca_file.to_str().expect("text"))];
+    let ended = build(&closed.url_with_login("ada:p%2Fw@"), &trusted);
+    assert!(ended.log(None).contains(&commit), "{ended:#?}");
+    let ended = build(&closed.url_with_login("ada:s3cret@"), &trusted);
+    assert_eq!(ended.code, Some(4), "{ended:#?}");
+    assert!(ended.failure().contains("refuses the login in the URL"), "{}", ended.failure());
+
+    let plain = GitServer::with(repository.path(), Manners { plain: true, ..Manners::default() });
+    let proxy = [("http_proxy", plain.origin())];
+    let proxy = proxy.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let ended = build("http://elsewhere.invalid/team/repo.git?access_token=s3cret", &proxy);
+    assert!(ended.log(None).contains(&commit), "{ended:#?}");
+    assert!(ended.events[0]["build"].as_str().is_some_and(|id| id.starts_with("team/repo/")), "{ended:#?}");
+    assert!(plain.requests()[0].starts_with("GET http://elsewhere.invalid/team/repo.git/info/refs"));
+
+    let manners = Manners { elsewhere: Some(plain.origin()), ..Manners::default() };
+    let (redirects, before) = (GitServer::with(repository.path(), manners), plain.requests().len());
+    let ca_file = redirects.ca_file();
+    let ended = build(&redirects.url(), &[("SSL_CERT_FILE", ca_file.to_str().expect("text"))]);
+    assert_eq!(ended.code, Some(4), "{ended:#?}");
+    assert!(ended.failure().contains("without HTTPS"), "{}", ended.failure());
+    assert_eq!(plain.requests().len(), before);
 }
 
 #[test]

@@ -232,7 +232,7 @@ pub fn submit(jobs: &[&Job]) -> Result<(), Error> {
         let there: Vec<DeclaredJob> = world.told.jobs.iter().map(|job| job.borrow().clone()).collect();
         let there: Vec<DeclaredJob> = there.into_iter().chain(world.told.submitted.iter().cloned()).collect();
         let new: Vec<DeclaredJob> = jobs.iter().map(|job| job.declared.borrow().clone()).collect();
-        let faults = problems(&there, &new);
+        let faults = problems(&there, &new, &world.given.secrets);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults.join("\n")));
         }

@@ -18,20 +18,21 @@ impl Secret {
         let name = &self.name;
         with(|world| match world.given.secrets.get(name) {
             Some(secret) if world.given.revealed.contains(name) => Ok(secret.clone()),
-            _ => Err(Error::Denied(format!(
+            None => Err(Error::NotFound(format!(
+                "nobody gave the build a secret {name:?}; `Simulation::secret` gives one in a test"
+            ))),
+            Some(_) => Err(Error::Denied(format!(
                 "the secret {name:?} may not be revealed; `Simulation::allow_reveal` allows it in a test"
             ))),
         })
     }
 }
 
-pub fn get(name: &str) -> Result<Secret, Error> {
-    with(|world| match world.given.secrets.contains_key(name) {
-        true => Ok(Secret { name: name.to_owned() }),
-        false => Err(Error::NotFound(format!(
-            "nobody gave the build a secret {name:?}; `Simulation::secret` gives one in a test"
-        ))),
-    })
+pub fn named(name: &str) -> Result<Secret, Error> {
+    match name.is_empty() {
+        true => Err(Error::Invalid("the name of a secret is empty".to_owned())),
+        false => Ok(Secret { name: name.to_owned() }),
+    }
 }
 
 pub fn names() -> Result<Vec<String>, Error> {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{DeclaredJob, Value};
 
-/// What is wrong with the jobs `new`, which come to the jobs that are `there` already.
-pub(crate) fn problems(there: &[DeclaredJob], new: &[DeclaredJob]) -> Vec<String> {
+/// The secrets of a build.
+pub(crate) type Secrets = BTreeMap<String, Vec<u8>>;
+
+/// What is wrong with the jobs `new`, which come to the jobs that are `there` already, in a build with these secrets.
+pub(crate) fn problems(there: &[DeclaredJob], new: &[DeclaredJob], secrets: &Secrets) -> Vec<String> {
     let all: Vec<&DeclaredJob> = there.iter().chain(new).collect();
     let graph = Known::new(&all);
     let mut faults = Vec::new();
@@ -13,6 +16,11 @@ pub(crate) fn problems(there: &[DeclaredJob], new: &[DeclaredJob]) -> Vec<String
         let earlier = there.iter().chain(&new[..position]);
         let mut add = |what: String| faults.push(format!("job {:?}: {what}", job.id));
         fields(job, &mut add);
+        for secret in missing(job, secrets) {
+            add(format!(
+                "nobody gave the build a secret {secret:?}, which it is to be given; `Simulation::secret` gives one in a test"
+            ));
+        }
         if earlier.clone().any(|other| other.id == job.id) {
             add("a job that was declared earlier has the same id".to_owned());
         }
@@ -23,6 +31,16 @@ pub(crate) fn problems(there: &[DeclaredJob], new: &[DeclaredJob]) -> Vec<String
     }
     faults.extend(graph.circle(new).map(|path| format!("the needs go in a circle: {}", path.join(" needs "))));
     faults
+}
+
+/// The secrets that a job is to be given, and that nobody gave. A job that is removed needs none.
+fn missing<'a>(job: &'a DeclaredJob, secrets: &Secrets) -> Vec<&'a str> {
+    let services = job.services.iter().flat_map(|service| service.env.values());
+    let named = job.env.values().chain(services).filter_map(|value| match value {
+        Value::Secret(name) | Value::SecretFile(name) => Some(name.as_str()),
+        Value::Text(_) | Value::ParamFile(_) | Value::Output { .. } => None,
+    });
+    named.filter(|name| job.removed.is_none() && !secrets.contains_key(*name)).collect()
 }
 
 /// Refuses a late job that has not been completed.

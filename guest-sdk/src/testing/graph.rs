@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::faults::{Known, problems};
+use super::faults::{Known, Secrets, problems};
 use super::{DeclaredJob, DeclaredParam};
 
 /// The jobs that a script has declared. `to_string` shows them for a snapshot.
@@ -14,7 +14,11 @@ pub struct Graph {
 
 impl Graph {
     /// The graph, or all that is wrong with it.
-    pub(super) fn new(jobs: Vec<DeclaredJob>, params: Vec<DeclaredParam>) -> Result<Self, Vec<String>> {
+    pub(super) fn new(
+        jobs: Vec<DeclaredJob>,
+        params: Vec<DeclaredParam>,
+        secrets: &Secrets,
+    ) -> Result<Self, Vec<String>> {
         let mut faults = Vec::new();
         for (position, param) in params.iter().enumerate() {
             match params[..position].iter().find(|earlier| earlier.name == param.name) {
@@ -23,7 +27,7 @@ impl Graph {
                 None => param.faults(&mut faults),
             }
         }
-        faults.extend(problems(&[], &jobs));
+        faults.extend(problems(&[], &jobs, secrets));
         if faults.is_empty() { Ok(Self { jobs, params }) } else { Err(faults) }
     }
 

@@ -212,8 +212,8 @@ impl Simulation {
         let (result, told) = self.within(|| __define(script));
         let (jobs, params) = declared(&told);
         match result {
-            Ok(()) => Graph::new(jobs, params),
-            Err(error) => Err(Graph::new(Vec::new(), params).err().unwrap_or_else(|| vec![error])),
+            Ok(()) => Graph::new(jobs, params, &self.given.secrets),
+            Err(error) => Err(Graph::new(Vec::new(), params, &self.given.secrets).err().unwrap_or_else(|| vec![error])),
         }
     }
 

@@ -226,12 +226,21 @@ impl Client {
     }
 }
 
+/// What every HTTP client inside of a host is made of: without TLS, proxies and redirects.
+pub fn plain_http() -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    // Where TLS is there for others, a client that never speaks it needs no certificates, which take a while to read.
+    #[cfg(feature = "tls")]
+    let builder = {
+        crate::provide_tls();
+        builder.tls_certs_only([])
+    };
+    builder
+}
+
 fn http_client() -> reqwest::ClientBuilder {
     // The build API is never behind a proxy, and never sends a client elsewhere.
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
+    plain_http().connect_timeout(Duration::from_secs(10))
 }
 
 /// What no path of the API could say.

@@ -20,12 +20,14 @@ mod log;
 pub mod networks;
 pub mod paths;
 mod problem;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 pub use authorise::{Action, Denied, FileQuery, Operation, authorise};
 pub use checked::checked;
 pub use claims::{AUDIENCE, Claims, ISSUER, Role, Scope, Token};
-pub use client::{ByteStream, CacheHit, Client, ClientError, InProcess, Sized};
+pub use client::{ByteStream, CacheHit, Client, ClientError, InProcess, Sized, plain_http};
 pub use config::{API_VERSION, SidecarConfig};
 pub use disk_full::is_disk_full;
 pub use guard::{GuardOrders, NetworkRules};
@@ -40,6 +42,8 @@ pub const CACHE_HEADER: &str = "monkeyci-cache";
 /// The header with the SHA-256 that an archive had when it was saved, in hexadecimal.
 pub const DIGEST_HEADER: &str = "monkeyci-digest";
 pub use reqwest::Body;
+#[cfg(feature = "tls")]
+pub use tls::provide_tls;
 pub use wire::{
     ArtifactInfo, Artifacts, BuildInfo, EventPage, EventQuery, FileStat, FilesDigest, Globs, JobOutcome, Names,
     NewEvent, NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, SidecarReport, Stored, WaitQuery,

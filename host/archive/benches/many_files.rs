@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use criterion::{BatchSize, Criterion, Throughput};
 use monkeyci_archive::{Fingerprints, Globs, UnpackLimits, find, list_files, pack, pack_matching, unpack};
 use tempfile::TempDir;
 
 const FILES: usize = 100_000;
+const TRIES: usize = 5;
 
 /// A directory in memory, where possible: this is about our own work, not about a disk's.
 fn memory() -> (TempDir, Dir) {
@@ -41,27 +42,34 @@ fn main() {
     let (some, sevens) = (Globs::new(&["**/*5", "0*/**"]), Globs::new(&["**/*7"]));
     let (some, sevens) = (some.expect("globs"), sevens.expect("globs"));
 
-    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
-    let mut group = criterion.benchmark_group("a hundred thousand files");
-    group.throughput(Throughput::Elements(FILES as u64));
-    group.bench_function("look at each (baseline)", |bench| bench.iter(|| look(&root.path().join(top))));
-    group.bench_function("pack", |bench| bench.iter(|| pack(&dir, top, std::io::sink()).expect("packed")));
-    group.bench_function("pack what matches", |bench| {
-        bench.iter(|| pack_matching(&dir, top, &some, std::io::sink()).expect("packed"));
+    let baseline = median(|| look(&root.path().join(top)));
+    println!("{FILES} files, and how often a plain look at each of them would fit in");
+    let row = |name: &str, took: Duration| {
+        let ratio = took.as_secs_f64() / baseline.as_secs_f64();
+        println!("{name:20} {:>8.0} ms {ratio:>6.1}", took.as_secs_f64() * 1000.0);
+    };
+    row("look (baseline)", baseline);
+    row("pack", median(|| pack(&dir, top, std::io::sink()).expect("packed")));
+    row("pack what matches", median(|| pack_matching(&dir, top, &some, std::io::sink()).expect("packed")));
+    row("fingerprint", median(|| Fingerprints::default().take(&dir, top).expect("a fingerprint")));
+    row("find", median(|| find(&dir, &sevens, usize::MAX).expect("found")));
+    row("list", median(|| list_files(&archive[..], &UnpackLimits::default()).expect("a list")));
+    let mut places: Vec<_> = (0..TRIES).map(|_| memory()).collect();
+    let unpacked = median(|| {
+        let (_root, dir) = places.pop().expect("a place for each");
+        unpack(&archive[..], &dir, &UnpackLimits::default(), None).expect("unpacked")
     });
-    group.bench_function("fingerprint", |bench| {
-        bench.iter(|| Fingerprints::default().take(&dir, top).expect("a fingerprint"));
-    });
-    group.bench_function("find", |bench| bench.iter(|| find(&dir, &sevens, usize::MAX).expect("found")));
-    group.bench_function("list", |bench| {
-        bench.iter(|| list_files(&archive[..], &UnpackLimits::default()).expect("a list"));
-    });
-    group.bench_function("unpack", |bench| {
-        let into = |(_root, dir): &(TempDir, Dir)| {
-            unpack(&archive[..], dir, &UnpackLimits::default(), None).expect("unpacked");
-        };
-        bench.iter_batched_ref(memory, |place| into(place), BatchSize::PerIteration);
-    });
-    group.finish();
-    criterion.final_summary();
+    row("unpack", unpacked);
+}
+
+fn median<T>(mut work: impl FnMut() -> T) -> Duration {
+    let mut times: Vec<_> = (0..TRIES)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[TRIES / 2]
 }

@@ -80,6 +80,17 @@ pub struct Found {
 }
 
 impl Found {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is no regular file any more.
+    pub fn open(&self, dir: &Dir) -> io::Result<std::fs::File> {
+        match open_file(dir, &self.path)? {
+            Some((file, _)) => Ok(file.into_std()),
+            None => Err(io::Error::new(ErrorKind::NotFound, "it is no file any more")),
+        }
+    }
+
     /// The content, if it is still a file and has at most `max` bytes; none otherwise.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 #[path = "../tests/large/mod.rs"]
 mod large;
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use std::time::{Duration, Instant};
+
 use large::Work;
 
 /// What is done, and its name.
@@ -27,15 +28,26 @@ const CASES: [Case; 13] = [
 ];
 
 fn main() {
-    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    println!("{:40} {:>12} {:>12} {:>6}", "", "5,000 jobs", "10,000 jobs", "ratio");
     for (name, prepare) in CASES {
-        let mut group = criterion.benchmark_group(name);
-        for jobs in [5_000, 10_000] {
-            let work = prepare(jobs);
-            group.throughput(Throughput::Elements(jobs as u64));
-            group.bench_with_input(BenchmarkId::from_parameter(jobs), &work, |bench, work| bench.iter(work));
-        }
-        group.finish();
+        let (half, whole) = (median(&prepare(5_000)), median(&prepare(10_000)));
+        let ratio = whole.as_secs_f64() / half.as_secs_f64();
+        println!("{name:40} {:>9.1} ms {:>9.1} ms {ratio:>6.1}", millis(half), millis(whole));
     }
-    criterion.final_summary();
+}
+
+fn median(work: &Work) -> Duration {
+    let mut times: Vec<_> = (0..9)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }

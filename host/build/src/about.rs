@@ -12,6 +12,7 @@ impl EventBody {
             Self::ScriptDefined { .. } => "script/defined",
             Self::JobsSubmitted { .. } => "jobs/submitted",
             Self::BuildFailed { .. } => "build/failed",
+            Self::BuildWarned { .. } => "build/warned",
             Self::JobBlocked { .. } => "job/blocked",
             Self::JobApproved { .. } => "job/approved",
             Self::JobRefined { .. } => "job/refined",

@@ -17,6 +17,7 @@ mod words;
 use std::collections::{HashMap, HashSet};
 
 pub use fault::{Fault, FaultKind, GraphFaults, NeedCause, Place};
+pub use nearest::nearest;
 use needs::{Needs, Target};
 pub use params::param_value;
 pub use refined::check_refined;

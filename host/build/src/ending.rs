@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Words;
+
 /// How a job ended, and why. [`std::fmt::Display`] gives the sentence a person reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "cause", rename_all = "kebab-case", rename_all_fields = "snake_case")]
@@ -272,6 +274,44 @@ impl Status {
 }
 
 impl Ending {
+    /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words). What a job is called,
+    /// and what it runs, are data.
+    pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+        let mut text = |text: &mut String| see(Words::Text(text));
+        match self {
+            Self::Succeeded | Self::Cancelled => {}
+            Self::Exited { code: _, line } => {
+                line.iter_mut().for_each(|ShellLine { number: _, text: said }| text(said))
+            }
+            Self::Signalled { signal: _, line } => {
+                line.iter_mut().for_each(|ShellLine { number: _, text: said }| text(said));
+            }
+            Self::OutOfMemory { limit_bytes: _ } | Self::TimedOut { after_ms: _ } | Self::Killed { code: _ } => {}
+            Self::DiskFull { place, step, reason, code: _ } => [place, step, reason].into_iter().for_each(text),
+            Self::CommandNotFound { command, image } => [command, image].into_iter().for_each(text),
+            Self::NotExecutable { command, image, reason } => [command, image, reason].into_iter().for_each(text),
+            Self::ImageNotFound { image, reason }
+            | Self::PullDenied { image, reason }
+            | Self::StartFailed { image, reason } => [image, reason].into_iter().for_each(text),
+            Self::NoSuchArchitecture { image, architecture, reason } => {
+                [image, architecture, reason].into_iter().for_each(text);
+            }
+            Self::ValueMissing { name, reason } => [name, reason].into_iter().for_each(text),
+            Self::ServiceNotReady { service: _, reason, last_lines } => [reason, last_lines].into_iter().for_each(text),
+            Self::ArtifactNotThere { id: _ } => {}
+            Self::ArtifactMissing { id: _, reason } => text(reason),
+            Self::ActionFailed { message }
+            | Self::ActionTrapped { message }
+            | Self::Warned { message }
+            | Self::RefineFailed { message } => text(message),
+            Self::SidecarFailed { step, reason } => [step, reason].into_iter().for_each(text),
+            Self::EngineGone { reason } | Self::EngineFailed { reason } | Self::NotNeeded { reason } => text(reason),
+            Self::Skipped { because: _ } | Self::FailedFast { group: _, because: _ } => {}
+            Self::Tolerated { ending } => ending.words(see),
+            Self::Rejected { by, comment } => [by].into_iter().chain(comment).for_each(text),
+        }
+    }
+
     /// The status of a job that ended so.
     pub fn status(&self) -> Status {
         match self {

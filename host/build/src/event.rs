@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::Words;
 use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Results};
 
 /// A fact about a build, with its place in the journal.
@@ -156,6 +157,12 @@ pub enum EventBody {
         /// How it ended.
         ending: Ending,
     },
+    /// Something of the build as a whole is to be looked at.
+    #[serde(rename = "build/warned")]
+    BuildWarned {
+        /// What, and what to do.
+        message: String,
+    },
     /// Somebody asked for the build to stop.
     #[serde(rename = "build/cancel-requested")]
     CancelRequested {
@@ -191,6 +198,9 @@ pub enum EventBody {
     ArtifactSaved {
         /// The job that saved it.
         job: String,
+        /// The attempt that did, from 1.
+        #[serde(default = "first_attempt")]
+        attempt: u32,
         /// The artifact's id.
         id: String,
         /// Its size in the store, in bytes.
@@ -206,6 +216,58 @@ pub enum EventBody {
         /// Every job, in the order of declaration.
         jobs: Vec<JobSummary>,
     },
+}
+
+impl EventBody {
+    /// Shows every text that is words for people to `see`, which may change it: secrets are masked there. The others are data:
+    /// ids, names and jobs, which the build is made of, and which stay as they are. Each field says here which it is.
+    pub fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+        let mut text = |text: &mut String| see(Words::Text(text));
+        match self {
+            Self::BuildTriggered { build: _, trigger } => text(trigger),
+            Self::BuildCheckedOut { source } => source.words(see),
+            Self::ScriptLoaded { digest: _, size: _, cached: _ } => {}
+            Self::ScriptDefined { jobs: _, removed, params } => {
+                removed.iter_mut().for_each(|(_, reason)| text(reason));
+                for ParamSpec { name: _, kind: _, default: _, required: _, description } in params {
+                    description.iter_mut().for_each(&mut text);
+                }
+            }
+            Self::JobsSubmitted { by: _, jobs: _ } | Self::JobRefined { job: _ } => {}
+            Self::JobBlocked { job: _, message } => text(message),
+            Self::JobApproved { job: _, by, comment } => [by].into_iter().chain(comment).for_each(text),
+            Self::JobWaiting { job: _ } | Self::JobStarted { job: _ } | Self::JobRunning { job: _ } => {}
+            Self::JobResults { job: _, results } => results.words(see),
+            Self::JobRetried { job: _, attempt: _, ending, delay_ms: _ } | Self::JobEnded { job: _, ending } => {
+                ending.words(see);
+            }
+            Self::OutsideEvent { by, name: _, payload } => {
+                text(by);
+                see(Words::Json(payload));
+            }
+            Self::BuildFailed { script: _, message, faults } => {
+                text(message);
+                faults.words(see);
+            }
+            Self::BuildWarned { message } => text(message),
+            Self::CancelRequested { by } => text(by),
+            Self::BuildTimedOut { after_ms: _ } => {}
+            Self::ScriptEvent { job: _, name: _, payload } => see(Words::Json(payload)),
+            Self::ScriptReport { job: _, message } => text(message),
+            Self::ArtifactSaved { job: _, attempt: _, id: _, size: _, digest: _ } => {}
+            Self::BuildEnded { status: _, jobs } => {
+                for JobSummary { job: _, ending, duration_ms: _, results } in jobs {
+                    ending.words(see);
+                    results.iter_mut().for_each(|results| results.words(see));
+                }
+            }
+        }
+    }
+}
+
+/// What an event means that was written before events named attempts.
+fn first_attempt() -> u32 {
+    1
 }
 
 /// How a build ended.
@@ -263,6 +325,19 @@ pub struct Source {
     /// not be as large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Box<Changes>>,
+}
+
+impl Source {
+    /// Shows every text that is words for people; see [`EventBody::words`].
+    fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+        let Self { git_url, git_ref: _, branch: _, tag: _, commit: _, message, author, main_branch: _, changes } = self;
+        for text in [git_url, message, author].into_iter().flatten() {
+            see(Words::Text(text));
+        }
+        match changes.as_deref() {
+            None | Some(Changes { base: _, added: _, modified: _, removed: _, renamed: _ }) => {}
+        }
+    }
 }
 
 /// The files that the code changes, against the commit it is compared with. Paths are relative to the repository's root and

@@ -7,6 +7,7 @@
 
 mod about;
 mod check;
+mod command;
 mod destination;
 mod draft;
 mod ending;
@@ -17,11 +18,13 @@ mod results;
 mod spec;
 mod state;
 mod waits;
+mod words;
 
 pub use check::{
     Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
-    check_submitted, param_value,
+    check_submitted, nearest, param_value,
 };
+pub use command::{BuildCommand, CommandError, SavedArtifact};
 pub use destination::{AddressRange, Destination, DestinationHost, NoDestination};
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
@@ -35,3 +38,4 @@ pub use spec::{
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};
 pub use waits::{CircleOfWaits, Waits};
+pub use words::Words;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Words;
+
 /// What a job says of its result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,6 +40,9 @@ pub struct TestSummary {
     pub failed: u32,
     /// How many were skipped.
     pub skipped: u32,
+    /// How many are disabled, or did not run for another reason that is no skip: they did not pass either.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_run: u32,
     /// How long they took, in milliseconds.
     pub duration_ms: u64,
     /// The first 100 that failed.
@@ -54,6 +59,9 @@ pub struct TestFailure {
     pub message: String,
 }
 
+/// Warnings that are longer together take nothing more on, in bytes.
+const MAX_WARNING: usize = 2000;
+
 impl TestSummary {
     /// The most failures that are kept.
     pub const FAILURES: usize = 100;
@@ -63,6 +71,7 @@ impl TestSummary {
         self.total = self.total.saturating_add(other.total);
         self.failed = self.failed.saturating_add(other.failed);
         self.skipped = self.skipped.saturating_add(other.skipped);
+        self.not_run = self.not_run.saturating_add(other.not_run);
         self.duration_ms = self.duration_ms.saturating_add(other.duration_ms);
         let room = Self::FAILURES.saturating_sub(self.failures.len());
         self.failures.extend(other.failures.into_iter().take(room));
@@ -70,10 +79,39 @@ impl TestSummary {
 }
 
 impl Results {
+    /// Adds something to look at to what was said before.
+    pub fn warn(&mut self, warning: &str) {
+        match &mut self.warning {
+            Some(said) if said.len() > MAX_WARNING => {}
+            Some(said) => {
+                said.push_str("; ");
+                said.push_str(if said.len() > MAX_WARNING { "and more" } else { warning });
+            }
+            None => self.warning = Some(warning.to_owned()),
+        }
+    }
+
+    /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words). Outputs are data.
+    pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+        let Self { message, warning, outputs: _, links, tests, coverage: _ } = self;
+        let mut text = |text: &mut String| see(Words::Text(text));
+        [message, warning].into_iter().flatten().for_each(&mut text);
+        links.iter_mut().for_each(|(title, url)| [title, url].into_iter().for_each(&mut text));
+        if let Some(TestSummary { total: _, failed: _, skipped: _, not_run: _, duration_ms: _, failures }) = tests {
+            for TestFailure { name, message } in failures {
+                [name, message].into_iter().for_each(&mut text);
+            }
+        }
+    }
+
     /// Whether nothing was said.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Whether this can be the name of an output: 1 to 128 of `a-z A-Z 0-9 . _ -`.

@@ -1,5 +1,7 @@
 //! A job as it will run: checked, complete, with every default filled in.
 
+mod texts;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -5,11 +5,12 @@ mod needs;
 mod retry;
 mod schedule;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use schedule::Schedule;
+use schedule::{Halt, Schedule};
 
-use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Results, Status};
+use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Results, SavedArtifact, Status};
 
 /// A build's state, and what is to be done next.
 ///
@@ -42,6 +43,8 @@ pub struct BuildState {
     schedule: Schedule,
     /// The jobs that a condition of the script removed, with the reasons.
     removed: Vec<(String, String)>,
+    /// The artifacts that have been saved, by id.
+    artifacts: BTreeMap<String, SavedArtifact>,
 }
 
 /// What a build's state takes in.
@@ -106,6 +109,17 @@ pub enum StopReason {
     },
 }
 
+impl StopReason {
+    /// How a job ends that was stopped for this.
+    pub fn ending(&self, job: &JobSpec) -> Ending {
+        match self.clone() {
+            Self::Cancelled => Ending::Cancelled,
+            Self::TimedOut => Ending::TimedOut { after_ms: job.timeout_ms },
+            Self::FailedFast { group, because } => Ending::FailedFast { group, because },
+        }
+    }
+}
+
 /// Where a build is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -158,7 +172,14 @@ impl BuildState {
     /// A build of which nothing has happened, that will run so many jobs at a time.
     pub fn new(max_running: NonZeroUsize) -> Self {
         let schedule = Schedule::new(max_running);
-        Self { phase: Phase::New, stopping: None, decided: None, schedule, removed: Vec::new() }
+        Self {
+            phase: Phase::New,
+            stopping: None,
+            decided: None,
+            schedule,
+            removed: Vec::new(),
+            artifacts: BTreeMap::new(),
+        }
     }
 
     /// Takes an input in, and returns what is to be done about it, in this order.
@@ -166,7 +187,10 @@ impl BuildState {
         let mut effects = Vec::new();
         if !matches!(self.phase, Phase::Ended(_)) {
             match input {
-                Input::Event(event) => self.event(event, &mut effects),
+                Input::Event(event) => {
+                    self.keep_artifacts(&event.body);
+                    self.event(event, &mut effects);
+                }
                 Input::Tick { now_ms } => self.schedule.tick(now_ms, &mut effects),
             }
         }
@@ -251,6 +275,28 @@ impl BuildState {
         self.schedule.conclude(job, ending)
     }
 
+    /// The artifact, if it has been saved.
+    pub fn artifact(&self, id: &str) -> Option<&SavedArtifact> {
+        self.artifacts.get(id)
+    }
+
+    /// All artifacts that have been saved, sorted by id.
+    pub fn artifacts(&self) -> impl ExactSizeIterator<Item = (&str, &SavedArtifact)> {
+        self.artifacts.iter().map(|(id, saved)| (id.as_str(), saved))
+    }
+
+    /// An attempt leaves nothing to the next one: what is taken from the job is what its last attempt has saved.
+    fn keep_artifacts(&mut self, body: &EventBody) {
+        match body {
+            EventBody::ArtifactSaved { job, attempt, id, size, digest } => {
+                let saved = SavedArtifact { job: job.clone(), attempt: *attempt, size: *size, digest: digest.clone() };
+                self.artifacts.entry(id.clone()).or_insert(saved);
+            }
+            EventBody::JobRetried { job, .. } => self.artifacts.retain(|_, saved| saved.job != *job),
+            _ => {}
+        }
+    }
+
     fn event(&mut self, event: &Event, effects: &mut Vec<Effect>) {
         // Once the end is decided, nothing counts any more but the event that says so.
         if let EventBody::BuildEnded { status, .. } = &event.body {
@@ -284,8 +330,8 @@ impl BuildState {
                 let status = if *script { BuildStatus::BadScript } else { BuildStatus::Error };
                 self.decide(status, effects);
             }
-            (EventBody::CancelRequested { .. }, _) => self.stop(BuildStatus::Cancelled, effects),
-            (EventBody::BuildTimedOut { .. }, _) => self.stop(BuildStatus::TimedOut, effects),
+            (EventBody::CancelRequested { .. }, _) => self.stop(BuildStatus::Cancelled, Halt::Cancelled, effects),
+            (EventBody::BuildTimedOut { .. }, _) => self.stop(BuildStatus::TimedOut, Halt::TimedOut, effects),
             (EventBody::JobBlocked { job, .. }, Phase::Running) => self.schedule.blocked(job),
             (EventBody::JobApproved { job, .. }, Phase::Running) => self.schedule.approved(job, effects),
             (EventBody::JobRefined { job }, Phase::Running) => self.schedule.refined(job, effects),
@@ -308,13 +354,10 @@ impl BuildState {
     }
 
     /// Stops the build, that it may end so. Who stops it first says how it ends.
-    fn stop(&mut self, status: BuildStatus, effects: &mut Vec<Effect>) {
+    fn stop(&mut self, status: BuildStatus, halt: Halt, effects: &mut Vec<Effect>) {
         let status = *self.stopping.get_or_insert(status);
         if self.phase == Phase::Running {
-            // A job whose rest was over by now has been given a place, as it was when the journal was written; but
-            // nobody needs to start what is stopped at once.
-            effects.clear();
-            self.schedule.cancel(effects);
+            self.schedule.stop_all(halt, effects);
         } else {
             self.decide(status, effects);
         }

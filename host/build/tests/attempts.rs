@@ -23,6 +23,10 @@ fn stopped_fast(because: &str) -> StopReason {
     StopReason::FailedFast { group: "shards".into(), because: because.into() }
 }
 
+fn rejected() -> Ending {
+    Ending::Rejected { by: "ada".into(), comment: None }
+}
+
 fn broken() -> Ending {
     Ending::EngineFailed { reason: "away".into() }
 }
@@ -227,13 +231,34 @@ fn a_job_that_may_fail_does_so_as_a_warning_when_it_may_not_run_again() {
 }
 
 #[test]
-fn a_job_that_may_fail_may_still_be_rejected_and_cancelled() {
+fn a_job_that_may_fail_may_still_be_cancelled() {
     let job = JobSpec { allow_failure: true, ..spec("a", &[]) };
     let (build, _) = Build::of_specs(1, vec![job]);
-    for ending in [Ending::Rejected { by: "ada".into(), comment: None }, Ending::Cancelled, Ending::Succeeded] {
+    for ending in [Ending::Cancelled, Ending::Succeeded] {
         let body = EventBody::JobEnded { job: "a".into(), ending: ending.clone() };
         assert_eq!(build.state.conclude("a", ending), body);
     }
+}
+
+#[test]
+fn a_job_that_may_fail_may_be_rejected_and_the_build_goes_on() {
+    let job = JobSpec { allow_failure: true, approval: Some("Deploy?".into()), ..spec("a", &[]) };
+    let (mut build, effects) = Build::of_specs(1, vec![job, spec("b", &["a"])]);
+    build.record(effects);
+    assert_eq!(build.concluded("a", rejected()), [start("b")]);
+    assert_eq!(build.status("a"), Status::Warning);
+    assert_eq!(verdict(&build.succeeded("b")), Some(BuildStatus::Success));
+}
+
+#[test]
+fn a_person_who_rejects_a_job_stops_no_other_of_its_group() {
+    let job = JobSpec { approval: Some("Deploy?".into()), ..group("a", &[]) };
+    let (mut build, effects) = Build::of_specs(2, vec![job, group("runs", &[]), group("waits", &["runs"])]);
+    build.record(effects);
+    build.started("runs");
+    assert_eq!(build.concluded("a", rejected()), []);
+    assert_eq!(build.succeeded("runs"), [start("waits")]);
+    assert_eq!(verdict(&build.succeeded("waits")), Some(BuildStatus::Failure), "it was rejected all the same");
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod told_build;
 
-use monkeyci_build::{BuildStatus, Effect, Ending, EventBody, GraphFaults, JobSummary, Phase, Status, StopReason};
-use told_build::{Build, build_ended, end, failure, skip, start, stop, verdict};
+use monkeyci_build::{
+    BuildStatus, Effect, Ending, EventBody, GraphFaults, JobSpec, JobSummary, Phase, Retry, RunWhen, Status, StopReason,
+};
+use told_build::{Build, build_ended, end, failure, skip, spec, start, start_again, stop, verdict};
 
 #[test]
 fn a_build_checks_out_then_defines_then_runs_its_jobs_then_ends() {
@@ -136,6 +138,45 @@ fn a_build_whose_time_is_up_stops_what_runs_and_ends_as_timed_out() {
     build.ended("b", Ending::Cancelled);
     assert_eq!(build.cancelled(), [], "it is being stopped already");
     assert_eq!(verdict(&build.ended("a", Ending::Cancelled)), Some(BuildStatus::TimedOut));
+}
+
+#[test]
+fn jobs_that_always_run_do_so_also_when_the_time_of_the_build_is_up() {
+    let always = |id: &str, needs: &[&str]| JobSpec { run_when: RunWhen::Always, ..spec(id, needs) };
+    let asks = JobSpec { approval: Some("Clean?".into()), ..always("asks", &["a"]) };
+    let jobs = vec![spec("a", &[]), always("runs", &[]), always("clean", &["a"]), asks, spec("b", &["clean"])];
+    let (mut build, _) = Build::of_specs(2, jobs);
+    build.started("a");
+    build.started("runs");
+    let effects = build.tell(EventBody::BuildTimedOut { after_ms: 9 });
+    let stopped = [stop("a", StopReason::Cancelled), end("asks", Ending::Cancelled), end("b", Ending::Cancelled)];
+    assert_eq!(effects, stopped, "nobody may be there to approve it");
+    build.record(effects);
+    assert_eq!(build.ended("a", Ending::Cancelled), [start("clean")]);
+    assert_eq!(build.taken_up(2).outstanding(), [start("runs"), start("clean")]);
+    build.started("clean");
+    assert_eq!(build.succeeded("runs"), []);
+    assert_eq!(verdict(&build.succeeded("clean")), Some(BuildStatus::TimedOut));
+}
+
+#[test]
+fn a_cancel_stops_jobs_that_always_run_also_after_the_time_of_the_build_was_up() {
+    let clean = JobSpec { run_when: RunWhen::Always, ..spec("clean", &["a"]) };
+    let (mut build, _) = Build::of_specs(1, vec![spec("a", &[]), clean]);
+    build.started("a");
+    build.tell(EventBody::BuildTimedOut { after_ms: 9 });
+    assert_eq!(build.ended("a", Ending::Cancelled), [start("clean")]);
+    assert_eq!(build.cancelled(), [stop("clean", StopReason::Cancelled)]);
+    assert_eq!(verdict(&build.ended("clean", Ending::Cancelled)), Some(BuildStatus::TimedOut));
+}
+
+#[test]
+fn a_job_that_always_runs_and_whose_rest_is_over_when_the_time_of_the_build_is_up_runs_again() {
+    let retry = Some(Retry { count: 1, on: vec![], delay_ms: 1 });
+    let (mut build, _) = Build::of_specs(1, vec![JobSpec { run_when: RunWhen::Always, retry, ..spec("a", &[]) }]);
+    build.started("a");
+    build.concluded("a", failure()); // at 5 ms
+    assert_eq!(build.tell(EventBody::BuildTimedOut { after_ms: 9 }), [start_again("a", 2)]); // at 6 ms
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub struct ScriptArgs {
     /// Build the code in this directory as it stands (files that git ignores are left out).
     #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
     pub dir: PathBuf,
-    /// Build the code of this git repository.
+    /// Build the code of this git repository: https://host/repo, https://user:token@host/repo, file:///repo, or a path.
     #[arg(long, value_name = "URL")]
     pub git: Option<String>,
     /// The branch, tag or commit to build. Default: the repository's main branch.

@@ -1,8 +1,9 @@
 //! Parameters and secrets from the command line, from files and from the environment.
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 
 use anyhow::{Context, bail};
 use monkeyci_api::Hidden;
@@ -29,10 +30,11 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
         }
     }
     for path in &args.param_files {
-        params.extend(read(path).with_context(|| format!("the parameter file {} can't be used", path.display()))?);
+        params
+            .extend(file::read(path).with_context(|| format!("the parameter file {} can't be used", path.display()))?);
     }
     for path in &args.secret_files {
-        let read = read(path).with_context(|| format!("the secret file {} can't be used", path.display()))?;
+        let read = file::read(path).with_context(|| format!("the secret file {} can't be used", path.display()))?;
         secrets.extend(read.into_iter().map(|(name, value)| (name, value.into_bytes())));
     }
     for pair in &args.params {
@@ -43,9 +45,11 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
     }
     for pair in &args.secrets {
         let Some((name, path)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            bail!("--secret {pair:?} is not of the form NAME=FILE");
+            // Perhaps it is the secret itself, and so might be what stands for the file.
+            bail!("what --secret was given is not of the form NAME=FILE");
         };
-        let content = std::fs::read(path).with_context(|| format!("the secret {name:?} can't be read from {path}"))?;
+        let content = std::fs::read(path)
+            .with_context(|| format!("the file of the secret {name:?} can't be read; --secret takes NAME=FILE"))?;
         secrets.insert(name.to_owned(), content);
     }
     if let Some(unknown) = args.reveal.iter().find(|name| !secrets.contains_key(*name)) {
@@ -66,49 +70,6 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
         reveal: args.reveal.iter().cloned().collect(),
         params_looked_in: looked_in("--param", &args.param_files, PARAM_PREFIX),
         secrets_looked_in: looked_in("--secret", &args.secret_files, SECRET_PREFIX),
-    })
-}
-
-fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path)?;
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => object(serde_json::from_str(&text).context("it is not a JSON object")),
-        Some("yaml" | "yml") => object(serde_saphyr::from_str(&text).context("it is not a YAML mapping")),
-        Some("toml") => object(toml::from_str(&text).context("it is not TOML")),
-        _ => lines(&text),
-    }
-}
-
-/// The values of a file in a structured format.
-fn object(read: anyhow::Result<BTreeMap<String, serde_json::Value>>) -> anyhow::Result<BTreeMap<String, String>> {
-    read?.into_iter().map(|(name, value)| Ok((name.clone(), scalar(&name, value)?))).collect()
-}
-
-fn lines(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
-    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(number, line)| pair(number, line))
-        .collect()
-}
-
-/// A line `NAME=VALUE`. Quotes round the whole value are taken off; nothing in it is replaced.
-fn pair(number: usize, line: &str) -> anyhow::Result<(String, String)> {
-    let (name, value) = match line.strip_prefix("export ").unwrap_or(line).split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => (name.trim(), value.trim()),
-        _ => bail!("line {number} is not of the form NAME=VALUE"),
-    };
-    let unquoted = ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
-    Ok((name.to_owned(), unquoted.unwrap_or(value).to_owned()))
-}
-
-/// A parameter is text; numbers and truth values are taken as they are written.
-fn scalar(name: &str, value: serde_json::Value) -> anyhow::Result<String> {
-    Ok(match value {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Number(number) => number.to_string(),
-        serde_json::Value::Bool(truth) => truth.to_string(),
-        _ => bail!("the value of {name:?} is neither text nor a number nor a truth value"),
     })
 }
 
@@ -168,6 +129,15 @@ mod tests {
         let unknown = InputArgs { reveal: vec!["nobody".to_owned()], ..InputArgs::default() };
         assert!(collect(&unknown, environment(&[])).is_err());
         Ok(())
+    }
+
+    #[test]
+    fn a_secret_that_was_given_in_place_of_its_file_is_not_shown() {
+        for pair in ["sup3rs3cret", "token=sup3rs3cret", "=sup3rs3cret"] {
+            let args = InputArgs { secrets: vec![pair.to_owned()], ..InputArgs::default() };
+            let error = format!("{:?}", collect(&args, environment(&[])).expect_err(pair));
+            assert!(error.contains("NAME=FILE") && !error.contains("sup3rs3cret"), "{error}");
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn stop_on_signals(cancel: Cancel, display: Arc<dyn Display>) -> std::io::Result
                 2 => {
                     display
                         .note("killing the jobs and removing their containers; once more to leave everything as it is");
-                    cancel.hurry();
+                    cancel.force();
                 }
                 _ => std::process::exit(Exit::Interrupted as i32),
             }

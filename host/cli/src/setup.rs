@@ -116,14 +116,13 @@ pub fn home(args: &HomeArgs) -> anyhow::Result<PathBuf> {
         .context("there is no home directory for the host: HOME is not set; name one with --home")
 }
 
-/// The static program of sidecar and launcher: beside this program, or where MONKEYCI_SIDECAR says. Not just
-/// `monkeyci-sidecar`: cargo gives that name to a build that needs the machine's libraries.
+/// The static program of sidecar and launcher: beside this program, or where MONKEYCI_SIDECAR says.
 fn sidecar_program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("MONKEYCI_SIDECAR") {
         return Ok(path.into());
     }
     let own = std::env::current_exe().context("this program's own path can't be found")?;
-    Ok(own.with_file_name("monkeyci-sidecar-static"))
+    Ok(own.with_file_name("monkeyci-sidecar"))
 }
 
 /// The address of the engine's API; none where it is to be searched.

@@ -13,25 +13,12 @@ pub enum ControllerError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The journal can't be read or written.
-    #[error("the journal {} can't be used: {source}", path.display())]
-    Journal {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: sqlx::Error,
-    },
-    /// A record of the journal is not what this version writes.
-    #[error("the journal {} holds a record that this version can't read: {reason}", path.display())]
-    JournalRecord {
-        /// The database file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// The journal can't be used.
+    #[error(transparent)]
+    Journal(#[from] monkeyci_storage::JournalError),
     /// The blob store that was named can't be used.
     #[error(transparent)]
-    BlobStore(#[from] crate::blob_store::BlobStoreError),
+    BlobStore(#[from] monkeyci_storage::BlobStoreError),
     /// The blob store failed at something.
     #[error("the blob store failed: {0}")]
     Blobs(#[from] object_store::Error),

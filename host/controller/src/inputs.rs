@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use monkeyci_api::Hidden;
+use monkeyci_build::{Fault, FaultKind, GraphFaults, JobSpec, Place};
 
 /// The parameters and secrets of a build.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,19 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// The secrets that jobs are to be given, and that are not there.
+    pub(crate) fn missing_secrets(&self, jobs: &[JobSpec]) -> GraphFaults {
+        let mut faults = Vec::new();
+        for job in jobs {
+            let missing = job.secrets().filter(|(_, secret)| !self.secrets.contains_key(*secret));
+            faults.extend(missing.map(|(field, secret)| {
+                let kind = FaultKind::MissingSecret { secret: secret.to_owned() };
+                Fault { place: Place::Job(job.id.clone()), field, kind }
+            }));
+        }
+        GraphFaults(faults)
+    }
+
     /// Where was looked for a parameter that is missing, as the end of a sentence.
     pub(crate) fn looked_for_param(&self) -> String {
         looked_in(&self.params_looked_in)

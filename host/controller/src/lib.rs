@@ -1,55 +1,36 @@
-//! The controller: the shell round the pure core.
+//! The controller: what joins the pure core with the world, in rooms with one-way arrows (see `host/ARCHITECTURE.md`).
 //!
-//! [`Controller::run`] takes a build from its trigger to its end: checkout, script, graph, jobs, report. It folds the
-//! journal through [`monkeyci_build::BuildState`] and carries out the effects. Script and sidecars reach it through the
+//! [`Controller::run`] takes a build from its trigger to its end: checkout, script, graph, jobs, report. Its driver folds the
+//! journal through [`monkeyci_build::BuildState`] and has the effects carried out. Script and sidecars reach it through the
 //! build API only.
 #![deny(missing_docs)]
 
-mod blob_store;
-mod blobs;
-mod build;
-mod cache_scope;
-mod changes;
-mod check;
-mod checkout;
-mod controller;
+mod build_api;
+mod clock;
+mod control;
 mod error;
-mod following;
 #[cfg(test)]
 mod hang_guard;
 mod home;
+mod host;
 mod inputs;
 mod jobs;
-mod journal;
-mod junit;
-mod lease;
-mod live;
-mod log_store;
-mod log_tail;
-mod masked_log;
-mod masking;
+mod lock;
+mod logs;
 mod observer;
-mod open_log;
-mod outputs;
-mod outside;
-mod say;
-mod sealed;
-mod server;
-mod stored_logs;
-mod stream_writer;
+mod running;
+mod serve;
+mod source;
 mod tokens;
-mod workspace;
-mod workspace_files;
 
-pub use blob_store::{BlobStore, BlobStoreError};
-pub use build::{BuildReport, BuildRequest, Cancel};
-pub use check::CheckError;
-pub use checkout::SourceRequest;
-pub use controller::{ApiOverTcp, Controller, ControllerOptions, EngineChoice, Sweep};
+pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use error::ControllerError;
+pub use host::{Controller, ControllerOptions};
 pub use inputs::Inputs;
-pub use journal::Journal;
-pub use log_store::LogLimits;
+pub use jobs::{CheckError, EngineChoice, Sweep};
+pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
+pub use monkeyci_storage::{BlobStore, BlobStoreError, Journal, JournalError};
 pub use observer::{Observer, Silent};
-pub use outside::{Decision, OutsideError, OutsideEvent, RunningBuild};
-pub use stored_logs::{LogsError, StoredLog, StoredLogs};
+pub use running::{BuildReport, BuildRequest, Cancel};
+pub use serve::ApiOverTcp;
+pub use source::SourceRequest;

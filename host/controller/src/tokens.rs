@@ -1,5 +1,7 @@
 //! Tokens: made with a key that this controller drew at random, and that never leaves it.
 
+mod hs256;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,6 +33,7 @@ impl std::fmt::Debug for Tokens {
 impl Tokens {
     /// Draws a key.
     pub(crate) fn new() -> Self {
+        hs256::provide();
         let key: [u8; 32] = rand::random();
         let mut validation = Validation::new(ALGORITHM);
         validation.set_audience(&[AUDIENCE]);

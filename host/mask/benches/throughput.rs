@@ -1,19 +1,17 @@
 //! How fast output is masked with a hundred secrets, beside a plain copy and beside simpler maskers. They alternate in
-//! one run, so that all see the same machine; after criterion's report come the medians and their ratio.
+//! one run, so that all see the same machine; the medians are compared.
 
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use aho_corasick::AhoCorasick;
-use criterion::{Criterion, Throughput};
 use monkeyci_mask::Masks;
 
 const CHUNK: usize = 64 * 1024;
 const SIZE: usize = 8 << 20;
 
 fn main() {
-    let mut criterion = Criterion::default().sample_size(20).configure_from_args();
     let secrets = secrets(100);
     let masks = masks(&secrets);
     for (name, text) in [
@@ -21,11 +19,10 @@ fn main() {
         ("base64", base64(SIZE)),
         ("a log with a secret in every 20th line", log(SIZE, &secrets)),
     ] {
-        compare(&mut criterion, name, &text, &masks, &secrets);
+        compare(name, &text, &masks, &secrets);
     }
-    hostile(&mut criterion);
+    hostile();
     build(&secrets);
-    criterion.final_summary();
 }
 
 /// Letters and digits, as tokens are, 20 to 60 of them; two of the hundred are private keys.
@@ -83,7 +80,7 @@ fn base64(size: usize) -> Vec<u8> {
     (0..size).map(|n| if n % 77 == 76 { b'\n' } else { LETTERS[random.below(LETTERS.len())] }).collect()
 }
 
-fn compare(criterion: &mut Criterion, name: &str, text: &[u8], masks: &Masks, secrets: &[Vec<u8>]) {
+fn compare(name: &str, text: &[u8], masks: &Masks, secrets: &[Vec<u8>]) {
     let out = RefCell::new(Vec::with_capacity(2 * CHUNK));
     let in_chunks_of = |length, take: &mut dyn FnMut(&[u8], &mut Vec<u8>)| {
         for chunk in text.chunks(length) {
@@ -118,12 +115,6 @@ fn compare(criterion: &mut Criterion, name: &str, text: &[u8], masks: &Masks, se
         });
     };
 
-    let mut group = criterion.benchmark_group(name);
-    group.throughput(Throughput::Bytes(text.len() as u64));
-    group.bench_function("ours, all encodings", |bencher| bencher.iter(&mut ours));
-    group.bench_function("plain copy", |bencher| bencher.iter(&mut copy));
-    group.finish();
-
     let mut times = [const { Vec::new() }; 5];
     for _ in 0..11 {
         let runs: [&mut dyn FnMut(); 5] = [&mut ours, &mut short, &mut copy, &mut automaton, &mut naive];
@@ -142,7 +133,7 @@ fn compare(criterion: &mut Criterion, name: &str, text: &[u8], masks: &Masks, se
 }
 
 /// Output made to be slow: beginnings of secrets that overlap themselves.
-fn hostile(criterion: &mut Criterion) {
+fn hostile() {
     let mut cases = Vec::new();
     for letters in ["a", "ab", "abcdefg"] {
         let secret = |n: usize| format!("{}b{n}", letters.repeat(n * 10 / letters.len() + 1)).into_bytes();
@@ -165,10 +156,6 @@ fn hostile(criterion: &mut Criterion) {
                 stream.push(chunk, &mut out);
             }
         };
-        let mut group = criterion.benchmark_group(format!("hostile output, {name}"));
-        group.throughput(Throughput::Bytes(SIZE as u64)).sample_size(10);
-        group.bench_function("ours, all encodings", |bencher| bencher.iter(&mut run));
-        group.finish();
         row(&name, text.len(), median((0..11).map(|_| time(&mut run)).collect()), None);
     }
     println!();

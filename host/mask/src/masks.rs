@@ -197,6 +197,26 @@ impl Masks {
         Cow::Owned(masked)
     }
 
+    /// The name of a secret that appears in a text; none when none does.
+    ///
+    /// ```
+    /// # use monkeyci_mask::{MaskError, Masks};
+    /// # fn main() -> Result<(), MaskError> {
+    /// let masks = Masks::new([("user", "correct horse"), ("key", "battery staple")])?;
+    /// assert_eq!(masks.find("key=battery%20staple"), Some("key"));
+    /// assert_eq!(masks.find("key=battery"), None);
+    /// # Ok(()) }
+    /// ```
+    pub fn find(&self, text: &str) -> Option<&str> {
+        let Cow::Owned(_) = self.mask_bytes(text.as_bytes()) else { return None };
+        // The search itself does not know whose patterns it has: this is rare, and may take its time.
+        let mut names = self.0.secrets.iter().filter(|(_, value)| {
+            let found = |pattern: &Vec<u8>| text.as_bytes().windows(pattern.len()).any(|window| window == pattern);
+            patterns(value).iter().any(found)
+        });
+        names.next().map(|(name, _)| name.as_str())
+    }
+
     /// Begins to mask a stream. See [`MaskStream`].
     ///
     /// ```

@@ -17,6 +17,12 @@ Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR]
        monkeyci-sidecar --version";
 
 fn main() {
+    // A task that panics must not leave the others waiting for it: the container's end is what the host understands.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
     let mut arguments = std::env::args_os().skip(1);
     let role = arguments.next().unwrap_or_default();
     let result = match role.to_str() {

@@ -120,8 +120,13 @@ fn a_job_that_exposes_nothing_reports_no_outputs() {
     }
 }
 
+/// The ending of a job that succeeded, where the host said this.
+fn warned(lines: &str) -> Ending {
+    Ending::Warned { message: lines.trim_end().to_owned() }
+}
+
 #[test]
-fn whatever_a_job_puts_in_the_place_of_its_outputs_is_a_line_in_the_log() {
+fn whatever_a_job_puts_in_the_place_of_its_outputs_is_a_line_in_the_log_and_a_warning() {
     let replace = |with: &str| format!("rm $MONKEYCI_OUTPUTS && {with} $MONKEYCI_OUTPUTS");
     for (line, reason) in [
         (replace("ln -s /etc/passwd"), "not a regular file"),
@@ -132,8 +137,9 @@ fn whatever_a_job_puts_in_the_place_of_its_outputs_is_a_line_in_the_log() {
         ("truncate -s 1T $MONKEYCI_OUTPUTS".to_owned(), "more than 1048576 bytes"),
     ] {
         let rig = Rig::new();
-        assert_eq!(rig.shell(&[&line]).ending(), &Ending::Succeeded, "{}", rig.stderr_of_job());
+        let done = rig.shell(&[&line]);
         let said = rig.host_lines();
+        assert_eq!(done.ending(), &warned(&said), "{}", rig.stderr_of_job());
         assert!(said.starts_with("the job's outputs are not reported: ") && said.contains(reason), "{line}: {said}");
         assert!(rig.api.state().outputs.is_none());
     }
@@ -177,28 +183,52 @@ fn test_reports_that_match_are_reported_also_when_the_job_failed() {
 }
 
 #[test]
-fn a_test_report_that_does_not_count_is_a_line_in_the_log() {
+fn a_test_report_that_does_not_count_is_a_line_in_the_log_and_a_warning() {
     let rig = Rig::new();
     let lines = ["head -c 16777217 /dev/zero >big.xml", "echo fine >a.xml"];
-    assert_eq!(rig.run(with_reports(plan(shell(&lines)), &["*.xml"])).ending(), &Ending::Succeeded);
-    let said = "the test report \"big.xml\" does not count: it is larger than 16777216 bytes\n";
+    let said = "the test report \"big.xml\" does not count: it is larger than 16777216 bytes, not counting what tests have \
+                printed\n";
+    assert_eq!(rig.run(with_reports(plan(shell(&lines)), &["*.xml"])).ending(), &warned(said));
     assert_eq!(rig.host_lines(), format!("{said}reported the tests of 1 file\n"));
 
     let rig = Rig::new();
     rig.api.state().refused = vec!["POST /jobs/test/test-reports".to_owned()];
-    assert_eq!(rig.run(with_reports(plan(shell(&["echo x >a.xml"])), &["a.xml"])).ending(), &Ending::Succeeded);
-    assert_eq!(rig.host_lines(), "the test report \"a.xml\" does not count: this is not for me\n");
+    let said = "the test report \"a.xml\" does not count: this is not for me\n";
+    assert_eq!(rig.run(with_reports(plan(shell(&["echo x >a.xml"])), &["a.xml"])).ending(), &warned(said));
+    assert_eq!(rig.host_lines(), said);
 
     let rig = Rig::new();
-    assert_eq!(rig.run(with_reports(plan(shell(&["true"])), &["a/*.xml", "b"])).ending(), &Ending::Succeeded);
-    assert_eq!(rig.host_lines(), "the tests are not reported: no file matches a/*.xml or b\n");
+    let said = "the tests are not reported: no file matches a/*.xml or b\n";
+    assert_eq!(rig.run(with_reports(plan(shell(&["true"])), &["a/*.xml", "b"])).ending(), &warned(said));
+    assert_eq!(rig.host_lines(), said);
+    let rig = Rig::new();
+    let Ending::Exited { code: 3, .. } = rig.run(with_reports(plan(shell(&["exit 3"])), &["b"])).ending().clone()
+    else {
+        panic!("a failure stays one");
+    };
+}
+
+#[test]
+fn a_test_report_that_is_large_by_what_tests_have_printed_is_reported_without_that() {
+    let rig = Rig::new();
+    let lines = [
+        "printf '<testsuite><testcase><system-out><![CDATA[' >big.xml",
+        "head -c 20000000 /dev/zero | tr '\\0' x >>big.xml",
+        "printf ']]></system-out><failure/></testcase></testsuite>' >>big.xml",
+    ];
+    assert_eq!(rig.run(with_reports(plan(shell(&lines)), &["*.xml"])).ending(), &Ending::Succeeded);
+    let tests: Vec<_> = rig.api.state().tests.iter().map(|t| String::from_utf8_lossy(t).into_owned()).collect();
+    assert_eq!(tests, ["<testsuite><testcase><system-out></system-out><failure/></testcase></testsuite>"]);
 }
 
 #[test]
 fn of_too_many_test_reports_the_first_thousand_count() {
     let rig = Rig::new();
     let lines = ["i=1000; while test $i -le 2005; do echo $i >$i.xml; i=$((i+1)); done"];
-    assert_eq!(rig.run(with_reports(plan(shell(&lines)), &["*.xml"])).ending(), &Ending::Succeeded);
+    let Ending::Warned { message } = rig.run(with_reports(plan(shell(&lines)), &["*.xml"])).ending().clone() else {
+        panic!("the others are missing");
+    };
+    assert!(message.contains("only the first 1000 count"), "{message}");
     assert_eq!(rig.api.state().tests.len(), 1000);
     assert!(rig.host_lines().contains("only the first 1000 count"), "{}", rig.host_lines());
 }

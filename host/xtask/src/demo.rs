@@ -17,7 +17,7 @@ use crate::{demo_repo, setup};
 pub fn run(paths: &Paths, args: &[OsString]) -> Result<ExitCode> {
     let began = Instant::now();
     let ready = setup::run(paths, setup::Scope::default()).context("set-up failed")?;
-    let built = everything(paths, &ready, Profile::Debug, Extent::Host)?;
+    let built = everything(paths, &ready, Profile::Debug, Extent::Programs)?;
     let repository = demo_repo::ensure(paths)?;
 
     let mut command = program(&built.host);

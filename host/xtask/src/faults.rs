@@ -14,7 +14,7 @@ use crate::toolchain::cargo;
 
 /// Sets up, builds, and runs the program that kills.
 pub fn run(paths: &Paths, args: &[OsString]) -> Result<ExitCode> {
-    let scope = setup::Scope { docker: true, test_images: true, ..setup::Scope::default() };
+    let scope = setup::Scope { docker: true, tests: true, ..setup::Scope::default() };
     let ready = setup::run(paths, scope).context("set-up failed")?;
     let built = everything(paths, &ready, Profile::Debug, Extent::Workspace)?;
     let mut command = cargo(paths);

@@ -1,16 +1,15 @@
 //! `cargo xtask`: set-up, demo, tests and benchmarks of this repository.
 //!
-//! One command has to work on a fresh machine, so this program depends on nothing but `std` and `anyhow`, finds or
-//! installs what it needs, and says what it does. Everything is idempotent: what is already there costs milliseconds.
+//! One command has to work on a fresh machine, so this depends on `std`, `anyhow` and the testbed alone, finds or installs
+//! what it needs, and says what it does. Everything is idempotent: what is already there costs milliseconds.
 
 mod bench;
-mod command;
 mod compile;
 mod demo;
 mod demo_repo;
-mod elf;
 mod faults;
 mod paths;
+mod rehearse;
 mod say;
 mod setup;
 #[cfg(test)]
@@ -22,6 +21,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use monkeyci_testbed::{command, programs};
 
 use crate::paths::Paths;
 
@@ -31,12 +31,16 @@ Usage: cargo xtask <COMMAND>
 Commands:
   demo [-- ARGS]    set everything up, then run the quickstart script on a sample repository, in real containers.
                     ARGS go to `monkeyci-host run`
-  test [--fast]     set everything up, then run every check and test; --fast: no lints, no docs, no Podman
-  bench [-- ARGS]   release builds and benchmarks; ARGS go to `cargo bench`
+  test [--fast]     set everything up, then run every check and test; --fast: no lints, no docs, no Podman;
+                    --quick: set-up and one test of each kind
+  bench [--release] [-- ARGS]
+                    the benchmarks, our crates optimised as in a release and the others as the tests have them; --release:
+                    all of it as users get it, which takes some minutes more. ARGS go to `cargo bench`
   faults [ARGS]     kill what takes part in a job, or cancel it, in every phase, and tell how it ends; then kill at random,
                     and tell what is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
-  setup [--podman]  only the set-up: wasm target, container engine, images
+  rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
+  setup [--podman]  only the set-up: programs, wasm target, container engine, images
 
 Environment:
   CARGO_TARGET_DIR          where everything is built (default: target/ of this repository)
@@ -50,10 +54,11 @@ Environment:
 enum Task {
     Demo(Vec<OsString>),
     Test { fast: bool },
-    Bench(Vec<OsString>),
+    QuickTest,
+    Rehearse(rehearse::Request),
+    Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
     Setup { podman: bool },
-    Help,
 }
 
 fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
@@ -73,11 +78,15 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
     };
     match command.to_str() {
         Some("demo") => passed_on(&rest).map(Task::Demo),
-        Some("bench") => passed_on(&rest).map(Task::Bench),
+        Some("bench") => {
+            let release = rest.first().is_some_and(|first| first == "--release");
+            passed_on(&rest[usize::from(release)..]).map(|args| Task::Bench { release, args })
+        }
         Some("faults") => Ok(Task::Faults(rest)),
+        Some("test") if rest == ["--quick"] => Ok(Task::QuickTest),
+        Some("rehearse") => rehearse::Request::parse(&rest).map(Task::Rehearse),
         Some("test") => flag("--fast").map(|fast| Task::Test { fast }),
         Some("setup") => flag("--podman").map(|podman| Task::Setup { podman }),
-        Some("help" | "--help" | "-h") => Ok(Task::Help),
         _ => Err(format!("unknown command {}", command.display())),
     }
 }
@@ -87,32 +96,32 @@ fn perform(task: Task) -> Result<ExitCode> {
     match task {
         Task::Demo(args) => demo::run(&paths, &args),
         Task::Test { fast } => test::run(&paths, fast),
-        Task::Bench(args) => bench::run(&paths, &args),
+        Task::QuickTest => rehearse::run_quick_tests(&paths),
+        Task::Rehearse(request) => rehearse::run(&paths, &request),
+        Task::Bench { release, args } => bench::run(&paths, release, &args),
         Task::Faults(args) => faults::run(&paths, &args),
         Task::Setup { podman } => {
-            let scope = setup::Scope { podman, test_images: podman, ..setup::Scope::default() };
+            let scope = setup::Scope { docker: podman, podman, tests: true, ..setup::Scope::default() };
             setup::run(&paths, scope).context("set-up failed").map(|_| ExitCode::SUCCESS)
-        }
-        Task::Help => {
-            print!("{USAGE}");
-            Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 fn main() -> ExitCode {
-    let task = match parse(std::env::args_os().skip(1)) {
-        Ok(task) => task,
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if args.first().is_some_and(|first| ["help", "--help", "-h"].iter().any(|help| first == help)) {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match parse(args.into_iter()).map(perform) {
+        Ok(Ok(code)) => return code,
+        Ok(Err(error)) => say::failure(&format!("{error:#}")),
         Err(mistake) => {
-            say::failure(&mistake);
-            eprint!("\n{USAGE}");
+            say::failure(&format!("{mistake}\n\n{USAGE}"));
             return ExitCode::from(2);
         }
-    };
-    perform(task).unwrap_or_else(|error| {
-        say::failure(&format!("{error:#}"));
-        ExitCode::FAILURE
-    })
+    }
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]
@@ -133,6 +142,8 @@ mod tests {
     #[test]
     fn flags_belong_to_their_command() {
         assert_eq!(task(&["test", "--fast"]), Ok(Task::Test { fast: true }));
+        assert_eq!(task(&["test", "--quick"]), Ok(Task::QuickTest));
+        assert!(task(&["test", "--quick", "--fast"]).is_err());
         assert_eq!(task(&["setup", "--podman"]), Ok(Task::Setup { podman: true }));
         assert!(task(&["setup", "--fast"]).is_err());
         assert!(task(&[]).is_err());

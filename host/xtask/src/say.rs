@@ -32,18 +32,21 @@ pub fn step(name: &'static str) -> Step {
 impl Step {
     /// Announces what comes next.
     pub fn doing(&self, text: &str) {
-        eprintln!("{} {text} ...", paint("1;36", &format!("{}:", self.name)));
+        self.line("1;36", &format!("{text} ..."));
     }
 
     /// Something to know that is no failure.
     pub fn note(&self, text: &str) {
-        eprintln!("{} {text}", paint("1;33", &format!("{}:", self.name)));
+        self.line("1;33", text);
+    }
+
+    fn line(&self, code: &str, text: &str) {
+        eprintln!("{} {text}", paint(code, &format!("{}:", self.name)));
     }
 
     /// The end of a step that changed something.
     pub fn done(&self, text: &str) {
-        let name = paint("1;32", &format!("{}:", self.name));
-        eprintln!("{name} {text} ({})", seconds(self.began.elapsed()));
+        self.line("1;32", &format!("{text} ({})", seconds(self.began.elapsed())));
     }
 
     /// The end of a step that had nothing to do.
@@ -65,11 +68,8 @@ pub fn failure(text: &str) {
 /// A duration as people read it.
 pub fn seconds(time: Duration) -> String {
     match time.as_millis() {
-        0 => "0 ms".to_owned(),
-        ms @ 1..100 => format!("{ms} ms"),
-        _ if time.as_secs() >= 120 => {
-            format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60)
-        }
+        ms @ ..100 => format!("{ms} ms"),
+        120_000.. => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
         _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }

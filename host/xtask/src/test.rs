@@ -1,6 +1,5 @@
 //! Every check and test of the repository, as CI runs them.
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -13,16 +12,10 @@ use crate::say::{failure, heading, seconds};
 use crate::setup;
 use crate::toolchain::cargo;
 
-/// What came of a stage.
-struct Outcome {
-    name: &'static str,
-    time: Duration,
-    error: Option<String>,
-}
-
-/// The stages so far. One that fails does not keep the next from running, so one run shows everything.
+/// The stages so far: name, time, and what went wrong. One that fails does not keep the next from running, so one run shows
+/// everything.
 #[derive(Default)]
-struct Stages(Vec<Outcome>);
+struct Stages(Vec<(&'static str, Duration, Option<String>)>);
 
 impl Stages {
     fn run<T>(&mut self, name: &'static str, stage: impl FnOnce() -> Result<T>) -> Option<T> {
@@ -30,16 +23,12 @@ impl Stages {
         let began = Instant::now();
         let result = stage();
         let time = began.elapsed();
-        let (value, error) = match result {
-            Ok(value) => (Some(value), None),
-            Err(error) => (None, Some(format!("{error:#}"))),
-        };
-        match &error {
-            None => heading(&format!("== {name}: passed in {}", seconds(time))),
-            Some(error) => failure(&format!("{name}, after {}: {error}", seconds(time))),
+        match &result {
+            Ok(_) => heading(&format!("== {name}: passed in {}", seconds(time))),
+            Err(error) => failure(&format!("{name}, after {}: {error:#}", seconds(time))),
         }
-        self.0.push(Outcome { name, time, error });
-        value
+        self.0.push((name, time, result.as_ref().err().map(|error| format!("{error:#}"))));
+        result.ok()
     }
 
     fn command(&mut self, name: &'static str, mut command: Command) {
@@ -51,25 +40,18 @@ impl Stages {
 
     fn summary(&self) -> ExitCode {
         heading("== summary");
-        for Outcome { name, time, error } in &self.0 {
-            let verdict = if error.is_none() { "passed" } else { "FAILED" };
-            eprintln!("  {verdict}  {name} ({})", seconds(*time));
+        for (name, time, error) in &self.0 {
+            eprintln!("  {}  {name} ({})", if error.is_none() { "passed" } else { "FAILED" }, seconds(*time));
         }
-        let failed: Vec<&Outcome> = self.0.iter().filter(|stage| stage.error.is_some()).collect();
-        for stage in &failed {
-            let error = stage.error.as_deref().unwrap_or_default();
-            failure(&format!("{}: {error}", stage.name));
-        }
-        match failed.is_empty() {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        }
+        let failed: Vec<_> = self.0.iter().filter_map(|(name, _, error)| Some((name, error.as_ref()?))).collect();
+        failed.iter().for_each(|(name, error)| failure(&format!("{name}: {error}")));
+        if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
 /// Runs everything, or with `fast` only the tests, without Podman.
 pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
-    let scope = setup::Scope { docker: !fast, podman: !fast, test_images: true, lints: !fast };
+    let scope = setup::Scope { docker: !fast, podman: !fast, tests: true, benchmarks: false, lints: !fast };
     let ready = setup::run(paths, scope).context("set-up failed")?;
     let mut stages = Stages::default();
     if !fast {
@@ -90,29 +72,22 @@ pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
 }
 
 fn lint(stages: &mut Stages, paths: &Paths) {
-    let samples = paths.samples().join("Cargo.toml");
-    let with = |args: &[&str], manifest: Option<&Path>, rest: &[&str]| {
+    const FORMAT: &[&str] = &["fmt", "--all", "--check"];
+    const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let mut check = |name, args: &[&str], scripts: bool| {
         let mut command = cargo(paths);
-        command.args(args);
-        if let Some(manifest) = manifest {
-            command.arg("--manifest-path").arg(manifest).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
+        command.args(args).env("RUSTDOCFLAGS", "-D warnings");
+        if scripts {
+            command.current_dir(paths.samples()).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
         }
-        command.args(rest);
-        command
+        stages.command(name, command);
     };
-    let check = ["--all", "--check"];
-    stages.command("format", with(&["fmt"], None, &check));
-    stages.command("format of scripts", with(&["fmt"], Some(&samples), &check));
-
-    let deny = ["--all-targets", "--", "-D", "warnings"];
-    stages.command("clippy", with(&["clippy", "--workspace"], None, &deny));
+    check("format", FORMAT, false);
+    check("format of scripts", FORMAT, true);
+    check("clippy", CLIPPY, false);
     // For this machine's target: Debian's toolchain has no clippy, and scripts are plain Rust but for their imports.
-    let scripts = with(&["clippy", "--workspace"], Some(&samples), &deny);
-    stages.command("clippy of scripts", scripts);
-
-    let mut docs = with(&["doc", "--workspace", "--no-deps"], None, &[]);
-    docs.env("RUSTDOCFLAGS", "-D warnings");
-    stages.command("docs", docs);
+    check("clippy of scripts", CLIPPY, true);
+    check("docs", &["doc", "--workspace", "--no-deps"], false);
 }
 
 #[cfg(test)]

@@ -26,9 +26,8 @@ impl Toolchain {
         let mut command = program(rustc);
         command.args(["--print", "sysroot", "--print", "host-tuple"]);
         let text = output(&mut command)?;
-        let mut lines = text.lines();
-        let (sysroot, host) =
-            lines.next().zip(lines.next()).with_context(|| format!("rustc printed an unexpected answer: {text}"))?;
+        let lines = text.split_once('\n').map(|(sysroot, host)| (sysroot, host.trim()));
+        let (sysroot, host) = lines.with_context(|| format!("rustc printed an unexpected answer: {text}"))?;
         Ok(Self { sysroot: PathBuf::from(sysroot), host: host.to_owned() })
     }
 
@@ -39,15 +38,11 @@ impl Toolchain {
 
     /// Adds rustfmt and clippy where the toolchain was installed without them.
     pub fn ensure_lints(&self, step: &Step, paths: &Paths) -> Result<()> {
-        let missing: Vec<&str> = [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")]
-            .into_iter()
-            .filter(|(file, _)| {
-                // Rustup puts a proxy into PATH for components that are not installed too.
-                let elsewhere = find("rustup").is_none() && find(file).is_some();
-                !self.sysroot.join("bin").join(file).is_file() && !elsewhere
-            })
-            .map(|(_, component)| component)
-            .collect();
+        // Rustup puts a proxy into PATH for components that are not installed too.
+        let elsewhere = |file: &str| find("rustup").is_none() && find(file).is_some();
+        let lacks = |file: &str| !self.sysroot.join("bin").join(file).is_file() && !elsewhere(file);
+        let missing = [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")].into_iter();
+        let missing: Vec<&str> = missing.filter(|(file, _)| lacks(file)).map(|(_, component)| component).collect();
         if missing.is_empty() {
             return Ok(());
         }

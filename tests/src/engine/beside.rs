@@ -15,7 +15,8 @@ pub const PORTS: [u16; 2] = [5432, 5433];
 
 /// A network with a server in it. Whether it is the internet or a private network is what its addresses say.
 pub struct Beside<'a> {
-    engine: &'a Engine,
+    /// The engine that has it.
+    pub engine: &'a Engine,
     network: String,
     /// Its addresses, as the beginning of all of them.
     pub start: String,

@@ -1,9 +1,9 @@
 //! Each cause of a job's end has a type of its own. (The most common ones are in `containers.rs`, on each engine.)
 
+use monkeyci_testbed::daemons::SmallDisk;
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::registry::Registry;
-use monkeyci_tests::small_disk::SmallDisk;
 
 use crate::{assert_nothing_left, run};
 

@@ -94,7 +94,7 @@ fn interrupted(mut build: Running, dockerd: &Dockerd, host: &Host, times: u32) {
 #[test]
 fn a_build_is_interrupted_in_spite_of_a_daemon_that_hangs_and_says_what_it_leaves() {
     let dockerd = Dockerd::start();
-    // One interrupt, and a second one from somebody in a hurry.
+    // One interrupt, and a second one that forces the end.
     for times in [1, 2] {
         let host = Host::on(&dockerd.engine());
         let mut build = host.start("running", &[]);

@@ -46,7 +46,12 @@ impl Machine {
     }
 }
 
-/// Runs the case on a host with these parameters, and puts its job into these networks as soon as it runs.
+/// Where a machine in a cloud tells its secrets.
+const METADATA: &str = "169.254.169.254";
+
+/// Runs the case on a host with these parameters, and puts its job into these networks as soon as it runs. It tries nothing before
+/// it is in all of them, and before that a rule of this test's own, in its network, drops what its fence might let through to
+/// [`METADATA`]: a fence that does not hold fails the test, and tells nobody.
 fn run_beside(host: &Host, params: &[(&str, &str)], networks: &[&Beside], arguments: &[&str]) -> Ended {
     let starts: Vec<_> = networks.iter().map(|network| network.start.as_str()).collect();
     let mut params: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -55,6 +60,7 @@ fn run_beside(host: &Host, params: &[(&str, &str)], networks: &[&Beside], argume
     let mut build = host.start("network", &params.chain(arguments.iter().copied()).collect::<Vec<_>>());
     if !networks.is_empty() {
         build.wait_until_running("client");
+        networks[0].engine.drop_in_network_of(&host.owner(), "client", "job", &[METADATA]);
         networks.iter().for_each(|network| network.join(&host.owner(), "client", "job"));
     }
     build.end()
@@ -85,7 +91,7 @@ fn a_job_reaches_its_services_and_neither_other_jobs_nor_the_machine_nor_metadat
         (format!("{}:{}", private.server, PORTS[0]), REFUSED),
         (format!("{other}:8080"), REFUSED),
         (format!("gateway:{}", machine.port), REFUSED),
-        ("169.254.169.254:80".to_owned(), REFUSED),
+        (format!("{METADATA}:80"), REFUSED),
     ];
     outcomes.extend(machine.destinations().into_iter().map(|to| (to, REFUSED)));
     let to = destinations(&outcomes);
@@ -103,7 +109,7 @@ fn without_network_a_job_reaches_its_pod_alone_and_its_results_are_kept(engine: 
         ("web:8080".to_owned(), "reached"),
         (format!("{}:{}", internet.server, PORTS[0]), REFUSED),
         (format!("gateway:{}", machine.port), REFUSED),
-        ("169.254.169.254:80".to_owned(), REFUSED),
+        (format!("{METADATA}:80"), REFUSED),
     ];
     outcomes.extend(machine.destinations().into_iter().map(|to| (to, REFUSED)));
     let (to, gateway) = (destinations(&outcomes), format!("gateway:{}", machine.port));
@@ -155,5 +161,5 @@ fn the_machine_is_refused_to_jobs_that_ask_for_it_also_where_its_network_is_perm
     for (to, address) in machine.destinations().iter().zip(&machine.addresses) {
         ends_unstarted(engine, to, "the machine", &["--permit-network", &format!("{address}/24")]);
     }
-    ends_unstarted(engine, "169.254.169.254:80", "the machine", &["--permit-network", "169.254.0.0/16"]);
+    ends_unstarted(engine, &format!("{METADATA}:80"), "the machine", &["--permit-network", "169.254.0.0/16"]);
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Words;
+
 /// One thing that is wrong with a graph, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
@@ -75,6 +77,17 @@ impl NeedCause {
 }
 
 impl std::error::Error for Fault {}
+
+impl Fault {
+    /// Shows every text that is words for people: all of them, for nothing is made of a graph with faults.
+    fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+        let Self { place, field, kind } = self;
+        let (Place::Job(name) | Place::Parameter(name)) = place;
+        see(Words::Text(name));
+        see(Words::Text(field));
+        kind.words(see);
+    }
+}
 
 /// What is wrong, and what to do about it. Texts that the script gave are quoted, and shortened if they are very long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -365,6 +378,82 @@ pub enum FaultKind {
     /// A completed job is not the one that was declared.
     #[error("is not what define said, and the build counts on that; say it in define")]
     Changed,
+    /// A job would be given a secret that nobody gave to the build.
+    #[error("there is no secret {secret:?}; give it when you start the build")]
+    MissingSecret {
+        /// The secret's name.
+        secret: String,
+    },
+    /// The value of a secret stands in a job. What a job is stands in the journal and is never masked, since it runs so.
+    #[error(
+        "has the value of the secret {secret:?} in it; hand it over with secret-env or secret-file, so that nobody sees it"
+    )]
+    SecretValue {
+        /// The secret's name.
+        secret: String,
+    },
+}
+
+impl FaultKind {
+    fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+        let mut text = |text: &mut String| see(Words::Text(text));
+        match self {
+            Self::TooManyJobs { count: _ }
+            | Self::RetryCount { count: _ }
+            | Self::TooLongArgument { bytes: _ }
+            | Self::CacheKeyTooLong { bytes: _ }
+            | Self::MemoryTooSmall { bytes: _ }
+            | Self::MemoryTooLarge { bytes: _ } => {}
+            Self::DuplicateId
+            | Self::NeedsItself
+            | Self::TooManyNeeds
+            | Self::MissingImage
+            | Self::MissingCommand
+            | Self::EmptyCommand
+            | Self::TwoCommands
+            | Self::NotForAction
+            | Self::ContainsNul
+            | Self::EmptyPath
+            | Self::Zero
+            | Self::Empty
+            | Self::ControlCharacter
+            | Self::WithoutRetry
+            | Self::WithoutShell
+            | Self::NotForContainer
+            | Self::EnvTwice
+            | Self::TooManyDestinations
+            | Self::MissingChoices
+            | Self::ChoicesWithoutChoice
+            | Self::MissingValue
+            | Self::DeclaredOtherwise
+            | Self::OnlyInDefine
+            | Self::MissingCall
+            | Self::Changed => {}
+            Self::InvalidId { id } => text(id),
+            Self::SimilarId { other } => text(other),
+            Self::UnknownNeed { need, nearest } => [need].into_iter().chain(nearest).for_each(text),
+            Self::Cycle { path, causes: _ } => path.iter_mut().for_each(text),
+            Self::RequiresRemoved { need } => text(need),
+            Self::InvalidEnvName { name }
+            | Self::InvalidServiceName { name }
+            | Self::ReservedServiceName { name }
+            | Self::DuplicateService { name }
+            | Self::InvalidOutputName { name }
+            | Self::InvalidParamName { name } => text(name),
+            Self::AbsolutePath { path } | Self::ParentPath { path } => text(path),
+            Self::DuplicateArtifact { artifact, saver } | Self::ArtifactOfRemoved { artifact, saver } => {
+                [artifact, saver].into_iter().for_each(text);
+            }
+            Self::UnknownArtifact { artifact, nearest } => [artifact].into_iter().chain(nearest).for_each(text),
+            Self::OutputOfRemoved { producer } => text(producer),
+            Self::OwnArtifact { artifact } | Self::NotSaved { artifact } => text(artifact),
+            Self::DuplicateCache { cache } | Self::NotCached { cache } => text(cache),
+            Self::UnknownWord { value, allowed } => [value, allowed].into_iter().for_each(text),
+            Self::InvalidDestination { destination } => text(destination),
+            Self::UnfitValue { problem } => text(problem),
+            Self::MissingSecret { secret } | Self::SecretValue { secret } => text(secret),
+        }
+    }
 }
 
 /// All that is wrong with a graph, the parameters first, in the order in which they and the jobs were
@@ -377,6 +466,11 @@ impl GraphFaults {
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words).
+    pub fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+        self.0.iter_mut().for_each(|fault| fault.words(see));
     }
 }
 

@@ -6,6 +6,11 @@ pub(super) struct Nearest {
     budget: usize,
 }
 
+/// The name nearest to one that does not exist, if one is near: for "did you mean …?".
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    Nearest::new().of(wanted, names)
+}
+
 impl Nearest {
     /// Enough for every typing error of a person, and less than a tenth of a second for a machine.
     pub(super) fn new() -> Self {

@@ -14,8 +14,7 @@ impl Schedule {
         let job = id.to_owned();
         let Some(index) = self.graph.index(id) else { return EventBody::JobEnded { job, ending } };
         let spec = &self.graph.jobs()[index];
-        // A person's no is no failure of the job.
-        if !matches!(ending.status(), Status::Failure | Status::Error) || matches!(ending, Ending::Rejected { .. }) {
+        if !matches!(ending.status(), Status::Failure | Status::Error) {
             return EventBody::JobEnded { job, ending };
         }
         if let Some(retry) = self.may_retry(index, spec, &ending) {
@@ -26,11 +25,13 @@ impl Schedule {
         EventBody::JobEnded { job, ending }
     }
 
+    /// How the job may run again; `None` if it may not.
     fn may_retry<'a>(&self, job: usize, spec: &'a JobSpec, ending: &Ending) -> Option<&'a Retry> {
-        let being_stopped = self.cancelled
+        let being_stopped = self.halts(job)
             || self.failed_group(job).is_some()
             || !matches!(self.states[job].stopping, None | Some(StopReason::TimedOut));
-        let runs = matches!(self.books[job].stage, Stage::Going { .. });
+        // One that a person rejects has not run.
+        let runs = matches!(self.books[job].stage, Stage::Going { .. }) && !matches!(ending, Ending::Rejected { .. });
         let retry = spec.retry.as_ref().filter(|_| runs && !being_stopped)?;
         let matches = retry.on.is_empty() || retry.on.iter().any(|on| is(ending, *on));
         // Attempts count from 1, so this many minus one were made again.

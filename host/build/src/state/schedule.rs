@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use super::book::{Book, Stage};
 use super::{Effect, JobState, StopReason};
-use crate::{BuildStatus, Ending, EventBody, Graph, JobSpec, Results, Status};
+use crate::{BuildStatus, Ending, EventBody, Graph, JobSpec, Results, RunWhen, Status};
 
 /// The jobs of a build at work. Every method does work for the jobs that change, and no others.
 #[derive(Clone, Debug)]
@@ -23,7 +23,8 @@ pub(super) struct Schedule {
     pub(super) groups: HashMap<String, Group>,
     pub(super) running: usize,
     ended: usize,
-    pub(super) cancelled: bool,
+    /// Which jobs are stopped, or never start.
+    pub(super) halt: Halt,
     worst: Verdict,
 }
 
@@ -32,6 +33,16 @@ pub(super) struct Schedule {
 pub(super) struct Group {
     pub(super) jobs: Vec<usize>,
     pub(super) failed: Option<String>,
+}
+
+/// Which jobs of a build are stopped, or never start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Halt {
+    None,
+    /// The build has reached its time limit: all but the jobs that run always. Those have limits of their own.
+    TimedOut,
+    /// Somebody has cancelled the build: all.
+    Cancelled,
 }
 
 /// What the endings of jobs make of the build, from the best to the worst.
@@ -56,7 +67,7 @@ impl Schedule {
             groups: HashMap::new(),
             running: 0,
             ended: 0,
-            cancelled: false,
+            halt: Halt::None,
             worst: Verdict::Success,
         }
     }
@@ -107,12 +118,10 @@ impl Schedule {
                 self.groups.entry(group.clone()).or_default().jobs.push(job);
             }
         }
-        if self.cancelled {
-            new.for_each(|job| self.decide(job, Ending::Cancelled, effects));
-            return;
-        }
         for job in new.clone() {
-            if let Some((group, because)) = self.failed_group(job) {
+            if self.halts(job) {
+                self.decide(job, Ending::Cancelled, effects);
+            } else if let Some((group, because)) = self.failed_group(job) {
                 self.decide(job, Ending::FailedFast { group, because }, effects);
             }
         }
@@ -131,7 +140,7 @@ impl Schedule {
         // run, so they get one.
         if !self.books[job].is_going() {
             self.place(job);
-            if self.cancelled {
+            if self.halts(job) {
                 self.stop(job, StopReason::Cancelled, effects);
             } else if let Some((group, because)) = self.failed_group(job) {
                 self.stop(job, StopReason::FailedFast { group, because }, effects);
@@ -162,7 +171,9 @@ impl Schedule {
         let verdict = verdict(ending, self.books[job].excused);
         self.worst = self.worst.max(verdict);
         self.ended += 1;
-        if matches!(self.states[job].status, Status::Failure | Status::Error) {
+        // A person's no is no failure of the job.
+        let rejected = matches!(ending, Ending::Rejected { .. });
+        if matches!(self.states[job].status, Status::Failure | Status::Error) && !rejected {
             self.fail_fast(job, effects);
         }
         for at in 0..self.graph.dependents_of(job).len() {
@@ -191,7 +202,7 @@ impl Schedule {
         state.stopping = None;
         state.results = None;
         self.books[job].stage = Stage::Resting;
-        if self.cancelled {
+        if self.halts(job) {
             self.decide(job, Ending::Cancelled, effects);
         } else if let Some((group, because)) = self.failed_group(job) {
             self.decide(job, Ending::FailedFast { group, because }, effects);
@@ -260,16 +271,36 @@ impl Schedule {
         }
     }
 
-    /// The build was cancelled: stops what runs, and nothing starts any more. Once more does nothing more.
-    pub(super) fn cancel(&mut self, effects: &mut Vec<Effect>) {
-        self.cancelled = true;
+    /// Whether the job is stopped, or never starts.
+    pub(super) fn halts(&self, job: usize) -> bool {
+        let spec = &self.graph.jobs()[job];
+        // Whoever would have to approve a job may not be there: the build would never end.
+        let asks = spec.approval.is_some() && !self.books[job].approved;
+        match self.halt {
+            Halt::None => false,
+            Halt::TimedOut => spec.run_when != RunWhen::Always || asks,
+            Halt::Cancelled => true,
+        }
+    }
+
+    /// The build stops: so do the jobs that run, and those that wait never start. Once more does nothing more.
+    pub(super) fn stop_all(&mut self, halt: Halt, effects: &mut Vec<Effect>) {
+        self.halt = self.halt.max(halt);
+        // A job whose rest was over by now has been given a slot, as it was when the journal was written; but nobody needs
+        // to start what is stopped at once.
+        effects.retain(|effect| match effect {
+            Effect::Start { job, .. } | Effect::Refine { job } | Effect::Record(EventBody::JobBlocked { job, .. }) => {
+                self.graph.index(job).is_some_and(|job| !self.halts(job))
+            }
+            _ => true,
+        });
         for job in 0..self.states.len() {
-            if self.books[job].is_going() {
+            if self.books[job].is_going() && self.halts(job) {
                 self.stop(job, StopReason::Cancelled, effects);
             }
         }
         for job in 0..self.states.len() {
-            if self.books[job].is_waiting() {
+            if self.books[job].is_waiting() && self.halts(job) {
                 self.decide(job, Ending::Cancelled, effects);
             }
         }

@@ -117,6 +117,7 @@ impl Style {
                 line(Some(job), self.paint("2", "waits, and leaves its place to other jobs"))
             }
             EventBody::JobResults { .. } => None,
+            EventBody::BuildWarned { message } => line(None, format!("{} {message}", self.paint("33", "warning:"))),
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
             EventBody::BuildTimedOut { after_ms } => line(
                 None,
@@ -190,7 +191,8 @@ fn said(ending: &Ending, results: &Results) -> Vec<String> {
     }
     if let Some(tests) = &results.tests {
         let skipped = if tests.skipped > 0 { format!(", {} skipped", tests.skipped) } else { String::new() };
-        lines.push(format!("{}, {} failed{skipped}", count(tests.total as usize, "test"), tests.failed));
+        let not_run = if tests.not_run > 0 { format!(", {} did not run", tests.not_run) } else { String::new() };
+        lines.push(format!("{}, {} failed{skipped}{not_run}", count(tests.total as usize, "test"), tests.failed));
         const SHOWN: usize = 10;
         let shown = tests.failures.iter().take(SHOWN);
         lines.extend(shown.map(|failure| format!("failed: {}: {}", failure.name, failure.message)));

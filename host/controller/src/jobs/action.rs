@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use monkeyci_build::{Ending, JobSpec};
+use monkeyci_build::{Ending, JobSpec, StopReason};
 use monkeyci_script::{Acted, Action, ScriptError};
 use tokio::sync::watch;
 
-use super::Stop;
-use crate::build::Run;
+use super::JobContext;
 
 /// Runs the action of `job`. Stopping it drops its instance, wherever it is.
-pub(super) async fn run(run: &Run, job: &JobSpec, mut stop: watch::Receiver<Option<Stop>>) -> Ending {
-    let Some(loaded) = run.loaded.get() else {
+pub(super) async fn run(context: &JobContext, job: &JobSpec, mut stop: watch::Receiver<Option<StopReason>>) -> Ending {
+    let Some(loaded) = context.loaded.get() else {
         return Ending::EngineFailed { reason: "the script is not loaded".to_owned() };
     };
     let limit = Duration::from_millis(job.timeout_ms);
     let life = limit.saturating_add(Duration::from_secs(60));
-    let (client, token) = match run.controller.script_client(&run.live, Some(job), life) {
+    let (client, token) = match context.services.script_client(&context.live, Some(job), life) {
         Ok(client) => client,
         Err(error) => return Ending::EngineFailed { reason: error.to_string() },
     };
@@ -24,25 +23,25 @@ pub(super) async fn run(run: &Run, job: &JobSpec, mut stop: watch::Receiver<Opti
         acted = loaded.script.act(&client, &loaded.transcript, Action::of(job), limit) => Ok(acted),
         Ok(stop) = stop.wait_for(Option::is_some) => Err(stop.clone()),
     };
-    run.controller.api.tokens.revoke(&token);
+    context.services.tokens.revoke(&token);
     match acted {
-        Ok(acted) => ended(run, job, acted),
+        Ok(acted) => ended(context, job, acted),
         Err(stop) => stop.map_or(Ending::Cancelled, |stop| stop.ending(job)),
     }
 }
 
 /// What the end of the function means; what it said of its result is kept.
-fn ended(run: &Run, job: &JobSpec, acted: Acted) -> Ending {
+fn ended(context: &JobContext, job: &JobSpec, acted: Acted) -> Ending {
     let Acted { ended, said } = acted;
     let said_skip = said.skip;
-    run.live.with_results(&job.id, |results| {
+    context.live.with_results(&job.id, |results| {
         // Test reports have been handed in while it ran.
         let tests = results.tests.take();
         *results = said.results;
         results.tests = tests;
     });
     match ended {
-        Ok(()) => match (said_skip, missing_artifact(run, job)) {
+        Ok(()) => match (said_skip, missing_artifact(context, job)) {
             (Some(reason), _) => Ending::NotNeeded { reason },
             (None, Some(id)) => {
                 let reason = "the action said that it creates it, and did not".to_owned();
@@ -57,6 +56,6 @@ fn ended(run: &Run, job: &JobSpec, acted: Acted) -> Ending {
     }
 }
 
-fn missing_artifact(run: &Run, job: &JobSpec) -> Option<String> {
-    job.creates_artifacts.iter().find(|id| run.live.artifact(id).is_none()).cloned()
+fn missing_artifact(context: &JobContext, job: &JobSpec) -> Option<String> {
+    job.creates_artifacts.iter().find(|id| context.live.artifact(id).is_none()).cloned()
 }

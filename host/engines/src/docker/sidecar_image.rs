@@ -76,6 +76,13 @@ impl DockerEngine {
                 .map_err(io::Error::other)
                 .and_then(|read| read)
                 .map_err(unreadable)?;
+            if is_dynamic(&image.program) {
+                return Err(EngineError::SidecarFailed(format!(
+                    "its program {} needs a C library, and images of jobs may have none: build it in the repository, which \
+                     links it statically",
+                    program.display()
+                )));
+            }
             match raw::whole(&self.docker, self.docker.inspect_image(&image.name)).await {
                 Ok(_) => {}
                 Err(error) if is_missing(&error) => self.load(&image).await?,
@@ -194,6 +201,17 @@ impl Archive {
     }
 }
 
+/// Whether a program of 64-bit ELF asks for a dynamic loader. What is no such program is not dynamic either.
+fn is_dynamic(program: &[u8]) -> bool {
+    let number = |at: usize, size: usize| {
+        let field = program.get(at..at.saturating_add(size)).unwrap_or_default();
+        field.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte))
+    };
+    // The table of segments: where it is, how long an entry is, and how many there are. PT_INTERP is 3.
+    let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
+    (0..count).any(|index| number(table.saturating_add(size * index), 4) == 3)
+}
+
 fn hex_sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a String can't fail.
@@ -211,6 +229,13 @@ mod tests {
         let image = SidecarImage::of(b"program".to_vec());
         assert_eq!(image.name, format!("localhost/monkeyci/sidecar:{}", &hex_sha256(b"program")[..16]));
         assert_ne!(image.name, SidecarImage::of(b"another".to_vec()).name);
+    }
+
+    #[test]
+    fn a_program_that_needs_a_loader_is_told_from_others() {
+        let own = std::fs::read(std::env::current_exe().expect("a path of one's own")).expect("bytes");
+        assert!(is_dynamic(&own), "tests are linked dynamically");
+        assert!(!is_dynamic(b"#!/bin/sh\n") && !is_dynamic(&own[..0x36]));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use monkeyci_build::{AddressRange, NetworkMode, Readiness, ServiceSpec};
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, PartExit, Pod};
 use tempfile::TempDir;
 
-use crate::daemons::{self, Daemon};
+use monkeyci_testbed::daemons::{Podman, drop_in_network_of};
+use monkeyci_testbed::handed;
+
 use crate::hang_guard::HANGS;
-use crate::outside::{DockerOutside, IMAGE, Outside};
+use crate::outside::{DockerOutside, IMAGE, Outside, container_argv};
 use crate::probe_program;
 
 /// An engine under test.
@@ -27,26 +30,26 @@ pub struct Host {
     pub program: PathBuf,
     directory: TempDir,
     next: AtomicU32,
-    daemon: Daemon,
+    socket: String,
+    /// Podman is served as long as this is there.
+    _podman: Option<Arc<Podman>>,
 }
 
 impl Host {
     /// The engine of each entry in the list of engines.
     async fn of(engine: &str) -> Self {
-        let daemon = match engine {
-            "docker" => daemons::docker(),
-            "podman" => daemons::podman(),
+        let (daemon, podman) = match engine {
+            "docker" => (handed::docker(), None),
+            "podman" => {
+                let podman = handed::podman();
+                (podman.engine.clone(), Some(podman))
+            }
             other => panic!("no engine {other:?}"),
         };
-        let outside = DockerOutside::connect(&daemon.socket).await;
-        {
-            let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{engine}-image.lock"));
-            let _lock = probe_program::lock(&lock);
-            outside.make_image().await;
-        }
+        let socket = daemon.url();
+        let outside = DockerOutside::connect(daemon).await;
         // Whoever says no may take a while to say it on a busy machine.
-        let options =
-            DockerOptions { socket: Some(daemon.socket.clone()), pull_answer: HANGS, ..DockerOptions::default() };
+        let options = DockerOptions { socket: Some(socket.clone()), pull_answer: HANGS, ..DockerOptions::default() };
         let connected = DockerEngine::connect(options).await.expect("an engine that answers");
         assert!(connected.describe().starts_with(&format!("{engine} ")), "{}", connected.describe());
         let directory = TempDir::new().expect("a temporary directory");
@@ -58,7 +61,8 @@ impl Host {
             program: probe_program::path(),
             directory,
             next: AtomicU32::new(0),
-            daemon,
+            socket,
+            _podman: podman,
         }
     }
 
@@ -69,14 +73,14 @@ impl Host {
 
     /// An engine at the same daemon that gives registries so long to answer.
     pub async fn engine_that_waits(&self, pull_answer: Duration) -> Box<dyn Engine> {
-        let socket = Some(self.daemon.socket.clone());
+        let socket = Some(self.socket.clone());
         let options = DockerOptions { socket, pull_answer, ..DockerOptions::default() };
         Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
     }
 
     /// An engine at the same daemon whose jobs may be let reach these private networks.
     pub async fn engine_that_permits(&self, permitted_networks: Vec<AddressRange>) -> Box<dyn Engine> {
-        let socket = Some(self.daemon.socket.clone());
+        let socket = Some(self.socket.clone());
         let options = DockerOptions { socket, permitted_networks, ..DockerOptions::default() };
         Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
     }
@@ -104,10 +108,31 @@ impl Host {
             network_allow: Vec::new(),
             services: Vec::new(),
             sidecar_program: self.program.clone(),
-            guard_program: guard_program(),
+            // The real one: what the tests' own program does as launcher and sidecar, it can't do as guard.
+            guard_program: handed::sidecar(),
             sidecar_config: config,
             api_dir: Some(api_dir),
         }
+    }
+
+    /// Drops packets to these addresses in the network of a pod's job, if its fence lets them through: nobody outside may get
+    /// them, whatever the fence does.
+    pub async fn drop_in_network_of(&self, pod: &Pod, addresses: &[&str]) {
+        drop_in_network_of(self.outside.pid(&format!("{}-job", pod.key)).await, addresses);
+    }
+
+    /// A pod whose job does nothing before [`Host::go`] is called, and then what its script says.
+    pub fn waiting_pod(&self, job: &str) -> Pod {
+        let pod = self.pod(&format!("await /monkeyci/go\n{job}"), "");
+        let told = format!("await /run/monkeyci-api/go-{}\nwrite /monkeyci/go yes", pod.key);
+        std::fs::write(&pod.sidecar_config, told).expect("a file can be written");
+        pod
+    }
+
+    /// Lets the job of a waiting pod go on.
+    pub fn go(&self, pod: &Pod) {
+        let told = pod.api_dir.as_ref().expect("a directory").join(format!("go-{}", pod.key));
+        std::fs::write(told, "").expect("a file can be written");
     }
 
     /// A path of this test's own.
@@ -151,24 +176,12 @@ impl Host {
     }
 }
 
-/// The real guard: what the tests' own program does as launcher and sidecar, it can't do as guard.
-fn guard_program() -> PathBuf {
-    let beside = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("../debug/monkeyci-sidecar-static");
-    let program = std::env::var_os("MONKEYCI_SIDECAR").map_or_else(beside, PathBuf::from);
-    assert!(
-        program.is_file(),
-        "no static sidecar at {}: `cargo xtask setup` builds it, or name it with MONKEYCI_SIDECAR",
-        program.display()
-    );
-    program
-}
-
 /// A service of the test image that runs a line of shell.
 pub fn service(name: &str, line: &str, readiness: Vec<Readiness>) -> ServiceSpec {
     ServiceSpec {
         name: name.to_owned(),
         image: IMAGE.to_owned(),
-        argv: Some(["/bin/sh", "-c", line].map(str::to_owned).to_vec()),
+        argv: Some(container_argv(&["/bin/sh", "-c", line])),
         env: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         readiness,

@@ -1,9 +1,9 @@
 //! What every engine promises: one list, tried with each engine.
 //!
-//! Docker has to run (or be named by `MONKEYCI_TEST_DOCKER`), Podman has to be installed: its service is started here
-//! (unless `MONKEYCI_TEST_PODMAN` names one). Nothing is skipped for want of an engine.
+//! Engines and images are those that set-up hands over (`monkeyci_testbed::handed`): `cargo xtask setup --podman` provides both engines.
+//! Nothing is skipped for want of an engine. Addresses that a pod's fence has to refuse are tried only where a rule of the
+//! test's own drops them too (`Host::drop_in_network_of`).
 
-mod daemons;
 mod hang_guard;
 mod host;
 mod outside;

@@ -1,7 +1,6 @@
 //! The eyes and hands of somebody else: what the tests see and do behind the back of the engine under test.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,21 +10,22 @@ use bollard::models::{
     NetworkCreateRequest, NetworkingConfig, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
-    RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
+    CreateContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions,
+    RemoveImageOptions, RemoveVolumeOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
-use futures::StreamExt as _;
 use monkeyci_engines::{LABEL_BUILD, LABEL_OWNER};
+use monkeyci_testbed::engine::Engine;
+use monkeyci_testbed::{handed, images};
 
 /// The image of the jobs and services: busybox, with a command and a working directory that jobs must not notice.
-pub const IMAGE: &str = "localhost/monkeyci-test:1";
+pub const IMAGE: &str = monkeyci_testbed::images::CONFORMANCE.name;
 
 /// What somebody else can do to an engine's containers, by their names.
 #[async_trait]
 pub trait Outside: Send + Sync {
-    /// Makes the test image unless it is there.
-    async fn make_image(&self);
+    /// The process on this machine that a container runs in.
+    async fn pid(&self, name: &str) -> u32;
     /// Kills a container.
     async fn kill(&self, name: &str);
     /// Removes a container, running or not.
@@ -54,40 +54,32 @@ pub trait Outside: Send + Sync {
 /// The outside of an engine that speaks Docker's API.
 pub struct DockerOutside {
     docker: Docker,
+    engine: Engine,
 }
 
 impl DockerOutside {
-    pub async fn connect(socket: &str) -> Self {
-        let docker = Docker::connect_with_unix(socket, 60, API_DEFAULT_VERSION).expect("a socket");
-        Self { docker: docker.negotiate_version().await.expect("an engine that answers") }
-    }
-
-    /// Makes an image of busybox.
-    async fn import(&self, name: &str, changes: &[&str]) {
-        let options = CreateImageOptions {
-            from_src: Some("-".to_owned()),
-            repo: Some(name.to_owned()),
-            changes: changes.iter().map(|change| (*change).to_owned()).collect(),
-            ..CreateImageOptions::default()
-        };
-        let mut words = pin!(self.docker.create_image(Some(options), Some(bollard::body_full(busybox().into())), None));
-        while let Some(word) = words.next().await {
-            word.expect("the test image can be imported");
-        }
+    pub async fn connect(engine: Engine) -> Self {
+        let docker = Docker::connect_with_unix(&engine.url(), 60, API_DEFAULT_VERSION).expect("a socket");
+        let docker = docker.negotiate_version().await.expect("an engine that answers");
+        assert!(
+            engine.has(IMAGE).expect("an answer"),
+            "{engine} has no {IMAGE}: run `cargo xtask setup --podman`, which makes it in both engines"
+        );
+        Self { docker, engine }
     }
 }
 
 #[async_trait]
 impl Outside for DockerOutside {
-    async fn make_image(&self) {
-        if self.docker.inspect_image(IMAGE).await.is_ok() {
-            return;
-        }
-        self.import(IMAGE, &["CMD [\"/bin/sleep\", \"1000\"]", "WORKDIR /srv"]).await;
+    async fn pid(&self, name: &str) -> u32 {
+        let found = self.docker.inspect_container(name, None).await.expect("a container");
+        let pid = found.state.and_then(|state| state.pid).filter(|pid| *pid > 0).expect("a process");
+        u32::try_from(pid).expect("a process id")
     }
 
     async fn image_with_user(&self, name: &str, user: &str) -> String {
-        self.import(name, &[&format!("USER {user}")]).await;
+        let (busybox, changes) = (handed::path(handed::BUSYBOX), [format!("USER {user}")]);
+        images::make(&self.engine, name, &[&changes[0]], &busybox).expect("the test image can be made");
         name.to_owned()
     }
 
@@ -165,7 +157,7 @@ impl Outside for DockerOutside {
             CreateContainerOptions { name: Some(format!("{name}-server")), ..CreateContainerOptions::default() };
         let body = ContainerCreateBody {
             image: Some(IMAGE.to_owned()),
-            cmd: Some(["/bin/httpd", "-f", "-p", "5432", "-h", "/srv"].map(str::to_owned).to_vec()),
+            cmd: Some(container_argv(&["/bin/httpd", "-f", "-p", "5432", "-h", "/srv"])),
             labels: Some(labels),
             host_config: Some(HostConfig { network_mode: Some(name.to_owned()), ..HostConfig::default() }),
             networking_config: Some(NetworkingConfig {
@@ -203,27 +195,7 @@ impl Outside for DockerOutside {
     }
 }
 
-/// The test image's files: busybox and names for it.
-fn busybox() -> Vec<u8> {
-    let program =
-        std::fs::read("/bin/busybox").expect("/bin/busybox: run `cargo xtask setup`, which installs busybox-static");
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o755);
-    header.set_size(program.len() as u64);
-    archive.append_data(&mut header, "bin/busybox", program.as_slice()).expect("an entry");
-    for applet in ["sh", "sleep", "cat", "echo", "test", "touch", "httpd", "true", "false"] {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_size(0);
-        archive.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("an entry");
-    }
-    for directory in ["srv/", "tmp/"] {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(0o755);
-        header.set_size(0);
-        archive.append_data(&mut header, directory, std::io::empty()).expect("an entry");
-    }
-    archive.into_inner().expect("an archive")
+/// What a container runs.
+pub fn container_argv(argv: &[&str]) -> Vec<String> {
+    argv.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -19,7 +19,7 @@ pub fn path() -> PathBuf {
     if program.exists() {
         return program;
     }
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let rustc = monkeyci_testbed::handed::path(monkeyci_testbed::handed::RUSTC);
     let version = Command::new(&rustc).arg("-vV").output().expect("rustc runs");
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");

@@ -92,7 +92,8 @@ impl HostTests for State {
 
     async fn skipped(&mut self, tests: Resource<TestSummary>) -> wasmtime::Result<u32> {
         self.count_call()?;
-        Ok(self.table.get(&tests)?.skipped)
+        let tests = self.table.get(&tests)?;
+        Ok(tests.skipped.saturating_add(tests.not_run))
     }
 
     async fn failures(&mut self, tests: Resource<TestSummary>) -> wasmtime::Result<Vec<String>> {

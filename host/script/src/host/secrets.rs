@@ -22,6 +22,14 @@ impl Host for State {
         }
     }
 
+    async fn named(&mut self, name: String) -> wasmtime::Result<Result<Resource<SecretHandle>, Error>> {
+        self.count_call()?;
+        if name.is_empty() {
+            return Ok(Err(Error::Invalid("the name of a secret is empty".to_owned())));
+        }
+        Ok(Ok(self.table.push(SecretHandle { name })?))
+    }
+
     async fn names(&mut self) -> wasmtime::Result<Result<Vec<String>, Error>> {
         let client = self.client.clone();
         self.told("secrets.names".to_owned(), async move || client.secrets().await).await

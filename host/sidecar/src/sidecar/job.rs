@@ -12,8 +12,9 @@ use super::launcher::{Launcher, Said};
 use super::listen::Listener;
 use super::log::Log;
 use super::restore::{self, Place};
+use super::results::{self, Warnings};
 use super::services::{self, NotReady};
-use super::{Options, StepError, WORKSPACE_DISK, results, save};
+use super::{Options, StepError, WORKSPACE_DISK, save};
 use crate::protocol::{Failure, FromLauncher, ProcessEnd, ToLauncher};
 
 /// The longest text of a shell line in an ending; a line may hold a whole script.
@@ -187,11 +188,17 @@ impl JobSteps<'_> {
         let ended = self.follow(launcher).await.map_err(|stop| no_room(stop, &place));
         // From here on nobody runs any more, and nothing changes: also when the launcher was killed, for with it all of its
         // container died. What the launcher does now is its own business.
-        let ended = match results::outputs(self.client, self.log, self.id, &self.options.outputs).await {
+        let mut warnings = Warnings::default();
+        let outputs = results::outputs(self.client, self.log, &mut warnings, self.id, &self.options.outputs).await;
+        let ended = match outputs {
             Err(error) => ended.and(Err(error.into())),
             Ok(()) => ended,
         };
-        self.save(&place, &caches, ended).await
+        self.save(&place, &caches, &mut warnings, ended).await?;
+        match warnings.message() {
+            Some(message) => Err(Stop::Ended(Ending::Warned { message })),
+            None => Ok(()),
+        }
     }
 
     /// Passes the job's output on until it has ended, and says how.
@@ -205,17 +212,28 @@ impl JobSteps<'_> {
     }
 
     /// Reports and saves what is in the working directory, of a job that ended so; returns how it ended after all.
-    async fn save(&self, place: &Place, caches: &Restored, ended: Result<(), Stop>) -> Result<(), Stop> {
+    async fn save(
+        &self,
+        place: &Place,
+        caches: &Restored,
+        warnings: &mut Warnings,
+        ended: Result<(), Stop>,
+    ) -> Result<(), Stop> {
         let dir = match (place.work_dir(), self.plan.save_artifacts.first()) {
             (Ok(dir), _) => dir,
             // The job has removed its working directory. That is its own business, unless it promised something there.
-            (Err(_), None) => return ended,
+            (Err(_), None) if self.plan.test_reports.is_empty() => return ended,
+            (Err(error), None) => {
+                let said = format!("the tests are not reported: the working directory can't be opened: {error}");
+                warnings.say(self.log, said).await;
+                return ended;
+            }
             (Err(error), Some(artifact)) => {
                 let reason = format!("the working directory can't be opened: {error}");
                 return ended.and(Err(Stop::Ended(Ending::ArtifactMissing { id: artifact.id.clone(), reason })));
             }
         };
-        results::tests(self.client, self.log, self.id, &self.plan.test_reports, &dir).await;
+        results::tests(self.client, self.log, warnings, self.id, &self.plan.test_reports, &dir).await;
         let ended = save::artifacts(self.client, self.log, &self.plan.save_artifacts, &dir, ended).await;
         caches.save(self.client, self.log, &self.plan.caches, &dir, ended.is_ok()).await;
         ended

@@ -14,6 +14,7 @@ mod restore;
 mod results;
 mod save;
 mod services;
+mod test_output;
 mod transfer;
 
 use std::io;

@@ -1,7 +1,7 @@
 //! Reports what the job says of its result: its outputs, and its tests.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -13,28 +13,61 @@ use tokio::task::spawn_blocking;
 
 use super::StepError;
 use super::log::Log;
+use super::test_output::without_output;
 
 /// The most that a job's outputs may have. They are for numbers, versions and links; more is for artifacts.
 const MAX_OUTPUTS: u64 = 1024 * 1024;
 /// The largest test report, and the most of them. A suite of ten thousand tests has reports of about three megabytes.
 const MAX_TEST_REPORT: u64 = 16 * 1024 * 1024;
 const MAX_TEST_REPORTS: usize = 1000;
+/// How much of a test report's file is looked at for what counts, when the output of tests is left out.
+const MAX_TEST_REPORT_FILE: u64 = 1024 * 1024 * 1024;
+/// The most warnings of one job that are kept, of which each is a line in the log.
+const MAX_WARNINGS: usize = 10;
+
+/// What to look at, should the job succeed.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(Vec<String>);
+
+impl Warnings {
+    pub(super) async fn say(&mut self, log: &Log, warning: String) {
+        match self.0.len() {
+            len if len < MAX_WARNINGS => self.0.push(warning.clone()),
+            MAX_WARNINGS => self.0.push("and more, which its log has".to_owned()),
+            _ => {}
+        }
+        log.say(warning).await;
+    }
+
+    /// All in one; none when there are none.
+    pub(super) fn message(self) -> Option<String> {
+        Some(self.0.join("; ")).filter(|message| !message.is_empty())
+    }
+}
 
 /// Reports the job's outputs, if it exposes any.
 ///
-/// Outputs that can't be read (no regular file any more, too large) or that the build API refuses are a line in the log: whoever
-/// needs one will say that it is missing. That the build API can't be asked is an error.
-pub(super) async fn outputs(client: &Client, log: &Log, job: &str, file: &Path) -> Result<(), StepError> {
-    let refused = match read_outputs(file) {
-        Ok(content) if content.is_empty() => return Ok(()),
+/// Outputs that can't be read (no regular file any more, too large) or that the build API refuses are a line in the log, and a
+/// warning. That the build API can't be asked is an error.
+pub(super) async fn outputs(
+    client: &Client,
+    log: &Log,
+    warnings: &mut Warnings,
+    job: &str,
+    file: &Path,
+) -> Result<(), StepError> {
+    match read_outputs(file) {
+        Ok(content) if content.is_empty() => {}
         Ok(content) => match client.report_outputs(job, content).await {
-            Ok(()) => return Ok(()),
-            Err(ClientError::Refused(problem)) if problem.status < 500 => problem.detail,
+            Ok(()) => {}
+            // The build API has made a warning of it.
+            Err(ClientError::Refused(problem)) if problem.status < 500 => {
+                log.say(format!("the job's outputs are not reported: {}", problem.detail)).await;
+            }
             Err(error) => return Err(StepError::new("reporting the job's outputs", error)),
         },
-        Err(reason) => reason,
-    };
-    log.say(format!("the job's outputs are not reported: {refused}")).await;
+        Err(reason) => warnings.say(log, format!("the job's outputs are not reported: {reason}")).await,
+    }
     Ok(())
 }
 
@@ -62,31 +95,36 @@ fn read_outputs(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Reports the tests, from the files of the working directory that match. Whatever goes wrong is a line in the log.
-pub(super) async fn tests(client: &Client, log: &Log, job: &str, globs: &[String], dir: &Dir) {
+/// Reports the tests, from the files of the working directory that match. Whatever goes wrong is a line in the log, and a
+/// warning: that there are no tests must not look like tests that passed.
+pub(super) async fn tests(client: &Client, log: &Log, warnings: &mut Warnings, job: &str, globs: &[String], dir: &Dir) {
     if globs.is_empty() {
         return;
     }
     let reports = match find_reports(globs, dir).await {
         Ok(reports) => reports,
-        Err(reason) => return log.say(format!("the tests are not reported: {reason}")).await,
+        Err(reason) => return warnings.say(log, format!("the tests are not reported: {reason}")).await,
     };
     if reports.is_empty() {
-        return log.say(format!("the tests are not reported: no file matches {}", globs.join(" or "))).await;
+        let said = format!("the tests are not reported: no file matches {}", globs.join(" or "));
+        return warnings.say(log, said).await;
     }
     if reports.len() > MAX_TEST_REPORTS {
-        log.say(format!("of the test reports, only the first {MAX_TEST_REPORTS} count")).await;
+        warnings.say(log, format!("of the test reports, only the first {MAX_TEST_REPORTS} count")).await;
     }
     let mut reported = 0;
     for report in reports.into_iter().take(MAX_TEST_REPORTS) {
         let path = report.path.clone();
         let result = match read_report(report, dir).await {
-            Ok(content) => client.report_tests(job, Body::from(content)).await.map_err(|error| error.to_string()),
+            Ok(content) => client.report_tests(job, Body::from(content)).await.map_err(|error| match error {
+                ClientError::Refused(problem) => problem.detail,
+                error => error.to_string(),
+            }),
             Err(reason) => Err(reason),
         };
         match result {
             Ok(()) => reported += 1,
-            Err(reason) => log.say(format!("the test report {path:?} does not count: {reason}")).await,
+            Err(reason) => warnings.say(log, format!("the test report {path:?} does not count: {reason}")).await,
         }
     }
     if reported > 0 {
@@ -104,6 +142,14 @@ async fn find_reports(globs: &[String], dir: &Dir) -> Result<Vec<Found>, String>
 
 async fn read_report(report: Found, dir: &Dir) -> Result<Vec<u8>, String> {
     let dir = dir.try_clone().map_err(|error| error.to_string())?;
-    let read = spawn_blocking(move || report.read(&dir, MAX_TEST_REPORT)).await.map_err(|error| error.to_string())?;
-    read.map_err(|error| error.to_string())?.ok_or_else(|| format!("it is larger than {MAX_TEST_REPORT} bytes"))
+    let read = spawn_blocking(move || -> std::io::Result<Option<Vec<u8>>> {
+        if let Some(whole) = report.read(&dir, MAX_TEST_REPORT)? {
+            return Ok(Some(whole));
+        }
+        let file = report.open(&dir)?.take(MAX_TEST_REPORT_FILE);
+        without_output(&mut BufReader::new(file), MAX_TEST_REPORT)
+    });
+    let read = read.await.map_err(|error| error.to_string())?;
+    read.map_err(|error| error.to_string())?
+        .ok_or_else(|| format!("it is larger than {MAX_TEST_REPORT} bytes, not counting what tests have printed"))
 }

@@ -3,28 +3,27 @@
 //! Each part first looks whether it is there, which takes milliseconds. Only when something is missing it takes the
 //! machine-wide lock, looks again, and then changes the machine.
 
-pub mod api;
-mod apt;
-mod dockerd;
+pub mod apt;
+mod docker;
 mod engine;
+mod guest;
 mod images;
-mod podman;
-mod tarball;
-mod wasm_target;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use monkeyci_testbed::daemons::Podman;
+use monkeyci_testbed::engine::{Engine, Kind};
+use monkeyci_testbed::handed;
+use monkeyci_testbed::programs::For;
 
-pub use engine::{Engine, Kind};
+pub use guest::GuestToolchain;
 pub use images::Images;
-pub use podman::Service;
-pub use wasm_target::GuestToolchain;
 
-use crate::compile::Built;
+use crate::compile::{Built, Profile};
 use crate::paths::Paths;
 use crate::say::{self, Step};
 use crate::toolchain::Toolchain;
@@ -36,8 +35,10 @@ pub struct Scope {
     pub docker: bool,
     /// Podman too, beside the main engine.
     pub podman: bool,
-    /// The images that only tests need.
-    pub test_images: bool,
+    /// The programs and images that only tests need.
+    pub tests: bool,
+    /// The programs that only benchmarks need.
+    pub benchmarks: bool,
     /// rustfmt and clippy.
     pub lints: bool,
 }
@@ -51,79 +52,93 @@ pub struct Ready {
     /// The engine of the demo, and the first one of the tests.
     pub engine: Engine,
     /// Podman, for the tests; ends when this is dropped.
-    pub podman: Option<Service>,
+    pub podman: Option<Podman>,
     /// The images, in all of these engines.
     pub images: Images,
 }
 
 /// Does what is missing. When several things cannot be done, the error names them all.
 pub fn run(paths: &Paths, scope: Scope) -> Result<Ready> {
+    let mut errors = Vec::new();
+    let mut needed = vec![For::All];
+    needed.extend(scope.tests.then_some(For::Tests));
+    needed.extend(scope.benchmarks.then_some(For::Benchmarks));
+    let step = say::step("programs");
+    match kept(apt::ensure(&step, paths, &needed), &mut errors) {
+        Some(true) => step.done("installed what was missing"),
+        Some(false) => step.already("all that is called"),
+        None => {}
+    }
+
     let step = say::step("wasm target");
     let toolchain = Toolchain::detect().context("no Rust toolchain answers")?;
-    let lints = match scope.lints {
-        true => toolchain.ensure_lints(&step, paths),
-        false => Ok(()),
-    };
-    let guest = wasm_target::ensure(&step, paths, &toolchain);
-    let engine = engine::ensure(&say::step("container engine"), paths, scope.docker);
+    if scope.lints {
+        kept(toolchain.ensure_lints(&step, paths), &mut errors);
+    }
+    let guest = kept(guest::ensure(&step, paths, &toolchain), &mut errors);
+    let engine = kept(engine::ensure(&say::step("container engine"), paths, scope.docker), &mut errors);
     let podman = match scope.podman {
-        true => podman::ensure(&say::step("podman"), paths).map(Some),
-        false => Ok(None),
+        true => kept(engine::ensure_podman(&say::step("podman"), paths), &mut errors),
+        false => None,
     };
-    let (guest, engine, podman) = match (lints, guest, engine, podman) {
-        (Ok(()), Ok(guest), Ok(engine), Ok(podman)) => (guest, engine, podman),
-        (lints, guest, engine, podman) => {
-            let errors = [lints.err(), guest.err(), engine.err(), podman.err()];
-            let errors: Vec<String> = errors.iter().flatten().map(|error| format!("{error:#}")).collect();
-            bail!("{}", errors.join("\n\nand: "));
-        }
+    let (Some(guest), Some(engine), []) = (guest, engine, errors.as_slice()) else {
+        bail!("{}", errors.join("\n\nand: "));
     };
-    let engines: Vec<&Engine> = std::iter::once(&engine).chain(podman.as_ref().map(Service::engine)).collect();
-    let images = images::ensure(&say::step("images"), paths, &engines, scope.test_images)?;
-    Ok(Ready { toolchain, guest, engine, podman, images })
+    let engines: Vec<&Engine> = std::iter::once(&engine).chain(podman.as_ref().map(|podman| &podman.engine)).collect();
+    let images = images::ensure(&say::step("images"), paths, &engines, scope.tests)?;
+    let ready = Ready { toolchain, guest, engine, podman, images };
+    if scope.tests {
+        ready.hand_over(paths)?;
+    }
+    Ok(ready)
+}
+
+/// The value, or another error to be told.
+fn kept<T>(result: Result<T>, errors: &mut Vec<String>) -> Option<T> {
+    result.map_err(|error| errors.push(format!("{error:#}"))).ok()
 }
 
 impl Ready {
     /// What tests and benchmarks are told through their environment.
     pub fn environment(&self, built: &Built) -> Vec<(&'static str, OsString)> {
-        let mut variables = vec![
-            ("MONKEYCI_TEST_IMAGE", self.images.busybox.clone().into()),
-            ("MONKEYCI_SAMPLES", built.components.clone().into()),
-            ("MONKEYCI_TEST_HOST", built.host.clone().into()),
-            ("MONKEYCI_SIDECAR", built.sidecar.clone().into()),
+        let mut variables: Vec<(&str, OsString)> = vec![
+            (handed::IMAGE, self.images.busybox.clone().into()),
+            (handed::SCRATCH_IMAGE, self.images.scratch.into()),
+            (handed::RUSTC, self.toolchain.sysroot.join("bin/rustc").into()),
+            (handed::SAMPLES, built.components.clone().into()),
+            (handed::HOST, built.host.clone().into()),
+            (handed::SIDECAR, built.sidecar.clone().into()),
         ];
-        if let Some(scratch) = &self.images.scratch {
-            variables.push(("MONKEYCI_TEST_SCRATCH_IMAGE", scratch.into()));
-        }
-        for engine in self.podman.as_ref().map(Service::engine).into_iter().chain([&self.engine]) {
-            let name = match engine.kind {
-                Kind::Docker => "MONKEYCI_TEST_DOCKER",
-                Kind::Podman => "MONKEYCI_TEST_PODMAN",
-            };
-            variables.push((name, engine.url().into()));
-        }
+        variables.extend(self.images.program.clone().map(|program| (handed::BUSYBOX, program.into())));
+        let name = |kind| if kind == Kind::Docker { handed::DOCKER } else { handed::PODMAN };
+        let engines = self.podman.as_ref().map(|podman| &podman.engine).into_iter().chain([&self.engine]);
+        variables.extend(engines.map(|engine| (name(engine.kind), engine.url().into())));
         variables
+    }
+
+    /// Tells a test that `cargo test` runs alone; a Podman that ends with this program it has to serve itself.
+    fn hand_over(&self, paths: &Paths) -> Result<()> {
+        let mut variables = self.environment(&Built::of(paths, Profile::Debug));
+        variables.retain(|(name, _)| *name != handed::PODMAN || self.engine.kind == Kind::Podman);
+        handed::write(&paths.target, &variables)
     }
 }
 
 /// Whether this process may change the machine.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 /// Waits until no other set-up changes this machine. The lock ends when the file is dropped.
 fn lock(step: &Step, paths: &Paths) -> Result<File> {
     let dir = Path::new("/run/lock");
-    let path: PathBuf = if is_root() && dir.is_dir() {
-        dir.join("monkeyci-host-setup.lock")
-    } else {
-        paths.log("setup")?.with_extension("lock")
+    let path = match is_root() && dir.is_dir() {
+        true => dir.join("monkeyci-host-setup.lock"),
+        false => paths.log("setup")?.with_extension("lock"),
     };
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => step.doing("waiting for another set-up on this machine"),
-        Err(TryLockError::Error(_)) => {}
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        step.doing("waiting for another set-up on this machine");
     }
     file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::verdict::{self, Ends};
 use super::{GRACE, SAVING};
-use crate::lease::{self, AGAIN, LEASE};
-use crate::live::LiveBuild;
+use crate::jobs::lease::{self, AGAIN, LEASE};
+use crate::running::LiveBuild;
 
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl Default for Patience {
 pub(super) struct Watch<'a> {
     live: &'a LiveBuild,
     /// Set when stopped jobs get no time to end any more.
-    hurry: &'a CancellationToken,
+    force: &'a CancellationToken,
     engine: &'a dyn Engine,
     pod: &'a Pod,
     patience: Patience,
@@ -63,14 +63,14 @@ pub(super) struct Watch<'a> {
 impl<'a> Watch<'a> {
     pub(super) fn new(
         live: &'a LiveBuild,
-        hurry: &'a CancellationToken,
+        force: &'a CancellationToken,
         engine: &'a dyn Engine,
         pod: &'a Pod,
         patience: Patience,
     ) -> Self {
         Self {
             live,
-            hurry,
+            force,
             engine,
             pod,
             patience,
@@ -105,11 +105,12 @@ impl<'a> Watch<'a> {
             reported = &mut report => return self.heard(reported, Ends::default()).await,
             started = self.engine.start(self.pod, &progress) => started,
         };
-        let mut is_running = false;
+        // Whether the job runs is asked until it is known: also that nobody will say so any more is an answer.
+        let (mut is_running, mut asking) = (false, true);
         match started {
             Ok(()) => {}
             // The job runs, only the engine could not say so any more: it may do well without it.
-            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => is_running = true,
+            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => (is_running, asking) = (true, false),
             Err(error) => return verdict::start_failed(error),
         }
         self.up.store(true, Ordering::Relaxed);
@@ -125,7 +126,7 @@ impl<'a> Watch<'a> {
             tokio::select! {
                 biased;
                 reported = &mut report => return self.heard(reported, ends).await,
-                Ok(()) = &mut running, if !is_running => is_running = true,
+                said = &mut running, if asking => (is_running, asking) = (said.is_ok(), false),
                 Some((end, part)) = parts.next() => match part {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,
@@ -262,14 +263,14 @@ impl<'a> Watch<'a> {
         if !runs && !self.up.load(Ordering::Relaxed) {
             return true;
         }
-        let grace = if self.hurry.is_cancelled() { Duration::ZERO } else { GRACE };
+        let grace = if self.force.is_cancelled() { Duration::ZERO } else { GRACE };
         let ordered = async {
             let stop = self.engine.stop(&self.pod.key, grace);
             let _ = tokio::join!(stop, tokio::time::timeout(grace + SAVING, drive));
         };
         tokio::select! {
             () = ordered => true,
-            () = self.hurry.cancelled() => true,
+            () = self.force.cancelled() => true,
             _ = lease::over(self.engine, self.patience.lease) => false,
         }
     }

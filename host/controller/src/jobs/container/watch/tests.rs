@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use monkeyci_build::BuildState;
 
 use super::*;
-use crate::checkout::SourceRequest;
 use crate::hang_guard;
 use crate::inputs::Inputs;
-use crate::masking::Masking;
+use crate::logs::Masking;
 use crate::observer::Silent;
+use crate::source::SourceRequest;
 
 /// Who waits for last words hangs: so it is seen.
 const PATIENCE: Patience = Patience {
@@ -123,8 +123,8 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
     if runs {
         says_running.send(()).expect("somebody listens");
     }
-    let (hurry, pod) = (CancellationToken::new(), pod());
-    let watch = Watch::new(&live, &hurry, &engine, &pod, PATIENCE);
+    let (force, pod) = (CancellationToken::new(), pod());
+    let watch = Watch::new(&live, &force, &engine, &pod, PATIENCE);
     let mut drive = std::pin::pin!(watch.drive(running, report));
     let asked = async {
         while engine.waits.load(Ordering::SeqCst) < reports_after {
@@ -140,6 +140,28 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
         drive.await
     };
     hang_guard::ends("the job", driven).await
+}
+
+#[tokio::test]
+async fn a_sidecar_that_dies_while_it_says_that_the_job_runs_is_no_fault_of_the_host() {
+    let masking = Masking::new(&Inputs::default()).expect("nothing to mask");
+    let (source, state) = (SourceRequest::Dir("/".into()), BuildState::new(NonZeroUsize::MIN));
+    let (live, _inbox) = LiveBuild::new("org/repo/1", &source, Inputs::default(), masking, Arc::new(Silent), state);
+    let ((says_running, running), (reports, report)) = (oneshot::channel(), oneshot::channel());
+    let engine = Double { job: Some(PartExit { code: 7, out_of_memory: false }), ..Double::default() };
+    let (force, pod) = (CancellationToken::new(), pod());
+    let watch = Watch::new(&live, &force, &engine, &pod, PATIENCE);
+    drop(says_running);
+    let reported = async {
+        while engine.waits.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Once more round the loop, after the end of the job's container.
+        tokio::task::yield_now().await;
+        reports.send(SidecarReport::Ended(Ending::Succeeded)).expect("somebody listens");
+    };
+    let both = async { tokio::join!(watch.drive(running, report), reported).0 };
+    assert_eq!(hang_guard::ends("the job", both).await, Ending::Succeeded);
 }
 
 /// No report: the sidecar never has anything to say.

@@ -1,0 +1,49 @@
+//! The gate: who is asking, and may they?
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use monkeyci_api::{Action, Claims, Operation, authorise};
+use serde::Deserialize;
+
+use super::Api;
+use crate::running::LiveBuild;
+use crate::serve::Refusal;
+
+/// The build in a request's path.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BuildPath {
+    org: String,
+    repo: String,
+    build: String,
+}
+
+/// The build in a request's path, and what of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ItemPath {
+    #[serde(flatten)]
+    pub(crate) build: BuildPath,
+    /// A job, a parameter, an artifact, a cache.
+    #[serde(alias = "job", alias = "name", alias = "id")]
+    pub(crate) item: String,
+}
+
+/// Checks the bearer's token, and whether it allows `action`. The order is fixed: no valid token, 401; a token that does not
+/// allow it, 403; only then is looked whether the thing exists.
+pub(crate) fn admit(
+    api: &Api,
+    headers: &HeaderMap,
+    path: &BuildPath,
+    action: Action,
+) -> Result<(Arc<LiveBuild>, Claims), Refusal> {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or_else(|| Refusal::unauthorised("a bearer token is needed"))?;
+    let claims = api.tokens.check(token).map_err(Refusal::unauthorised)?;
+    let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
+    authorise(&claims, &operation).map_err(Refusal::denied)?;
+    let build = api.build(&operation.build).ok_or_else(|| Refusal::build_over("the build is over"))?;
+    Ok((build, claims))
+}

@@ -1,0 +1,195 @@
+//! Artifacts for actions: looking into them, and making them.
+
+use std::io::{self, Read, Seek};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use http::HeaderMap;
+use monkeyci_api::{Action, ArtifactInfo, Artifacts, Claims, Names, SIZE_HEADER, checked};
+use monkeyci_archive::{ArchiveError, UnpackLimits, extract_file, list_files, pack, pack_file};
+use monkeyci_storage::{names, written_by};
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::Api;
+use super::admission::{BuildPath, ItemPath, admit};
+use super::files::{inside, output_area};
+use crate::running::LiveBuild;
+use crate::serve::Refusal;
+
+/// The build, the artifact and the file in a request's path.
+#[derive(Debug, Deserialize)]
+pub(crate) struct FileInArtifact {
+    #[serde(flatten)]
+    build: BuildPath,
+    id: String,
+    path: String,
+}
+
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<BuildPath>,
+    headers: HeaderMap,
+) -> Result<Json<Artifacts>, Refusal> {
+    let (build, _) = admit(&api, &headers, &path, Action::ListArtifacts)?;
+    Ok(Json(Artifacts { artifacts: build.artifacts() }))
+}
+
+pub(crate) async fn file_names(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+) -> Result<Json<Names>, Refusal> {
+    let (build, _) = admit(&api, &headers, &path.build, Action::ListArtifactFiles(path.item.clone()))?;
+    let mut archive = archive(&api, &build, &path.item).await?;
+    let list = move || {
+        let files = list_files(&mut archive, &UnpackLimits::default())?;
+        io::copy(&mut archive, &mut io::sink()).map_err(ArchiveError::Read)?;
+        Ok(files)
+    };
+    let files = tokio::task::spawn_blocking(list).await;
+    let files =
+        files.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&path.item, error))?;
+    Ok(Json(Names { names: files.into_iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect() }))
+}
+
+pub(crate) async fn read_file(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<FileInArtifact>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let FileInArtifact { build, id, path } = path;
+    let (build, _) = admit(&api, &headers, &build, Action::ReadArtifactFile(id.clone(), path.clone()))?;
+    let wanted = inside(&path)?;
+    let mut archive = archive(&api, &build, &id).await?;
+    let (found, size) = oneshot::channel();
+    let (chunks, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
+    tokio::task::spawn_blocking(move || {
+        let mut file = match extract_file(&mut archive, &wanted, &UnpackLimits::default()) {
+            Ok(file) => file,
+            Err(error) => return drop(found.send(Err(error))),
+        };
+        // Whoever asked may have gone, here and below.
+        let _ = found.send(Ok(file.size()));
+        loop {
+            let mut chunk = vec![0; 128 * 1024];
+            let read = file.read(&mut chunk).map(|read| {
+                chunk.truncate(read);
+                Bytes::from(chunk)
+            });
+            if read.as_ref().is_ok_and(Bytes::is_empty) {
+                break;
+            }
+            let failed = read.is_err();
+            if chunks.blocking_send(read).is_err() || failed {
+                return;
+            }
+        }
+        // Only at its end it is known whether the archive is the one that was saved.
+        if let Err(error) = io::copy(&mut archive, &mut io::sink()) {
+            let _ = chunks.blocking_send(Err(error));
+        }
+    });
+    let size =
+        size.await.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&id, error))?;
+    let stream = futures::stream::unfold(receiver, async |mut chunks| Some((chunks.recv().await?, chunks)));
+    Ok(([(SIZE_HEADER, size.to_string())], Body::from_stream(stream)).into_response())
+}
+
+pub(crate) async fn create(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<FileInArtifact>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ArtifactInfo>, Refusal> {
+    let FileInArtifact { build, id, path } = path;
+    let (build, claims) = admit(&api, &headers, &build, Action::CreateArtifact(id.clone(), path.clone()))?;
+    let wanted = inside(&path)?;
+    let (file, size) = spool(body).await?;
+    save(&api, &build, &claims, id, move |out| pack_file(&wanted, size, file, out).map(drop)).await
+}
+
+pub(crate) async fn save_output(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<FileInArtifact>,
+    headers: HeaderMap,
+) -> Result<Json<ArtifactInfo>, Refusal> {
+    let FileInArtifact { build, id, path } = path;
+    let (build, claims) = admit(&api, &headers, &build, Action::SaveOutput(id.clone(), path.clone()))?;
+    let wanted = inside(&path)?;
+    let job = claims.role.job().unwrap_or_default();
+    let places = build.places.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;
+    let area = output_area(places, job, build.state().attempt(job))
+        .map_err(|error| Refusal::store("the output area", error))?;
+    if area.symlink_metadata(&wanted).is_err() {
+        return Err(Refusal::not_found(format!("the output area has no {path:?}")));
+    }
+    save(&api, &build, &claims, id, move |out| pack(&area, &wanted, out).map(drop)).await
+}
+
+/// Keeps a body in a file, since an archive says the size of a file before its content.
+async fn spool(body: Body) -> Result<(std::fs::File, u64), Refusal> {
+    let failed = |error: io::Error| Refusal::store("a file for an artifact", error);
+    let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
+    let mut file = tokio::fs::File::from_std(file.map_err(|error| Refusal::store("a file", error))?.map_err(failed)?);
+    let (mut chunks, mut size) = (body.into_data_stream(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Refusal::invalid(format!("the artifact broke off: {error}")))?;
+        size += chunk.len() as u64;
+        file.write_all(&chunk).await.map_err(failed)?;
+    }
+    file.flush().await.map_err(failed)?;
+    let mut file = file.into_std().await;
+    file.rewind().map_err(failed)?;
+    Ok((file, size))
+}
+
+/// Packs an artifact into the store: whole, or not at all.
+async fn save(
+    api: &Api,
+    build: &Arc<LiveBuild>,
+    claims: &Claims,
+    id: String,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), ArchiveError> + Send + 'static,
+) -> Result<Json<ArtifactInfo>, Refusal> {
+    let upload = build
+        .upload(&id, claims.role.job().unwrap_or_default())
+        .ok_or_else(|| Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")))?;
+    let what = format!("artifact {id:?}");
+    let stored = written_by(&api.blobs, &upload.name(), move |out| write(out).map_err(io::Error::other)).await;
+    let stored = stored.map_err(|error| Refusal::store(&what, error))?;
+    Ok(Json(upload.saved(stored).await?))
+}
+
+/// An artifact's archive, for code that reads and blocks.
+async fn archive(
+    api: &Api,
+    build: &LiveBuild,
+    id: &str,
+) -> Result<SyncIoBridge<StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>>, Refusal> {
+    let what = format!("artifact {id:?}");
+    let missing = || Refusal::not_found(format!("{what} has not been saved"));
+    let saved = build.artifact(id).ok_or_else(missing)?;
+    let found = api.blobs.get(&names::artifact(&build.id, id, saved.attempt)).await;
+    let bytes = found.map_err(|error| Refusal::store(&what, error))?.ok_or_else(missing)?;
+    let bytes = checked(bytes.map_err(io::Error::other).boxed(), saved.digest, move |_| {
+        tracing::error!("{what} in the store is not what was saved");
+        Some(io::Error::other("the store has changed it since it was saved"))
+    });
+    Ok(SyncIoBridge::new(StreamReader::new(bytes)))
+}
+
+fn unreadable(id: &str, error: ArchiveError) -> Refusal {
+    match error {
+        ArchiveError::NoSuchFile { path } => Refusal::not_found(format!("artifact {id:?} has no file {path:?}")),
+        error => Refusal::invalid(format!("artifact {id:?} can't be read: {error}")),
+    }
+}

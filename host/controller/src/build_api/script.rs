@@ -1,0 +1,53 @@
+//! What the script asks for.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use http::{HeaderMap, StatusCode};
+use monkeyci_api::{Action, BuildInfo, NewEvent, NewReport};
+use monkeyci_build::EventBody;
+
+use super::Api;
+use super::admission::{BuildPath, admit};
+use crate::running::{check_event, check_report};
+use crate::serve::{Refusal, parse};
+
+pub(crate) async fn read_build(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<BuildPath>,
+    headers: HeaderMap,
+) -> Result<Json<BuildInfo>, Refusal> {
+    let (build, _) = admit(&api, &headers, &path, Action::ReadBuild)?;
+    let info = build.info.get().cloned();
+    info.map(Json).ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))
+}
+
+pub(crate) async fn publish_event(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<BuildPath>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let (build, claims) = admit(&api, &headers, &path, Action::PublishEvent)?;
+    let NewEvent { name, payload } = parse(&body)?;
+    check_event(&build, &name, &payload)?;
+    let job = claims.role.job().map(str::to_owned);
+    build.record(EventBody::ScriptEvent { job, name, payload }).await.map_err(Refusal::build_over)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn add_report(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<BuildPath>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let (build, claims) = admit(&api, &headers, &path, Action::AddReport)?;
+    let NewReport { message } = parse(&body)?;
+    check_report(&build, &message)?;
+    let job = claims.role.job().map(str::to_owned);
+    build.record(EventBody::ScriptReport { job, message }).await.map_err(Refusal::build_over)?;
+    Ok(StatusCode::NO_CONTENT)
+}

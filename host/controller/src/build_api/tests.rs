@@ -1,0 +1,333 @@
+//! Who may do what: every kind of bearer at every path, and every kind of forged token.
+
+mod stopping;
+mod table;
+
+use table::every_call;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use monkeyci_api::{
+    AUDIENCE, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role, Scope,
+    SidecarPlan, SidecarReport, Token, WaitQuery,
+};
+use monkeyci_build::{BuildState, Command, Ending, Event, EventBody, Input, JobDraft, Source, check};
+use monkeyci_storage::{Blobs, names};
+
+use super::{Api, router};
+use crate::inputs::Inputs;
+use crate::logs::LogLimits;
+use crate::logs::Masking;
+use crate::observer::Silent;
+use crate::running::LiveBuild;
+use crate::serve::{ApiSockets, Listener};
+use crate::source::SourceRequest;
+use crate::tokens::Tokens;
+
+const BUILD: &str = "org/repo/1";
+
+struct Rig {
+    api: Arc<Api>,
+    dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// An API that serves the builds `org/repo/1` and `org/repo/2`; each has the job `mine` with its sidecar.
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let api = Api::new(Arc::new(Tokens::new()), Blobs::local(dir.path()).expect("a store"), LogLimits::default());
+        for id in [BUILD, "org/repo/2"] {
+            let state = BuildState::new(NonZeroUsize::MIN);
+            let inputs = Inputs {
+                params: BTreeMap::from([("a/b ?".to_owned(), "value".to_owned())]),
+                secrets: BTreeMap::from([("token".to_owned(), Hidden(b"s3cr3t-bytes".to_vec()))]),
+                ..Inputs::default()
+            };
+            let masking = Masking::new(&inputs).expect("masks");
+            let source = SourceRequest::Dir("/".into());
+            let (live, inbox) = LiveBuild::new(id, &source, inputs, masking, Arc::new(Silent), state);
+            live.watch_pod("mine", plan());
+            let upload = live.upload("in", "other").expect("a free id");
+            tokio::spawn(live.clone().take_in_all(inbox));
+            api.register(live);
+            let store = async |name| {
+                let bytes = futures::stream::iter([Ok::<_, std::io::Error>("archive".into())]);
+                api.blobs.put(&name, bytes.boxed()).await.expect("stored")
+            };
+            store(names::workspace(id)).await;
+            let stored = store(upload.name()).await;
+            upload.saved(stored).await.expect("recorded");
+        }
+        Self { api, dir }
+    }
+
+    fn token(&self, role: Role, scopes: Vec<Scope>) -> Token {
+        self.api.tokens.issue(BUILD, role, scopes, Duration::from_secs(60)).expect("a token").0
+    }
+
+    fn client(&self, build: &str, token: Token) -> Client {
+        Client::in_process(ApiSockets::new(router(self.api.clone()), None).in_process(), build, token)
+            .expect("a client")
+    }
+}
+
+/// A plan with nothing to do.
+pub(super) fn plan() -> SidecarPlan {
+    SidecarPlan {
+        image: "image".to_owned(),
+        command: Command::Argv(vec!["true".to_owned()]),
+        work_dir: String::new(),
+        memory_bytes: None,
+        env: Hidden::default(),
+        files: Hidden::default(),
+        test_reports: Vec::new(),
+        restore_artifacts: Vec::new(),
+        save_artifacts: Vec::new(),
+        caches: Vec::new(),
+        services: Vec::new(),
+    }
+}
+
+fn script_scopes() -> Vec<Scope> {
+    vec![
+        Scope::BuildRead,
+        Scope::ParamsRead,
+        Scope::SecretsRead,
+        Scope::EventsWrite,
+        Scope::JobsRead,
+        Scope::FilesRead,
+        Scope::LogWrite,
+    ]
+}
+
+fn action_scopes() -> Vec<Scope> {
+    let more = [
+        Scope::EventsRead,
+        Scope::JobsSubmit,
+        Scope::ArtifactsRead,
+        Scope::OutputsWrite,
+        Scope::JobReport("mine".to_owned()),
+        Scope::ArtifactWrite("made".to_owned()),
+    ];
+    script_scopes().into_iter().chain(more).collect()
+}
+
+fn sidecar_scopes() -> Vec<Scope> {
+    let artifacts = [Scope::ArtifactRead("in".to_owned()), Scope::ArtifactWrite("out".to_owned())];
+    let own =
+        [Scope::JobReport("mine".to_owned()), Scope::LogWrite, Scope::WorkspaceRead, Scope::Cache("kept".to_owned())];
+    artifacts.into_iter().chain(own).collect()
+}
+
+fn sidecar() -> Role {
+    Role::Sidecar { job: "mine".to_owned() }
+}
+
+#[tokio::test]
+async fn a_token_opens_no_other_build() {
+    let rig = Rig::new().await;
+    let scopes: Vec<_> = script_scopes().into_iter().chain(sidecar_scopes()).collect();
+    for role in [sidecar(), Role::Script { job: None }] {
+        let client = rig.client("org/repo/2", rig.token(role, scopes.clone()));
+        for (call, status) in every_call(&client, "mine").await {
+            assert_eq!(status, 403, "{call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_dies_with_its_build() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    rig.api.deregister(BUILD);
+    for (call, status) in every_call(&client, "mine").await {
+        assert_eq!(status, 401, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let rig = Rig::new().await;
+    // A real token of this controller, and all that can be made of it without its key.
+    let real = rig.token(sidecar(), sidecar_scopes());
+    let claims = rig.api.tokens.check(real.expose()).expect("valid");
+    let key = EncodingKey::from_secret(b"a key of somebody else's, as long");
+    let sign =
+        |algorithm, claims: &Claims| jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("signed");
+    let parts: Vec<&str> = real.expose().split('.').collect();
+    // {"alg":"none","typ":"JWT"}
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let mut flipped = real.expose().to_owned();
+    flipped.replace_range(parts[0].len() + 5..parts[0].len() + 6, "A");
+    let forged = [
+        ("nothing", String::new()),
+        ("noise", "noise".to_owned()),
+        ("another key", sign(Algorithm::HS256, &claims)),
+        ("another algorithm", sign(Algorithm::HS512, &claims)),
+        ("no algorithm, no signature", format!("{none}.{}.", parts[1])),
+        ("no algorithm, old signature", format!("{none}.{}.{}", parts[1], parts[2])),
+        ("no signature", format!("{}.{}.", parts[0], parts[1])),
+        ("changed claims", flipped),
+    ];
+    for (what, token) in forged {
+        let status = rig.client(BUILD, Token::new(token)).plan("mine").await.expect_err(what).status();
+        assert_eq!(status, Some(401), "{what}");
+    }
+    rig.client(BUILD, real).plan("mine").await.expect("the real one is good");
+}
+
+#[tokio::test]
+async fn a_token_with_wrong_claims_is_refused_though_the_key_is_right() {
+    let rig = Rig::new().await;
+    let real = rig.token(sidecar(), sidecar_scopes());
+    let claims = rig.api.tokens.check(real.expose()).expect("valid");
+    let now = claims.iat;
+    let wrong = [
+        ("audience", Claims { aud: "public-api".to_owned(), ..claims.clone() }),
+        ("issuer", Claims { iss: "somebody".to_owned(), ..claims.clone() }),
+        ("expired", Claims { exp: now - 60, ..claims.clone() }),
+        ("unknown id", Claims { jti: "unknown".to_owned(), ..claims.clone() }),
+    ];
+    for (what, claims) in wrong {
+        let token = rig.api.tokens.sign(&claims).expect("signed");
+        let status = rig.client(BUILD, token).plan("mine").await.expect_err(what).status();
+        assert_eq!(status, Some(401), "{what}");
+    }
+    assert_eq!((claims.aud.as_str(), claims.iss.as_str()), (AUDIENCE, ISSUER));
+}
+
+#[tokio::test]
+async fn an_artifact_is_saved_once_and_never_changes() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let stored = client.save_artifact("out", Body::from("first")).await.expect("stored");
+    assert_eq!(stored.size, 5);
+    let again = client.save_artifact("out", Body::from("second")).await.expect_err("a conflict");
+    assert_eq!(again.status(), Some(409));
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_made_again() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let broken = futures::stream::iter([Ok("half"), Err(std::io::Error::other("the sidecar died"))]);
+    client.save_artifact("out", Body::wrap_stream(broken)).await.expect_err("a broken upload");
+    let reader = Role::Sidecar { job: "reader".to_owned() };
+    let reader = rig.client(BUILD, rig.token(reader, vec![Scope::ArtifactRead("out".to_owned())]));
+    assert!(reader.artifact("out").await.expect("an answer").is_none());
+    client.save_artifact("out", Body::from("whole")).await.expect("stored");
+    let bytes = reader.artifact("out").await.expect("an answer").expect("the artifact");
+    let bytes: Vec<_> = bytes.try_collect().await.expect("whole");
+    assert_eq!(bytes.concat(), b"whole");
+}
+
+#[tokio::test]
+async fn a_log_that_breaks_off_and_goes_on_is_kept_whole() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let frame = |text: &'static str| {
+        let mut encoded = bytes::BytesMut::new();
+        LogFrame { stream: LogStream::Stdout, time_ms: 1, bytes: text.into() }.encode(&mut encoded);
+        encoded.freeze()
+    };
+    let broken = futures::stream::iter([Ok(frame("one")), Err(std::io::Error::other("the connection broke"))]);
+    client.send_log(Some("mine"), Body::wrap_stream(broken)).await.expect_err("a broken log");
+    client.send_log(Some("mine"), Body::from(frame("two"))).await.expect("the rest");
+    for (part, text) in ["one", "two"].into_iter().enumerate() {
+        let name = names::log(BUILD, Some("mine"), part as u32);
+        let bytes = rig.api.blobs.get(&name).await.expect("a store").expect("a part");
+        let bytes: Vec<_> = bytes.try_collect().await.expect("whole");
+        assert_eq!(bytes.concat(), frame(text));
+    }
+}
+
+#[tokio::test]
+async fn a_build_has_a_limit_of_words() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(Role::Script { job: None }, script_scopes()));
+    let report = "x".repeat(64 * 1024);
+    let mut taken = 0;
+    let refused = loop {
+        match client.report(&report).await {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((taken, refused.status()), (255, Some(429)));
+}
+
+#[tokio::test]
+async fn the_three_transports_give_the_same_answers() {
+    let rig = Rig::new().await;
+    let socket = rig.dir.path().join("api");
+    std::fs::create_dir(&socket).expect("a directory");
+    let _unix = Listener::unix(&socket, "api.sock", router(rig.api.clone())).expect("a socket");
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let (_tcp, address) = Listener::tcp(address, router(rig.api.clone())).await.expect("a socket");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(socket.join("api.sock")).expect("a socket").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+
+    let mut answers = Vec::new();
+    for transport in 0..3 {
+        let token = rig.token(Role::Script { job: None }, script_scopes());
+        let client = match transport {
+            0 => rig.client(BUILD, token),
+            1 => Client::unix(&socket.join("api.sock"), BUILD, token).expect("a client"),
+            _ => Client::tcp(&format!("http://{address}"), BUILD, token).expect("a client"),
+        };
+        assert_eq!(client.param("a/b ?").await.expect("an answer").as_deref(), Some("value"));
+        answers.push(every_call(&client, "mine").await);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+}
+
+#[tokio::test]
+async fn what_a_script_sends_is_checked() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(Role::Script { job: None }, script_scopes()));
+    let long = "x".repeat(64 * 1024 + 1);
+    let status = |result: Result<(), ClientError>| result.err().and_then(|error| error.status());
+    assert_eq!(status(client.publish("", "{}").await), Some(400));
+    assert_eq!(status(client.publish(&"n".repeat(129), "{}").await), Some(400));
+    assert_eq!(status(client.publish("line\nbreak", "{}").await), Some(400));
+    assert_eq!(status(client.publish("name", "{").await), Some(400));
+    assert_eq!(status(client.publish("name", &format!("\"{long}\"")).await), Some(413));
+    assert_eq!(status(client.report(&long).await), Some(413));
+    let far_too_long = client.report(&"x".repeat(1 << 20)).await.expect_err("a refusal");
+    assert_eq!(far_too_long.status(), Some(413));
+    assert!(far_too_long.to_string().contains("more than one call may hand over"), "{far_too_long}");
+    let nowhere = client.file("").await.err().expect("a refusal");
+    assert!(nowhere.status() == Some(400) && nowhere.to_string().contains("is empty"), "{nowhere}");
+    assert_eq!(status(client.publish("name", r#"{"a": [1, null]}"#).await), None);
+}
+
+#[tokio::test]
+async fn each_attempt_of_an_action_that_waits_gives_its_place_up() {
+    let rig = Rig::new().await;
+    let build = rig.api.build(BUILD).expect("the build");
+    let waits = JobDraft { retry: Some(1), ..JobDraft::action("waits") };
+    let jobs = check(&[waits], &[]).expect("no faults").graph.into_jobs();
+    let job = || "waits".to_owned();
+    let step = |seq, body| drop(build.state().step(Input::Event(&Event { seq, time_ms: seq, body })));
+    step(1, EventBody::BuildTriggered { build: BUILD.to_owned(), trigger: "cli".to_owned() });
+    step(2, EventBody::BuildCheckedOut { source: Source::default() });
+    step(3, EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() });
+    step(4, EventBody::JobStarted { job: job() });
+    assert!(build.starts_waiting("waits") && !build.starts_waiting("waits"));
+    step(5, EventBody::JobWaiting { job: job() });
+    assert_eq!(build.state().running(), 0);
+    let ending = Ending::ActionFailed { message: "once more".to_owned() };
+    let retried = build.state().conclude("waits", ending);
+    step(6, retried);
+    drop(build.state().step(Input::Tick { now_ms: 10 }));
+    assert_eq!(build.state().job("waits").map(|known| known.attempt), Some(2));
+    assert!(build.starts_waiting("waits"), "the second attempt would keep its place for ever");
+}

@@ -1,0 +1,186 @@
+//! The client's side: finding a build that runs, and asking it for something.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use monkeyci_api::{Problem, plain_http};
+use reqwest::Response;
+use serde::{Deserialize, Serialize};
+
+use super::SOCKET;
+
+/// What a person says of a job that waits for approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The job's id.
+    pub job: String,
+    /// Who says so.
+    pub by: String,
+    /// What they say to it.
+    pub comment: Option<String>,
+    /// Whether the job may run; it ends as rejected otherwise.
+    pub approved: bool,
+}
+
+/// An event from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideEvent {
+    /// Who, or what, publishes it.
+    pub by: String,
+    /// The name: 1 to 128 characters.
+    pub name: String,
+    /// A JSON text of at most 64 KiB.
+    pub payload: String,
+}
+
+/// Why a running build could not be reached, or did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// No build of this id runs.
+    #[error("no build {build:?} runs in {}; {}", home.display(), running(found))]
+    NotRunning {
+        /// What was asked for.
+        build: String,
+        /// The home directory that was looked in.
+        home: PathBuf,
+        /// The builds that do run there.
+        found: Vec<String>,
+    },
+    /// More than one build of this id runs.
+    #[error("{build:?} may be any of {}; give the whole id", found.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        build: String,
+        /// The builds that it may be.
+        found: Vec<String>,
+    },
+    /// The build did not do it.
+    #[error("{0}")]
+    Refused(String),
+    /// The build's process did not answer.
+    #[error("build {build} does not answer: {reason}")]
+    Unreachable {
+        /// The build.
+        build: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+fn running(found: &[String]) -> String {
+    match found {
+        [] => "none runs there".to_owned(),
+        found => format!("these run: {}", found.join(", ")),
+    }
+}
+
+/// A build that runs, in this process or in another one.
+#[derive(Clone, Debug)]
+pub struct RunningBuild {
+    id: String,
+    dir: PathBuf,
+}
+
+impl RunningBuild {
+    /// Finds the build `build` below the home directory `home`: by its whole id `org/repo/build`, or by the last part of it.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn find(home: &Path, build: &str) -> Result<Self, OutsideError> {
+        let entries = std::fs::read_dir(home.join("run")).into_iter().flatten().flatten();
+        let all: Vec<Self> = entries
+            .filter_map(|entry| {
+                let id = std::fs::read_to_string(entry.path().join("build")).ok()?;
+                let dir = entry.path().join("control");
+                // A directory whose process was killed has the socket too; the answer will tell.
+                dir.join(SOCKET).exists().then_some(Self { id, dir })
+            })
+            .collect();
+        let ids = |builds: &[Self]| builds.iter().map(|build| build.id.clone()).collect();
+        let fits = |id: &str| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
+        let found: Vec<Self> = all.iter().filter(|running| fits(&running.id)).cloned().collect();
+        match found.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(OutsideError::NotRunning { build: build.to_owned(), home: home.to_owned(), found: ids(&all) }),
+            _ => Err(OutsideError::Ambiguous { build: build.to_owned(), found: ids(&found) }),
+        }
+    }
+
+    /// The build's whole id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Approves or rejects a job that waits for it.
+    ///
+    /// # Errors
+    /// When the job does not wait for approval, or the build does not answer.
+    pub async fn decide(&self, decision: &Decision) -> Result<(), OutsideError> {
+        self.post("/decisions", decision).await
+    }
+
+    /// Publishes an event to the build.
+    ///
+    /// # Errors
+    /// When the event is not of the right form, or the build does not answer.
+    pub async fn publish(&self, event: &OutsideEvent) -> Result<(), OutsideError> {
+        self.post("/events", event).await
+    }
+
+    /// Asks the build to stop.
+    ///
+    /// # Errors
+    /// When the build does not answer.
+    pub async fn cancel(&self) -> Result<(), OutsideError> {
+        self.post("/cancel", &()).await
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), OutsideError> {
+        self.ask(path, body, Some(Duration::from_secs(30))).await.map(drop)
+    }
+
+    /// Asks for something. Without a limit the answer may take as long as the build runs.
+    pub(super) async fn ask(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        limit: Option<Duration>,
+    ) -> Result<Response, OutsideError> {
+        let io = |error: std::io::Error| self.unreachable_because(error.to_string());
+        // The path of a Unix socket has at most 107 bytes; through the directory's descriptor it is always short.
+        let dir = File::open(&self.dir).map_err(io)?;
+        let socket = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());
+        let client = plain_http().unix_socket(socket).build();
+        let body = serde_json::to_vec(body).map_err(|error| self.unreachable_because(error.to_string()))?;
+        let request =
+            client.map_err(|error| self.unreachable(error))?.post(format!("http://localhost{path}")).body(body);
+        let request = match limit {
+            Some(limit) => request.timeout(limit),
+            None => request,
+        };
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
+        let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+        Err(OutsideError::Refused(problem.map_or_else(|| status.to_string(), |problem| problem.detail)))
+    }
+
+    /// Names the cause, and not an address that nobody knows.
+    pub(super) fn unreachable(&self, error: reqwest::Error) -> OutsideError {
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        self.unreachable_because(cause.to_string())
+    }
+
+    pub(super) fn unreachable_because(&self, reason: String) -> OutsideError {
+        OutsideError::Unreachable { build: self.id.clone(), reason }
+    }
+}

@@ -1,0 +1,159 @@
+//! Following the logs of a build that runs, from outside: all that was said so far, and then all that is said, as it comes.
+//!
+//! On the wire a piece of a log is the length of its job's id (two bytes, big endian; all ones for the log of `define`), the id, the
+//! length of the frames (four bytes, big endian), and the frames. A frame may be cut by the end of a piece; the next piece of the same
+//! log then has the rest.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use monkeyci_api::{LogDecoder, LogFrame};
+use monkeyci_build::EventBody;
+use monkeyci_storage::{BlobBytes, Blobs, names};
+use object_store::path::Path as BlobName;
+use serde::{Deserialize, Serialize};
+
+use super::{Inside, OutsideError, RunningBuild};
+use crate::logs::followers::{Following, Piece};
+use crate::running::LiveBuild;
+use crate::serve::{Refusal, parse};
+
+/// In place of the length of an id: there is no job.
+const DEFINE: u16 = u16::MAX;
+
+/// Which logs to follow.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    job: Option<String>,
+}
+
+/// Sends the logs of the build.
+pub(crate) async fn logs(State(inside): State<Inside>, body: Bytes) -> Result<Body, Refusal> {
+    let wanted: Wanted = parse(&body)?;
+    let Inside { live, blobs, .. } = inside;
+    let mut following = live.logs.follow(wanted.job.as_deref());
+    let stored = stored(&live, &blobs, &following).await.map_err(|error| Refusal::store("the log", error))?;
+    let begun = std::mem::take(&mut following.begun);
+    let before = stream::iter(stored).flat_map(move |(job, part)| part_of(blobs.clone(), job, part));
+    let after = stream::unfold(following, async |mut following| Some((following.next().await?, following)));
+    let pieces = before.chain(stream::iter(begun).map(Ok)).chain(after.map(Ok));
+    Ok(Body::from_stream(pieces.map_ok(|piece| encode(&piece))))
+}
+
+type Failure = object_store::Error;
+
+/// The parts that are in the store, in the order in which jobs started.
+async fn stored(
+    live: &LiveBuild,
+    blobs: &Blobs,
+    following: &Following,
+) -> Result<Vec<(Option<Arc<str>>, BlobName)>, Failure> {
+    let started: HashMap<String, u64> = live
+        .events_after(0, usize::MAX, |event| matches!(event.body, EventBody::JobStarted { .. }))
+        .0
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::JobStarted { job } => Some((job.clone(), event.seq)),
+            _ => None,
+        })
+        .collect();
+    let logs = names::logs(&live.id);
+    let mut found = BTreeMap::new();
+    for (name, _) in blobs.list(&logs).await? {
+        if let Some((job, number)) = names::log_part(&logs, &name)
+            && following.is_stored(job.as_deref(), number)
+        {
+            let place = job.as_ref().map(|job| started.get(job).copied().unwrap_or(u64::MAX));
+            found.insert((place, job.clone(), number), (job.map(Arc::from), name));
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+fn part_of(blobs: Blobs, job: Option<Arc<str>>, part: BlobName) -> BoxStream<'static, Result<Piece, Failure>> {
+    let bytes = async move {
+        let found: Option<BlobBytes> = blobs.get(&part).await?;
+        Ok::<_, Failure>(found.unwrap_or_else(|| stream::empty().boxed()))
+    };
+    stream::once(bytes).try_flatten().map_ok(move |frames| Piece { job: job.clone(), frames }).boxed()
+}
+
+fn encode(piece: &Piece) -> Bytes {
+    let id = piece.job.as_deref().unwrap_or_default();
+    let mut out = BytesMut::with_capacity(2 + id.len() + 4 + piece.frames.len());
+    // Ids of jobs have 128 bytes at most.
+    out.put_u16(if piece.job.is_some() { id.len() as u16 } else { DEFINE });
+    out.put_slice(id.as_bytes());
+    // What is in memory of a log, or read at once, is a few megabytes.
+    out.put_u32(piece.frames.len() as u32);
+    out.put_slice(&piece.frames);
+    out.freeze()
+}
+
+/// Takes pieces out of bytes that arrive in pieces of any size.
+#[derive(Debug, Default)]
+struct Decoder {
+    buffer: BytesMut,
+    logs: HashMap<Option<String>, LogDecoder>,
+    ready: VecDeque<(Option<String>, LogFrame)>,
+}
+
+impl Decoder {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.buffer.extend_from_slice(bytes);
+        while let Some((job, frames)) = self.piece()? {
+            let log = self.logs.entry(job.clone()).or_default();
+            log.push(&frames);
+            while let Some(frame) = log.next_frame().map_err(|error| error.to_string())? {
+                self.ready.push_back((job.clone(), frame));
+            }
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self) -> Result<Option<(Option<String>, Bytes)>, String> {
+        let mut head = &self.buffer[..];
+        let Ok(length) = head.try_get_u16() else { return Ok(None) };
+        let id_length = if length == DEFINE { 0 } else { usize::from(length) };
+        let Some((id, mut rest)) = head.split_at_checked(id_length) else { return Ok(None) };
+        let Ok(length_of_frames) = rest.try_get_u32() else { return Ok(None) };
+        if rest.len() < length_of_frames as usize {
+            return Ok(None);
+        }
+        let id = std::str::from_utf8(id).map_err(|error| error.to_string())?;
+        let job = (length != DEFINE).then(|| id.to_owned());
+        self.buffer.advance(2 + id_length + 4);
+        Ok(Some((job, self.buffer.split_to(length_of_frames as usize).freeze())))
+    }
+}
+
+impl RunningBuild {
+    /// Hands the logs of the build to `each`, or those of one job: what they have so far, then what comes, until the build is over. Jobs
+    /// wait for nobody who listens; whoever is slower than they are misses something, which a frame of the host's stream says.
+    ///
+    /// # Errors
+    /// When the build does not answer, or its process goes away.
+    pub async fn follow(
+        &self,
+        job: Option<&str>,
+        mut each: impl FnMut(Option<&str>, &LogFrame),
+    ) -> Result<(), OutsideError> {
+        let mut answer = self.ask("/logs", &Wanted { job: job.map(str::to_owned) }, None).await?;
+        let mut decoder = Decoder::default();
+        while let Some(bytes) = answer.chunk().await.map_err(|error| self.unreachable(error))? {
+            decoder.push(&bytes).map_err(|reason| self.unreachable_because(reason))?;
+            for (job, frame) in decoder.ready.drain(..) {
+                each(job.as_deref(), &frame);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

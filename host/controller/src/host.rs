@@ -1,0 +1,212 @@
+//! The host: what all builds of a process share. The only file that joins the rooms.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use monkeyci_build::{BuildState, Checked};
+use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
+use monkeyci_storage::{BlobStore, Blobs, Journal, names};
+
+use crate::build_api::{Api, router};
+use crate::clock::now_ms;
+use crate::control::{self, Inside};
+use crate::error::ControllerError;
+use crate::home::{BuildDir, Home};
+use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep};
+use crate::logs::{LogLimits, Masking};
+use crate::observer::Observer;
+use crate::running::{BuildReport, BuildRequest, Cancel, Driver, LiveBuild, Outcome};
+use crate::serve::{ApiOverTcp, ApiSockets};
+use crate::source::SourceRequest;
+use crate::tokens::Tokens;
+
+/// How long the last words of stopped jobs may take to be stored.
+const LOGS: Duration = Duration::from_secs(5);
+/// How long the end of a build waits for those who follow its logs.
+const LISTENING: Duration = Duration::from_secs(2);
+
+/// How a [`Controller`] is made.
+#[derive(Clone, Debug)]
+pub struct ControllerOptions {
+    /// The home directory: journal, blobs, compile cache. It is made if it is not there.
+    pub home: PathBuf,
+    /// Where artifacts, caches, logs and workspace archives are kept.
+    pub blobs: BlobStore,
+    /// How much of each log is kept.
+    pub log_limits: LogLimits,
+    /// What runs container jobs. It is looked for when the first container job starts.
+    pub engine: EngineChoice,
+    /// What scripts may use.
+    pub limits: Limits,
+    /// Where scripts are compiled: in this process, or in a limited one.
+    pub compiler: Compiler,
+    /// The static program of sidecar and launcher.
+    pub sidecar_program: PathBuf,
+    /// Serve sidecars over TCP; none serves them over a Unix socket.
+    pub tcp: Option<ApiOverTcp>,
+}
+
+/// Runs builds. One per process is enough.
+#[derive(Debug)]
+pub struct Controller {
+    home: Home,
+    journal: Arc<Journal>,
+    api: Arc<Api>,
+    services: Arc<Services>,
+}
+
+impl Controller {
+    /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
+    ///
+    /// # Errors
+    /// When the home directory, the journal or the blob store can't be used.
+    pub async fn open(options: ControllerOptions) -> Result<Self, ControllerError> {
+        let home = Home::open(&options.home)?;
+        let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: options.limits };
+        let compiler = options.compiler;
+        // The engine takes a moment, and so does the database: both at once.
+        let runtime = tokio::task::spawn_blocking(move || {
+            Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
+        });
+        let path = home.journal();
+        let (journal, blobs) =
+            tokio::try_join!(async { Ok::<_, ControllerError>(Journal::open(&path).await?) }, async {
+                Ok(Blobs::open(&options.blobs, &home.blobs()).await?)
+            },)?;
+        let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
+        let tokens = Arc::new(Tokens::new());
+        let api = Api::new(tokens.clone(), blobs.clone(), options.log_limits);
+        let services = Services {
+            runtime,
+            tokens,
+            blobs: blobs.clone(),
+            log_limits: options.log_limits,
+            engines: Engines::new(options.engine, home.clone(), blobs),
+            api: ApiSockets::new(router(api.clone()), options.tcp),
+            sidecar_program: options.sidecar_program,
+        };
+        Ok(Self { home, journal: Arc::new(journal), api, services: Arc::new(services) })
+    }
+
+    /// The journal of this home.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The script runtime.
+    pub fn runtime(&self) -> &Runtime {
+        &self.services.runtime
+    }
+
+    /// The build API's router, for a server of the embedder's.
+    pub fn build_api(&self) -> Router {
+        self.services.api.router()
+    }
+
+    /// Removes what no live build of this home owns: containers, networks, volumes, directories. Returns the names of what was
+    /// removed, or would be. Nothing of other homes, and nothing foreign, is touched.
+    ///
+    /// # Errors
+    /// When there is no engine, or something could not be removed.
+    pub async fn collect_garbage(&self, sweep: Sweep) -> Result<Vec<String>, ControllerError> {
+        self.services.engines.collect_garbage(sweep).await
+    }
+
+    /// Runs a build to its end. The future has to be polled to the end for everything to be cleared away; stop a build with
+    /// `cancel`.
+    ///
+    /// # Errors
+    /// When the host can't run builds at all, or the journal fails on the way. What goes wrong in the build itself is in the
+    /// report.
+    pub async fn run(
+        self: &Arc<Self>,
+        request: BuildRequest,
+        observer: Arc<dyn Observer>,
+        cancel: Cancel,
+    ) -> Result<BuildReport, ControllerError> {
+        let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
+        for name in masking.unmaskable() {
+            tracing::warn!("the secret {name:?} is too short to be masked in logs");
+        }
+        let id = build_id(&request.source);
+        let dir = self.home.build_dir(&id)?;
+        let state = BuildState::new(request.max_running);
+        let (live, inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
+        self.api.register(live.clone());
+        let inside = Inside { live: live.clone(), blobs: self.services.blobs.clone(), cancel: cancel.clone() };
+        let control = control::listen(&dir.path, inside)?;
+        let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
+        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
+        let driver = Driver::new(live.clone(), self.journal.clone(), context, &request);
+        let (outcome, driven) = driver.drive(inbox, &cancel).await;
+        live.writing.close();
+        if tokio::time::timeout(LOGS, live.writing.wait()).await.is_err() {
+            tracing::warn!("the end of a log could not be stored");
+        }
+        live.logs.close();
+        // Whoever follows a log may hear it to its end, if they listen.
+        let _ = tokio::time::timeout(LISTENING, live.logs.listening.wait()).await;
+        drop(control);
+        self.api.deregister(&id);
+        let kept = self.leave(&id, dir, request.keep).await;
+        driven?;
+        let Outcome { status, jobs, failure, reports, started_ms } = outcome;
+        let duration_ms = now_ms().saturating_sub(started_ms);
+        Ok(BuildReport { build: id, status, jobs, failure, reports, duration_ms, kept })
+    }
+
+    /// Asks the script of `request` for its jobs and checks their graph, without running anything. What `define` prints
+    /// goes to `observer`; events that it publishes go nowhere.
+    ///
+    /// # Errors
+    /// See [`CheckError`].
+    pub async fn check(&self, request: &BuildRequest, observer: Arc<dyn Observer>) -> Result<Checked, CheckError> {
+        let (org, repo) = request.source.org_and_repo();
+        let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
+        let state = BuildState::new(NonZeroUsize::MIN);
+        let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
+        let (live, mut inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
+        self.api.register(live.clone());
+        let result = tokio::select! {
+            result = jobs::check(&self.services, request, &live) => result,
+            // Answers whoever wants an event written down, and writes nothing.
+            never = async {
+                while let Some(record) = inbox.recv().await {
+                    let _ = record.written.send(Ok(()));
+                }
+                std::future::pending().await
+            } => never,
+        };
+        self.api.deregister(&id);
+        // Nothing that is only a check stays in the store.
+        self.services.blobs.remove_below(&names::logs(&id)).await.map_err(ControllerError::from)?;
+        result
+    }
+
+    /// Clears away what only a running build needs. Returns its directory, if it was to be kept.
+    async fn leave(&self, build: &str, mut dir: BuildDir, keep: bool) -> Option<PathBuf> {
+        if keep {
+            let kept = dir.path.clone();
+            return match dir.keep() {
+                Ok(()) => Some(kept),
+                Err(error) => {
+                    tracing::warn!(%error, path = %kept.display(), "the build's directory can't be kept");
+                    None
+                }
+            };
+        }
+        if let Err(error) = self.services.blobs.remove(&names::workspace(build)).await {
+            tracing::warn!(%error, "the workspace archive could not be removed");
+        }
+        None
+    }
+}
+
+/// An id for a new build: organisation and repository from the source, then the time and a random part.
+fn build_id(source: &SourceRequest) -> String {
+    let (org, repo) = source.org_and_repo();
+    format!("{org}/{repo}/{:x}-{:04x}", now_ms(), rand::random::<u16>())
+}

@@ -1,0 +1,82 @@
+//! Checking a script: its jobs are declared and its graph is checked, and nothing is run or written down.
+
+use std::time::Duration;
+
+use monkeyci_api::BuildInfo;
+use monkeyci_build::{Checked, GraphFaults};
+use monkeyci_script::{LoadError, ScriptError};
+
+use super::Services;
+use super::checkout::check_out;
+use super::define::{Hopeless, check_definition};
+use crate::error::ControllerError;
+use crate::running::{BuildRequest, LiveBuild};
+
+/// Why a script did not pass the check.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The host could not check.
+    #[error(transparent)]
+    Host(#[from] ControllerError),
+    /// The code that the script is to see can't be had.
+    #[error("{0}")]
+    Source(String),
+    /// The component is no script, or could not be compiled.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// `define` failed.
+    #[error("the script could not declare its jobs: {0}")]
+    Script(#[from] ScriptError),
+    /// The graph has faults.
+    #[error("{message}: {faults}")]
+    Graph {
+        /// In a few words.
+        message: String,
+        /// All of them.
+        faults: GraphFaults,
+    },
+    /// The script said itself that it failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CheckError {
+    /// Whether the script is at fault, and not the host or the code's source.
+    pub fn is_script(&self) -> bool {
+        match self {
+            Self::Host(_) | Self::Source(_) => false,
+            Self::Load(error) => error.is_script(),
+            Self::Script(_) | Self::Graph { .. } | Self::Failed(_) => true,
+        }
+    }
+}
+
+/// Asks the script of `request` for its jobs and checks their graph.
+///
+/// # Errors
+/// See [`CheckError`].
+pub(crate) async fn check(
+    services: &Services,
+    request: &BuildRequest,
+    live: &LiveBuild,
+) -> Result<Checked, CheckError> {
+    let clone = tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
+    let dir = clone.path().to_owned();
+    let source = check_out(live, request.source.clone(), &request.trigger, dir)
+        .await
+        .map_err(|message| CheckError::Source(live.masking.text(&message)))?;
+    let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source };
+    let script = services.runtime.load_in_background(request.script.clone()).await?;
+    let life = services.runtime.limits().define_time + Duration::from_secs(60);
+    let (client, _) = services.script_client(live, None, life)?;
+    let defined = script.define(&client, info).await?;
+    let checked = check_definition(&script, &defined, live).map_err(|Hopeless { message, faults, .. }| {
+        let (message, faults) = (live.masking.text(&message), live.masking.faults(faults));
+        if faults.is_empty() { CheckError::Failed(message) } else { CheckError::Graph { message, faults } }
+    })?;
+    let _ = live.params.set(checked.params.clone());
+    for unasked in live.unasked_params() {
+        tracing::warn!("{unasked}; nobody asked while jobs were declared, though an action may");
+    }
+    Ok(checked)
+}

@@ -1,0 +1,113 @@
+//! What a container job's sidecar has to do, and what its containers are told: with all that is not known before the job
+//! starts.
+
+use std::collections::BTreeMap;
+
+use monkeyci_api::{Hidden, ServiceProbe, SidecarPlan};
+use monkeyci_build::{ContainerSpec, Ending, JobSpec, LateValue, Readiness, ServiceSpec};
+
+use crate::error::ControllerError;
+use crate::jobs::JobContext;
+
+/// The job's variables that nobody needs to hide: what every job is told, and what the script says, which counts before
+/// that.
+pub(super) fn env(context: &JobContext, job: &JobSpec, spec: &ContainerSpec, attempt: u32) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::from([
+        ("CI".to_owned(), "true".to_owned()),
+        ("MONKEYCI_BUILD".to_owned(), context.live.id.clone()),
+        ("MONKEYCI_JOB".to_owned(), job.id.clone()),
+        ("MONKEYCI_ATTEMPT".to_owned(), attempt.to_string()),
+    ]);
+    env.extend(spec.env.clone());
+    env
+}
+
+/// The services, with secrets in their variables: they have no launcher that could be given them.
+pub(super) fn services(context: &JobContext, spec: &ContainerSpec) -> Result<Vec<ServiceSpec>, ControllerError> {
+    let mut services = spec.services.clone();
+    for service in &mut services {
+        for (name, secret) in std::mem::take(&mut service.secret_env) {
+            let value = secret_text(context, &secret).map_err(ControllerError::Secret)?;
+            service.env.insert(name, value);
+        }
+    }
+    Ok(services)
+}
+
+/// The sidecar's plan.
+///
+/// # Errors
+/// Says which value that the job should be given is not there.
+pub(super) fn plan(context: &JobContext, spec: &ContainerSpec) -> Result<SidecarPlan, Ending> {
+    let (mut env, mut files) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in &spec.late_env {
+        let found = match value {
+            LateValue::Secret(secret) => {
+                secret_text(context, secret).map(|value| drop(env.insert(name.clone(), value)))
+            }
+            LateValue::SecretFile(secret) => {
+                secret_bytes(context, secret).map(|bytes| drop(files.insert(name.clone(), bytes.to_vec())))
+            }
+            LateValue::ParamFile(param) => {
+                parameter(context, param).map(|value| drop(files.insert(name.clone(), value.into_bytes())))
+            }
+            LateValue::Output { job, output } => {
+                exposed(context, job, output).map(|value| drop(env.insert(name.clone(), value)))
+            }
+        };
+        found.map_err(|reason| Ending::ValueMissing { name: name.clone(), reason })?;
+    }
+    let services = spec.services.iter().map(|service| ServiceProbe {
+        name: service.name.clone(),
+        ports: service
+            .readiness
+            .iter()
+            .filter_map(|readiness| match readiness {
+                Readiness::Port(port) => Some(*port),
+                Readiness::Command(_) => None,
+            })
+            .collect(),
+        timeout_ms: service.ready_timeout_ms,
+    });
+    Ok(SidecarPlan {
+        image: spec.image.clone(),
+        command: spec.command.clone(),
+        work_dir: spec.work_dir.clone(),
+        memory_bytes: spec.memory_bytes,
+        env: Hidden(env),
+        files: Hidden(files),
+        restore_artifacts: spec.restore_artifacts.clone(),
+        save_artifacts: spec.save_artifacts.clone(),
+        caches: spec.caches.clone(),
+        test_reports: spec.test_reports.clone(),
+        services: services.filter(|service| !service.ports.is_empty()).collect(),
+    })
+}
+
+fn secret_bytes<'a>(context: &'a JobContext, name: &str) -> Result<&'a [u8], String> {
+    let inputs = &context.live.inputs;
+    let found = inputs.secrets.get(name).map(|secret| secret.0.as_slice());
+    found.ok_or_else(|| format!("there is no secret {name:?}{}", inputs.looked_for_secret()))
+}
+
+fn secret_text(context: &JobContext, name: &str) -> Result<String, String> {
+    let bytes = secret_bytes(context, name)?.to_vec();
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => Err(format!("the secret {name:?} is no text, so it can't be a variable; use it as a file")),
+    }
+}
+
+/// The value of a parameter: what was given, or the default that the script declared.
+fn parameter(context: &JobContext, name: &str) -> Result<String, String> {
+    let inputs = &context.live.inputs;
+    let default = || context.live.params.get()?.iter().find(|param| param.name == name)?.default.clone();
+    let found = inputs.params.get(name).cloned().or_else(default);
+    found.ok_or_else(|| format!("there is no parameter {name:?}{}", inputs.looked_for_param()))
+}
+
+fn exposed(context: &JobContext, job: &str, output: &str) -> Result<String, String> {
+    let outcome = context.live.job_outcome(job);
+    let found = outcome.as_ref().and_then(|outcome| outcome.results.outputs.get(output));
+    found.cloned().ok_or_else(|| format!("the job {job:?} has exposed no output {output:?}"))
+}

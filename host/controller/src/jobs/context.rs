@@ -1,0 +1,128 @@
+//! What the jobs of a build share, and what those of all builds of a host do.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use monkeyci_api::{Client, Role, Scope};
+use monkeyci_build::{EventBody, JobSpec, StopReason};
+use monkeyci_script::Runtime;
+use monkeyci_storage::Blobs;
+use tokio::sync::{OnceCell, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::define::Loaded;
+use super::engine::Engines;
+use super::{attempts, checkout, define, refine};
+use crate::error::ControllerError;
+use crate::logs::LogLimits;
+use crate::running::{BuildRequest, Effects, LiveBuild, Task};
+use crate::serve::{ApiAddress, ApiSockets, Listener};
+use crate::tokens::Tokens;
+
+/// What the jobs of all builds of a host share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) runtime: Runtime,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) blobs: Blobs,
+    pub(crate) log_limits: LogLimits,
+    pub(crate) engines: Engines,
+    pub(crate) api: ApiSockets,
+    /// The static program of sidecar and launcher.
+    pub(crate) sidecar_program: PathBuf,
+}
+
+impl Services {
+    /// A client for the script of a build: for `define`, or for the action of one job. Returns the token's id too.
+    pub(super) fn script_client(
+        &self,
+        build: &LiveBuild,
+        job: Option<&JobSpec>,
+        life: Duration,
+    ) -> Result<(Client, String), ControllerError> {
+        let mut scopes = vec![
+            Scope::BuildRead,
+            Scope::ParamsRead,
+            Scope::SecretsRead,
+            Scope::EventsWrite,
+            Scope::JobsRead,
+            Scope::FilesRead,
+            Scope::LogWrite,
+        ];
+        if let Some(job) = job {
+            scopes.extend([Scope::EventsRead, Scope::JobsSubmit, Scope::ArtifactsRead, Scope::OutputsWrite]);
+            scopes.push(Scope::JobReport(job.id.clone()));
+            scopes.extend(job.creates_artifacts.iter().cloned().map(Scope::ArtifactWrite));
+            scopes.extend(build.inputs.reveal.iter().cloned().map(Scope::SecretReveal));
+        }
+        let role = Role::Script { job: job.map(|job| job.id.clone()) };
+        let (token, jti) = self.tokens.issue(&build.id, role, scopes, life)?;
+        let client = Client::in_process(self.api.in_process(), &build.id, token)
+            .map_err(|error| ControllerError::Token(error.to_string()))?;
+        Ok((client, jti))
+    }
+
+    /// The sidecar's program.
+    pub(super) fn sidecar_program(&self) -> Result<&Path, ControllerError> {
+        let path = self.sidecar_program.as_path();
+        if path.is_file() { Ok(path) } else { Err(ControllerError::NoSidecar(path.to_owned())) }
+    }
+}
+
+/// What the jobs of a build share.
+pub(crate) struct JobContext {
+    pub(super) services: Arc<Services>,
+    pub(super) live: Arc<LiveBuild>,
+    pub(super) request: BuildRequest,
+    /// The build's own directory.
+    pub(super) dir: PathBuf,
+    /// Set when stopped jobs get no time to end any more.
+    pub(super) force: CancellationToken,
+    pub(super) loaded: OnceLock<Loaded>,
+    listening: OnceCell<(ApiAddress, Option<Listener>)>,
+    pub(super) said_not_enforced: OnceCell<()>,
+}
+
+impl JobContext {
+    pub(crate) fn new(
+        services: Arc<Services>,
+        live: Arc<LiveBuild>,
+        request: BuildRequest,
+        dir: PathBuf,
+        force: CancellationToken,
+    ) -> Self {
+        let (loaded, listening, said_not_enforced) = (OnceLock::new(), OnceCell::new(), OnceCell::new());
+        Self { services, live, request, dir, force, loaded, listening, said_not_enforced }
+    }
+
+    /// How sidecars reach the build API; it is made reachable on first use.
+    pub(super) async fn api_address(&self) -> Result<&ApiAddress, ControllerError> {
+        Ok(&self.listening.get_or_try_init(|| self.services.api.listen(&self.dir)).await?.0)
+    }
+
+    /// Has an event written down, unless the build is over.
+    pub(super) async fn record(&self, body: EventBody) {
+        if self.live.record(body).await.is_err() {
+            tracing::debug!("an event came after the build's end");
+        }
+    }
+}
+
+impl Effects for JobContext {
+    fn check_out(self: Arc<Self>) -> Task {
+        Box::pin(async move { checkout::run(&self).await })
+    }
+
+    fn define(self: Arc<Self>) -> Task {
+        Box::pin(async move { define::run(&self).await })
+    }
+
+    fn refine(self: Arc<Self>, job: String) -> Task {
+        Box::pin(async move { refine::run(&self, job).await })
+    }
+
+    fn run(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task {
+        Box::pin(async move { attempts::run(&self, job, attempt, stop).await })
+    }
+}

@@ -1,0 +1,111 @@
+//! The script, loaded and asked for its jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use monkeyci_build::{Checked, EventBody, FaultKind, GraphFaults, JobDraft, JobKind, check};
+use monkeyci_script::{Definition, Script, Transcript};
+
+use super::JobContext;
+use crate::running::LiveBuild;
+
+/// The script, and what its `define` was told.
+pub(super) struct Loaded {
+    pub(super) script: Script,
+    pub(super) transcript: Arc<Transcript>,
+}
+
+/// Why a build can't go on before any job started.
+pub(super) struct Hopeless {
+    /// Whether the script is at fault; the infrastructure is otherwise.
+    pub(super) script: bool,
+    pub(super) message: String,
+    pub(super) faults: GraphFaults,
+}
+
+impl From<Hopeless> for EventBody {
+    fn from(Hopeless { script, message, faults }: Hopeless) -> Self {
+        Self::BuildFailed { script, message, faults }
+    }
+}
+
+/// Loads the script, asks it for its jobs, checks them, and packs the workspace if a container job will want it.
+pub(super) async fn run(context: &JobContext) {
+    let body = try_define(context).await.unwrap_or_else(EventBody::from);
+    context.record(body).await;
+}
+
+/// Loads the script and asks it for its jobs.
+async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
+    let loading = context.services.runtime.load_in_background(context.request.script.clone());
+    let script = loading.await.map_err(|error| failed(error.is_script(), error.to_string()))?;
+    let loaded = EventBody::ScriptLoaded {
+        digest: script.digest().to_owned(),
+        size: script.size() as u64,
+        cached: script.cached(),
+    };
+    context.record(loaded).await;
+
+    let info = context.live.info.get().cloned().ok_or_else(|| failed(false, "nothing was checked out".to_owned()))?;
+    let life = context.services.runtime.limits().define_time + Duration::from_secs(60);
+    let (client, token) =
+        context.services.script_client(&context.live, None, life).map_err(|error| failed(false, error.to_string()))?;
+    let defined = script.define(&client, info).await;
+    context.services.tokens.revoke(&token);
+    let defined = defined.map_err(|error| failed(true, format!("the script could not declare its jobs: {error}")))?;
+    let checked = check_definition(&script, &defined, &context.live)?;
+    let _ = context.loaded.set(Loaded { script, transcript: defined.transcript });
+
+    let Checked { graph, removed, params } = checked;
+    let _ = context.live.params.set(params.clone());
+    let jobs = graph.into_jobs();
+    if jobs.iter().any(|job| matches!(job.kind, JobKind::Container(_))) {
+        context
+            .live
+            .pack_workspace(&context.services.blobs)
+            .await
+            .map_err(|error| failed(false, format!("the workspace could not be packed: {error}")))?;
+    }
+    Ok(EventBody::ScriptDefined { jobs, removed, params })
+}
+
+/// Checks what a script declared. What is wrong with its parameters and jobs says more than what it says itself when it
+/// fails, which may well be a consequence.
+///
+/// # Errors
+/// Why the build can't go on.
+pub(super) fn check_definition(script: &Script, defined: &Definition, live: &LiveBuild) -> Result<Checked, Hopeless> {
+    let inputs = &live.inputs;
+    // A script that failed may have declared half of its jobs: only its parameters count.
+    let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };
+    let checked = check(jobs, &defined.params).map_err(|faults| {
+        let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingValue));
+        let looked = if missing { inputs.looked_for_param() } else { String::new() };
+        Hopeless {
+            script: true,
+            message: format!("what the script declares, or what it was given, is not valid{looked}"),
+            faults,
+        }
+    })?;
+    if let Some(message) = &defined.failed {
+        return Err(failed(true, format!("the script could not declare its jobs: {message}")));
+    }
+    let faults = live.secret_faults(checked.graph.jobs());
+    if !faults.is_empty() {
+        let missing = faults.0.iter().any(|fault| matches!(fault.kind, FaultKind::MissingSecret { .. }));
+        let looked = if missing { inputs.looked_for_secret() } else { String::new() };
+        let message = format!("what the jobs do with secrets is not valid{looked}");
+        return Err(Hopeless { script: true, message, faults });
+    }
+    match checked.graph.jobs().iter().find(|job| job.late) {
+        Some(job) if !script.refines() => Err(failed(
+            true,
+            format!("the job {:?} is late, but the script does not export `refine`; build it with a newer SDK", job.id),
+        )),
+        _ => Ok(checked),
+    }
+}
+
+pub(super) fn failed(script: bool, message: String) -> Hopeless {
+    Hopeless { script, message, faults: GraphFaults::default() }
+}

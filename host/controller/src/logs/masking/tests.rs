@@ -1,0 +1,340 @@
+use std::collections::BTreeMap;
+
+use monkeyci_api::Hidden;
+use monkeyci_build::{
+    AddressRange, BuildStatus, CacheSpec, Call, Changes, Command, ContainerSpec, Destination, DestinationHost, Ending,
+    EventBody, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, RestoreArtifact, Retry,
+    RunWhen, SaveArtifact, ServiceSpec, ShellCommand, ShellLine, Source, TestFailure, TestSummary,
+};
+
+use super::*;
+
+/// With characters that JSON escapes.
+const SECRETS: [&str; 3] = ["sw0rdfish", "pass\"word\\é", "two\nlines-of-it"];
+
+fn masking(secrets: &[(&str, &str)]) -> Masking {
+    let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), Hidden(value.as_bytes().to_vec()))).collect();
+    Masking::new(&Inputs { secrets, ..Inputs::default() }).expect("few secrets")
+}
+
+fn map(text: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(text.to_owned(), text.to_owned())])
+}
+
+/// A job with the text in every field.
+fn job(text: &str) -> JobSpec {
+    let s = || text.to_owned();
+    let service = ServiceSpec {
+        name: s(),
+        image: s(),
+        argv: Some(vec![s()]),
+        env: map(text),
+        secret_env: map(text),
+        readiness: vec![Readiness::Port(1), Readiness::Command(vec![s()])],
+        ready_timeout_ms: 1,
+    };
+    let container = ContainerSpec {
+        image: s(),
+        command: Command::Shell(ShellCommand { lines: vec![s()], program: vec![s()], each: false }),
+        env: map(text),
+        late_env: BTreeMap::from([(s(), LateValue::Secret("token".to_owned()))]),
+        work_dir: s(),
+        user: Some(s()),
+        architecture: Some(s()),
+        memory_bytes: None,
+        cpu_millis: None,
+        save_artifacts: vec![SaveArtifact { id: s(), path: s(), files: vec![s()], ..SaveArtifact::default() }],
+        restore_artifacts: vec![RestoreArtifact { id: s(), path: s(), ..RestoreArtifact::default() }],
+        caches: vec![CacheSpec { id: s(), path: s(), key: s(), fallbacks: vec![s()], ..CacheSpec::default() }],
+        test_reports: vec![s()],
+        network: NetworkMode::Internet,
+        network_allow: vec![Destination { host: DestinationHost::Name(s()), port: None }],
+        services: vec![service],
+    };
+    JobSpec {
+        id: s(),
+        needs: vec![],
+        removed_needs: vec![],
+        timeout_ms: 1,
+        run_when: RunWhen::Always,
+        allow_failure: false,
+        retry: Some(Retry { count: 1, on: vec![], delay_ms: 1 }),
+        priority: 0,
+        fail_fast: Some(s()),
+        approval: Some(s()),
+        late: false,
+        labels: map(text),
+        calls: Some(Call { handler: s(), argument: s() }),
+        creates_artifacts: vec![s()],
+        kind: JobKind::Container(Box::new(container)),
+    }
+}
+
+/// The endings after one of a kind. A new one can't be left out: the match would not compile.
+fn next_ending(before: Option<&Ending>, text: &str) -> Option<Ending> {
+    let s = || text.to_owned();
+    let line = Some(ShellLine { number: 1, text: s() });
+    let reason = s;
+    Some(match before {
+        None => Ending::Succeeded,
+        Some(Ending::Succeeded) => Ending::Exited { code: 1, line },
+        Some(Ending::Exited { .. }) => Ending::Signalled { signal: 9, line },
+        Some(Ending::Signalled { .. }) => Ending::OutOfMemory { limit_bytes: None },
+        Some(Ending::OutOfMemory { .. }) => Ending::DiskFull { place: s(), step: s(), reason: s(), code: None },
+        Some(Ending::DiskFull { .. }) => Ending::CommandNotFound { command: s(), image: s() },
+        Some(Ending::CommandNotFound { .. }) => Ending::NotExecutable { command: s(), image: s(), reason: s() },
+        Some(Ending::NotExecutable { .. }) => Ending::ImageNotFound { image: s(), reason: s() },
+        Some(Ending::ImageNotFound { .. }) => Ending::PullDenied { image: s(), reason: s() },
+        Some(Ending::PullDenied { .. }) => Ending::NoSuchArchitecture { image: s(), architecture: s(), reason: s() },
+        Some(Ending::NoSuchArchitecture { .. }) => Ending::StartFailed { image: s(), reason: s() },
+        Some(Ending::StartFailed { .. }) => Ending::ValueMissing { name: s(), reason: s() },
+        Some(Ending::ValueMissing { .. }) => {
+            Ending::ServiceNotReady { service: "db".to_owned(), reason: s(), last_lines: s() }
+        }
+        Some(Ending::ServiceNotReady { .. }) => Ending::TimedOut { after_ms: 1 },
+        Some(Ending::TimedOut { .. }) => Ending::Killed { code: 137 },
+        Some(Ending::Killed { .. }) => Ending::ArtifactNotThere { id: "app".to_owned() },
+        Some(Ending::ArtifactNotThere { .. }) => Ending::ArtifactMissing { id: "app".to_owned(), reason: s() },
+        Some(Ending::ArtifactMissing { .. }) => Ending::ActionFailed { message: s() },
+        Some(Ending::ActionFailed { .. }) => Ending::ActionTrapped { message: s() },
+        Some(Ending::ActionTrapped { .. }) => Ending::SidecarFailed { step: s(), reason: s() },
+        Some(Ending::SidecarFailed { .. }) => Ending::EngineGone { reason: s() },
+        Some(Ending::EngineGone { .. }) => Ending::EngineFailed { reason: reason() },
+        Some(Ending::EngineFailed { .. }) => Ending::Skipped { because: "job".to_owned() },
+        Some(Ending::Skipped { .. }) => Ending::Warned { message: s() },
+        Some(Ending::Warned { .. }) => Ending::Tolerated {
+            ending: Box::new(Ending::Tolerated { ending: Box::new(Ending::ActionFailed { message: s() }) }),
+        },
+        Some(Ending::Tolerated { .. }) => Ending::NotNeeded { reason: s() },
+        Some(Ending::NotNeeded { .. }) => Ending::Rejected { by: s(), comment: Some(s()) },
+        Some(Ending::Rejected { .. }) => Ending::FailedFast { group: "g".to_owned(), because: "job".to_owned() },
+        Some(Ending::FailedFast { .. }) => Ending::RefineFailed { message: s() },
+        Some(Ending::RefineFailed { .. }) => Ending::Cancelled,
+        Some(Ending::Cancelled) => return None,
+    })
+}
+
+fn endings(text: &str) -> Vec<Ending> {
+    let mut endings: Vec<Ending> = Vec::new();
+    while let Some(next) = next_ending(endings.last(), text) {
+        endings.push(next);
+    }
+    endings
+}
+
+fn results(text: &str) -> Results {
+    let s = || text.to_owned();
+    let failures = vec![TestFailure { name: s(), message: s() }];
+    Results {
+        message: Some(s()),
+        warning: Some(s()),
+        outputs: map(text),
+        links: vec![(s(), s())],
+        tests: Some(TestSummary { total: 1, failures, ..TestSummary::default() }),
+        coverage: None,
+    }
+}
+
+fn faults(text: &str) -> GraphFaults {
+    let s = || text.to_owned();
+    let kinds = [
+        FaultKind::InvalidId { id: s() },
+        FaultKind::UnknownNeed { need: s(), nearest: Some(s()) },
+        FaultKind::Cycle { path: vec![s(), s()], causes: vec![] },
+        FaultKind::UnknownWord { value: s(), allowed: s() },
+        FaultKind::UnfitValue { problem: s() },
+        FaultKind::MissingSecret { secret: s() },
+    ];
+    let places = [Place::Job(s()), Place::Parameter(s())];
+    let of = |place: &Place| {
+        let place = place.clone();
+        kinds.clone().map(|kind| Fault { place: place.clone(), field: s(), kind })
+    };
+    GraphFaults(places.iter().flat_map(of).collect())
+}
+
+/// The event after one of a kind, with the text in every field that may hold any text: what an event says of jobs, outputs,
+/// names and ids is data, which other checks keep secrets out of. A new event can't be left out: the match would not compile.
+fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
+    let s = || text.to_owned();
+    let job = || "job".to_owned();
+    let json = || serde_json::json!({ text: [text, 1.5, null], "b": { "c": text } }).to_string();
+    Some(match before {
+        None => EventBody::BuildTriggered { build: "o/r/1".to_owned(), trigger: s() },
+        Some(EventBody::BuildTriggered { .. }) => EventBody::BuildCheckedOut {
+            source: Source {
+                git_url: Some(s()),
+                message: Some(s()),
+                author: Some(s()),
+                branch: Some("main".to_owned()),
+                changes: Some(Box::new(Changes::default())),
+                ..Source::default()
+            },
+        },
+        Some(EventBody::BuildCheckedOut { .. }) => {
+            EventBody::ScriptLoaded { digest: "d".to_owned(), size: 1, cached: true }
+        }
+        Some(EventBody::ScriptLoaded { .. }) => EventBody::ScriptDefined {
+            jobs: vec![],
+            removed: vec![(job(), s())],
+            params: vec![ParamSpec {
+                name: "p".to_owned(),
+                kind: ParamKind::Text,
+                default: None,
+                required: false,
+                description: Some(s()),
+            }],
+        },
+        Some(EventBody::ScriptDefined { .. }) => EventBody::JobsSubmitted { by: job(), jobs: vec![] },
+        Some(EventBody::JobsSubmitted { .. }) => EventBody::JobBlocked { job: job(), message: s() },
+        Some(EventBody::JobBlocked { .. }) => EventBody::JobApproved { job: job(), by: s(), comment: Some(s()) },
+        Some(EventBody::JobApproved { .. }) => EventBody::JobRefined { job: Box::new(self::job("x")) },
+        Some(EventBody::JobRefined { .. }) => EventBody::JobWaiting { job: job() },
+        Some(EventBody::JobWaiting { .. }) => {
+            let mut results = results(text);
+            results.outputs.clear();
+            EventBody::JobResults { job: job(), results: Box::new(results) }
+        }
+        Some(EventBody::JobResults { .. }) => {
+            EventBody::JobRetried { job: job(), attempt: 1, ending: Ending::ActionFailed { message: s() }, delay_ms: 1 }
+        }
+        Some(EventBody::JobRetried { .. }) => {
+            EventBody::OutsideEvent { by: s(), name: "n".to_owned(), payload: json() }
+        }
+        Some(EventBody::OutsideEvent { .. }) => {
+            EventBody::BuildFailed { script: true, message: s(), faults: faults(text) }
+        }
+        Some(EventBody::BuildFailed { .. }) => EventBody::BuildWarned { message: s() },
+        Some(EventBody::BuildWarned { .. }) => EventBody::JobStarted { job: job() },
+        Some(EventBody::JobStarted { .. }) => EventBody::JobRunning { job: job() },
+        Some(EventBody::JobRunning { .. }) => {
+            EventBody::JobEnded { job: job(), ending: Ending::ActionFailed { message: s() } }
+        }
+        Some(EventBody::JobEnded { .. }) => EventBody::CancelRequested { by: s() },
+        Some(EventBody::CancelRequested { .. }) => EventBody::BuildTimedOut { after_ms: 1 },
+        Some(EventBody::BuildTimedOut { .. }) => {
+            EventBody::ScriptEvent { job: Some(job()), name: "n".to_owned(), payload: json() }
+        }
+        Some(EventBody::ScriptEvent { .. }) => EventBody::ScriptReport { job: Some(job()), message: s() },
+        Some(EventBody::ScriptReport { .. }) => {
+            EventBody::ArtifactSaved { job: job(), attempt: 1, id: "a".to_owned(), size: 1, digest: "d".to_owned() }
+        }
+        Some(EventBody::ArtifactSaved { .. }) => {
+            let mut results = results(text);
+            results.outputs.clear();
+            let summary =
+                |ending| JobSummary { job: job(), ending, duration_ms: None, results: Some(Box::new(results.clone())) };
+            EventBody::BuildEnded {
+                status: BuildStatus::Failure,
+                jobs: endings(text).into_iter().map(summary).collect(),
+            }
+        }
+        Some(EventBody::BuildEnded { .. }) => return None,
+    })
+}
+
+/// Every string of a JSON value, keys too.
+fn strings(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) => found.push(text.clone()),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| strings(value, found)),
+        serde_json::Value::Object(fields) => {
+            found.extend(fields.keys().cloned());
+            fields.values().for_each(|value| strings(value, found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_event_of_any_type_lets_a_secret_out_in_its_words() {
+    for secret in SECRETS {
+        let masking = masking(&[("token", secret)]);
+        let text = format!("before {secret} after");
+        let mut before = None;
+        while let Some(event) = next_event(before.as_ref(), &text) {
+            let masked = masking.event(event.clone());
+            let mut texts = Vec::new();
+            strings(&serde_json::to_value(&masked).expect("JSON"), &mut texts);
+            for said in texts {
+                assert_eq!(masking.find(&said), None, "{}: {said}", event.kind());
+                assert!(!said.contains(secret), "{}: {said}", event.kind());
+            }
+            if let Some((_, payload)) = masked.published() {
+                let value: serde_json::Value = serde_json::from_str(payload).expect("JSON still");
+                assert_eq!(value["b"]["c"], "before *** after");
+            }
+            before = Some(event);
+        }
+    }
+}
+
+#[test]
+fn a_job_with_the_value_of_a_secret_in_any_field_is_refused_naming_the_field_and_the_secret() {
+    let masking = masking(&[("pin", "1234"), ("token", "sw0rdfish")]);
+    let whole = job("a sw0rdfish of");
+    let mut fields = Vec::new();
+    whole.texts(&mut |field, _| {
+        if !fields.contains(&masking.text(field)) {
+            fields.push(masking.text(field));
+        }
+    });
+    let faults = masking.values_in(std::slice::from_ref(&whole));
+    let found: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(found, fields);
+    assert!(fields.len() >= 24, "{fields:?}");
+    // Nothing of the script's own is overlooked: every text of the job as it is written down is in one of these.
+    let mut written = Vec::new();
+    strings(&serde_json::to_value(&whole).expect("JSON"), &mut written);
+    let with_secret = written.iter().filter(|text| text.contains("sw0rdfish")).count();
+    let mut seen = 0;
+    whole.texts(&mut |_, _| seen += 1);
+    // Names of secrets are none of the texts.
+    assert_eq!(seen, with_secret - 1);
+    let said = faults.to_string();
+    assert!(
+        said.contains("image: has the value of the secret \"token\" in it") && !said.contains("sw0rdfish"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_only_our_own_words_have_in_common_with_a_secret_blocks_no_job() {
+    let names = ["image", "shell", "null", "true", "internet", "container", "always", "services", "secret"];
+    let secrets: Vec<_> = names.iter().map(|name| (*name, *name)).collect();
+    let faults = masking(&secrets).values_in(&[job("x")]);
+    assert!(faults.is_empty(), "{faults}");
+}
+
+#[test]
+fn an_output_with_a_secret_in_it_is_left_out_and_the_job_warned_of_both() {
+    let mut said = Results::default();
+    said.outputs.insert("image".to_owned(), "registry/acme/app:1".to_owned());
+    said.outputs.insert("version".to_owned(), "1".to_owned());
+    said.warn("slow");
+    masking(&[("org", "acme")]).withhold(&mut said);
+    assert_eq!(said.outputs.keys().collect::<Vec<_>>(), ["version"]);
+    let warning = said.warning.expect("a warning");
+    assert!(warning.starts_with("slow; ") && warning.contains("\"image\"") && warning.contains("\"org\""), "{warning}");
+}
+
+#[test]
+fn a_payload_is_masked_inside_its_strings_and_stays_as_it_was_written() {
+    let masking = masking(&[("pin", "12345678"), ("word", "pass\"word")]);
+    let payload =
+        r#"{ "n": 1.10, "big": 99999999999999999999, "a\u0062": "x\ty", "p": "it is pass\"word", "q":"12345678" }"#;
+    let masked = r#"{ "n": 1.10, "big": 99999999999999999999, "a\u0062": "x\ty", "p": "it is ***", "q":"***" }"#;
+    assert_eq!(masking.json(payload).as_deref(), Ok(masked));
+    assert_eq!(masking.json(r#"{"pin":12345678}"#), Err("pin"));
+}
+
+#[test]
+fn a_range_of_addresses_is_a_text_too() {
+    let range = AddressRange::new([10, 0, 0, 0].into(), 8).expect("a range");
+    let mut spec = job("x");
+    if let JobKind::Container(container) = &mut spec.kind {
+        container.network_allow = vec![Destination { host: DestinationHost::Range(range), port: Some(5432) }];
+    }
+    let faults = masking(&[("net", "10.0.0.0/8:5432")]).values_in(&[spec]);
+    assert_eq!(faults.0.len(), 1, "{faults}");
+}

@@ -1,0 +1,15 @@
+//! Logs: masked as they arrive, the end of a long one kept in memory, stored, and handed to whoever follows.
+
+pub(crate) mod followers;
+mod masked;
+mod masking;
+mod store;
+mod stored;
+pub(crate) mod tail;
+
+pub use store::LogLimits;
+pub use stored::{LogsError, StoredLog, StoredLogs};
+
+pub(crate) use masked::MaskedLog;
+pub(crate) use masking::Masking;
+pub(crate) use store::LogWriter;

@@ -1,0 +1,176 @@
+//! A log on its way into the store: all of a short one, the start and the end of a long one.
+//!
+//! The start is written in parts of a few megabytes, and the part that fills is written again and again as it grows. So the log of a
+//! job whose host is killed is there up to the last seconds. The end stays in memory until the job ends. A log never makes a job
+//! fail, nor wait for longer than the store needs: what the store does not take counts as left out.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use monkeyci_api::LogFrame;
+use monkeyci_storage::{Blobs, names};
+use object_store::PutPayload;
+use tokio::time::Instant;
+
+use crate::lock::lock;
+use crate::logs::followers::{OpenLog, OpenLogs, Part, host_frame};
+use crate::logs::tail::LogTail;
+
+/// How much of a log is kept, for each time that a job runs, in bytes, and how soon. Whoever watches a build sees all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// What is kept of its start.
+    pub head: usize,
+    /// What is kept of its end, in memory while the job runs.
+    pub tail: usize,
+    /// What has arrived is in the store after this time: so much of a log is lost at most when the host is killed.
+    pub written_every: Duration,
+}
+
+impl Default for LogLimits {
+    /// 32 MiB of the start, 8 MiB of the end; every 5 s.
+    fn default() -> Self {
+        Self { head: 32 << 20, tail: 8 << 20, written_every: Duration::from_secs(5) }
+    }
+}
+
+/// The largest part: what of the start is in memory.
+const PART: usize = 4 << 20;
+/// The most parts of one log. A sidecar whose connection breaks starts a new one; nobody may do so for ever.
+const PARTS: u32 = 1000;
+
+/// Writes a log.
+pub(crate) struct LogWriter<'a> {
+    blobs: &'a Blobs,
+    /// The build's id.
+    build: &'a str,
+    logs: &'a OpenLogs,
+    job: Option<&'a str>,
+    limits: LogLimits,
+    /// What may still be added to the start.
+    head_left: usize,
+    /// What is not in the store, or not yet in its last form.
+    log: Arc<Mutex<OpenLog>>,
+    failed: Option<io::Error>,
+}
+
+impl<'a> LogWriter<'a> {
+    pub(crate) fn new(
+        blobs: &'a Blobs,
+        build: &'a str,
+        logs: &'a OpenLogs,
+        job: Option<&'a str>,
+        limits: LogLimits,
+    ) -> Self {
+        let log = logs.open(job, LogTail::new(limits.tail));
+        Self { blobs, build, logs, job, limits, head_left: limits.head, log, failed: None }
+    }
+
+    /// When to call [`Self::write`], unless there is more before.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        lock(&self.log).part.changed.map(|since| since + self.limits.written_every)
+    }
+
+    /// Adds a frame.
+    pub(crate) async fn push(&mut self, frame: &LogFrame) {
+        let full = {
+            let mut log = lock(&self.log);
+            log.push(frame, &mut self.head_left);
+            log.part.frames.len() >= PART
+        };
+        if full {
+            self.write().await;
+            lock(&self.log).part = Part::default();
+        }
+    }
+
+    /// Writes the part that fills, as it is now.
+    pub(crate) async fn write(&mut self) {
+        let (number, frames, output) = {
+            let mut log = lock(&self.log);
+            if log.part.changed.take().is_none() {
+                return;
+            }
+            let number = match log.part.number {
+                Some(number) => number,
+                None => self.logs.next_part(&mut log),
+            };
+            log.part.number = Some(number);
+            (number, Bytes::copy_from_slice(&log.part.frames), log.part.output)
+        };
+        let result = self.put(number, frames.into()).await;
+        let mut log = lock(&self.log);
+        match result {
+            Ok(()) => log.part.written = output,
+            Err(error) => {
+                // The store gets one more chance, when the job has ended.
+                self.head_left = 0;
+                let lost = log.part.output - log.part.written;
+                log.tail.add_dropped(lost);
+                log.part = Part::default();
+                tracing::warn!(%error, build = self.build, job = self.job, "a part of a log can't be stored");
+                self.failed = Some(error);
+            }
+        }
+    }
+
+    /// Writes what is left, after a line that says how much is not there.
+    ///
+    /// # Errors
+    /// When a part of the log could not be stored, now or before.
+    pub(crate) async fn finish(mut self) -> io::Result<()> {
+        self.write().await;
+        let last = {
+            let mut log = lock(&self.log);
+            log.part = Part::default();
+            let (dropped, tail) = (log.tail.dropped(), log.tail.take());
+            let mut missing = BytesMut::new();
+            if dropped > 0 {
+                self.left_out(dropped).encode(&mut missing);
+            }
+            if missing.is_empty() && tail.is_empty() {
+                None
+            } else {
+                let number = self.logs.next_part(&mut log);
+                log.last = Some((number, missing.freeze(), tail));
+                log.last.clone()
+            }
+        };
+        if let Some((number, missing, tail)) = last {
+            self.put(number, [missing, tail].into_iter().collect()).await?;
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    async fn put(&self, number: u32, frames: PutPayload) -> io::Result<()> {
+        if number >= PARTS {
+            return Err(io::Error::other(format!("the log has more than {PARTS} parts")));
+        }
+        let name = names::log(self.build, self.job, number);
+        self.blobs.put_whole(&name, frames).await.map_err(io::Error::from)
+    }
+
+    fn left_out(&self, bytes: u64) -> LogFrame {
+        let why = match &self.failed {
+            Some(_) => "the host's store failed".to_owned(),
+            None => {
+                let (head, tail) = (size(self.limits.head as u64), size(self.limits.tail as u64));
+                format!("the first {head} and the last {tail} of a log are kept")
+            }
+        };
+        // What comes before may have ended inside a line.
+        host_frame(format!("\n--- {} ({bytes} bytes) of this log are left out: {why} ---\n", size(bytes)))
+    }
+}
+
+/// A size for people.
+fn size(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let unit = ((bytes.max(1).ilog2() / 10) as usize).min(units.len() - 1);
+    match unit {
+        0 => format!("{bytes} bytes"),
+        _ => format!("{:.1} {}", bytes as f64 / (1u64 << (10 * unit)) as f64, units[unit]),
+    }
+}

@@ -1,0 +1,249 @@
+//! Reading the logs of builds, running or ended.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use futures::TryStreamExt;
+use monkeyci_api::{LogDecodeError, LogDecoder, LogFrame};
+use monkeyci_build::EventBody;
+use monkeyci_storage::{BlobStore, Blobs, Journal, names};
+use object_store::path::Path as BlobName;
+
+use crate::error::ControllerError;
+
+/// The logs that a home has stored.
+#[derive(Debug)]
+pub struct StoredLogs {
+    home: PathBuf,
+    journal: Option<Journal>,
+    blobs: Blobs,
+}
+
+/// The log of one job, or of `define`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLog {
+    /// The build, `org/repo/build`.
+    pub build: String,
+    /// The job; none for the log of `define`.
+    pub job: Option<String>,
+    parts: Vec<BlobName>,
+}
+
+/// Why a log can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// There is no such build.
+    #[error("the host's home {} knows no build {build:?}; name its home with --home", home.display())]
+    NoBuild {
+        /// What was asked for.
+        build: String,
+        /// The home directory that was looked in.
+        home: PathBuf,
+    },
+    /// There is more than one build of this id.
+    #[error("{build:?} may be any of {}; give the whole id", found.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        build: String,
+        /// The builds that it may be.
+        found: Vec<String>,
+    },
+    /// Bytes of the log are not what was written.
+    #[error("the log {part} is damaged: {reason}")]
+    Damaged {
+        /// The name of the part in the store.
+        part: String,
+        /// What is wrong.
+        reason: LogDecodeError,
+    },
+    /// Journal or store can't be used.
+    #[error(transparent)]
+    Store(#[from] ControllerError),
+}
+
+impl StoredLogs {
+    /// Opens the journal and the store of a home. The home itself need not be there.
+    ///
+    /// # Errors
+    /// When one of them can't be used.
+    pub async fn open(home: &Path, blobs: &BlobStore) -> Result<Self, LogsError> {
+        // Looking into a home must not make one.
+        let path = home.join("journal.db");
+        let journal =
+            if path.exists() { Some(Journal::open(&path).await.map_err(ControllerError::from)?) } else { None };
+        let local = home.join("blobs");
+        let none = *blobs == BlobStore::Local && !local.exists();
+        let blobs =
+            if none { Blobs::none() } else { Blobs::open(blobs, &local).await.map_err(ControllerError::from)? };
+        Ok(Self { home: home.to_owned(), journal, blobs })
+    }
+
+    /// Finds a build by its whole id `org/repo/build`, or by the last part of it.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub async fn find(&self, build: &str) -> Result<String, LogsError> {
+        let all = match &self.journal {
+            Some(journal) => journal.builds().await.map_err(ControllerError::from)?,
+            None => Vec::new(),
+        };
+        let fits = |id: &String| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
+        let mut found: Vec<String> = all.into_iter().filter(fits).collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(one), true) => Ok(one),
+            (None, _) => Err(LogsError::NoBuild { build: build.to_owned(), home: self.home.clone() }),
+            (Some(one), false) => {
+                found.push(one);
+                Err(LogsError::Ambiguous { build: build.to_owned(), found })
+            }
+        }
+    }
+
+    /// The logs of a build: that of `define` first, then those of its jobs in the order in which they started.
+    ///
+    /// # Errors
+    /// When journal or store can't be read.
+    pub async fn of(&self, build: &str) -> Result<Vec<StoredLog>, LogsError> {
+        let events = match &self.journal {
+            Some(journal) => journal.events(build).await.map_err(ControllerError::from)?,
+            None => Vec::new(),
+        };
+        let mut started = BTreeMap::new();
+        for event in events {
+            if let EventBody::JobStarted { job } = event.body {
+                started.entry(job).or_insert(event.seq);
+            }
+        }
+        let logs = names::logs(build);
+        let mut found: BTreeMap<Option<String>, Vec<(u32, BlobName)>> = BTreeMap::new();
+        for (name, _) in self.blobs.list(&logs).await.map_err(ControllerError::from)? {
+            if let Some((job, number)) = names::log_part(&logs, &name) {
+                found.entry(job).or_default().push((number, name));
+            }
+        }
+        let mut found: Vec<StoredLog> = found
+            .into_iter()
+            .map(|(job, mut parts)| {
+                parts.sort();
+                StoredLog { build: build.to_owned(), job, parts: parts.into_iter().map(|(_, name)| name).collect() }
+            })
+            .collect();
+        found.sort_by_key(|log| {
+            log.job.as_ref().map(|job| (started.get(job).copied().unwrap_or(u64::MAX), job.clone()))
+        });
+        Ok(found)
+    }
+
+    /// Whether a build is over: one whose host was killed never is.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub async fn is_over(&self, build: &str) -> Result<bool, LogsError> {
+        let events = match &self.journal {
+            Some(journal) => journal.events(build).await.map_err(ControllerError::from)?,
+            None => Vec::new(),
+        };
+        Ok(events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })))
+    }
+
+    /// Hands the frames of a log to `each`, in order; holds no more than one of them.
+    ///
+    /// # Errors
+    /// When the store can't be read, or what it has is damaged.
+    pub async fn read(&self, log: &StoredLog, mut each: impl FnMut(LogFrame)) -> Result<(), LogsError> {
+        for part in &log.parts {
+            let failed = |error| LogsError::from(ControllerError::from(error));
+            // It may have been removed meanwhile.
+            let Some(mut bytes) = self.blobs.get(part).await.map_err(failed)? else { continue };
+            let damaged = |reason| LogsError::Damaged { part: part.to_string(), reason };
+            let mut decoder = LogDecoder::default();
+            while let Some(chunk) = bytes.try_next().await.map_err(failed)? {
+                decoder.push(&chunk);
+                while let Some(frame) = decoder.next_frame().map_err(damaged)? {
+                    each(frame);
+                }
+            }
+            decoder.finish().map_err(damaged)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+    use monkeyci_api::LogStream;
+
+    use super::*;
+
+    fn frames(text: &str) -> Bytes {
+        let mut encoded = BytesMut::new();
+        LogFrame { stream: LogStream::Stdout, time_ms: 1, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+            .encode(&mut encoded);
+        encoded.freeze()
+    }
+
+    /// A home with the builds `o/r/1` and `o/s/1`, of which the first has logs.
+    async fn home() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        let journal = Journal::open(&dir.path().join("journal.db")).await.expect("a journal");
+        for build in ["o/r/1", "o/s/1"] {
+            let triggered = EventBody::BuildTriggered { build: build.to_owned(), trigger: "test".to_owned() };
+            journal.append(build, 1, triggered).await.expect("written");
+        }
+        for (seq, job) in [(2, "zebra"), (3, "ape")] {
+            journal.append("o/r/1", seq, EventBody::JobStarted { job: job.to_owned() }).await.expect("written");
+        }
+        std::fs::create_dir(dir.path().join("blobs")).expect("a directory");
+        let blobs = Blobs::local(&dir.path().join("blobs")).expect("a store");
+        for (job, part, text) in
+            [(Some("ape"), 0, "ape"), (Some("zebra"), 1, "two"), (Some("zebra"), 0, "one"), (None, 0, "")]
+        {
+            blobs.put_whole(&names::log("o/r/1", job, part), frames(text).into()).await.expect("stored");
+        }
+        dir
+    }
+
+    #[tokio::test]
+    async fn logs_come_in_the_order_in_which_jobs_started_and_their_parts_in_order() {
+        let home = home().await;
+        let logs = StoredLogs::open(home.path(), &BlobStore::Local).await.expect("a home");
+        let found = logs.of("o/r/1").await.expect("logs");
+        let jobs: Vec<_> = found.iter().map(|log| log.job.as_deref()).collect();
+        assert_eq!(jobs, [None, Some("zebra"), Some("ape")]);
+        let mut text = String::new();
+        let each = |frame: LogFrame| text.push_str(&String::from_utf8_lossy(&frame.bytes));
+        logs.read(&found[1], each).await.expect("read");
+        assert_eq!(text, "onetwo");
+    }
+
+    #[tokio::test]
+    async fn a_build_is_found_by_the_last_part_of_its_id_if_that_is_enough() {
+        let home = home().await;
+        let logs = StoredLogs::open(home.path(), &BlobStore::Local).await.expect("a home");
+        assert_eq!(logs.find("o/s/1").await.expect("found"), "o/s/1");
+        assert!(matches!(logs.find("1").await, Err(LogsError::Ambiguous { found, .. }) if found.len() == 2));
+        assert!(matches!(logs.find("2").await, Err(LogsError::NoBuild { .. })));
+    }
+
+    #[tokio::test]
+    async fn looking_into_a_home_that_is_not_there_makes_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = dir.path().join("home");
+        let logs = StoredLogs::open(&home, &BlobStore::Local).await.expect("nothing");
+        assert!(matches!(logs.find("o/r/1").await, Err(LogsError::NoBuild { .. })));
+        assert!(!home.exists());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_log_is_said_to_be_so() {
+        let home = home().await;
+        let path = home.path().join("blobs/logs/o/r/1/ape/0000.frames");
+        let bytes = std::fs::read(&path).expect("a part");
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("written");
+        let logs = StoredLogs::open(home.path(), &BlobStore::Local).await.expect("a home");
+        let found = logs.of("o/r/1").await.expect("logs");
+        let read = logs.read(&found[2], drop).await;
+        assert!(matches!(read, Err(LogsError::Damaged { reason: LogDecodeError::Truncated, .. })), "{read:?}");
+    }
+}

@@ -1,0 +1,271 @@
+//! The driver: the loop of one build. It folds the journal, and has carried out what the core asks for.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use monkeyci_build::{BuildStatus, Effect, Ending, EventBody, GraphFaults, Input, JobSummary, Phase, StopReason};
+use monkeyci_storage::Journal;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::handle::{LiveBuild, Record};
+use super::{BuildRequest, Cancel, Effects};
+use crate::clock::now_ms;
+use crate::error::ControllerError;
+
+/// The loop of one build. Nobody else appends to its journal.
+pub(crate) struct Driver {
+    live: Arc<LiveBuild>,
+    journal: Arc<Journal>,
+    effects: Arc<dyn Effects>,
+    trigger: String,
+    timeout: Option<Duration>,
+    tasks: JoinSet<()>,
+    /// How to stop the jobs that run.
+    stops: HashMap<String, watch::Sender<Option<StopReason>>>,
+    /// Checkout and `define`: nothing of theirs has to be cleared away.
+    preliminary: Vec<AbortHandle>,
+    /// Which task runs which job, for the case that a task panics.
+    names: HashMap<tokio::task::Id, String>,
+    next_seq: u64,
+    started_ms: u64,
+    report: Option<(BuildStatus, Vec<JobSummary>)>,
+    failure: Option<String>,
+    reports: Vec<String>,
+}
+
+/// What came of a build.
+pub(crate) struct Outcome {
+    pub(crate) status: BuildStatus,
+    pub(crate) jobs: Vec<JobSummary>,
+    pub(crate) failure: Option<String>,
+    pub(crate) reports: Vec<String>,
+    pub(crate) started_ms: u64,
+}
+
+impl Driver {
+    /// A driver that has `effects` carry out what the core asks for.
+    pub(crate) fn new(
+        live: Arc<LiveBuild>,
+        journal: Arc<Journal>,
+        effects: Arc<dyn Effects>,
+        request: &BuildRequest,
+    ) -> Self {
+        Self {
+            live,
+            journal,
+            effects,
+            trigger: request.trigger.clone(),
+            timeout: request.timeout,
+            tasks: JoinSet::new(),
+            stops: HashMap::new(),
+            preliminary: Vec::new(),
+            names: HashMap::new(),
+            next_seq: 1,
+            started_ms: 0,
+            report: None,
+            failure: None,
+            reports: Vec::new(),
+        }
+    }
+
+    /// Drives the build to its end, and what it started too.
+    pub(crate) async fn drive(
+        mut self,
+        inbox: mpsc::Receiver<Record>,
+        cancel: &Cancel,
+    ) -> (Outcome, Result<(), ControllerError>) {
+        let driven = self.run(inbox, cancel).await;
+        self.end().await;
+        let Self { report, failure, reports, started_ms, .. } = self;
+        let (status, jobs) = report.unwrap_or((BuildStatus::Error, Vec::new()));
+        (Outcome { status, jobs, failure, reports, started_ms }, driven)
+    }
+
+    async fn run(&mut self, mut inbox: mpsc::Receiver<Record>, cancel: &Cancel) -> Result<(), ControllerError> {
+        self.started_ms = now_ms();
+        let trigger = self.trigger.clone();
+        self.record(EventBody::BuildTriggered { build: self.live.id.clone(), trigger }).await?;
+        let time_limit = self.timeout.map(|timeout| self.started_ms.saturating_add(millis(timeout)));
+        let (mut cancelled, mut timed_out) = (false, false);
+        while self.report.is_none() {
+            let deadline = self.live.state().next_deadline_ms();
+            tokio::select! {
+                Some(record) = inbox.recv() => {
+                    let (body, written) = record.resolve(&self.live);
+                    let answer = match body {
+                        Ok(body) => Ok(self.record_or_conclude(body).await?),
+                        Err(refused) => Err(refused),
+                    };
+                    // Whoever asked may have gone.
+                    let _ = written.send(answer);
+                }
+                Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended).await?,
+                () = until(deadline) => {
+                    let effects = self.live.state().step(Input::Tick { now_ms: now_ms() });
+                    self.carry_out(effects).await?;
+                }
+                () = cancel.asked.cancelled(), if !cancelled => {
+                    cancelled = true;
+                    self.record(EventBody::CancelRequested { by: self.trigger.clone() }).await?;
+                }
+                () = until(time_limit), if !timed_out && !cancelled => {
+                    timed_out = true;
+                    let after_ms = self.timeout.map_or(0, millis);
+                    self.record(EventBody::BuildTimedOut { after_ms }).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an event down, takes it into the state, and carries out what follows.
+    async fn record(&mut self, body: EventBody) -> Result<(), ControllerError> {
+        let mut bodies = VecDeque::from([body]);
+        while let Some(body) = bodies.pop_front() {
+            // The one place that every event of the build passes.
+            let body = self.live.masking.event(body);
+            let event = self.journal.append(&self.live.id, self.next_seq, body).await?;
+            self.next_seq += 1;
+            match &event.body {
+                EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
+                EventBody::BuildTimedOut { after_ms } => {
+                    let seconds = *after_ms as f64 / 1000.0;
+                    self.failure =
+                        Some(format!("the build reached its time limit of {seconds} s: its jobs were stopped"));
+                }
+                EventBody::ScriptReport { message, .. } => self.reports.push(message.clone()),
+                EventBody::BuildEnded { status, jobs } => self.report = Some((*status, jobs.clone())),
+                EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => drop(self.stops.remove(job)),
+                _ => {}
+            }
+            let effects = self.live.take_in(&event);
+            self.live.observer.event(&self.live.id, &event);
+            bodies.extend(self.start(effects));
+        }
+        Ok(())
+    }
+
+    /// Records what a task or a person says. The end of a job may be the end of one attempt only, or a failure that is
+    /// tolerated: that is decided here, where no other event can come between.
+    async fn record_or_conclude(&mut self, body: EventBody) -> Result<(), ControllerError> {
+        let body = match body {
+            EventBody::JobEnded { job, ending } => self.live.state().conclude(&job, ending),
+            body => body,
+        };
+        self.record(body).await
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), ControllerError> {
+        for body in self.start(effects) {
+            self.record(body).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts what `effects` ask for; returns the events that are to be recorded.
+    fn start(&mut self, effects: Vec<Effect>) -> Vec<EventBody> {
+        let mut bodies = Vec::new();
+        for effect in effects {
+            let effects = self.effects.clone();
+            match effect {
+                Effect::Record(body) => {
+                    if let EventBody::BuildEnded { .. } = body {
+                        let unasked = self.live.unasked_params();
+                        bodies.extend(unasked.into_iter().map(|message| EventBody::BuildWarned { message }));
+                    }
+                    bodies.push(body);
+                }
+                Effect::CheckOut => self.preliminary.push(self.tasks.spawn(effects.check_out())),
+                Effect::Define => self.preliminary.push(self.tasks.spawn(effects.define())),
+                Effect::Refine { job } => {
+                    let task = self.tasks.spawn(effects.refine(job.clone()));
+                    self.names.insert(task.id(), job);
+                    // It has no container, so nothing of it has to be cleared away.
+                    self.preliminary.push(task);
+                }
+                Effect::Start { job, attempt } => {
+                    let (stop, stopped) = watch::channel(None);
+                    self.stops.insert(job.clone(), stop);
+                    let task: AbortHandle = self.tasks.spawn(effects.run(job.clone(), attempt, stopped));
+                    self.names.insert(task.id(), job);
+                }
+                Effect::Stop { job, reason } => {
+                    match self.stops.get(&job) {
+                        Some(sender) => drop(sender.send_replace(Some(reason))),
+                        // Its start has not been carried out, or its attempt has just ended.
+                        None => bodies.extend(self.end_of_unstarted(job, &reason)),
+                    }
+                }
+            }
+        }
+        bodies
+    }
+
+    /// The end of a job that is to be stopped and that no task runs; none when it is over.
+    fn end_of_unstarted(&self, job: String, stop: &StopReason) -> Option<EventBody> {
+        let state = self.live.state();
+        let open = state.job(&job).is_some_and(|known| known.stopping.is_some() && !known.status.is_final());
+        let spec = state.graph().get(&job).filter(|_| open)?;
+        let ending = stop.ending(spec);
+        Some(EventBody::JobEnded { job, ending })
+    }
+
+    /// A task has ended. It has recorded what there was to say, unless it panicked.
+    async fn task_ended(
+        &mut self,
+        ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>,
+    ) -> Result<(), ControllerError> {
+        let (id, panic) = match ended {
+            Ok((id, ())) => (id, None),
+            Err(error) => (error.id(), Some(error.to_string())),
+        };
+        let job = self.names.remove(&id);
+        match (job, panic) {
+            (_, None) => Ok(()),
+            (Some(job), Some(reason)) => {
+                let ending = Ending::EngineFailed { reason: format!("the host's own fault: {reason}") };
+                self.record_or_conclude(EventBody::JobEnded { job, ending }).await
+            }
+            (None, Some(reason)) => {
+                let message = format!("the host's own fault: {reason}");
+                self.record(EventBody::BuildFailed { script: false, message, faults: GraphFaults::default() }).await
+            }
+        }
+    }
+
+    /// Ends all that still runs: nothing, unless the loop ended early. Jobs clear their containers away.
+    async fn end(&mut self) {
+        if self.live.state().phase() != Phase::New {
+            for stop in self.stops.values() {
+                stop.send_replace(Some(StopReason::Cancelled));
+            }
+        }
+        self.preliminary.iter().for_each(AbortHandle::abort);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(60), all).await.is_err() {
+            tracing::error!("jobs of the build did not come to an end; the next build clears away what is left");
+            self.tasks.abort_all();
+        }
+    }
+}
+
+fn full_message(message: &str, faults: &GraphFaults) -> String {
+    if faults.is_empty() { message.to_owned() } else { format!("{message}: {faults}") }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Sleeps until a moment; for ever if there is none.
+async fn until(deadline_ms: Option<u64>) {
+    match deadline_ms {
+        Some(deadline) => tokio::time::sleep(Duration::from_millis(deadline.saturating_sub(now_ms()))).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

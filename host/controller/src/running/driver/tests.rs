@@ -1,0 +1,172 @@
+//! A driver with a journal, and jobs that are a few lines of a test.
+
+use std::num::NonZeroUsize;
+
+use monkeyci_build::{BuildCommand, BuildState, CommandError, Event, JobDraft, JobSpec, Source, check};
+use monkeyci_storage::Stored;
+
+use super::*;
+use crate::inputs::Inputs;
+use crate::logs::Masking;
+use crate::observer::Silent;
+use crate::running::{Refused, Task};
+use crate::source::SourceRequest;
+
+/// What an attempt of a job does.
+type Attempt = fn(Arc<LiveBuild>, u32) -> futures::future::BoxFuture<'static, Ending>;
+
+/// A build of which all is made up but its driver.
+struct Play {
+    live: Arc<LiveBuild>,
+    jobs: Vec<JobSpec>,
+    attempt: Attempt,
+}
+
+impl Play {
+    fn says(self: Arc<Self>, body: EventBody) -> Task {
+        Box::pin(async move { self.live.record(body).await.expect("the build goes on") })
+    }
+}
+
+impl Effects for Play {
+    fn check_out(self: Arc<Self>) -> Task {
+        self.says(EventBody::BuildCheckedOut { source: Source::default() })
+    }
+
+    fn define(self: Arc<Self>) -> Task {
+        let jobs = self.jobs.clone();
+        self.says(EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() })
+    }
+
+    fn refine(self: Arc<Self>, job: String) -> Task {
+        self.says(EventBody::JobEnded { job, ending: Ending::Succeeded })
+    }
+
+    fn run(self: Arc<Self>, job: String, attempt: u32, _: watch::Receiver<Option<StopReason>>) -> Task {
+        Box::pin(async move {
+            self.live.record(EventBody::JobStarted { job: job.clone() }).await.expect("the build goes on");
+            let ending = (self.attempt)(self.live.clone(), attempt).await;
+            self.live.record(EventBody::JobEnded { job, ending }).await.expect("the build goes on");
+        })
+    }
+}
+
+/// Drives a build with one job, and has `meanwhile` done to it. Returns what came of both, and the journal.
+async fn drive<T>(
+    job: JobDraft,
+    attempt: Attempt,
+    meanwhile: impl AsyncFnOnce(&Arc<LiveBuild>) -> T,
+) -> (Outcome, T, Vec<Event>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = Arc::new(Journal::open(&dir.path().join("journal.db")).await.expect("a journal"));
+    let request = BuildRequest {
+        script: Default::default(),
+        source: SourceRequest::Dir("/".into()),
+        inputs: Inputs::default(),
+        trigger: "test".to_owned(),
+        max_running: NonZeroUsize::MIN,
+        timeout: None,
+        keep: false,
+    };
+    let masking = Masking::new(&request.inputs).expect("nothing to mask");
+    let state = BuildState::new(request.max_running);
+    let inputs = Inputs::default();
+    let (live, inbox) = LiveBuild::new("o/r/1", &request.source, inputs, masking, Arc::new(Silent), state);
+    let jobs = check(&[job], &[]).expect("no faults").graph.into_jobs();
+    let play = Arc::new(Play { live: live.clone(), jobs, attempt });
+    let driver = Driver::new(live.clone(), journal.clone(), play, &request);
+    let cancel = Cancel::default();
+    let ((outcome, driven), done) = tokio::join!(driver.drive(inbox, &cancel), meanwhile(&live));
+    driven.expect("a journal");
+    (outcome, done, journal.events("o/r/1").await.expect("a journal"))
+}
+
+/// Waits until something has happened.
+async fn until_it_says(live: &LiveBuild, wanted: impl Fn(&EventBody) -> bool) {
+    let mut last = live.last_seq();
+    while live.events_after(0, 1, |event| wanted(&event.body)).0.is_empty() {
+        last.changed().await.expect("the build goes on");
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_decide_of_a_job_at_once_one_is_told_that_the_other_was_first() {
+    let job = JobDraft { approval: Some("Deploy?".to_owned()), ..JobDraft::action("deploy") };
+    let decide = |by: &str, approved| BuildCommand::Decide {
+        job: "deploy".to_owned(),
+        by: by.to_owned(),
+        comment: None,
+        approved,
+    };
+    let (outcome, said, events) = drive(
+        job,
+        |_, _| Box::pin(async { Ending::Succeeded }),
+        async |live| {
+            until_it_says(live, |body| matches!(body, EventBody::JobBlocked { .. })).await;
+            tokio::join!(live.command(decide("ada", true)), live.command(decide("bob", false)))
+        },
+    )
+    .await;
+    let (first, second) = said;
+    first.expect("she was first");
+    assert!(matches!(second, Err(Refused::Command(CommandError::NotBlocked { .. }))), "{second:?}");
+    assert_eq!(outcome.status, BuildStatus::Success);
+    let rejected = |event: &Event| matches!(&event.body, EventBody::JobEnded { ending: Ending::Rejected { .. }, .. });
+    assert!(!events.iter().any(rejected), "the journal holds both: {events:?}");
+}
+
+#[tokio::test]
+async fn an_attempt_saves_its_artifact_again_and_what_an_earlier_one_saved_is_not_taken_for_it() {
+    async fn save(live: &Arc<LiveBuild>, digest: &str) {
+        let upload = live.upload("report", "test").expect("nobody has saved it");
+        upload.saved(Stored { size: 1, digest: digest.to_owned() }).await.expect("recorded");
+        assert!(live.upload("report", "test").is_none(), "an artifact never changes");
+    }
+    let job = JobDraft { retry: Some(1), ..JobDraft::action("test") };
+    let attempt: Attempt = |live, attempt| {
+        Box::pin(async move {
+            assert_eq!(live.artifact("report"), None, "it is the other attempt's");
+            save(&live, &format!("digest-{attempt}")).await;
+            match attempt {
+                1 => Ending::ActionFailed { message: "once more".to_owned() },
+                _ => Ending::Succeeded,
+            }
+        })
+    };
+    let (outcome, saved, _) = drive(job, attempt, async |live| {
+        until_it_says(live, |body| matches!(body, EventBody::BuildEnded { .. })).await;
+        live.artifact("report").expect("saved")
+    })
+    .await;
+    assert_eq!((outcome.status, saved.attempt, saved.digest.as_str()), (BuildStatus::Success, 2, "digest-2"));
+}
+
+#[tokio::test]
+async fn an_upload_that_outlives_its_attempt_is_refused_and_in_nobodys_way() {
+    let job = JobDraft { retry: Some(1), ..JobDraft::action("test") };
+    let attempt: Attempt = |live, attempt| {
+        Box::pin(async move {
+            let its_turn = |body: &EventBody| body.published().is_some_and(|(name, _)| *name == attempt.to_string());
+            until_it_says(&live, its_turn).await;
+            if attempt == 1 { Ending::ActionFailed { message: "once more".to_owned() } } else { Ending::Succeeded }
+        })
+    };
+    let (outcome, refused, events) = drive(job, attempt, async |live| {
+        let end = async |attempt: u32| {
+            let (by, name, payload) = ("test".to_owned(), attempt.to_string(), "{}".to_owned());
+            live.record(EventBody::OutsideEvent { by, name, payload }).await.expect("the build goes on");
+        };
+        until_it_says(live, |body| matches!(body, EventBody::JobStarted { .. })).await;
+        let late = live.upload("report", "test").expect("nobody has saved it");
+        end(1).await;
+        until_it_says(live, |body| matches!(body, EventBody::JobRetried { .. })).await;
+        assert!(live.upload("report", "test").is_some(), "it is in the way of the second attempt");
+        let refused = late.saved(Stored { size: 1, digest: "late".to_owned() }).await;
+        end(2).await;
+        refused
+    })
+    .await;
+    assert!(matches!(refused, Err(Refused::Command(CommandError::AttemptOver { attempt: 1, .. }))), "{refused:?}");
+    assert_eq!(outcome.status, BuildStatus::Success);
+    assert!(!events.iter().any(|event| matches!(event.body, EventBody::ArtifactSaved { .. })), "{events:?}");
+}

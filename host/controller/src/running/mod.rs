@@ -1,0 +1,16 @@
+//! A build that runs: its driver, which alone writes its journal, and the handle by which everybody else speaks to it.
+//!
+//! What the core asks for is carried out by somebody else, whom the driver knows as [`Effects`] only.
+
+mod driver;
+mod effects;
+mod handle;
+mod request;
+mod words;
+
+pub use request::{BuildReport, BuildRequest, Cancel};
+
+pub(crate) use driver::{Driver, Outcome};
+pub(crate) use effects::{Effects, Task};
+pub(crate) use handle::{BuildOver, LiveBuild, Places, PodWatch, Refused};
+pub(crate) use words::{WordsError, check_event, check_report};

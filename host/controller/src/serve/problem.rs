@@ -1,0 +1,130 @@
+//! Errors of the APIs, as RFC 9457 problems.
+
+use std::fmt;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use monkeyci_api::{Problem, STORE_FULL, is_disk_full};
+use monkeyci_build::CommandError;
+use serde::de::DeserializeOwned;
+
+use crate::running::{Refused, WordsError};
+
+const PROBLEM: &str = "application/problem+json";
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, title: &'static str, detail: impl fmt::Display) -> Self {
+        Self { status, title, detail: detail.to_string() }
+    }
+
+    pub(crate) fn unauthorised(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", detail)
+    }
+
+    pub(crate) fn denied(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "denied", detail)
+    }
+
+    /// The same, in other words if it is a denial: what would be needed, for those who know nothing of tokens.
+    pub(crate) fn or_if_denied(self, words: impl FnOnce() -> String) -> Self {
+        if self.status == StatusCode::FORBIDDEN { Self::denied(words()) } else { self }
+    }
+
+    pub(crate) fn not_found(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not found", detail)
+    }
+
+    pub(crate) fn invalid(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid request", detail)
+    }
+
+    pub(crate) fn conflict(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// The same request may go well in a moment.
+    pub(crate) fn busy(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+    }
+
+    pub(crate) fn too_large(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too large", detail)
+    }
+
+    pub(crate) fn too_many(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "limit reached", detail)
+    }
+
+    pub(crate) fn build_over(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::GONE, "build over", detail)
+    }
+
+    /// A store failed. The detail is kept for our own log: a bearer learns nothing of the host's inside, only whether it is full.
+    pub(crate) fn store(what: &str, error: impl std::error::Error + 'static) -> Self {
+        tracing::error!(%error, "{what}: the store failed");
+        let title = if is_disk_full(&error) { STORE_FULL } else { "store failed" };
+        let state = if title == STORE_FULL { "is full" } else { "failed" };
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, title, format_args!("{what}: the host's store {state}"))
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Over(over) => Self::build_over(over),
+            Refused::Command(error @ CommandError::NoJob { .. }) => Self::not_found(error),
+            Refused::Command(error) => Self::conflict(error),
+        }
+    }
+}
+
+impl From<WordsError> for Refusal {
+    fn from(error: WordsError) -> Self {
+        match error {
+            WordsError::Invalid(_) => Self::invalid(error),
+            WordsError::TooLong { .. } => Self::too_large(error),
+            WordsError::UsedUp => Self::too_many(error),
+        }
+    }
+}
+
+/// What a body says.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::invalid(format!("the body is not what it should be: {error}")))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = Problem { status: self.status.as_u16(), title: self.title.to_owned(), detail: self.detail };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+        response
+    }
+}
+
+/// A body that is too large is refused before any handler sees it. This puts that into words like all others.
+pub(crate) async fn in_words(response: Response) -> Response {
+    let worded = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM);
+    if worded || response.status() != StatusCode::PAYLOAD_TOO_LARGE {
+        return response;
+    }
+    Refusal::too_large("this is more than one call may hand over; say it in several, or as an artifact").into_response()
+}
+
+pub(crate) async fn no_such_path() -> Refusal {
+    Refusal::not_found("the build API has no such path")
+}
+
+pub(crate) async fn no_such_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", "this path has no such method")
+}

@@ -1,0 +1,74 @@
+//! How the build API is reached: in process by scripts, and by sidecars on a socket.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use monkeyci_api::{InProcess, paths};
+use tokio::sync::OnceCell;
+
+use super::listen::{Listener, in_process};
+use crate::error::ControllerError;
+use crate::home::make_dir;
+
+/// Where the build API listens when sidecars run on other machines.
+#[derive(Clone, Debug)]
+pub struct ApiOverTcp {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The host name or address by which sidecars reach it.
+    pub advertise: String,
+}
+
+/// How sidecars reach the build API.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiAddress {
+    /// For the sidecar's configuration.
+    pub(crate) url: String,
+    /// The directory to mount, if it is a Unix socket.
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// The ways to the build API.
+#[derive(Debug)]
+pub(crate) struct ApiSockets {
+    router: Router,
+    tcp: Option<ApiOverTcp>,
+    listening: OnceCell<(Listener, String)>,
+}
+
+impl ApiSockets {
+    pub(crate) fn new(router: Router, tcp: Option<ApiOverTcp>) -> Self {
+        Self { router, tcp, listening: OnceCell::new() }
+    }
+
+    /// The router itself.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Calls without a socket.
+    pub(crate) fn in_process(&self) -> InProcess {
+        in_process(self.router.clone())
+    }
+
+    /// Makes the build API reachable for the sidecars of a build: on a Unix socket in the build's own directory (the listener
+    /// lives as long as the build), or on the host's TCP address.
+    pub(crate) async fn listen(&self, dir: &Path) -> Result<(ApiAddress, Option<Listener>), ControllerError> {
+        let Some(tcp) = &self.tcp else {
+            let dir = dir.join("api");
+            make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
+            let listener = Listener::unix(&dir, "api.sock", self.router.clone())?;
+            let url = format!("unix:{}", paths::API_SOCKET);
+            return Ok((ApiAddress { url, dir: Some(dir) }, Some(listener)));
+        };
+        let (_, url) = self
+            .listening
+            .get_or_try_init(|| async {
+                let (listener, address) = Listener::tcp(tcp.listen, self.router.clone()).await?;
+                Ok::<_, ControllerError>((listener, format!("http://{}:{}", tcp.advertise, address.port())))
+            })
+            .await?;
+        Ok((ApiAddress { url: url.clone(), dir: None }, None))
+    }
+}
