@@ -14,7 +14,7 @@ use futures::StreamExt;
 use monkeyci_testbed::daemons::Podman;
 use rustix::process::Pid;
 
-use crate::place;
+use crate::{hang_guard, place};
 
 pub mod beside;
 
@@ -134,7 +134,7 @@ impl Engine {
     pub fn wait_for_pid(&self, owner: &str, job: &str, part: &str) -> Pid {
         let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}"), format!("monkeyci.job={job}")])]);
         self.runtime.block_on(async {
-            for _ in 0..600 {
+            for _ in 0..hang_guard::HANGS.as_millis() / 20 {
                 for container in self.containers(false, &filter).await {
                     let is_part = container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")));
                     let Some(id) = container.id.filter(|_| is_part) else { continue };
@@ -258,7 +258,7 @@ impl Engine {
             container.names.iter().flatten().any(|name| name.ends_with(&format!("-{part}")))
         };
         // The launcher is quicker than the engine: its job runs before the engine counts it as running.
-        for _ in 0..100 {
+        for _ in 0..hang_guard::HANGS.as_millis() / 100 {
             let running = self.containers(false, &filter).await;
             if let Some(container) = running.into_iter().find(is_part) {
                 return container.id.expect("an id");

@@ -4,21 +4,21 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::engine::Engine;
+use crate::hang_guard::{self, HANGS};
 use crate::place;
-
-/// A build that has not ended by then never will.
-const NEVER: Duration = Duration::from_secs(120);
+use crate::s3::{self, S3};
 
 /// A host with a home of its own.
 pub struct Host {
     home: TempDir,
     engine: Option<String>,
+    /// The address of an S3 server.
+    store: Option<String>,
 }
 
 /// A build in progress.
@@ -39,7 +39,7 @@ pub struct Ended {
 
 impl Default for Host {
     fn default() -> Self {
-        Self { home: tempfile::tempdir().expect("a directory"), engine: None }
+        Self { home: tempfile::tempdir().expect("a directory"), engine: None, store: None }
     }
 }
 
@@ -47,6 +47,11 @@ impl Host {
     /// A host that uses this engine.
     pub fn on(engine: &Engine) -> Self {
         Self { engine: Some(engine.address.clone()), ..Self::default() }
+    }
+
+    /// The same with its blobs in this server's bucket.
+    pub fn storing_in(self, store: &S3) -> Self {
+        Self { store: Some(store.address().to_owned()), ..self }
     }
 
     /// Its home directory.
@@ -61,10 +66,7 @@ impl Host {
 
     /// Its owner label, once it has one: it makes it when it starts.
     pub fn owner_soon(&self) -> String {
-        let deadline = Instant::now() + NEVER;
-        while !self.home().join("owner").exists() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        hang_guard::until("the host's owner label", || self.home().join("owner").exists());
         self.owner()
     }
 
@@ -94,6 +96,9 @@ impl Host {
         }
         if let Some(engine) = &self.engine {
             command.args(["--engine", engine]);
+        }
+        if let Some(address) = &self.store {
+            s3::lead(command.args(["--blobs", "s3://bucket/tests"]), address);
         }
         Running::spawn(command.args(arguments))
     }
@@ -127,20 +132,18 @@ impl Running {
 
     /// Waits until a line holds this.
     pub fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> &Value {
-        let deadline = Instant::now() + NEVER;
         loop {
-            let Some(event) = self.next(deadline) else { panic!("the build ended before that: {:#?}", self.events) };
+            let Some(event) = self.next() else { panic!("the build ended before that: {:#?}", self.events) };
             if wanted(&event) {
                 return self.events.last().expect("just pushed");
             }
         }
     }
 
-    /// Waits until a line holds this, for so long at most; none when that never came.
-    pub fn wait_or(&mut self, limit: Duration, wanted: impl Fn(&Value) -> bool) -> Option<&Value> {
-        let deadline = Instant::now() + limit;
+    /// Waits until a line holds this; none when the host hangs, or ends before.
+    pub fn wait_or(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<&Value> {
         loop {
-            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+            let line = self.lines.recv_timeout(HANGS).ok()?;
             self.events.push(serde_json::from_str(&line).ok()?);
             if self.events.last().is_some_and(&wanted) {
                 return self.events.last();
@@ -148,14 +151,13 @@ impl Running {
         }
     }
 
-    /// Waits for the host's end; kills it when that takes longer.
-    pub fn wait_for_exit(&mut self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
+    /// Waits for the host's end; kills it when that never comes.
+    pub fn wait_for_exit(&mut self) {
+        let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
+        hang_guard::found_or(|| ended(&mut self.child).then_some(()), || ());
+        if !ended(&mut self.child) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 
@@ -177,14 +179,13 @@ impl Running {
 
     /// Waits for the end.
     pub fn end(mut self) -> Ended {
-        let deadline = Instant::now() + NEVER;
-        while self.next(deadline).is_some() {}
+        while self.next().is_some() {}
         let status = self.child.wait().expect("an end");
         Ended { code: status.code(), events: self.events, stderr: self.stderr.join().expect("a reader") }
     }
 
-    fn next(&mut self, deadline: Instant) -> Option<Value> {
-        match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    fn next(&mut self) -> Option<Value> {
+        match self.lines.recv_timeout(HANGS) {
             Ok(line) => {
                 let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is not JSON"));
                 self.events.push(event.clone());

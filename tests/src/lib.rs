@@ -5,6 +5,7 @@
 pub mod big;
 pub mod dockerd;
 pub mod engine;
+pub mod hang_guard;
 pub mod host;
 pub mod https;
 pub mod registry;

@@ -4,14 +4,18 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::hang_guard;
+
 /// A registry on this machine.
 pub struct Registry {
     port: u16,
+    asked: Arc<AtomicBool>,
 }
 
 impl Registry {
@@ -54,11 +58,23 @@ impl Registry {
         format!("localhost:{}/team/tool:1", self.port)
     }
 
+    /// Waits until somebody has asked it for something.
+    pub fn wait_until_asked(&self) {
+        hang_guard::until("a pull", || self.asked.load(Ordering::SeqCst));
+    }
+
     fn serve(mut answer: impl FnMut(TcpStream) + Send + 'static) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = socket.local_addr().expect("an address").port();
-        thread::spawn(move || socket.incoming().map_while(Result::ok).for_each(&mut answer));
-        Self { port }
+        let asked = Arc::new(AtomicBool::new(false));
+        let is_asked = asked.clone();
+        thread::spawn(move || {
+            socket.incoming().map_while(Result::ok).for_each(|stream| {
+                is_asked.store(true, Ordering::SeqCst);
+                answer(stream);
+            });
+        });
+        Self { port, asked }
     }
 }
 

@@ -5,11 +5,15 @@ use std::process::Command;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::hang_guard;
 
 /// The key that the server knows.
 const KEY: &str = "the-key";
@@ -21,6 +25,29 @@ pub struct S3 {
     address: String,
     dir: TempDir,
     runtime: Option<Runtime>,
+    gate: Gate,
+}
+
+/// Lets artifacts in, or holds them up.
+#[derive(Clone, Default)]
+struct Gate {
+    closed: watch::Sender<bool>,
+    /// How many requests have been held up.
+    held: watch::Sender<usize>,
+}
+
+#[async_trait::async_trait]
+impl S3Access for Gate {
+    async fn check(&self, request: &mut S3AccessContext<'_>) -> s3s::S3Result<()> {
+        if request.credentials().is_none() {
+            return Err(s3s::s3_error!(AccessDenied));
+        }
+        if request.method() == "PUT" && request.uri().path().contains("/artifacts/") && *self.closed.borrow() {
+            self.held.send_modify(|held| *held += 1);
+            let _ = self.closed.subscribe().wait_for(|closed| !closed).await;
+        }
+        Ok(())
+    }
 }
 
 impl S3 {
@@ -30,6 +57,8 @@ impl S3 {
         std::fs::create_dir(dir.path().join("bucket")).expect("a bucket");
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).expect("a file system"));
         service.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        let gate = Gate::default();
+        service.set_access(gate.clone());
         let service = service.build();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
@@ -44,7 +73,27 @@ impl S3 {
                 });
             }
         });
-        Self { address, dir, runtime: Some(runtime) }
+        Self { address, dir, runtime: Some(runtime), gate }
+    }
+
+    /// Takes no artifact any more until it is let go on: whoever brings one waits.
+    pub fn hold_artifacts(&self) {
+        self.gate.closed.send_replace(true);
+    }
+
+    /// Waits until an artifact is held up.
+    pub fn wait_until_held(&self) {
+        hang_guard::until("an artifact in the store", || *self.gate.held.borrow() > 0);
+    }
+
+    /// Takes artifacts again, also those that wait.
+    pub fn go_on(&self) {
+        self.gate.closed.send_replace(false);
+    }
+
+    /// Its address, `http://HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Sets the variables that lead a host to it.

@@ -120,7 +120,7 @@ fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_containe
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("it waits, and has nothing");
+        tokio::time::timeout(monkeyci_tests::hang_guard::HANGS, waiting).await.expect("it waits, and has nothing");
         assert_eq!(controller.runtime().live_instances(), 0);
 
         let id = notes.0.lock().expect("a lock").iter().find_map(|body| match body {

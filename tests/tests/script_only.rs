@@ -1,7 +1,6 @@
 //! Builds without containers: no engine is looked for, and every end has its exit code.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use monkeyci_tests::host::{Host, Running};
 use monkeyci_tests::https::{GitServer, Manners};
@@ -45,10 +44,10 @@ fn a_check_that_is_interrupted_exits_with_130_and_leaves_nothing() {
     command.arg(place::script("probe_script")).arg("--dir").arg(host.home()).env("TMPDIR", temporary.path());
     let mut check = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the host starts");
     let entries = || std::fs::read_dir(temporary.path()).expect("a directory").count();
-    while entries() == 0 {
+    monkeyci_tests::hang_guard::until("files of a check", || {
         assert!(check.try_wait().expect("a process").is_none(), "it ended before it could be interrupted");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        entries() > 0
+    });
     rustix::process::kill_process(rustix::process::Pid::from_child(&check), rustix::process::Signal::INT)
         .expect("interrupted");
     assert_eq!(check.wait().expect("an end").code(), Some(130));

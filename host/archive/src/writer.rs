@@ -13,6 +13,10 @@ use crate::{ArchiveError, Limit, Packed, UnpackLimits};
 const LEVEL: i32 = 3;
 const BLOCK: usize = 512;
 const COPY_BUFFER: usize = 128 * 1024;
+/// What is packed so far is handed on at the first entry, and again after so many bytes of the archive, however well they compress. So
+/// whoever sends or stores it has something to do from the start, and one that does not want it any more ends the packing soon: a
+/// gigabyte of zeros makes a few kilobytes, which could wait for seconds in the encoder's buffer.
+pub(crate) const HAND_ON: usize = 16 << 20;
 /// Permission bits only: setuid, setgid and sticky mean nothing in a workspace, and harm outside.
 pub(crate) const MODE_MASK: u32 = 0o777;
 
@@ -25,6 +29,8 @@ pub(crate) struct Attributes {
 
 pub(crate) struct EntryWriter<W: Write> {
     out: Encoder<'static, W>,
+    /// Bytes that may still be written until they are handed on.
+    until_handed_on: usize,
     buffer: Vec<u8>,
     limits: UnpackLimits,
     entries: u64,
@@ -37,6 +43,7 @@ impl<W: Write> EntryWriter<W> {
         out.include_checksum(true).map_err(ArchiveError::Write)?;
         Ok(Self {
             out,
+            until_handed_on: 0,
             buffer: vec![0; COPY_BUFFER],
             // What is packed can be unpacked: the limits of the other side hold here too.
             limits: UnpackLimits::default(),
@@ -78,6 +85,7 @@ impl<W: Write> EntryWriter<W> {
                 Err(error) => return Err(ArchiveError::entry(path, error)),
             };
             self.out.write_all(&self.buffer[..n]).map_err(ArchiveError::Write)?;
+            self.hand_on_after(n)?;
             left -= n as u64;
         }
         self.pad(size)?;
@@ -131,7 +139,20 @@ impl<W: Write> EntryWriter<W> {
         }
         self.text(EntryType::GNULongName, name, &mut header.as_old_mut().name)?;
         header.set_cksum();
-        self.out.write_all(header.as_bytes()).map_err(ArchiveError::Write)
+        self.out.write_all(header.as_bytes()).map_err(ArchiveError::Write)?;
+        self.hand_on_after(BLOCK)
+    }
+
+    /// Takes note of `n` bytes that were written, and hands on what has come together.
+    fn hand_on_after(&mut self, n: usize) -> Result<(), ArchiveError> {
+        match self.until_handed_on.checked_sub(n) {
+            Some(left) => self.until_handed_on = left,
+            None => {
+                self.until_handed_on = HAND_ON;
+                self.out.flush().map_err(ArchiveError::Write)?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts `text` into a header's field, and before the header into an entry of its own when the field is too short.

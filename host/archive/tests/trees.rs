@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -150,8 +150,8 @@ fn a_fingerprint_changes_with_anything_and_stays_with_nothing() {
 }
 
 #[test]
-fn a_hundred_thousand_files_take_seconds() {
-    // In memory where possible: this is about our own work, not about a disk's.
+fn a_hundred_thousand_files_are_no_more_trouble_than_one() {
+    // In memory where possible: this is about our own work, not about a disk's. (The benchmark `many_files` tells how long it takes.)
     let memory = || {
         let root = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         let dir = Dir::open_ambient_dir(root.path(), ambient_authority()).unwrap();
@@ -165,28 +165,14 @@ fn a_hundred_thousand_files_take_seconds() {
         }
         fs::write(path, b"x").unwrap();
     }
-    let timed = |what: &str, start: Instant| {
-        println!("{what}: {:?}", start.elapsed());
-        assert!(start.elapsed() < Duration::from_secs(30), "{what} took {:?}", start.elapsed());
-    };
     let mut archive = Vec::new();
-    let start = Instant::now();
-    pack(&dir, Path::new("t"), &mut archive).unwrap();
-    timed("pack", start);
-    let start = Instant::now();
+    assert_eq!(pack(&dir, Path::new("t"), &mut archive).unwrap().files, 100_000);
     assert_eq!(matching(&dir, "t", &["**/*5", "0*/**"]).unwrap().0.files, 100_000);
-    timed("pack_matching", start);
-    let start = Instant::now();
-    Fingerprints::default().take(&dir, Path::new("t")).unwrap();
-    timed("fingerprint", start);
-    let start = Instant::now();
+    let fingerprints = Fingerprints::default();
+    let before = fingerprints.take(&dir, Path::new("t")).unwrap();
     assert_eq!(find(&dir, &globs(&["**/*7"]), usize::MAX).unwrap().len(), 10_000);
-    timed("find", start);
-    let start = Instant::now();
     assert_eq!(list_files(&archive[..], &UnpackLimits::default()).unwrap().len(), 100_000);
-    timed("list_files", start);
     let (_to, into) = memory();
-    let start = Instant::now();
-    unpack(&archive[..], &into, &UnpackLimits::default(), None).unwrap();
-    timed("unpack", start);
+    assert_eq!(unpack(&archive[..], &into, &UnpackLimits::default(), None).unwrap().files, 100_000);
+    assert_eq!(fingerprints.take(&dir, Path::new("t")).unwrap(), before);
 }

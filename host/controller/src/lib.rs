@@ -9,6 +9,8 @@ mod build_api;
 mod clock;
 mod control;
 mod error;
+#[cfg(test)]
+mod hang_guard;
 mod home;
 mod host;
 mod inputs;

@@ -1,7 +1,8 @@
 //! What comes of a daemon that hangs up, or says nothing any more: a double that speaks just enough of Docker's API.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, Pod};
 use tempfile::TempDir;
@@ -36,7 +37,7 @@ impl Daemon {
         });
         let options = DockerOptions {
             socket: Some(format!("unix://{}", socket.display())),
-            request: Duration::from_secs(1),
+            request: Duration::from_secs(2),
             pull_stall: Duration::from_millis(300),
             ..DockerOptions::default()
         };
@@ -164,7 +165,6 @@ async fn a_pull_without_progress_is_given_up() {
         _ => Answer::Begun(" "),
     })
     .await;
-    let before = Instant::now();
     let error = daemon.engine.start(&daemon.pod(), &|_| {}).await.err();
     match error {
         Some(EngineError::ImageNotFound { image, reason }) => {
@@ -172,5 +172,24 @@ async fn a_pull_without_progress_is_given_up() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn a_daemon_is_asked_to_give_a_job_its_whole_grace() {
+    static ASKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        line => {
+            ASKED.lock().expect("a lock").push(line.to_owned());
+            Answer::Whole("204 No Content", "")
+        }
+    })
+    .await;
+    for grace in [0, 10_000, 1_001] {
+        daemon.engine.stop("pod", Duration::from_millis(grace)).await.expect("stopped");
+    }
+    let asked = ASKED.lock().expect("a lock").clone();
+    let seconds =
+        |line: &String| line.split_once("/stop?t=").map(|(_, rest)| rest.split(['&', ' ']).next().map(str::to_owned));
+    assert_eq!(asked.iter().filter_map(|line| seconds(line)?).collect::<Vec<_>>(), ["0", "10", "2"], "{asked:?}");
 }

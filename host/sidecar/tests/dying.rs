@@ -7,7 +7,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use monkeyci_api::{ServiceProbe, SidecarReport};
@@ -16,7 +15,7 @@ use monkeyci_sidecar::protocol::{Decoder, Frame, FromLauncher, ToLauncher, decod
 use rig::{Guard, Rig, plan, runs, shell, until};
 use rustix::process::Signal;
 
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// It would outlive every test.
 const STUBBORN: [&str; 4] = [
     "trap '' TERM HUP INT",
     "setsid sh -c 'echo $$ >child; sleep 1000' &",
@@ -29,10 +28,8 @@ fn when_the_sidecar_dies_the_job_dies_with_it() {
     let rig = Rig::new();
     let mut running = rig.start(plan(shell(&STUBBORN)));
     running.until_logged("ready");
-    let start = Instant::now();
     running.sidecar.signal(Signal::KILL);
     assert_eq!(running.launcher.wait(), Some(125));
-    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     assert!(!runs(&rig.work("main")) && !runs(&rig.work("child")));
     assert!(rig.stderr("launcher").contains("the sidecar went away"), "{}", rig.stderr("launcher"));
 }
@@ -50,14 +47,14 @@ fn when_the_sidecar_dies_a_job_that_floods_its_output_dies_too() {
 #[test]
 fn when_the_launcher_dies_the_sidecar_says_so() {
     let rig = Rig::new();
-    let mut running = rig.start(plan(shell(&["echo $$ >main; echo ready; sleep 3; true"])));
+    let mut running = rig.start(plan(shell(&["echo $$ >main; echo ready; exec sleep 1000"])));
     running.until_logged("ready");
-    let start = Instant::now();
     running.launcher.signal(Signal::KILL);
     assert_eq!(running.sidecar.wait(), Some(0));
-    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone));
     assert_eq!(rig.stdout(), "ready\n");
+    // In a container it would have died with its launcher.
+    rig::kill(&rig.work("main"));
 }
 
 #[test]
@@ -68,10 +65,8 @@ fn when_the_launcher_dies_before_the_command_the_sidecar_says_so() {
     plan.services = vec![ServiceProbe { name: "db".to_owned(), ports: vec![1], timeout_ms: 60_000 }];
     let mut running = rig.start(plan);
     until("the workspace", || rig.path("work").exists());
-    let start = Instant::now();
     running.launcher.signal(Signal::KILL);
     assert_eq!(running.sidecar.wait(), Some(0));
-    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone));
 }
 

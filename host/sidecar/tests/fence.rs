@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 const PORT: u16 = 8080;
 /// A connection that takes as long is not refused, it is lost.
-const LOST: Duration = Duration::from_secs(5);
+const LOST: Duration = Duration::from_secs(60);
 
 /// Another container of the pod.
 const POD: [&str; 2] = ["172.30.0.5", "fd00:1::5"];

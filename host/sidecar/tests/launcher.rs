@@ -7,7 +7,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use monkeyci_api::{API_VERSION, Hidden};
@@ -64,15 +63,16 @@ fn go(command: monkeyci_build::Command) -> ToLauncher {
 fn the_launcher_waits_for_the_socket_and_then_loses_no_time() {
     let rig = Rig::new();
     let mut launcher = Guard(rig.launcher());
-    std::thread::sleep(Duration::from_millis(200));
+    rig::until_it_waits_for_the_socket(&launcher.0);
     // Other files in the volume don't confuse it, nor does a socket on which nobody listens.
-    fs::write(rig.path("other"), "").unwrap();
-    drop(UnixListener::bind(rig.path("l.sock")).unwrap());
-    // (Longer than the launcher needs to try it.)
-    std::thread::sleep(Duration::from_millis(50));
-    let start = Instant::now();
+    let other = || fs::write(rig.path("other"), "").unwrap();
+    let unheard = || drop(UnixListener::bind(rig.path("l.sock")).unwrap());
+    for appear in [&other as &dyn Fn(), &unheard] {
+        let before = rig::idle(launcher.0.id());
+        appear();
+        rig::until("the launcher to have looked at it", || rig::idle(launcher.0.id()) > before);
+    }
     let mut sidecar = Sidecar::meet(&rig.path("l.sock"));
-    assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
     sidecar.say(&go(argv(&["true"])));
     assert_eq!(sidecar.hear(), FromLauncher::Exited { end: ProcessEnd::Code(0), line: None, oom_kills: 0 });
     sidecar.say(&ToLauncher::Bye);
@@ -86,7 +86,7 @@ fn the_launcher_stays_until_bye() {
     let mut sidecar = Sidecar::meet(&rig.path("l.sock"));
     sidecar.say(&go(shell(&["exit 7"])));
     assert_eq!(sidecar.hear(), FromLauncher::Exited { end: ProcessEnd::Code(7), line: Some(1), oom_kills: 0 });
-    std::thread::sleep(Duration::from_millis(100));
+    rig::until("the launcher to have nothing more to do", || rig::idle(launcher.0.id()).is_some());
     assert!(launcher.0.try_wait().unwrap().is_none());
     sidecar.say(&ToLauncher::Bye);
     assert_eq!(launcher.wait(), Some(7));
@@ -96,7 +96,7 @@ fn the_launcher_stays_until_bye() {
 fn term_ends_a_launcher_whose_job_does_not_run() {
     let rig = Rig::new();
     let mut waiting = Guard(rig.launcher());
-    std::thread::sleep(Duration::from_millis(100));
+    rig::until_it_waits_for_the_socket(&waiting.0);
     waiting.signal(Signal::TERM);
     assert_eq!(waiting.wait(), Some(143));
 
@@ -144,8 +144,11 @@ fn a_slow_sidecar_delays_no_signal() {
     let file = rig.path("caught");
     let lines = [format!("trap 'touch {}; exit 9' TERM", file.display()), "yes & wait".to_owned()];
     sidecar.say(&go(shell(&[&lines[0], &lines[1]])));
-    // Nobody reads the output: pipe and socket fill up.
-    std::thread::sleep(Duration::from_millis(300));
+    // Nobody reads the output: pipe and socket fill up, until nothing more can be written.
+    rig::until("the job to be stuck", || {
+        let of_the_shell = rig::children(launcher.0.id()).into_iter().flat_map(rig::children);
+        of_the_shell.into_iter().any(|process| rig::status(process, "Name") == "yes" && rig::idle(process).is_some())
+    });
     launcher.signal(Signal::TERM);
     rig::until("the signal to arrive", || file.exists());
     assert_eq!(sidecar.hear(), FromLauncher::Exited { end: ProcessEnd::Code(9), line: Some(2), oom_kills: 0 });

@@ -6,7 +6,6 @@ mod rig;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::{Duration, Instant};
 
 use monkeyci_api::{ServiceProbe, SidecarPlan};
 use monkeyci_build::{CacheSpec, Ending, RestoreArtifact, SaveArtifact};
@@ -314,9 +313,14 @@ fn large_artifacts_stream_through() {
 fn a_job_starts_when_its_services_accept_connections() {
     let mut rig = Rig::new();
     rig.services = "other=10.0.0.1,db=127.0.0.1".to_owned();
+    // Of its two ports one takes connections from the start: so it is known when they are tried.
+    let first = TcpListener::bind("127.0.0.1:0").unwrap();
+    first.set_nonblocking(true).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let running = rig.start(service(port, 20_000));
-    std::thread::sleep(Duration::from_millis(300));
+    let mut plan = service(port, 600_000);
+    plan.services[0].ports.insert(0, first.local_addr().unwrap().port());
+    let running = rig.start(plan);
+    rig::until("a probe", || first.accept().is_ok());
     assert!(!rig.api.state().running);
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     assert_eq!(running.finish().ending(), &Ending::Succeeded);
@@ -327,9 +331,7 @@ fn a_service_that_is_never_ready_is_named() {
     let mut rig = Rig::new();
     rig.services = "db=127.0.0.1".to_owned();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let start = Instant::now();
     let done = rig.run(service(port, 300));
-    assert!(start.elapsed() < Duration::from_secs(5));
     let Ending::ServiceNotReady { service, reason, last_lines } = done.ending() else { panic!("{done:?}") };
     assert_eq!((service.as_str(), last_lines.as_str()), ("db", ""));
     assert!(reason.starts_with(&format!("port {port} accepted no connection within 0.3 s")), "{reason}");

@@ -92,12 +92,15 @@ fn what_is_always_saved_is_saved_when_the_job_is_stopped() {
 #[test]
 fn what_is_always_saved_is_saved_when_the_job_is_killed() {
     let rig = Rig::new();
-    let mut running = rig.start(saving(&["echo x >log; echo ready; sleep 2; true"], vec![always("log", "log")]));
+    let lines = ["echo x >log; echo $$ >main; echo ready; exec sleep 1000"];
+    let mut running = rig.start(saving(&lines, vec![always("log", "log")]));
     running.until_logged("ready");
     running.launcher.signal(Signal::KILL);
     assert_eq!(running.sidecar.wait(), Some(0));
     assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone));
     assert_eq!(rig.api.state().artifacts.keys().collect::<Vec<_>>(), ["log"]);
+    // In a container it would have died with its launcher.
+    rig::kill(&rig.work("main"));
 }
 
 #[test]

@@ -145,10 +145,13 @@ mod tests {
         let source = on("main");
         let scope = CacheScope::new("o/r/1", "i", &source);
         let long = "k".repeat(300);
-        for (key, content) in [("a-1", "old"), ("a-2", "new"), ("b-1", "other"), (long.as_str(), "long")] {
+        let saved = [("a-1", "old"), ("a-2", "new"), ("b-1", "other"), (long.as_str(), "long")];
+        for ((key, content), second) in saved.into_iter().zip(1..) {
             let name = scope.to_write(&cache(key, &[]));
             put(&blobs, &name, content).await;
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let file = std::fs::File::options().write(true).open(dir.path().join(name.as_ref())).expect("a file");
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
+            file.set_modified(time).expect("a time can be set");
         }
         let find = async |key: &str, fallbacks: &[&str]| {
             text(scope.find(&blobs, &cache(key, fallbacks)).await.expect("found")).await

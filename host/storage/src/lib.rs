@@ -7,6 +7,8 @@
 mod blob_store;
 mod blobs;
 mod cache_scope;
+#[cfg(test)]
+mod hang_guard;
 mod journal;
 pub mod sealed;
 mod stream_writer;

@@ -12,6 +12,8 @@ mod paths;
 mod rehearse;
 mod say;
 mod setup;
+#[cfg(test)]
+mod sources;
 mod test;
 mod toolchain;
 
@@ -34,8 +36,8 @@ Commands:
   bench [--release] [-- ARGS]
                     the benchmarks, our crates optimised as in a release and the others as the tests have them; --release:
                     all of it as users get it, which takes some minutes more. ARGS go to `cargo bench`
-  faults [ARGS]     kill what takes part in a job, in every phase, and tell how it ends; then kill at random, and tell what
-                    is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
+  faults [ARGS]     kill what takes part in a job, or cancel it, in every phase, and tell how it ends; then kill at random,
+                    and tell what is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
   rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
   setup [--podman]  only the set-up: programs, wasm target, container engine, images

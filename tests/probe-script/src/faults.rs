@@ -36,10 +36,16 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let make = format!("truncate -s {size} big; echo begun");
             all(sh("victim", &[&make]).service(web().ready_port(8080)).save_artifact("big", "big"))
         }
+        // When the small one is saved the other is on its way, for an hour.
+        "saving-for-long" => {
+            let make = ["echo begun", "echo x >small; truncate -s 4T big"];
+            all(sh("victim", &make).save_artifact("small", "small").save_artifact("big", "big"))
+        }
         "stopped" => {
             let limit = probe.build.param_or("limit-ms", "300000")?.parse()?;
             let work = "mkdir -p logs kept half; tee logs/log >kept/file <<.\nwhat happened\n.";
-            let job = sh("victim", &[work, "echo begun; sleep 300"])
+            let stoppable = "trap 'echo stopped by TERM; exit 7' TERM; echo begun; sleep 300 & wait";
+            let job = sh("victim", &[work, stoppable])
                 .save(artifact("logs", "logs").always())
                 .save_artifact("result", "half")
                 .keep(cache("kept", "kept").save(SavePolicy::Always))

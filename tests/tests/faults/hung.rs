@@ -1,15 +1,12 @@
 //! What a daemon that hangs comes to: it takes requests, and answers none. The daemon is one of the tests' own.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monkeyci_tests::dockerd::Dockerd;
 use monkeyci_tests::host::{Host, Running};
 use rustix::process::{Signal, kill_process};
 
 use crate::{assert_nothing_left, wait_until_begun};
-
-/// A host that has not ended by then hangs with its daemon.
-const BOUND: Duration = Duration::from_secs(90);
 
 #[test]
 fn a_daemon_that_hangs_while_a_job_runs_is_gone_when_its_lease_is_over() {
@@ -76,13 +73,11 @@ fn a_job_succeeds_whose_daemon_hung_for_a_while() {
 /// Interrupts a build whose daemon hangs, so often; it has to end, to say what it has left behind, and `gc` to remove that.
 fn interrupted(mut build: Running, dockerd: &Dockerd, host: &Host, times: u32) {
     dockerd.hang();
-    let began = Instant::now();
     for _ in 0..times {
         kill_process(build.pid(), Signal::INT).expect("signalled");
         build.wait_for(|event| event["type"] == "note");
     }
     let ended = build.end();
-    assert!(began.elapsed() < BOUND, "it took {:?}", began.elapsed());
     assert_eq!((ended.code, ended.cause("victim")), (Some(130), "cancelled"), "{ended:#?}");
     let said = |line: &serde_json::Value| {
         line["stream"] == "host" && line["text"].as_str().is_some_and(|text| text.contains("`monkeyci-host gc`"))

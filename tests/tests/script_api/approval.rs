@@ -1,6 +1,5 @@
-use std::time::{Duration, Instant};
-
 use monkeyci_tests::engine::Engine;
+use monkeyci_tests::hang_guard;
 use monkeyci_tests::host::Host;
 
 use crate::says;
@@ -26,11 +25,7 @@ fn a_job_waits_for_a_person_with_no_container_and_goes_on_when_they_approve() {
     let host = Host::on(&engine);
     let (running, build) = blocked(&host);
     // The containers of the jobs before are removed beside.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !engine.leftovers(&host.owner()).is_empty() {
-        assert!(Instant::now() < deadline, "a build that waits has {:?}", engine.leftovers(&host.owner()));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    hang_guard::until("a build that waits to have nothing", || engine.leftovers(&host.owner()).is_empty());
     let decide = |arguments: &[&str]| host.command(&["approve"]).args(arguments).output().expect("the host runs");
     let wrong = decide(&[&build, "meanwhile"]);
     assert_eq!(wrong.status.code(), Some(2));

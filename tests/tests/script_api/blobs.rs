@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::{Ended, Host, Running};
@@ -11,9 +10,6 @@ use monkeyci_tests::place;
 use monkeyci_tests::s3::{self, S3, SECRET};
 
 use crate::says;
-
-/// A store that has not answered by then will not be waited for. The host gives it 15 s.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `run` of the case, with its blobs in the bucket.
 fn run(host: &Host, lead: impl Fn(&mut Command), arguments: &[&str]) -> Running {
@@ -80,9 +76,7 @@ fn logs_are_read_from_the_bucket_after_the_build() {
 /// A host that can't use its store says why, with exit code 4, before it does anything else.
 fn refused(lead: impl Fn(&mut Command), says: &[&str]) {
     let host = Host::default();
-    let began = Instant::now();
     let ended = run(&host, lead, &[]).end();
-    assert!(began.elapsed() < PATIENCE, "it took {:?}", began.elapsed());
     assert_eq!((ended.code, ended.events.len()), (Some(4), 0), "{ended:#?}");
     for word in says {
         assert!(ended.stderr.contains(word), "{word:?} is not said: {}", ended.stderr);
@@ -110,7 +104,7 @@ fn a_dead_and_a_silent_server_are_said_to_be_out_of_reach() {
     // It takes connections and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", silent.local_addr().expect("an address"));
-    refused(|command| s3::lead(command, &address), &["can't be reached", "no answer"]);
+    refused(|command| s3::lead(command, &address), &["can't be reached", "no answer within 15 s"]);
 }
 
 #[test]

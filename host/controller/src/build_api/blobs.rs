@@ -95,8 +95,29 @@ pub(crate) async fn save_artifact(
     let stopping = stopping(&build, &claims, always(&build, &claims, &id))?;
     let job = claims.role.job().unwrap_or_default();
     let Some(upload) = build.upload(&id, job) else { return same_again(&build, &claims, &id, body).await };
-    let stored = api.blobs.put(&upload.name(), bytes_until(body, &stopping)).await;
-    let stored = stored.map_err(|error| not_stored(&stopping, &format!("artifact {id:?}"), error))?;
+    let (blobs, name, bytes) = (api.blobs.clone(), upload.name(), bytes_until(body, &stopping));
+    // In a task of its own: the upload is not over for as long as the store may still change what is there.
+    let mut storing = tokio::spawn({
+        let (blobs, name) = (blobs.clone(), name.clone());
+        async move { (blobs.put(&name, bytes).await, upload) }
+    });
+    let stored = tokio::select! {
+        biased;
+        stored = &mut storing => stored,
+        () = stopping.cancelled() => {
+            tokio::spawn(async move {
+                if let Ok((Ok(_), _upload)) = storing.await
+                    && let Err(error) = blobs.remove(&name).await
+                {
+                    tracing::warn!(%error, %name, "an artifact of a job that was stopped could not be removed");
+                }
+            });
+            return Err(being_stopped());
+        }
+    };
+    let what = format!("artifact {id:?}");
+    let (stored, upload) = stored.map_err(|error| Refusal::store(&what, error))?;
+    let stored = stored.map_err(|error| not_stored(&stopping, &what, error))?;
     upload.saved(stored.clone()).await?;
     Ok(answer(stored))
 }
@@ -110,8 +131,18 @@ pub(crate) async fn save_cache(
     let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
     let stopping = stopping(&build, &claims, cache.save == SavePolicy::Always)?;
-    let stored = sealed::put(&api.blobs, &scope.to_write(&cache), bytes_until(body, &stopping)).await;
-    stored.map(answer).map_err(|error| not_stored(&stopping, &format!("cache {:?}", path.item), error))
+    let (blobs, name, bytes) = (api.blobs.clone(), scope.to_write(&cache), bytes_until(body, &stopping));
+    // A cache that is whole when its job is stopped is one of a job that went well.
+    let storing = tokio::spawn(async move { sealed::put(&blobs, &name, bytes).await });
+    let what = format!("cache {:?}", path.item);
+    tokio::select! {
+        biased;
+        stored = storing => {
+            let stored = stored.map_err(|error| Refusal::store(&what, error))?;
+            stored.map(answer).map_err(|error| not_stored(&stopping, &what, error))
+        }
+        () = stopping.cancelled() => Err(being_stopped()),
+    }
 }
 
 /// What is said of what was stored.
@@ -128,7 +159,7 @@ fn always(build: &LiveBuild, claims: &Claims, id: &str) -> bool {
 }
 
 /// What ends an upload of the bearer's job, unless it is `always` worth having: that the job is being stopped. A job that
-/// answers TERM by a good end looks like one that did its work.
+/// answers TERM by a good end looks like one that did its work. It ends at once, however slow its sender or the store is.
 fn stopping(build: &LiveBuild, claims: &Claims, always: bool) -> Result<CancellationToken, Refusal> {
     let job = claims.role.job().unwrap_or_default();
     let stopping = build.pod(job, |pod| pod.stopping.clone()).filter(|_| !always).unwrap_or_default();

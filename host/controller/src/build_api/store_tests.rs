@@ -17,6 +17,7 @@ use monkeyci_build::{BuildState, CacheSpec, Source};
 use monkeyci_storage::{Blobs, names};
 
 use super::{Api, router, tests};
+use crate::hang_guard;
 use crate::inputs::Inputs;
 use crate::logs::LogLimits;
 use crate::logs::Masking;
@@ -181,12 +182,7 @@ async fn a_cache_that_the_store_has_changed_is_an_error_once_and_then_gone() {
     assert_eq!(outcome(hit.archive).await.expect("right"), b"content");
     let path = rig.corrupt("caches");
     changed(outcome(client.cache("kept").await.expect("an answer").expect("a cache").archive).await);
-    for _ in 0..500 {
-        if !path.exists() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    hang_guard::until("its removal", || !path.exists()).await;
     assert!(client.cache("kept").await.expect("an answer").is_none());
 }
 
@@ -214,15 +210,15 @@ async fn an_upload_whose_connection_breaks_can_be_made_again() {
     let client = Client::unix(&socket.join("api.sock"), BUILD, rig.token("mine")).expect("a client");
     let half = stream::iter([Ok(Bytes::from_static(b"half")), Err(std::io::Error::other("broken"))]);
     client.save_artifact("out", Body::wrap_stream(half)).await.expect_err("broken");
-    for _ in 0..500 {
-        match client.save_artifact("out", Body::from("whole")).await {
-            Err(error) if error.is_passing() => tokio::time::sleep(Duration::from_millis(10)).await,
-            other => {
-                other.expect("saved");
-                break;
+    let again = async {
+        loop {
+            match client.save_artifact("out", Body::from("whole")).await {
+                Err(error) if error.is_passing() => tokio::time::sleep(Duration::from_millis(10)).await,
+                other => break other.expect("saved"),
             }
         }
-    }
+    };
+    hang_guard::ends("the first upload", again).await;
     let bytes = client.artifact("out").await.expect("an answer").expect("an artifact");
     assert_eq!(outcome(bytes).await.expect("right"), b"whole");
 }
@@ -243,7 +239,7 @@ async fn a_log_within_its_limits_is_kept_as_it_is_also_if_it_is_one_line_of_nois
 
 #[tokio::test]
 async fn of_a_long_log_start_and_end_are_kept_and_watchers_see_all_of_it() {
-    let limits = LogLimits { head: 1 << 20, tail: 256 << 10 };
+    let limits = LogLimits { head: 1 << 20, tail: 256 << 10, ..LogLimits::default() };
     let rig = Rig::new(limits);
     let line = |i: u32| Bytes::from(format!("{i:>9} of this job's lines\n"));
     let lines = 200_000;
@@ -284,7 +280,7 @@ async fn what_the_store_does_not_take_of_a_log_is_shown_all_the_same() {
 
 #[tokio::test]
 async fn what_has_arrived_of_a_log_is_in_the_store_soon_though_the_job_still_runs() {
-    let rig = Rig::new(LogLimits::default());
+    let rig = Rig::new(LogLimits { written_every: Duration::from_millis(50), ..LogLimits::default() });
     let first = stream::iter([Ok::<_, std::io::Error>(frame(LogStream::Stdout, Bytes::from_static(b"first")))]);
     let (go_on, wait) = tokio::sync::oneshot::channel::<()>();
     let second = stream::once(async {
@@ -296,12 +292,12 @@ async fn what_has_arrived_of_a_log_is_in_the_store_soon_though_the_job_still_run
         tokio::spawn(
             async move { client.send_log(Some("mine"), Body::wrap_stream(first.chain(second.boxed()))).await },
         );
-    for _ in 0..500 {
-        if !rig.stored().await.is_empty() {
-            break;
+    let arrives = async {
+        while rig.stored().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    hang_guard::ends("the wait for the first", arrives).await;
     assert_eq!(rig.stored().await.len(), 1);
     let _ = go_on.send(());
     sending.await.expect("no panic").expect("taken");

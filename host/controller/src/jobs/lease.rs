@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use monkeyci_engines::Engine;
 
-/// How long an engine may be away before it counts as gone. (Tests need not wait for it.)
-pub(crate) const LEASE: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 30_000 });
+/// How long an engine may be away before it counts as gone.
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 /// How long to wait for an engine that is away until it is asked again.
 pub(crate) const AGAIN: Duration = Duration::from_millis(250);
 /// How often an engine that answers is asked whether it does.

@@ -18,26 +18,26 @@ use crate::lock::lock;
 use crate::logs::followers::{OpenLog, OpenLogs, Part, host_frame};
 use crate::logs::tail::LogTail;
 
-/// How much of a log is kept, for each time that a job runs, in bytes. Whoever watches a build sees all of it.
+/// How much of a log is kept, for each time that a job runs, in bytes, and how soon. Whoever watches a build sees all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLimits {
     /// What is kept of its start.
     pub head: usize,
     /// What is kept of its end, in memory while the job runs.
     pub tail: usize,
+    /// What has arrived is in the store after this time: so much of a log is lost at most when the host is killed.
+    pub written_every: Duration,
 }
 
 impl Default for LogLimits {
-    /// 32 MiB of the start, 8 MiB of the end.
+    /// 32 MiB of the start, 8 MiB of the end; every 5 s.
     fn default() -> Self {
-        Self { head: 32 << 20, tail: 8 << 20 }
+        Self { head: 32 << 20, tail: 8 << 20, written_every: Duration::from_secs(5) }
     }
 }
 
 /// The largest part: what of the start is in memory.
 const PART: usize = 4 << 20;
-/// So much of a log is lost at most when the host is killed. (Tests need not wait for it.)
-const WRITTEN_EVERY: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
 /// The most parts of one log. A sidecar whose connection breaks starts a new one; nobody may do so for ever.
 const PARTS: u32 = 1000;
 
@@ -70,7 +70,7 @@ impl<'a> LogWriter<'a> {
 
     /// When to call [`Self::write`], unless there is more before.
     pub(crate) fn due(&self) -> Option<Instant> {
-        lock(&self.log).part.changed.map(|since| since + WRITTEN_EVERY)
+        lock(&self.log).part.changed.map(|since| since + self.limits.written_every)
     }
 
     /// Adds a frame.

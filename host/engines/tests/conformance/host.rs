@@ -17,11 +17,9 @@ use tempfile::TempDir;
 use monkeyci_testbed::daemons::{Podman, drop_in_network_of};
 use monkeyci_testbed::handed;
 
+use crate::hang_guard::HANGS;
 use crate::outside::{DockerOutside, IMAGE, Outside, container_argv};
 use crate::probe_program;
-
-/// How long one promise may take.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// An engine under test.
 pub struct Host {
@@ -50,7 +48,8 @@ impl Host {
         };
         let socket = daemon.url();
         let outside = DockerOutside::connect(daemon).await;
-        let options = DockerOptions { socket: Some(socket.clone()), ..DockerOptions::default() };
+        // Whoever says no may take a while to say it on a busy machine.
+        let options = DockerOptions { socket: Some(socket.clone()), pull_answer: HANGS, ..DockerOptions::default() };
         let connected = DockerEngine::connect(options).await.expect("an engine that answers");
         assert!(connected.describe().starts_with(&format!("{engine} ")), "{}", connected.describe());
         let directory = TempDir::new().expect("a temporary directory");
@@ -70,6 +69,13 @@ impl Host {
     /// A second engine at the same daemon, as another process would have it.
     pub async fn another_engine(&self) -> Box<dyn Engine> {
         self.engine_that_permits(Vec::new()).await
+    }
+
+    /// An engine at the same daemon that gives registries so long to answer.
+    pub async fn engine_that_waits(&self, pull_answer: Duration) -> Box<dyn Engine> {
+        let socket = Some(self.socket.clone());
+        let options = DockerOptions { socket, pull_answer, ..DockerOptions::default() };
+        Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
     }
 
     /// An engine at the same daemon whose jobs may be let reach these private networks.
@@ -153,6 +159,13 @@ impl Host {
         }
     }
 
+    /// Waits until a part of a pod has said this in its last line.
+    pub async fn until_said(&self, pod: &Pod, part: &Part, words: &str) {
+        while !self.engine.last_lines(&pod.key, part, 1).await.is_ok_and(|line| line.trim() == words) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub async fn remove(&self, pod: &Pod) {
         self.engine.remove(&pod.key).await.expect("the pod can be removed");
     }
@@ -172,7 +185,7 @@ pub fn service(name: &str, line: &str, readiness: Vec<Readiness>) -> ServiceSpec
         env: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         readiness,
-        ready_timeout_ms: 20_000,
+        ready_timeout_ms: 3_600_000,
     }
 }
 
@@ -189,13 +202,13 @@ pub fn try_with(engine: &str, promise: impl for<'a> Fn(&'a Host) -> Trial<'a>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let host = Host::of(engine).await;
-        let trial = tokio::time::timeout(LIMIT, promise(&host));
+        let trial = tokio::time::timeout(HANGS, promise(&host));
         let kept = AssertUnwindSafe(trial).catch_unwind().await;
         let builds = host.engine.builds(&host.owner).await;
         let swept = host.engine.sweep(&host.owner, &builds.unwrap_or_default(), false).await;
         match kept {
             Err(panic) => resume_unwind(panic),
-            Ok(Err(_)) => panic!("the promise was not kept within {LIMIT:?}"),
+            Ok(Err(_)) => panic!("the promise is not kept: it hangs"),
             Ok(Ok(())) => {}
         }
         swept.expect("what the test made can be swept");

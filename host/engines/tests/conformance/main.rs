@@ -4,6 +4,7 @@
 //! Nothing is skipped for want of an engine. Addresses that a pod's fence has to refuse are tried only where a rule of the
 //! test's own drops them too (`Host::drop_in_network_of`).
 
+mod hang_guard;
 mod host;
 mod outside;
 mod probe_program;
@@ -54,7 +55,7 @@ conformance! {
             stop_kills_a_job_that_does_not_listen_after_the_grace,
             the_last_lines_are_kept;
         images:
-            an_image_of_a_registry_that_refuses_is_not_found_within_ten_seconds,
+            an_image_of_a_registry_that_refuses_is_not_found,
             an_image_of_a_registry_that_is_silent_is_not_found_within_ten_seconds,
             an_image_that_is_no_reference_is_not_found,
             a_sidecar_image_that_somebody_cleared_is_made_again,

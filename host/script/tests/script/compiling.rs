@@ -5,13 +5,14 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monkeyci_script::{Compiler, Limits, LoadError, Runtime, RuntimeOptions};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::compile_cache::entry;
+use crate::hang_guard::found;
 use crate::support::{Guest, client, info};
 
 /// The example of a program that is its own compiler; cargo builds it with the tests.
@@ -49,17 +50,6 @@ fn compiler(limits: &Limits) -> Option<Pid> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         String::from_utf8_lossy(&line).contains(&marker).then(|| Pid::from_raw(pid))?
     })
-}
-
-fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[tokio::test]
@@ -107,11 +97,9 @@ fn a_component_that_takes_too_much_memory_to_compile_is_refused() {
 #[test]
 fn a_component_that_takes_too_long_to_compile_is_refused() {
     let limits = Limits { compile_time: Duration::from_millis(300), ..marked() };
-    let began = Instant::now();
     let error = runtime(None, limits.clone()).load(&endless()).expect_err("too slow");
     assert_eq!(error, LoadError::CompileTime(Duration::from_millis(300)));
     assert!(error.is_script() && error.to_string().contains("0.3 s"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(compiler(&limits), None);
 }
 
@@ -123,7 +111,7 @@ fn a_compiler_that_is_killed_or_crashes_is_the_hosts_fault_and_its_signal_is_nam
         let runtime = runtime(None, limits.clone());
         let error = std::thread::scope(|scope| {
             let loading = scope.spawn(|| runtime.load(&bytes).expect_err("no compiler"));
-            let pid = soon("a compiler", || compiler(&limits));
+            let pid = found("a compiler", || compiler(&limits));
             kill_process(pid, signal).expect("killed");
             loading.join().expect("no panic")
         });
@@ -154,9 +142,9 @@ fn the_compiler_gets_nothing_of_the_hosts() {
     let runtime = runtime(None, limits.clone());
     std::thread::scope(|scope| {
         let loading = scope.spawn(|| runtime.load(&bytes).expect_err("killed below"));
-        let pid = soon("a compiler", || compiler(&limits));
+        let pid = found("a compiler", || compiler(&limits));
         let proc = PathBuf::from(format!("/proc/{pid}"));
-        soon("three open files", || (fs::read_dir(proc.join("fd")).ok()?.count() == 3).then_some(()));
+        found("three open files", || (fs::read_dir(proc.join("fd")).ok()?.count() == 3).then_some(()));
         let variables = fs::read_to_string(proc.join("environ")).expect("its variables");
         let names: Vec<_> = variables.split_terminator('\0').filter_map(|line| line.split('=').next()).collect();
         assert_eq!(names, ["RAYON_NUM_THREADS"]);
@@ -171,9 +159,9 @@ async fn the_compiler_ends_when_nobody_waits_for_the_script_any_more() {
     let runtime = runtime(None, limits.clone());
     let loading = tokio::spawn(async move { runtime.load_in_background(endless().into()).await });
     tokio::task::spawn_blocking(move || {
-        soon("a compiler", || compiler(&limits));
+        found("a compiler", || compiler(&limits));
         loading.abort();
-        soon("its end", || compiler(&limits).is_none().then_some(()));
+        found("its end", || compiler(&limits).is_none().then_some(()));
     })
     .await
     .expect("no panic");
@@ -190,12 +178,12 @@ fn a_host_that_is_killed_while_it_compiles_leaves_neither_compiler_nor_file() {
         let children = fs::read_to_string(format!("/proc/{host}/task/{host}/children")).ok()?;
         children.split_whitespace().next().map(|pid| PathBuf::from(format!("/proc/{pid}")))
     };
-    let compiler = soon("a compiler", || child_of(host.id()));
+    let compiler = found("a compiler", || child_of(host.id()));
     host.kill().expect("killed");
     host.wait().expect("an end");
     // A process that has ended and that nobody has asked for has no memory any more.
     let gone = || fs::read(compiler.join("maps")).map_or(true, |maps| maps.is_empty()).then_some(());
-    soon("its end", gone);
+    found("its end", gone);
     let left: Vec<_> = fs::read_dir(&cache).expect("the cache").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["key"]);
 }

@@ -2,6 +2,7 @@
 
 mod compile_cache;
 mod compiling;
+mod hang_guard;
 mod hostile;
 mod support;
 mod transcript;

@@ -148,6 +148,6 @@ impl Write for QueueWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.push()
     }
 }

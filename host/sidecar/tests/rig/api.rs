@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,6 +14,8 @@ use monkeyci_api::{CACHE_HEADER, DIGEST_HEADER, Problem, SidecarPlan, SidecarRep
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Barrier;
+
+use super::HANGS;
 
 /// What the API knows, and what it was told.
 #[derive(Default)]
@@ -107,7 +108,7 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
         together.then(|| state.met.get_or_insert_with(|| Arc::new(Barrier::new(all))).clone())
     };
     if let Some(met) = met
-        && tokio::time::timeout(Duration::from_secs(20), met.wait()).await.is_err()
+        && tokio::time::timeout(HANGS, met.wait()).await.is_err()
     {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }

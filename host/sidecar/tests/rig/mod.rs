@@ -1,11 +1,11 @@
 //! Runs the real program's two roles as plain processes, against a small build API in this process.
 
 mod api;
+mod hang_guard;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::time::{Duration, Instant};
 
 use monkeyci_api::{
     API_VERSION, Hidden, LogDecoder, LogFrame, LogStream, SidecarConfig, SidecarPlan, SidecarReport, Token,
@@ -14,9 +14,7 @@ use monkeyci_build::{Command, Ending, ShellCommand};
 use tempfile::TempDir;
 
 pub use api::Api;
-
-/// Longer than anything here takes, also on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use hang_guard::{HANGS, until};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_monkeyci-sidecar");
 
@@ -196,13 +194,33 @@ impl Drop for Guard {
     }
 }
 
-/// Waits until `done` says so.
-pub fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// What the kernel says of a process, by the line's name.
+pub fn status(process: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+/// The processes that a process has started.
+pub fn children(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    children.split_whitespace().map(|child| child.parse().unwrap()).collect()
+}
+
+/// How often a process has had nothing to do, if it has nothing to do now. Whatever it was given to do is done when this has
+/// grown.
+pub fn idle(process: u32) -> Option<u64> {
+    let count = status(process, "voluntary_ctxt_switches").parse().ok()?;
+    status(process, "State").starts_with('S').then_some(count)
+}
+
+/// Waits until a launcher waits for its sidecar's socket: from then on it minds signals.
+pub fn until_it_waits_for_the_socket(launcher: &Child) {
+    let watches = || {
+        let files = fs::read_dir(format!("/proc/{}/fdinfo", launcher.id())).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_to_string(file.path()).ok()).any(|info| info.contains("inotify wd:"))
+    };
+    until("the launcher to wait", || watches() && idle(launcher.id()).is_some());
 }
 
 /// Whether the process with the number in the file `path` still runs.
@@ -210,6 +228,12 @@ pub fn runs(path: &Path) -> bool {
     let pid = fs::read_to_string(path).unwrap();
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// Kills the process with the number in the file `path`.
+pub fn kill(path: &Path) {
+    let pid = fs::read_to_string(path).unwrap().trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::KILL).unwrap();
 }
 
 pub fn plan(command: Command) -> SidecarPlan {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -17,6 +16,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::blobs::Blobs;
 use crate::cache_scope::CacheScope;
+use crate::hang_guard;
 use crate::sealed;
 
 /// A server with the bucket `bucket`; it dies when it is dropped.
@@ -152,16 +152,9 @@ async fn an_upload_that_nobody_waits_for_any_more_leaves_nothing() {
     let endless = chunks.chain(futures::stream::pending()).boxed();
     let (under_way, name) = (blobs.clone(), Path::from("large"));
     let upload = tokio::spawn(async move { under_way.put(&name, endless).await });
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while s3.files() == before && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_ne!(s3.files(), before, "parts are under way");
+    hang_guard::until("parts under way", || s3.files() != before).await;
     upload.abort();
-    while s3.files() != before && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(s3.files(), before);
+    hang_guard::until("their removal", || s3.files() == before).await;
 }
 
 #[tokio::test]
@@ -205,11 +198,9 @@ async fn a_missing_bucket_wrong_keys_and_a_dead_server_are_told_apart() {
 
     let (blobs, env) = (s3.blobs().await, s3.env());
     s3.serving.shutdown().await;
-    let asked = Instant::now();
     let said = open("s3://bucket", env).await.expect_err("a dead server");
     assert!(matches!(&said, BlobStoreError::Unreachable { endpoint, .. } if *endpoint == s3.address), "{said:?}");
     assert!(said.to_string().contains("refused"), "{said}");
-    assert!(asked.elapsed() < FIRST_ANSWER, "{:?}", asked.elapsed());
     put(&blobs, &Path::from("late"), vec![Bytes::from_static(b"x")]).await.expect_err("a dead server");
 }
 

@@ -20,7 +20,7 @@ pub use own::{OwnDocker, SmallDisk, children};
 pub use podman::Podman;
 
 /// How long a daemon may take to answer, or to end.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Starts a daemon whose words go to the end of a log, and waits until it answers.
 pub fn start(command: &mut Command, socket: &Path, log: &Path) -> Result<(Child, Engine)> {

@@ -62,7 +62,7 @@ fn one(number: usize, jobs: usize, engine: &Engine, host: &Host) -> bool {
     // Every tenth, at a moment that differs from run to run; and the last hosts, whose leavings no other build clears away.
     let is_last = number + AT_ONCE >= jobs;
     if !number.is_multiple_of(10) && !is_last {
-        host.start("hello", &[]).wait_for_exit(Duration::from_secs(120));
+        host.start("hello", &[]).wait_for_exit();
         return false;
     }
     let mut build = host.start("sleeps-shortly", &[]);
@@ -76,7 +76,7 @@ fn one(number: usize, jobs: usize, engine: &Engine, host: &Host) -> bool {
         1 => kill_soon(engine, &id, "sidecar"),
         _ => kill_soon(engine, &id, "job"),
     };
-    build.wait_for_exit(Duration::from_secs(120));
+    build.wait_for_exit();
     killed
 }
 

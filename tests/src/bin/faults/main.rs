@@ -1,4 +1,5 @@
-//! Kills what takes part in a job, in every phase, and looks how that ends; then kills at random, and looks what is left.
+//! Kills what takes part in a job, in every phase, or cancels it, and looks how that ends; then kills at random, and looks what
+//! is left.
 //!
 //! `cargo xtask faults [--runs N] [--jobs N]` sets everything up and runs this. It needs root, for a daemon of its own that
 //! may be killed, and for the processes of containers.

@@ -1,4 +1,4 @@
-//! Phase by victim: one is killed with SIGKILL, the job has to come to a typed end soon.
+//! Phase by victim: one is killed with SIGKILL, or the build is cancelled; the job has to come to a typed end soon.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,13 +17,16 @@ const BAR: Duration = Duration::from_secs(10);
 /// How long the daemon is away.
 const AWAY: Duration = Duration::from_secs(2);
 
+/// What ends a job without anybody's death: an interrupt of its host.
+const CANCEL: &str = "cancel";
+
 /// Who can be killed in which phase: where it is there.
 const PLAN: [(&str, &[&str]); 5] = [
-    ("pulling", &["dockerd", "host"]),
-    ("starting", &["sidecar", "service", "dockerd", "host"]),
-    ("restoring", &["launcher", "sidecar", "service", "dockerd", "host"]),
-    ("running", &["job", "launcher", "sidecar", "service", "dockerd", "host"]),
-    ("saving", &["launcher", "sidecar", "service", "dockerd", "host"]),
+    ("pulling", &["dockerd", "host", CANCEL]),
+    ("starting", &["sidecar", "service", "dockerd", "host", CANCEL]),
+    ("restoring", &["launcher", "sidecar", "service", "dockerd", "host", CANCEL]),
+    ("running", &["job", "launcher", "sidecar", "service", "dockerd", "host", CANCEL]),
+    ("saving", &["launcher", "sidecar", "service", "dockerd", "host", CANCEL]),
 ];
 
 /// What came of one run.
@@ -53,6 +56,7 @@ pub fn run(options: &Options) -> bool {
         let outcome = match (victim, &mut dockerd) {
             ("dockerd", Some(dockerd)) => kill_daemon(phase, dockerd),
             ("host", _) => kill_host(phase, &machine),
+            (CANCEL, _) => cancel(phase, &machine),
             _ => kill_part(phase, victim, &machine),
         };
         let verdict = if outcome.hung { "HANGS" } else { &outcome.ending };
@@ -95,14 +99,15 @@ fn print(cells: &[(&str, &str)], table: &BTreeMap<(&str, &str), Vec<Outcome>>) -
 
 /// Starts a build, and waits until its job is in the phase.
 fn begin(phase: &str, victim: &str, host: &Host, engine: &Engine, registry: &Registry) -> Running {
-    let case = if (phase, victim) == ("running", "service") { "serving" } else { phase };
+    let case = match (phase, victim) {
+        ("running", "service") => "serving",
+        ("saving", CANCEL) => "saving-for-long",
+        _ => phase,
+    };
     let image = format!("to-pull={}", registry.image());
     let mut build = host.start(case, &["--param", &image]);
     match phase {
-        "pulling" => {
-            build.wait_for(|event| event["type"] == "job/started");
-            std::thread::sleep(Duration::from_millis(500));
-        }
+        "pulling" => registry.wait_until_asked(),
         "starting" => {
             engine.wait_for_pid(&host.owner_soon(), "victim", "sidecar");
         }
@@ -112,10 +117,14 @@ fn begin(phase: &str, victim: &str, host: &Host, engine: &Engine, registry: &Reg
         }
         _ => {
             let begun = |event: &Value| event["type"] == "log" && event["text"] == "begun\n";
-            if (phase, victim) == ("running", "service") {
-                build.wait_until_running("victim");
-            } else {
-                build.wait_for(begun);
+            match case {
+                "serving" => build.wait_until_running("victim"),
+                "saving-for-long" => {
+                    build.wait_for(|event| event["type"] == "artifact/saved");
+                }
+                _ => {
+                    build.wait_for(begun);
+                }
             }
             std::thread::sleep(Duration::from_millis(300));
         }
@@ -138,6 +147,14 @@ fn kill_part(phase: &str, victim: &str, engine: &Engine) -> Outcome {
     finish(&mut build, Instant::now(), engine, &host)
 }
 
+/// Cancels the build.
+fn cancel(phase: &str, engine: &Engine) -> Outcome {
+    let (host, registry) = (Host::on(engine), Registry::silent());
+    let mut build = begin(phase, CANCEL, &host, engine, &registry);
+    kill_process(build.pid(), Signal::INT).expect("signalled");
+    finish(&mut build, Instant::now(), engine, &host)
+}
+
 /// The job's process: its launcher's child.
 fn first_child(launcher: Pid) -> Pid {
     children(launcher).into_iter().next().expect("the job runs")
@@ -145,11 +162,11 @@ fn first_child(launcher: Pid) -> Pid {
 
 /// Waits for the job's end, and for the build's.
 fn finish(build: &mut Running, cause: Instant, engine: &Engine, host: &Host) -> Outcome {
-    let ended = build.wait_or(Duration::from_secs(60), |event| event["type"] == "job/ended");
+    let ended = build.wait_or(|event| event["type"] == "job/ended");
     let took = cause.elapsed();
     let cause = ended.map(|event| event["ending"]["cause"].as_str().unwrap_or("?").to_owned());
-    let over = build.wait_or(Duration::from_secs(60), |event| event["type"] == "build/ended").is_some();
-    build.wait_for_exit(Duration::from_secs(60));
+    let over = build.wait_or(|event| event["type"] == "build/ended").is_some();
+    build.wait_for_exit();
     let (ending, hung) = (cause.clone().unwrap_or_default(), cause.is_none() || !over);
     Outcome { ending, took, hung, left: leftovers(engine, host) }
 }
@@ -191,7 +208,7 @@ fn kill_host(phase: &str, engine: &Engine) -> Outcome {
     let mut build = begin(phase, "host", &host, engine, &registry);
     kill_process(build.pid(), Signal::KILL).expect("killed");
     let cause = Instant::now();
-    build.wait_for_exit(Duration::from_secs(10));
+    build.wait_for_exit();
     let output = host.command(&["gc", "--engine", &engine.address]).output().expect("the host runs");
     let took = cause.elapsed();
     let ending = if output.status.success() { "removed by the next host" } else { "not removed" };

@@ -107,7 +107,7 @@ async fn whoever_begins_to_follow_at_any_time_sees_every_frame_once() {
 #[tokio::test]
 async fn whoever_begins_late_with_a_long_log_is_told_what_is_left_out() {
     let rig = Rig::new();
-    let mut log = rig.writer(None, LogLimits { head: 100, tail: 100 });
+    let mut log = rig.writer(None, LogLimits { head: 100, tail: 100, ..LogLimits::default() });
     for number in 0..100 {
         log.push(&frame(&format!("line {number}\n"))).await;
     }
@@ -126,7 +126,7 @@ async fn whoever_begins_late_with_a_long_log_is_told_what_is_left_out() {
 async fn a_slow_reader_holds_nobody_up_and_learns_how_much_it_missed() {
     let rig = Rig::new();
     let mut reader = rig.reader(None).await;
-    let mut log = rig.writer(Some("job"), LogLimits { head: 1000, tail: 1000 });
+    let mut log = rig.writer(Some("job"), LogLimits { head: 1000, tail: 1000, ..LogLimits::default() });
     let text = "x".repeat(60_000);
     for _ in 0..200 {
         log.push(&frame(&text)).await;

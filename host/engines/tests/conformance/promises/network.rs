@@ -17,6 +17,8 @@ const SERVER: &str = "exec httpd -f -p 5432 -h /srv";
 struct Beside {
     network: String,
     server: String,
+    /// Its addresses as a container's list of routes has them.
+    route: String,
     /// The machine's own address in it.
     machine: String,
 }
@@ -39,8 +41,10 @@ impl Beside {
             let network = format!("{}-beside-{start}-{part}", host.owner).replace('.', "-");
             let (subnet, server) = (format!("{start}.{part}/28"), format!("{start}.{}", part + 5));
             let machine = format!("{start}.{}", part + 1);
+            let first: std::net::Ipv4Addr = format!("{start}.{part}").parse().expect("an address");
+            let route = format!("{:08X}", u32::from_le_bytes(first.octets()));
             if host.outside.make_network(&host.owner, &network, &subnet, &server).await {
-                return Self { network, server, machine };
+                return Self { network, server, route, machine };
             }
         }
         panic!("all networks of {start} are taken");
@@ -61,12 +65,15 @@ impl Beside {
     }
 }
 
-/// A job that waits until its sidecar, which gives the test two seconds, has told it to go on; then this.
+/// A job that waits until it is told to go on; then this.
 fn later(host: &Host, job: &str) -> Pod {
-    host.pod(&format!("await /monkeyci/go\n{job}"), "sleep 2000\nwrite /monkeyci/go yes")
+    let _ = std::fs::remove_file(host.path("api/go"));
+    host.pod(&format!("await /monkeyci/go\n{job}"), "await /run/monkeyci-api/go\nwrite /monkeyci/go yes")
 }
 
+/// Tells the job to go on, which has to succeed.
 async fn succeeded(host: &Host, pod: &Pod) {
+    std::fs::write(host.path("api/go"), "").expect("a file can be written");
     let exit = host.job_exit(pod).await;
     let lines = host.engine.last_lines(&pod.key, &Part::Job, 5).await.unwrap_or_default();
     assert_eq!(exit.code, 0, "{lines}");
@@ -83,8 +90,9 @@ pub async fn the_internet_is_reached_and_private_networks_are_not(host: &Host) {
 pub async fn a_service_reaches_what_its_job_reaches(host: &Host) {
     let (internet, private) = tokio::join!(Beside::internet(host), Beside::private(host));
     let mut pod = host.pod("sleep 60000", "");
-    let tries = |to: &Beside| format!("echo | busybox nc -w 2 {} 5432", to.server);
-    let line = format!("sleep 2; {}; echo $?; {}; echo $?", tries(&internet), tries(&private));
+    let tries = |to: &Beside| format!("echo | busybox nc -w 60 {} 5432; echo $?", to.server);
+    let joins = |to: &Beside| format!("until busybox grep -q {} /proc/net/route; do sleep 0.1; done", to.route);
+    let line = [joins(&internet), joins(&private), tries(&internet), tries(&private)].join("; ");
     pod.services.push(service("db", &line, Vec::new()));
     host.start(&pod).await.expect("the pod starts");
     let part = Part::Service("db".to_owned());

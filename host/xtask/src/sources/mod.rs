@@ -1,0 +1,3 @@
+//! Rules that the sources of this repository keep, as tests.
+
+mod clock;
