@@ -4,6 +4,7 @@ mod book;
 mod needs;
 mod retry;
 mod schedule;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

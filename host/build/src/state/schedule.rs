@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 
 use super::book::{Book, Stage};
+use super::verdict::{Verdict, verdict};
 use super::{Effect, JobState, StopReason};
 use crate::{BuildStatus, Ending, EventBody, Graph, JobSpec, Results, RunWhen, Status};
 
@@ -43,16 +44,6 @@ pub(super) enum Halt {
     TimedOut,
     /// Somebody has cancelled the build: all.
     Cancelled,
-}
-
-/// What the endings of jobs make of the build, from the best to the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
-    Success,
-    /// A job was skipped or cancelled though no job failed and nobody cancelled the build.
-    Stopped,
-    Failure,
-    Error,
 }
 
 impl Schedule {
@@ -448,14 +439,4 @@ impl Schedule {
 
 fn record(job: String, ending: Ending) -> Effect {
     Effect::Record(EventBody::JobEnded { job, ending })
-}
-
-fn verdict(ending: &Ending, excused: bool) -> Verdict {
-    match ending.status() {
-        Status::Error => Verdict::Error,
-        Status::Failure => Verdict::Failure,
-        Status::Skipped if excused || matches!(ending, Ending::NotNeeded { .. }) => Verdict::Success,
-        Status::Skipped | Status::Cancelled => Verdict::Stopped,
-        _ => Verdict::Success,
-    }
 }

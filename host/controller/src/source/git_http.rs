@@ -14,21 +14,25 @@
 //!
 //! libgit2 passes an error on as text. So a [`Fetch`] keeps the first one for whoever started it.
 
+mod server;
+mod stream;
+
 use std::cell::RefCell;
 use std::error::Error as StdError;
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 use monkeyci_api::provide_tls;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
-use rustls::CertificateError;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use self::server::{cause, certificate_error, host, is_same_server, redirected, repository_of, short};
+use self::stream::{At, Stream};
 use super::git_url::{HttpAddress, Login};
 
 /// What a git server may do to us.
@@ -421,178 +425,6 @@ impl Question {
 
 const REFS: &str = "/info/refs";
 const SERVICE: (&str, &str) = ("service", "git-upload-pack");
-
-/// A question and its answer: libgit2 writes the one and reads the other.
-struct Stream {
-    fetch: Arc<Fetch>,
-    /// The repository, if it is not the fetch's own.
-    other: Option<HttpAddress>,
-    question: Question,
-    at: At,
-}
-
-enum At {
-    /// This much of the question is written.
-    Asking(Vec<u8>),
-    Answering {
-        response: Response,
-        chunk: Bytes,
-        read: u64,
-    },
-    Failed,
-}
-
-impl Stream {
-    fn address(&self) -> &HttpAddress {
-        self.other.as_ref().unwrap_or(&self.fetch.address)
-    }
-
-    /// Gets some of the answer; none of it is its end.
-    fn fill(&mut self) -> Result<&mut Bytes, HttpError> {
-        if let At::Asking(body) = &mut self.at {
-            let body = std::mem::take(body).into();
-            let response = self.fetch.ask(self.address(), self.question, &body)?;
-            self.at = At::Answering { response, chunk: Bytes::new(), read: 0 };
-        }
-        let At::Answering { response, chunk, read } = &mut self.at else { return Err(HttpError::Cancelled) };
-        while chunk.is_empty() {
-            let url = response.url().clone();
-            let broken = |error: &reqwest::Error| HttpError::BrokenOff { host: host(&url), reason: cause(error) };
-            let Some(next) = self.fetch.wait(&url, response.chunk(), broken)? else { break };
-            *read += next.len() as u64;
-            let limit = self.fetch.limits.refs;
-            if self.question == Question::Refs && *read > limit {
-                return Err(HttpError::TooManyRefs { host: host(&url), limit });
-            }
-            *chunk = next;
-        }
-        Ok(chunk)
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.fill() {
-            Ok(chunk) => {
-                let length = chunk.len().min(buffer.len());
-                chunk.copy_to_slice(&mut buffer[..length]);
-                Ok(length)
-            }
-            Err(error) => {
-                self.at = At::Failed;
-                Err(self.fetch.fail(error))
-            }
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let limit = self.fetch.limits.question;
-        match &mut self.at {
-            At::Asking(body) if body.len() + bytes.len() <= limit => {
-                body.extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            _ => {
-                let host = host(&self.address().url);
-                self.at = At::Failed;
-                Err(self.fetch.fail(HttpError::TooLongQuestion { host, limit }))
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Where a redirect leads.
-fn redirected(from: &Url, to: &str) -> Result<Url, HttpError> {
-    let elsewhere = || HttpError::RedirectElsewhere { host: host(from), to: short(&super::git_url::shown(to)) };
-    let mut url = from.join(to).map_err(|_| elsewhere())?;
-    // What a server writes there is no login of ours.
-    let cleared = url.set_username("").and_then(|()| url.set_password(None));
-    match url.scheme() {
-        _ if cleared.is_err() => Err(elsewhere()),
-        "https" => Ok(url),
-        "http" if from.scheme() == "http" => Ok(url),
-        "http" => Err(HttpError::Downgrade { host: host(from), to: short(&super::git_url::shown(url.as_str())) }),
-        _ => Err(elsewhere()),
-    }
-}
-
-/// The repository whose list of branches and tags is at `url`.
-fn repository_of(url: &Url) -> Result<Url, HttpError> {
-    let elsewhere =
-        || HttpError::RedirectElsewhere { host: host(url), to: short(&super::git_url::shown(url.as_str())) };
-    let mut repository = url.clone();
-    repository.set_path(url.path().strip_suffix(REFS).ok_or_else(elsewhere)?);
-    let pairs = url.query_pairs().filter(|(name, value)| (name.as_ref(), value.as_ref()) != SERVICE);
-    let pairs: Vec<_> = pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    repository.set_query(None);
-    if !pairs.is_empty() {
-        repository.query_pairs_mut().extend_pairs(pairs);
-    }
-    Ok(repository)
-}
-
-/// Whether a login for one address may be sent to the other: to the same server, or to its HTTPS side.
-fn is_same_server(login_for: &Url, url: &Url) -> bool {
-    let port = |url: &Url| url.port_or_known_default();
-    let upgraded = login_for.scheme() == "http" && url.scheme() == "https" && port(login_for) == Some(80);
-    let same = login_for.scheme() == url.scheme() && port(login_for) == port(url);
-    login_for.host() == url.host() && (same || upgraded && port(url) == Some(443))
-}
-
-/// A server, for messages.
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("the server");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// What a server says, for messages.
-fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-/// What is wrong with the server's certificate, if that is the reason.
-fn certificate_error(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        match error.downcast_ref() {
-            Some(rustls::Error::InvalidCertificate(reason)) => return Some(certificate_reason(reason)),
-            Some(rustls::Error::NoCertificatesPresented) => return Some("it has shown none".to_owned()),
-            _ => {}
-        }
-        // An I/O error gives the source of what it holds for its own.
-        let held = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-        next = held.map(|held| held as _).or_else(|| error.source());
-    }
-    None
-}
-
-fn certificate_reason(error: &CertificateError) -> String {
-    match error {
-        CertificateError::UnknownIssuer => "it was issued by nobody whom this machine trusts".to_owned(),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it is no longer valid".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another name".to_owned()
-        }
-        CertificateError::Revoked => "it was revoked".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// The last cause of an error: the ones before name an address, or nothing.
-fn cause(error: &dyn StdError) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
 
 #[cfg(test)]
 mod tests;
