@@ -1,5 +1,6 @@
 //! Against servers on this machine that do what they are told.
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc;
