@@ -18,7 +18,7 @@ use crate::command::{output, program};
 use crate::say;
 
 /// How long a machine may take to start, and to end.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 /// How often what may end is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 

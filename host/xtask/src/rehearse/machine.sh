@@ -58,7 +58,26 @@ bootstrap() { # DIR
             apt-get clean
             rm -rf /var/lib/apt/lists/*
         ' sh "${PACKAGES[@]}"
+    certificates "$dir"
     umount "$dir/proc"
+}
+
+# Gives a root the certificates that this machine trusts and Debian does not: a proxy before the registries may have one.
+certificates() { # DIR
+    local bundle=/etc/ssl/certs/ca-certificates.crt to=$1/usr/local/share/ca-certificates
+    if [ ! -e "$bundle" ]; then return; fi
+    mkdir -p "$to"
+    if awk -v to="$to" '
+        /BEGIN CERTIFICATE/ { text = "" }
+        { text = text $0 "\n" }
+        /END CERTIFICATE/ {
+            if (FNR == NR) { known[text] = 1 }
+            else if (!(text in known)) { printf "%s", text > (to "/machine-" ++count ".crt") }
+        }
+        END { exit !count }
+    ' "$1$bundle" "$bundle"; then
+        chroot "$1" update-ca-certificates >/dev/null
+    fi
 }
 
 # --- So far, what decides how a base looks: another text above makes a new one.
@@ -158,8 +177,8 @@ inside() { # NETWORK ROOT WORKDIR [LOWER TARGET SCRATCH]...
     hostname "$name"
     printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >etc/hosts
     echo "$name" >etc/hostname
-    certificates
-    cp /etc/resolv.conf etc/resolv.conf
+    certificates .
+    cp --remove-destination /etc/resolv.conf etc/resolv.conf
     if [ "$network" = own ]; then
         # Where slirp4netns answers.
         echo nameserver 10.0.2.3 >etc/resolv.conf
@@ -170,7 +189,6 @@ inside() { # NETWORK ROOT WORKDIR [LOWER TARGET SCRATCH]...
 
     pivot_root . mnt
     umount -l /mnt
-    if ls usr/local/share/ca-certificates/*.crt >/dev/null 2>&1; then update-ca-certificates >/dev/null 2>&1; fi
     cd "$workdir"
     # Process 1: it takes note of the ends of all orphans, and is all that has to be killed.
     exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -c 'echo ready; exec >/dev/null; while :; do sleep infinity & wait; done'
@@ -227,21 +245,6 @@ cgroups() {
             ;;
         esac
     done </proc/mounts
-}
-
-# The certificates that this machine trusts and Debian does not: a proxy between it and the registries may have one.
-certificates() {
-    local bundle=/etc/ssl/certs/ca-certificates.crt to=usr/local/share/ca-certificates
-    if [ ! -e "$bundle" ]; then return; fi
-    mkdir -p "$to"
-    awk -v to="$to" '
-        /BEGIN CERTIFICATE/ { text = "" }
-        { text = text $0 "\n" }
-        /END CERTIFICATE/ {
-            if (FNR == NR) { known[text] = 1 }
-            else if (!(text in known)) { printf "%s", text > (to "/machine-" ++count ".crt") }
-        }
-    ' etc/ssl/certs/ca-certificates.crt "$bundle"
 }
 
 network() { # PID
