@@ -128,8 +128,9 @@ macro_rules! container_setters {
                 job.argv = Some(argv.into_iter().map(Into::into).collect());
             }
 
-            /// Lines for the shell, one shell for all; the first line that fails ends the job. Adds to the lines that were
-            /// given before.
+            /// Lines for the shell, one shell for all; the first line that fails ends the job. A line fails with the first
+            /// command in it that fails, also one of several lines: each begins under `set -e`. One that says `set +e` has,
+            /// itself alone, the status of its last command. Adds to the lines that were given before.
             fn shell(job, lines: impl IntoIterator<Item = impl Into<String>>) {
                 job.shell.get_or_insert_default().extend(lines.into_iter().map(Into::into));
             }
@@ -142,8 +143,8 @@ macro_rules! container_setters {
                 }
             }
 
-            /// The shell for the lines and its arguments, `["/bin/bash", "-e"]` say: a POSIX shell. Without it: the image's
-            /// `/bin/sh`.
+            /// The shell for the lines and its arguments, `["/bin/bash", "-u"]` say: a POSIX shell. Without it: the image's
+            /// `/bin/sh`. Where it names `bash`, a pipe fails when any of its commands does.
             fn shell_program(job, argv: impl IntoIterator<Item = impl Into<String>>) {
                 job.shell_program = Some(argv.into_iter().map(Into::into).collect());
             }

@@ -45,6 +45,9 @@ pub struct Pod {
     pub network_allow: Vec<Destination>,
     /// The services.
     pub services: Vec<PodService>,
+    /// Files on this machine with variables of services that nobody shall find in their containers' configuration, by the
+    /// services' names: maps in JSON.
+    pub service_env: BTreeMap<String, PathBuf>,
     /// The static program of launcher and sidecar, on this machine.
     pub sidecar_program: PathBuf,
     /// The static program of the guard, on this machine: the same one, unless a test says otherwise.

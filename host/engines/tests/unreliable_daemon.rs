@@ -60,6 +60,7 @@ impl Daemon {
             network: Default::default(),
             network_allow: Vec::new(),
             services: Vec::new(),
+            service_env: BTreeMap::new(),
             sidecar_program: file.clone(),
             guard_program: file.clone(),
             sidecar_config: file,

@@ -96,7 +96,7 @@ fn what_is_always_saved_is_saved_when_the_job_is_killed() {
     running.until_logged("ready");
     running.launcher.signal(Signal::KILL);
     assert_eq!(running.sidecar.wait(), Some(0));
-    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone));
+    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone { during: None }));
     assert_eq!(rig.api.state().artifacts.keys().collect::<Vec<_>>(), ["log"]);
 }
 

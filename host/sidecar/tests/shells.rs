@@ -46,6 +46,20 @@ fn a_shell_with_its_own_arguments_still_names_the_line_that_fails() {
 }
 
 #[test]
+fn a_pipe_fails_with_any_of_its_commands_only_where_bash_is_asked_for_by_name() {
+    for each in [false, true] {
+        for bash in [&["bash"][..], &["/bin/bash", "-u"], &["/usr/bin/env", "bash"]] {
+            let done = Rig::new().run(plan(program(bash, &["true", "false | true"], each)));
+            assert_eq!(done.ending(), &exited(1, 2, "false | true"), "{bash:?}");
+        }
+        for other in [&[][..], &["/bin/sh", "-u"]] {
+            let done = Rig::new().run(plan(program(other, &["true", "false | true"], each)));
+            assert_eq!(done.ending(), &Ending::Succeeded, "{other:?}");
+        }
+    }
+}
+
+#[test]
 fn each_line_in_its_own_shell_sees_nothing_of_the_one_before() {
     let rig = Rig::new();
     let lines = ["mkdir sub; cd sub; word=x; set -f", "basename \"$PWD\"; echo \"[$word]\"", "exit 0", "echo end"];

@@ -1,7 +1,7 @@
 //! The three kinds of container in a pod: what each is made of.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
@@ -102,7 +102,7 @@ pub(super) fn job(
         ..ContainerCreateBody::default()
     };
     let program = vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()];
-    let body = guard(body, pod, facts, fence, program);
+    let body = guard(body, pod, facts, fence, None, program);
     let platform = image.map(|image| image.platform.clone()).unwrap_or_default();
     Container { name: names.job(), part: Part::Job, image: pod.image.clone(), platform, body }
 }
@@ -180,7 +180,8 @@ pub(super) fn service(
             last_lines: String::new(),
         });
     }
-    let body = guard(body, pod, facts, fence, program);
+    let env = pod.service_env.get(&service.name).map(PathBuf::as_path);
+    let body = guard(body, pod, facts, fence, env, program);
     Ok(Container {
         name: names.service(&service.name)?,
         part: Part::Service(service.name.clone()),
@@ -190,8 +191,9 @@ pub(super) fn service(
     })
 }
 
-/// What all containers have: they run once, without an init of the engine's, and never with privileges. (A service may gain
-/// some by a setuid program, as its author knows it; a job may not, so `sudo` does nothing there.)
+/// What all containers have: they run once, without an init of the engine's, and never with privileges. (Nobody
+/// gains some by a setuid program, so `sudo` does nothing there: the guard sees to that in services, as the filter that it puts on
+/// their sockets demands.)
 fn host_config() -> HostConfig {
     HostConfig {
         init: Some(false),

@@ -285,6 +285,9 @@ fn check_files(pod: &Pod) -> Result<(), EngineError> {
     if !pod.guard_program.is_file() {
         return missing("guard's program", &pod.guard_program);
     }
+    if let Some(file) = pod.service_env.values().find(|file| !file.is_file()) {
+        return missing("file of a service's variables", file);
+    }
     match &pod.api_dir {
         Some(api_dir) if !api_dir.is_dir() => missing("directory of the build API's socket", api_dir),
         _ => Ok(()),

@@ -101,6 +101,7 @@ impl Host {
             network: NetworkMode::Internet,
             network_allow: Vec::new(),
             services: Vec::new(),
+            service_env: BTreeMap::new(),
             sidecar_program: self.program.clone(),
             // The real one: what the tests' own program does as launcher and sidecar, it can't do as guard.
             guard_program: handed::sidecar(),

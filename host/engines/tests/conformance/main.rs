@@ -69,12 +69,14 @@ conformance! {
             a_service_that_is_never_ready_is_reported_with_its_last_lines,
             a_service_that_crashes_is_reported_at_once,
             a_sidecar_that_fails_while_services_get_ready_ends_the_start,
-            a_ready_command_that_does_not_exist_is_reported_at_once;
+            a_ready_command_that_does_not_exist_is_reported_at_once,
+            a_services_secrets_are_among_its_variables_and_not_in_its_configuration;
         network:
             the_internet_is_reached_and_private_networks_are_not,
             a_service_reaches_what_its_job_reaches,
             the_machine_is_not_reached,
             metadata_is_refused_at_once,
+            sockets_that_know_no_networks_can_not_be_made,
             without_network_only_the_pod_is_reached,
             what_is_allowed_is_reached_beside,
             what_is_private_has_to_be_permitted,
