@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::common::{Common, Ending, RefineFn, ending_setters, graph_setters};
 use crate::setters::by_value;
-use crate::{Cache, Context, JobRef, Refine, Result, RetryOn, RunWhen, SavedArtifact, Secret, Service};
+use crate::{Cache, Context, JobRef, PullPolicy, Refine, Result, RetryOn, RunWhen, SavedArtifact, Secret, Service};
 
 /// A container job: commands that run in a container.
 #[derive(Clone, Debug)]
@@ -31,6 +31,9 @@ pub(crate) struct Container {
     pub work_dir: Option<String>,
     pub memory: Option<u64>,
     pub cpu: Option<u32>,
+    pub shm: Option<u64>,
+    pub pull: Option<PullPolicy>,
+    pub entrypoint_of_image: bool,
     pub save: Vec<SavedArtifact>,
     pub restore: Vec<Restore>,
     pub caches: Vec<Cache>,
@@ -218,6 +221,22 @@ macro_rules! container_setters {
             /// The most processor time that the job's container may use, in thousandths of a core.
             fn cpu(job, millicores: u32) {
                 job.cpu = Some(millicores);
+            }
+
+            /// The size of `/dev/shm` in bytes: browsers and databases want more than the engine's own, mostly 64 MiB. What is
+            /// in it counts as the job's memory.
+            fn shm_size(job, bytes: u64) {
+                job.shm = Some(bytes);
+            }
+
+            /// When the images of the job and its services are pulled. Without it: [`PullPolicy::Missing`].
+            fn pull(job, policy: PullPolicy) {
+                job.pull = Some(policy);
+            }
+
+            /// Runs the image's entrypoint, with the job's command as its arguments. Without it, the entrypoint is not run.
+            fn entrypoint_of_image(job) {
+                job.entrypoint_of_image = true;
             }
 
             /// When the commands have succeeded, saves the file or directory `path` (relative to the working directory) as

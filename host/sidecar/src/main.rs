@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
 Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR] [--stop-limit SECONDS]
+                                 [--entrypoint WORD]...
        monkeyci-sidecar sidecar [--config PATH] [--socket PATH] [--workspace DIR]
                                 [--files DIR] [--outputs PATH]
        monkeyci-sidecar guard ORDERS PROGRAM [ARGUMENT]...
@@ -64,6 +65,7 @@ fn run_launcher(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
         match name.as_str() {
             "--socket" => options.socket = value,
             "--cgroup" => options.cgroup = value,
+            "--entrypoint" => options.entrypoint.push(value.to_string_lossy().into_owned()),
             "--stop-limit" => options.stop_limit = seconds(&value)?,
             _ => bail!("unknown option {name}\n{USAGE}"),
         }

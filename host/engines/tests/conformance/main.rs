@@ -34,6 +34,8 @@ conformance! {
             job_and_sidecar_share_a_volume,
             configuration_and_api_are_seen_by_the_sidecar_alone,
             the_job_cannot_change_the_launcher,
+            shared_memory_is_as_large_as_the_job_says,
+            a_job_without_a_limit_has_less_than_all_of_the_memory,
             the_job_has_its_environment_and_a_sidecar_without_ports_to_probe_has_no_network;
         users:
             the_job_runs_as_the_user_that_it_asks_for,
@@ -57,6 +59,8 @@ conformance! {
             an_image_of_a_registry_that_refuses_is_not_found_within_ten_seconds,
             an_image_of_a_registry_that_is_silent_is_not_found_within_ten_seconds,
             an_image_that_is_no_reference_is_not_found,
+            an_image_that_is_there_is_pulled_where_the_job_says_so,
+            an_image_that_is_never_pulled_has_to_be_there,
             a_sidecar_image_that_somebody_cleared_is_made_again,
             two_engines_make_the_sidecar_image_at_once;
         failures:

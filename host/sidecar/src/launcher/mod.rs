@@ -44,11 +44,19 @@ pub struct Options {
     pub cgroup: PathBuf,
     /// How long a job that was told to stop may take, when nobody kills its container earlier.
     pub stop_limit: Duration,
+    /// A program and arguments that run the command, which is what they get as further arguments: the image's entrypoint. The
+    /// command is run itself when empty.
+    pub entrypoint: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { socket: paths::LAUNCHER_SOCKET.into(), cgroup: CGROUP.into(), stop_limit: STOP_LIMIT }
+        Self {
+            socket: paths::LAUNCHER_SOCKET.into(),
+            cgroup: CGROUP.into(),
+            stop_limit: STOP_LIMIT,
+            entrypoint: Vec::new(),
+        }
     }
 }
 
@@ -124,7 +132,7 @@ fn talk(connection: Connection, signals: &Signals, score: &mut Score, options: &
     };
 
     let oom_kills_before = memory::oom_kills(&options.cgroup);
-    let ended = match spawn::spawn(command, &work_dir, env, score) {
+    let ended = match spawn::spawn(command, &options.entrypoint, &work_dir, env, score) {
         Ok(job) => {
             drop(connection.leftover);
             supervise::run(job, &mut link, signals, score, options.stop_limit)?

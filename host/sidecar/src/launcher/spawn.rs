@@ -66,6 +66,8 @@ impl Lines {
 
 /// Starts processes that write to the same two pipes.
 struct Starter {
+    /// What runs the program; nothing but itself when empty.
+    entrypoint: Vec<String>,
     /// The program and its first arguments.
     program: Vec<String>,
     env: BTreeMap<String, String>,
@@ -75,6 +77,7 @@ struct Starter {
 
 pub(super) fn spawn(
     command: Command,
+    entrypoint: &[String],
     work_dir: &str,
     env: BTreeMap<String, String>,
     score: &mut Score,
@@ -83,7 +86,8 @@ pub(super) fn spawn(
     rustix::process::chdir(work_dir).map_err(|error| Failure::BadWorkDir { reason: error.to_string() })?;
     let (stdout, stdout_writer) = pipe().map_err(not_started)?;
     let (stderr, stderr_writer) = pipe().map_err(not_started)?;
-    let starter = |program| Starter { program, env, stdout: stdout_writer, stderr: stderr_writer };
+    let entrypoint = entrypoint.to_vec();
+    let starter = |program| Starter { entrypoint, program, env, stdout: stdout_writer, stderr: stderr_writer };
     let (mut marks, mut lines) = (None, Lines::default());
     let pid = match command {
         Command::Argv(argv) => starter(argv).start(&[], score)?,
@@ -135,13 +139,18 @@ impl Starter {
 
     /// Starts the program with more arguments.
     fn start(&self, more: &[String], score: &mut Score) -> Result<Pid, Failure> {
-        let Some((program, arguments)) = self.program.split_first() else {
+        // What runs nothing has to be said so, also where something would run it.
+        if self.program.first().is_none_or(String::is_empty) {
+            return Err(Failure::CommandNotFound { command: String::new() });
+        }
+        let mut words = self.entrypoint.iter().chain(&self.program);
+        let Some(program) = words.next() else {
             return Err(Failure::CommandNotFound { command: String::new() });
         };
         let stdout = self.stdout.try_clone().map_err(not_started)?;
         let stderr = self.stderr.try_clone().map_err(not_started)?;
         let mut process = Process::new(program);
-        process.args(arguments).args(more).envs(&self.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        process.args(words).args(more).envs(&self.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         // SAFETY: between fork and exec the closure makes system calls only; it allocates nothing and takes no lock.
         unsafe {
             process.pre_exec(|| {
