@@ -98,6 +98,15 @@ fn container(host: &jobs::Job, job: &Container) {
     if let Some(millicores) = job.cpu {
         host.cpu(millicores);
     }
+    if let Some(bytes) = job.shm {
+        host.shm_size(bytes);
+    }
+    if let Some(policy) = job.pull {
+        host.pull(policy.name());
+    }
+    if job.entrypoint_of_image {
+        host.entrypoint_of_image();
+    }
     stored(host, job);
     job.services.iter().for_each(|one| host.service(service(one)));
 }
@@ -158,6 +167,7 @@ fn stored(host: &jobs::Job, job: &Container) {
     }
     for cache in &job.caches {
         host.cache(&cache.id, &cache.path);
+        cache.more_paths.iter().for_each(|path| host.cache_path(&cache.id, path));
         if let Some(key) = &cache.key {
             host.cache_key(&cache.id, key);
         }

@@ -52,11 +52,15 @@ fn everything_that_can_be_said_of_a_container_job_reaches_the_host() {
             .work_dir("sub")
             .memory(1 << 30)
             .cpu(1500)
+            .shm_size(1 << 28)
+            .pull(PullPolicy::Always)
+            .entrypoint_of_image()
             .restore_artifact("jars", ".")
             .restore_artifact_if_there("docs", "in")
             .save_artifact("out", "out")
             .cache("plain", "c")
             .keep(cache("keyed", "k").key("k-1").fallback("k-").fallback("").save(SavePolicy::Always))
+            .keep(cache("several", "a").and("b").and("c").save(SavePolicy::Never))
             .service(database);
         Ok((first, second))
     });

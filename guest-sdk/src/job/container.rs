@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::common::{Common, Ending, RefineFn, ending_setters, graph_setters};
 use crate::setters::by_value;
-use crate::{Cache, Context, JobRef, Refine, Result, RetryOn, RunWhen, SavedArtifact, Secret, Service};
+use crate::{Cache, Context, JobRef, PullPolicy, Refine, Result, RetryOn, RunWhen, SavedArtifact, Secret, Service};
 
 /// A container job: commands that run in a container.
 #[derive(Clone, Debug)]
@@ -31,6 +31,9 @@ pub(crate) struct Container {
     pub work_dir: Option<String>,
     pub memory: Option<u64>,
     pub cpu: Option<u32>,
+    pub shm: Option<u64>,
+    pub pull: Option<PullPolicy>,
+    pub entrypoint_of_image: bool,
     pub save: Vec<SavedArtifact>,
     pub restore: Vec<Restore>,
     pub caches: Vec<Cache>,
@@ -128,8 +131,9 @@ macro_rules! container_setters {
                 job.argv = Some(argv.into_iter().map(Into::into).collect());
             }
 
-            /// Lines for the shell, one shell for all; the first line that fails ends the job. Adds to the lines that were
-            /// given before.
+            /// Lines for the shell, one shell for all; the first line that fails ends the job. A line fails with the first
+            /// command in it that fails, also one of several lines: each begins under `set -e`. One that says `set +e` has,
+            /// itself alone, the status of its last command. Adds to the lines that were given before.
             fn shell(job, lines: impl IntoIterator<Item = impl Into<String>>) {
                 job.shell.get_or_insert_default().extend(lines.into_iter().map(Into::into));
             }
@@ -142,8 +146,8 @@ macro_rules! container_setters {
                 }
             }
 
-            /// The shell for the lines and its arguments, `["/bin/bash", "-e"]` say: a POSIX shell. Without it: the image's
-            /// `/bin/sh`.
+            /// The shell for the lines and its arguments, `["/bin/bash", "-u"]` say: a POSIX shell. Without it: the image's
+            /// `/bin/sh`. Where it names `bash`, a pipe fails when any of its commands does.
             fn shell_program(job, argv: impl IntoIterator<Item = impl Into<String>>) {
                 job.shell_program = Some(argv.into_iter().map(Into::into).collect());
             }
@@ -217,6 +221,22 @@ macro_rules! container_setters {
             /// The most processor time that the job's container may use, in thousandths of a core.
             fn cpu(job, millicores: u32) {
                 job.cpu = Some(millicores);
+            }
+
+            /// The size of `/dev/shm` in bytes: browsers and databases want more than the engine's own, mostly 64 MiB. What is
+            /// in it counts as the job's memory.
+            fn shm_size(job, bytes: u64) {
+                job.shm = Some(bytes);
+            }
+
+            /// When the images of the job and its services are pulled. Without it: [`PullPolicy::Missing`].
+            fn pull(job, policy: PullPolicy) {
+                job.pull = Some(policy);
+            }
+
+            /// Runs the image's entrypoint, with the job's command as its arguments. Without it, the entrypoint is not run.
+            fn entrypoint_of_image(job) {
+                job.entrypoint_of_image = true;
             }
 
             /// When the commands have succeeded, saves the file or directory `path` (relative to the working directory) as

@@ -19,7 +19,7 @@ pub(crate) use action::{ActionFn, Run};
 pub use action::{ActionJob, Handler, action, action_call, handler};
 pub use container::{ContainerJob, container, late_container};
 pub use into_jobs::IntoJobs;
-pub use policy::{RetryOn, RunWhen};
+pub use policy::{PullPolicy, RetryOn, RunWhen};
 pub use reference::JobRef;
 pub use stored::{Cache, SavePolicy, SavedArtifact, artifact, cache};
 

@@ -23,6 +23,28 @@ impl RunWhen {
     }
 }
 
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PullPolicy {
+    /// When the engine does not have it.
+    #[default]
+    Missing,
+    /// Before each attempt of the job: what a name such as `debian:12` means may have changed.
+    Always,
+    /// Never: the engine has to have it.
+    Never,
+}
+
+impl PullPolicy {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// A way to end after which a job runs again.
 ///
 /// ```

@@ -50,6 +50,7 @@ pub struct Cache {
     pub(crate) key: Option<String>,
     pub(crate) fallbacks: Vec<String>,
     pub(crate) save: Option<SavePolicy>,
+    pub(crate) more_paths: Vec<String>,
 }
 
 /// When a cache is saved.
@@ -61,6 +62,8 @@ pub enum SavePolicy {
     Always,
     /// When they have succeeded, and nothing was there under the cache's key.
     Miss,
+    /// Never: it is only read, and other jobs save it.
+    Never,
 }
 
 impl SavePolicy {
@@ -69,6 +72,7 @@ impl SavePolicy {
             Self::Success => "success",
             Self::Always => "always",
             Self::Miss => "miss",
+            Self::Never => "never",
         }
     }
 }
@@ -85,7 +89,7 @@ impl SavePolicy {
 /// }
 /// ```
 pub fn cache(id: impl Into<String>, path: impl Into<String>) -> Cache {
-    Cache { id: id.into(), path: path.into(), key: None, fallbacks: Vec::new(), save: None }
+    Cache { id: id.into(), path: path.into(), key: None, fallbacks: Vec::new(), save: None, more_paths: Vec::new() }
 }
 
 impl Cache {
@@ -99,6 +103,12 @@ impl Cache {
     /// with a hit counts.
     pub fn fallback(mut self, prefix: impl Into<String>) -> Self {
         self.fallbacks.push(prefix.into());
+        self
+    }
+
+    /// Keeps this path too, in one with the others. Of several paths, one that is not there is left out.
+    pub fn and(mut self, path: impl Into<String>) -> Self {
+        self.more_paths.push(path.into());
         self
     }
 

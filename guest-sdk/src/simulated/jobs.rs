@@ -85,6 +85,9 @@ impl Job {
         work_dir(job, path: &str) job.work_dir = Some(path.to_owned());
         memory(job, bytes: u64) job.memory = Some(bytes);
         cpu(job, millicores: u32) job.cpu = Some(millicores);
+        shm_size(job, bytes: u64) job.shm_size = Some(bytes);
+        pull(job, policy: &str) job.pull = Some(policy.to_owned());
+        entrypoint_of_image(job) job.entrypoint_of_image = true;
         save_artifact(job, id: &str, path: &str) {
             job.saves.push(Saved { id: id.to_owned(), path: path.to_owned(), ..Saved::default() });
         };
@@ -103,6 +106,7 @@ impl Job {
         };
         cache_key(job, id: &str, key: &str) for_cache(job, id, |cache| cache.key = Some(key.to_owned()));
         cache_fallback(job, id: &str, prefix: &str) for_cache(job, id, |cache| cache.fallbacks.push(prefix.to_owned()));
+        cache_path(job, id: &str, path: &str) for_cache(job, id, |cache| cache.more_paths.push(path.to_owned()));
         cache_save(job, id: &str, policy: &str) for_cache(job, id, |cache| cache.save = Some(policy.to_owned()));
         service(job, service: Service) job.services.push(service.into_declared());
     }

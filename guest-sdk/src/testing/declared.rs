@@ -74,6 +74,12 @@ pub struct DeclaredJob {
     pub memory: Option<u64>,
     /// The processor limit in thousandths of a core.
     pub cpu: Option<u32>,
+    /// The size of `/dev/shm` in bytes.
+    pub shm_size: Option<u64>,
+    /// When images are pulled: `missing`, `always` or `never`.
+    pub pull: Option<String>,
+    /// Whether the image's entrypoint is run.
+    pub entrypoint_of_image: bool,
     /// The artifacts that it saves.
     pub saves: Vec<Saved>,
     /// The artifacts that it restores.
@@ -163,8 +169,10 @@ pub struct DeclaredCache {
     pub key: Option<String>,
     /// The beginnings of keys to fall back on.
     pub fallbacks: Vec<String>,
-    /// When it is saved: `success`, `always` or `miss`.
+    /// When it is saved: `success`, `always`, `miss` or `never`.
     pub save: Option<String>,
+    /// More files or directories that it keeps.
+    pub more_paths: Vec<String>,
 }
 
 /// A service beside a container job.

@@ -48,6 +48,9 @@ impl DeclaredJob {
         line(f, "work dir", self.work_dir.as_ref())?;
         line(f, "memory", self.memory)?;
         line(f, "cpu", self.cpu)?;
+        line(f, "shm size", self.shm_size)?;
+        line(f, "pull", self.pull.as_ref())?;
+        flag(f, "entrypoint of image", self.entrypoint_of_image)?;
         list(f, "env", self.env.iter().map(|(name, value)| format!("{name} = {value}")))
     }
 
@@ -74,6 +77,7 @@ fn saved(it: &Saved) -> String {
 
 fn cache(it: &DeclaredCache) -> String {
     let mut text = format!("{} at {}", it.id, it.path);
+    it.more_paths.iter().for_each(|path| text += &format!(" and {path}"));
     for (what, value) in [("key", &it.key), ("save", &it.save)] {
         if let Some(value) = value {
             text += &format!(", {what} {value}");

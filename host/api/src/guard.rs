@@ -19,6 +19,10 @@ pub struct GuardOrders {
     /// Whether nobody has set the variable `HOME`, so that the user's own directory is meant.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub set_home: bool,
+    /// The path of a file with more variables for the program, a map in JSON, read while the guard is root: what is nobody's
+    /// business is neither in these orders nor in the container's configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
 }
 
 /// What a container may reach beside its own pod.

@@ -11,6 +11,8 @@ pub const LAUNCHER_SOCKET: &str = "/monkeyci/launcher.sock";
 pub const LAUNCHER: &str = "/monkeyci-launcher";
 /// The guard's program: a read-only file of the containers that it guards.
 pub const GUARD: &str = "/monkeyci-guard";
+/// The file with variables that are secrets: read-only, in the containers of services that have some.
+pub const SERVICE_ENV: &str = "/monkeyci-env";
 /// The sidecar's program, in its image.
 pub const SIDECAR: &str = "/monkeyci-sidecar";
 /// The sidecar's configuration file, read-only, in its container only.

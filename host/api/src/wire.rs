@@ -214,7 +214,11 @@ pub enum SidecarReport {
     /// The job ended so.
     Ended(Ending),
     /// The launcher went away without a word: its container was killed. The engine knows how.
-    LauncherGone,
+    LauncherGone {
+        /// What was being prepared for the job then; none when its command ran.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
+    },
 }
 
 /// The answer to an upload.

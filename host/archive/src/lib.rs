@@ -62,7 +62,7 @@ pub use fingerprint::{Fingerprint, Fingerprints};
 pub use glob::{BadGlob, Globs};
 pub use limits::{Links, UnpackLimits};
 pub use look::{ArchivedFile, extract_file, list_files};
-pub use pack::{Packed, pack, pack_file, pack_matching};
+pub use pack::{Packed, pack, pack_all, pack_file, pack_matching};
 pub use tree::{Found, find};
 pub use unpack::{Unpacked, unpack};
 pub use workspace::{pack_workspace, walk_workspace};

@@ -1,5 +1,6 @@
 //! Packs a file or a directory below a capability.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,36 @@ pub fn pack_matching(dir: &Dir, path: &Path, globs: &Globs, out: impl Write) -> 
     Packing::new(dir, Some(globs), out)?.all(path)
 }
 
+/// Packs several files or directories of `dir` as [`pack()`] packs one. A path that is not there is left out, and so is one that lies
+/// in another.
+///
+/// # Errors
+/// [`ArchiveError::Missing`] when none of them is there; otherwise as [`pack()`].
+pub fn pack_all(dir: &Dir, paths: &[PathBuf], out: impl Write) -> Result<Packed, ArchiveError> {
+    let mut found = BTreeMap::new();
+    let mut missing = None;
+    for path in paths {
+        match top(dir, path) {
+            // Sorted by their names, a path comes before all that lies in it.
+            Ok((path, top)) => drop(found.insert(path, top)),
+            Err(error @ ArchiveError::Missing { .. }) => drop(missing.get_or_insert(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if let (true, Some(error)) = (found.is_empty(), missing) {
+        return Err(error);
+    }
+    let mut packing = Packing::new(dir, None, out)?;
+    let mut packed: Option<PathBuf> = None;
+    for (path, top) in found {
+        if packed.as_ref().is_none_or(|packed| !path.starts_with(packed)) {
+            packing.tree(&path, &top)?;
+            packed = Some(path);
+        }
+    }
+    packing.writer.finish()
+}
+
 /// Packs one file, which comes from a reader, as the entry `path` with the mode 0644. Bytes after the first `size` are left
 /// where they are.
 ///
@@ -85,17 +116,7 @@ impl<'a, W: Write> Packing<'a, W> {
             self.globs = None;
         }
         self.root.clone_from(&path);
-        if path.as_os_str().is_empty() {
-            self.walk.enter(&path)?;
-        } else {
-            self.one(&path, &top)?;
-        }
-        while let Some((path, metadata)) = self.walk.next()? {
-            match metadata {
-                Some(metadata) => self.one(&path, &metadata)?,
-                None => self.writer.skip(),
-            }
-        }
+        self.tree(&path, &top)?;
         match self.globs {
             Some(globs) if !self.writer.has_files() => {
                 let path = if path.as_os_str().is_empty() { ".".into() } else { path };
@@ -103,6 +124,22 @@ impl<'a, W: Write> Packing<'a, W> {
             }
             _ => self.writer.finish(),
         }
+    }
+
+    /// Packs what is at a path, and all that it holds.
+    fn tree(&mut self, path: &Path, top: &Metadata) -> Result<(), ArchiveError> {
+        if path.as_os_str().is_empty() {
+            self.walk.enter(path)?;
+        } else {
+            self.one(path, top)?;
+        }
+        while let Some((path, metadata)) = self.walk.next()? {
+            match metadata {
+                Some(metadata) => self.one(&path, &metadata)?,
+                None => self.writer.skip(),
+            }
+        }
+        Ok(())
     }
 
     fn one(&mut self, path: &Path, metadata: &Metadata) -> Result<(), ArchiveError> {

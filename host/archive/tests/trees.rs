@@ -9,7 +9,7 @@ use std::time::Duration;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use monkeyci_archive::{
-    ArchiveError, Fingerprints, Globs, Packed, UnpackLimits, find, list_files, pack, pack_matching, unpack,
+    ArchiveError, Fingerprints, Globs, Packed, UnpackLimits, find, list_files, pack, pack_all, pack_matching, unpack,
 };
 use tempfile::TempDir;
 
@@ -175,4 +175,20 @@ fn a_hundred_thousand_files_are_no_more_trouble_than_one() {
     let (_to, into) = memory();
     assert_eq!(unpack(&archive[..], &into, &UnpackLimits::default(), None).unwrap().files, 100_000);
     assert_eq!(fingerprints.take(&dir, Path::new("t")).unwrap(), before);
+}
+
+#[test]
+fn several_paths_are_packed_as_one_and_each_file_once() {
+    let (_root, dir) = tree(&["a/x", "a/b/y", "a-b/z", "c", "d/no"]);
+    let several = |paths: &[&str]| {
+        let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
+        let mut archive = Vec::new();
+        let packed = pack_all(&dir, &paths, &mut archive);
+        packed.map(|packed| (packed.files, names(&archive)))
+    };
+    let expected = ["a/b/y", "a/x", "a-b/z", "c"].map(str::to_owned).to_vec();
+    assert_eq!(several(&["c", "a/b", "./a", "a-b", "missing", "a/x"]).unwrap(), (4, expected));
+    assert_eq!(several(&["d", ".", "a"]).unwrap().0, 5);
+    let Err(ArchiveError::Missing { path }) = several(&["gone", "missing"]) else { panic!("nothing is there") };
+    assert_eq!(path, Path::new("gone"));
 }

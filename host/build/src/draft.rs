@@ -75,6 +75,12 @@ pub struct JobDraft {
     pub memory_bytes: Option<u64>,
     /// The processor limit in thousandths of a core.
     pub cpu_millis: Option<u32>,
+    /// The size of `/dev/shm` in bytes.
+    pub shm_bytes: Option<u64>,
+    /// When images are pulled: `missing`, `always` or `never`.
+    pub pull: Option<String>,
+    /// Whether the image's entrypoint runs the command.
+    pub entrypoint_of_image: bool,
     /// Artifacts to save.
     pub save_artifacts: Vec<SaveArtifact>,
     /// Ids that were given to say more of an artifact to save (`artifact-files`, `artifact-always`), and what.
@@ -117,8 +123,10 @@ pub enum CacheOption {
     Key(String),
     /// A beginning of keys to fall back on.
     Fallback(String),
-    /// When it is saved: `success`, `always` or `miss`.
+    /// When it is saved: `success`, `always`, `miss` or `never`.
     Save(String),
+    /// One more path that it keeps.
+    Path(String),
 }
 
 /// A parameter as the script declared it, with the value that was given.

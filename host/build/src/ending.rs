@@ -121,10 +121,13 @@ pub enum Ending {
         last_lines: String,
     },
     /// The job's time limit was reached.
-    #[error("reached its time limit of {} s", *after_ms as f64 / 1000.0)]
+    #[error("reached its time limit of {} s{}", *after_ms as f64 / 1000.0, phase(during))]
     TimedOut {
         /// The limit in milliseconds.
         after_ms: u64,
+        /// What was being prepared for it when its command did not run yet: `pulling debian:12`, say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
     },
     /// The job's container was killed by somebody who is neither the job nor the host.
     #[error("the job's container was killed from outside (exit code {code})")]
@@ -167,6 +170,16 @@ pub enum Ending {
         step: String,
         /// What went wrong.
         reason: String,
+    },
+    /// What was reported of the job's end is not how its container ended: somebody has spoken in the launcher's place.
+    #[error(
+        "how the job ended can't be trusted: the report says that it {reported}, but its container exited with code {code}"
+    )]
+    Disputed {
+        /// The ending that was reported.
+        reported: Box<Ending>,
+        /// The exit code of the job's container, as the engine tells it.
+        code: i64,
     },
     /// The container engine went away, or was started again, and took the job's containers with it.
     #[error("the container engine went away: {reason}; look at its log, and run the build again")]
@@ -286,7 +299,8 @@ impl Ending {
             Self::Signalled { signal: _, line } => {
                 line.iter_mut().for_each(|ShellLine { number: _, text: said }| text(said));
             }
-            Self::OutOfMemory { limit_bytes: _ } | Self::TimedOut { after_ms: _ } | Self::Killed { code: _ } => {}
+            Self::OutOfMemory { limit_bytes: _ } | Self::Killed { code: _ } => {}
+            Self::TimedOut { after_ms: _, during } => during.iter_mut().for_each(text),
             Self::DiskFull { place, step, reason, code: _ } => [place, step, reason].into_iter().for_each(text),
             Self::CommandNotFound { command, image } => [command, image].into_iter().for_each(text),
             Self::NotExecutable { command, image, reason } => [command, image, reason].into_iter().for_each(text),
@@ -308,6 +322,7 @@ impl Ending {
             Self::EngineGone { reason } | Self::EngineFailed { reason } | Self::NotNeeded { reason } => text(reason),
             Self::Skipped { because: _ } | Self::FailedFast { group: _, because: _ } => {}
             Self::Tolerated { ending } => ending.words(see),
+            Self::Disputed { reported, code: _ } => reported.words(see),
             Self::Rejected { by, comment } => [by].into_iter().chain(comment).for_each(text),
         }
     }
@@ -320,6 +335,7 @@ impl Ending {
             Self::Skipped { .. } | Self::NotNeeded { .. } => Status::Skipped,
             Self::Cancelled | Self::FailedFast { .. } => Status::Cancelled,
             Self::SidecarFailed { .. }
+            | Self::Disputed { .. }
             | Self::EngineFailed { .. }
             | Self::EngineGone { .. }
             | Self::DiskFull { code: None, .. } => Status::Error,
@@ -335,7 +351,8 @@ impl Ending {
     /// The exit code of the job's command, where it exited by itself.
     pub fn exit_code(&self) -> Option<i32> {
         match self {
-            Self::Succeeded => Some(0),
+            // A warning is said of a job that did what it should.
+            Self::Succeeded | Self::Warned { .. } => Some(0),
             Self::Tolerated { ending } => ending.exit_code(),
             Self::Exited { code, .. } => Some(*code),
             Self::DiskFull { code, .. } => *code,
@@ -350,6 +367,10 @@ fn at(line: &Option<ShellLine>) -> String {
 
 fn limit(bytes: &Option<u64>) -> String {
     bytes.map_or_else(String::new, |bytes| format!(" (limit {} MiB)", bytes / (1024 * 1024)))
+}
+
+fn phase(during: &Option<String>) -> String {
+    during.as_ref().map_or_else(String::new, |during| format!(" before its command ran, while {during}"))
 }
 
 fn tail(lines: &str) -> String {
@@ -374,5 +395,25 @@ fn signal_name(signal: i32) -> &'static str {
         25 => "XFSZ",
         31 => "SYS",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_was_warned_exited_with_0() {
+        assert_eq!(Ending::Warned { message: "look".to_owned() }.exit_code(), Some(0));
+    }
+
+    #[test]
+    fn a_time_limit_that_is_reached_before_the_command_runs_says_so() {
+        let limit = |during: Option<&str>| Ending::TimedOut { after_ms: 1500, during: during.map(str::to_owned) };
+        assert_eq!(limit(None).to_string(), "reached its time limit of 1.5 s");
+        let early = limit(Some("pulling debian:12")).to_string();
+        assert_eq!(early, "reached its time limit of 1.5 s before its command ran, while pulling debian:12");
+        let old = serde_json::from_str::<Ending>(r#"{"cause":"timed-out","after_ms":1500}"#);
+        assert_eq!(old.expect("as it was written before"), limit(None));
     }
 }

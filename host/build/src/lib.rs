@@ -34,7 +34,8 @@ pub use param::{ParamKind, ParamSpec};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
 pub use spec::{
     CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, NetworkMode,
-    Readiness, RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
+    PullPolicy, Readiness, RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec,
+    ShellCommand,
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};
 pub use waits::{CircleOfWaits, Waits};

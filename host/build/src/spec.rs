@@ -155,6 +155,15 @@ pub struct ContainerSpec {
     pub memory_bytes: Option<u64>,
     /// The processor limit in thousandths of a core.
     pub cpu_millis: Option<u32>,
+    /// The size of `/dev/shm` in bytes; the engine's own, mostly 64 MiB, when none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shm_bytes: Option<u64>,
+    /// When the images of job and services are pulled.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pull: PullPolicy,
+    /// Whether the image's entrypoint runs the command.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub entrypoint_of_image: bool,
     /// Artifacts saved when the command has succeeded.
     pub save_artifacts: Vec<SaveArtifact>,
     /// Artifacts restored before the command runs.
@@ -172,6 +181,19 @@ pub struct ContainerSpec {
     pub network_allow: Vec<Destination>,
     /// Containers beside the job.
     pub services: Vec<ServiceSpec>,
+}
+
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullPolicy {
+    /// When the engine does not have it.
+    #[default]
+    Missing,
+    /// Before each job: what its name means may have changed.
+    Always,
+    /// Never: the engine has to have it.
+    Never,
 }
 
 /// What a container job and its services reach beside each other.
@@ -285,6 +307,9 @@ pub struct CacheSpec {
     pub id: String,
     /// The file or directory it keeps, relative to the job's working directory.
     pub path: String,
+    /// More of them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub more_paths: Vec<String>,
     /// The key of its content.
     #[serde(default, skip_serializing_if = "is_default")]
     pub key: String,
@@ -307,6 +332,8 @@ pub enum SavePolicy {
     Always,
     /// When the commands have succeeded, and nothing was there under the key.
     Miss,
+    /// Never: it is only read.
+    Never,
 }
 
 /// A container beside a container job.

@@ -113,9 +113,14 @@ pub enum StopReason {
 impl StopReason {
     /// How a job ends that was stopped for this.
     pub fn ending(&self, job: &JobSpec) -> Ending {
+        self.ending_while(job, None)
+    }
+
+    /// The ending of a job for which `during` was being prepared when it was stopped; none when its command ran.
+    pub fn ending_while(&self, job: &JobSpec, during: Option<String>) -> Ending {
         match self.clone() {
             Self::Cancelled => Ending::Cancelled,
-            Self::TimedOut => Ending::TimedOut { after_ms: job.timeout_ms },
+            Self::TimedOut => Ending::TimedOut { after_ms: job.timeout_ms, during },
             Self::FailedFast { group, because } => Ending::FailedFast { group, because },
         }
     }

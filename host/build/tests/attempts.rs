@@ -115,7 +115,7 @@ fn a_job_that_rests_when_the_controller_dies_rests_on() {
 
 #[test]
 fn a_job_runs_again_only_after_the_failures_it_names() {
-    let timeout = || Ending::TimedOut { after_ms: 1 };
+    let timeout = || Ending::TimedOut { after_ms: 1, during: None };
     let memory = || Ending::OutOfMemory { limit_bytes: None };
     let exit = |code| Ending::Exited { code, line: None };
     for (on, yes, no) in [
@@ -155,9 +155,9 @@ fn a_job_that_was_stopped_runs_again_only_if_its_time_was_up() {
     let (mut build, _) = Build::of_specs(1, vec![again(1, &[], 0, spec("a", &[]))]);
     build.started("a");
     build.tick(u64::MAX);
-    assert!(is_retried(&build, Ending::TimedOut { after_ms: 1000 }));
+    assert!(is_retried(&build, Ending::TimedOut { after_ms: 1000, during: None }));
     build.cancelled();
-    assert!(!is_retried(&build, Ending::TimedOut { after_ms: 1000 }), "the build is being cancelled");
+    assert!(!is_retried(&build, Ending::TimedOut { after_ms: 1000, during: None }), "the build is being cancelled");
 
     let (mut build, _) = Build::of_specs(2, vec![again(1, &[], 0, group("a", &[])), group("b", &[])]);
     build.started("a");
@@ -172,7 +172,7 @@ fn a_job_that_runs_again_has_a_time_limit_of_its_own_and_says_its_results_again(
     build.tick(1004);
     let results = Results { message: Some("half".into()), ..Results::default() };
     build.tell(EventBody::JobResults { job: "a".into(), results: Box::new(results) });
-    build.concluded("a", Ending::TimedOut { after_ms: 1000 });
+    build.concluded("a", Ending::TimedOut { after_ms: 1000, during: None });
     let job = build.state.job("a").expect("the job was declared");
     assert_eq!((job.stopping.clone(), job.results.clone()), (None, None));
     build.started("a"); // at 7 ms

@@ -122,6 +122,7 @@ fn more() -> impl Strategy<Value = JobDraft> {
         text().prop_map(CacheOption::Key),
         text().prop_map(CacheOption::Fallback),
         text().prop_map(CacheOption::Save),
+        text().prop_map(CacheOption::Path),
     ];
     let rare = || proptest::bool::weighted(0.2);
     let when = (option::weighted(0.2, word()), option::weighted(0.2, 0..12_u32), vec(word(), 0..2));

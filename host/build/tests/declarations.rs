@@ -2,10 +2,10 @@
 
 mod declared;
 
-use declared::{action, artifact, cache, container, faults, jobs, owned, param, removed, service, short};
+use declared::{action, artifact, cache, container, faults, jobs, owned, param, removed, restore, service, short};
 use monkeyci_build::{
-    ArtifactOption, CacheOption, Call, Command, JobDraft, LateValue, ParamDraft, ParamKind, RetryOn, RunWhen,
-    SavePolicy, ServiceDraft, check, param_value,
+    ArtifactOption, CacheOption, Call, Command, JobDraft, LateValue, ParamDraft, ParamKind, PullPolicy, RetryOn,
+    RunWhen, SavePolicy, ServiceDraft, check, param_value,
 };
 
 fn late(name: &str, value: LateValue) -> (String, LateValue) {
@@ -114,7 +114,11 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
             ("".into(), CacheOption::Key("".into())),
             ("".into(), CacheOption::Fallback("".into())),
             ("".into(), CacheOption::Save("".into())),
+            ("".into(), CacheOption::Path("".into())),
         ],
+        shm_bytes: Some(0),
+        pull: Some("".into()),
+        entrypoint_of_image: true,
         ..action("job", &[])
     };
     let fields = [
@@ -129,11 +133,15 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
         "param-file",
         "output-env",
         "test-report",
+        "shm-size",
+        "pull",
+        "entrypoint-of-image",
         "artifact-files",
         "artifact-always",
         "cache-key",
         "cache-fallback",
         "cache-save",
+        "cache-path",
     ];
     assert_eq!(faults(&[draft]), fields.map(|field| format!("job {field} not-for-action")));
 }
@@ -229,7 +237,7 @@ fn more_is_said_only_of_artifacts_and_caches_that_are_there() {
             ("deps".into(), CacheOption::Fallback("n".into())),
             ("deps".into(), CacheOption::Fallback("".into())),
             ("deps".into(), CacheOption::Save("miss".into())),
-            ("sped".into(), CacheOption::Save("never".into())),
+            ("sped".into(), CacheOption::Save("sometimes".into())),
         ],
         ..container("job")
     };
@@ -391,4 +399,56 @@ fn a_parameter_that_is_declared_once_more_is_declared_alike() {
     let mut all = vec![first, alike];
     all.extend(otherwise);
     assert_eq!(param_faults(&all), fields.map(|field| format!("parameter p {field} declared-otherwise")));
+}
+
+#[test]
+fn what_a_container_gets_is_checked_and_kept() {
+    let wrong = JobDraft { shm_bytes: Some(0), pull: Some("often".into()), ..container("job") };
+    assert_eq!(faults(&[wrong]), ["job shm-size zero", "job pull unknown-word"]);
+    let large = JobDraft { shm_bytes: Some(u64::MAX), ..container("job") };
+    assert_eq!(faults(&[large]), ["job shm-size memory-too-large"]);
+    let fine = JobDraft {
+        shm_bytes: Some(1 << 30),
+        pull: Some("always".into()),
+        entrypoint_of_image: true,
+        caches: vec![cache("deps", ".m2")],
+        cache_options: vec![
+            ("deps".into(), CacheOption::Path(".gradle".into())),
+            ("deps".into(), CacheOption::Save("never".into())),
+        ],
+        ..container("job")
+    };
+    let jobs = jobs(&[fine]);
+    let spec = jobs[0].container().expect("a container job");
+    assert_eq!((spec.shm_bytes, spec.pull, spec.entrypoint_of_image), (Some(1 << 30), PullPolicy::Always, true));
+    assert_eq!((spec.caches[0].more_paths.clone(), spec.caches[0].save), (owned(&[".gradle"]), SavePolicy::Never));
+    let plain = JobDraft { caches: vec![cache("deps", ".m2")], ..container("job") };
+    let plain = serde_json::to_string(&self::jobs(&[plain])).expect("JSON");
+    for new in ["shm_bytes", "pull", "entrypoint_of_image", "more_paths"] {
+        assert!(!plain.contains(new), "a journal has nothing of what nobody said: {plain}");
+    }
+}
+
+#[test]
+fn a_home_directory_is_no_path_of_a_job() {
+    let draft = JobDraft {
+        work_dir: Some("~/app".into()),
+        caches: vec![cache("deps", "~/.m2"), cache("more", "a")],
+        cache_options: vec![("more".into(), CacheOption::Path("~".into()))],
+        save_artifacts: vec![artifact("out", "~/out")],
+        restore_artifacts: vec![restore("out", "~")],
+        ..container("job")
+    };
+    let expected = [
+        "job work-dir home-path",
+        "job save-artifact(out) home-path",
+        "job restore-artifact(out) home-path",
+        "job cache(deps) home-path",
+        "job cache-path(more) home-path",
+    ];
+    let faults = faults(&[draft]);
+    let found: Vec<_> = faults.iter().filter(|fault| fault.ends_with("home-path")).collect();
+    assert_eq!(found, expected.iter().collect::<Vec<_>>());
+    let fine = JobDraft { caches: vec![cache("deps", "~old"), cache("more", "a/~")], ..container("job") };
+    assert_eq!(jobs(&[fine]).len(), 1);
 }

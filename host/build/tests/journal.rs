@@ -54,6 +54,9 @@ fn a_graph_keeps_its_form() {
         work_dir: String::new(),
         memory_bytes: Some(u64::MAX),
         cpu_millis: None,
+        shm_bytes: None,
+        pull: Default::default(),
+        entrypoint_of_image: false,
         save_artifacts: vec![],
         restore_artifacts: vec![],
         caches: vec![],
@@ -193,7 +196,7 @@ fn what_happens_to_a_job_keeps_its_form() {
 #[test]
 fn endings_within_endings_and_with_two_names_keep_their_form() {
     let failed = Ending::FailedFast { group: "shards".into(), because: "b".into() };
-    let tolerated = Ending::Tolerated { ending: Box::new(Ending::TimedOut { after_ms: 5 }) };
+    let tolerated = Ending::Tolerated { ending: Box::new(Ending::TimedOut { after_ms: 5, during: None }) };
     for (ending, json) in [
         (failed, json!({ "cause": "failed-fast", "group": "shards", "because": "b" })),
         (tolerated, json!({ "cause": "tolerated", "ending": { "cause": "timed-out", "after_ms": 5 } })),

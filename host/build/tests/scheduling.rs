@@ -201,7 +201,7 @@ fn a_job_is_stopped_once_when_its_time_is_up() {
     assert_eq!(build.cancelled(), [stop("b", StopReason::Cancelled)], "a is being stopped already");
     assert_eq!(build.state.next_deadline_ms(), None);
     assert_eq!(build.tick(u64::MAX), []);
-    build.ended("a", Ending::TimedOut { after_ms: 1000 });
+    build.ended("a", Ending::TimedOut { after_ms: 1000, during: None });
     assert_eq!(build.state.job("a").and_then(|job| job.stopping.clone()), Some(StopReason::TimedOut));
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use monkeyci_build::{Destination, NetworkMode, ServiceSpec};
+use monkeyci_build::{Destination, NetworkMode, PullPolicy, ServiceSpec};
 
 /// Label: the id of the host instance (its home directory) that owns the object.
 pub const LABEL_OWNER: &str = "monkeyci.owner";
@@ -35,16 +35,25 @@ pub struct Pod {
     pub user: Option<String>,
     /// The job's environment on top of its image's.
     pub env: BTreeMap<String, String>,
-    /// The job's memory limit in bytes; swap does not add to it.
+    /// The job's memory limit in bytes; swap does not add to it. Without it, the engine's own: see its description.
     pub memory_bytes: Option<u64>,
     /// The job's processor limit in thousandths of a core.
     pub cpu_millis: Option<u32>,
+    /// The size of the job's `/dev/shm` in bytes; the engine's own when none.
+    pub shm_bytes: Option<u64>,
+    /// When the images of job and services are pulled.
+    pub pull: PullPolicy,
+    /// Whether the image's entrypoint runs the job's command.
+    pub entrypoint_of_image: bool,
     /// What job and services reach beside each other.
     pub network: NetworkMode,
     /// What they reach beside that.
     pub network_allow: Vec<Destination>,
     /// The services.
     pub services: Vec<PodService>,
+    /// Files on this machine with variables of services that nobody shall find in their containers' configuration, by the
+    /// services' names: maps in JSON.
+    pub service_env: BTreeMap<String, PathBuf>,
     /// The static program of launcher and sidecar, on this machine.
     pub sidecar_program: PathBuf,
     /// The static program of the guard, on this machine: the same one, unless a test says otherwise.

@@ -58,9 +58,13 @@ impl Daemon {
             env: BTreeMap::new(),
             memory_bytes: None,
             cpu_millis: None,
+            shm_bytes: None,
+            pull: Default::default(),
+            entrypoint_of_image: false,
             network: Default::default(),
             network_allow: Vec::new(),
             services: Vec::new(),
+            service_env: BTreeMap::new(),
             sidecar_program: file.clone(),
             guard_program: file.clone(),
             sidecar_config: file,
@@ -78,7 +82,8 @@ async fn serve(mut stream: UnixStream, answer: fn(&str) -> Answer) {
     }
     let request = String::from_utf8_lossy(&request).into_owned();
     let line = request.lines().next().unwrap_or_default();
-    let text = match answer(line) {
+    let answer = answer(line);
+    let text = match answer {
         Answer::Whole(status, body) => {
             format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
         }
@@ -88,7 +93,7 @@ async fn serve(mut stream: UnixStream, answer: fn(&str) -> Answer) {
         Answer::HangUp => return,
     };
     let _ = stream.write_all(text.as_bytes()).await;
-    if matches!(answer(line), Answer::Begun(_)) {
+    if matches!(answer, Answer::Begun(_)) {
         std::future::pending::<()>().await;
     }
 }

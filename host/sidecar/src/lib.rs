@@ -41,7 +41,7 @@
 //! | sidecar | before the socket is there | the launcher waits; the engine, which sees the sidecar's exit, removes the pod |
 //! | sidecar | after `Hello`, before `Bye` | the launcher kills every process of the job with SIGKILL, says why on stderr, exits 125 |
 //! | launcher | before `Hello` | nothing to see for the sidecar; the engine sees the job container's exit |
-//! | launcher | after `Hello`, before `Go` | the sidecar reports [`monkeyci_api::SidecarReport::LauncherGone`]; the engine knows how it died |
+//! | launcher | after `Hello`, before `Go` | the sidecar reports [`monkeyci_api::SidecarReport::LauncherGone`], and what it was preparing; the engine knows how it died |
 //! | launcher | after `Go`, before `Exited` or `Failed` | the same, after it has saved and reported what it does of a job that failed |
 //! | launcher | after `Exited` or `Failed` | nothing: all that the sidecar needs is in the volume |
 //! | build API | any time | the sidecar can't report, exits 1, the launcher ends as above |
@@ -50,8 +50,18 @@
 //! `Exited` follows. So a daemon that holds standard output open can't keep a job from ending, and files don't change any more
 //! when they are saved.
 //!
+//! **Stopping**: a signal that ends (TERM, INT, HUP, QUIT) goes to the main process and its group; when the main process has ended,
+//! TERM goes to all others, and they have the time to clean up: until the last has ended, whoever stops the job kills the container,
+//! or a minute is over.
+//!
+//! **Who may speak**: the job is the launcher's user, and must not be able to speak in its place. It can't look into the launcher,
+//! nor open what that has open, its connection and the container's own output for example (the launcher is not "dumpable"; see the
+//! module `launcher::privacy`). Of the launcher the sidecar takes output of the job, and nothing in the host's name. And the
+//! controller compares the ending that is reported with the exit code of the job's container: where they differ, the job ends as
+//! an error.
+//!
 //! **Shell lines** run in one shell, which writes to a pipe which line it is at; or each in a shell of its own, which the launcher
-//! starts one after the other. What a line leaves in the background then runs until the job ends. A job that got a signal to
+//! starts one after the other. Each begins under `set -e`. What a line leaves in the background then runs until the job ends. A job that got a signal to
 //! stop starts no further line.
 //!
 //! **Exit codes of the launcher**: the command's own; 128 + n after signal n; 127 command not found; 126 not executable;

@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::exit;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use monkeyci_sidecar::{guard, launcher, sidecar};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
-Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR]
+Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR] [--stop-limit SECONDS]
+                                 [--entrypoint WORD]...
        monkeyci-sidecar sidecar [--config PATH] [--socket PATH] [--workspace DIR]
                                 [--files DIR] [--outputs PATH]
        monkeyci-sidecar guard ORDERS PROGRAM [ARGUMENT]...
@@ -63,6 +65,8 @@ fn run_launcher(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
         match name.as_str() {
             "--socket" => options.socket = value,
             "--cgroup" => options.cgroup = value,
+            "--entrypoint" => options.entrypoint.push(value.to_string_lossy().into_owned()),
+            "--stop-limit" => options.stop_limit = seconds(&value)?,
             _ => bail!("unknown option {name}\n{USAGE}"),
         }
     }
@@ -97,6 +101,11 @@ fn run_sidecar(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
     // What still packs packs for nobody.
     runtime.shutdown_background();
     code
+}
+
+fn seconds(value: &Path) -> Result<Duration> {
+    let seconds = value.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Duration::from_secs).with_context(|| format!("{} is no number of seconds\n{USAGE}", value.display()))
 }
 
 fn pairs(mut arguments: impl Iterator<Item = OsString>) -> Result<Vec<(String, PathBuf)>> {

@@ -126,6 +126,9 @@ pub enum ProtocolError {
     /// An output frame that is none.
     #[error(transparent)]
     Output(#[from] LogDecodeError),
+    /// Output on a stream that is the host's own: only the sidecar speaks for the host.
+    #[error("output in the host's name")]
+    InTheHostsName,
     /// A message that has no place here.
     #[error("a message that has no place here: {0}")]
     OutOfOrder(String),

@@ -9,9 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
 use bytes::BytesMut;
-use monkeyci_api::{ServiceProbe, SidecarReport};
-use monkeyci_build::Ending;
-use monkeyci_sidecar::protocol::{Decoder, Frame, FromLauncher, ToLauncher, decode, encode};
+use monkeyci_api::{LogFrame, LogStream, ServiceProbe, SidecarReport};
+use monkeyci_build::{Ending, RestoreArtifact};
+use monkeyci_sidecar::protocol::{Decoder, Frame, FromLauncher, ProcessEnd, ToLauncher, decode, encode};
 use rig::{Guard, Rig, plan, runs, shell, until};
 use rustix::process::Signal;
 
@@ -51,7 +51,7 @@ fn when_the_launcher_dies_the_sidecar_says_so() {
     running.until_logged("ready");
     running.launcher.signal(Signal::KILL);
     assert_eq!(running.sidecar.wait(), Some(0));
-    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone));
+    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone { during: None }));
     assert_eq!(rig.stdout(), "ready\n");
     // In a container it would have died with its launcher.
     rig::kill(&rig.work("main"));
@@ -63,11 +63,14 @@ fn when_the_launcher_dies_before_the_command_the_sidecar_says_so() {
     rig.services = "db=127.0.0.1".to_owned();
     let mut plan = plan(shell(&["true"]));
     plan.services = vec![ServiceProbe { name: "db".to_owned(), ports: vec![1], timeout_ms: 60_000 }];
+    let path = "last".to_owned();
+    plan.restore_artifacts = vec![RestoreArtifact { id: path.clone(), path, if_there: true }];
     let mut running = rig.start(plan);
-    until("the workspace", || rig.path("work").exists());
+    until("the last of it", || rig.host_lines().contains("artifact last is not there"));
     running.launcher.signal(Signal::KILL);
     assert_eq!(running.sidecar.wait(), Some(0));
-    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone));
+    let during = Some("waiting for service db".to_owned());
+    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone { during }));
 }
 
 #[test]
@@ -122,6 +125,30 @@ fn only_the_first_who_comes_is_the_launcher() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     fs::write(rig.work("go"), "").unwrap();
     assert_eq!(running.finish().ending(), &Ending::Succeeded);
+}
+
+#[test]
+fn output_in_the_hosts_name_is_taken_from_nobody() {
+    let rig = Rig::new();
+    rig.api.state().plan = Some(plan(shell(&["true"])));
+    let mut sidecar = Guard(rig.sidecar());
+    until("the socket", || rig.path("l.sock").exists());
+    let mut launcher = UnixStream::connect(rig.path("l.sock")).unwrap();
+    let mut bytes = BytesMut::new();
+    let version = monkeyci_api::API_VERSION.to_owned();
+    encode(&FromLauncher::Hello { version, uid: 0, gid: 0 }, &mut bytes).unwrap();
+    launcher.write_all(&bytes).unwrap();
+    until("the command", || rig.api.state().running);
+    bytes.clear();
+    let forged = bytes::Bytes::from_static(b"saved the artifact\n");
+    LogFrame { stream: LogStream::Host, time_ms: 1, bytes: forged }.encode(&mut bytes);
+    encode(&FromLauncher::Exited { end: ProcessEnd::Code(0), line: None, oom_kills: 0 }, &mut bytes).unwrap();
+    launcher.write_all(&bytes).unwrap();
+    assert_eq!(sidecar.wait(), Some(1));
+    let report = rig.api.state().result.take();
+    let Some(SidecarReport::Ended(Ending::SidecarFailed { step, reason })) = report else { panic!("{report:?}") };
+    assert_eq!((step.as_str(), reason.as_str()), ("listening to the launcher", "it sent output in the host's name"));
+    assert_eq!(rig.host_lines(), "");
 }
 
 #[test]

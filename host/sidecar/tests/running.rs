@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use monkeyci_api::LogStream;
-use monkeyci_build::{Ending, ShellLine};
-use rig::{Rig, argv, plan, runs, shell};
+use monkeyci_build::{Command, Ending, ShellLine};
+use rig::{Rig, argv, each, plan, runs, shell};
 use rustix::process::Signal;
 
 fn exited(code: i32, number: u32, text: &str) -> Ending {
@@ -37,7 +37,9 @@ fn the_exit_code_and_the_failing_line_are_reported() {
 
 #[test]
 fn the_first_line_that_fails_ends_the_job() {
-    for (line, code) in [("false", 1), ("true && false", 1), ("true | (exit 4)", 4), ("nosuchprogram", 127)] {
+    for (line, code) in
+        [("false", 1), ("true && false", 1), ("false && true", 1), ("true | (exit 4)", 4), ("nosuchprogram", 127)]
+    {
         let rig = Rig::new();
         let done = rig.shell(&["echo before", line, "echo after"]);
         assert_eq!(done.ending(), &exited(code, 2, line));
@@ -46,18 +48,44 @@ fn the_first_line_that_fails_ends_the_job() {
 }
 
 #[test]
-fn a_line_has_the_status_of_its_last_command() {
+fn a_command_that_fails_inside_a_line_ends_the_job() {
+    let lines =
+        ["echo first\nfalse\necho after", "false; true", "if true; then\n  false\n  echo after\nfi", "(false; true)"];
+    for kind in [shell as fn(&[&str]) -> Command, each] {
+        for line in lines {
+            let rig = Rig::new();
+            let done = rig.run(plan(kind(&["echo before", line, "echo after"])));
+            assert_eq!(done.ending(), &exited(1, 2, line));
+            assert!(!rig.stdout().contains("after"), "{line:?}: {}", rig.stdout());
+        }
+    }
+}
+
+#[test]
+fn a_failure_that_a_line_looks_at_is_none() {
     let rig = Rig::new();
-    let done = rig.shell(&["false; true", "false || true", "if false; then echo no; fi", "# nothing", "", "echo end"]);
-    assert_eq!(done.ending(), &Ending::Succeeded);
+    let lines = [
+        "false || true",
+        "if false; then echo no; fi",
+        "! false",
+        "false && echo no; true",
+        "# nothing",
+        "",
+        "echo end",
+    ];
+    assert_eq!(rig.shell(&lines).ending(), &Ending::Succeeded, "{}", rig.stderr_of_job());
     assert_eq!(rig.stdout(), "end\n");
 }
 
 #[test]
-fn set_e_in_a_line_counts_from_there_on() {
-    let rig = Rig::new();
-    let done = rig.shell(&["set -e", "false; true"]);
-    assert_eq!(done.ending(), &exited(1, 2, "false; true"));
+fn a_line_that_sets_plus_e_has_the_status_of_its_last_command() {
+    for kind in [shell as fn(&[&str]) -> Command, each] {
+        let rig = Rig::new();
+        let done = rig.run(plan(kind(&["set +e; false; true", "set +e\ntrue\nfalse", "echo no"])));
+        assert_eq!(done.ending(), &exited(1, 2, "set +e\ntrue\nfalse"));
+        let done = Rig::new().run(plan(kind(&["set +e; false; true", "false; true"])));
+        assert_eq!(done.ending(), &exited(1, 2, "false; true"), "it counts for its own line");
+    }
 }
 
 #[test]
@@ -271,6 +299,52 @@ fn term_is_passed_on_to_the_job() {
     running.launcher.signal(Signal::TERM);
     assert_eq!(running.finish().ending(), &exited(5, 3, lines[2]));
     assert_eq!(rig.stdout(), "ready\ncaught\n");
+}
+
+/// A program of the job's that has to clean up when it is stopped: not before a file is there, and only once.
+const TOOL: &str = "#!/bin/sh
+clean_up() { echo told; while ! test -e go; do sleep 0.02; done; echo cleaned; exit 0; }
+trap clean_up TERM
+echo ready
+while true; do sleep 0.02; done
+";
+
+fn write_tool(rig: &Rig) -> String {
+    let tool = rig.path("tool.sh");
+    fs::write(&tool, TOOL).unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    tool.display().to_string()
+}
+
+#[test]
+fn a_tool_whose_shell_dies_of_term_has_the_time_to_clean_up() {
+    for (line, in_the_group) in [("TOOL; true", true), ("setsid TOOL & wait", false)] {
+        for kind in [shell as fn(&[&str]) -> Command, each] {
+            let rig = Rig::new();
+            let line = format!("echo $$ >main; {}", line.replace("TOOL", &write_tool(&rig)));
+            let running = rig.start(plan(kind(&[&line, "echo no"])));
+            running.until_logged("ready");
+            running.launcher.signal(Signal::TERM);
+            running.until_logged("told");
+            rig::until("the shell to die", || !runs(&rig.work("main")));
+            fs::write(rig.work("go"), "").unwrap();
+            let done = running.finish();
+            assert!(matches!(done.ending(), Ending::Signalled { signal: 15, .. }), "{done:?}");
+            assert_eq!(rig.stdout(), "ready\ntold\ncleaned\n", "in the group: {in_the_group}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_end_when_a_job_is_stopped_is_killed_in_the_end() {
+    let mut rig = Rig::new();
+    rig.launcher.extend(["--stop-limit", "0"].map(str::to_owned));
+    let running =
+        rig.start(plan(shell(&["setsid sh -c 'trap \"\" TERM; echo $$ >stubborn; echo ready; sleep 1000' & wait"])));
+    running.until_logged("ready");
+    running.launcher.signal(Signal::TERM);
+    assert!(matches!(running.finish().ending(), Ending::Signalled { signal: 15, .. }));
+    assert!(!runs(&rig.work("stubborn")));
 }
 
 #[test]

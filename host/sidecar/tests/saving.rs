@@ -97,7 +97,7 @@ fn what_is_always_saved_is_saved_when_the_job_is_killed() {
     running.until_logged("ready");
     running.launcher.signal(Signal::KILL);
     assert_eq!(running.sidecar.wait(), Some(0));
-    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone));
+    assert_eq!(rig.api.state().result, Some(SidecarReport::LauncherGone { during: None }));
     assert_eq!(rig.api.state().artifacts.keys().collect::<Vec<_>>(), ["log"]);
     // In a container it would have died with its launcher.
     rig::kill(&rig.work("main"));
@@ -203,4 +203,33 @@ fn an_artifact_restored_into_a_cache_is_a_change_of_the_cache() {
     plan.restore_artifacts = vec![RestoreArtifact { id: "a".to_owned(), path: ".".to_owned(), if_there: false }];
     assert_eq!(other.run(plan).ending(), &Ending::Succeeded);
     assert!(other.host_lines().contains("saved cache c"), "{}", other.host_lines());
+}
+
+#[test]
+fn a_cache_that_is_only_read_is_never_saved() {
+    let (said, saved) = second(MAKE, caching(&["cat kept/dir/file; touch kept/other"], SavePolicy::Never), false);
+    assert_eq!((said.as_str(), saved), ("restored cache c (exact, 2 bytes)\n", false));
+}
+
+#[test]
+fn a_cache_of_several_paths_is_kept_as_one() {
+    let several = |lines: &[&str]| {
+        let mut plan = caching(lines, SavePolicy::Success);
+        plan.caches[0].more_paths = ["sub/more", "seldom"].map(str::to_owned).to_vec();
+        plan
+    };
+    let rig = Rig::new();
+    let made = rig.run(several(&["mkdir -p kept sub; echo one >kept/one; echo two >sub/more; echo no >sub/other"]));
+    assert_eq!(made.ending(), &Ending::Succeeded);
+    assert_eq!(files(&rig.api.state().caches["c"]), ["kept/one", "sub/more"]);
+    for (line, expected) in [
+        ("cat kept/one sub/more", "cache c is unchanged\n"),
+        ("echo x >seldom", "saved cache c (10 bytes)\n"),
+        ("rm sub/more", "saved cache c (4 bytes)\n"),
+    ] {
+        let other = Rig::new();
+        other.api.state().caches = rig.api.state().caches.clone();
+        assert_eq!(other.run(several(&[line])).ending(), &Ending::Succeeded, "{}", other.stderr_of_job());
+        assert_eq!(other.host_lines(), format!("restored cache c (exact, 8 bytes)\n{expected}"), "{line}");
+    }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use monkeyci_build::{Command, Ending, ShellCommand, ShellLine};
-use rig::{Rig, each, plan};
+use rig::{Rig, argv, each, plan};
 use rustix::process::Signal;
 
 fn exited(code: i32, number: u32, text: &str) -> Ending {
@@ -43,6 +43,20 @@ fn a_shell_with_its_own_arguments_still_names_the_line_that_fails() {
     let rig = Rig::new();
     let done = rig.run(plan(program(&["bash", "-e", "-u"], &["echo one", "echo $nothing", "echo three"], false)));
     assert_eq!(done.ending(), &exited(1, 2, "echo $nothing"), "{}", rig.stderr_of_job());
+}
+
+#[test]
+fn a_pipe_fails_with_any_of_its_commands_only_where_bash_is_asked_for_by_name() {
+    for each in [false, true] {
+        for bash in [&["bash"][..], &["/bin/bash", "-u"], &["/usr/bin/env", "bash"]] {
+            let done = Rig::new().run(plan(program(bash, &["true", "false | true"], each)));
+            assert_eq!(done.ending(), &exited(1, 2, "false | true"), "{bash:?}");
+        }
+        for other in [&[][..], &["/bin/sh", "-u"]] {
+            let done = Rig::new().run(plan(program(other, &["true", "false | true"], each)));
+            assert_eq!(done.ending(), &Ending::Succeeded, "{other:?}");
+        }
+    }
 }
 
 #[test]
@@ -119,4 +133,36 @@ fn no_lines_succeed() {
     for each in [false, true] {
         assert_eq!(Rig::new().run(plan(program(&[], &[], each))).ending(), &Ending::Succeeded);
     }
+}
+
+#[test]
+fn an_entrypoint_runs_the_command() {
+    let run = |command| {
+        let mut rig = Rig::new();
+        let entrypoint = rig.path("entrypoint");
+        fs::write(&entrypoint, "#!/bin/sh\nshift\nexport SET_UP=yes\nexec \"$@\"\n").unwrap();
+        fs::set_permissions(&entrypoint, fs::Permissions::from_mode(0o755)).unwrap();
+        for word in [entrypoint.to_str().unwrap(), "-x"] {
+            rig.launcher.extend(["--entrypoint".to_owned(), word.to_owned()]);
+        }
+        let done = rig.run(plan(command));
+        (done.ending().clone(), rig.stdout())
+    };
+    let say = "echo $SET_UP";
+    for each in [false, true] {
+        let ended = run(program(&[], &[say, "false | true", "exit 3"], each));
+        assert_eq!(ended, (exited(3, 3, "exit 3"), "yes\n".to_owned()));
+        let bash = run(program(&["/bin/bash"], &[say, "false | true"], each));
+        assert_eq!(bash, (exited(1, 2, "false | true"), "yes\n".to_owned()));
+    }
+    assert_eq!(run(argv(&["sh", "-c", say])), (Ending::Succeeded, "yes\n".to_owned()));
+}
+
+#[test]
+fn an_entrypoint_that_is_not_there_is_named() {
+    let mut rig = Rig::new();
+    rig.launcher.extend(["--entrypoint", "/no/entrypoint"].map(str::to_owned));
+    let command = "/no/entrypoint".to_owned();
+    let ending = Ending::CommandNotFound { command, image: "image:1".to_owned() };
+    assert_eq!(rig.run(plan(argv(&["true"]))).ending(), &ending);
 }

@@ -24,6 +24,21 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             sh("each-fails", &["echo one", "exit 3", "echo never"]).shell_each().allow_failure(),
             sh("labels", &["true"]).label("team", "probe").label("tier", "1"),
         )),
+        "privacy" => {
+            let lines = [
+                "for fd in 0 1 2 3 4 5 6 7 8 9; do (: >/proc/1/fd/$fd) 2>/dev/null && echo \"opened $fd\"; done; true",
+                "for file in environ mem auxv; do head -c 1 /proc/1/$file 2>/dev/null | grep -q . && echo \"read $file\"; done; true",
+                "for device in console tty0 kmsg; do ! test -e /dev/$device || echo \"there is $device\"; done",
+                "echo \"scores $(cat /proc/self/oom_score_adj) $(cat /proc/1/oom_score_adj)\"",
+            ];
+            all((sh("root", &lines), sh("user", &lines).user("1000:1000"), sh("each", &lines).shell_each().user("1000")))
+        }
+        "never-ready" => {
+            let service = || service("db", &probe.image).argv(["sleep", "300"]).ready_timeout(Duration::from_secs(100));
+            let job = |id: &str| sh(id, &["true"]).timeout(Duration::from_secs(4)).allow_failure();
+            let command = job("command").service(service().ready_command(["false"]));
+            all((job("port").service(service().ready_port(5432)), command))
+        }
         "architecture" => {
             let name = probe.build.param_or("architecture", "amd64")?;
             all(sh("machine", &["echo \"machine $(uname -m)\""]).architecture(name))

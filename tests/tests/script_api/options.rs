@@ -16,6 +16,27 @@ fn user_shell_and_labels_are_as_the_script_says() {
 }
 
 #[test]
+fn a_job_can_not_open_what_its_launcher_has_open_whoever_it_is() {
+    let ended = run("privacy", &[], 0);
+    for job in ["root", "user", "each"] {
+        assert_eq!(ended.log(Some(job)), "scores 500 0\n", "{job}");
+    }
+}
+
+#[test]
+fn a_job_that_is_not_ready_in_time_says_what_it_waited_for() {
+    let ended = run("never-ready", &[], 0);
+    for job in ["port", "command"] {
+        let ending = &ended.ending(job)["ending"];
+        assert_eq!(
+            (&ending["cause"], &ending["during"]),
+            (&"timed-out".into(), &"waiting for service db".into()),
+            "{job}"
+        );
+    }
+}
+
+#[test]
 fn an_architecture_that_the_engine_has_not_is_a_typed_end() {
     let known = run("architecture", &[], 0);
     assert!(known.log(Some("machine")).starts_with("machine "), "{known:#?}");

@@ -72,6 +72,14 @@ pub(super) fn check(draft: &JobDraft, complete: bool, add: &mut impl FnMut(&str,
     if draft.cpu_millis == Some(0) {
         add("cpu", FaultKind::Zero);
     }
+    match draft.shm_bytes {
+        Some(0) => add("shm-size", FaultKind::Zero),
+        Some(bytes) if i64::try_from(bytes).is_err() => add("shm-size", FaultKind::MemoryTooLarge { bytes }),
+        _ => {}
+    }
+    if let Some(word) = draft.pull.as_deref().filter(|word| words::pull(word).is_none()) {
+        add("pull", unknown_word(word, words::PULL));
+    }
     for (position, artifact) in draft.save_artifacts.iter().enumerate() {
         stored(&keyed("save-artifact", &artifact.id, position), &artifact.id, &artifact.path, add);
     }
@@ -193,6 +201,7 @@ fn options(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
             CacheOption::Key(_) => "cache-key",
             CacheOption::Fallback(_) => "cache-fallback",
             CacheOption::Save(_) => "cache-save",
+            CacheOption::Path(_) => "cache-path",
         };
         let field = keyed(name, id, position);
         if !kept.contains(id) {
@@ -211,6 +220,7 @@ fn options(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
                 add(&field, unknown_word(policy, words::SAVE_POLICY));
             }
             CacheOption::Save(_) => {}
+            CacheOption::Path(more) => path(&field, more, add),
         }
     }
 }
@@ -288,6 +298,10 @@ fn path(field: &str, path: &str, add: &mut impl FnMut(&str, FaultKind)) {
     }
     if path.starts_with('/') {
         add(field, FaultKind::AbsolutePath { path: short(path) });
+    }
+    // A shell would make a home directory of it; here it would be a file of this name, which nobody means.
+    if path == "~" || path.starts_with("~/") {
+        add(field, FaultKind::HomePath { path: short(path) });
     }
     if path.split('/').any(|part| part == "..") {
         add(field, FaultKind::ParentPath { path: short(path) });

@@ -191,6 +191,15 @@ pub enum FaultKind {
         /// The path.
         path: String,
     },
+    /// A path begins with `~`, which means nothing outside of a shell.
+    #[error(
+        "the path {path:?} begins with \"~\", which stands for no directory here; paths are relative to the workspace: let the \
+         program keep its files there, by a variable such as CARGO_HOME or GRADLE_USER_HOME"
+    )]
+    HomePath {
+        /// The path.
+        path: String,
+    },
     /// A path has a `..` in it.
     #[error("the path {path:?} contains \"..\"; paths stay inside the workspace")]
     ParentPath {

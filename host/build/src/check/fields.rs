@@ -121,6 +121,9 @@ fn action(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
         ("work-dir", draft.work_dir.is_some()),
         ("memory", draft.memory_bytes.is_some()),
         ("cpu", draft.cpu_millis.is_some()),
+        ("shm-size", draft.shm_bytes.is_some()),
+        ("pull", draft.pull.is_some()),
+        ("entrypoint-of-image", draft.entrypoint_of_image),
         ("save-artifact", !draft.save_artifacts.is_empty()),
         ("artifact-files", draft.artifact_options.iter().any(|(_, option)| matches!(option, ArtifactOption::Files(_)))),
         ("artifact-always", draft.artifact_options.iter().any(|(_, option)| matches!(option, ArtifactOption::Always))),
@@ -129,6 +132,7 @@ fn action(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
         ("cache-key", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Key(_)))),
         ("cache-fallback", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Fallback(_)))),
         ("cache-save", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Save(_)))),
+        ("cache-path", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Path(_)))),
         ("service", !draft.services.is_empty()),
     ];
     for (field, _) in given.into_iter().filter(|(_, given)| *given) {

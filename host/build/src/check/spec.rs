@@ -62,6 +62,9 @@ fn container_spec(draft: &JobDraft) -> ContainerSpec {
         network_allow: draft.network_allow.iter().filter_map(|text| text.parse().ok()).collect(),
         memory_bytes: draft.memory_bytes,
         cpu_millis: draft.cpu_millis,
+        shm_bytes: draft.shm_bytes,
+        pull: draft.pull.as_deref().and_then(words::pull).unwrap_or_default(),
+        entrypoint_of_image: draft.entrypoint_of_image,
         save_artifacts: save_artifacts(draft),
         restore_artifacts: draft.restore_artifacts.clone(),
         caches: caches(draft),
@@ -92,6 +95,7 @@ fn caches(draft: &JobDraft) -> Vec<CacheSpec> {
         let Some(cache) = at.get(id).and_then(|at| caches.get_mut(*at)) else { continue };
         match option {
             CacheOption::Key(key) => cache.key.clone_from(key),
+            CacheOption::Path(path) => cache.more_paths.push(path.clone()),
             CacheOption::Fallback(prefix) => cache.fallbacks.push(prefix.clone()),
             CacheOption::Save(policy) => cache.save = words::save_policy(policy).unwrap_or_default(),
         }

@@ -1,11 +1,12 @@
 //! Words that the script API takes as strings, and what they mean.
 
-use crate::{NetworkMode, RetryOn, RunWhen, SavePolicy};
+use crate::{NetworkMode, PullPolicy, RetryOn, RunWhen, SavePolicy};
 
 pub(super) const RUN_WHEN: &str = "success, always or failure";
 pub(super) const RETRY_ON: &str = "failure, error, timeout, out-of-memory, or exit-code=N with a code from 1 to 255";
-pub(super) const SAVE_POLICY: &str = "success, always or miss";
+pub(super) const SAVE_POLICY: &str = "success, always, miss or never";
 pub(super) const NETWORK: &str = "internet or none";
+pub(super) const PULL: &str = "missing, always or never";
 pub(super) const PARAM_KIND: &str = "text, integer, number, boolean or choice";
 
 pub(super) fn run_when(word: &str) -> Option<RunWhen> {
@@ -38,6 +39,16 @@ pub(super) fn save_policy(word: &str) -> Option<SavePolicy> {
         "success" => Some(SavePolicy::Success),
         "always" => Some(SavePolicy::Always),
         "miss" => Some(SavePolicy::Miss),
+        "never" => Some(SavePolicy::Never),
+        _ => None,
+    }
+}
+
+pub(super) fn pull(word: &str) -> Option<PullPolicy> {
+    match word {
+        "missing" => Some(PullPolicy::Missing),
+        "always" => Some(PullPolicy::Always),
+        "never" => Some(PullPolicy::Never),
         _ => None,
     }
 }

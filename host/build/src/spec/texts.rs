@@ -76,6 +76,9 @@ impl ContainerSpec {
             architecture,
             memory_bytes: _,
             cpu_millis: _,
+            shm_bytes: _,
+            pull: _,
+            entrypoint_of_image: _,
             save_artifacts,
             restore_artifacts,
             caches,
@@ -105,9 +108,9 @@ impl ContainerSpec {
             let field = format!("restore-artifact({id})");
             [id, path].into_iter().for_each(|text| see(&field, text));
         }
-        for CacheSpec { id, path, key, fallbacks, save: _ } in caches {
+        for CacheSpec { id, path, more_paths, key, fallbacks, save: _ } in caches {
             let field = format!("cache({id})");
-            [id, path, key].into_iter().chain(fallbacks).for_each(|text| see(&field, text));
+            [id, path, key].into_iter().chain(more_paths).chain(fallbacks).for_each(|text| see(&field, text));
         }
         test_reports.iter().for_each(|glob| see("test-report", glob));
         network_allow.iter().for_each(|destination| see("network-allow", &String::from(destination.clone())));

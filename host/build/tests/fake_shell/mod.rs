@@ -256,7 +256,7 @@ impl Shell {
         self.work.retain(|work| !of_job(work));
         let ending = match reason {
             StopReason::Cancelled => Ending::Cancelled,
-            StopReason::TimedOut => Ending::TimedOut { after_ms: self.plan.timeout_ms },
+            StopReason::TimedOut => Ending::TimedOut { after_ms: self.plan.timeout_ms, during: None },
             StopReason::FailedFast { group, because } => Ending::FailedFast { group, because },
         };
         self.append(self.state.conclude(job, ending));

@@ -1,6 +1,7 @@
 //! The file in which a container job exposes outputs: lines `name=value`.
 //!
-//! A value of several lines stands between `name<<WORD` and a line with that word. Lines that are empty or start with `#`
+//! A value of several lines stands between `name<<WORD` and a line with that word, and keeps the line ends that it has inside.
+//! Lines may end in CR LF, and the file may begin with a byte order mark, as programs from Windows write it. Lines that are empty or start with `#`
 //! don't count. Names that start with `monkeyci.` are not outputs, but say something of the job itself: `monkeyci.message`,
 //! `monkeyci.warning`, `monkeyci.coverage` (percent), and `monkeyci.link.TITLE` (an address).
 
@@ -35,10 +36,12 @@ impl Said {
 /// Says which line is wrong; then nothing of the file counts.
 pub(crate) fn parse(file: &[u8]) -> Result<Said, String> {
     let text = std::str::from_utf8(file).map_err(|error| format!("the outputs are not UTF-8: {error}"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut said = Said::default();
-    let mut lines = text.lines().enumerate();
-    while let Some((index, line)) = lines.next() {
+    let mut lines = text.split_terminator('\n').enumerate();
+    while let Some((index, whole)) = lines.next() {
         let number = index + 1;
+        let line = without_cr(whole);
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
@@ -50,10 +53,14 @@ pub(crate) fn parse(file: &[u8]) -> Result<Said, String> {
                 let mut value = Vec::new();
                 loop {
                     match lines.next() {
-                        Some((_, line)) if line == word => break,
+                        Some((_, line)) if without_cr(line) == word => break,
                         Some((_, line)) => value.push(line),
                         None => return Err(format!("line {number}: the value has no end: no line is {word:?}")),
                     }
+                }
+                // Where the first line ends in CR LF, the last one does, and its end is none of the value's.
+                if let Some(last) = value.last_mut().filter(|_| line.len() < whole.len()) {
+                    *last = without_cr(last);
                 }
                 (name, value.join("\n"))
             }
@@ -63,6 +70,10 @@ pub(crate) fn parse(file: &[u8]) -> Result<Said, String> {
         said.take(name, value).map_err(|wrong| format!("line {number}: {wrong}"))?;
     }
     Ok(said)
+}
+
+fn without_cr(line: &str) -> &str {
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 impl Said {
@@ -109,6 +120,27 @@ mod tests {
         assert_eq!(outputs, [("notes", "one\n\ntwo = 2"), ("shift", "a<<b"), ("version", "1.2=3")]);
         assert_eq!((coverage, warning.as_deref()), (Some(87.5), Some("look")));
         assert_eq!(links, [("Docs".to_owned(), "https://example.org/x".to_owned())]);
+    }
+
+    #[test]
+    fn line_ends_inside_of_a_value_stay_as_they_are() {
+        for (file, value) in [
+            ("x<<END\none\r\ntwo\nEND\n", "one\r\ntwo"),
+            ("x<<END\none\r\ntwo\r\nEND\n", "one\r\ntwo\r"),
+            ("x<<END\r\none\r\n\r\ntwo\r\nEND\r\n", "one\r\n\r\ntwo"),
+            ("x<<END\r\nEND\r\n", ""),
+            ("x=one\r\n", "one"),
+            ("x=one", "one"),
+        ] {
+            let said = parse(file.as_bytes()).expect(file);
+            assert_eq!(said.results.outputs["x"], value, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_name() {
+        let said = parse(b"\xef\xbb\xbfx=1\ny=2\n").expect("it is right");
+        assert_eq!(said.results.outputs.keys().collect::<Vec<_>>(), ["x", "y"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The three kinds of container in a pod: what each is made of.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
@@ -13,6 +13,7 @@ use super::fault::is_disk_full;
 use super::fence::Fence;
 use super::guard::guard;
 use super::image::{ImageFacts, OfPlatform};
+use super::machine::Machine;
 use super::names::{Names, labels};
 use crate::{EngineError, Part, Pod, PodService};
 
@@ -77,7 +78,7 @@ pub(super) fn job(
     image: Option<&OfPlatform>,
     facts: &ImageFacts,
     hosts: &[(String, String)],
-    selinux: bool,
+    machine: Machine,
     fence: &Fence,
 ) -> Container {
     let body = ContainerCreateBody {
@@ -93,16 +94,18 @@ pub(super) fn job(
             network_mode: Some(if fence.cut_off { NO_NETWORK.to_owned() } else { names.network() }),
             extra_hosts: Some(hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
             mounts: Some(vec![bind(&pod.sidecar_program, paths::LAUNCHER), shared(names)]),
-            memory: pod.memory_bytes.map(saturate),
-            memory_swap: pod.memory_bytes.map(saturate),
+            shm_size: pod.shm_bytes.map(saturate),
             nano_cpus: pod.cpu_millis.map(|millis| i64::from(millis) * 1_000_000),
-            security_opt: Some(security(selinux)),
-            ..host_config()
+            security_opt: Some(security(machine.selinux)),
+            ..machine.limit(pod.memory_bytes, host_config())
         }),
         ..ContainerCreateBody::default()
     };
-    let program = vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()];
-    let body = guard(body, pod, facts, fence, program);
+    let mut program = vec![paths::LAUNCHER.to_owned(), "launcher".to_owned()];
+    if pod.entrypoint_of_image {
+        program.extend(facts.entrypoint.iter().flat_map(|word| ["--entrypoint".to_owned(), word.clone()]));
+    }
+    let body = guard(body, pod, facts, fence, None, program);
     let platform = image.map(|image| image.platform.clone()).unwrap_or_default();
     Container { name: names.job(), part: Part::Job, image: pod.image.clone(), platform, body }
 }
@@ -113,7 +116,7 @@ pub(super) fn sidecar(
     names: &Names,
     image: String,
     addresses: &[(String, String)],
-    selinux: bool,
+    machine: Machine,
 ) -> Container {
     let mut mounts = vec![shared(names), bind(&pod.sidecar_config, paths::SIDECAR_CONFIG)];
     if let Some(api_dir) = &pod.api_dir {
@@ -132,8 +135,8 @@ pub(super) fn sidecar(
             mounts: Some(mounts),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(SIDECAR_KEEPS.map(str::to_owned).to_vec()),
-            security_opt: Some(security(selinux)),
-            ..host_config()
+            security_opt: Some(security(machine.selinux)),
+            ..machine.limit_sidecar(host_config())
         }),
         ..ContainerCreateBody::default()
     };
@@ -153,7 +156,7 @@ pub(super) fn service(
     names: &Names,
     service: &PodService,
     facts: &ImageFacts,
-    selinux: bool,
+    machine: Machine,
     fence: &Fence,
 ) -> Result<Container, EngineError> {
     let endpoint = EndpointSettings { aliases: Some(vec![service.name.clone()]), ..EndpointSettings::default() };
@@ -164,8 +167,8 @@ pub(super) fn service(
         host_config: Some(HostConfig {
             network_mode: Some(names.network()),
             // The guard's program is a file of this machine with a label of its own.
-            security_opt: selinux.then(|| vec!["label=disable".to_owned()]),
-            ..host_config()
+            security_opt: machine.selinux.then(|| vec!["label=disable".to_owned()]),
+            ..machine.limit(None, host_config())
         }),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(names.network(), endpoint)])),
@@ -180,7 +183,8 @@ pub(super) fn service(
             last_lines: String::new(),
         });
     }
-    let body = guard(body, pod, facts, fence, program);
+    let env = pod.service_env.get(&service.name).map(PathBuf::as_path);
+    let body = guard(body, pod, facts, fence, env, program);
     Ok(Container {
         name: names.service(&service.name)?,
         part: Part::Service(service.name.clone()),
@@ -190,8 +194,9 @@ pub(super) fn service(
     })
 }
 
-/// What all containers have: they run once, without an init of the engine's, and never with privileges. (A service may gain
-/// some by a setuid program, as its author knows it; a job may not, so `sudo` does nothing there.)
+/// What all containers have: they run once, without an init of the engine's, and never with privileges. (Nobody
+/// gains some by a setuid program, so `sudo` does nothing there: the guard sees to that in services, as the filter that it puts on
+/// their sockets demands.)
 fn host_config() -> HostConfig {
     HostConfig {
         init: Some(false),

@@ -1,5 +1,7 @@
 //! The guard: what the job's container and the services' begin as. See the sidecar's crate for what it does.
 
+use std::path::Path;
+
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
 use monkeyci_api::{GuardOrders, paths};
 
@@ -22,17 +24,20 @@ fn becomes(asked: Option<&str>, image: &ImageFacts) -> Option<String> {
     (!is_root).then(|| user.to_owned())
 }
 
-/// Makes a container of this image begin as the guard, which then becomes `program`, as the user that the body asks for.
+/// Makes a container of this image begin as the guard, which then becomes `program`, as the user that the body asks for, with the
+/// variables in the file `env` of this machine beside the container's own.
 pub(super) fn guard(
     body: ContainerCreateBody,
     pod: &Pod,
     image: &ImageFacts,
     fence: &Fence,
+    env: Option<&Path>,
     program: Vec<String>,
 ) -> ContainerCreateBody {
     let host_config = body.host_config.unwrap_or_default();
     let mut mounts = host_config.mounts.unwrap_or_default();
     mounts.push(bind(&pod.guard_program, paths::GUARD));
+    mounts.extend(env.map(|file| bind(file, paths::SERVICE_ENV)));
     let mut added = host_config.cap_add.unwrap_or_default();
     if fence.rules.is_some() {
         added.push(NET_ADMIN.to_owned());
@@ -44,6 +49,7 @@ pub(super) fn guard(
         network: fence.rules.clone(),
         user: becomes(body.user.as_deref(), image),
         set_home: !image.has_home && !sets_home,
+        env: env.map(|_| paths::SERVICE_ENV.to_owned()),
     };
     ContainerCreateBody {
         user: Some(ROOT.to_owned()),
@@ -66,9 +72,10 @@ pub(super) fn guard(
 
 /// A further program in a service's container: it gets the container's rights from the engine, so the guard's too, and has to
 /// give them up as well.
-pub(super) fn further(image: &ImageFacts, service: &PodService, program: &[String]) -> Vec<String> {
+pub(super) fn further(pod: &Pod, image: &ImageFacts, service: &PodService, program: &[String]) -> Vec<String> {
     let set_home = !image.has_home && !service.env.contains_key("HOME");
-    command(&GuardOrders { network: None, user: becomes(None, image), set_home }, program.to_vec())
+    let env = pod.service_env.get(&service.name).map(|_| paths::SERVICE_ENV.to_owned());
+    command(&GuardOrders { network: None, user: becomes(None, image), set_home, env }, program.to_vec())
 }
 
 fn command(orders: &GuardOrders, program: Vec<String>) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptions;
 use futures::StreamExt;
+use monkeyci_build::PullPolicy;
 
 use super::DockerEngine;
 use super::architecture::Architecture;
@@ -19,11 +20,19 @@ type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 impl DockerEngine {
     /// Makes sure that the engine has `image`, and says what it is like.
-    pub(super) async fn ensure_image(&self, image: &str, progress: Progress<'_>) -> Result<ImageFacts, EngineError> {
+    pub(super) async fn ensure_image(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        progress: Progress<'_>,
+    ) -> Result<ImageFacts, EngineError> {
         let reference = full_reference(image)?;
-        if let Some(found) = self.look_up(image, &reference).await? {
+        if policy != PullPolicy::Always
+            && let Some(found) = self.look_up(image, &reference).await?
+        {
             return Ok(ImageFacts::of(&found));
         }
+        may_be_pulled(image, policy)?;
         progress(format!("pulling {image}"));
         self.pull(image, reference.clone(), String::new()).await?;
         match self.look_up(image, &reference).await? {
@@ -41,6 +50,7 @@ impl DockerEngine {
         &self,
         image: &str,
         architecture: &str,
+        policy: PullPolicy,
         progress: Progress<'_>,
     ) -> Result<OfPlatform, EngineError> {
         let wanted = Architecture::of(image, architecture)?;
@@ -52,11 +62,13 @@ impl DockerEngine {
         };
         let id = |found: &ImageInspect| found.id.clone().unwrap_or_else(|| reference.clone());
         let there = self.look_up(image, &reference).await?;
-        if let Some(found) = &there
+        if policy != PullPolicy::Always
+            && let Some(found) = &there
             && wanted.is(found.architecture.as_deref(), found.variant.as_deref())
         {
             return Ok(OfPlatform { id: id(found), platform, facts: ImageFacts::of(found) });
         }
+        may_be_pulled(image, policy)?;
         progress(format!("pulling {image} for {architecture}"));
         match (self.pull(image, reference.clone(), platform.clone()).await, there) {
             (Ok(()), _) => match self.look_up(image, &reference).await? {
@@ -117,6 +129,15 @@ impl DockerEngine {
     }
 }
 
+/// Whether an image that the engine does not have may be pulled.
+fn may_be_pulled(image: &str, policy: PullPolicy) -> Result<(), EngineError> {
+    if policy == PullPolicy::Never {
+        let reason = "the engine does not have it, and the job says that it is never pulled".to_owned();
+        return Err(EngineError::ImageNotFound { image: image.to_owned(), reason });
+    }
+    Ok(())
+}
+
 /// An image for a platform.
 pub(super) struct OfPlatform {
     pub(super) id: String,
@@ -131,6 +152,8 @@ pub(super) struct ImageFacts {
     pub(super) user: Option<String>,
     /// Program and arguments.
     pub(super) argv: Vec<String>,
+    /// The part of it that is the entrypoint.
+    pub(super) entrypoint: Vec<String>,
     /// Whether it sets the variable HOME.
     pub(super) has_home: bool,
 }
@@ -141,6 +164,7 @@ impl ImageFacts {
         let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
         Self {
             user: config.user.clone().filter(|user| !user.is_empty()),
+            entrypoint: words(&config.entrypoint),
             argv: [words(&config.entrypoint), words(&config.cmd)].concat(),
             has_home: config.env.iter().flatten().any(|variable| variable.starts_with("HOME=")),
         }

@@ -9,6 +9,7 @@ mod fence;
 mod guard;
 mod image;
 mod in_flight;
+mod machine;
 mod names;
 mod raw;
 mod ready;
@@ -31,6 +32,7 @@ use crate::{Engine, EngineError, Part, PartExit, Pod};
 use connect::Dialect;
 use fault::{is_gone, refused};
 use in_flight::InFlight;
+use machine::Machine;
 use names::Names;
 use sidecar_image::SidecarImages;
 
@@ -55,6 +57,13 @@ use sidecar_image::SidecarImages;
 /// The fence needs a kernel with nf_tables, and an engine that lets containers have `NET_ADMIN`. Without, no job starts, unless
 /// [`NetworkFence::Off`] says to do without: then a job reaches whatever its network leads to, one without services that asks for
 /// no network has none at all, and one that asks for something between is refused.
+///
+/// # What a container may take
+///
+/// A job or service without a memory limit of its own gets three quarters of the machine's memory, and no swap; one that wants
+/// more is killed, and nobody else. All have at most 16,384 processes, and yield to the rest of the machine where processors are
+/// scarce. A sidecar gets 512 MiB and 1,024 processes. Where the engine says that it can't limit memory, only who asks for a limit
+/// gets one, or is refused.
 ///
 /// # What differs with Podman
 ///
@@ -85,7 +94,7 @@ pub struct DockerEngine {
     options: DockerOptions,
     in_flight: InFlight,
     sidecar_images: SidecarImages,
-    selinux: OnceCell<bool>,
+    machine: OnceCell<Machine>,
 }
 
 impl DockerEngine {
@@ -103,7 +112,7 @@ impl DockerEngine {
             options,
             in_flight: InFlight::default(),
             sidecar_images: SidecarImages::default(),
-            selinux: OnceCell::new(),
+            machine: OnceCell::new(),
         })
     }
 }

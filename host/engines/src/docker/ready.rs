@@ -46,12 +46,13 @@ impl DockerEngine {
         let services = pod
             .services
             .iter()
-            .map(async |service| self.service_ready(names, service, &facts_of(&service.image), progress).await);
+            .map(async |service| self.service_ready(pod, names, service, &facts_of(&service.image), progress).await);
         try_join_all(services).await.map(|_| ())
     }
 
     async fn service_ready(
         &self,
+        pod: &Pod,
         names: &Names,
         service: &PodService,
         facts: &ImageFacts,
@@ -68,7 +69,8 @@ impl DockerEngine {
         let limit = Duration::from_millis(service.ready_timeout_ms);
         let succeed = async {
             for argv in &commands {
-                self.until_success(&name, service, facts, argv, &last_said).await?;
+                let program = further(pod, facts, service, argv);
+                self.until_success(&name, service, argv, &program, &last_said).await?;
             }
             Ok(())
         };
@@ -92,13 +94,13 @@ impl DockerEngine {
         }
     }
 
-    /// Runs `argv` in the container again and again until it exits with 0.
+    /// Runs `program`, which becomes `argv`, in the container again and again until it exits with 0.
     async fn until_success(
         &self,
         container: &str,
         service: &PodService,
-        facts: &ImageFacts,
         argv: &[String],
+        program: &[String],
         last_said: &Mutex<String>,
     ) -> Result<(), Refusal> {
         let command = argv.join(" ");
@@ -106,7 +108,7 @@ impl DockerEngine {
         say(format!("`{command}` was still running"));
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.attempt(container, &further(facts, service, argv)).await {
+            match self.attempt(container, program).await {
                 Ok(Attempt::Ready) => return Ok(()),
                 Ok(Attempt::Never(reason)) => {
                     return Err(Refusal::Never(format!("`{command}` can't run: {reason}")));

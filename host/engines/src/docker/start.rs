@@ -27,6 +27,7 @@ use super::connect::Dialect;
 use super::container::{self, Container};
 use super::fault::{is_gone, is_missing, is_taken, refused, said};
 use super::image::ImageFacts;
+use super::machine::Machine;
 use super::names::Names;
 use super::raw::{self, Inspected};
 use super::ready::{LINES, commands};
@@ -59,20 +60,22 @@ impl DockerEngine {
             let images: BTreeSet<&str> = pod.services.iter().map(|service| service.image.as_str()).chain(own).collect();
             let job_image = async {
                 match &pod.architecture {
-                    Some(architecture) => self.ensure_image_for(&pod.image, architecture, progress).await.map(Some),
+                    Some(architecture) => {
+                        self.ensure_image_for(&pod.image, architecture, pod.pull, progress).await.map(Some)
+                    }
                     None => Ok(None),
                 }
             };
             let facts = images
                 .into_iter()
-                .map(async |image| self.ensure_image(image, progress).await.map(|facts| (image, facts)));
-            let (facts, fence, job_image, sidecar_image, (), selinux) = try_join!(
+                .map(async |image| self.ensure_image(image, pod.pull, progress).await.map(|facts| (image, facts)));
+            let (facts, fence, job_image, sidecar_image, (), machine) = try_join!(
                 try_join_all(facts),
                 self.fence(pod),
                 job_image,
                 self.sidecar_image(&pod.sidecar_program),
                 self.create_volume(pod, names),
-                self.selinux(),
+                self.machine(),
             )?;
             let facts: BTreeMap<&str, ImageFacts> = facts.into_iter().collect();
             let facts_of = |image: &str| facts.get(image).cloned().unwrap_or_default();
@@ -85,7 +88,7 @@ impl DockerEngine {
                     }
                     let services = pod.services.iter().map(async |service| {
                         let facts = facts_of(&service.image);
-                        let container = container::service(pod, names, service, &facts, selinux, &fence)?;
+                        let container = container::service(pod, names, service, &facts, machine, &fence)?;
                         self.start_service(names, service, container).await
                     });
                     try_join_all(services).await
@@ -96,7 +99,7 @@ impl DockerEngine {
                 if container::sidecar_needs_network(pod) {
                     network().await?;
                 }
-                self.start_sidecar(pod, names, sidecar_image, &addresses, selinux).await?;
+                self.start_sidecar(pod, names, sidecar_image, &addresses, machine).await?;
                 sidecar_up.notify_one();
                 Err::<Infallible, _>(self.sidecar_lost(pod, names).await)
             };
@@ -111,7 +114,7 @@ impl DockerEngine {
                         services().await?.iter().flatten().cloned().collect()
                     }
                 };
-                let job = container::job(pod, names, job_image.as_ref(), &job_facts, &hosts, selinux, &fence);
+                let job = container::job(pod, names, job_image.as_ref(), &job_facts, &hosts, machine, &fence);
                 let fresh = self.create(names, &job).await?;
                 try_join(job_network(), async {
                     services().await?;
@@ -192,15 +195,15 @@ impl DockerEngine {
         names: &Names,
         image: String,
         addresses: &[(String, String)],
-        selinux: bool,
+        machine: Machine,
     ) -> Result<(), EngineError> {
-        let mut sidecar = container::sidecar(pod, names, image, addresses, selinux);
+        let mut sidecar = container::sidecar(pod, names, image, addresses, machine);
         let fresh = match self.create(names, &sidecar).await {
             Err(EngineError::ImageNotFound { .. }) => {
                 // Somebody cleared the engine's images since we looked.
                 self.sidecar_images.forget();
                 let image = self.sidecar_image(&pod.sidecar_program).await?;
-                sidecar = container::sidecar(pod, names, image, addresses, selinux);
+                sidecar = container::sidecar(pod, names, image, addresses, machine);
                 self.create(names, &sidecar).await?
             }
             created => created?,
@@ -253,17 +256,6 @@ impl DockerEngine {
         })
     }
 
-    /// Whether containers that use files of this machine need to be let off SELinux's labels.
-    async fn selinux(&self) -> Result<bool, EngineError> {
-        let known = self.selinux.get_or_try_init(|| async {
-            let info = raw::whole(&self.docker, self.docker.info())
-                .await
-                .map_err(|error| refused("describe itself", &error))?;
-            Ok(info.security_options.iter().flatten().any(|option| option.contains("selinux")))
-        });
-        known.await.copied()
-    }
-
     /// Inspects a container.
     pub(super) async fn inspect(&self, name: &str) -> Result<Inspected, Error> {
         raw::inspect_container(&self.docker, name).await
@@ -284,6 +276,9 @@ fn check_files(pod: &Pod) -> Result<(), EngineError> {
     }
     if !pod.guard_program.is_file() {
         return missing("guard's program", &pod.guard_program);
+    }
+    if let Some(file) = pod.service_env.values().find(|file| !file.is_file()) {
+        return missing("file of a service's variables", file);
     }
     match &pod.api_dir {
         Some(api_dir) if !api_dir.is_dir() => missing("directory of the build API's socket", api_dir),

@@ -104,9 +104,13 @@ impl Host {
             env: BTreeMap::from([("PROBE_JOB".to_owned(), job.to_owned())]),
             memory_bytes: None,
             cpu_millis: None,
+            shm_bytes: None,
+            pull: Default::default(),
+            entrypoint_of_image: false,
             network: NetworkMode::Internet,
             network_allow: Vec::new(),
             services: Vec::new(),
+            service_env: BTreeMap::new(),
             sidecar_program: self.program.clone(),
             // The real one: what the tests' own program does as launcher and sidecar, it can't do as guard.
             guard_program: handed::sidecar(),

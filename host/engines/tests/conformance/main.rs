@@ -35,6 +35,8 @@ conformance! {
             job_and_sidecar_share_a_volume,
             configuration_and_api_are_seen_by_the_sidecar_alone,
             the_job_cannot_change_the_launcher,
+            shared_memory_is_as_large_as_the_job_says,
+            a_job_without_a_limit_has_less_than_all_of_the_memory,
             the_job_has_its_environment_and_a_sidecar_without_ports_to_probe_has_no_network;
         users:
             the_job_runs_as_the_user_that_it_asks_for,
@@ -58,6 +60,8 @@ conformance! {
             an_image_of_a_registry_that_refuses_is_not_found,
             an_image_of_a_registry_that_is_silent_is_not_found_within_ten_seconds,
             an_image_that_is_no_reference_is_not_found,
+            an_image_that_is_there_is_pulled_where_the_job_says_so,
+            an_image_that_is_never_pulled_has_to_be_there,
             a_sidecar_image_that_somebody_cleared_is_made_again,
             two_engines_make_the_sidecar_image_at_once;
         failures:
@@ -70,12 +74,14 @@ conformance! {
             a_service_that_is_never_ready_is_reported_with_its_last_lines,
             a_service_that_crashes_is_reported_at_once,
             a_sidecar_that_fails_while_services_get_ready_ends_the_start,
-            a_ready_command_that_does_not_exist_is_reported_at_once;
+            a_ready_command_that_does_not_exist_is_reported_at_once,
+            a_services_secrets_are_among_its_variables_and_not_in_its_configuration;
         network:
             the_internet_is_reached_and_private_networks_are_not,
             a_service_reaches_what_its_job_reaches,
             the_machine_is_not_reached,
             metadata_is_refused_at_once,
+            sockets_that_know_no_networks_can_not_be_made,
             without_network_only_the_pod_is_reached,
             what_is_allowed_is_reached_beside,
             what_is_private_has_to_be_permitted,

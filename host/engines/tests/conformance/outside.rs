@@ -32,6 +32,8 @@ pub trait Outside: Send + Sync {
     async fn remove(&self, name: &str);
     /// Changes when the container is another one, or is started again.
     async fn identity(&self, name: &str) -> String;
+    /// All that is told of a container to whoever may ask for it.
+    async fn configuration(&self, name: &str) -> String;
     /// The image that a container was made from.
     async fn image_of(&self, name: &str) -> String;
     /// Makes the test image once more, with a user.
@@ -95,6 +97,10 @@ impl Outside for DockerOutside {
     async fn identity(&self, name: &str) -> String {
         let found = self.docker.inspect_container(name, None).await.expect("a container");
         format!("{:?} started {:?}", found.id, found.state.and_then(|state| state.started_at))
+    }
+
+    async fn configuration(&self, name: &str) -> String {
+        format!("{:?}", self.docker.inspect_container(name, None).await.expect("a container"))
     }
 
     async fn image_of(&self, name: &str) -> String {

@@ -16,6 +16,7 @@ const LOST: Duration = Duration::from_secs(60);
 unsafe extern "C" {
     fn signal(signal: i32, handler: usize) -> usize;
     fn _exit(code: i32) -> !;
+    fn socket(family: i32, kind: i32, protocol: i32) -> i32;
 }
 
 static TERM_CODE: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
@@ -122,6 +123,11 @@ fn run(command: &str, rest: &str) {
             }
         }
         "unreachable" => must(&format!("{rest} can be reached"), connect(rest, 20).is_err()),
+        "no-socket" => {
+            let made = unsafe { socket(rest.parse().unwrap_or(0), 1, 0) };
+            let error = std::io::Error::last_os_error();
+            must(&format!("a socket of family {rest}: {error}"), made < 0 && error.raw_os_error() == Some(97));
+        }
         "unknown" => must(&format!("{rest} is known"), resolve(rest).is_err()),
         "eat" => {
             let megabytes: usize = rest.parse().unwrap_or(1);

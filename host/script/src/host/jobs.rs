@@ -65,7 +65,8 @@ impl State {
     }
 
     fn cache_option(&mut self, job: &Resource<JobHandle>, id: String, option: CacheOption) -> wasmtime::Result<()> {
-        let (CacheOption::Key(text) | CacheOption::Fallback(text) | CacheOption::Save(text)) = &option;
+        let (CacheOption::Key(text) | CacheOption::Fallback(text) | CacheOption::Save(text) | CacheOption::Path(text)) =
+            &option;
         let bytes = size_of::<(String, CacheOption)>() + id.len() + text.len();
         self.set(job, bytes, |draft| draft.cache_options.push((id, option)))
     }
@@ -143,6 +144,18 @@ impl HostJob for State {
 
     async fn cpu(&mut self, job: Resource<JobHandle>, millicores: u32) -> wasmtime::Result<()> {
         self.set(&job, 0, |draft| draft.cpu_millis = Some(millicores))
+    }
+
+    async fn shm_size(&mut self, job: Resource<JobHandle>, bytes: u64) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.shm_bytes = Some(bytes))
+    }
+
+    async fn pull(&mut self, job: Resource<JobHandle>, policy: String) -> wasmtime::Result<()> {
+        self.set(&job, policy.len(), |draft| draft.pull = Some(policy))
+    }
+
+    async fn entrypoint_of_image(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.entrypoint_of_image = true)
     }
 
     async fn save_artifact(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
@@ -325,6 +338,10 @@ impl HostJob for State {
 
     async fn cache_fallback(&mut self, job: Resource<JobHandle>, id: String, prefix: String) -> wasmtime::Result<()> {
         self.cache_option(&job, id, CacheOption::Fallback(prefix))
+    }
+
+    async fn cache_path(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
+        self.cache_option(&job, id, CacheOption::Path(path))
     }
 
     async fn cache_save(&mut self, job: Resource<JobHandle>, id: String, policy: String) -> wasmtime::Result<()> {

@@ -16,13 +16,16 @@
 //! 7. when the job has no internet: to what it was let reach: allowed; to everything else: refused.
 //!
 //! What is refused is refused at once: a connection fails with "connection refused", all else with "host unreachable", so that
-//! nobody waits for a timeout.
+//! nobody waits for a timeout. Kinds of sockets that leave the container without passing the fence can't be made at all, `AF_VSOCK`
+//! for one.
 
 mod fence;
 mod netlink;
+mod sockets;
 mod surroundings;
 mod user;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::read_to_string;
 use std::io;
@@ -60,6 +63,17 @@ pub enum GuardError {
     /// The right to change the network could not be given up.
     #[error("the right to change the network can't be given up: {0}")]
     Rights(io::Error),
+    /// Sockets that the fence does not see could not be refused.
+    #[error("sockets that no fence sees can't be refused: {0}; this needs a kernel with seccomp filters")]
+    Sockets(io::Error),
+    /// The variables that are secrets can't be read.
+    #[error("the variables in {path} can't be read: {source}")]
+    Variables {
+        /// Their file.
+        path: String,
+        /// What was wrong, which says nothing of their values.
+        source: io::Error,
+    },
     /// There is no such user.
     #[error("unable to find user {user:?}: {reason}")]
     NoUser {
@@ -114,6 +128,12 @@ fn prepare(orders: &str, command: &mut Command) -> Result<(), GuardError> {
         netlink::install(&fence::rules(network, &surroundings))?;
     }
     give_up_network().map_err(GuardError::Rights)?;
+    let variables = orders
+        .env
+        .as_ref()
+        .map(|path| variables(path).map_err(|source| GuardError::Variables { path: path.clone(), source }));
+    // Before it is somebody who may not read them.
+    let variables = variables.transpose()?.unwrap_or_default();
     if let Some(user) = &orders.user {
         let read = |path| read_to_string(path).unwrap_or_default();
         let identity = Identity::find(user, &read("/etc/passwd"), &read("/etc/group"))
@@ -123,7 +143,18 @@ fn prepare(orders: &str, command: &mut Command) -> Result<(), GuardError> {
             command.env("HOME", &identity.home);
         }
     }
-    Ok(())
+    command.envs(variables);
+    // At the very end: whatever was to be done with rights is done.
+    sockets::restrict().map_err(GuardError::Sockets)
+}
+
+/// Reads a file of variables. What is wrong with its text is not said: it has secrets in it.
+fn variables(path: &str) -> io::Result<BTreeMap<String, String>> {
+    let text = std::fs::read(path)?;
+    serde_json::from_slice(&text).map_err(|error| {
+        let reason = format!("no map of texts, at line {} column {}", error.line(), error.column());
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })
 }
 
 /// Gives up the right to change the network, for this process and all that come of it: also for programs that would otherwise

@@ -1,16 +1,54 @@
 //! What happens when the job's container has no memory left: whom the kernel kills, and how often it has.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, open};
+/// How likely the kernel is to kill the launcher and what it starts.
+///
+/// Both begin with the container's score. The job has to have a higher one: somebody has to be left to tell how it ended. But
+/// the file with the score of a process that nobody may look into (see [`super::privacy`]) belongs to root, and a process is
+/// such a one from its fork to its `exec`. So the launcher keeps its own file open from before it became one, and has the
+/// job's score itself for the moment in which it forks: the kernel would still take what is larger first.
+pub(super) struct Score {
+    /// None where /proc is hidden: the kernel decides by size alone then.
+    file: Option<File>,
+    own: i32,
+}
 
-/// Has the kernel kill the calling process, and those that it starts, before the launcher: somebody has to be left to tell
-/// how it ended. Makes system calls only, so it may be called between fork and exec.
-pub(super) fn offer_to_the_oom_killer() {
-    // Anybody may raise their own score; where /proc is hidden the kernel decides by size alone.
-    if let Ok(file) = open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-        let _ = rustix::io::write(file, b"500");
+/// How much higher a job's score is.
+const MORE: i32 = 500;
+const HIGHEST: i32 = 1000;
+
+impl Score {
+    /// Opens the file of the calling process, while that may be done.
+    pub(super) fn open() -> Self {
+        let read = || {
+            let mut file = File::options().read(true).write(true).open("/proc/self/oom_score_adj").ok()?;
+            let mut text = String::new();
+            file.read_to_string(&mut text).ok()?;
+            Some((file, text.trim().parse().ok()?))
+        };
+        match read() {
+            Some((file, own)) => Self { file: Some(file), own },
+            None => Self { file: None, own: 0 },
+        }
+    }
+
+    /// Runs `start`; what it starts has the job's score from its first moment on.
+    pub(super) fn raised_for<T>(&mut self, start: impl FnOnce() -> T) -> T {
+        self.set((self.own + MORE).min(HIGHEST));
+        let started = start();
+        self.set(self.own);
+        started
+    }
+
+    /// Anybody may raise their own score, and lower it again to where it began.
+    fn set(&mut self, score: i32) {
+        if let Some(file) = &mut self.file {
+            // The job runs all the same when the kernel does not take it.
+            let _ = file.write_all(score.to_string().as_bytes());
+        }
     }
 }
 

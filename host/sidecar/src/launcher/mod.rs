@@ -5,6 +5,7 @@
 
 mod link;
 mod memory;
+mod privacy;
 mod processes;
 mod rendezvous;
 mod script;
@@ -13,12 +14,14 @@ mod spawn;
 mod supervise;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use monkeyci_api::{API_VERSION, paths};
 
 use crate::protocol::{Failure, FromLauncher, ProcessEnd, ProtocolError, ToLauncher};
 use link::{Link, Wake};
+use memory::Score;
 use rendezvous::{Arrival, Connection};
 use signals::Signals;
 
@@ -28,6 +31,9 @@ const EXIT_NOT_EXECUTABLE: u8 = 126;
 const EXIT_NOT_FOUND: u8 = 127;
 /// Where the job's container sees its own control group.
 const CGROUP: &str = "/sys/fs/cgroup";
+/// Who stops a job kills its container at the end of the grace that they give it. This is for a signal that nobody follows up:
+/// longer than any grace of ours.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where the launcher finds things.
 #[derive(Clone, Debug)]
@@ -36,11 +42,21 @@ pub struct Options {
     pub socket: PathBuf,
     /// The control group of the job.
     pub cgroup: PathBuf,
+    /// How long a job that was told to stop may take, when nobody kills its container earlier.
+    pub stop_limit: Duration,
+    /// A program and arguments that run the command, which is what they get as further arguments: the image's entrypoint. The
+    /// command is run itself when empty.
+    pub entrypoint: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { socket: paths::LAUNCHER_SOCKET.into(), cgroup: CGROUP.into() }
+        Self {
+            socket: paths::LAUNCHER_SOCKET.into(),
+            cgroup: CGROUP.into(),
+            stop_limit: STOP_LIMIT,
+            entrypoint: Vec::new(),
+        }
     }
 }
 
@@ -85,11 +101,13 @@ impl LauncherError {
 /// # Errors
 /// When the job could not be run to its end; the code is [`EXIT_LAUNCHER_FAILED`] then.
 pub fn run(options: &Options) -> Result<u8, LauncherError> {
+    let mut score = Score::open();
+    privacy::close()?;
     let signals = Signals::block()?;
     processes::adopt_orphans()?;
     match rendezvous::connect(&options.socket, &signals)? {
         Arrival::Sidecar(connection) => {
-            let result = talk(connection, &signals, &options.cgroup);
+            let result = talk(connection, &signals, &mut score, options);
             if result.is_err() {
                 processes::kill_all_and_wait();
             }
@@ -99,7 +117,7 @@ pub fn run(options: &Options) -> Result<u8, LauncherError> {
     }
 }
 
-fn talk(connection: Connection, signals: &Signals, cgroup: &Path) -> Result<u8, LauncherError> {
+fn talk(connection: Connection, signals: &Signals, score: &mut Score, options: &Options) -> Result<u8, LauncherError> {
     let mut link = Link::new(connection.stream)?;
     link.send(&FromLauncher::Hello {
         version: API_VERSION.to_owned(),
@@ -113,17 +131,17 @@ fn talk(connection: Connection, signals: &Signals, cgroup: &Path) -> Result<u8, 
         Wake::Signal(signal) => return Ok(exit_code(ProcessEnd::Signal(signal))),
     };
 
-    let oom_kills_before = memory::oom_kills(cgroup);
-    let ended = match spawn::spawn(command, &work_dir, env) {
+    let oom_kills_before = memory::oom_kills(&options.cgroup);
+    let ended = match spawn::spawn(command, &options.entrypoint, &work_dir, env, score) {
         Ok(job) => {
             drop(connection.leftover);
-            supervise::run(job, &mut link, signals)?
+            supervise::run(job, &mut link, signals, score, options.stop_limit)?
         }
         Err(failure) => Err(failure),
     };
     let code = match ended {
         Ok((end, line)) => {
-            let oom_kills = memory::oom_kills(cgroup).saturating_sub(oom_kills_before);
+            let oom_kills = memory::oom_kills(&options.cgroup).saturating_sub(oom_kills_before);
             link.send(&FromLauncher::Exited { end, line, oom_kills })?;
             exit_code(end)
         }

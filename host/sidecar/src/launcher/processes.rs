@@ -1,5 +1,6 @@
 //! The processes of the job: reaping them, and killing them all.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use rustix::io::Errno;
@@ -51,6 +52,46 @@ pub(super) fn kill_all() {
     for child in children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
         let _ = kill_process(child, Signal::KILL);
     }
+}
+
+/// Asks every process of the job to end that is not of `group`. What starts meanwhile may be missed; it is killed in the end.
+pub(super) fn terminate_all_but(group: Pid) {
+    let Ok(entries) = fs::read_dir("/proc") else { return };
+    let entries = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let all: BTreeMap<i32, Stat> = entries.filter_map(|pid| Some((pid, Stat::read(pid)?))).collect();
+    let own = getpid();
+    for (pid, stat) in &all {
+        // As PID 1 we have the namespace for ourselves.
+        let is_ours = own == Pid::INIT || ancestors(&all, *pid).any(|parent| parent == own.as_raw_pid());
+        if *pid != own.as_raw_pid()
+            && is_ours
+            && stat.group != group.as_raw_pid()
+            && let Some(pid) = Pid::from_raw(*pid)
+        {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+}
+
+/// What `/proc` says of a process.
+struct Stat {
+    parent: i32,
+    group: i32,
+}
+
+impl Stat {
+    fn read(pid: i32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The program's name stands in parentheses, and may have some itself.
+        let mut fields = text[text.rfind(')')? + 1..].split_whitespace().skip(1);
+        Some(Self { parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
+    }
+}
+
+/// A process's parent, that one's parent, and so on. (At most as many as there are: what is read piece by piece may have a
+/// cycle.)
+fn ancestors(all: &BTreeMap<i32, Stat>, pid: i32) -> impl Iterator<Item = i32> {
+    std::iter::successors(all.get(&pid), |stat| all.get(&stat.parent)).map(|stat| stat.parent).take(all.len())
 }
 
 /// Kills every process of the job and waits for their death.

@@ -1,25 +1,43 @@
 //! Shell lines as one script for one shell, which stops at the first line that fails and says which one runs.
 //!
-//! For each line the script has three steps:
+//! For each line the script has four steps:
 //!
 //! ```sh
 //! { \command echo 2 >>/proc/self/fd/100; } 2>/dev/null || :   # says that line 2 runs now
+//! \set -e
 //! \eval 'the line, quoted'
 //! case $? in 0) ;; *) exit $? ;; esac
 //! ```
 //!
 //! `eval` keeps a line for itself: a quote or `if` that is never closed is that line's syntax error (the shell ends with 2),
-//! not the next one's; and a line's status is its last command's, so that `false; true` passes. The check stands apart from the
-//! `eval`, since `eval .. || exit` would switch off the effect of a line `set -e`. Backslashes keep aliases and functions that a
-//! line defines out of it.
+//! not the next one's. A line may hold several commands, and each that fails ends it: `set -e`, anew for each line. The check is
+//! for lines that switch that off, whose status is their last command's; it stands apart from the `eval`, since `eval .. || exit`
+//! would switch off the effect of `set -e` as well. Backslashes keep aliases that a line defines out of it.
+//!
+//! A pipe has the status of its last command, as POSIX wants it, unless the job has asked for bash by name: then it fails when any
+//! of its commands does.
 //!
 //! The line's number goes to a pipe by way of `/proc/self/fd`: many shells know only the descriptors 0 to 9, and those are
 //! the job's own to use (`exec 9>lock`). Should that fail, the line's number is unknown and nothing else changes.
 
 use std::fmt::Write as _;
 
-/// The script that runs `lines` and writes the number of each to the descriptor `marks` before it runs.
-pub(super) fn script(lines: &[String], marks: i32) -> String {
+/// The options that each line starts under, in a shell of this program.
+pub(super) fn options(program: &[String]) -> &'static [&'static str] {
+    if is_bash(program) { &["-e", "-o", "pipefail"] } else { &["-e"] }
+}
+
+/// Whether the program is bash by its name: `/bin/bash`, or `/usr/bin/env bash`.
+fn is_bash(program: &[String]) -> bool {
+    let mut names = program.iter().map(|word| word.rsplit('/').next().unwrap_or_default());
+    match names.next() {
+        Some("env") => names.next() == Some("bash"),
+        first => first == Some("bash"),
+    }
+}
+
+/// The script that runs `lines`, each under `options`, and writes the number of each to the descriptor `marks` before it runs.
+pub(super) fn script(lines: &[String], options: &[&str], marks: i32) -> String {
     let mut script = String::new();
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {
@@ -27,6 +45,7 @@ pub(super) fn script(lines: &[String], marks: i32) -> String {
         }
         // Writing to a String can't fail.
         let _ = writeln!(script, "{{ \\command echo {} >>/proc/self/fd/{marks}; }} 2>/dev/null || :", index + 1);
+        let _ = writeln!(script, "\\set {}", options.join(" "));
         let _ = writeln!(script, "\\eval '{}'", line.replace('\'', r"'\''"));
     }
     script
@@ -65,8 +84,19 @@ mod tests {
 
     #[test]
     fn quotes_in_a_line_stay_in_the_line() {
-        let script = script(&["echo 'a' \"b\"".to_owned()], 100);
+        let script = script(&["echo 'a' \"b\"".to_owned()], &["-e"], 100);
         assert!(script.ends_with("\\eval 'echo '\\''a'\\'' \"b\"'\n"), "{script}");
+    }
+
+    #[test]
+    fn pipes_fail_as_a_whole_only_where_bash_is_asked_for_by_name() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for bash in ["bash", "/bin/bash -u", "/usr/bin/env bash"] {
+            assert_eq!(options(&words(bash)), ["-e", "-o", "pipefail"], "{bash}");
+        }
+        for other in ["/bin/sh", "/bin/bash-static", "/usr/bin/env sh", "busybox sh", "/opt/bash/sh"] {
+            assert_eq!(options(&words(other)), ["-e"], "{other}");
+        }
     }
 
     #[test]

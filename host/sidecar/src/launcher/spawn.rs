@@ -14,7 +14,8 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::Pid;
 
-use super::{memory, script, signals};
+use super::memory::Score;
+use super::{script, signals};
 use crate::protocol::Failure;
 
 const SHELL: &str = "/bin/sh";
@@ -54,10 +55,10 @@ impl Lines {
     }
 
     /// Starts the next line, if there is one.
-    pub(super) fn start_next(&mut self) -> Result<Option<Pid>, Failure> {
+    pub(super) fn start_next(&mut self, score: &mut Score) -> Result<Option<Pid>, Failure> {
         let (Some(line), Some(starter)) = (self.left.pop_front(), self.starter.take()) else { return Ok(None) };
         self.started += 1;
-        let pid = starter.start_shell(line)?;
+        let pid = starter.start_shell(script::options(&starter.program), line, score)?;
         self.starter = Some(starter).filter(|_| self.are_left());
         Ok(Some(pid))
     }
@@ -65,6 +66,8 @@ impl Lines {
 
 /// Starts processes that write to the same two pipes.
 struct Starter {
+    /// What runs the program; nothing but itself when empty.
+    entrypoint: Vec<String>,
     /// The program and its first arguments.
     program: Vec<String>,
     env: BTreeMap<String, String>,
@@ -72,29 +75,37 @@ struct Starter {
     stderr: PipeWriter,
 }
 
-pub(super) fn spawn(command: Command, work_dir: &str, env: BTreeMap<String, String>) -> Result<Job, Failure> {
+pub(super) fn spawn(
+    command: Command,
+    entrypoint: &[String],
+    work_dir: &str,
+    env: BTreeMap<String, String>,
+    score: &mut Score,
+) -> Result<Job, Failure> {
     // This process itself moves, so that a missing directory and a missing program are two things.
     rustix::process::chdir(work_dir).map_err(|error| Failure::BadWorkDir { reason: error.to_string() })?;
     let (stdout, stdout_writer) = pipe().map_err(not_started)?;
     let (stderr, stderr_writer) = pipe().map_err(not_started)?;
-    let starter = |program| Starter { program, env, stdout: stdout_writer, stderr: stderr_writer };
+    let entrypoint = entrypoint.to_vec();
+    let starter = |program| Starter { entrypoint, program, env, stdout: stdout_writer, stderr: stderr_writer };
     let (mut marks, mut lines) = (None, Lines::default());
     let pid = match command {
-        Command::Argv(argv) => starter(argv).start(&[])?,
+        Command::Argv(argv) => starter(argv).start(&[], score)?,
         Command::Shell(shell) => {
             let program = if shell.program.is_empty() { vec![SHELL.to_owned()] } else { shell.program };
             let starter = starter(program);
             // (No lines at all are a script that does nothing.)
             if shell.each && !shell.lines.is_empty() {
                 lines = Lines { left: shell.lines.into(), started: 0, starter: Some(starter) };
-                match lines.start_next()? {
+                match lines.start_next(score)? {
                     Some(pid) => pid,
                     None => return Err(Failure::NotStarted { reason: "there is no line".to_owned() }), // not reached
                 }
             } else {
                 let (reader, writer) = marks_pipe().map_err(not_started)?;
                 marks = Some(reader);
-                starter.start_shell(script::script(&shell.lines, writer.as_raw_fd()))?
+                let options = script::options(&starter.program);
+                starter.start_shell(&[], script::script(&shell.lines, options, writer.as_raw_fd()), score)?
             }
         }
     };
@@ -117,32 +128,38 @@ fn marks_pipe() -> io::Result<(PipeReader, OwnedFd)> {
 }
 
 impl Starter {
-    /// Starts the program as a shell for `script`.
-    fn start_shell(&self, script: String) -> Result<Pid, Failure> {
+    /// Starts the program as a shell for `script`, under these options.
+    fn start_shell(&self, options: &[&str], script: String, score: &mut Score) -> Result<Pid, Failure> {
         // What the shell calls itself in its messages.
         let name = self.program.first().and_then(|program| program.rsplit('/').next()).unwrap_or("sh").to_owned();
-        self.start(&["-c".to_owned(), script, name])
+        let options = options.iter().map(|option| (*option).to_owned());
+        let arguments: Vec<_> = options.chain(["-c".to_owned(), script, name]).collect();
+        self.start(&arguments, score)
     }
 
     /// Starts the program with more arguments.
-    fn start(&self, more: &[String]) -> Result<Pid, Failure> {
-        let Some((program, arguments)) = self.program.split_first() else {
+    fn start(&self, more: &[String], score: &mut Score) -> Result<Pid, Failure> {
+        // What runs nothing has to be said so, also where something would run it.
+        if self.program.first().is_none_or(String::is_empty) {
+            return Err(Failure::CommandNotFound { command: String::new() });
+        }
+        let mut words = self.entrypoint.iter().chain(&self.program);
+        let Some(program) = words.next() else {
             return Err(Failure::CommandNotFound { command: String::new() });
         };
         let stdout = self.stdout.try_clone().map_err(not_started)?;
         let stderr = self.stderr.try_clone().map_err(not_started)?;
         let mut process = Process::new(program);
-        process.args(arguments).args(more).envs(&self.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        process.args(words).args(more).envs(&self.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         // SAFETY: between fork and exec the closure makes system calls only; it allocates nothing and takes no lock.
         unsafe {
             process.pre_exec(|| {
                 // A session of its own: a group that signals can be sent to, and no terminal.
                 rustix::process::setsid()?;
-                memory::offer_to_the_oom_killer();
                 signals::unblock_all()
             });
         }
-        let child = process.spawn().map_err(|error| self.diagnose(program, &error))?;
+        let child = score.raised_for(|| process.spawn()).map_err(|error| self.diagnose(program, &error))?;
         match Pid::from_raw(child.id() as i32) {
             Some(pid) => Ok(pid),
             None => Err(Failure::NotStarted { reason: "the system gave no process id".to_owned() }),

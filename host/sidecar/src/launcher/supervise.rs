@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
 
 use super::link::Link;
+use super::memory::Score;
 use super::script::Marks;
 use super::signals::{self, Signals};
 use super::spawn::{Job, Lines};
@@ -24,8 +25,16 @@ const REST_LIMIT: Duration = Duration::from_secs(5);
 pub(super) type Ended = Result<(ProcessEnd, Option<u32>), Failure>;
 
 /// Runs the loop until the job's main process has ended (the last of them, where each line has its own), everything else is
-/// dead, and all output is on its way.
-pub(super) fn run(job: Job, link: &mut Link, signals: &Signals) -> Result<Ended, LauncherError> {
+/// dead, and all output is on its way. A job that was told to stop has all of its processes told, and is waited for until the
+/// last of them has ended: a tool may have to clean up, and its shell dies at once. Who stops it kills the container in the end,
+/// else it is `stop_limit` that ends it.
+pub(super) fn run(
+    job: Job,
+    link: &mut Link,
+    signals: &Signals,
+    score: &mut Score,
+    stop_limit: Duration,
+) -> Result<Ended, LauncherError> {
     let mut watch = Watch {
         pid: job.pid,
         ended: None,
@@ -35,12 +44,14 @@ pub(super) fn run(job: Job, link: &mut Link, signals: &Signals) -> Result<Ended,
         marks: Marks::default(),
         lines: job.lines,
         stopped: None,
+        stop_limit,
+        killed: None,
         failure: None,
         buffer: vec![0; MAX_LOG_FRAME],
     };
     while !watch.is_over() {
         watch.sleep(link, signals)?;
-        watch.attend(link, signals)?;
+        watch.attend(link, signals, score)?;
     }
     watch.read_marks();
     Ok(watch.end())
@@ -81,6 +92,10 @@ struct Watch {
     lines: Lines,
     /// A signal to stop that was passed on: no more lines are started.
     stopped: Option<i32>,
+    /// How long the rest of a stopped job may take.
+    stop_limit: Duration,
+    /// Since when what is left is killed.
+    killed: Option<Instant>,
     failure: Option<Failure>,
     buffer: Vec<u8>,
 }
@@ -108,10 +123,7 @@ impl Watch {
     /// Whether the job has ended and nothing is left that could write: then a pipe that is empty is read to the end, even if
     /// somebody holds it open.
     fn nobody_writes(&self) -> bool {
-        match self.ended {
-            Some((_, at)) => self.rest_dead || at.elapsed() >= REST_LIMIT,
-            None => false,
-        }
+        self.killed.is_some_and(|at| self.rest_dead || at.elapsed() >= REST_LIMIT)
     }
 
     /// Waits until there is something to do.
@@ -122,11 +134,12 @@ impl Watch {
         let marks = self.marks_pipe.as_ref().filter(|_| self.ended.is_none());
         let outputs = self.outputs.iter().filter_map(|output| output.pipe.as_ref()).filter(|_| room);
         fds.extend(outputs.chain(marks).map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
-        let timeout = match self.ended {
-            None => None,
-            Some(_) if self.nobody_writes() && room => Some(Duration::ZERO),
-            Some(_) if self.nobody_writes() => None,
-            Some((_, at)) => Some(REST_LIMIT.saturating_sub(at.elapsed())),
+        let timeout = match (self.ended, self.killed) {
+            (_, Some(_)) if self.nobody_writes() && room => Some(Duration::ZERO),
+            (_, Some(_)) if self.nobody_writes() => None,
+            (_, Some(at)) => Some(REST_LIMIT.saturating_sub(at.elapsed())),
+            (Some((_, at)), None) => Some(self.stop_limit.saturating_sub(at.elapsed())),
+            (None, None) => None,
         };
         let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
         match poll(&mut fds, timeout.as_ref()) {
@@ -136,7 +149,7 @@ impl Watch {
     }
 
     /// Does all that can be done without waiting.
-    fn attend(&mut self, link: &mut Link, signals: &Signals) -> Result<(), LauncherError> {
+    fn attend(&mut self, link: &mut Link, signals: &Signals, score: &mut Score) -> Result<(), LauncherError> {
         while let Some(signal) = signals.next() {
             if signal != signals::CHILD
                 && self.ended.is_none()
@@ -150,7 +163,7 @@ impl Watch {
             }
         }
         // The order matters: whoever is dead by now has written all it ever will, and that is read below.
-        self.bury();
+        self.bury(score);
         if let Some(message) = link.receive()? {
             return Err(ProtocolError::OutOfOrder(format!("{message:?}")).into());
         }
@@ -159,18 +172,28 @@ impl Watch {
         link.flush()
     }
 
-    /// Reaps the dead, starts the next line, and once the job has ended kills the rest.
-    fn bury(&mut self) {
+    /// Reaps the dead, starts the next line, and once the job has ended kills the rest; of a job that was told to stop, when
+    /// the rest has had its time.
+    fn bury(&mut self, score: &mut Score) {
         let mut reaped = processes::reap(Some(self.pid));
         if let (None, Some(status)) = (self.ended, reaped.wanted)
-            && !self.goes_on(status)
+            && !self.goes_on(status, score)
         {
             self.ended = Some((status, Instant::now()));
+            if self.stopped.is_some() {
+                // The others of the main process's group have had the signal with it. To hear it twice means more to many.
+                processes::terminate_all_but(self.pid);
+            }
+        }
+        let Some((_, at)) = self.ended else { return };
+        let may_clean_up = self.stopped.is_some() && !reaped.none_left && at.elapsed() < self.stop_limit;
+        if self.killed.is_none() && !may_clean_up {
+            self.killed = Some(Instant::now());
             // At least once: what an engine has started in the container is not our child, and is not seen below.
             processes::kill_all();
             reaped = processes::reap(None);
         }
-        if self.ended.is_some() {
+        if self.killed.is_some() {
             self.rest_dead = reaped.none_left;
             if !self.rest_dead {
                 processes::kill_all();
@@ -179,11 +202,11 @@ impl Watch {
     }
 
     /// Whether a line has succeeded and the next one runs now. What the line has left in the background stays for it.
-    fn goes_on(&mut self, status: WaitStatus) -> bool {
+    fn goes_on(&mut self, status: WaitStatus, score: &mut Score) -> bool {
         if !succeeded(status) || self.stopped.is_some() {
             return false;
         }
-        match self.lines.start_next() {
+        match self.lines.start_next(score) {
             Ok(Some(pid)) => {
                 self.pid = pid;
                 true

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::Dir;
 use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::Client;
-use monkeyci_archive::{Fingerprint, Fingerprints};
+use monkeyci_archive::{ArchiveError, Fingerprint, Fingerprints};
 use monkeyci_build::{CacheSpec, SavePolicy};
 use tokio::task::spawn_blocking;
 
@@ -16,12 +16,20 @@ use super::restore::{Place, size, unpack_into};
 use super::save::upload;
 use super::{StepError, at_once};
 
+/// How the paths of a cache look: none for one of several that is not there.
+type Look = Vec<Option<Fingerprint>>;
+
+/// The paths that a cache keeps.
+fn paths(cache: &CacheSpec) -> impl Iterator<Item = &String> {
+    [&cache.path].into_iter().chain(&cache.more_paths)
+}
+
 /// The caches that were found.
 #[derive(Default)]
 pub(super) struct Restored {
     fingerprints: Fingerprints,
     /// Those that were found under their own keys, by id, with what they looked like then.
-    exact: BTreeMap<String, Option<Fingerprint>>,
+    exact: BTreeMap<String, Option<Look>>,
 }
 
 /// Restores all that are there.
@@ -32,7 +40,7 @@ pub(super) async fn restore(
     place: &Place,
 ) -> Result<Restored, StepError> {
     let mut restored = Restored::default();
-    let at_once = at_once::downloads(caches.iter().map(|cache| cache.path.as_str()));
+    let at_once = at_once::downloads(caches.iter().flat_map(paths).map(String::as_str));
     let fingerprints = &restored.fingerprints;
     let found = stream::iter(caches).map(|cache| restore_one(client, log, cache, place, fingerprints));
     let found: Vec<_> = found.buffered(at_once).try_collect().await?;
@@ -47,7 +55,7 @@ async fn restore_one(
     cache: &CacheSpec,
     place: &Place,
     fingerprints: &Fingerprints,
-) -> Result<Option<(String, Option<Fingerprint>)>, StepError> {
+) -> Result<Option<(String, Option<Look>)>, StepError> {
     let id = &cache.id;
     let step = format!("restoring cache {id}");
     let Some(hit) = client.cache(id).await.map_err(|error| StepError::new(&step, error))? else { return Ok(None) };
@@ -79,6 +87,7 @@ impl Restored {
         let wanted = caches.iter().filter(|cache| match cache.save {
             SavePolicy::Success => succeeded,
             SavePolicy::Always => true,
+            SavePolicy::Never => false,
             SavePolicy::Miss => succeeded && !self.exact.contains_key(&cache.id),
         });
         let lines = stream::iter(wanted).map(|cache| self.save_one(client, cache, dir)).buffered(at_once::uploads());
@@ -87,12 +96,12 @@ impl Restored {
 
     /// Saves a cache that has changed; returns what there is to say.
     async fn save_one(&self, client: &Client, cache: &CacheSpec, dir: &Dir) -> String {
-        let CacheSpec { id, path, .. } = cache;
-        let before = self.exact.get(id).copied().flatten();
+        let id = &cache.id;
+        let before = self.exact.get(id).cloned().flatten();
         if before.is_some() && look(&self.fingerprints, Some(dir), cache).await == before {
             return format!("cache {id} is unchanged");
         }
-        match upload(dir, path, &[], |body| client.save_cache(id, body)).await {
+        match upload(dir, &paths(cache).collect::<Vec<_>>(), &[], |body| client.save_cache(id, body)).await {
             Ok(packed) => format!("saved cache {id} ({})", size(packed.bytes)),
             Err(failed) => format!("cache {id} is not saved: {failed}"),
         }
@@ -100,8 +109,16 @@ impl Restored {
 }
 
 /// What a cache looks like now; none when that can't be said.
-async fn look(fingerprints: &Fingerprints, dir: Option<&Dir>, cache: &CacheSpec) -> Option<Fingerprint> {
-    let (dir, path) = (dir?.try_clone().ok()?, PathBuf::from(&cache.path));
+async fn look(fingerprints: &Fingerprints, dir: Option<&Dir>, cache: &CacheSpec) -> Option<Look> {
+    let (dir, paths) = (dir?.try_clone().ok()?, paths(cache).map(PathBuf::from).collect::<Vec<_>>());
     let fingerprints = fingerprints.clone();
-    spawn_blocking(move || fingerprints.take(&dir, &path)).await.ok()?.ok()
+    let look = move || {
+        let of_several = paths.len() > 1;
+        let looks = paths.iter().map(|path| match fingerprints.take(&dir, path) {
+            Err(ArchiveError::Missing { .. }) if of_several => Ok(None),
+            taken => taken.map(Some),
+        });
+        looks.collect::<Result<Look, _>>().ok()
+    };
+    spawn_blocking(look).await.ok()?
 }

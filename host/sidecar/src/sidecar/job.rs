@@ -11,6 +11,7 @@ use super::handover::hand_over;
 use super::launcher::{Launcher, Said};
 use super::listen::Listener;
 use super::log::Log;
+use super::phase::Phase;
 use super::restore::{self, Place};
 use super::results::{self, Warnings};
 use super::services::{self, NotReady};
@@ -48,7 +49,7 @@ impl Outcome {
         let reason = match (&self.report, &self.error) {
             (_, Some(error)) => format!("the sidecar failed while {}: {}", error.step, error.reason),
             (SidecarReport::Ended(ending), None) => ending.to_string(),
-            (SidecarReport::LauncherGone, None) => return self,
+            (SidecarReport::LauncherGone { .. }, None) => return self,
         };
         Self { farewell: Some(reason), ..self }
     }
@@ -59,7 +60,9 @@ impl From<Stop> for Outcome {
         match stop {
             Stop::Ended(ending) => Self::ended(ending),
             Stop::Failed(error) => Self::failed(error),
-            Stop::LauncherGone => Self { report: SidecarReport::LauncherGone, farewell: None, error: None },
+            Stop::LauncherGone { during } => {
+                Self { report: SidecarReport::LauncherGone { during }, farewell: None, error: None }
+            }
         }
     }
 }
@@ -67,7 +70,10 @@ impl From<Stop> for Outcome {
 /// Why a job does not go on to its next step.
 pub(super) enum Stop {
     Ended(Ending),
-    LauncherGone,
+    LauncherGone {
+        /// What was being prepared for it; none when it ran the command.
+        during: Option<String>,
+    },
     Failed(StepError),
 }
 
@@ -162,9 +168,11 @@ impl JobSteps<'_> {
         let place = Place::open(&self.options.workspace, &self.plan.work_dir, launcher.owner())
             .map_err(|error| StepError::local("making the workspace", &error))?;
         let env = hand_over(self.plan, self.options, place.new_owner())?;
-        let restoring = restore::all(self.client, self.log, self.plan, &place, workspace);
+        let phase = Phase::default();
+        let restoring = restore::all(self.client, self.log, self.plan, &place, workspace, &phase);
         let probing = async {
-            services::wait_for_all(&self.plan.services, &self.options.services).await.map_err(|error| match error {
+            let ready = services::wait_for_all(&self.plan.services, &self.options.services, &phase).await;
+            ready.map_err(|error| match error {
                 NotReady::Unknown(error) => Stop::Failed(error),
                 NotReady::TimedOut { service, reason } => {
                     // The controller adds the service's last lines: it can read them, we can't.
@@ -174,7 +182,11 @@ impl JobSteps<'_> {
         };
         let (caches, ()) = tokio::select! {
             result = try_join(restoring, probing) => result?,
-            stop = launcher.until_gone() => return Err(stop),
+            stop = launcher.until_gone() => return Err(match stop {
+                // Who stops a job that takes too long wants to know for what.
+                Stop::LauncherGone { .. } => Stop::LauncherGone { during: phase.what() },
+                stop => stop,
+            }),
         };
         Ok(Ready { place, caches, env })
     }

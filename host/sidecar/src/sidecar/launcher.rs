@@ -1,6 +1,6 @@
 //! The sidecar's end of the connection to the launcher.
 
-use monkeyci_api::LogFrame;
+use monkeyci_api::{LogFrame, LogStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -42,13 +42,16 @@ impl Launcher {
         loop {
             match self.inbox.next_frame().map_err(wrong)? {
                 Some(Frame::Control(json)) => return Ok(Said::Message(decode(&json).map_err(wrong)?)),
+                Some(Frame::Output(frame)) if frame.stream == LogStream::Host => {
+                    return Err(wrong(ProtocolError::InTheHostsName));
+                }
                 Some(Frame::Output(frame)) => return Ok(Said::Output(frame)),
                 None => {}
             }
             let buffer = self.inbox.buffer();
             buffer.reserve(READ_CHUNK);
             match self.stream.read_buf(buffer).await {
-                Ok(0) | Err(_) => return Err(Stop::LauncherGone),
+                Ok(0) | Err(_) => return Err(Stop::LauncherGone { during: None }),
                 Ok(_) => {}
             }
         }
@@ -65,7 +68,7 @@ impl Launcher {
     pub(super) async fn send(&mut self, message: &ToLauncher) -> Result<(), Stop> {
         let mut bytes = bytes::BytesMut::new();
         encode(message, &mut bytes).map_err(|error| StepError::new("sending the command to the launcher", error))?;
-        self.stream.write_all(&bytes).await.map_err(|_| Stop::LauncherGone)
+        self.stream.write_all(&bytes).await.map_err(|_| Stop::LauncherGone { during: None })
     }
 }
 

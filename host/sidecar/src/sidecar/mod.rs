@@ -9,6 +9,7 @@ mod job;
 mod launcher;
 mod listen;
 mod log;
+mod phase;
 mod report;
 mod restore;
 mod results;

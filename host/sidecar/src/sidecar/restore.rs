@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, Gid, Uid, chownat};
 use super::caches::{self, Restored};
 use super::job::Stop;
 use super::log::Log;
+use super::phase::Phase;
 use super::{StepError, at_once, transfer};
 
 /// Restoring a workspace is worth a line in the log when it takes longer than this.
@@ -120,7 +121,9 @@ pub(super) async fn all(
     plan: &SidecarPlan,
     place: &Place,
     workspace: ByteStream,
+    phase: &Phase,
 ) -> Result<Restored, Stop> {
+    phase.restores(Some("workspace"));
     let started = Instant::now();
     let step = "restoring the workspace";
     let root = place.workspace.try_clone().map_err(|error| StepError::new(step, error))?;
@@ -128,7 +131,9 @@ pub(super) async fn all(
     if started.elapsed() >= NOTICEABLE {
         log.say(format!("restored the workspace ({})", size(unpacked.bytes))).await;
     }
+    phase.restores(Some("caches"));
     let restored = caches::restore(client, log, &plan.caches, place).await?;
+    phase.restores(Some("artifacts"));
     let artifacts = &plan.restore_artifacts;
     let at_once = at_once::downloads(artifacts.iter().map(|artifact| artifact.path.as_str()));
     let lines = stream::iter(artifacts).map(|artifact| restore_artifact(client, artifact, place)).buffered(at_once);
@@ -136,6 +141,7 @@ pub(super) async fn all(
     while let Some(line) = lines.try_next().await? {
         log.say(line).await;
     }
+    phase.restores(None);
     Ok(restored)
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn artifacts(
         if failed.get() && !always {
             return None;
         }
-        let saved = upload(dir, path, files, |body| client.save_artifact(id, body)).await;
+        let saved = upload(dir, &[path], files, |body| client.save_artifact(id, body)).await;
         failed.set(failed.get() || saved.is_err());
         Some((id, saved))
     });
@@ -90,11 +90,11 @@ pub(super) async fn artifacts(
 /// Pauses between attempts to upload: a host that is being restarted, or whose store has a bad moment, is back within them.
 const PAUSES_MS: [u64; 3] = [250, 1000, 3000];
 
-/// Packs `path` (of a directory, only the files that match, if there are globs) into the request that `put` makes. An upload that
+/// Packs these paths (of one directory, only the files that match, if there are globs) into the request that `put` makes. An upload that
 /// fails for a reason that passes is made again.
 pub(super) async fn upload<F>(
     dir: &Dir,
-    path: &str,
+    paths: &[&String],
     files: &[String],
     put: impl Fn(Body) -> F,
 ) -> Result<Packed, Failed>
@@ -102,19 +102,19 @@ where
     F: Future<Output = Result<Stored, ClientError>>,
 {
     for pause in PAUSES_MS {
-        match upload_once(dir, path, files, &put).await {
+        match upload_once(dir, paths, files, &put).await {
             Err((_, true)) => tokio::time::sleep(Duration::from_millis(pause)).await,
             Err((failed, false)) => return Err(failed),
             Ok(packed) => return Ok(packed),
         }
     }
-    upload_once(dir, path, files, &put).await.map_err(|(failed, _)| failed)
+    upload_once(dir, paths, files, &put).await.map_err(|(failed, _)| failed)
 }
 
 /// One attempt; a failure comes with whether another one may go well.
 async fn upload_once<F>(
     dir: &Dir,
-    path: &str,
+    paths: &[&String],
     files: &[String],
     put: impl Fn(Body) -> F,
 ) -> Result<Packed, (Failed, bool)>
@@ -128,7 +128,7 @@ where
     let dir = dir.try_clone().map_err(|error| given_up(&error))?;
     let globs = if files.is_empty() { None } else { Some(Globs::new(files)) };
     let globs = globs.transpose().map_err(|error| given_up(&error))?;
-    let (body, packing) = transfer::send(dir, PathBuf::from(path), globs).await;
+    let (body, packing) = transfer::send(dir, paths.iter().map(PathBuf::from).collect(), globs).await;
     let stored = match body {
         Some(body) => Some(put(body).await),
         None => None,

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::StepError;
+use super::phase::Phase;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -30,17 +31,22 @@ pub(super) enum NotReady {
 }
 
 /// Waits for every port of every service; the first that takes too long ends it.
-pub(super) async fn wait_for_all(probes: &[ServiceProbe], addresses: &str) -> Result<(), NotReady> {
+pub(super) async fn wait_for_all(probes: &[ServiceProbe], addresses: &str, phase: &Phase) -> Result<(), NotReady> {
     let addresses = parse(addresses);
-    let mut ports = Vec::new();
+    phase.waits_for(probes.iter().map(|probe| probe.name.as_str()));
+    let mut services = Vec::new();
     for probe in probes {
         let address = *addresses.get(probe.name.as_str()).ok_or_else(|| {
             let step = format!("looking up service {}", probe.name);
             NotReady::Unknown(StepError::new(step, "the engine gave no address for it"))
         })?;
-        ports.extend(probe.ports.iter().map(|port| wait_for(probe, SocketAddr::new(address, *port))));
+        services.push(async move {
+            try_join_all(probe.ports.iter().map(|port| wait_for(probe, SocketAddr::new(address, *port)))).await?;
+            phase.is_ready(&probe.name);
+            Ok(())
+        });
     }
-    try_join_all(ports).await.map(drop)
+    try_join_all(services).await.map(drop)
 }
 
 /// There is no name resolution in a static program, so the engine gives addresses: `name=address,name=address`.

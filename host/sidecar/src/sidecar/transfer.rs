@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use cap_std::fs::Dir;
 use futures::{StreamExt, stream};
 use monkeyci_api::{Body, ByteStream, ClientError};
-use monkeyci_archive::{ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack, pack_matching, unpack};
+use monkeyci_archive::{ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack_all, pack_matching, unpack};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -58,19 +58,19 @@ pub(super) fn is_changed(error: &ArchiveError) -> bool {
     matches!(inner, Some(ClientError::Changed { .. }))
 }
 
-/// Packs `path` of `dir`, or the files in it that match, into the body of a request. An error in between breaks the request
+/// Packs these paths of `dir`, or of the first one the files that match, into the body of a request. An error in between breaks the request
 /// off, so that nobody takes the half for the whole; the handle tells it.
 pub(super) async fn send(
     dir: Dir,
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     globs: Option<Globs>,
 ) -> (Option<Body>, JoinHandle<Result<Packed, ArchiveError>>) {
     let (queue, mut chunks) = mpsc::channel(QUEUE);
     let packing = spawn_blocking(move || {
         let mut writer = QueueWriter { queue, current: BytesMut::new() };
-        let packed = match globs {
-            Some(globs) => pack_matching(&dir, &path, &globs, &mut writer)?,
-            None => pack(&dir, &path, &mut writer)?,
+        let packed = match (paths.as_slice(), globs) {
+            ([path, ..], Some(globs)) => pack_matching(&dir, path, &globs, &mut writer)?,
+            (paths, _) => pack_all(&dir, paths, &mut writer)?,
         };
         writer.finish().map_err(ArchiveError::Write)?;
         Ok(packed)

@@ -27,6 +27,8 @@ pub struct Rig {
     pub services: String,
     /// A command line to put before the launcher's.
     pub wrapper: Vec<String>,
+    /// The launcher's program, and more arguments for it.
+    pub launcher: Vec<String>,
 }
 
 impl Rig {
@@ -41,7 +43,7 @@ impl Rig {
             token: Token::new("secret".to_owned()),
         };
         fs::write(dir.path().join("config.json"), serde_json::to_vec(&config).unwrap()).unwrap();
-        Self { dir, api, env: vec![], services: String::new(), wrapper: vec![] }
+        Self { dir, api, env: vec![], services: String::new(), wrapper: vec![], launcher: vec![PROGRAM.to_owned()] }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -71,7 +73,9 @@ impl Rig {
 
     pub fn launcher(&self) -> Child {
         let mut line = self.wrapper.clone();
-        line.extend([PROGRAM, "launcher", "--socket", text(&self.path("l.sock"))].map(str::to_owned));
+        line.push(self.launcher[0].clone());
+        line.extend(["launcher", "--socket", text(&self.path("l.sock"))].map(str::to_owned));
+        line.extend_from_slice(&self.launcher[1..]);
         line.extend(["--cgroup", text(&self.path("cgroup"))].map(str::to_owned));
         let mut process = Process::new(&line[0]);
         process.args(&line[1..]).envs(self.env.clone());

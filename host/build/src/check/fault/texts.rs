@@ -48,7 +48,7 @@ impl FaultKind {
             | Self::DuplicateService { name }
             | Self::InvalidOutputName { name }
             | Self::InvalidParamName { name } => text(name),
-            Self::AbsolutePath { path } | Self::ParentPath { path } => text(path),
+            Self::AbsolutePath { path } | Self::HomePath { path } | Self::ParentPath { path } => text(path),
             Self::DuplicateArtifact { artifact, saver } | Self::ArtifactOfRemoved { artifact, saver } => {
                 [artifact, saver].into_iter().for_each(text);
             }

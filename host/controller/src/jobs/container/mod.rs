@@ -5,9 +5,10 @@ mod plan;
 mod verdict;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -15,6 +16,7 @@ use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig};
 use monkeyci_build::{ContainerSpec, Ending, JobSpec, StopReason};
 use monkeyci_engines::Pod;
 use monkeyci_storage::hex;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch::Receiver;
 
@@ -23,7 +25,7 @@ use super::lease::LEASE;
 use crate::error::ControllerError;
 use crate::home::make_dir;
 use cleanup::PodCleanup;
-use plan::{env, plan, services};
+use plan::{env, plan, secret_env};
 use watch::{Patience, Watch};
 
 /// How long a job may take to end after TERM.
@@ -51,7 +53,9 @@ pub(super) async fn run(
             Ok(engine) => engine,
             Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
         },
-        reason = stopped(&mut stop) => return (reason.ending(job), None),
+        reason = stopped(&mut stop) => {
+            return (reason.ending_while(job, Some("looking for the container engine".to_owned())), None);
+        }
     };
     context.say_not_enforced(engine.as_ref()).await;
     let prepared = prepare(context, job, spec, attempt).await;
@@ -75,7 +79,7 @@ pub(super) async fn run(
             reason = stopped(&mut stop) => {
                 context.live.pod(&job.id, |pod| pod.stopping.cancel());
                 let lease = if watch.stop(drive).await { LEASE } else { PARTING };
-                (reason.ending(job), lease)
+                (reason.ending_while(job, watch.phase()), lease)
             }
         }
     };
@@ -115,7 +119,13 @@ async fn prepare(
     };
     let dir = context.dir.join("jobs").join(format!("{}-{attempt}", job.id));
     let path = dir.join("config.json");
-    write_config(&dir, &path, &config).map_err(|source| ControllerError::Home { path: path.clone(), source })?;
+    write_private(&path, &config)?;
+    let mut service_env = BTreeMap::new();
+    for service in spec.services.iter().filter(|service| !service.secret_env.is_empty()) {
+        let path = dir.join(format!("service-{}.json", service.name));
+        write_private(&path, &secret_env(context, service)?)?;
+        service_env.insert(service.name.clone(), path);
+    }
     let pod = Pod {
         key: key(&context.live.id, &job.id, attempt),
         owner: context.services.engines.owner().to_owned(),
@@ -127,9 +137,13 @@ async fn prepare(
         architecture: spec.architecture.clone(),
         memory_bytes: spec.memory_bytes,
         cpu_millis: spec.cpu_millis,
+        shm_bytes: spec.shm_bytes,
+        pull: spec.pull,
+        entrypoint_of_image: spec.entrypoint_of_image,
         network: spec.network,
         network_allow: spec.network_allow.clone(),
-        services: services(context, spec)?,
+        services: spec.services.clone(),
+        service_env,
         guard_program: program.clone(),
         sidecar_program: program,
         sidecar_config: path,
@@ -147,10 +161,14 @@ fn scopes(job: &str, spec: &ContainerSpec) -> Vec<Scope> {
     scopes
 }
 
-fn write_config(dir: &Path, path: &PathBuf, config: &SidecarConfig) -> std::io::Result<()> {
-    make_dir(dir)?;
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    serde_json::to_writer(file, config).map_err(std::io::Error::other)
+/// Writes a file that nobody else may read.
+fn write_private(path: &Path, content: &impl Serialize) -> Result<(), ControllerError> {
+    let write = || {
+        path.parent().map_or(Ok(()), make_dir)?;
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        serde_json::to_writer(file, content).map_err(std::io::Error::other)
+    };
+    write().map_err(|source| ControllerError::Home { path: path.to_owned(), source })
 }
 
 /// The pod's key: readable, and unique by the digest of all that names it.

@@ -22,16 +22,13 @@ pub(super) fn env(context: &JobContext, job: &JobSpec, spec: &ContainerSpec, att
     env
 }
 
-/// The services, with secrets in their variables: they have no launcher that could be given them.
-pub(super) fn services(context: &JobContext, spec: &ContainerSpec) -> Result<Vec<ServiceSpec>, ControllerError> {
-    let mut services = spec.services.clone();
-    for service in &mut services {
-        for (name, secret) in std::mem::take(&mut service.secret_env) {
-            let value = secret_text(context, &secret).map_err(ControllerError::Secret)?;
-            service.env.insert(name, value);
-        }
-    }
-    Ok(services)
+/// The variables of a service that are secrets. They are handed over in a file, and are not among those that the engine knows.
+pub(super) fn secret_env(
+    context: &JobContext,
+    service: &ServiceSpec,
+) -> Result<BTreeMap<String, String>, ControllerError> {
+    let values = service.secret_env.iter().map(|(name, secret)| Ok((name.clone(), secret_text(context, secret)?)));
+    values.collect::<Result<_, _>>().map_err(ControllerError::Secret)
 }
 
 /// The sidecar's plan.

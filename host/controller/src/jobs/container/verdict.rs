@@ -38,6 +38,34 @@ impl Ends {
     }
 }
 
+/// The code that the job's container exits with when its job ended so; none where that says nothing: of a launcher that was told
+/// not to run anything, or whose job was killed for its memory.
+pub(super) fn exit_code(reported: &Ending) -> Option<i64> {
+    match reported {
+        // An artifact that is missing makes a failure of a command that did well.
+        Ending::Succeeded | Ending::ArtifactMissing { .. } => Some(0),
+        Ending::Exited { code, .. } | Ending::DiskFull { code: Some(code), .. } => Some(i64::from(*code)),
+        Ending::Signalled { signal, .. } => Some(128 + i64::from(*signal)),
+        Ending::CommandNotFound { .. } => Some(127),
+        Ending::NotExecutable { .. } => Some(126),
+        _ => None,
+    }
+}
+
+/// The exit code of who was killed from outside: nobody in a container can do that to its first process.
+const KILLED: i64 = 137;
+
+/// The ending of a job that was reported to have ended in a way that goes with an exit code, when its container ended so.
+pub(super) fn agreed(reported: Ending, expected: i64, end: End) -> Ending {
+    match end {
+        // A launcher that is killed when its job was done changes nothing.
+        Ok(PartExit { code, .. }) if code != expected && code != KILLED => {
+            Ending::Disputed { reported: Box::new(reported), code }
+        }
+        _ => reported,
+    }
+}
+
 /// What became of the job's container, when it did not end by itself.
 pub(super) fn killed(end: End, memory_bytes: Option<u64>) -> Ending {
     match end {
@@ -115,6 +143,26 @@ mod tests {
         assert_eq!(cause(exit(125), None), "sidecar");
         assert_eq!(cause(exit(0), exit(137)), "sidecar", "the job was done, and not saved");
         assert_eq!(cause(None, exit(1)), "sidecar");
+    }
+
+    #[test]
+    fn a_report_and_an_exit_code_that_do_not_go_together_are_an_error() {
+        let judged = |reported: &Ending, code| {
+            let expected = exit_code(reported).expect("it goes with an exit code");
+            agreed(reported.clone(), expected, Ok(PartExit { code, out_of_memory: false }))
+        };
+        let exited = Ending::Exited { code: 3, line: None };
+        let killed = Ending::Signalled { signal: 6, line: None };
+        for (reported, code) in [(&Ending::Succeeded, 0), (&exited, 3), (&killed, 134), (&Ending::Succeeded, 137)] {
+            assert_eq!(&judged(reported, code), reported);
+        }
+        for (reported, code) in [(&Ending::Succeeded, 1), (&Ending::Succeeded, 125), (&exited, 0), (&killed, 0)] {
+            let ending = judged(reported, code);
+            assert_eq!(ending, Ending::Disputed { reported: Box::new(reported.clone()), code });
+            assert_eq!(ending.status(), monkeyci_build::Status::Error);
+        }
+        let gone = || Err(EngineError::Gone("refused".to_owned()));
+        assert_eq!(agreed(Ending::Succeeded, 0, gone()), Ending::Succeeded, "nobody says otherwise");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -20,6 +21,8 @@ use crate::running::LiveBuild;
 
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
+/// How long the job's container may take to end when its end was reported: its launcher exits at once.
+const AGREEMENT: Duration = Duration::from_secs(60);
 
 /// What the guard's last words begin with.
 const GUARD: &str = "monkeyci guard: ";
@@ -58,6 +61,8 @@ pub(super) struct Watch<'a> {
     up: AtomicBool,
     /// Whether the engine was away since.
     was_away: AtomicBool,
+    /// What is being prepared for the job; none once its command runs.
+    phase: Mutex<Option<String>>,
 }
 
 impl<'a> Watch<'a> {
@@ -77,7 +82,17 @@ impl<'a> Watch<'a> {
             memory_bytes: pod.memory_bytes,
             up: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
+            phase: Mutex::new(Some("starting its containers".to_owned())),
         }
+    }
+
+    /// What is being prepared for the job; none once its command runs.
+    pub(super) fn phase(&self) -> Option<String> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_phase(&self, phase: Option<String>) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
     /// Starts the pod and waits for its end, for as long as the engine lives.
@@ -98,22 +113,38 @@ impl<'a> Watch<'a> {
     /// that a container ended, the sidecar knows why.
     async fn watch(&self, mut running: oneshot::Receiver<()>, mut report: oneshot::Receiver<SidecarReport>) -> Ending {
         let (live, job) = (self.live, &self.pod.job);
-        let progress = |message: String| live.observer.progress(&live.id, job, &message);
+        let progress = |message: String| {
+            live.observer.progress(&live.id, job, &message);
+            self.set_phase(Some(message));
+        };
+        let mut start = std::pin::pin!(self.engine.start(self.pod, &progress));
         let started = tokio::select! {
             biased;
             // A sidecar that fails at once, or a job that has ended before its start is confirmed.
-            reported = &mut report => return self.heard(reported, Ends::default()).await,
-            started = self.engine.start(self.pod, &progress) => started,
+            reported = &mut report => {
+                // How a container ended can be asked of an engine that knows that it has started.
+                if matches!(&reported, Ok(SidecarReport::Ended(ending)) if verdict::exit_code(ending).is_some()) {
+                    let _ = tokio::time::timeout(self.patience.last_words, start).await;
+                }
+                return self.heard(reported, Ends::default()).await;
+            }
+            started = &mut start => started,
         };
         // Whether the job runs is asked until it is known: also that nobody will say so any more is an answer.
         let (mut is_running, mut asking) = (false, true);
         match started {
             Ok(()) => {}
             // The job runs, only the engine could not say so any more: it may do well without it.
-            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => (is_running, asking) = (true, false),
+            Err(EngineError::Gone(_)) if running.try_recv().is_ok() => {
+                (is_running, asking) = (true, false);
+                self.set_phase(None);
+            }
             Err(error) => return verdict::start_failed(error),
         }
         self.up.store(true, Ordering::Relaxed);
+        if !is_running {
+            self.set_phase(Some("its sidecar was preparing it".to_owned()));
+        }
         // A service that has no readiness may end when it likes.
         let awaited = self.pod.services.iter().filter(|service| !service.readiness.is_empty());
         let services = awaited.map(|service| Part::Service(service.name.clone()));
@@ -126,7 +157,12 @@ impl<'a> Watch<'a> {
             tokio::select! {
                 biased;
                 reported = &mut report => return self.heard(reported, ends).await,
-                said = &mut running, if asking => (is_running, asking) = (said.is_ok(), false),
+                said = &mut running, if asking => {
+                    (is_running, asking) = (said.is_ok(), false);
+                    if is_running {
+                        self.set_phase(None);
+                    }
+                }
                 Some((end, part)) = parts.next() => match part {
                     // A service may end when the job has begun: the job will notice, if it matters.
                     Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,
@@ -219,8 +255,11 @@ impl<'a> Watch<'a> {
             SidecarReport::Ended(Ending::Signalled { signal: TERM, .. }) if self.was_away.load(Ordering::Relaxed) => {
                 Ending::EngineGone { reason: "it was started again, and stopped the job".to_owned() }
             }
-            SidecarReport::Ended(ending) => ending,
-            SidecarReport::LauncherGone => {
+            SidecarReport::Ended(ending) => self.agreed(ending, ends.job).await,
+            SidecarReport::LauncherGone { during } => {
+                if during.is_some() {
+                    self.set_phase(during);
+                }
                 let end = match ends.job {
                     Some(end) => end,
                     None => match tokio::time::timeout(self.patience.last_words, self.end_of(&Part::Job)).await {
@@ -233,6 +272,26 @@ impl<'a> Watch<'a> {
                 verdict::killed(end, self.memory_bytes)
             }
         }
+    }
+
+    /// A reported ending, if the job's container ended so as well: its exit code is the launcher's, which ends as its job did.
+    /// Where the engine can't tell, the report counts.
+    async fn agreed(&self, ending: Ending, job: Option<Result<PartExit, EngineError>>) -> Ending {
+        let Some(expected) = verdict::exit_code(&ending) else { return ending };
+        let end = match job {
+            Some(end) => end,
+            None => match tokio::time::timeout(AGREEMENT, self.end_of(&Part::Job)).await {
+                Ok(end) => end,
+                Err(_) => {
+                    let reason = format!(
+                        "it said that the job {ending}, but {} s later its container still runs",
+                        AGREEMENT.as_secs()
+                    );
+                    return verdict::sidecar_failed("reporting how the job ended", &reason);
+                }
+            },
+        };
+        verdict::agreed(ending, expected, end)
     }
 
     async fn service_ended(&self, service: String, end: Result<PartExit, EngineError>) -> Ending {

@@ -43,9 +43,19 @@ fn job(text: &str) -> JobSpec {
         architecture: Some(s()),
         memory_bytes: None,
         cpu_millis: None,
+        shm_bytes: None,
+        pull: Default::default(),
+        entrypoint_of_image: false,
         save_artifacts: vec![SaveArtifact { id: s(), path: s(), files: vec![s()], ..SaveArtifact::default() }],
         restore_artifacts: vec![RestoreArtifact { id: s(), path: s(), ..RestoreArtifact::default() }],
-        caches: vec![CacheSpec { id: s(), path: s(), key: s(), fallbacks: vec![s()], ..CacheSpec::default() }],
+        caches: vec![CacheSpec {
+            id: s(),
+            path: s(),
+            more_paths: vec![s()],
+            key: s(),
+            fallbacks: vec![s()],
+            ..CacheSpec::default()
+        }],
         test_reports: vec![s()],
         network: NetworkMode::Internet,
         network_allow: vec![Destination { host: DestinationHost::Name(s()), port: None }],
@@ -91,7 +101,7 @@ fn next_ending(before: Option<&Ending>, text: &str) -> Option<Ending> {
         Some(Ending::ValueMissing { .. }) => {
             Ending::ServiceNotReady { service: "db".to_owned(), reason: s(), last_lines: s() }
         }
-        Some(Ending::ServiceNotReady { .. }) => Ending::TimedOut { after_ms: 1 },
+        Some(Ending::ServiceNotReady { .. }) => Ending::TimedOut { after_ms: 1, during: Some(s()) },
         Some(Ending::TimedOut { .. }) => Ending::Killed { code: 137 },
         Some(Ending::Killed { .. }) => Ending::ArtifactNotThere { id: "app".to_owned() },
         Some(Ending::ArtifactNotThere { .. }) => Ending::ArtifactMissing { id: "app".to_owned(), reason: s() },
@@ -102,7 +112,10 @@ fn next_ending(before: Option<&Ending>, text: &str) -> Option<Ending> {
         Some(Ending::EngineGone { .. }) => Ending::EngineFailed { reason: reason() },
         Some(Ending::EngineFailed { .. }) => Ending::Skipped { because: "job".to_owned() },
         Some(Ending::Skipped { .. }) => Ending::Warned { message: s() },
-        Some(Ending::Warned { .. }) => Ending::Tolerated {
+        Some(Ending::Warned { .. }) => {
+            Ending::Disputed { reported: Box::new(Ending::ActionFailed { message: s() }), code: 1 }
+        }
+        Some(Ending::Disputed { .. }) => Ending::Tolerated {
             ending: Box::new(Ending::Tolerated { ending: Box::new(Ending::ActionFailed { message: s() }) }),
         },
         Some(Ending::Tolerated { .. }) => Ending::NotNeeded { reason: s() },

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monkeyci_build::PullPolicy;
 use monkeyci_engines::{DockerOptions, Engine, EngineError};
 
 use crate::host::{Host, service};
@@ -100,4 +101,28 @@ pub async fn two_engines_make_the_sidecar_image_at_once(host: &Host) {
     host.remove(&one).await;
     host.remove(&two).await;
     host.outside.remove_image(&image).await;
+}
+
+/// (The registry that the name means is this machine, where there is none.)
+pub async fn an_image_that_is_there_is_pulled_where_the_job_says_so(host: &Host) {
+    let mut pod = host.pod("", "");
+    pod.pull = PullPolicy::Always;
+    let told = std::sync::Mutex::new(Vec::new());
+    let started = host.engine.start(&pod, &|text| told.lock().expect("a lock").push(text)).await;
+    assert!(matches!(&started, Err(EngineError::ImageNotFound { .. })), "{started:?}");
+    let told = told.lock().expect("a lock").clone();
+    assert!(told.contains(&format!("pulling {}", pod.image)), "{told:?}");
+}
+
+pub async fn an_image_that_is_never_pulled_has_to_be_there(host: &Host) {
+    let mut pod = host.pod("", "");
+    pod.pull = PullPolicy::Never;
+    host.succeeds(&pod).await;
+    let mut pod = host.pod("", "");
+    pod.pull = PullPolicy::Never;
+    pod.image = "localhost:1/none/such:1".to_owned();
+    match host.start(&pod).await {
+        Err(EngineError::ImageNotFound { reason, .. }) => assert!(reason.contains("never pulled"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
 }

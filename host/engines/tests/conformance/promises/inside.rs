@@ -35,3 +35,17 @@ pub async fn the_job_has_its_environment_and_a_sidecar_without_ports_to_probe_ha
     pod.memory_bytes = Some(64 * 1024 * 1024);
     host.succeeds(&pod).await;
 }
+
+pub async fn shared_memory_is_as_large_as_the_job_says(host: &Host) {
+    let size = |kib: u32| format!("sh df -k /dev/shm | grep -q ' {kib} '");
+    let mut pod = host.pod(&size(128 * 1024), "");
+    pod.shm_bytes = Some(128 << 20);
+    host.succeeds(&pod).await;
+    host.succeeds(&host.pod(&size(64 * 1024), "")).await;
+}
+
+pub async fn a_job_without_a_limit_has_less_than_all_of_the_memory(host: &Host) {
+    let less = "sh m=$(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null | head -n 1); \
+                t=$(awk '/MemTotal/ { print $2 }' /proc/meminfo); test \"$((m / 1024))\" -lt \"$((t / 10 * 8))\"";
+    host.succeeds(&host.pod(less, "")).await;
+}

@@ -196,3 +196,9 @@ pub async fn a_service_is_its_images_user_and_has_its_home(host: &Host) {
     host.remove(&pod).await;
     host.outside.remove_image(&image).await;
 }
+
+/// The probe looks no further than whether there is such a socket.
+pub async fn sockets_that_know_no_networks_can_not_be_made(host: &Host) {
+    // AF_VSOCK, AF_QIPCRTR, AF_ALG
+    host.succeeds(&host.pod("no-socket 40\nno-socket 42\nno-socket 38\nsh ls", "")).await;
+}

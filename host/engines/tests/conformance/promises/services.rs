@@ -108,3 +108,21 @@ pub async fn a_ready_command_that_does_not_exist_is_reported_at_once(host: &Host
         other => panic!("{other:?}"),
     }
 }
+
+pub async fn a_services_secrets_are_among_its_variables_and_not_in_its_configuration(host: &Host) {
+    let mut pod = host.pod("connect db:5432\nsleep 60000", "");
+    let file = host.path("variables");
+    std::fs::write(&file, r#"{"PASSWORD": "hunter2 is secret", "HOME": "/elsewhere"}"#).expect("a file");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+    pod.service_env.insert("db".to_owned(), file);
+    let check = "test \"$PASSWORD $HOME\" = \"hunter2 is secret /elsewhere\"";
+    // A ready command has them too: it may have to log in.
+    let ready = ready_command(["/bin/sh", "-c", check]);
+    pod.services.push(service("db", &format!("{check} && {SERVER}"), vec![ready]));
+    host.start(&pod).await.expect("the pod starts");
+    for part in ["svc-db", "job", "sidecar"] {
+        let configuration = host.outside.configuration(&format!("{}-{part}", pod.key)).await;
+        assert!(!configuration.contains("hunter2"), "{configuration}");
+    }
+    host.remove(&pod).await;
+}

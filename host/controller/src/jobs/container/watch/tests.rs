@@ -103,9 +103,13 @@ fn pod() -> Pod {
         env: Default::default(),
         memory_bytes: None,
         cpu_millis: None,
+        shm_bytes: None,
+        pull: Default::default(),
+        entrypoint_of_image: false,
         network: Default::default(),
         network_allow: Vec::new(),
         services: Vec::new(),
+        service_env: Default::default(),
         sidecar_program: "/".into(),
         guard_program: "/".into(),
         sidecar_config: "/".into(),
@@ -188,4 +192,12 @@ async fn an_engine_that_hangs_is_gone_when_its_lease_is_over() {
         let ending = ending(Double { hangs: true, ..Double::default() }, runs, NOTHING).await;
         assert!(matches!(&ending, Ending::EngineGone { reason } if reason.contains("hangs")), "{ending}");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_is_said_to_have_succeeded_and_whose_container_failed_is_an_error() {
+    let job = Some(PartExit { code: 1, out_of_memory: false });
+    let ending = ending(Double { job, ..Double::default() }, true, 1).await;
+    assert_eq!(ending, Ending::Disputed { reported: Box::new(Ending::Succeeded), code: 1 });
+    assert!(ending.to_string().contains("the report says that it succeeded, but its container exited with code 1"));
 }
