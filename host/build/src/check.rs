@@ -4,6 +4,7 @@ mod circles;
 mod container;
 mod fault;
 mod fields;
+mod graph_faults;
 mod nearest;
 mod needs;
 mod params;
@@ -16,7 +17,8 @@ mod words;
 
 use std::collections::{HashMap, HashSet};
 
-pub use fault::{Fault, FaultKind, GraphFaults, NeedCause, Place};
+pub use fault::{Fault, FaultKind, NeedCause, Place};
+pub use graph_faults::GraphFaults;
 pub use nearest::nearest;
 use needs::{Needs, Target};
 pub use params::param_value;

@@ -82,7 +82,7 @@ impl std::error::Error for Fault {}
 
 impl Fault {
     /// Shows every text that is words for people: all of them, for nothing is made of a graph with faults.
-    fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
+    pub(super) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
         let Self { place, field, kind } = self;
         let (Place::Job(name) | Place::Parameter(name)) = place;
         see(Words::Text(name));
@@ -404,36 +404,6 @@ pub enum FaultKind {
         secret: String,
     },
 }
-
-/// All that is wrong with a graph, the parameters first, in the order in which they and the jobs were
-/// declared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct GraphFaults(pub Vec<Fault>);
-
-impl GraphFaults {
-    /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words).
-    pub fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
-        self.0.iter_mut().for_each(|fault| fault.words(see));
-    }
-}
-
-impl fmt::Display for GraphFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
-            1 => write!(f, "the graph has 1 fault:")?,
-            count => write!(f, "the graph has {count} faults:")?,
-        }
-        self.0.iter().try_for_each(|fault| write!(f, "\n{fault}"))
-    }
-}
-
-impl std::error::Error for GraphFaults {}
 
 fn hint(nearest: &Option<String>, otherwise: &str) -> String {
     nearest.as_ref().map_or_else(|| otherwise.to_owned(), |nearest| format!("did you mean {nearest:?}?"))
