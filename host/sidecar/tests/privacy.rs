@@ -82,8 +82,8 @@ fn attack() {
         // As root the links can be seen, but not followed.
         refused(
             "fd",
-            File::options().write(true).open(format!("/proc/1/fd/{fd}")).map(drop).or_else(|error| {
-                if error.kind() == io::ErrorKind::NotFound { Err(io::Error::from_raw_os_error(1)) } else { Err(error) }
+            File::options().write(true).open(format!("/proc/1/fd/{fd}")).map(drop).map_err(|error| {
+                if error.kind() == io::ErrorKind::NotFound { io::Error::from_raw_os_error(1) } else { error }
             }),
         );
     }
