@@ -31,7 +31,11 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 "for device in console tty0 kmsg; do ! test -e /dev/$device || echo \"there is $device\"; done",
                 "echo \"scores $(cat /proc/self/oom_score_adj) $(cat /proc/1/oom_score_adj)\"",
             ];
-            all((sh("root", &lines), sh("user", &lines).user("1000:1000"), sh("each", &lines).shell_each().user("1000")))
+            all((
+                sh("root", &lines),
+                sh("user", &lines).user("1000:1000"),
+                sh("each", &lines).shell_each().user("1000"),
+            ))
         }
         "never-ready" => {
             let service = || service("db", &probe.image).argv(["sleep", "300"]).ready_timeout(Duration::from_secs(100));

@@ -21,8 +21,6 @@ use crate::running::LiveBuild;
 
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
-/// How long the job's container may take to end when its end was reported: its launcher exits at once.
-const AGREEMENT: Duration = Duration::from_secs(60);
 
 /// What the guard's last words begin with.
 const GUARD: &str = "monkeyci guard: ";
@@ -39,11 +37,18 @@ pub(super) struct Patience {
     /// How long the sidecar may take to say how the job ended when the job's container ended before its command began: it has
     /// nothing to save, and it may never hear of a launcher that died before it said hello.
     pub(super) last_words: Duration,
+    /// How long the job's container may take to end when its end was reported: its launcher exits at once.
+    pub(super) agreement: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { lease: LEASE, steady: Duration::from_secs(5), last_words: Duration::from_secs(5) }
+        Self {
+            lease: LEASE,
+            steady: Duration::from_secs(5),
+            last_words: Duration::from_secs(5),
+            agreement: Duration::from_secs(60),
+        }
     }
 }
 
@@ -280,12 +285,12 @@ impl<'a> Watch<'a> {
         let Some(expected) = verdict::exit_code(&ending) else { return ending };
         let end = match job {
             Some(end) => end,
-            None => match tokio::time::timeout(AGREEMENT, self.end_of(&Part::Job)).await {
+            None => match tokio::time::timeout(self.patience.agreement, self.end_of(&Part::Job)).await {
                 Ok(end) => end,
                 Err(_) => {
                     let reason = format!(
                         "it said that the job {ending}, but {} s later its container still runs",
-                        AGREEMENT.as_secs()
+                        self.patience.agreement.as_secs()
                     );
                     return verdict::sidecar_failed("reporting how the job ended", &reason);
                 }

@@ -115,7 +115,8 @@ pub async fn a_services_secrets_are_among_its_variables_and_not_in_its_configura
     std::fs::write(&file, r#"{"PASSWORD": "hunter2 is secret", "HOME": "/elsewhere"}"#).expect("a file");
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
     pod.service_env.insert("db".to_owned(), file);
-    let check = "test \"$PASSWORD $HOME\" = \"hunter2 is secret /elsewhere\"";
+    // Written in two, since the command is a part of the configuration.
+    let check = r#"test "$PASSWORD $HOME" = "hunter""2 is secret /elsewhere""#;
     // A ready command has them too: it may have to log in.
     let ready = ready_command(["/bin/sh", "-c", check]);
     pod.services.push(service("db", &format!("{check} && {SERVER}"), vec![ready]));

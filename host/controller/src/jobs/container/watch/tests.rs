@@ -22,6 +22,7 @@ const PATIENCE: Patience = Patience {
     lease: Duration::from_millis(500),
     steady: Duration::from_millis(500),
     last_words: Duration::from_secs(3600),
+    agreement: Duration::from_secs(3600),
 };
 
 /// An engine that starts what it is asked to, and then does this.
@@ -152,7 +153,7 @@ async fn a_sidecar_that_dies_while_it_says_that_the_job_runs_is_no_fault_of_the_
     let (source, state) = (SourceRequest::Dir("/".into()), BuildState::new(NonZeroUsize::MIN));
     let (live, _inbox) = LiveBuild::new("org/repo/1", &source, Inputs::default(), masking, Arc::new(Silent), state);
     let ((says_running, running), (reports, report)) = (oneshot::channel(), oneshot::channel());
-    let engine = Double { job: Some(PartExit { code: 7, out_of_memory: false }), ..Double::default() };
+    let engine = Double { job: Some(PartExit { code: 0, out_of_memory: false }), ..Double::default() };
     let (force, pod) = (CancellationToken::new(), pod());
     let watch = Watch::new(&live, &force, &engine, &pod, PATIENCE);
     drop(says_running);
@@ -182,7 +183,8 @@ async fn a_guard_that_fails_is_told_without_waiting_for_anybodys_last_words() {
 #[tokio::test]
 async fn an_engine_that_goes_after_a_long_time_has_a_whole_lease_to_come_back() {
     let breaks_off = Some(2 * PATIENCE.lease);
-    let ending = ending(Double { breaks_off, ..Double::default() }, true, 4).await;
+    let job = Some(PartExit { code: 0, out_of_memory: false });
+    let ending = ending(Double { breaks_off, job, ..Double::default() }, true, 4).await;
     assert_eq!(ending, Ending::Succeeded);
 }
 
