@@ -39,7 +39,7 @@ pub struct Pod {
     pub memory_bytes: Option<u64>,
     /// The job's processor limit in thousandths of a core.
     pub cpu_millis: Option<u32>,
-    /// The size of the job's `/dev/shm` in bytes; the engine's own when none.
+    /// The size of the job's `/dev/shm` in bytes; 64 MiB when `None`.
     pub shm_bytes: Option<u64>,
     /// When the images of job and services are pulled.
     pub pull: PullPolicy,

@@ -17,6 +17,9 @@ use super::machine::Machine;
 use super::names::{Names, labels};
 use crate::{EngineError, Part, Pod, PodService};
 
+/// The size of a `/dev/shm` of which nothing is said: what Docker gives it.
+const SHM_BYTES: u64 = 64 << 20;
+
 /// A container to be.
 pub(super) struct Container {
     pub(super) name: String,
@@ -94,7 +97,8 @@ pub(super) fn job(
             network_mode: Some(if fence.cut_off { NO_NETWORK.to_owned() } else { names.network() }),
             extra_hosts: Some(hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
             mounts: Some(vec![bind(&pod.sidecar_program, paths::LAUNCHER), shared(names)]),
-            shm_size: pod.shm_bytes.map(saturate),
+            // Said always: Podman has another default than Docker.
+            shm_size: Some(saturate(pod.shm_bytes.unwrap_or(SHM_BYTES))),
             nano_cpus: pod.cpu_millis.map(|millis| i64::from(millis) * 1_000_000),
             security_opt: Some(security(machine.selinux)),
             ..machine.limit(pod.memory_bytes, host_config())
