@@ -36,10 +36,13 @@ fn a_machine_without_nf_tables_starts_no_job_unless_the_fence_is_turned_off() {
     let dockerd = Dockerd::without_netfilter();
     let engine = dockerd.engine();
     let host = Host::on(&engine);
-    // A service begins like a job, and before it.
-    for (case, cause) in [("sleeps-shortly", "start-failed"), ("running", "service-not-ready")] {
+    // A service begins like a job. Both fail, and either may be the first to be seen.
+    for (case, causes) in
+        [("sleeps-shortly", &["start-failed"][..]), ("running", &["service-not-ready", "start-failed"][..])]
+    {
         let ended = host.run(case, &[]);
-        assert_eq!((ended.code, ended.cause("victim")), (Some(1), cause), "{ended:#?}");
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        assert!(causes.contains(&ended.cause("victim")), "{ended:#?}");
         let words = ended.ending("victim").to_string();
         assert!(words.contains("nf_tables") && words.contains("`--network-fence off`"), "{words}");
         assert_eq!(ended.of_type("job/running").count(), 0, "{ended:#?}");
