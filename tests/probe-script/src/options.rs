@@ -58,7 +58,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 .allow_failure(),
             sh("hopeless", &["echo \"attempt $MONKEYCI_ATTEMPT\"", "exit 1"]).retry(1).allow_failure(),
             sh("too-slow", &["echo \"attempt $MONKEYCI_ATTEMPT\"", "test \"$MONKEYCI_ATTEMPT\" = 2 || sleep 300"])
-                .timeout(Duration::from_secs(2))
+                // So long that a busy machine gets to its command.
+                .timeout(Duration::from_secs(20))
                 .retry(1)
                 .retry_on(RetryOn::Timeout),
         )),

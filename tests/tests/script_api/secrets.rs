@@ -73,7 +73,9 @@ fn a_missing_secret_says_where_it_was_looked_for() {
     let ended = Host::default().run("secrets-missing", &["--secret-file", "/dev/null"]);
     assert_eq!(ended.code, Some(3));
     let why = ended.failure();
-    assert!(why.contains("NOBODY_GAVE_THIS") && why.contains("/dev/null") && why.contains("MONKEYCI_SECRET_"), "{why}");
+    assert!(why.contains("/dev/null") && why.contains("MONKEYCI_SECRET_"), "{why}");
+    let faults = &ended.of_type("build/failed").next().expect("it failed")["faults"];
+    assert_eq!((&faults[0]["job"], &faults[0]["secret"]), (&"use".into(), &"NOBODY_GAVE_THIS".into()), "{faults}");
 }
 
 #[test]
