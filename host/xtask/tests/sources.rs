@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use monkeyci_testbed::programs::TABLE;
 
 /// What runs somewhere else: these files, and folders, are not looked at.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("host/xtask/src/rehearse/mod.rs", "places of the machine that a rehearsal makes"),
+    ("host/xtask/src/rehearse/machine.rs", "places of the machine that a rehearsal makes"),
     ("tests/probe-script", "a script, which can't reach the machine"),
     ("host/engines/tests/conformance/probe.rs", "a program that runs in containers"),
     ("host/xtask/tests/sources.rs", "these lists"),
 ];
 
 /// Variables that people, Cargo and the system set; beside them there are those that set-up hands over.
-const VARIABLES: [(&str, &str); 17] = [
+const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_GUEST_TOOLCHAIN", "the user's choice, in the usage of `cargo xtask`"),
     ("MONKEYCI_BENCH_MEBIBYTES", "the user's choice, at the benchmark that reads it"),
     ("MONKEYCI_MASK_FUZZ_SECONDS", "the user's choice, at the test that reads it"),
@@ -37,11 +39,13 @@ const VARIABLES: [(&str, &str); 17] = [
 ];
 
 /// Places of the machine. With a final slash, all below.
-const PLACES: [(&str, &str); 31] = [
+const PLACES: &[(&str, &str)] = &[
     ("/proc", "the kernel's"),
     ("/proc/", "the kernel's"),
     ("/sys/fs/cgroup/cgroup.controllers", "the kernel's"),
     ("/dev/null", "the kernel's"),
+    ("/dev/net/tun", "whether rehearsals can have a network of their own"),
+    ("/sys/class/net/docker0", "whether a Docker would be disturbed by one of a rehearsal"),
     ("/dev/shm", "the kernel's; any other folder does where there is none"),
     ("/var/run/docker.sock", "where set-up looks for Docker, and starts it"),
     ("/var/run/docker.pid", "what keeps Docker from starting, for set-up"),

@@ -58,7 +58,9 @@ impl Folder {
         for entry in fs::read_dir(parent).with_context(|| format!("cannot read {}", parent.display()))?.flatten() {
             let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
             if is_ours && let Some(left) = folder(entry.path())? {
-                left.remove().context("a killed rehearsal has left this")?;
+                say::step("machine")
+                    .note(&format!("removing {}, which a killed rehearsal has left", left.path.display()));
+                drop(left);
             }
         }
         let mut number = std::process::id();
@@ -95,8 +97,10 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Err(error) = self.remove() {
-            say::failure(&format!("the rehearsal's folder: {error:#}"));
+        let step = say::step("machine");
+        match self.remove() {
+            Ok(()) => step.done("nothing of it is left"),
+            Err(error) => say::failure(&format!("the rehearsal's folder: {error:#}")),
         }
     }
 }

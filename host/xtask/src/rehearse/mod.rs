@@ -223,7 +223,7 @@ impl Stage<'_> {
                 all.push(Done { shown, outcome: None });
                 continue;
             }
-            let log = logs.join(format!("{}-{}.log", number + 1, words.last().unwrap_or(&"")));
+            let log = logs.join(format!("{}-{}.log", number + 1, words[2..].join("")));
             heading(&format!("$ {shown}   (log: {})", log.display()));
             let words: Vec<OsString> = words.iter().map(OsString::from).collect();
             let outcome = machine.run(&words, LIMIT, &log, &self.stop, plan::first_line_of_a_build())?;

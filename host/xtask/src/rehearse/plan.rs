@@ -146,14 +146,16 @@ pub(super) fn first_line_of_a_build() -> impl FnMut(&str) -> bool {
     }
 }
 
-/// What is worth a line beside the table, of commands in the order in which they ran.
+/// What is worth a line beside the table, of the commands that passed, in the order in which they ran.
 pub(super) fn figures<'a>(done: impl Iterator<Item = (&'a str, Option<&'a Outcome>)>) -> Vec<String> {
     let mut figures = Vec::new();
     let mut first = true;
     let mut demos = 0;
     for (shown, outcome) in done {
-        let Some(outcome) = outcome else { continue };
-        if shown.ends_with(" demo") {
+        let outcome = outcome.filter(|outcome| outcome.status.is_some_and(|status| status.success()));
+        if let Some(outcome) = outcome
+            && shown.ends_with(" demo")
+        {
             demos += 1;
             if first {
                 figures.push(format!("cold demo: {}", seconds(outcome.time)));
@@ -170,6 +172,7 @@ pub(super) fn figures<'a>(done: impl Iterator<Item = (&'a str, Option<&'a Outcom
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitStatus;
     use std::time::Duration;
 
     use super::*;
@@ -230,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_demo_that_comes_first_is_cold() {
+    fn only_a_demo_that_comes_first_is_cold_and_only_one_that_passed_is_measured() {
         let outcome = |time: u64, marked: Option<u64>| Outcome {
             time: Duration::from_secs(time),
-            status: None,
+            status: Some(ExitStatus::default()),
             marked: marked.map(Duration::from_secs),
         };
         let (cold, warm, test) = (outcome(900, Some(890)), outcome(9, Some(1)), outcome(60, None));
@@ -250,5 +253,7 @@ mod tests {
         let test_first =
             [("cargo xtask test", Some(&test)), ("cargo xtask demo", Some(&test)), ("cargo xtask test", None)];
         assert_eq!(figures(test_first.into_iter()), ["demo 1: no build has started"]);
+        let stopped = Outcome { status: None, ..outcome(9, Some(1)) };
+        assert!(figures([("cargo xtask demo", Some(&stopped))].into_iter()).is_empty());
     }
 }
