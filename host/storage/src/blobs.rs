@@ -155,7 +155,7 @@ impl Blobs {
     }
 
     /// A store that has been opened.
-    pub(crate) fn new(store: Arc<dyn ObjectStore>) -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self { store, part: PART }
     }
 
