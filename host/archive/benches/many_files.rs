@@ -39,7 +39,7 @@ fn main() {
     let top = Path::new("t");
     let mut archive = Vec::new();
     pack(&dir, top, &mut archive).expect("packed");
-    let (some, sevens) = (Globs::new(&["**/*5", "0*/**"]), Globs::new(&["**/*7"]));
+    let (some, sevens) = (Globs::new(["**/*5", "0*/**"]), Globs::new(["**/*7"]));
     let (some, sevens) = (some.expect("globs"), sevens.expect("globs"));
 
     let baseline = median(|| look(&root.path().join(top)));

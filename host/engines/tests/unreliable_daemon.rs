@@ -78,7 +78,8 @@ async fn serve(mut stream: UnixStream, answer: fn(&str) -> Answer) {
     }
     let request = String::from_utf8_lossy(&request).into_owned();
     let line = request.lines().next().unwrap_or_default();
-    let text = match answer(line) {
+    let answer = answer(line);
+    let text = match answer {
         Answer::Whole(status, body) => {
             format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
         }
@@ -88,7 +89,7 @@ async fn serve(mut stream: UnixStream, answer: fn(&str) -> Answer) {
         Answer::HangUp => return,
     };
     let _ = stream.write_all(text.as_bytes()).await;
-    if matches!(answer(line), Answer::Begun(_)) {
+    if matches!(answer, Answer::Begun(_)) {
         std::future::pending::<()>().await;
     }
 }
