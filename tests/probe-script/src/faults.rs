@@ -38,7 +38,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         }
         // When the small one is saved the other is on its way, for an hour.
         "saving-for-long" => {
-            let make = ["echo begun", "echo x >small; truncate -s 4T big"];
+            let make = ["echo begun", "echo x >small; truncate -s 4096G big"];
             all(sh("victim", &make).save_artifact("small", "small").save_artifact("big", "big"))
         }
         "stopped" => {
