@@ -202,7 +202,7 @@ proptest! {
 /// For longer: `MONKEYCI_MASK_FUZZ_CASES=1000000 cargo test --release -p monkeyci-mask fuzz -- --nocapture`
 #[test]
 fn fuzz_streams_are_masked_as_the_oracle_masks_them() {
-    let cases = std::env::var("MONKEYCI_MASK_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(3000_u64);
+    let cases = std::env::var("MONKEYCI_MASK_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(300_u64);
     let mut bytes = 0;
     let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });
     let strategy = case();
