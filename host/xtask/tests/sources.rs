@@ -12,6 +12,7 @@ use monkeyci_testbed::programs::TABLE;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("host/xtask/src/rehearse/mod.rs", "places of the machine that a rehearsal makes"),
     ("host/xtask/src/rehearse/machine.rs", "places of the machine that a rehearsal makes"),
+    ("host/sidecar/src/launcher/script.rs", "names that shells have in images of jobs"),
     ("tests/probe-script", "a script, which can't reach the machine"),
     ("host/engines/tests/conformance/probe.rs", "a program that runs in containers"),
     ("host/xtask/tests/sources.rs", "these lists"),
@@ -21,7 +22,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_GUEST_TOOLCHAIN", "the user's choice, in the usage of `cargo xtask`"),
     ("MONKEYCI_BENCH_MEBIBYTES", "the user's choice, at the benchmark that reads it"),
-    ("MONKEYCI_MASK_FUZZ_SECONDS", "the user's choice, at the test that reads it"),
+    ("MONKEYCI_MASK_FUZZ_CASES", "the user's choice, at the test that reads it"),
+    ("<INSIDE>", "a test's own, for itself as a job"),
     ("DOCKER_HOST", "the user's choice, in the usage of `cargo xtask`"),
     ("XDG_RUNTIME_DIR", "where engines without root listen"),
     ("HOME", "where the rehearsal keeps its base, and Cargo what it has fetched"),
@@ -44,6 +46,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/proc/", "the kernel's"),
     ("/sys/fs/cgroup/cgroup.controllers", "the kernel's"),
     ("/dev/null", "the kernel's"),
+    ("/usr/bin/env", "of a package that every Debian has"),
     ("/dev/net/tun", "whether rehearsals can have a network of their own"),
     ("/sys/class/net/docker0", "whether a Docker would be disturbed by one of a rehearsal"),
     ("/dev/shm", "the kernel's; any other folder does where there is none"),
