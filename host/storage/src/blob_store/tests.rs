@@ -71,7 +71,11 @@ impl S3 {
         while let Some(dir) = dirs.pop() {
             for entry in std::fs::read_dir(dir).expect("a directory") {
                 let entry = entry.expect("an entry");
-                let metadata = entry.metadata().expect("metadata");
+                let metadata = match entry.metadata() {
+                    // The server has removed it just now.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    metadata => metadata.expect("metadata"),
+                };
                 // What the server keeps about buckets, objects and uploads is hidden.
                 if metadata.is_dir() {
                     dirs.push(entry.path());
