@@ -56,6 +56,27 @@ fn a_check_that_is_interrupted_exits_with_130_and_leaves_nothing() {
 }
 
 #[test]
+fn a_build_whose_output_nobody_reads_ends_when_it_is_stopped() {
+    let host = Host::default();
+    let empty = host.home().join("empty");
+    std::fs::create_dir_all(&empty).expect("a directory");
+    let mut command = host.command(&["run", "--progress", "plain", "--param", "case=action-prints"]);
+    command.arg(place::script("probe_script")).arg("--dir").arg(empty);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the host starts");
+    let mut stdout = child.stdout.take().expect("piped");
+    let waiting = || rustix::io::ioctl_fionread(&stdout).expect("a pipe");
+    monkeyci_tests::hang_guard::until("a full pipe", || waiting() > 60_000);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
+        .expect("interrupted");
+    // The build has come to its end when its directory has gone.
+    let running = || std::fs::read_dir(host.home().join("run")).expect("run").count();
+    monkeyci_tests::hang_guard::until("the end of the build", || running() == 0);
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stdout, &mut rest).expect("readable");
+    assert_eq!(child.wait().expect("an end").code(), Some(130), "{}", &rest[rest.len().saturating_sub(2000)..]);
+}
+
+#[test]
 fn files_that_are_no_scripts_exit_with_3_and_missing_ones_with_2() {
     let host = Host::default();
     let file = host.home().join("script.wasm");
