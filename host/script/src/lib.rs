@@ -20,6 +20,7 @@ mod limits;
 mod load;
 mod log;
 mod runtime;
+mod slots;
 mod store;
 mod transcript;
 

@@ -36,8 +36,11 @@ pub struct Limits {
     pub define_time: Duration,
     /// The stack, in bytes. Default 512 KiB.
     pub stack_bytes: usize,
-    /// The most instances that may live at a time; further ones wait. Default 64.
+    /// The most instances that may run at a time; further ones wait until they may begin. Default 64.
     pub instances: u32,
+    /// The most instances that may wait for jobs or events at a time, beside those that run; whoever is beyond it is refused to wait.
+    /// Default 256: each holds its memory.
+    pub waiting_instances: u32,
 }
 
 impl Default for Limits {
@@ -57,6 +60,7 @@ impl Default for Limits {
             define_time: Duration::from_secs(10),
             stack_bytes: 512 << 10,
             instances: 64,
+            waiting_instances: 256,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The journal: every event of every build, in SQLite.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use monkeyci_build::{Event, EventBody};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -74,12 +74,11 @@ impl Journal {
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
-    /// Appends what happened as event `seq` of the build.
+    /// Appends what happened at `time_ms` as event `seq` of the build.
     ///
     /// # Errors
     /// When it could not be written: then it did not happen.
-    pub async fn append(&self, build: &str, seq: u64, body: EventBody) -> Result<Event, JournalError> {
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+    pub async fn append(&self, build: &str, seq: u64, time_ms: u64, body: EventBody) -> Result<Event, JournalError> {
         let text = serde_json::to_string(&body).map_err(|error| self.unreadable(error))?;
         sqlx::query("INSERT INTO events (build, seq, time_ms, body) VALUES (?, ?, ?, ?)")
             .bind(build)

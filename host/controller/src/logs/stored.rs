@@ -110,7 +110,7 @@ impl StoredLogs {
         };
         let mut started = BTreeMap::new();
         for event in events {
-            if let EventBody::JobStarted { job } = event.body {
+            if let EventBody::JobStarted { job, .. } = event.body {
                 started.entry(job).or_insert(event.seq);
             }
         }
@@ -189,10 +189,13 @@ mod tests {
         let journal = Journal::open(&dir.path().join("journal.db")).await.expect("a journal");
         for build in ["o/r/1", "o/s/1"] {
             let triggered = EventBody::BuildTriggered { build: build.to_owned(), trigger: "test".to_owned() };
-            journal.append(build, 1, triggered).await.expect("written");
+            journal.append(build, 1, 1, triggered).await.expect("written");
         }
         for (seq, job) in [(2, "zebra"), (3, "ape")] {
-            journal.append("o/r/1", seq, EventBody::JobStarted { job: job.to_owned() }).await.expect("written");
+            journal
+                .append("o/r/1", seq, seq, EventBody::JobStarted { job: job.to_owned(), attempt: 1 })
+                .await
+                .expect("written");
         }
         std::fs::create_dir(dir.path().join("blobs")).expect("a directory");
         let blobs = Blobs::local(&dir.path().join("blobs")).expect("a store");

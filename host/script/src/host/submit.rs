@@ -50,16 +50,21 @@ impl Host for State {
             return Ok(Err(error));
         }
         let started = Instant::now();
-        loop {
+        let waiting = match self.begin_to_wait() {
+            Ok(waiting) => waiting,
+            Err(error) => return Ok(Err(error)),
+        };
+        let waited = loop {
             let left = timeout.map(|timeout| Duration::from_millis(timeout).saturating_sub(started.elapsed()));
             let wait = left.unwrap_or(ONE_REQUEST).min(ONE_REQUEST);
             let query = WaitQuery { jobs: ids.clone(), wait_ms: wait.as_millis() as u64, forever: timeout.is_none() };
             match self.client.wait_for_jobs(&query).await {
                 Ok(None) if left.is_none_or(|left| !left.is_zero()) => {}
-                Ok(over) => return Ok(Ok(over)),
-                Err(error) => return Ok(Err(refused(&error))),
+                waited => break waited.map_err(|error| refused(&error)),
             }
-        }
+        };
+        self.go_on(waiting).await;
+        Ok(waited)
     }
 
     async fn argument(&mut self) -> wasmtime::Result<Option<String>> {
