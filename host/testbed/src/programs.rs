@@ -42,7 +42,7 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 46] = [
+pub const TABLE: [Program; 48] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
     row("ip", "iproute2", For::Tests, "network namespaces of the tests' own"),
@@ -52,7 +52,6 @@ pub const TABLE: [Program; 46] = [
     row("unshare", "util-linux", For::Tests, "making namespaces"),
     row("mount", "mount", For::Tests, "disks that are soon full"),
     row("umount", "mount", For::Tests, "disks that are soon full, and named namespaces"),
-    row("setpriv", "util-linux", For::Tests, "a PostgreSQL that ends with its test"),
     row("script", "bsdutils", For::Tests, "a terminal for the host's progress"),
     row("find", "findutils", For::Tests, "what is left in a store"),
     row("grep", "grep", For::Tests, "jobs that the launcher's tests run without a container"),
@@ -63,6 +62,9 @@ pub const TABLE: [Program; 46] = [
     row("zstd", "zstd", For::Tests, "a second opinion on what the host compresses"),
     row("initdb", "", For::Optional, "a PostgreSQL for tests, where PATH has it"),
     row("postgres", "", For::Optional, "a PostgreSQL for tests, where PATH has it"),
+    row("slirp4netns", "slirp4netns", For::Tests, "the network of the machines that tests of the rehearsal make"),
+    row("setpriv", "util-linux", For::Tests, "machines and services that end with a test, and jobs of another user"),
+    row("awk", "mawk", For::Tests, "the certificates of the real machine, for machines of a rehearsal"),
     row("tar", "tar", For::Benchmarks, "the baseline of archives"),
     row("node", "nodejs", For::Benchmarks, "the baseline of starting"),
     row("docker", "docker.io", For::Benchmarks, "the baseline of a job, `docker run`"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bollard::errors::Error;
 use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
 
 use super::fault::said;
@@ -37,6 +38,9 @@ pub struct DockerOptions {
     pub registry_auth: Option<PathBuf>,
     /// Private networks that jobs may be let reach, if they ask for it. None of them without: scripts are not to be trusted.
     pub permitted_networks: Vec<AddressRange>,
+    /// What the networks of pods are taken from. All hosts of a machine should have the same range: a job reaches none of it but its
+    /// own pod's network. At least 64 addresses of version 4.
+    pub pod_networks: AddressRange,
     /// Whether jobs and services run without the fence round their network, on a machine that can't make one.
     pub network_fence: NetworkFence,
 }
@@ -60,6 +64,7 @@ impl Default for DockerOptions {
             pull_stall: Duration::from_secs(90),
             registry_auth: None,
             permitted_networks: Vec::new(),
+            pod_networks: POD_NETWORKS,
             network_fence: NetworkFence::Required,
         }
     }
