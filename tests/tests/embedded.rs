@@ -74,8 +74,8 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
         assert_eq!(fails.await.expect("no panic").expect("a report").status, BuildStatus::Failure);
 
         // What was heard is what stands in the journal.
-        assert_eq!(controller.journal().builds().await.expect("the journal").len(), 3);
-        let events = controller.journal().events(&hello.build).await.expect("the journal");
+        assert_eq!(controller.journals().builds().await.expect("the journal").len(), 3);
+        let events = controller.journals().events(&hello.build).await.expect("the journal");
         let heard = notes.0.lock().expect("a lock").clone();
         assert!(events.iter().all(|event| heard.contains(&event.body)), "{events:#?}");
         assert!(matches!(events.last().expect("events").body, EventBody::BuildEnded { .. }));

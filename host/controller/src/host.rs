@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use monkeyci_build::{BuildState, Checked};
 use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
-use monkeyci_storage::{BlobStore, Blobs, Journal, names};
+use monkeyci_storage::journal::Owner;
+use monkeyci_storage::{BlobStore, Blobs, Journals, names};
 
 use crate::build_api::{Api, router};
 use crate::clock::{MachineClock, now_ms};
@@ -53,7 +54,7 @@ pub struct ControllerOptions {
 #[derive(Debug)]
 pub struct Controller {
     home: Home,
-    journal: Arc<Journal>,
+    journals: Journals,
     api: Arc<Api>,
     services: Arc<Services>,
     clock: Arc<MachineClock>,
@@ -73,8 +74,9 @@ impl Controller {
             Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
         });
         let path = home.journal();
-        let (journal, blobs) =
-            tokio::try_join!(async { Ok::<_, ControllerError>(Journal::open(&path).await?) }, async {
+        let owner = Owner(rand::random());
+        let (journals, blobs) =
+            tokio::try_join!(async { Ok::<_, ControllerError>(Journals::sqlite(&path, owner).await?) }, async {
                 Ok(Blobs::open(&options.blobs, &home.blobs()).await?)
             },)?;
         let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
@@ -90,12 +92,12 @@ impl Controller {
             api: ApiSockets::new(router(api.clone()), options.tcp),
             sidecar_program: options.sidecar_program,
         };
-        Ok(Self { home, journal: Arc::new(journal), api, services: Arc::new(services), clock })
+        Ok(Self { home, journals, api, services: Arc::new(services), clock })
     }
 
-    /// The journal of this home.
-    pub fn journal(&self) -> &Journal {
-        &self.journal
+    /// The journals of this home.
+    pub fn journals(&self) -> &Journals {
+        &self.journals
     }
 
     /// The script runtime.
@@ -142,7 +144,7 @@ impl Controller {
         let control = control::listen(&dir.path, inside)?;
         let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
         let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
-        let driver = Driver::new(live.clone(), self.journal.clone(), context, &request, self.clock.clone());
+        let driver = Driver::new(live.clone(), self.journals.begin(&id), context, &request, self.clock.clone());
         let (outcome, driven) = driver.drive(inbox, &cancel).await;
         live.writing.close();
         if tokio::time::timeout(LOGS, live.writing.wait()).await.is_err() {

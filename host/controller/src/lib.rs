@@ -29,7 +29,7 @@ pub use host::{Controller, ControllerOptions};
 pub use inputs::Inputs;
 pub use jobs::{CheckError, EngineChoice, Sweep};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
-pub use monkeyci_storage::{BlobStore, BlobStoreError, Journal, JournalError};
+pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
 pub use observer::{Observer, Silent};
 pub use running::{BuildReport, BuildRequest, Cancel};
 pub use serve::ApiOverTcp;

@@ -1,6 +1,6 @@
 //! What the host keeps: the journal of every build, and blobs (artifacts, caches, logs, workspace archives).
 //!
-//! The [`Journal`] is an SQLite database. [`Blobs`] are in a directory, or in a bucket that [`BlobStore`] names. Where blobs of one
+//! The [`journal`] is an SQLite database, or in PostgreSQL. [`Blobs`] are in a directory, or in a bucket that [`BlobStore`] names. Where blobs of one
 //! build or repository lie is said by [`names`] only; which of its caches a build may read and write, by [`CacheScope`].
 #![deny(missing_docs)]
 
@@ -9,13 +9,13 @@ mod blobs;
 mod cache_scope;
 #[cfg(test)]
 mod hang_guard;
-mod journal;
+pub mod journal;
 pub mod sealed;
 mod stream_writer;
 
 pub use blob_store::{BlobStore, BlobStoreError};
 pub use blobs::{BlobBytes, Blobs, Stored, hex, names};
 pub use cache_scope::{CacheScope, Found};
-pub use journal::{Journal, JournalError};
+pub use journal::{BuildJournal, JournalError, Journals};
 pub use sealed::{Content, Sealed};
 pub use stream_writer::written_by;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use anyhow::{Context, Result};
 
-use crate::daemons::Podman;
+use crate::daemons::{Podman, Postgres};
 use crate::engine::Engine;
 
 /// The file, below the target folder.
@@ -33,6 +33,8 @@ pub const HOST: &str = "MONKEYCI_TEST_HOST";
 pub const BENCH_HOST: &str = "MONKEYCI_BENCH_HOST";
 /// The static program of sidecar, launcher and guard.
 pub const SIDECAR: &str = "MONKEYCI_SIDECAR";
+/// The folder with PostgreSQL's server programs.
+pub const POSTGRES: &str = "MONKEYCI_TEST_POSTGRES";
 /// Docker's address.
 pub const DOCKER: &str = "MONKEYCI_TEST_DOCKER";
 /// Podman's address, while `cargo xtask` serves it or where the machine does.
@@ -89,6 +91,20 @@ pub fn script(name: &str) -> PathBuf {
     let path = path(SAMPLES).join(format!("{name}.wasm"));
     assert!(path.exists(), "{} is not there: run `cargo xtask test`, which builds it", path.display());
     path
+}
+
+/// A PostgreSQL, for the tests of one process: it runs as long as one of them has it.
+pub fn postgres() -> Arc<Postgres> {
+    static RUNS: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(postgres) = runs.upgrade() {
+        return postgres;
+    }
+    let postgres = Postgres::start(&path(POSTGRES))
+        .unwrap_or_else(|error| panic!("PostgreSQL, whose programs are in ${POSTGRES}, does not run: {error:#}"));
+    let postgres = Arc::new(postgres);
+    *runs = Arc::downgrade(&postgres);
+    postgres
 }
 
 /// An image with a shell and small tools.

@@ -42,7 +42,7 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 46] = [
+pub const TABLE: [Program; 48] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
     row("ip", "iproute2", For::Tests, "network namespaces of the tests' own"),
@@ -60,6 +60,8 @@ pub const TABLE: [Program; 46] = [
     row("true", "coreutils", For::Tests, "a program that does nothing"),
     row("false", "coreutils", For::Tests, "a program that fails"),
     row("zstd", "zstd", For::Tests, "a second opinion on what the host compresses"),
+    row("initdb", "", For::Optional, "a PostgreSQL for tests, where PATH has it"),
+    row("postgres", "", For::Optional, "a PostgreSQL for tests, where PATH has it"),
     row("slirp4netns", "slirp4netns", For::Tests, "the network of the machines that tests of the rehearsal make"),
     row("setpriv", "util-linux", For::Tests, "machines and services that end with a test, and jobs of another user"),
     row("awk", "mawk", For::Tests, "the certificates of the real machine, for machines of a rehearsal"),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
 use monkeyci_api::{LogDecodeError, LogDecoder, LogFrame};
-use monkeyci_build::EventBody;
-use monkeyci_storage::{BlobStore, Blobs, Journal, names};
+use monkeyci_build::{Event, EventBody};
+use monkeyci_storage::journal::{Journal, SqliteJournal, history};
+use monkeyci_storage::{BlobStore, Blobs, names};
 use object_store::path::Path as BlobName;
 
 use crate::error::ControllerError;
@@ -15,7 +16,7 @@ use crate::error::ControllerError;
 #[derive(Debug)]
 pub struct StoredLogs {
     home: PathBuf,
-    journal: Option<Journal>,
+    journal: Option<SqliteJournal>,
     blobs: Blobs,
 }
 
@@ -70,7 +71,7 @@ impl StoredLogs {
         // Looking into a home must not make one.
         let path = home.join("journal.db");
         let journal =
-            if path.exists() { Some(Journal::open(&path).await.map_err(ControllerError::from)?) } else { None };
+            if path.exists() { Some(SqliteJournal::open(&path).await.map_err(ControllerError::from)?) } else { None };
         let local = home.join("blobs");
         let none = *blobs == BlobStore::Local && !local.exists();
         let blobs =
@@ -104,10 +105,7 @@ impl StoredLogs {
     /// # Errors
     /// When journal or store can't be read.
     pub async fn of(&self, build: &str) -> Result<Vec<StoredLog>, LogsError> {
-        let events = match &self.journal {
-            Some(journal) => journal.events(build).await.map_err(ControllerError::from)?,
-            None => Vec::new(),
-        };
+        let events = self.events(build).await?;
         let mut started = BTreeMap::new();
         for event in events {
             if let EventBody::JobStarted { job, .. } = event.body {
@@ -134,15 +132,18 @@ impl StoredLogs {
         Ok(found)
     }
 
+    async fn events(&self, build: &str) -> Result<Vec<Event>, LogsError> {
+        let Some(journal) = &self.journal else { return Ok(Vec::new()) };
+        let history = history(journal, build).await.map_err(ControllerError::from)?;
+        Ok(history.map(|history| history.events).unwrap_or_default())
+    }
+
     /// Whether a build is over: one whose host was killed never is.
     ///
     /// # Errors
     /// When the journal can't be read.
     pub async fn is_over(&self, build: &str) -> Result<bool, LogsError> {
-        let events = match &self.journal {
-            Some(journal) => journal.events(build).await.map_err(ControllerError::from)?,
-            None => Vec::new(),
-        };
+        let events = self.events(build).await?;
         Ok(events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })))
     }
 
@@ -173,6 +174,8 @@ impl StoredLogs {
 mod tests {
     use bytes::{Bytes, BytesMut};
     use monkeyci_api::LogStream;
+    use monkeyci_storage::Journals;
+    use monkeyci_storage::journal::Owner;
 
     use super::*;
 
@@ -186,16 +189,16 @@ mod tests {
     /// A home with the builds `o/r/1` and `o/s/1`, of which the first has logs.
     async fn home() -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
-        let journal = Journal::open(&dir.path().join("journal.db")).await.expect("a journal");
-        for build in ["o/r/1", "o/s/1"] {
+        let journals = Journals::sqlite(&dir.path().join("journal.db"), Owner(1)).await.expect("a journal");
+        for (build, jobs) in [("o/r/1", &["zebra", "ape"][..]), ("o/s/1", &[])] {
+            let mut journal = journals.begin(build);
             let triggered = EventBody::BuildTriggered { build: build.to_owned(), trigger: "test".to_owned() };
-            journal.append(build, 1, 1, triggered).await.expect("written");
-        }
-        for (seq, job) in [(2, "zebra"), (3, "ape")] {
-            journal
-                .append("o/r/1", seq, seq, EventBody::JobStarted { job: job.to_owned(), attempt: 1 })
-                .await
-                .expect("written");
+            journal.append(1, triggered).expect("queued");
+            for job in jobs {
+                let started = EventBody::JobStarted { job: (*job).to_owned(), attempt: 1 };
+                journal.append(2, started).expect("queued");
+            }
+            journal.durable().wait(journal.last()).await.expect("written");
         }
         std::fs::create_dir(dir.path().join("blobs")).expect("a directory");
         let blobs = Blobs::local(&dir.path().join("blobs")).expect("a store");

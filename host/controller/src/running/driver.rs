@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_build::{BuildStatus, Effect, Ending, EventBody, GraphFaults, Input, JobSummary, Phase, StopReason};
-use monkeyci_storage::Journal;
+use monkeyci_storage::BuildJournal;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -17,7 +17,7 @@ use crate::error::ControllerError;
 /// The loop of one build. Nobody else appends to its journal.
 pub(crate) struct Driver {
     live: Arc<LiveBuild>,
-    journal: Arc<Journal>,
+    journal: BuildJournal,
     effects: Arc<dyn Effects>,
     trigger: String,
     timeout: Option<Duration>,
@@ -28,7 +28,6 @@ pub(crate) struct Driver {
     preliminary: Vec<AbortHandle>,
     /// Which task works for which attempt of a job, for the case that a task panics.
     names: HashMap<tokio::task::Id, (String, u32)>,
-    next_seq: u64,
     time: SteadyTime,
     report: Option<(BuildStatus, Vec<JobSummary>)>,
     failure: Option<String>,
@@ -49,7 +48,7 @@ impl Driver {
     /// A driver that has `effects` carry out what the core asks for.
     pub(crate) fn new(
         live: Arc<LiveBuild>,
-        journal: Arc<Journal>,
+        journal: BuildJournal,
         effects: Arc<dyn Effects>,
         request: &BuildRequest,
         clock: Arc<dyn Clock>,
@@ -64,7 +63,6 @@ impl Driver {
             stops: HashMap::new(),
             preliminary: Vec::new(),
             names: HashMap::new(),
-            next_seq: 1,
             time: SteadyTime::begin(clock),
             report: None,
             failure: None,
@@ -136,8 +134,8 @@ impl Driver {
         while let Some(body) = bodies.pop_front() {
             // The one place that every event of the build passes.
             let body = self.live.masking.event(body);
-            let event = self.journal.append(&self.live.id, self.next_seq, self.time.now_ms(), body).await?;
-            self.next_seq += 1;
+            let event = self.journal.append(self.time.now_ms(), body)?;
+            self.journal.durable().wait(event.seq).await?;
             match &event.body {
                 EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
                 EventBody::BuildTimedOut { after_ms } => {

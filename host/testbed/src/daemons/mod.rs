@@ -1,7 +1,8 @@
-//! Starting the daemons of container engines, and waiting until they answer.
+//! Starting the daemons of container engines, and a PostgreSQL, and waiting until they answer.
 
 mod own;
 mod podman;
+mod postgres;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -18,6 +19,7 @@ use crate::engine::Engine;
 
 pub use own::{OwnDocker, SmallDisk, children};
 pub use podman::Podman;
+pub use postgres::Postgres;
 
 /// How long a daemon may take to answer, or to end.
 const LIMIT: Duration = Duration::from_secs(120);

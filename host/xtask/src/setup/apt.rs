@@ -64,6 +64,35 @@ fn install(step: &Step, paths: &Paths, what: &str, packages: &[&str]) -> Result<
 
 /// Fetches one package and unpacks it into a folder. Needs no root and leaves the system as it is.
 pub fn unpack(step: &Step, paths: &Paths, package: &str, dir: &Path) -> Result<()> {
+    unpack_all(step, paths, &[package], dir)
+}
+
+/// The packages that installing this one would install: itself, and of those that it depends on the ones that are missing.
+pub fn closure(step: &Step, paths: &Paths, package: &str) -> Result<Vec<String>> {
+    if find("apt-get").is_none() {
+        bail!("the Debian package {package} is needed, and this machine has no apt-get");
+    }
+    let log = paths.log("apt-closure")?;
+    let ask = || {
+        fs::remove_file(&log).ok();
+        let mut command = program("apt-get");
+        command.args(["install", "--print-uris", "--quiet", "--yes", "--no-install-recommends", package]);
+        within(&mut command, LIMIT, &log)
+    };
+    with_lists(step, paths, ask)?;
+    let text = fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    Ok(names(&text))
+}
+
+/// The names in what `--print-uris` says: a line has URI, file, size and digest, and a file's name begins with the package's.
+fn names(text: &str) -> Vec<String> {
+    let uris = text.lines().filter(|line| line.starts_with('\''));
+    uris.filter_map(|line| Some(line.split(' ').nth(1)?.split('_').next()?.to_owned())).collect()
+}
+
+/// Fetches packages and unpacks them into a folder, as [`unpack`] does.
+pub fn unpack_all(step: &Step, paths: &Paths, packages: &[&str], dir: &Path) -> Result<()> {
+    let package = packages.join(" ");
     if find("apt-get").is_none() || find("dpkg-deb").is_none() {
         bail!("the Debian package {package} is needed, and this machine has no apt-get");
     }
@@ -71,16 +100,23 @@ pub fn unpack(step: &Step, paths: &Paths, package: &str, dir: &Path) -> Result<(
     step.doing(&format!("apt-get download {package}"));
     let download = || {
         let mut command = program("apt-get");
-        within(command.args(["download", package]).current_dir(dir), LIMIT, &paths.log("apt-download")?)
+        within(command.arg("download").args(packages).current_dir(dir), LIMIT, &paths.log("apt-download")?)
     };
     with_lists(step, paths, download)?;
-    let archive = fs::read_dir(dir)
+    let archives: Vec<_> = fs::read_dir(dir)
         .with_context(|| format!("cannot read {}", dir.display()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .with_context(|| format!("apt-get put no package into {}", dir.display()))?;
-    let mut command = program("dpkg-deb");
-    within(command.arg("--extract").arg(&archive).arg(dir), Duration::from_secs(60), &paths.log("dpkg-deb")?)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .collect();
+    if archives.is_empty() {
+        bail!("apt-get put no package into {}", dir.display());
+    }
+    for archive in archives {
+        let mut command = program("dpkg-deb");
+        within(command.arg("--extract").arg(&archive).arg(dir), Duration::from_secs(60), &paths.log("dpkg-deb")?)?;
+        fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
+    }
+    Ok(())
 }
 
 /// Does something that needs package lists, which a container image often comes without, and which may be too old.
@@ -104,4 +140,18 @@ fn with_lists(step: &Step, paths: &Paths, act: impl Fn() -> Result<()>) -> Resul
         }
     }
     act()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packages_of_a_closure_are_read_from_what_apt_would_fetch() {
+        let text = "Reading package lists...\nThe following NEW packages will be installed:\n  libpq5 postgresql-15\n\
+            'http://deb.debian.org/debian/pool/main/p/postgresql-15/libpq5_15.14-0%2bdeb12u1_amd64.deb' \
+            libpq5_15.14-0+deb12u1_amd64.deb 189000 SHA256:00\n\
+            'http://deb.debian.org/x/postgresql-15_15.14-0%2bdeb12u1_amd64.deb' postgresql-15_15.14_amd64.deb 1 SHA256:01\n";
+        assert_eq!(names(text), ["libpq5", "postgresql-15"]);
+    }
 }

@@ -8,11 +8,12 @@ mod docker;
 mod engine;
 mod guest;
 mod images;
+mod postgres;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use monkeyci_testbed::daemons::Podman;
@@ -55,6 +56,8 @@ pub struct Ready {
     pub podman: Option<Podman>,
     /// The images, in all of these engines.
     pub images: Images,
+    /// PostgreSQL's programs, for tests.
+    pub postgres: Option<PathBuf>,
 }
 
 /// Does what is missing. When several things cannot be done, the error names them all.
@@ -81,12 +84,16 @@ pub fn run(paths: &Paths, scope: Scope) -> Result<Ready> {
         true => kept(engine::ensure_podman(&say::step("podman"), paths), &mut errors),
         false => None,
     };
+    let postgres = match scope.tests {
+        true => kept(postgres::ensure(&say::step("postgresql"), paths), &mut errors),
+        false => None,
+    };
     let (Some(guest), Some(engine), []) = (guest, engine, errors.as_slice()) else {
         bail!("{}", errors.join("\n\nand: "));
     };
     let engines: Vec<&Engine> = std::iter::once(&engine).chain(podman.as_ref().map(|podman| &podman.engine)).collect();
     let images = images::ensure(&say::step("images"), paths, &engines, scope.tests)?;
-    let ready = Ready { toolchain, guest, engine, podman, images };
+    let ready = Ready { toolchain, guest, engine, podman, images, postgres };
     if scope.tests {
         ready.hand_over(paths)?;
     }
@@ -110,6 +117,7 @@ impl Ready {
             (handed::SIDECAR, built.sidecar.clone().into()),
         ];
         variables.extend(self.images.program.clone().map(|program| (handed::BUSYBOX, program.into())));
+        variables.extend(self.postgres.clone().map(|programs| (handed::POSTGRES, programs.into())));
         let name = |kind| if kind == Kind::Docker { handed::DOCKER } else { handed::PODMAN };
         let engines = self.podman.as_ref().map(|podman| &podman.engine).into_iter().chain([&self.engine]);
         variables.extend(engines.map(|engine| (name(engine.kind), engine.url().into())));

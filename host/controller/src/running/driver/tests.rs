@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use monkeyci_build::{BuildCommand, BuildState, CommandError, Event, JobDraft, JobSpec, Source, check};
-use monkeyci_storage::Stored;
+use monkeyci_storage::journal::Owner;
+use monkeyci_storage::{Journals, Stored};
 
 use super::*;
 use crate::clock::MachineClock;
@@ -70,7 +71,7 @@ async fn drive_by<T>(
     meanwhile: impl AsyncFnOnce(&Arc<LiveBuild>) -> T,
 ) -> (Outcome, T, Vec<Event>) {
     let dir = tempfile::tempdir().expect("a directory");
-    let journal = Arc::new(Journal::open(&dir.path().join("journal.db")).await.expect("a journal"));
+    let journals = Journals::sqlite(&dir.path().join("journal.db"), Owner(1)).await.expect("a journal");
     let request = BuildRequest {
         script: Default::default(),
         source: SourceRequest::Dir("/".into()),
@@ -86,11 +87,11 @@ async fn drive_by<T>(
     let (live, inbox) = LiveBuild::new("o/r/1", &request.source, inputs, masking, Arc::new(Silent), state);
     let jobs = check(&[job], &[]).expect("no faults").graph.into_jobs();
     let play = Arc::new(Play { live: live.clone(), jobs, attempt });
-    let driver = Driver::new(live.clone(), journal.clone(), play, &request, clock);
+    let driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request, clock);
     let cancel = Cancel::default();
     let ((outcome, driven), done) = tokio::join!(driver.drive(inbox, &cancel), meanwhile(&live));
     driven.expect("a journal");
-    (outcome, done, journal.events("o/r/1").await.expect("a journal"))
+    (outcome, done, journals.events("o/r/1").await.expect("a journal"))
 }
 
 /// Waits until something has happened.

@@ -1,0 +1,110 @@
+//! The journal of one build, as its driver has it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use monkeyci_build::{Event, EventBody};
+use tokio::sync::{mpsc, watch};
+
+use super::content::{LARGE, LIMIT, split};
+use super::writer::{Progress, Queued};
+use super::{Append, Digest, Head, JournalError, Record};
+
+/// The right to append to the journal of one build. There is one at a time: the database refuses all but the last.
+#[derive(Debug)]
+pub struct BuildJournal {
+    build: Arc<str>,
+    head: Head,
+    /// The pieces that have been queued: they need not be written again.
+    pieces: HashSet<Digest>,
+    queue: mpsc::UnboundedSender<Queued>,
+    progress: Arc<watch::Sender<Progress>>,
+}
+
+impl BuildJournal {
+    pub(super) fn new(build: &str, head: Head, queue: mpsc::UnboundedSender<Queued>) -> Self {
+        let progress = Progress { durable: head.last, failed: None };
+        let progress = Arc::new(watch::Sender::new(progress));
+        Self { build: build.into(), head, pieces: HashSet::new(), queue, progress }
+    }
+
+    /// Appends what happened at `time_ms`. Does not wait for the disk: whatever leaves the host has to, with [`Durable::wait`].
+    ///
+    /// # Errors
+    /// When an earlier append was refused, or the event is too large: then it did not happen.
+    pub fn append(&mut self, time_ms: u64, body: EventBody) -> Result<Event, JournalError> {
+        if let Some(error) = &self.progress.borrow().failed {
+            return Err(error.clone());
+        }
+        let number = self.head.last + 1;
+        let unwritable = |error: serde_json::Error| JournalError::Database {
+            journal: self.build.to_string(),
+            source: Arc::new(error),
+        };
+        let mut text = serde_json::to_string(&body).map_err(unwritable)?;
+        let size = text.len() as u64;
+        let (mut pieces, is_split) = (Vec::new(), text.len() > LARGE);
+        if is_split {
+            text = split(serde_json::to_value(&body).map_err(unwritable)?, &mut pieces);
+            pieces.retain(|piece| self.pieces.insert(piece.digest));
+        }
+        let added = text.len() as u64 + pieces.iter().map(|piece| piece.text.len() as u64).sum::<u64>();
+        if added > LIMIT {
+            return Err(JournalError::TooLarge { build: self.build.to_string(), number, size: added, limit: LIMIT });
+        }
+        let mut record = Record {
+            number,
+            epoch: self.head.epoch,
+            time_ms,
+            split: is_split,
+            body: text,
+            size,
+            checksum: self.head.checksum,
+        };
+        record.checksum = self.head.checksum.then(&record.text());
+        let Head { owner, epoch, last: after, checksum } = self.head;
+        self.head = Head { last: number, checksum: record.checksum, ..self.head };
+        let append = Append { build: self.build.clone(), owner, epoch, after, checksum, records: vec![record], pieces };
+        let queued = Queued { append, progress: self.progress.clone() };
+        self.queue.send(queued).map_err(|_| JournalError::Closed)?;
+        Ok(Event { seq: number, time_ms, body })
+    }
+
+    /// The number of the last event that was appended, durable or not; 0 for none.
+    pub fn last(&self) -> u64 {
+        self.head.last
+    }
+
+    /// Tells what is durable. Clones tell the same.
+    pub fn durable(&self) -> Durable {
+        Durable(self.progress.subscribe())
+    }
+}
+
+/// Tells how much of one build's journal is on disk.
+#[derive(Clone, Debug)]
+pub struct Durable(watch::Receiver<Progress>);
+
+impl Durable {
+    /// Waits until record `number` is on disk. That takes as long as a full disk is full.
+    ///
+    /// # Errors
+    /// When it never will be: see [`JournalError::Fenced`] for the usual reason.
+    pub async fn wait(&mut self, number: u64) -> Result<(), JournalError> {
+        let until = |progress: &Progress| progress.durable >= number || progress.failed.is_some();
+        match self.0.wait_for(until).await {
+            Ok(progress) if progress.durable >= number => Ok(()),
+            Ok(progress) => Err(progress.failed.clone().unwrap_or(JournalError::Closed)),
+            Err(_) => Err(JournalError::Closed),
+        }
+    }
+
+    /// Waits until more than `number` records are on disk, and returns how many.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub async fn beyond(&mut self, number: u64) -> Result<u64, JournalError> {
+        self.wait(number + 1).await?;
+        Ok(self.0.borrow().durable)
+    }
+}

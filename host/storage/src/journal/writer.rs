@@ -1,0 +1,145 @@
+//! The writer of a database: one task, which puts the appends of all builds into as few durable writes as it can.
+//!
+//! While a write is under way, appends queue; all that wait then go into the next one. A disk that is full and a database that is
+//! busy stop nobody: the write is made again until it can be.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Append, Journal, JournalError, Obstacle};
+
+/// What goes into one transaction, about: larger ones make others wait.
+const BATCH_BYTES: u64 = 8 << 20;
+const BATCH_RECORDS: usize = 4096;
+
+/// How long the writer waits before it makes a write again that could not be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// The first time. It doubles from one time to the next.
+    pub first: Duration,
+    /// At most.
+    pub most: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(100), most: Duration::from_secs(2) }
+    }
+}
+
+/// Why the writer waits. Builds wait with it before they do anything outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What is in the way.
+    pub obstacle: Obstacle,
+    /// What the database said, and which it is.
+    pub message: String,
+}
+
+/// How far one build's journal has got.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    /// The last record on disk.
+    pub(super) durable: u64,
+    /// Why no more will follow.
+    pub(super) failed: Option<JournalError>,
+}
+
+/// An append, and who hears what came of it.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) append: Append,
+    pub(super) progress: Arc<watch::Sender<Progress>>,
+}
+
+/// Writes what is queued, until nobody queues any more.
+pub(super) async fn write(
+    journal: Arc<dyn Journal>,
+    mut queue: mpsc::UnboundedReceiver<Queued>,
+    patience: Patience,
+    waiting: watch::Sender<Option<Waiting>>,
+) {
+    while let Some(first) = queue.recv().await {
+        // Those whom the last write woke have something to append too: let them.
+        tokio::task::yield_now().await;
+        let mut batch: Vec<Queued> = Vec::new();
+        let (mut bytes, mut records) = (0, 0);
+        let mut next = Some(first);
+        while let Some(queued) = next {
+            bytes += size(&queued.append);
+            records += queued.append.records.len();
+            add(&mut batch, queued);
+            next = if bytes < BATCH_BYTES && records < BATCH_RECORDS { queue.try_recv().ok() } else { None };
+        }
+        let mut batches = VecDeque::from([batch]);
+        while let Some(batch) = batches.pop_front() {
+            let appends: Vec<Append> = batch.iter().map(|queued| queued.append.clone()).collect();
+            let mut delay = patience.first;
+            let written = loop {
+                match journal.commit(&appends).await {
+                    Err(error @ JournalError::Blocked { obstacle, .. }) => {
+                        if queue.is_closed() && queue.is_empty() {
+                            break Err(error);
+                        }
+                        announce(&waiting, obstacle, &error);
+                        tokio::time::sleep(delay).await;
+                        delay = (delay * 2).min(patience.most);
+                    }
+                    other => break other,
+                }
+            };
+            if waiting.send_replace(None).is_some() {
+                tracing::info!("the journal {} is written again", journal.name());
+            }
+            match written {
+                Ok(verdicts) => batch.iter().zip(verdicts).for_each(|(queued, verdict)| tell(queued, verdict)),
+                // One of them can't be written, and the others need not suffer for it.
+                Err(_) if batch.len() > 1 => batches.extend(batch.into_iter().map(|queued| vec![queued])),
+                Err(error) => batch.iter().for_each(|queued| tell(queued, Err(error.clone()))),
+            }
+        }
+    }
+}
+
+fn size(append: &Append) -> u64 {
+    let records = append.records.iter().map(|record| record.body.len() as u64 + 256);
+    records.chain(append.pieces.iter().map(|piece| piece.text.len() as u64)).sum()
+}
+
+/// Adds an append to a batch: to what the same build appends before it, where it follows that.
+fn add(batch: &mut Vec<Queued>, queued: Queued) {
+    if queued.progress.borrow().failed.is_some() {
+        return;
+    }
+    let before = batch.iter_mut().find(|before| before.append.head() == queued.append.before());
+    match before {
+        Some(before) if before.append.build == queued.append.build => {
+            before.append.records.extend(queued.append.records);
+            before.append.pieces.extend(queued.append.pieces);
+        }
+        _ => batch.push(queued),
+    }
+}
+
+fn tell(queued: &Queued, verdict: Result<(), JournalError>) {
+    let last = queued.append.head().last;
+    queued.progress.send_modify(|progress| match verdict {
+        Ok(()) => progress.durable = last,
+        Err(error) => progress.failed = Some(error),
+    });
+}
+
+fn announce(waiting: &watch::Sender<Option<Waiting>>, obstacle: Obstacle, error: &JournalError) {
+    let now = Some(Waiting { obstacle, message: error.to_string() });
+    let news = waiting.send_if_modified(|waiting| {
+        let news = *waiting != now;
+        *waiting = now;
+        news
+    });
+    if news {
+        tracing::warn!("{error}; builds wait until it can be written");
+    }
+}

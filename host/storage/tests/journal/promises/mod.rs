@@ -1,0 +1,6 @@
+//! The promises.
+
+pub mod appending;
+pub mod damage;
+pub mod large_values;
+pub mod owning;
