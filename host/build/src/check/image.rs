@@ -133,7 +133,7 @@ mod tests {
             ("debian:", "its tag has"),
             ("debian:-1", "its tag has"),
             ("debian:1:2", "its tag has"),
-            ("debian:a/b", "its tag has"),
+            ("debian:a/b", "what comes before the first '/'"),
             ("debian@12", "what follows the '@'"),
             ("debian@sha256:xyz", "what follows the '@'"),
             ("https://ghcr.io/app", "what comes before the first '/'"),
