@@ -27,13 +27,13 @@ fn each_fault_of_a_graph_is_found() {
     one_fault("there is no job \"x\"", |_| (job("a").needs("b").needs("c"), job("b").needs("x"), job("c").needs("b")));
     one_fault("needs itself", |_| job("a").needs("a"));
     one_fault("a needs b needs c needs a", |_| (job("a").needs("b"), job("b").requires("c"), job("c").needs("a")));
-    one_fault("in a circle", |_| {
+    one_fault("in a cycle", |_| {
         (
             job("a").save_artifact("x", "x").restore_artifact("y", "."),
             job("b").save_artifact("y", "y").restore_artifact("x", "."),
         )
     });
-    one_fault("in a circle", |_| (job("a").output_env("X", "b", "x"), job("b").needs("a")));
+    one_fault("in a cycle", |_| (job("a").output_env("X", "b", "x"), job("b").needs("a")));
     one_fault("there is no image", |_| container("a", "").shell(["true"]));
     one_fault("there is no command", |_| container("a", "debian:12"));
     one_fault("another in shell", |_| job("a").argv(["true"]));

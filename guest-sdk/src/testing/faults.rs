@@ -30,7 +30,7 @@ pub(crate) fn problems(there: &[DeclaredJob], new: &[DeclaredJob], secrets: &Sec
         }
         graph.check(job, &mut add);
     }
-    faults.extend(graph.circle(new).map(|path| format!("the needs go in a circle: {}", path.join(" needs "))));
+    faults.extend(graph.cycle(new).map(|path| format!("the needs go in a cycle: {}", path.join(" needs "))));
     faults
 }
 
@@ -220,16 +220,16 @@ impl<'a> Known<'a> {
         job.needs.iter().chain(&job.requires).map(String::as_str).chain(savers).chain(outputs)
     }
 
-    /// A circle of needs, if there is one: without the jobs that nothing in `among` leads to.
-    fn circle(&self, among: &[DeclaredJob]) -> Option<Vec<String>> {
+    /// A cycle of needs, if there is one: without the jobs that nothing in `among` leads to.
+    fn cycle(&self, among: &[DeclaredJob]) -> Option<Vec<String>> {
         let mut done = Vec::new();
         among.iter().find_map(|job| self.walk(&job.id, &mut Vec::new(), &mut done))
     }
 
     fn walk(&self, id: &str, path: &mut Vec<String>, done: &mut Vec<String>) -> Option<Vec<String>> {
         if let Some(start) = path.iter().position(|earlier| earlier == id) {
-            let circle = path[start..].iter().chain([&path[start]]);
-            return (path.len() > start + 1).then(|| circle.cloned().collect());
+            let cycle = path[start..].iter().chain([&path[start]]);
+            return (path.len() > start + 1).then(|| cycle.cloned().collect());
         }
         if done.iter().any(|earlier| earlier == id) {
             return None;

@@ -1,7 +1,7 @@
 //! The checks of a graph, before anything runs.
 
-mod circles;
 mod container;
+mod cycles;
 mod fault;
 mod fields;
 mod graph_faults;
@@ -89,7 +89,7 @@ impl Checked {
 /// # Errors
 ///
 /// All faults at once: those of the parameters, then those of the jobs, each in the order of declaration. Only a graph of
-/// more than [`MAX_JOBS`] jobs is not looked at any further. Of circles that have a need in common only one is reported.
+/// more than [`MAX_JOBS`] jobs is not looked at any further. Of cycles that have a need in common only one is reported.
 pub fn check(jobs: &[JobDraft], params: &[ParamDraft]) -> Result<Checked, GraphFaults> {
     let mut report = Report::new(jobs);
     if jobs.len() > MAX_JOBS {

@@ -26,7 +26,7 @@ impl Graph {
     /// The graph of jobs that passed [`crate::check`] once, as the journal has kept them.
     ///
     /// Takes a broken journal without panicking, and on the safe side: of several jobs of one id only the first exists,
-    /// and a need that does not exist, or that lies on a circle, stays as it is but never comes true. A build skips the
+    /// and a need that does not exist, or that lies on a cycle, stays as it is but never comes true. A build skips the
     /// jobs that have such a need; none of them runs without what it needs.
     pub fn from_checked(jobs: Vec<JobSpec>) -> Self {
         let mut graph = Self::default();

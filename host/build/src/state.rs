@@ -235,7 +235,7 @@ impl BuildState {
         body.job().is_some_and(|job| told != 0 && self.graph().get(job).is_some() && told != self.turn(job))
     }
 
-    /// How many jobs occupy a place: those that run, and those whose [`Effect::Start`] was returned, but for actions that
+    /// How many jobs occupy a slot: those that run, and those whose [`Effect::Start`] was returned, but for actions that
     /// wait for other jobs.
     pub fn running(&self) -> usize {
         self.schedule.running()

@@ -62,14 +62,14 @@ fn a_job_that_succeeds_at_its_second_attempt_has_succeeded() {
 }
 
 #[test]
-fn a_job_rests_before_it_runs_again_twice_as_long_each_time_and_holds_no_place_meanwhile() {
+fn a_job_rests_before_it_runs_again_twice_as_long_each_time_and_holds_no_slot_meanwhile() {
     let (mut build, _) = Build::of_specs(1, vec![again(9, &[], 1000, spec("a", &[])), spec("b", &[])]);
     build.started("a");
     assert_eq!(build.concluded("a", failure()), [start("b")]); // at 5 ms
     assert_eq!((build.status("a"), build.state.running()), (Status::Queued, 1));
     assert_eq!(build.state.next_deadline_ms(), Some(1005));
     assert_eq!(build.tick(1004), []);
-    assert_eq!(build.tick(1005), [], "the place is taken");
+    assert_eq!(build.tick(1005), [], "the slot is taken");
     assert_eq!(build.succeeded("b"), [start_again("a", 2)]);
     for (attempt, delay) in [(2, 2000), (3, 4000), (4, 8000)] {
         build.started("a");
@@ -329,7 +329,7 @@ fn a_job_that_rests_or_is_blocked_or_joins_late_does_not_outlive_its_group() {
 }
 
 #[test]
-fn an_action_that_waits_gives_its_place_to_another_job_for_good() {
+fn an_action_that_waits_gives_its_slot_to_another_job_for_good() {
     let (mut build, _) = Build::of(1, &[("a", &[]), ("b", &[]), ("c", &[])]);
     let waiting = |build: &mut Build| {
         build.tell(EventBody::JobWaiting { job: "a".into(), attempt: 1, jobs: vec![], rest: false })
@@ -341,7 +341,7 @@ fn an_action_that_waits_gives_its_place_to_another_job_for_good() {
     assert_eq!(build.state.outstanding(), [start("a"), start("b")]);
     assert_eq!(build.status("a"), Status::Running);
     assert_eq!(build.succeeded("b"), [start("c")]);
-    assert_eq!(build.succeeded("a"), [], "there was no place to give back");
+    assert_eq!(build.succeeded("a"), [], "there was no slot to give back");
     assert_eq!(verdict(&build.succeeded("c")), Some(BuildStatus::Success));
 }
 

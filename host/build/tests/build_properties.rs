@@ -1,13 +1,13 @@
 //! Promises of the state machine, on random graphs, in random worlds.
 
-mod fake_shell;
+mod fake_driver;
 mod random_graph;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use fake_shell::{
-    Completion, Outcome, Plan, Seen, Shell, View, calm_plan, fold, play, recover, rough_plan, rough_traits,
+use fake_driver::{
+    Completion, FakeDriver, Outcome, Plan, Seen, View, calm_plan, fold, play, recover, rough_plan, rough_traits,
 };
 use monkeyci_build::{BuildState, BuildStatus, Effect, Ending, Event, EventBody, Input, RunWhen, Source, Status};
 use proptest::collection::vec;
@@ -26,13 +26,13 @@ fn endings(journal: &[Event]) -> BTreeMap<String, Vec<Ending>> {
 }
 
 /// The build ended once, at the very end, with each job in one final state that its summary tells.
-fn assert_ended_well(plan: &Plan, shell: &Shell) -> Result<(), TestCaseError> {
-    let ends = shell.journal.iter().filter(|event| matches!(event.body, EventBody::BuildEnded { .. })).count();
+fn assert_ended_well(plan: &Plan, driver: &FakeDriver) -> Result<(), TestCaseError> {
+    let ends = driver.journal.iter().filter(|event| matches!(event.body, EventBody::BuildEnded { .. })).count();
     prop_assert_eq!(ends, 1);
-    let Some(EventBody::BuildEnded { jobs, .. }) = shell.journal.last().map(|event| &event.body) else {
+    let Some(EventBody::BuildEnded { jobs, .. }) = driver.journal.last().map(|event| &event.body) else {
         return Err(TestCaseError::fail("something happened after the end"));
     };
-    let endings = endings(&shell.journal);
+    let endings = endings(&driver.journal);
     if endings.is_empty() && jobs.is_empty() {
         // Cancelled before there were jobs, or there never were any.
         return Ok(());
@@ -41,19 +41,19 @@ fn assert_ended_well(plan: &Plan, shell: &Shell) -> Result<(), TestCaseError> {
         EventBody::JobsSubmitted { jobs, .. } => jobs.len(),
         _ => 0,
     };
-    prop_assert_eq!(jobs.len(), plan.needs.len() + shell.journal.iter().map(submitted).sum::<usize>());
+    prop_assert_eq!(jobs.len(), plan.needs.len() + driver.journal.iter().map(submitted).sum::<usize>());
     for (job, summary) in jobs.iter().enumerate() {
         prop_assert!(job >= plan.needs.len() || summary.job == id(job));
         prop_assert_eq!(endings.get(&summary.job).cloned(), Some(vec![summary.ending.clone()]));
     }
-    prop_assert!(shell.state.jobs().all(|(_, state)| state.status.is_final()));
+    prop_assert!(driver.state.jobs().all(|(_, state)| state.status.is_final()));
     Ok(())
 }
 
 /// No job is started that has ended, or is started already and was not lost in a crash.
-fn assert_starts_once(shell: &Shell) -> Result<(), TestCaseError> {
+fn assert_starts_once(driver: &FakeDriver) -> Result<(), TestCaseError> {
     let (mut started, mut ended) = (BTreeSet::new(), BTreeSet::new());
-    for seen in &shell.seen {
+    for seen in &driver.seen {
         match seen {
             Seen::Crashed => started.clear(),
             Seen::Happened(EventBody::JobEnded { job, .. }) => _ = ended.insert(job),
@@ -131,10 +131,10 @@ proptest! {
     fn a_build_taken_up_at_any_point_of_its_journal_ends_and_repeats_nothing(plan in rough_plan()) {
         let whole = play(&plan).journal;
         for length in 1..=whole.len() {
-            let shell = recover(&plan, &whole[..length]);
-            assert_ended_well(&plan, &shell)?;
+            let driver = recover(&plan, &whole[..length]);
+            assert_ended_well(&plan, &driver)?;
             let before = endings(&whole[..length]);
-            for seen in &shell.seen {
+            for seen in &driver.seen {
                 if let Seen::Issued(Effect::Start { job, .. }) = seen {
                     prop_assert!(!before.contains_key(job), "{job} had ended before the crash");
                 }
@@ -144,14 +144,14 @@ proptest! {
 
     #[test]
     fn a_build_taken_up_at_any_point_of_its_journal_ends_as_it_would_have(plan in calm_plan()) {
-        let statuses = |shell: &Shell| -> BTreeMap<String, (Status, u32)> {
-            shell.state.jobs().map(|(spec, job)| (spec.id.clone(), (job.status, job.attempt))).collect()
+        let statuses = |driver: &FakeDriver| -> BTreeMap<String, (Status, u32)> {
+            driver.state.jobs().map(|(spec, job)| (spec.id.clone(), (job.status, job.attempt))).collect()
         };
         let whole = play(&plan);
         for length in 1..=whole.journal.len() {
-            let shell = recover(&plan, &whole.journal[..length]);
-            prop_assert_eq!(statuses(&shell), statuses(&whole));
-            prop_assert_eq!(shell.state.status(), whole.state.status());
+            let driver = recover(&plan, &whole.journal[..length]);
+            prop_assert_eq!(statuses(&driver), statuses(&whole));
+            prop_assert_eq!(driver.state.status(), whole.state.status());
         }
     }
 
@@ -161,15 +161,15 @@ proptest! {
     }
 
     #[test]
-    fn never_more_jobs_than_places(plan in rough_plan()) {
+    fn never_more_jobs_than_slots(plan in rough_plan()) {
         for seen in play(&plan).seen {
             prop_assert!(!matches!(seen, Seen::Occupied(count) if count > plan.max_running));
         }
     }
 
     #[test]
-    fn no_place_stays_empty_while_a_job_could_start(plan in calm_plan()) {
-        let mut state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has places"));
+    fn no_slot_stays_empty_while_a_job_could_start(plan in calm_plan()) {
+        let mut state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has slots"));
         let mut happened = Vec::new();
         for event in play(&plan).journal {
             state.step(Input::Event(&event));
@@ -222,13 +222,13 @@ proptest! {
 
     #[test]
     fn how_jobs_end_does_not_depend_on_the_order_of_events(plan in calm_plan()) {
-        let shell = play(&plan);
+        let driver = play(&plan);
         // A skip that comes of a failure is told as cancelled here, to tell it from an intended one.
         let told = |ending: &Ending| match ending {
             Ending::Skipped { .. } => Status::Cancelled,
             ending => ending.status(),
         };
-        let ended: BTreeMap<String, Status> = shell
+        let ended: BTreeMap<String, Status> = driver
             .state
             .jobs()
             .map(|(spec, job)| (spec.id.clone(), job.ending.as_ref().map_or(Status::Pending, told)))
@@ -244,7 +244,7 @@ proptest! {
             () if has(Status::Failure) => BuildStatus::Failure,
             () => BuildStatus::Success,
         };
-        prop_assert_eq!(shell.state.status(), Some(status));
+        prop_assert_eq!(driver.state.status(), Some(status));
     }
 
     #[test]
@@ -260,9 +260,9 @@ proptest! {
 
     #[test]
     fn nothing_starts_after_a_cancel_and_the_build_ends_as_cancelled(plan in rough_plan()) {
-        let shell = play(&plan);
+        let driver = play(&plan);
         let mut cancelled = false;
-        for seen in &shell.seen {
+        for seen in &driver.seen {
             match seen {
                 Seen::Happened(EventBody::CancelRequested { .. }) => cancelled = true,
                 Seen::Issued(Effect::Start { job, .. } | Effect::Refine { job }) => prop_assert!(!cancelled, "{job} starts"),
@@ -273,13 +273,13 @@ proptest! {
             }
         }
         // A cancel that comes when the end is decided comes too late.
-        prop_assert_eq!(shell.state.status() == Some(BuildStatus::Cancelled), shell.state.stopping());
+        prop_assert_eq!(driver.state.status() == Some(BuildStatus::Cancelled), driver.state.stopping());
     }
 
     #[test]
     fn an_event_that_comes_again_changes_nothing(plan in rough_plan()) {
         let journal = play(&plan).journal;
-        let mut state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has places"));
+        let mut state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has slots"));
         for (at, event) in journal.iter().enumerate() {
             state.step(Input::Event(event));
             let before = format!("{state:?}");
@@ -292,14 +292,14 @@ proptest! {
 
     #[test]
     fn what_is_known_of_a_build_is_the_same_after_a_crash_at_any_point_of_its_journal(plan in rough_plan()) {
-        let shell = play(&plan);
-        let known: Vec<&View> = shell.seen.iter().filter_map(|seen| match seen {
+        let driver = play(&plan);
+        let known: Vec<&View> = driver.seen.iter().filter_map(|seen| match seen {
             Seen::Known(view) => Some(view),
             _ => None,
         }).collect();
-        prop_assert_eq!(known.len(), shell.journal.len());
+        prop_assert_eq!(known.len(), driver.journal.len());
         // What stands on the disk, and not what was in memory.
-        let text: Vec<String> = shell.journal.iter().map(|event| serde_json::to_string(event).expect("JSON")).collect();
+        let text: Vec<String> = driver.journal.iter().map(|event| serde_json::to_string(event).expect("JSON")).collect();
         for length in 1..=text.len() {
             let read: Vec<Event> = text[..length].iter().map(|text| serde_json::from_str(text).expect("events")).collect();
             prop_assert_eq!(&View::of(&fold(&read, plan.max_running).0), known[length - 1], "after {} events", length);
@@ -320,13 +320,13 @@ proptest! {
         plan in rough_plan(),
     ) {
         let plan = Plan { needs, submitted: vec![], ..plan };
-        let shell = play(&plan);
-        assert_ended_well(&plan, &shell)?;
-        assert_starts_once(&shell)?;
+        let driver = play(&plan);
+        assert_ended_well(&plan, &driver)?;
+        assert_starts_once(&driver)?;
     }
 
     #[test]
-    fn a_build_taken_up_with_another_number_of_places_ends(plan in rough_plan(), max_running in 1..6_usize) {
+    fn a_build_taken_up_with_another_number_of_slots_ends(plan in rough_plan(), max_running in 1..6_usize) {
         let whole = play(&plan).journal;
         for length in 1..=whole.len() {
             let plan = Plan { max_running, ..plan.clone() };

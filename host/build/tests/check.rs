@@ -24,7 +24,7 @@ job "build", timeout: is 0; give at least 1, or leave it out
 job "build", image: there is no image; name one, "debian:12" say
 job "build", shell: the command is empty; give it a program or a line to run
 job "test", needs: there is no job "biuld"; did you mean "build"?
-job "lint", needs: the needs go in a circle: "lint" needs "docs" needs "lint"; take one of these needs away
+job "lint", needs: the needs go in a cycle: "lint" needs "docs" needs "lint"; take one of these needs away
 job "deploy", restore-artifact(dist): the path "/out" is absolute; paths are relative to the workspace
 job "deploy", restore-artifact(dist): no job saves an artifact "dist"; save it in another job"#
     );
@@ -48,10 +48,10 @@ fn ids_have_a_form_and_are_unique_whatever_their_capitals() {
 }
 
 #[test]
-fn needs_exist_and_lead_nowhere_in_a_circle() {
+fn needs_exist_and_lead_nowhere_in_a_cycle() {
     assert_eq!(faults(&[action("a", &["a", "b"])]), ["a needs needs-itself", "a needs unknown-need"]);
-    let circle = [action("x", &["c"]), action("c", &["b"]), action("a", &["c"]), action("b", &["a", "x2"])];
-    let faults = check(&circle, &[]).expect_err("the graph has faults").0;
+    let cycle = [action("x", &["c"]), action("c", &["b"]), action("a", &["c"]), action("b", &["a", "x2"])];
+    let faults = check(&cycle, &[]).expect_err("the graph has faults").0;
     assert_eq!(faults[0].job(), Some("c"));
     assert_eq!(faults[0].kind, FaultKind::Cycle { path: declared::owned(&["c", "b", "a"]), causes: vec![] });
     assert_eq!(faults[1].kind, FaultKind::UnknownNeed { need: "x2".into(), nearest: Some("x".into()) });

@@ -287,7 +287,7 @@ proptest! {
     }
 
     #[test]
-    fn a_need_that_closes_a_circle_is_found_and_the_circle_named(needs in acyclic_needs(30), pick: (Index, Index)) {
+    fn a_need_that_closes_a_cycle_is_found_and_the_cycle_named(needs in acyclic_needs(30), pick: (Index, Index)) {
         let pairs: Vec<(usize, usize)> = (0..needs.len())
             .flat_map(|job| (0..needs.len()).map(move |other| (job, other)))
             .filter(|&(job, other)| is_upstream(&needs, job, other))
@@ -299,7 +299,7 @@ proptest! {
         let mut needs = needs;
         needs[other].push(job);
 
-        let faults = check(&drafts(&needs), &[]).expect_err("there is a circle").0;
+        let faults = check(&drafts(&needs), &[]).expect_err("there is a cycle").0;
         prop_assert_eq!(faults.len(), 1, "{:?}", faults);
         let FaultKind::Cycle { path, .. } = &faults[0].kind else { return Err(TestCaseError::fail("another fault")) };
         prop_assert_eq!(faults[0].job(), Some(path[0].as_str()));
@@ -311,7 +311,7 @@ proptest! {
     }
 
     #[test]
-    fn breaking_the_circles_that_are_reported_breaks_all(needs in vec(vec(0..12_usize, 0..4), 12)) {
+    fn breaking_the_cycles_that_are_reported_breaks_all(needs in vec(vec(0..12_usize, 0..4), 12)) {
         let mut drafts = drafts(&needs);
         for fault in check(&drafts, &[]).map_or_else(|faults| faults.0, |_| Vec::new()) {
             match fault.kind {

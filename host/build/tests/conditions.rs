@@ -180,7 +180,7 @@ fn a_job_that_needs_nothing_has_no_failure_to_run_on() {
 }
 
 #[test]
-fn a_job_with_an_approval_is_blocked_when_its_turn_comes_and_holds_no_place() {
+fn a_job_with_an_approval_is_blocked_when_its_turn_comes_and_holds_no_slot() {
     let deploy = JobSpec { approval: Some("Deploy?".into()), ..spec("deploy", &["a"]) };
     let (mut build, _) = Build::of_specs(1, vec![spec("a", &[]), deploy, spec("b", &["a"])]);
     let ask = Effect::Record(EventBody::JobBlocked {

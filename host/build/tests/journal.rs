@@ -147,7 +147,7 @@ fn a_fault_of_a_parameter_stands_under_another_key_than_one_of_a_job() {
 }
 
 #[test]
-fn a_circle_from_when_every_need_was_said_can_be_read() {
+fn a_cycle_from_when_every_need_was_said_can_be_read() {
     let old = json!({ "job": "a", "field": "needs", "kind": "cycle", "path": ["a", "b"] });
     let fault: Fault = serde_json::from_value(old.clone()).expect("it can be read");
     assert_eq!(serde_json::to_value(&fault).expect("faults are JSON"), old);
@@ -157,7 +157,7 @@ fn a_circle_from_when_every_need_was_said_can_be_read() {
     };
     assert_eq!(
         kind.to_string(),
-        r#"the needs go in a circle: "a" restores an artifact of "b" reads an output of "a"; take one of these needs away"#
+        r#"the needs go in a cycle: "a" restores an artifact of "b" reads an output of "a"; take one of these needs away"#
     );
 }
 

@@ -58,12 +58,12 @@ fn a_job_does_not_need_the_saver_of_an_artifact_it_takes_if_it_is_there() {
 }
 
 #[test]
-fn a_circle_tells_which_need_is_due_to_what() {
+fn a_cycle_tells_which_need_is_due_to_what() {
     let drafts =
         [reads("c", saves("out", container("a"))), restores("out", container("b")), needing(&["b"], container("c"))];
     assert_eq!(
-        check(&drafts, &[]).expect_err("there is a circle").to_string(),
-        "the graph has 1 fault:\njob \"a\", needs: the needs go in a circle: \"a\" reads an output of \"c\" needs \"b\" \
+        check(&drafts, &[]).expect_err("there is a cycle").to_string(),
+        "the graph has 1 fault:\njob \"a\", needs: the needs go in a cycle: \"a\" reads an output of \"c\" needs \"b\" \
          restores an artifact of \"a\"; take one of these needs away"
     );
 }
@@ -192,7 +192,7 @@ fn a_build_without_a_job_to_run_says_why() {
 }
 
 #[test]
-fn a_circle_through_a_removed_job_is_one() {
+fn a_cycle_through_a_removed_job_is_one() {
     let drafts = [needing(&["gone"], container("a")), removed(needing(&["a"], container("gone")))];
     assert_eq!(faults(&drafts), ["a needs cycle"]);
 }

@@ -62,10 +62,10 @@ in_proportion! {
     ten_thousand_jobs_are_checked_in_proportion: checks, JOBS;
     artifacts_from_far_upstream_do_not_slow_the_checks_down: checks_of_artifacts_from_far_upstream, JOBS;
     ten_thousand_faults_do_not_slow_the_checks_down: checks_with_as_many_faults, JOBS;
-    ten_thousand_jobs_that_need_each_other_in_a_circle_are_one_fault: checks_of_a_circle, JOBS;
+    ten_thousand_jobs_that_need_each_other_in_a_cycle_are_one_fault: checks_of_a_cycle, JOBS;
     chains_of_removed_jobs_do_not_slow_the_checks_down: checks_of_chains_of_removed_jobs, JOBS;
     needs_that_grow_with_the_square_of_the_removed_jobs_are_refused_in_time: checks_of_needs_that_grow_with_the_square, JOBS;
-    ten_thousand_circles_through_one_job_do_not_slow_the_checks_down: checks_of_circles_through_one_job, JOBS;
+    ten_thousand_cycles_through_one_job_do_not_slow_the_checks_down: checks_of_cycles_through_one_job, JOBS;
     ten_thousand_parameters_are_checked_in_proportion: checks_of_parameters, JOBS;
     ten_thousand_jobs_that_are_submitted_one_by_one_are_taken_in_in_proportion: submits_one_by_one, JOBS;
     a_hundred_thousand_jobs_with_everything_about_them_are_played_in_proportion:

@@ -32,7 +32,7 @@ fn a_build_checks_out_then_defines_then_runs_its_jobs_then_ends() {
 }
 
 #[test]
-fn ready_jobs_start_in_the_order_of_declaration_as_places_become_free() {
+fn ready_jobs_start_in_the_order_of_declaration_as_slots_become_free() {
     let (mut build, effects) = Build::of(2, &[("d", &["b"]), ("a", &[]), ("b", &[]), ("c", &[])]);
     assert_eq!(effects, [start("a"), start("b")]);
     assert_eq!(build.state.running(), 2);
@@ -226,9 +226,9 @@ fn what_is_outstanding_is_issued_again() {
 }
 
 #[test]
-fn a_job_that_runs_keeps_its_place_when_there_are_fewer_places_than_before() {
+fn a_job_that_runs_keeps_its_slot_when_there_are_fewer_slots_than_before() {
     let (mut build, _) = Build::of(1, &[("a", &[]), ("b", &[]), ("c", &[])]);
-    // The journal was written with two places.
+    // The journal was written with two slots.
     build.started("a");
     assert_eq!(build.started("b"), []);
     assert_eq!((build.status("b"), build.state.running()), (Status::Running, 2));
@@ -239,7 +239,7 @@ fn a_job_that_runs_keeps_its_place_when_there_are_fewer_places_than_before() {
 #[test]
 fn a_job_that_started_in_spite_of_a_cancel_is_stopped() {
     let (mut build, _) = Build::of(1, &[("a", &[]), ("b", &[])]);
-    // The journal was written with two places: "b" was on its way when the cancel came.
+    // The journal was written with two slots: "b" was on its way when the cancel came.
     build.cancelled();
     assert_eq!(build.started("b"), [stop("b", StopReason::Cancelled)]);
     assert_eq!(build.state.outstanding(), [stop("a", StopReason::Cancelled), stop("b", StopReason::Cancelled)]);
@@ -276,7 +276,7 @@ fn events_that_cannot_be_true_are_ignored() {
 }
 
 #[test]
-fn a_job_that_ends_before_it_got_a_place_does_not_start() {
+fn a_job_that_ends_before_it_got_a_slot_does_not_start() {
     let (mut build, _) = Build::of(1, &[("a", &[]), ("b", &[]), ("c", &[])]);
     build.ended("b", Ending::EngineFailed { reason: "away".into() });
     assert_eq!(build.succeeded("a"), [start("c")]);

@@ -19,7 +19,7 @@ use crate::home::{BuildDir, Home};
 use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep};
 use crate::logs::{LogLimits, Masking};
 use crate::observer::Observer;
-use crate::running::{BuildReport, BuildRequest, Cancel, Driver, LiveBuild, Outcome};
+use crate::running::{BuildHandle, BuildReport, BuildRequest, Cancel, Driver, Outcome};
 use crate::serve::{ApiOverTcp, ApiSockets};
 use crate::source::SourceRequest;
 use crate::tokens::Tokens;
@@ -138,7 +138,7 @@ impl Controller {
         let id = build_id(&request.source);
         let dir = self.home.build_dir(&id)?;
         let state = BuildState::new(request.max_running);
-        let (live, inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
+        let (live, inbox) = BuildHandle::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
         self.api.register(live.clone());
         let inside = Inside { live: live.clone(), blobs: self.services.blobs.clone() };
         let control = control::listen(&dir.path, inside)?;
@@ -171,7 +171,7 @@ impl Controller {
         let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
         let state = BuildState::new(NonZeroUsize::MIN);
         let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
-        let (live, inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
+        let (live, inbox) = BuildHandle::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
         self.api.register(live.clone());
         let result = tokio::select! {
             result = jobs::check(&self.services, request, &live) => result,

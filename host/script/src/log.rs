@@ -170,7 +170,7 @@ impl OutputStream for Writer {
 #[async_trait]
 impl Pollable for Writer {
     async fn ready(&mut self) {
-        // Waits for a free place; gives it back, since `write` takes its own.
+        // Waits for a free permit; gives it back, since `write` takes its own.
         let _ = self.log.sender.reserve().await;
     }
 }

@@ -63,7 +63,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             });
             let second = action("second", |context| {
                 context.wait_any_within(["first"], Duration::from_millis(300))?;
-                refused("a circle", context.wait("first"))
+                refused("a cycle", context.wait("first"))
             });
             let third = action("third", |context| refused("waiting for who needs it", context.wait("fourth")));
             all((first, second, third, action("fourth", |_| Ok(())).needs("third")))

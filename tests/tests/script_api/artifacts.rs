@@ -53,10 +53,10 @@ fn an_artifact_gets_the_path_that_a_job_gives_it_wherever_it_was_saved_from() {
 }
 
 #[test]
-fn an_artifact_that_nobody_saves_and_a_circle_through_artifacts_are_faults() {
+fn an_artifact_that_nobody_saves_and_a_cycle_through_artifacts_are_faults() {
     assert!(faults("artifact-unsaved", &[]).contains("nobodys"));
-    let circle = faults("cycle-through-artifacts", &[]);
-    assert!(circle.contains("hen") && circle.contains("egg"), "{circle}");
+    let cycle = faults("cycle-through-artifacts", &[]);
+    assert!(cycle.contains("hen") && cycle.contains("egg"), "{cycle}");
 }
 
 #[test]

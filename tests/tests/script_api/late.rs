@@ -75,8 +75,8 @@ fn an_action_job_calls_a_handler_with_an_argument() {
 fn actions_that_would_wait_for_each_other_for_ever_are_told_so() {
     let ended = Host::default().run("wait-for-each-other", &["--jobs", "1"]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    let circle = r#""second" would wait for "first", which waits for "second": none of them could ever end"#;
-    assert!(ended.log(Some("second")).contains(circle), "{ended:#?}");
+    let cycle = r#""second" would wait for "first", which waits for "second": none of them could ever end"#;
+    assert!(ended.log(Some("second")).contains(cycle), "{ended:#?}");
     assert!(ended.log(Some("third")).contains(r#""third" would wait for "fourth", which needs "third""#), "{ended:#?}");
     says(&ended, "first", &["second: true"]);
 }

@@ -131,10 +131,10 @@ pub enum FaultKind {
     /// A job needs itself.
     #[error("the job needs itself; take this need away")]
     NeedsItself,
-    /// Jobs need each other in a circle.
-    #[error("the needs go in a circle: {}; take one of these needs away", circle(path, causes))]
+    /// Jobs need each other in a cycle.
+    #[error("the needs go in a cycle: {}; take one of these needs away", cycle(path, causes))]
     Cycle {
-        /// The circle: each job needs the next one, and the last one the first. It begins with the job declared first.
+        /// The cycle: each job needs the next one, and the last one the first. It begins with the job declared first.
         path: Vec<String>,
         /// Why each of them needs the next one; because it says so, where there are fewer causes than jobs.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -419,8 +419,8 @@ fn hint(nearest: &Option<String>, otherwise: &str) -> String {
     nearest.as_ref().map_or_else(|| otherwise.to_owned(), |nearest| format!("did you mean {nearest:?}?"))
 }
 
-fn circle(path: &[String], causes: &[NeedCause]) -> String {
-    // A circle of thousands of jobs would bury the rest of the report; the whole path stands in the fault itself.
+fn cycle(path: &[String], causes: &[NeedCause]) -> String {
+    // A cycle of thousands of jobs would bury the rest of the report; the whole path stands in the fault itself.
     const SHOWN_AT_EACH_END: usize = 20;
     let cause = |at: usize| causes.get(at).copied().unwrap_or(NeedCause::Needs).words();
     let step = |at: usize| format!("{:?} {} ", path[at], cause(at));

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::circles::circles;
+use super::cycles::cycles;
 use super::fields::{keyed, late_field};
 use super::nearest::Nearest;
 use super::savers::{Saver, Savers};
@@ -22,7 +22,7 @@ pub(super) enum Target {
 /// The needs of one job, without repetition, in the order in which they are to be told.
 pub(super) type Needs = Vec<(Target, NeedCause)>;
 
-/// The needs of each job that make sense; the others are reported, and so are circles.
+/// The needs of each job that make sense; the others are reported, and so are cycles.
 pub(super) fn check(
     drafts: &[JobDraft],
     graph: &Graph,
@@ -32,7 +32,7 @@ pub(super) fn check(
     let savers = Savers::of(drafts, graph, report);
     let mut search = Search { drafts, graph, ids, savers, nearest: Nearest::new() };
     let all: Vec<Needs> = (0..drafts.len()).map(|job| search.needs(job, report)).collect();
-    report_circles(drafts, &all, report);
+    report_cycles(drafts, &all, report);
     all
 }
 
@@ -137,9 +137,9 @@ impl Found {
     }
 }
 
-/// A job that the build has already needs none that is declared now, so circles are made of drafts. Removed jobs are on
-/// circles too: what needs them would need, instead, what they need.
-fn report_circles(drafts: &[JobDraft], all: &[Needs], report: &mut Report<'_>) {
+/// A job that the build has already needs none that is declared now, so cycles are made of drafts. Removed jobs are on
+/// cycles too: what needs them would need, instead, what they need.
+fn report_cycles(drafts: &[JobDraft], all: &[Needs], report: &mut Report<'_>) {
     let mut targets = Vec::with_capacity(all.len());
     let mut causes = Vec::with_capacity(all.len());
     for needs in all {
@@ -153,17 +153,17 @@ fn report_circles(drafts: &[JobDraft], all: &[Needs], report: &mut Report<'_>) {
         targets.push(of_job);
         causes.push(why);
     }
-    for circle in circles(&targets) {
+    for cycle in cycles(&targets) {
         let cause = |at: usize| {
-            let (job, next) = (circle[at], circle[(at + 1) % circle.len()]);
+            let (job, next) = (cycle[at], cycle[(at + 1) % cycle.len()]);
             let place = targets[job].binary_search(&next);
             place.map_or(NeedCause::Needs, |place| causes[job][place])
         };
-        let mut why: Vec<NeedCause> = (0..circle.len()).map(cause).collect();
+        let mut why: Vec<NeedCause> = (0..cycle.len()).map(cause).collect();
         if why.iter().all(|cause| *cause == NeedCause::Needs) {
             why.clear();
         }
-        let path = circle.iter().map(|&job| name(drafts, job)).collect();
-        report.add(circle[0], "needs", FaultKind::Cycle { path, causes: why });
+        let path = cycle.iter().map(|&job| name(drafts, job)).collect();
+        report.add(cycle[0], "needs", FaultKind::Cycle { path, causes: why });
     }
 }

@@ -12,7 +12,7 @@ use crate::{JobDraft, LateValue, RunWhen};
 /// ones would fill the memory otherwise, and the journal.
 const MOST: usize = 2_000_000;
 
-/// Finds what jobs need when removed jobs are gone. Only for needs without circle.
+/// Finds what jobs need when removed jobs are gone. Only for needs without cycle.
 pub(super) struct Replacement<'a> {
     drafts: &'a [JobDraft],
     needs: &'a [Needs],

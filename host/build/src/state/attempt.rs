@@ -6,11 +6,11 @@ use super::schedule::Schedule;
 use crate::{Results, SidecarReport, Status};
 
 impl Schedule {
-    /// A job waits for others, or for events, and gives up its place.
+    /// A job waits for others, or for events, and gives up its slot.
     pub(super) fn waiting(&mut self, id: &str, effects: &mut Vec<Effect>) {
         let Some(job) = self.graph.index(id) else { return };
-        if self.states[job].status == Status::Running && self.books[job].has_place() {
-            self.books[job].stage = Stage::Going { has_place: false };
+        if self.states[job].status == Status::Running && self.books[job].has_slot() {
+            self.books[job].stage = Stage::Going { has_slot: false };
             self.running -= 1;
             self.fill(effects);
         }
@@ -48,7 +48,7 @@ impl Schedule {
 
     /// Whether a job has a slot.
     pub(super) fn has_slot(&self, id: &str) -> bool {
-        self.graph.index(id).is_some_and(|job| self.books[job].has_place())
+        self.graph.index(id).is_some_and(|job| self.books[job].has_slot())
     }
 
     /// Whether a job is over.

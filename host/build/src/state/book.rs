@@ -8,7 +8,7 @@ pub(super) struct Book {
     pub(super) stage: Stage,
     /// How many needs are not over yet; those that don't exist never are.
     pub(super) open: usize,
-    /// Whether its turn came once: all is settled that comes before a place.
+    /// Whether its turn came once: all is settled that comes before a slot.
     pub(super) cleared: bool,
     /// Whether a person has approved it.
     pub(super) approved: bool,
@@ -35,12 +35,12 @@ pub(super) enum Stage {
     Refining,
     /// It has failed, and rests before it runs again.
     Resting,
-    /// It waits for a place.
+    /// It waits for a slot.
     Ready,
     /// Its start was asked for, or it runs.
     Going {
-        /// Whether it occupies a place: one that waits for others, or for events, gives it up.
-        has_place: bool,
+        /// Whether it occupies a slot: one that waits for others, or for events, gives it up.
+        has_slot: bool,
     },
     /// It is to end so, without running or running again; the event that says so may be on its way.
     Ending(Ending),
@@ -54,8 +54,8 @@ impl Book {
         matches!(self.stage, Stage::Going { .. })
     }
 
-    pub(super) fn has_place(&self) -> bool {
-        self.stage == Stage::Going { has_place: true }
+    pub(super) fn has_slot(&self) -> bool {
+        self.stage == Stage::Going { has_slot: true }
     }
 
     /// Whether the job neither runs nor has ended, nor is about to end.

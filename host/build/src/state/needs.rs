@@ -39,7 +39,7 @@ impl Schedule {
     }
 
     /// Skips those of some new jobs whose needs can never come true: because one is over and did not succeed, does not
-    /// exist, or lies on a circle. Checked jobs have needs of the first kind only.
+    /// exist, or lies on a cycle. Checked jobs have needs of the first kind only.
     pub(super) fn skip_hopeless(&mut self, new: Range<usize>, effects: &mut Vec<Effect>) {
         let mut lost = self.lost(new.clone());
         let mut excused = BTreeSet::new();
@@ -149,7 +149,7 @@ impl Schedule {
         }
     }
 
-    /// Those of some new jobs that have a need that does not exist, lie on a circle, or need one that does.
+    /// Those of some new jobs that have a need that does not exist, lie on a cycle, or need one that does.
     fn lost(&self, new: Range<usize>) -> BTreeSet<usize> {
         let first = new.start;
         let is_new = |need: &&Option<usize>| need.is_some_and(|need| need >= first);

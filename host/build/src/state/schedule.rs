@@ -16,7 +16,7 @@ pub(super) struct Schedule {
     pub(super) max_running: usize,
     pub(super) states: Vec<JobState>,
     pub(super) books: Vec<Book>,
-    /// Jobs that may start and wait for a place: by priority, then in the order of declaration.
+    /// Jobs that may start and wait for a slot: by priority, then in the order of declaration.
     pub(super) ready: BTreeSet<(Reverse<i32>, usize)>,
     /// When running jobs reach their time limit, and failed ones have rested enough to run again.
     pub(super) alarms: BTreeSet<(u64, usize)>,
@@ -127,10 +127,10 @@ impl Schedule {
         if !self.books[job].cleared || matches!(self.states[job].status, Status::Running) || self.is_over_for(job) {
             return;
         }
-        // A journal that was written with more places than there are now tells of jobs that have none here. They do
+        // A journal that was written with more slots than there are now tells of jobs that have none here. They do
         // run, so they get one.
         if !self.books[job].is_going() {
-            self.place(job);
+            self.take_slot(job);
             if self.halts(job) {
                 self.stop(job, StopReason::Cancelled, effects);
             } else if let Some((group, because)) = self.failed_group(job) {
@@ -181,7 +181,7 @@ impl Schedule {
     /// A job has failed, and is to run again.
     pub(super) fn retried(&mut self, id: &str, attempt: u32, due_ms: u64, now_ms: u64, effects: &mut Vec<Effect>) {
         let Some(job) = self.graph.index(id) else { return };
-        // A job may rest or wait for a place here that had one where the journal was written.
+        // A job may rest or wait for a slot here that had one where the journal was written.
         let may_have_run = self.books[job].cleared && !matches!(self.books[job].stage, Stage::Ending(_) | Stage::Over);
         if !may_have_run || attempt != self.attempt(job) {
             return;
@@ -292,7 +292,7 @@ impl Schedule {
     }
 
     /// Lets jobs run again that have rested enough by the time of an event, as they did when it was written. One after
-    /// the other, in the order of their times: which of them gets a place must not depend on who looked, and when.
+    /// the other, in the order of their times: which of them gets a slot must not depend on who looked, and when.
     pub(super) fn catch_up(&mut self, time_ms: u64, effects: &mut Vec<Effect>) {
         let due = self.alarms.range(..=(time_ms, usize::MAX)).map(|(_, job)| *job);
         let rested: Vec<usize> = due.filter(|&job| !self.books[job].is_going()).collect();
@@ -317,7 +317,7 @@ impl Schedule {
         (0..self.states.len()).filter_map(effect).collect()
     }
 
-    /// The next thing that has to happen before a job whose needs are settled waits for a place.
+    /// The next thing that has to happen before a job whose needs are settled waits for a slot.
     pub(super) fn clear(&mut self, job: usize, effects: &mut Vec<Effect>) {
         let (spec, book) = (&self.graph.jobs()[job], &mut self.books[job]);
         // A person approves what is known: the script completes a job first.
@@ -338,30 +338,30 @@ impl Schedule {
         effects.push(effect);
     }
 
-    /// Gives free places to jobs that wait for one.
+    /// Gives free slots to jobs that wait for one.
     pub(super) fn fill(&mut self, effects: &mut Vec<Effect>) {
         while self.running < self.max_running
             && let Some(&(_, job)) = self.ready.first()
         {
-            self.place(job);
+            self.take_slot(job);
             effects.push(Effect::Start { job: self.id(job), attempt: self.states[job].attempt });
         }
     }
 
-    /// Gives a job a place, for its next attempt.
-    fn place(&mut self, job: usize) {
+    /// Gives a job a slot, for its next attempt.
+    fn take_slot(&mut self, job: usize) {
         self.leave(job);
-        self.books[job].stage = Stage::Going { has_place: true };
+        self.books[job].stage = Stage::Going { has_slot: true };
         self.running += 1;
         self.states[job].attempt = self.states[job].attempt.saturating_add(1);
     }
 
-    /// Takes a job out of every list it waits in, and its place back.
+    /// Takes a job out of every list it waits in, and its slot back.
     fn leave(&mut self, job: usize) {
         self.forget_alarm(job);
         match self.books[job].stage {
             Stage::Ready => _ = self.ready.remove(&(Reverse(self.graph.jobs()[job].priority), job)),
-            Stage::Going { has_place: true } => self.running -= 1,
+            Stage::Going { has_slot: true } => self.running -= 1,
             _ => {}
         }
     }

@@ -46,10 +46,10 @@ pub fn checks_with_as_many_faults(jobs: usize) -> Work {
     Box::new(move || assert_eq!(check(&drafts, &[]).expect_err("all needs are unknown").0.len(), jobs))
 }
 
-pub fn checks_of_a_circle(jobs: usize) -> Work {
+pub fn checks_of_a_cycle(jobs: usize) -> Work {
     let drafts: Vec<_> = (0..jobs).map(|at| JobDraft { needs: vec![id((at + 1) % jobs)], ..job(at, &[]) }).collect();
     Box::new(move || {
-        let faults = check(&drafts, &[]).expect_err("there is a circle");
+        let faults = check(&drafts, &[]).expect_err("there is a cycle");
         assert_eq!(faults.0.len(), 1);
         assert!(faults.to_string().len() < 2_000);
     })
@@ -83,13 +83,13 @@ pub fn checks_of_needs_that_grow_with_the_square(jobs: usize) -> Work {
     Box::new(move || assert_eq!(check(&drafts, &[]).expect_err("there are too many needs").0.len(), 1))
 }
 
-pub fn checks_of_circles_through_one_job(jobs: usize) -> Work {
+pub fn checks_of_cycles_through_one_job(jobs: usize) -> Work {
     let hub = |at: usize| JobDraft {
         needs: if at == 0 { (1..jobs).map(id).collect() } else { vec![id(0)] },
         ..JobDraft::action(id(at))
     };
     let drafts: Vec<_> = (0..jobs).map(hub).collect();
-    Box::new(move || assert_eq!(check(&drafts, &[]).expect_err("there are circles").0.len(), jobs - 1))
+    Box::new(move || assert_eq!(check(&drafts, &[]).expect_err("there are cycles").0.len(), jobs - 1))
 }
 
 pub fn checks_of_parameters(params: usize) -> Work {

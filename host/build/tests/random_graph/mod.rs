@@ -10,7 +10,7 @@ pub fn id(job: usize) -> String {
     format!("j{job}")
 }
 
-/// The needs of up to so many jobs, without circle; the jobs that are needed are not always declared first.
+/// The needs of up to so many jobs, without cycle; the jobs that are needed are not always declared first.
 pub fn acyclic_needs(most: usize) -> impl Strategy<Value = Vec<Vec<usize>>> {
     let ranks = (0..=most).prop_flat_map(|count| Just((0..count).collect::<Vec<_>>()).prop_shuffle());
     ranks.prop_flat_map(|ranks| {

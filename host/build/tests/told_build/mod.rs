@@ -16,7 +16,7 @@ pub struct Build {
 
 impl Build {
     pub fn new(max_running: usize) -> Self {
-        let max_running = NonZeroUsize::new(max_running).expect("a test has places");
+        let max_running = NonZeroUsize::new(max_running).expect("a test has slots");
         Self { state: BuildState::new(max_running), journal: Vec::new() }
     }
 
@@ -40,7 +40,7 @@ impl Build {
 
     /// The build as it is after a crash.
     pub fn taken_up(&self, max_running: usize) -> BuildState {
-        let mut state = BuildState::new(NonZeroUsize::new(max_running).expect("a test has places"));
+        let mut state = BuildState::new(NonZeroUsize::new(max_running).expect("a test has slots"));
         for event in &self.journal {
             state.step(Input::Event(event));
         }

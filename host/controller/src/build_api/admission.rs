@@ -8,7 +8,7 @@ use monkeyci_build::Asker;
 use serde::Deserialize;
 
 use super::Api;
-use crate::running::LiveBuild;
+use crate::running::BuildHandle;
 use crate::serve::Refusal;
 
 /// The build in a request's path.
@@ -36,7 +36,7 @@ pub(crate) fn admit(
     headers: &HeaderMap,
     path: &BuildPath,
     action: Action,
-) -> Result<(Arc<LiveBuild>, Claims), Refusal> {
+) -> Result<(Arc<BuildHandle>, Claims), Refusal> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

@@ -22,7 +22,7 @@ use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
 use super::files::{inside, output_area};
 use super::readers;
-use crate::running::LiveBuild;
+use crate::running::BuildHandle;
 use crate::serve::Refusal;
 
 /// The build, the artifact and the file in a request's path.
@@ -118,8 +118,8 @@ pub(crate) async fn save_output(
     let (build, claims) = admit(&api, &headers, &build, Action::SaveOutput(id.clone(), path.clone()))?;
     let wanted = inside(&path)?;
     let job = claims.role.job().unwrap_or_default();
-    let places = build.places.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;
-    let area = output_area(places, job, claims.attempt).map_err(|error| Refusal::store("the output area", error))?;
+    let dirs = build.dirs.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;
+    let area = output_area(dirs, job, claims.attempt).map_err(|error| Refusal::store("the output area", error))?;
     if area.symlink_metadata(&wanted).is_err() {
         return Err(Refusal::not_found(format!("the output area has no {path:?}")));
     }
@@ -146,7 +146,7 @@ async fn spool(body: Body) -> Result<(std::fs::File, u64), Refusal> {
 /// Packs an artifact into the store: whole, or not at all.
 async fn save(
     api: &Api,
-    build: &Arc<LiveBuild>,
+    build: &Arc<BuildHandle>,
     claims: &Claims,
     id: String,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), ArchiveError> + Send + 'static,
@@ -163,7 +163,7 @@ async fn save(
 /// An artifact's archive, for code that reads and blocks.
 async fn archive(
     api: &Api,
-    build: &LiveBuild,
+    build: &BuildHandle,
     id: &str,
 ) -> Result<SyncIoBridge<StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>>, Refusal> {
     let what = format!("artifact {id:?}");

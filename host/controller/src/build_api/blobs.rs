@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
-use crate::running::{LiveBuild, PodWatch};
+use crate::running::{BuildHandle, PodWatch};
 use crate::serve::Refusal;
 
 pub(crate) async fn read_workspace(
@@ -76,7 +76,7 @@ pub(crate) async fn read_cache(
 }
 
 /// Where the build's caches are, and what the bearer's job says of this one.
-fn cache_of<'a>(build: &'a LiveBuild, claims: &Claims, id: &str) -> Result<(CacheScope<'a>, CacheSpec), Refusal> {
+fn cache_of<'a>(build: &'a BuildHandle, claims: &Claims, id: &str) -> Result<(CacheScope<'a>, CacheSpec), Refusal> {
     let job = claims.role.job().unwrap_or_default();
     let known = build.pod(job, |pod| pod.plan.caches.iter().find(|cache| cache.id == id).cloned()).flatten();
     let cache = known.ok_or_else(|| Refusal::not_found(format!("job {job:?} keeps no cache {id:?}")))?;
@@ -153,7 +153,7 @@ fn answer(monkeyci_storage::Stored { size, digest }: monkeyci_storage::Stored) -
 }
 
 /// Whether the artifact is worth having also from a job that is being stopped.
-fn always(build: &LiveBuild, claims: &Claims, id: &str) -> bool {
+fn always(build: &BuildHandle, claims: &Claims, id: &str) -> bool {
     let job = claims.role.job().unwrap_or_default();
     let marked =
         |pod: &mut PodWatch| pod.plan.save_artifacts.iter().any(|artifact| artifact.id == id && artifact.always);
@@ -162,7 +162,7 @@ fn always(build: &LiveBuild, claims: &Claims, id: &str) -> bool {
 
 /// What ends an upload of the bearer's job, unless it is `always` worth having: that the job is being stopped. A job that
 /// answers TERM by a good end looks like one that did its work. It ends at once, however slow its sender or the store is.
-fn stopping(build: &LiveBuild, claims: &Claims, always: bool) -> Result<CancellationToken, Refusal> {
+fn stopping(build: &BuildHandle, claims: &Claims, always: bool) -> Result<CancellationToken, Refusal> {
     let job = claims.role.job().unwrap_or_default();
     let stopping = build.pod(job, |pod| pod.stopping.clone()).filter(|_| !always).unwrap_or_default();
     if stopping.is_cancelled() { Err(being_stopped()) } else { Ok(stopping) }
@@ -203,7 +203,7 @@ fn bytes_of(body: Body) -> BoxStream<'static, Result<Bytes, io::Error>> {
 }
 
 /// An artifact that is saved already comes again: its sender has not heard that it was. It may send the same again.
-async fn same_again(build: &LiveBuild, claims: &Claims, id: &str, body: Body) -> Result<Json<Stored>, Refusal> {
+async fn same_again(build: &BuildHandle, claims: &Claims, id: &str, body: Body) -> Result<Json<Stored>, Refusal> {
     let saved = build.artifact(id).ok_or_else(|| Refusal::busy(format!("artifact {id:?} is being saved")))?;
     let conflict = || Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes"));
     if claims.role.job() != Some(saved.job.as_str()) {

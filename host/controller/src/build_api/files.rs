@@ -21,7 +21,7 @@ use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
 use super::{readers, workspace_files};
 use crate::home::make_dir;
-use crate::running::{LiveBuild, Places};
+use crate::running::{BuildDirs, BuildHandle};
 use crate::serve::{Refusal, parse};
 
 pub(crate) async fn read_file(
@@ -32,12 +32,12 @@ pub(crate) async fn read_file(
     let action = Action::ReadFiles(FileQuery::Content(path.item.clone()));
     let (build, _) = admit(&api, &headers, &path.build, action)?;
     let open = api.readers.open(&build.id, readers::FILE)?;
-    let (file, size) = blocking(build, move |places| {
-        let wanted = resolved(places, &inside(&path.item)?)?;
+    let (file, size) = blocking(build, move |dirs| {
+        let wanted = resolved(dirs, &inside(&path.item)?)?;
         // Without waiting for the other end of a pipe, should it be one.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-        let file = places.workspace.open_with(&wanted, &options).map_err(|error| refuse(&wanted, error))?;
+        let file = dirs.workspace.open_with(&wanted, &options).map_err(|error| refuse(&wanted, error))?;
         let metadata = file.metadata().map_err(|error| refuse(&wanted, error))?;
         if !metadata.is_file() {
             return Err(Refusal::invalid(format!("{wanted:?} is no file")));
@@ -58,11 +58,11 @@ pub(crate) async fn read_dir(
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Dir(path.item.clone())))?;
-    let names = blocking(build, move |places| {
-        let wanted = resolved(places, &inside(&path.item)?)?;
+    let names = blocking(build, move |dirs| {
+        let wanted = resolved(dirs, &inside(&path.item)?)?;
         let fail = |error: io::Error| refuse(&wanted, error);
         let mut names = Vec::new();
-        for entry in places.workspace.read_dir(&wanted).map_err(fail)? {
+        for entry in dirs.workspace.read_dir(&wanted).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let mut name = entry.file_name().to_string_lossy().into_owned();
             if name == ".git" {
@@ -86,12 +86,12 @@ pub(crate) async fn stat(
     headers: HeaderMap,
 ) -> Result<Json<FileStat>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Stat(path.item.clone())))?;
-    let stat = blocking(build, move |places| {
+    let stat = blocking(build, move |dirs| {
         let wanted = inside(&path.item)?;
         // A link at the end is not followed.
         let at = match (wanted.parent(), wanted.file_name()) {
             (Some(above), Some(name)) if !above.as_os_str().is_empty() => {
-                resolved(places, above).map(|above| above.join(name))
+                resolved(dirs, above).map(|above| above.join(name))
             }
             _ => Ok(wanted.clone()),
         };
@@ -101,7 +101,7 @@ pub(crate) async fn stat(
             }
             at => at?,
         };
-        match places.workspace.symlink_metadata(&at) {
+        match dirs.workspace.symlink_metadata(&at) {
             Ok(metadata) => {
                 let kind = match () {
                     () if metadata.is_file() => "file",
@@ -130,7 +130,7 @@ pub(crate) async fn glob(
 ) -> Result<Json<Names>, Refusal> {
     let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Glob))?;
     let Globs { globs } = parse(&body)?;
-    let names = blocking(build, move |places| workspace_files::glob(places, &globs)).await?;
+    let names = blocking(build, move |dirs| workspace_files::glob(dirs, &globs)).await?;
     Ok(Json(Names { names }))
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn hash(
 ) -> Result<Json<FilesDigest>, Refusal> {
     let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Hash))?;
     let Globs { globs } = parse(&body)?;
-    let hash = move |places: &Places| workspace_files::hash(places, &globs);
+    let hash = move |dirs: &BuildDirs| workspace_files::hash(dirs, &globs);
     Ok(Json(FilesDigest { digest: blocking(build, hash).await? }))
 }
 
@@ -156,10 +156,10 @@ pub(crate) async fn write_output(
     let (build, claims) = admit(&api, &headers, &path.build, Action::WriteOutput(path.item.clone()))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
     let attempt = claims.attempt;
-    blocking(build, move |places| {
+    blocking(build, move |dirs| {
         let wanted = inside(&path.item)?;
         let fail = |error: io::Error| refuse(&wanted, error);
-        let area = output_area(places, &job, attempt).map_err(fail)?;
+        let area = output_area(dirs, &job, attempt).map_err(fail)?;
         if let Some(parent) = wanted.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             area.create_dir_all(parent).map_err(fail)?;
         }
@@ -173,19 +173,19 @@ pub(crate) async fn write_output(
 }
 
 /// The output area of an attempt of a job's action; it is made on first use. No attempt finds what an earlier one has left.
-pub(crate) fn output_area(places: &Places, job: &str, attempt: u32) -> io::Result<Dir> {
-    let path = places.outputs.join(job).join(attempt.to_string());
+pub(crate) fn output_area(dirs: &BuildDirs, job: &str, attempt: u32) -> io::Result<Dir> {
+    let path = dirs.outputs.join(job).join(attempt.to_string());
     make_dir(&path)?;
     Dir::open_ambient_dir(path, ambient_authority())
 }
 
 /// Does what blocks with the build's directories.
 pub(super) async fn blocking<T: Send + 'static>(
-    build: Arc<LiveBuild>,
-    work: impl FnOnce(&Places) -> Result<T, Refusal> + Send + 'static,
+    build: Arc<BuildHandle>,
+    work: impl FnOnce(&BuildDirs) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let work = move || match build.places.get() {
-        Some(places) => work(places),
+    let work = move || match build.dirs.get() {
+        Some(dirs) => work(dirs),
         None => Err(Refusal::not_found("the code has not been checked out yet")),
     };
     let done = tokio::task::spawn_blocking(work).await;
@@ -210,11 +210,11 @@ pub(super) fn inside(path: &str) -> Result<PathBuf, Refusal> {
 
 /// Where a path of the workspace leads when all links on the way are followed: not out of it, and not into git's own directory, by
 /// whatever name.
-fn resolved(places: &Places, wanted: &FilePath) -> Result<PathBuf, Refusal> {
+fn resolved(dirs: &BuildDirs, wanted: &FilePath) -> Result<PathBuf, Refusal> {
     if wanted == FilePath::new(".") {
         return Ok(wanted.to_owned());
     }
-    let found = places.workspace.canonicalize(wanted).map_err(|error| refuse(wanted, error))?;
+    let found = dirs.workspace.canonicalize(wanted).map_err(|error| refuse(wanted, error))?;
     if found.components().any(|part| part.as_os_str() == ".git") {
         return Err(Refusal::invalid(format!("{wanted:?} leads into .git, which is no part of the workspace")));
     }

@@ -11,7 +11,7 @@ use monkeyci_api::{Action, LogDecoder, LogFrame};
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
 use crate::logs::{LogWriter, MaskedLog};
-use crate::running::LiveBuild;
+use crate::running::BuildHandle;
 use crate::serve::Refusal;
 
 pub(crate) async fn write_define_log(
@@ -37,7 +37,7 @@ pub(crate) async fn write_job_log(
 /// Takes a log in a task of its own: what has arrived is kept, also when the connection breaks and takes the handler along.
 async fn write_log(
     api: Arc<Api>,
-    build: Arc<LiveBuild>,
+    build: Arc<BuildHandle>,
     job: Option<String>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
@@ -49,7 +49,7 @@ async fn write_log(
     writing.await.map_err(|error| Refusal::store("the log", error))?
 }
 
-async fn take_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) -> Result<StatusCode, Refusal> {
+async fn take_log(api: &Api, build: &BuildHandle, job: Option<&str>, body: Body) -> Result<StatusCode, Refusal> {
     let mut stored = LogWriter::new(&api.blobs, &build.id, &build.logs, job, api.log_limits);
     let (mut decoder, mut chunks) = (LogDecoder::default(), body.into_data_stream());
     let mut masked = MaskedLog::new(&build.masking);
@@ -96,7 +96,7 @@ async fn take_log(api: &Api, build: &LiveBuild, job: Option<&str>, body: Body) -
 }
 
 /// Shows a frame, and stores it.
-async fn keep(build: &LiveBuild, job: Option<&str>, stored: &mut LogWriter<'_>, frame: &LogFrame) {
+async fn keep(build: &BuildHandle, job: Option<&str>, stored: &mut LogWriter<'_>, frame: &LogFrame) {
     build.observer.log(&build.id, job, frame);
     stored.push(frame).await;
 }

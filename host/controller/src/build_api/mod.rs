@@ -31,7 +31,7 @@ use monkeyci_storage::Blobs;
 
 use self::readers::{ReaderLimits, Readers};
 use crate::logs::LogLimits;
-use crate::running::LiveBuild;
+use crate::running::BuildHandle;
 use crate::serve;
 use crate::tokens::Tokens;
 
@@ -54,7 +54,7 @@ pub(crate) struct Api {
     pub(crate) blobs: Blobs,
     pub(crate) log_limits: LogLimits,
     pub(crate) readers: Readers,
-    builds: RwLock<HashMap<String, Arc<LiveBuild>>>,
+    builds: RwLock<HashMap<String, Arc<BuildHandle>>>,
 }
 
 impl Api {
@@ -64,7 +64,7 @@ impl Api {
     }
 
     /// Serves a build from now on.
-    pub(crate) fn register(&self, build: Arc<LiveBuild>) {
+    pub(crate) fn register(&self, build: Arc<BuildHandle>) {
         self.builds.write().unwrap_or_else(PoisonError::into_inner).insert(build.id.clone(), build);
     }
 
@@ -74,7 +74,7 @@ impl Api {
         self.builds.write().unwrap_or_else(PoisonError::into_inner).remove(build);
     }
 
-    fn build(&self, id: &str) -> Option<Arc<LiveBuild>> {
+    fn build(&self, id: &str) -> Option<Arc<BuildHandle>> {
         self.builds.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 }

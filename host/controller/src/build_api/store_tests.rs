@@ -24,7 +24,7 @@ use crate::inputs::Inputs;
 use crate::logs::LogLimits;
 use crate::logs::Masking;
 use crate::observer::Observer;
-use crate::running::{LiveBuild, Places};
+use crate::running::{BuildDirs, BuildHandle};
 use crate::serve::{ApiSockets, Listener};
 use crate::source::SourceRequest;
 use crate::tokens::Tokens;
@@ -34,7 +34,7 @@ const BUILD: &str = "org/repo/1";
 /// An API that serves a build with the job `mine`, which has the cache `kept`.
 struct Rig {
     api: Arc<Api>,
-    live: Arc<LiveBuild>,
+    live: Arc<BuildHandle>,
     seen: Arc<Seen>,
     /// The store is in `blobs` of it, the code in `code`.
     dir: tempfile::TempDir,
@@ -67,12 +67,12 @@ impl Rig {
         let masking = Masking::new(&inputs).expect("masks");
         let source = SourceRequest::Dir(code.clone());
         let (state, seen) = (running(&["mine", "another"]), Arc::new(Seen::default()));
-        let (live, inbox) = LiveBuild::new(BUILD, &source, inputs, masking, seen.clone(), state);
+        let (live, inbox) = BuildHandle::new(BUILD, &source, inputs, masking, seen.clone(), state);
         let source = Source { branch: Some("main".to_owned()), ..Source::default() };
         let _ = live.info.set(BuildInfo { id: BUILD.to_owned(), trigger: "test".to_owned(), source });
         let workspace = Dir::open_ambient_dir(&code, ambient_authority()).expect("a directory");
         let (files, outputs) = (WorkspaceFiles::all(), dir.path().join("outputs"));
-        let _ = live.places.set(Places { path: code, files, workspace, outputs });
+        let _ = live.dirs.set(BuildDirs { path: code, files, workspace, outputs });
         live.watch_pod("mine", plan());
         api.register(live.clone());
         tokio::spawn(live.clone().take_in_all(inbox));
@@ -258,14 +258,14 @@ async fn a_glob_says_what_it_can_not_read() {
     let code = rig.dir.path().join("code");
     let files = WorkspaceFiles::of_working_tree([]);
     let workspace = Dir::open_ambient_dir(&code, ambient_authority()).expect("a directory");
-    let places = Places { path: code.clone(), files, workspace, outputs: rig.dir.path().join("outputs") };
+    let dirs = BuildDirs { path: code.clone(), files, workspace, outputs: rig.dir.path().join("outputs") };
     std::fs::write(code.join(".gitignore"), "x*y?z\n".repeat(100_000)).expect("written");
-    let error = workspace_files::glob(&places, &["**".to_owned()]).expect_err("too long");
+    let error = workspace_files::glob(&dirs, &["**".to_owned()]).expect_err("too long");
     assert!(format!("{error:?}").contains("has more patterns than are read"), "{error:?}");
     std::fs::remove_file(code.join(".gitignore")).expect("removed");
     // What can't be opened is an error, and not nothing.
     std::fs::rename(&code, rig.dir.path().join("moved")).expect("moved");
-    let error = workspace_files::glob(&places, &["**".to_owned()]).expect_err("not there");
+    let error = workspace_files::glob(&dirs, &["**".to_owned()]).expect_err("not there");
     assert!(format!("{error:?}").contains("can't be read"), "{error:?}");
     let none_free = std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
     let error = workspace_files::failed("src".as_ref(), &none_free);

@@ -30,7 +30,7 @@ use crate::inputs::Inputs;
 use crate::logs::LogLimits;
 use crate::logs::Masking;
 use crate::observer::Silent;
-use crate::running::{LiveBuild, Refused};
+use crate::running::{BuildHandle, Refused};
 use crate::serve::{ApiSockets, Listener};
 use crate::source::SourceRequest;
 use crate::tokens::Tokens;
@@ -85,7 +85,7 @@ impl Rig {
             };
             let masking = Masking::new(&inputs).expect("masks");
             let source = SourceRequest::Dir("/".into());
-            let (live, inbox) = LiveBuild::new(id, &source, inputs, masking, Arc::new(Silent), state);
+            let (live, inbox) = BuildHandle::new(id, &source, inputs, masking, Arc::new(Silent), state);
             tokio::spawn(live.clone().take_in_all(inbox));
             let triggered = EventBody::BuildTriggered { build: id.to_owned(), trigger: "test".to_owned() };
             live.record(triggered).await.expect("told");

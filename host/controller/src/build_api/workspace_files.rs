@@ -8,7 +8,7 @@ use monkeyci_archive::{ArchiveError, Globs, walk_workspace};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 
-use crate::running::Places;
+use crate::running::BuildDirs;
 use crate::serve::Refusal;
 
 /// The most globs of one question.
@@ -22,10 +22,10 @@ const ANSWER: usize = 4 << 20;
 ///
 /// # Errors
 /// Also when a part of the workspace can't be read: a script that is told of fewer files than there are does the wrong thing.
-pub(crate) fn glob(places: &Places, globs: &[String]) -> Result<Vec<String>, Refusal> {
+pub(crate) fn glob(dirs: &BuildDirs, globs: &[String]) -> Result<Vec<String>, Refusal> {
     let globs = compile(globs)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
-    for entry in walk_workspace(&places.path, &places.files).map_err(unreadable)? {
+    for entry in walk_workspace(&dirs.path, &dirs.files).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         // A name that is no text can't be told to a script.
         if !entry.kind.is_dir()
@@ -45,15 +45,15 @@ pub(crate) fn glob(places: &Places, globs: &[String]) -> Result<Vec<String>, Ref
 }
 
 /// A digest of the paths and contents of the files that match one of the globs.
-pub(crate) fn hash(places: &Places, globs: &[String]) -> Result<String, Refusal> {
-    let paths = glob(places, globs)?;
+pub(crate) fn hash(dirs: &BuildDirs, globs: &[String]) -> Result<String, Refusal> {
+    let paths = glob(dirs, globs)?;
     if paths.is_empty() {
         return Err(Refusal::not_found(format!("no file matches {globs:?}")));
     }
     let mut digest = Sha256::new();
     let (mut left, mut buffer) = (HASHED, vec![0; 128 * 1024]);
     for path in paths {
-        let content = content(&places.workspace, &path, &mut left, &mut buffer)?;
+        let content = content(&dirs.workspace, &path, &mut left, &mut buffer)?;
         digest.update((path.len() as u64).to_le_bytes());
         digest.update(&path);
         digest.update(content);

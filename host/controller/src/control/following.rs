@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Inside, OutsideError, RunningBuild};
 use crate::logs::followers::{Following, Piece};
-use crate::running::LiveBuild;
+use crate::running::BuildHandle;
 use crate::serve::{Refusal, parse};
 
 /// In place of the length of an id: there is no job.
@@ -49,7 +49,7 @@ type Failure = object_store::Error;
 
 /// The parts that are in the store, in the order in which jobs started.
 async fn stored(
-    live: &LiveBuild,
+    live: &BuildHandle,
     blobs: &Blobs,
     following: &Following,
 ) -> Result<Vec<(Option<Arc<str>>, BlobName)>, Failure> {

@@ -15,13 +15,13 @@ use monkeyci_storage::Blobs;
 use super::{Decision, OutsideEvent, SOCKET, following};
 use crate::error::ControllerError;
 use crate::home::make_dir;
-use crate::running::{LiveBuild, check_event};
+use crate::running::{BuildHandle, check_event};
 use crate::serve::{Listener, Refusal, parse};
 
 /// What the handlers work with.
 #[derive(Clone)]
 pub(crate) struct Inside {
-    pub(crate) live: Arc<LiveBuild>,
+    pub(crate) live: Arc<BuildHandle>,
     pub(crate) blobs: Blobs,
 }
 

@@ -10,7 +10,7 @@ use super::Services;
 use super::checkout::check_out;
 use super::define::{Hopeless, check_definition};
 use crate::error::ControllerError;
-use crate::running::{BuildRequest, LiveBuild};
+use crate::running::{BuildHandle, BuildRequest};
 
 /// Why a script did not pass the check.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ impl CheckError {
 pub(crate) async fn check(
     services: &Services,
     request: &BuildRequest,
-    live: &LiveBuild,
+    live: &BuildHandle,
 ) -> Result<Checked, CheckError> {
     let clone = tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
     let dir = clone.path().to_owned();
@@ -88,6 +88,6 @@ pub(crate) async fn check(
     Ok(checked)
 }
 
-async fn tell(live: &LiveBuild, body: EventBody) -> Result<(), CheckError> {
+async fn tell(live: &BuildHandle, body: EventBody) -> Result<(), CheckError> {
     live.record(body).await.map_err(|refused| CheckError::Failed(refused.to_string()))
 }

@@ -9,7 +9,7 @@ use monkeyci_build::{EventBody, Source};
 
 use super::JobContext;
 use super::define::failed;
-use crate::running::{LiveBuild, Places};
+use crate::running::{BuildDirs, BuildHandle};
 use crate::source::SourceRequest;
 
 /// Gets the code, and records that it is there.
@@ -31,7 +31,7 @@ pub(super) async fn run(context: &JobContext) {
 /// # Errors
 /// Says why it is not there.
 pub(super) async fn check_out(
-    live: &LiveBuild,
+    live: &BuildHandle,
     source: SourceRequest,
     trigger: &str,
     dir: PathBuf,
@@ -42,7 +42,7 @@ pub(super) async fn check_out(
     let (source, warnings) = (checkout.source, checkout.warnings);
     // Set once: there is one checkout a build.
     let _ =
-        live.places.set(Places { path: checkout.dir, files: checkout.files, workspace, outputs: dir.join("outputs") });
+        live.dirs.set(BuildDirs { path: checkout.dir, files: checkout.files, workspace, outputs: dir.join("outputs") });
     let _ = live.info.set(BuildInfo { id: live.id.clone(), trigger: trigger.to_owned(), source: source.clone() });
     Ok((source, warnings))
 }

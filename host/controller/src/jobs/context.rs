@@ -16,7 +16,7 @@ use super::engine::Engines;
 use super::{attempts, checkout, define, refine};
 use crate::error::ControllerError;
 use crate::logs::LogLimits;
-use crate::running::{BuildRequest, Effects, LiveBuild, Task};
+use crate::running::{BuildHandle, BuildRequest, Effects, Task};
 use crate::serve::{ApiAddress, ApiSockets, Listener};
 use crate::tokens::Tokens;
 
@@ -37,7 +37,7 @@ impl Services {
     /// A client for the script of a build: for `define`, or for an attempt of one job.
     pub(super) fn script_client(
         &self,
-        build: &LiveBuild,
+        build: &BuildHandle,
         job: Option<(&JobSpec, u32)>,
         life: Duration,
     ) -> Result<Client, ControllerError> {
@@ -73,7 +73,7 @@ impl Services {
 /// What the jobs of a build share.
 pub(crate) struct JobContext {
     pub(super) services: Arc<Services>,
-    pub(super) live: Arc<LiveBuild>,
+    pub(super) live: Arc<BuildHandle>,
     pub(super) request: BuildRequest,
     /// The build's own directory.
     pub(super) dir: PathBuf,
@@ -87,7 +87,7 @@ pub(crate) struct JobContext {
 impl JobContext {
     pub(crate) fn new(
         services: Arc<Services>,
-        live: Arc<LiveBuild>,
+        live: Arc<BuildHandle>,
         request: BuildRequest,
         dir: PathBuf,
         force: CancellationToken,

@@ -7,7 +7,7 @@ use monkeyci_build::{Checked, EventBody, FaultKind, GraphFaults, JobDraft, JobKi
 use monkeyci_script::{Definition, Script, Transcript};
 
 use super::JobContext;
-use crate::running::LiveBuild;
+use crate::running::BuildHandle;
 
 /// The script, and what its `define` was told.
 pub(super) struct Loaded {
@@ -76,7 +76,7 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
 ///
 /// # Errors
 /// Why the build can't go on.
-pub(super) fn check_definition(script: &Script, defined: &Definition, live: &LiveBuild) -> Result<Checked, Hopeless> {
+pub(super) fn check_definition(script: &Script, defined: &Definition, live: &BuildHandle) -> Result<Checked, Hopeless> {
     let inputs = &live.inputs;
     // A script that failed may have declared half of its jobs: only its parameters count.
     let jobs: &[JobDraft] = if defined.failed.is_some() { &[] } else { &defined.jobs };

@@ -9,14 +9,14 @@ use monkeyci_storage::BuildJournal;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::handle::{LiveBuild, Record};
+use super::handle::{BuildHandle, Record};
 use super::{BuildRequest, Cancel, Effects};
 use crate::clock::{Clock, SteadyTime};
 use crate::error::ControllerError;
 
 /// The loop of one build. Nobody else appends to its journal.
 pub(crate) struct Driver {
-    live: Arc<LiveBuild>,
+    live: Arc<BuildHandle>,
     journal: BuildJournal,
     effects: Arc<dyn Effects>,
     trigger: String,
@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
 impl Driver {
     /// A driver that has `effects` carry out what the core asks for.
     pub(crate) fn new(
-        live: Arc<LiveBuild>,
+        live: Arc<BuildHandle>,
         journal: BuildJournal,
         effects: Arc<dyn Effects>,
         request: &BuildRequest,

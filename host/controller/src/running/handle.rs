@@ -26,7 +26,7 @@ use crate::source::SourceRequest;
 use crate::source::workspace;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
-pub(crate) struct LiveBuild {
+pub(crate) struct BuildHandle {
     pub(crate) id: String,
     /// Which repository it is, for caches: two of the same name share none.
     pub(crate) repository: String,
@@ -36,7 +36,7 @@ pub(crate) struct LiveBuild {
     /// What is being built; known after the checkout.
     pub(crate) info: OnceLock<BuildInfo>,
     /// The code, and where actions write; known after the checkout.
-    pub(crate) places: OnceLock<Places>,
+    pub(crate) dirs: OnceLock<BuildDirs>,
     state: Mutex<BuildState>,
     records: mpsc::Sender<Record>,
     /// What has been recorded so far, for those who read events.
@@ -56,7 +56,7 @@ pub(crate) struct LiveBuild {
 
 /// The directories that scripts reach into.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct BuildDirs {
     /// The workspace's path, for walking through it.
     pub(crate) path: PathBuf,
     /// What of it is the workspace.
@@ -87,7 +87,7 @@ pub(crate) enum Asked {
 
 impl Record {
     /// What to write down, as the state is now; nothing where it says already what was asked for.
-    pub(crate) fn resolve(self, build: &LiveBuild) -> (Result<Option<EventBody>, CommandError>, Answer) {
+    pub(crate) fn resolve(self, build: &BuildHandle) -> (Result<Option<EventBody>, CommandError>, Answer) {
         let body = match self.what {
             Asked::Fact(body) => build.state().hear(body).map(Some),
             Asked::Command(command) => build.accept(command),
@@ -119,7 +119,7 @@ pub(crate) enum Refused {
 #[error("the build is over")]
 pub(crate) struct BuildOver;
 
-impl LiveBuild {
+impl BuildHandle {
     pub(crate) fn new(
         id: &str,
         source: &SourceRequest,
@@ -136,7 +136,7 @@ impl LiveBuild {
             inputs,
             observer,
             info: OnceLock::new(),
-            places: OnceLock::new(),
+            dirs: OnceLock::new(),
             state: Mutex::new(state),
             records,
             events: Mutex::default(),
@@ -247,7 +247,7 @@ impl LiveBuild {
     ) -> (Vec<Arc<Event>>, u64) {
         let events = lock(&self.events);
         let (mut found, mut size) = (Vec::new(), 0_usize);
-        // Places are numbered from 1 without gaps.
+        // Events are numbered from 1 without gaps.
         for event in events.iter().skip(usize::try_from(after).unwrap_or(usize::MAX)) {
             if found.len() == count || size >= bytes {
                 return (found, event.seq - 1);
@@ -269,11 +269,11 @@ impl LiveBuild {
     /// Puts the workspace archive into the store, once for a build: container jobs start from it.
     pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
         let pack = async || {
-            let Some(places) = self.places.get() else { return Err(io::Error::other("nothing is checked out")) };
-            let (name, dir, files) = (names::workspace(&self.id), places.path.clone(), places.files.clone());
+            let Some(dirs) = self.dirs.get() else { return Err(io::Error::other("nothing is checked out")) };
+            let (name, dir, files) = (names::workspace(&self.id), dirs.path.clone(), dirs.files.clone());
             let (stored, unread) = workspace::store(blobs, &name, dir, files).await?;
             for path in unread {
-                let path = path.strip_prefix(&places.path).unwrap_or(&path);
+                let path = path.strip_prefix(&dirs.path).unwrap_or(&path);
                 let message = format!("what {path:?} says is not ignored: it is a link, or no regular file");
                 // Over, if the build is: then nobody wants to know.
                 let _ = self.record(EventBody::BuildWarned { message }).await;
@@ -327,8 +327,8 @@ impl LiveBuild {
     }
 }
 
-impl std::fmt::Debug for LiveBuild {
+impl std::fmt::Debug for BuildHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LiveBuild").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("BuildHandle").field("id", &self.id).finish_non_exhaustive()
     }
 }

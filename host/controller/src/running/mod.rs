@@ -13,5 +13,5 @@ pub use request::{BuildReport, BuildRequest, Cancel};
 
 pub(crate) use driver::{Driver, Outcome};
 pub(crate) use effects::{Effects, Task};
-pub(crate) use handle::{BuildOver, LiveBuild, Places, PodWatch, Refused};
+pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Refused};
 pub(crate) use words::{WordsError, check_event, check_report};

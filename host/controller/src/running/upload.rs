@@ -7,12 +7,12 @@ use monkeyci_build::{BuildCommand, SavedArtifact};
 use monkeyci_storage::{Stored, names};
 use object_store::path::Path as BlobName;
 
-use super::handle::{BuildOver, LiveBuild, Refused};
+use super::handle::{BuildHandle, BuildOver, Refused};
 use crate::lock::lock;
 
 /// An artifact while it is being made. When this is dropped, it may be made again, unless it was saved.
 pub(crate) struct Upload {
-    build: Arc<LiveBuild>,
+    build: Arc<BuildHandle>,
     id: String,
     job: String,
     attempt: u32,
@@ -45,7 +45,7 @@ impl Drop for Upload {
     }
 }
 
-impl LiveBuild {
+impl BuildHandle {
     /// Begins an artifact of the job's attempt; `None` if it has been saved, or is being uploaded.
     pub(crate) fn upload(self: &Arc<Self>, id: &str, job: &str, attempt: u32) -> Option<Upload> {
         if self.state().artifact(id).is_some() {

@@ -1,6 +1,6 @@
 //! What scripts, and people, have written down in a build: of what form it has to be. How much of it says the build's state.
 
-use super::LiveBuild;
+use super::BuildHandle;
 
 /// The longest name of an event, in characters.
 const NAME_LIMIT: usize = 128;
@@ -19,7 +19,7 @@ pub(crate) enum WordsError {
 }
 
 /// Checks an event's name and payload.
-pub(crate) fn check_event(build: &LiveBuild, name: &str, payload: &str) -> Result<(), WordsError> {
+pub(crate) fn check_event(build: &BuildHandle, name: &str, payload: &str) -> Result<(), WordsError> {
     let length = name.chars().count();
     if !(1..=NAME_LIMIT).contains(&length) || name.chars().any(char::is_control) {
         return Err(WordsError::Invalid(format!(

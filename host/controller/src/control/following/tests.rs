@@ -33,7 +33,7 @@ impl Rig {
         let (source, inputs) = (SourceRequest::Dir("/".into()), Inputs::default());
         let masking = Masking::new(&inputs).expect("masks");
         let state = BuildState::new(NonZeroUsize::MIN);
-        let (live, _) = LiveBuild::new("org/repo/1", &source, inputs, masking, Arc::new(Silent), state);
+        let (live, _) = BuildHandle::new("org/repo/1", &source, inputs, masking, Arc::new(Silent), state);
         Self { inside: Inside { live, blobs }, _dir: dir }
     }
 

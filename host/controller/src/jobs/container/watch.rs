@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::verdict::{self, Ends};
 use super::{GRACE, SAVING};
 use crate::jobs::lease::{self, AGAIN, LEASE};
-use crate::running::LiveBuild;
+use crate::running::BuildHandle;
 
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ impl Default for Patience {
 
 /// A pod while it runs.
 pub(super) struct Watch<'a> {
-    live: &'a LiveBuild,
+    live: &'a BuildHandle,
     /// Set when stopped jobs get no time to end any more.
     force: &'a CancellationToken,
     engine: &'a dyn Engine,
@@ -71,7 +71,7 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub(super) fn new(
-        live: &'a LiveBuild,
+        live: &'a BuildHandle,
         force: &'a CancellationToken,
         engine: &'a dyn Engine,
         pod: &'a Pod,

@@ -16,11 +16,11 @@ use crate::running::{Refused, Task};
 use crate::source::SourceRequest;
 
 /// What an attempt of a job does.
-type Attempt = fn(Arc<LiveBuild>, u32) -> futures::future::BoxFuture<'static, Ending>;
+type Attempt = fn(Arc<BuildHandle>, u32) -> futures::future::BoxFuture<'static, Ending>;
 
 /// A build of which all is made up but its driver.
 struct Play {
-    live: Arc<LiveBuild>,
+    live: Arc<BuildHandle>,
     jobs: Vec<JobSpec>,
     attempt: Attempt,
 }
@@ -58,7 +58,7 @@ impl Effects for Play {
 async fn drive<T>(
     job: JobDraft,
     attempt: Attempt,
-    meanwhile: impl AsyncFnOnce(&Arc<LiveBuild>) -> T,
+    meanwhile: impl AsyncFnOnce(&Arc<BuildHandle>) -> T,
 ) -> (Outcome, T, Vec<Event>) {
     drive_by(MachineClock::new(), job, attempt, meanwhile).await
 }
@@ -68,7 +68,7 @@ async fn drive_by<T>(
     clock: Arc<dyn Clock>,
     job: JobDraft,
     attempt: Attempt,
-    meanwhile: impl AsyncFnOnce(&Arc<LiveBuild>) -> T,
+    meanwhile: impl AsyncFnOnce(&Arc<BuildHandle>) -> T,
 ) -> (Outcome, T, Vec<Event>) {
     let dir = tempfile::tempdir().expect("a directory");
     let journals = Journals::sqlite(&dir.path().join("journal.db"), Owner(1)).await.expect("a journal");
@@ -84,7 +84,7 @@ async fn drive_by<T>(
     let masking = Masking::new(&request.inputs).expect("nothing to mask");
     let state = BuildState::new(request.max_running);
     let inputs = Inputs::default();
-    let (live, inbox) = LiveBuild::new("o/r/1", &request.source, inputs, masking, Arc::new(Silent), state);
+    let (live, inbox) = BuildHandle::new("o/r/1", &request.source, inputs, masking, Arc::new(Silent), state);
     let jobs = check(&[job], &[]).expect("no faults").graph.into_jobs();
     let play = Arc::new(Play { live: live.clone(), jobs, attempt });
     let driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request, clock);
@@ -95,7 +95,7 @@ async fn drive_by<T>(
 }
 
 /// Waits until something has happened.
-async fn until_it_says(live: &LiveBuild, wanted: impl Fn(&EventBody) -> bool) {
+async fn until_it_says(live: &BuildHandle, wanted: impl Fn(&EventBody) -> bool) {
     let mut last = live.last_seq();
     while live.events_after(0, (1, usize::MAX), |event| wanted(&event.body)).0.is_empty() {
         last.changed().await.expect("the build goes on");
@@ -130,7 +130,7 @@ async fn of_two_who_decide_of_a_job_at_once_one_is_told_that_the_other_was_first
 
 #[tokio::test]
 async fn an_attempt_saves_its_artifact_again_and_what_an_earlier_one_saved_is_not_taken_for_it() {
-    async fn save(live: &Arc<LiveBuild>, attempt: u32) {
+    async fn save(live: &Arc<BuildHandle>, attempt: u32) {
         let upload = live.upload("report", "test", attempt).expect("nobody has saved it");
         upload.saved(Stored { size: 1, digest: format!("digest-{attempt}") }).await.expect("recorded");
         assert!(live.upload("report", "test", attempt).is_none(), "an artifact never changes");

@@ -123,7 +123,7 @@ fn pod() -> Pod {
 async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
     let masking = Masking::new(&Inputs::default()).expect("nothing to mask");
     let (source, state) = (SourceRequest::Dir("/".into()), BuildState::new(NonZeroUsize::MIN));
-    let (live, _inbox) = LiveBuild::new("org/repo/1", &source, Inputs::default(), masking, Arc::new(Silent), state);
+    let (live, _inbox) = BuildHandle::new("org/repo/1", &source, Inputs::default(), masking, Arc::new(Silent), state);
     let ((says_running, running), (reports, report)) = (oneshot::channel(), oneshot::channel());
     if runs {
         says_running.send(()).expect("somebody listens");
@@ -151,7 +151,7 @@ async fn ending(engine: Double, runs: bool, reports_after: u32) -> Ending {
 async fn a_sidecar_that_dies_while_it_says_that_the_job_runs_is_no_fault_of_the_host() {
     let masking = Masking::new(&Inputs::default()).expect("nothing to mask");
     let (source, state) = (SourceRequest::Dir("/".into()), BuildState::new(NonZeroUsize::MIN));
-    let (live, _inbox) = LiveBuild::new("org/repo/1", &source, Inputs::default(), masking, Arc::new(Silent), state);
+    let (live, _inbox) = BuildHandle::new("org/repo/1", &source, Inputs::default(), masking, Arc::new(Silent), state);
     let ((says_running, running), (reports, report)) = (oneshot::channel(), oneshot::channel());
     let engine = Double { job: Some(PartExit { code: 0, out_of_memory: false }), ..Double::default() };
     let (force, pod) = (CancellationToken::new(), pod());

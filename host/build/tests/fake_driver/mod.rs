@@ -1,4 +1,4 @@
-//! A shell round the core for tests: carries effects out in a random order on a made-up clock, forgets everything at
+//! A driver round the core for tests: carries effects out in a random order on a made-up clock, forgets everything at
 //! random moments, and writes down what it saw.
 
 mod plans;
@@ -34,7 +34,7 @@ pub struct Plan {
     pub timeout_ms: u64,
     /// How many jobs may run at a time.
     pub max_running: usize,
-    /// What the shell does next, move by move; it goes on carrying out the oldest effect when they are used up.
+    /// What the driver does next, move by move; it goes on carrying out the oldest effect when they are used up.
     pub moves: Vec<Move>,
 }
 
@@ -79,7 +79,7 @@ pub enum Outcome {
     Hangs,
 }
 
-/// Something that the shell, or the world, does.
+/// Something that the driver, or the world, does.
 #[derive(Clone, Copy, Debug)]
 pub enum Move {
     /// Carry out the n-th effect that waits, or let the n-th running job end.
@@ -92,7 +92,7 @@ pub enum Move {
     Crash,
 }
 
-/// What the shell saw.
+/// What the driver saw.
 #[derive(Clone, Debug)]
 pub enum Seen {
     Issued(Effect),
@@ -100,11 +100,11 @@ pub enum Seen {
     Crashed,
     /// What was known when an event had been taken in.
     Known(View),
-    /// So many jobs had been issued for start, or had started, and had neither ended nor given up their places.
+    /// So many jobs had been issued for start, or had started, and had neither ended nor given up their slots.
     Occupied(usize),
 }
 
-pub struct Shell {
+pub struct FakeDriver {
     plan: Plan,
     pub state: BuildState,
     pub journal: Vec<Event>,
@@ -123,22 +123,22 @@ enum Work {
 }
 
 /// Plays the plan to the end of its build.
-pub fn play(plan: &Plan) -> Shell {
-    let mut shell = Shell::new(plan.clone(), Vec::new());
-    shell.append(EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() });
-    shell.play()
+pub fn play(plan: &Plan) -> FakeDriver {
+    let mut driver = FakeDriver::new(plan.clone(), Vec::new());
+    driver.append(EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() });
+    driver.play()
 }
 
 /// Takes a build up from its journal, and plays it to its end without further incident.
-pub fn recover(plan: &Plan, journal: &[Event]) -> Shell {
-    let mut shell = Shell::new(Plan { moves: Vec::new(), ..plan.clone() }, journal.to_vec());
-    shell.crash();
-    shell.play()
+pub fn recover(plan: &Plan, journal: &[Event]) -> FakeDriver {
+    let mut driver = FakeDriver::new(Plan { moves: Vec::new(), ..plan.clone() }, journal.to_vec());
+    driver.crash();
+    driver.play()
 }
 
-impl Shell {
+impl FakeDriver {
     fn new(plan: Plan, journal: Vec<Event>) -> Self {
-        let state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has places"));
+        let state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has slots"));
         let now_ms = journal.last().map_or(0, |event| event.time_ms);
         Self { plan, state, journal, seen: Vec::new(), now_ms, work: Vec::new(), occupied: BTreeSet::new() }
     }
@@ -306,7 +306,7 @@ impl Shell {
         self.seen.push(Seen::Crashed);
         self.work.clear();
         self.state = fold(&self.journal, self.plan.max_running).0;
-        self.occupied = self.placed();
+        self.occupied = self.with_slots();
         let blocked = self.state.jobs().filter(|(_, state)| state.status == Status::Blocked);
         self.work.extend(blocked.map(|(spec, _)| Work::Review(spec.id.clone())));
         self.issue(self.state.outstanding());
@@ -317,7 +317,7 @@ impl Shell {
     fn issue(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             if let Effect::Start { job, .. } = &effect
-                && !self.has_given_up_place(job)
+                && !self.has_given_up_slot(job)
             {
                 self.occupied.insert(job.clone());
             }
@@ -327,25 +327,25 @@ impl Shell {
         self.seen.push(Seen::Occupied(self.occupied.len().max(self.state.running())));
     }
 
-    /// The jobs that have started, and have neither ended nor given up their places.
-    fn placed(&self) -> BTreeSet<String> {
-        let mut placed = BTreeSet::new();
+    /// The jobs that have started, and have neither ended nor given up their slots.
+    fn with_slots(&self) -> BTreeSet<String> {
+        let mut with_slots = BTreeSet::new();
         for event in &self.journal {
             match &event.body {
-                EventBody::JobStarted { job, .. } => _ = placed.insert(job.clone()),
+                EventBody::JobStarted { job, .. } => _ = with_slots.insert(job.clone()),
                 EventBody::JobEnded { job, .. }
                 | EventBody::JobRetried { job, .. }
                 | EventBody::JobWaiting { job, .. } => {
-                    placed.remove(job);
+                    with_slots.remove(job);
                 }
                 _ => {}
             }
         }
-        placed
+        with_slots
     }
 
     /// Whether the job's present attempt waits for others.
-    fn has_given_up_place(&self, id: &str) -> bool {
+    fn has_given_up_slot(&self, id: &str) -> bool {
         let last = self.journal.iter().rev().find(|event| match &event.body {
             EventBody::JobWaiting { job, .. } | EventBody::JobRetried { job, .. } => job == id,
             _ => false,
@@ -368,7 +368,7 @@ impl Shell {
 
 /// The state after a journal, and all effects on the way.
 pub fn fold(journal: &[Event], max_running: usize) -> (BuildState, Vec<Vec<Effect>>) {
-    let mut state = BuildState::new(NonZeroUsize::new(max_running).expect("a plan has places"));
+    let mut state = BuildState::new(NonZeroUsize::new(max_running).expect("a plan has slots"));
     let effects = journal.iter().map(|event| state.step(Input::Event(event))).collect();
     (state, effects)
 }
