@@ -13,6 +13,7 @@ mod cache;
 mod clock;
 mod compile;
 mod error;
+mod held;
 mod host;
 mod inspect;
 mod instance;

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::monkeyci::script::types::Error;
 use crate::clock::{Defining, MonotonicClock, Random, WallClock, hash_seed};
+use crate::held::Held;
 use crate::limits::{Limits, Meter};
 use crate::log::{Log, Output};
 use crate::slots::{Slot, TooManyWait, Waiting};
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) refining: Option<Refining>,
     /// What the action said of its result so far.
     pub(crate) said: Said,
+    /// Bytes of outcomes and events that the guest holds.
+    pub(crate) held: Held,
     /// The instance's slot, from the moment on when it may begin.
     pub(crate) slot: Option<Slot>,
     pub(crate) declared_bytes: usize,
@@ -126,6 +129,7 @@ impl State {
             params: Vec::new(),
             refining: None,
             said: Said::default(),
+            held: Held::new(limits.held_bytes),
             slot: None,
             declared_bytes: 0,
             calls: 0,
@@ -149,6 +153,11 @@ impl State {
         if let (Some(slot), Some(waiting)) = (&mut self.slot, waiting) {
             slot.take_again(waiting).await;
         }
+    }
+
+    /// Counts what the guest is to hold, until it lets it go.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Error> {
+        self.held.take(bytes).map_err(Error::Quota)
     }
 
     /// Whether the action may say so many bytes more of its result.

@@ -20,7 +20,10 @@ impl Host for State {
             return Ok(Err(Error::NotFound("no job has run yet: `define` declares them".to_owned())));
         }
         match self.client.job_outcome(&id).await {
-            Ok(outcome) => Ok(Ok(self.table.push(outcome)?)),
+            Ok(outcome) => match self.hold(outcome.results.size()) {
+                Ok(()) => Ok(Ok(self.table.push(outcome)?)),
+                Err(error) => Ok(Err(error)),
+            },
             Err(error) => Ok(Err(refused(&error))),
         }
     }

@@ -103,16 +103,23 @@ impl HostSubscription for State {
             place.query.after = Some(page.seen);
             place.ready.extend(page.events);
         }
-        match self.table.get_mut(&subscription)?.ready.pop_front() {
-            Some(event) => Ok(Ok(Some(self.table.push(event)?))),
-            None => Ok(Ok(None)),
+        let Some(bytes) = self.table.get(&subscription)?.ready.front().map(size) else { return Ok(Ok(None)) };
+        if let Err(error) = self.hold(bytes) {
+            return Ok(Err(error));
         }
+        let event = self.table.get_mut(&subscription)?.ready.pop_front();
+        Ok(Ok(event.map(|event| self.table.push(event)).transpose()?))
     }
 
     async fn drop(&mut self, subscription: Resource<Subscription>) -> wasmtime::Result<()> {
         self.table.delete(subscription)?;
         Ok(())
     }
+}
+
+/// About how many bytes it takes to hold an event.
+fn size(event: &Event) -> usize {
+    serde_json::to_vec(event).map_or(0, |json| json.len())
 }
 
 impl HostEvent for State {
@@ -151,7 +158,8 @@ impl HostEvent for State {
     }
 
     async fn drop(&mut self, event: Resource<Event>) -> wasmtime::Result<()> {
-        self.table.delete(event)?;
+        let event = self.table.delete(event)?;
+        self.held.let_go(size(&event));
         Ok(())
     }
 }
