@@ -96,9 +96,12 @@ impl Driver {
         let trigger = self.trigger.clone();
         self.record(EventBody::BuildTriggered { build: self.live.id.clone(), trigger }).await?;
         let time_limit = self.timeout.map(|timeout| started_ms.saturating_add(millis(timeout)));
-        let (mut cancelled, mut timed_out) = (false, false);
+        let mut cancelled = false;
         while self.report.is_none() {
-            let deadline = self.live.state().next_deadline_ms();
+            let (deadline, stopping) = {
+                let state = self.live.state();
+                (state.next_deadline_ms(), state.stopping())
+            };
             tokio::select! {
                 Some(record) = inbox.recv() => {
                     let (body, written) = record.resolve(&self.live);
@@ -120,8 +123,7 @@ impl Driver {
                     cancelled = true;
                     self.record(EventBody::CancelRequested { by: self.trigger.clone() }).await?;
                 }
-                () = until(&self.time, time_limit), if !timed_out && !cancelled => {
-                    timed_out = true;
+                () = until(&self.time, time_limit), if !stopping => {
                     let after_ms = self.timeout.map_or(0, millis);
                     self.record(EventBody::BuildTimedOut { after_ms }).await?;
                 }
