@@ -14,10 +14,18 @@ fn a_script_without_jobs_succeeds_and_leaves_only_the_journal() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let types: Vec<_> = ended.events.iter().map(|event| event["type"].as_str().unwrap_or_default()).collect();
     // It warns that there is nothing to run.
-    let all = ["build/triggered", "build/checked-out", "script/loaded", "build/warned", "script/defined", "build/ended"];
+    let all = [
+        "build/triggered",
+        "build/checked-out",
+        "script/loaded",
+        "script/asked",
+        "build/warned",
+        "script/defined",
+        "build/ended",
+    ];
     assert_eq!(types, all);
     let seqs: Vec<_> = ended.events.iter().map(|event| event["seq"].as_u64()).collect();
-    assert_eq!(seqs, (1..=6).map(Some).collect::<Vec<_>>());
+    assert_eq!(seqs, (1..=7).map(Some).collect::<Vec<_>>());
     assert_eq!(std::fs::read_dir(host.home().join("run")).expect("run").count(), 0);
 }
 
@@ -53,6 +61,27 @@ fn a_check_that_is_interrupted_exits_with_130_and_leaves_nothing() {
         .expect("interrupted");
     assert_eq!(check.wait().expect("an end").code(), Some(130));
     assert_eq!(entries(), 0);
+}
+
+#[test]
+fn a_build_whose_output_nobody_reads_ends_when_it_is_stopped() {
+    let host = Host::default();
+    let empty = host.home().join("empty");
+    std::fs::create_dir_all(&empty).expect("a directory");
+    let mut command = host.command(&["run", "--progress", "plain", "--param", "case=action-prints"]);
+    command.arg(place::script("probe_script")).arg("--dir").arg(empty);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the host starts");
+    let mut stdout = child.stdout.take().expect("piped");
+    let waiting = || rustix::io::ioctl_fionread(&stdout).expect("a pipe");
+    monkeyci_tests::hang_guard::until("a full pipe", || waiting() > 60_000);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
+        .expect("interrupted");
+    // The build has come to its end when its directory has gone.
+    let running = || std::fs::read_dir(host.home().join("run")).expect("run").count();
+    monkeyci_tests::hang_guard::until("the end of the build", || running() == 0);
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stdout, &mut rest).expect("readable");
+    assert_eq!(child.wait().expect("an end").code(), Some(130), "{}", &rest[rest.len().saturating_sub(2000)..]);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Claims {
     pub jti: String,
     /// Who the bearer is.
     pub role: Role,
+    /// The attempt of the bearer's job that the token is for, from 1; 0 for `define`.
+    pub attempt: u32,
     /// What the bearer may do.
     pub scopes: Vec<Scope>,
 }

@@ -41,11 +41,11 @@ pub const SIZE_HEADER: &str = "monkeyci-size";
 pub const CACHE_HEADER: &str = "monkeyci-cache";
 /// The header with the SHA-256 that an archive had when it was saved, in hexadecimal.
 pub const DIGEST_HEADER: &str = "monkeyci-digest";
+pub use monkeyci_build::SidecarReport;
 pub use reqwest::Body;
 #[cfg(feature = "tls")]
 pub use tls::provide_tls;
 pub use wire::{
     ArtifactInfo, Artifacts, BuildInfo, EventPage, EventQuery, FileStat, FilesDigest, Globs, JobOutcome, Names,
-    NewEvent, NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, SidecarReport, Stored, WaitQuery,
-    Waited,
+    NewEvent, NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, Stored, WaitQuery, Waited,
 };

@@ -207,20 +207,6 @@ pub struct ServiceProbe {
     pub timeout_ms: u64,
 }
 
-/// What a sidecar reports at its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SidecarReport {
-    /// The job ended so.
-    Ended(Ending),
-    /// The launcher went away without a word: its container was killed. The engine knows how.
-    LauncherGone {
-        /// What was being prepared for the job then; none when its command ran.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        during: Option<String>,
-    },
-}
-
 /// The answer to an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {

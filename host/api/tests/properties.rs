@@ -68,7 +68,7 @@ fn scopes() -> impl Strategy<Value = Scope> {
 
 fn claims(role: Role, scopes: Vec<Scope>) -> Claims {
     let text = String::new;
-    Claims { iss: text(), aud: text(), sub: "o/r/b".to_owned(), iat: 0, exp: 0, jti: text(), role, scopes }
+    Claims { iss: text(), aud: text(), sub: "o/r/b".to_owned(), iat: 0, exp: 0, jti: text(), role, attempt: 1, scopes }
 }
 
 /// The scope that an action needs, said a second time and in another way than the code does.

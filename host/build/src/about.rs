@@ -20,12 +20,14 @@ impl EventBody {
             Self::JobRunning { .. } => "job/running",
             Self::JobWaiting { .. } => "job/waiting",
             Self::JobResults { .. } => "job/results",
+            Self::JobReported { .. } => "job/reported",
             Self::JobRetried { .. } => "job/retried",
             Self::JobEnded { .. } => "job/ended",
             Self::CancelRequested { .. } => "build/cancel-requested",
             Self::BuildTimedOut { .. } => "build/timed-out",
             Self::ScriptEvent { .. } => "script/event",
             Self::ScriptReport { .. } => "script/report",
+            Self::ParamAsked { .. } => "script/asked",
             Self::OutsideEvent { .. } => "build/event",
             Self::ArtifactSaved { .. } => "artifact/saved",
             Self::BuildEnded { .. } => "build/ended",
@@ -37,17 +39,42 @@ impl EventBody {
         match self {
             Self::JobBlocked { job, .. }
             | Self::JobApproved { job, .. }
-            | Self::JobStarted { job }
-            | Self::JobRunning { job }
-            | Self::JobWaiting { job }
+            | Self::JobStarted { job, .. }
+            | Self::JobRunning { job, .. }
+            | Self::JobWaiting { job, .. }
             | Self::JobResults { job, .. }
+            | Self::JobReported { job, .. }
             | Self::JobRetried { job, .. }
             | Self::JobEnded { job, .. }
             | Self::ArtifactSaved { job, .. }
             | Self::JobsSubmitted { by: job, .. } => Some(job),
-            Self::JobRefined { job } => Some(&job.id),
-            Self::ScriptEvent { job, .. } | Self::ScriptReport { job, .. } => job.as_deref(),
+            Self::JobRefined { job, .. } => Some(&job.id),
+            Self::ScriptEvent { job, .. } | Self::ScriptReport { job, .. } | Self::ParamAsked { job, .. } => {
+                job.as_deref()
+            }
             _ => None,
+        }
+    }
+
+    /// The job's attempt that the event names; 0 if it names none.
+    pub fn attempt(&self) -> u32 {
+        match self {
+            Self::JobBlocked { attempt, .. }
+            | Self::JobApproved { attempt, .. }
+            | Self::JobRefined { attempt, .. }
+            | Self::JobStarted { attempt, .. }
+            | Self::JobRunning { attempt, .. }
+            | Self::JobWaiting { attempt, .. }
+            | Self::JobResults { attempt, .. }
+            | Self::JobReported { attempt, .. }
+            | Self::JobRetried { attempt, .. }
+            | Self::JobEnded { attempt, .. }
+            | Self::ArtifactSaved { attempt, .. }
+            | Self::JobsSubmitted { attempt, .. }
+            | Self::ScriptEvent { attempt, .. }
+            | Self::ScriptReport { attempt, .. }
+            | Self::ParamAsked { attempt, .. } => *attempt,
+            _ => 0,
         }
     }
 
@@ -68,11 +95,11 @@ mod tests {
     #[test]
     fn the_kind_is_what_stands_in_the_journal() {
         let bodies = [
-            EventBody::JobBlocked { job: "a".to_owned(), message: "go?".to_owned() },
-            EventBody::JobWaiting { job: "a".to_owned() },
-            EventBody::JobEnded { job: "a".to_owned(), ending: Ending::Succeeded },
+            EventBody::JobBlocked { job: "a".to_owned(), attempt: 1, message: "go?".to_owned(), runs: None },
+            EventBody::JobWaiting { job: "a".to_owned(), attempt: 1, jobs: Vec::new(), rest: false },
+            EventBody::JobEnded { job: "a".to_owned(), attempt: 1, ending: Ending::Succeeded },
             EventBody::OutsideEvent { by: "b".to_owned(), name: "n".to_owned(), payload: "1".to_owned() },
-            EventBody::JobsSubmitted { by: "a".to_owned(), jobs: Vec::new() },
+            EventBody::JobsSubmitted { by: "a".to_owned(), attempt: 1, jobs: Vec::new() },
             EventBody::CancelRequested { by: "b".to_owned() },
             EventBody::BuildTimedOut { after_ms: 1 },
         ];

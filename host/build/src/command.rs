@@ -1,11 +1,32 @@
 //! Commands: what somebody asks of a build. Its driver asks the state, which accepts or refuses, and writes down what was accepted
 //! before it asks again: so nobody decides by a state that has changed meanwhile.
 
-use crate::{BuildState, Ending, EventBody, Status};
+use crate::state::{RESULTS, WORDS, size_of_ids, size_of_words};
+use crate::{
+    BuildState, CycleOfWaits, Ending, EventBody, GraphFaults, JobDraft, Results, SidecarReport, Status,
+    check_submitted, waits,
+};
+
+/// The most test reports of one attempt of a job.
+const TEST_REPORTS: u32 = 1000;
+
+/// Who asks: an attempt of a job, or `define`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The job; none for `define`.
+    pub job: Option<String>,
+    /// The attempt, from 1; 0 for `define`.
+    pub attempt: u32,
+}
 
 /// What somebody asks of a build.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum BuildCommand {
+    /// A person wants the build to stop.
+    Cancel {
+        /// Who.
+        by: String,
+    },
     /// A person approves a job that waits for it, or rejects it.
     Decide {
         /// The job's id.
@@ -24,6 +45,90 @@ pub enum BuildCommand {
         /// Whose it is.
         artifact: SavedArtifact,
     },
+    /// A script publishes an event.
+    Publish {
+        /// Who.
+        by: Asker,
+        /// The event's name.
+        name: String,
+        /// Its JSON text.
+        payload: String,
+    },
+    /// Somebody outside publishes an event.
+    PublishFromOutside {
+        /// Who, or what.
+        by: String,
+        /// The event's name.
+        name: String,
+        /// Its JSON text.
+        payload: String,
+    },
+    /// A script adds to the build's report.
+    Report {
+        /// Who.
+        by: Asker,
+        /// The message.
+        message: String,
+    },
+    /// A script asks for a parameter that was given.
+    AskForParam {
+        /// Who.
+        by: Asker,
+        /// The parameter; none when it looks which there are.
+        param: Option<String>,
+    },
+    /// An action adds jobs to the build.
+    Submit {
+        /// The action's job.
+        job: String,
+        /// Its attempt.
+        attempt: u32,
+        /// The jobs, unchecked.
+        jobs: Vec<JobDraft>,
+    },
+    /// An action waits.
+    Wait {
+        /// The action's job.
+        job: String,
+        /// Its attempt.
+        attempt: u32,
+        /// What for.
+        what: WaitFor,
+    },
+    /// A container job's own command runs now.
+    CommandRuns {
+        /// The job's id.
+        job: String,
+        /// Its attempt.
+        attempt: u32,
+    },
+    /// A job says something of its result.
+    Say {
+        /// The job's id.
+        job: String,
+        /// Its attempt.
+        attempt: u32,
+        /// What it says, beside what it has said before.
+        results: Box<Results>,
+    },
+    /// A container job's sidecar says how the job ended.
+    ReportEnd {
+        /// The job's id.
+        job: String,
+        /// Its attempt.
+        attempt: u32,
+        /// How.
+        report: Box<SidecarReport>,
+    },
+}
+
+/// What an action waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// Any of these jobs, without a limit of time.
+    AnyOf(Vec<String>),
+    /// Something that it does not wait for longer than it says: a job, or an event.
+    ForATime,
 }
 
 /// An artifact that is complete in the store.
@@ -48,6 +153,14 @@ pub enum CommandError {
         /// What was asked for.
         job: String,
     },
+    /// A condition of the script removed the job.
+    #[error("the job {job:?} was removed by a condition of the script: {reason}")]
+    Removed {
+        /// What was asked for.
+        job: String,
+        /// Why there is no such job.
+        reason: String,
+    },
     /// The job is not blocked.
     #[error("the job {job:?} does not wait for approval now")]
     NotBlocked {
@@ -62,42 +175,216 @@ pub enum CommandError {
         /// The attempt.
         attempt: u32,
     },
+    /// `define` asks, and has ended.
+    #[error("the script has declared its jobs: `define` is over")]
+    DefineOver,
     /// The artifact has been saved.
     #[error("artifact {id:?} is saved already; an artifact never changes")]
     ArtifactSaved {
         /// The artifact's id.
         id: String,
     },
+    /// The job has said how it ended.
+    #[error("job {job:?} has reported its result")]
+    Reported {
+        /// The job's id.
+        job: String,
+    },
+    /// The jobs can't be added to the graph.
+    #[error("the jobs can't be added: {0}")]
+    Faults(GraphFaults),
+    /// There is nothing to wait for.
+    #[error("there is no job to wait for")]
+    WaitsForNothing,
+    /// An action would wait for its own end.
+    #[error("{job:?} would wait for itself")]
+    WaitsForItself {
+        /// The action's job.
+        job: String,
+    },
+    /// Nothing that the action waits for could ever end.
+    #[error(transparent)]
+    Cycle(#[from] CycleOfWaits),
+    /// The build has said all that it may.
+    #[error("the build's events and reports have reached their limit of {} MiB", WORDS >> 20)]
+    WordsUsedUp,
+    /// The jobs of the build have said all that they may of their results.
+    #[error("the results of the build's jobs have reached their limit of {} MiB; hand large values on as artifacts", RESULTS >> 20)]
+    ResultsUsedUp,
+    /// The job has handed in as many test reports as it may.
+    #[error("a job has at most {TEST_REPORTS} test reports")]
+    TestReportsUsedUp,
 }
 
 impl BuildState {
-    /// What to record for a command.
+    /// What to record for a command: nothing where the state says already what was asked for.
     ///
     /// # Errors
     /// Why it is refused: then nothing happens.
-    pub fn accept(&self, command: BuildCommand) -> Result<EventBody, CommandError> {
-        match command {
+    pub fn accept(&self, command: BuildCommand) -> Result<Option<EventBody>, CommandError> {
+        let body = match command {
+            BuildCommand::Cancel { .. } if self.is_cancelled() => return Ok(None),
+            BuildCommand::Cancel { by } => EventBody::CancelRequested { by },
             BuildCommand::Decide { job, by, comment, approved } => match self.job(&job).map(|known| known.status) {
-                None => Err(CommandError::NoJob { job }),
-                Some(Status::Blocked) if approved => Ok(EventBody::JobApproved { job, by, comment }),
-                Some(Status::Blocked) => Ok(self.conclude(&job, Ending::Rejected { by, comment })),
-                Some(_) => Err(CommandError::NotBlocked { job }),
+                None => return Err(self.no_job(&job)),
+                Some(Status::Blocked) if approved => {
+                    EventBody::JobApproved { attempt: self.turn(&job), job, by, comment }
+                }
+                Some(Status::Blocked) => self.conclude(&job, Ending::Rejected { by, comment }),
+                Some(_) => return Err(CommandError::NotBlocked { job }),
             },
             BuildCommand::SaveArtifact { id, artifact } => {
                 let SavedArtifact { job, attempt, size, digest } = artifact;
                 if self.artifact(&id).is_some() {
                     return Err(CommandError::ArtifactSaved { id });
                 }
-                if self.attempt(&job) != attempt {
-                    return Err(CommandError::AttemptOver { job, attempt });
-                }
-                Ok(EventBody::ArtifactSaved { job, attempt, id, size, digest })
+                self.is_its_turn(&job, attempt)?;
+                EventBody::ArtifactSaved { job, attempt, id, size, digest }
             }
+            BuildCommand::Publish { by, name, payload } => {
+                self.may_say(size_of_words(&[&name, &payload]))?;
+                let Asker { job, attempt } = self.at_work(by)?;
+                EventBody::ScriptEvent { job, attempt, name, payload }
+            }
+            BuildCommand::PublishFromOutside { by, name, payload } => {
+                self.may_say(size_of_words(&[&name, &payload]))?;
+                EventBody::OutsideEvent { by, name, payload }
+            }
+            BuildCommand::Report { by, message } => {
+                self.may_say(size_of_words(&[&message]))?;
+                let Asker { job, attempt } = self.at_work(by)?;
+                EventBody::ScriptReport { job, attempt, message }
+            }
+            BuildCommand::AskForParam { by, param } => {
+                let Asker { job, attempt } = self.at_work(by)?;
+                if self.uses_param(param.as_deref()) {
+                    return Ok(None);
+                }
+                EventBody::ParamAsked { job, attempt, param }
+            }
+            BuildCommand::Submit { job, attempt, jobs } => {
+                self.is_at_work(&job, attempt)?;
+                let jobs = check_submitted(self.graph(), &jobs).map_err(CommandError::Faults)?;
+                EventBody::JobsSubmitted { by: job, attempt, jobs }
+            }
+            BuildCommand::Wait { job, attempt, what } => {
+                self.is_at_work(&job, attempt)?;
+                return self.accept_wait(job, attempt, what);
+            }
+            BuildCommand::CommandRuns { job, attempt } => {
+                self.is_at_work(&job, attempt)?;
+                if self.job(&job).is_some_and(|known| known.command_runs) {
+                    return Ok(None);
+                }
+                EventBody::JobRunning { job, attempt }
+            }
+            BuildCommand::Say { job, attempt, results } => {
+                self.is_its_turn(&job, attempt)?;
+                if results.tests.is_some() && self.job(&job).is_some_and(|known| known.test_reports >= TEST_REPORTS) {
+                    return Err(CommandError::TestReportsUsedUp);
+                }
+                if !self.has_results(results.size()) {
+                    return Err(CommandError::ResultsUsedUp);
+                }
+                EventBody::JobResults { job, attempt, results }
+            }
+            BuildCommand::ReportEnd { job, attempt, report } => {
+                self.is_its_turn(&job, attempt)?;
+                if self.job(&job).is_some_and(|known| known.reported.is_some()) {
+                    return Err(CommandError::Reported { job });
+                }
+                EventBody::JobReported { job, attempt, report }
+            }
+        };
+        Ok(Some(body))
+    }
+
+    /// Whether an action may wait, and what of that is new.
+    fn accept_wait(&self, job: String, attempt: u32, what: WaitFor) -> Result<Option<EventBody>, CommandError> {
+        let WaitFor::AnyOf(jobs) = what else {
+            let waits = EventBody::JobWaiting { job: job.clone(), attempt, jobs: Vec::new(), rest: false };
+            return Ok(self.has_slot(&job).then_some(waits));
+        };
+        if self.first_over(&job, &jobs)?.is_some() {
+            return Ok(None);
+        }
+        waits::check(self, &self.waits, &job, &jobs)?;
+        let last = self.waits.of(&job);
+        let left = || last.iter().filter(|other| self.job(other).is_none_or(|known| !known.status.is_final()));
+        if !last.is_empty() && left().eq(jobs.iter()) {
+            let rest = left().count() < last.len();
+            let waits = EventBody::JobWaiting { attempt, jobs: Vec::new(), rest, job: job.clone() };
+            return Ok((rest || self.has_slot(&job)).then_some(waits));
+        }
+        self.may_say(size_of_ids(&jobs))?;
+        Ok(Some(EventBody::JobWaiting { job, attempt, jobs, rest: false }))
+    }
+
+    /// The first of some jobs that is over, for an action that waits for any of them.
+    ///
+    /// # Errors
+    /// When it can't wait for them: there are none, there is no such job, or it is its own.
+    pub fn first_over<'a>(&self, job: &str, others: &'a [String]) -> Result<Option<&'a str>, CommandError> {
+        if others.is_empty() {
+            return Err(CommandError::WaitsForNothing);
+        }
+        if others.iter().any(|other| other == job) {
+            return Err(CommandError::WaitsForItself { job: job.to_owned() });
+        }
+        for other in others {
+            match self.job(other) {
+                Some(known) if known.status.is_final() => return Ok(Some(other)),
+                Some(_) => {}
+                None => return Err(self.no_job(other)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// There is no such job, or not any more.
+    pub fn no_job(&self, job: &str) -> CommandError {
+        let job = job.to_owned();
+        match self.removed(&job) {
+            Some(reason) => CommandError::Removed { reason: reason.to_owned(), job },
+            None => CommandError::NoJob { job },
         }
     }
 
-    /// The attempt of a job that is being made or was made last; 0 before the first, and for what is no job.
-    pub fn attempt(&self, job: &str) -> u32 {
-        self.job(job).map_or(0, |known| known.attempt)
+    fn may_say(&self, bytes: usize) -> Result<(), CommandError> {
+        if self.has_words(bytes) { Ok(()) } else { Err(CommandError::WordsUsedUp) }
+    }
+
+    /// Who asks, if they are at work.
+    fn at_work(&self, by: Asker) -> Result<Asker, CommandError> {
+        match &by.job {
+            _ if self.works(by.job.as_deref(), by.attempt) => Ok(by),
+            Some(job) => Err(CommandError::AttemptOver { job: job.clone(), attempt: by.attempt }),
+            None => Err(CommandError::DefineOver),
+        }
+    }
+
+    fn is_at_work(&self, job: &str, attempt: u32) -> Result<(), CommandError> {
+        self.at_work(Asker { job: Some(job.to_owned()), attempt }).map(drop)
+    }
+
+    fn is_its_turn(&self, job: &str, attempt: u32) -> Result<(), CommandError> {
+        if self.turn(job) == attempt { Ok(()) } else { Err(CommandError::AttemptOver { job: job.to_owned(), attempt }) }
+    }
+
+    /// What to record for a fact that whoever carried an effect out tells: the fact, or of the end of an attempt what
+    /// [`conclude`](Self::conclude) makes of it.
+    ///
+    /// # Errors
+    /// When it is of another attempt of the job than the one that counts.
+    pub fn hear(&self, body: EventBody) -> Result<EventBody, CommandError> {
+        if let Some(job) = body.job()
+            && self.is_stale(&body)
+        {
+            return Err(CommandError::AttemptOver { job: job.to_owned(), attempt: body.attempt() });
+        }
+        match body {
+            EventBody::JobEnded { job, ending, .. } => Ok(self.conclude(&job, ending)),
+            body => Ok(body),
+        }
     }
 }

@@ -344,7 +344,7 @@ impl Ending {
     }
 
     /// Whether jobs that need one that ended so go on.
-    pub(crate) fn is_ok(&self) -> bool {
+    pub fn is_ok(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Warned { .. } | Self::Tolerated { .. } | Self::NotNeeded { .. })
     }
 

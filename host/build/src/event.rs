@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::Words;
-use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Results};
+use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Results, SidecarReport, Source};
 
 /// A fact about a build, with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,10 @@ pub struct Event {
 }
 
 /// What happened. The names in the journal are `build/triggered` and so on.
+///
+/// An event of a job names the job's attempt, from 1: the one that is being made, or the one that would be made next when the job
+/// waits, or ends without having run. It is 0 for what is no job's, and in journals that were written before events named
+/// attempts: there it means the attempt that counts when the event is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum EventBody {
@@ -62,6 +66,9 @@ pub enum EventBody {
     JobsSubmitted {
         /// The job whose action did.
         by: String,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
         /// The new jobs.
         jobs: Vec<JobSpec>,
     },
@@ -70,14 +77,23 @@ pub enum EventBody {
     JobBlocked {
         /// The job's id.
         job: String,
-        /// What is to be approved.
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
+        /// What is to be approved, in the script's words.
         message: String,
+        /// What will run: image and command of a container job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runs: Option<String>,
     },
     /// A person approved the job.
     #[serde(rename = "job/approved")]
     JobApproved {
         /// The job's id.
         job: String,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
         /// Who.
         by: String,
         /// What they said to it.
@@ -89,27 +105,53 @@ pub enum EventBody {
     JobRefined {
         /// The job as it will run.
         job: Box<JobSpec>,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
     },
-    /// An action waits for other jobs, or for events, and gives up its place for the rest of its life.
+    /// An action waits for other jobs, or for events, and gives up its slot for the rest of its life.
     #[serde(rename = "job/waiting")]
     JobWaiting {
         /// The job's id.
         job: String,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
+        /// The jobs of which one has to be over before it goes on; none when it waits for a limited time, or for events.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        jobs: Vec<String>,
+        /// Whether it waits for those that are left of the last ones: thousands of ids are not written down again and again.
+        #[serde(default, skip_serializing_if = "is_false")]
+        rest: bool,
     },
-    /// What a job says of its result; its end follows.
+    /// What a job says of its result, beside what it has said before in the same attempt.
     #[serde(rename = "job/results")]
     JobResults {
         /// The job's id.
         job: String,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
         /// What it says.
         results: Box<Results>,
+    },
+    /// A container job's sidecar has said how the job ended; what the engine knows of that is asked next.
+    #[serde(rename = "job/reported")]
+    JobReported {
+        /// The job's id.
+        job: String,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// What it said.
+        report: Box<SidecarReport>,
     },
     /// The job failed, and will run again.
     #[serde(rename = "job/retried")]
     JobRetried {
         /// The job's id.
         job: String,
-        /// Which attempt failed, from 1.
+        /// The attempt that failed, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
         attempt: u32,
         /// How it ended.
         ending: Ending,
@@ -142,18 +184,27 @@ pub enum EventBody {
     JobStarted {
         /// The job's id.
         job: String,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
     },
     /// A container job's own command runs now: workspace, artifacts, caches and services are ready.
     #[serde(rename = "job/running")]
     JobRunning {
         /// The job's id.
         job: String,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
     },
     /// The job is over.
     #[serde(rename = "job/ended")]
     JobEnded {
         /// The job's id.
         job: String,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
         /// How it ended.
         ending: Ending,
     },
@@ -180,6 +231,9 @@ pub enum EventBody {
     ScriptEvent {
         /// The job whose action published it; none for `define`.
         job: Option<String>,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
         /// The event's name.
         name: String,
         /// Its JSON text.
@@ -190,16 +244,30 @@ pub enum EventBody {
     ScriptReport {
         /// The job whose action said it; none for `define`.
         job: Option<String>,
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
         /// The message.
         message: String,
+    },
+    /// A script asked for a parameter that was given, and that it had not declared by then.
+    #[serde(rename = "script/asked")]
+    ParamAsked {
+        /// The job whose action asked; none for `define`.
+        job: Option<String>,
+        /// The attempt, from 1; 0 for `define`.
+        #[serde(default, skip_serializing_if = "is_untold")]
+        attempt: u32,
+        /// The parameter; none when the script looked which there are.
+        param: Option<String>,
     },
     /// An artifact is complete in the store.
     #[serde(rename = "artifact/saved")]
     ArtifactSaved {
         /// The job that saved it.
         job: String,
-        /// The attempt that did, from 1.
-        #[serde(default = "first_attempt")]
+        /// The attempt, from 1.
+        #[serde(default, skip_serializing_if = "is_untold")]
         attempt: u32,
         /// The artifact's id.
         id: String,
@@ -233,14 +301,18 @@ impl EventBody {
                     description.iter_mut().for_each(&mut text);
                 }
             }
-            Self::JobsSubmitted { by: _, jobs: _ } | Self::JobRefined { job: _ } => {}
-            Self::JobBlocked { job: _, message } => text(message),
-            Self::JobApproved { job: _, by, comment } => [by].into_iter().chain(comment).for_each(text),
-            Self::JobWaiting { job: _ } | Self::JobStarted { job: _ } | Self::JobRunning { job: _ } => {}
-            Self::JobResults { job: _, results } => results.words(see),
-            Self::JobRetried { job: _, attempt: _, ending, delay_ms: _ } | Self::JobEnded { job: _, ending } => {
-                ending.words(see);
+            Self::JobsSubmitted { by: _, attempt: _, jobs: _ } | Self::JobRefined { job: _, attempt: _ } => {}
+            Self::JobBlocked { job: _, attempt: _, message, runs } => [message].into_iter().chain(runs).for_each(text),
+            Self::JobApproved { job: _, attempt: _, by, comment } => {
+                [by].into_iter().chain(comment).for_each(text);
             }
+            Self::JobWaiting { job: _, attempt: _, jobs: _, rest: _ }
+            | Self::JobStarted { job: _, attempt: _ }
+            | Self::JobRunning { job: _, attempt: _ } => {}
+            Self::JobResults { job: _, attempt: _, results } => results.words(see),
+            Self::JobReported { job: _, attempt: _, report } => report.words(see),
+            Self::JobRetried { job: _, attempt: _, ending, delay_ms: _ }
+            | Self::JobEnded { job: _, attempt: _, ending } => ending.words(see),
             Self::OutsideEvent { by, name: _, payload } => {
                 text(by);
                 see(Words::Json(payload));
@@ -252,8 +324,9 @@ impl EventBody {
             Self::BuildWarned { message } => text(message),
             Self::CancelRequested { by } => text(by),
             Self::BuildTimedOut { after_ms: _ } => {}
-            Self::ScriptEvent { job: _, name: _, payload } => see(Words::Json(payload)),
-            Self::ScriptReport { job: _, message } => text(message),
+            Self::ScriptEvent { job: _, attempt: _, name: _, payload } => see(Words::Json(payload)),
+            Self::ScriptReport { job: _, attempt: _, message } => text(message),
+            Self::ParamAsked { job: _, attempt: _, param: _ } => {}
             Self::ArtifactSaved { job: _, attempt: _, id: _, size: _, digest: _ } => {}
             Self::BuildEnded { status: _, jobs } => {
                 for JobSummary { job: _, ending, duration_ms: _, results } in jobs {
@@ -265,9 +338,13 @@ impl EventBody {
     }
 }
 
-/// What an event means that was written before events named attempts.
-fn first_attempt() -> u32 {
-    1
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Whether an event names no attempt.
+fn is_untold(attempt: &u32) -> bool {
+    *attempt == 0
 }
 
 /// How a build ended.
@@ -300,92 +377,4 @@ pub struct JobSummary {
     /// What it said of its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Box<Results>>,
-}
-
-/// The code that a build builds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Where it came from; none for a directory that is not a git repository.
-    pub git_url: Option<String>,
-    /// The full ref name, `refs/heads/main` say.
-    pub git_ref: Option<String>,
-    /// The branch.
-    pub branch: Option<String>,
-    /// The tag.
-    pub tag: Option<String>,
-    /// The commit's id.
-    pub commit: Option<String>,
-    /// The commit's message.
-    pub message: Option<String>,
-    /// The commit's author, `Name <mail>`.
-    pub author: Option<String>,
-    /// The repository's main branch.
-    pub main_branch: Option<String>,
-    /// The files that changed; none where that is not known: no git repository, say. Boxed, so that the other events need
-    /// not be as large.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub changes: Option<Box<Changes>>,
-}
-
-impl Source {
-    /// Shows every text that is words for people; see [`EventBody::words`].
-    fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
-        let Self { git_url, git_ref: _, branch: _, tag: _, commit: _, message, author, main_branch: _, changes } = self;
-        for text in [git_url, message, author].into_iter().flatten() {
-            see(Words::Text(text));
-        }
-        match changes.as_deref() {
-            None | Some(Changes { base: _, added: _, modified: _, removed: _, renamed: _ }) => {}
-        }
-    }
-}
-
-/// The files that the code changes, against the commit it is compared with. Paths are relative to the repository's root and
-/// sorted; a renamed file is in none of the other lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Changes {
-    /// The id of the commit that the code is compared with; none when there is none, and every file is added.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<String>,
-    /// Files that the base does not have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub added: Vec<String>,
-    /// Files that are not as they are in the base.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub modified: Vec<String>,
-    /// Files of the base that are gone.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub removed: Vec<String>,
-    /// Files that have another path: the old one and the new one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub renamed: Vec<(String, String)>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a journal holds that was written before there were changes.
-    const OLD: &str = r#"{"git_url":null,"git_ref":"refs/heads/main","branch":"main","tag":null,"commit":null,
-        "message":null,"author":null,"main_branch":"main"}"#;
-
-    #[test]
-    fn a_source_written_before_there_were_changes_can_be_read() {
-        let source: Source = serde_json::from_str(OLD).expect("it can be read");
-        assert_eq!((source.branch.as_deref(), source.changes), (Some("main"), None));
-    }
-
-    #[test]
-    fn changes_that_are_not_known_are_not_written_and_those_that_are_come_back() {
-        let unknown = Source::default();
-        assert!(!serde_json::to_string(&unknown).expect("JSON").contains("changes"));
-        let nothing = Source { changes: Some(Box::default()), ..Source::default() };
-        let renamed = Changes { renamed: vec![("a".to_owned(), "b".to_owned())], ..Changes::default() };
-        let renamed = Source { changes: Some(Box::new(renamed)), ..Source::default() };
-        for source in [unknown, nothing, renamed] {
-            let text = serde_json::to_string(&source).expect("JSON");
-            assert_eq!(serde_json::from_str::<Source>(&text).expect("it can be read"), source, "{text}");
-        }
-    }
 }

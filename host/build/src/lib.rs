@@ -14,7 +14,9 @@ mod ending;
 mod event;
 mod graph;
 mod param;
+mod report;
 mod results;
+mod source;
 mod spec;
 mod state;
 mod waits;
@@ -24,19 +26,21 @@ pub use check::{
     Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
     check_submitted, nearest, param_value,
 };
-pub use command::{BuildCommand, CommandError, SavedArtifact};
+pub use command::{Asker, BuildCommand, CommandError, SavedArtifact, WaitFor};
 pub use destination::{AddressRange, Destination, DestinationHost, NoDestination};
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
-pub use event::{BuildStatus, Changes, Event, EventBody, JobSummary, Source};
+pub use event::{BuildStatus, Event, EventBody, JobSummary};
 pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec};
+pub use report::SidecarReport;
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
+pub use source::{Changes, Source};
 pub use spec::{
     CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, NetworkMode,
     PullPolicy, Readiness, RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec,
     ShellCommand,
 };
 pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};
-pub use waits::{CircleOfWaits, Waits};
+pub use waits::CycleOfWaits;
 pub use words::Words;

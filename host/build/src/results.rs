@@ -62,6 +62,9 @@ pub struct TestFailure {
 /// Warnings that are longer together take nothing more on, in bytes.
 const MAX_WARNING: usize = 2000;
 
+/// What two short texts take beside their bytes.
+const PAIR: usize = 64;
+
 impl TestSummary {
     /// The most failures that are kept.
     pub const FAILURES: usize = 100;
@@ -89,6 +92,31 @@ impl Results {
             }
             None => self.warning = Some(warning.to_owned()),
         }
+    }
+
+    /// Adds what was said later: the last message and share of code count, and of two outputs of a name the last.
+    pub fn add(&mut self, later: Self) {
+        let Self { message, warning, outputs, links, tests, coverage } = later;
+        self.message = message.or(self.message.take());
+        warning.iter().for_each(|warning| self.warn(warning));
+        self.outputs.extend(outputs);
+        self.links.extend(links);
+        if let Some(tests) = tests {
+            self.tests.get_or_insert_default().add(tests);
+        }
+        self.coverage = coverage.or(self.coverage.take());
+    }
+
+    /// About how many bytes it takes to keep this.
+    pub fn size(&self) -> usize {
+        let Self { message, warning, outputs, links, tests, coverage: _ } = self;
+        let texts = [message, warning].into_iter().flatten().map(String::len);
+        let pairs =
+            outputs.iter().map(|(name, value)| (name, value)).chain(links.iter().map(|(title, url)| (title, url)));
+        let pairs = pairs.map(|(one, other)| one.len() + other.len() + PAIR);
+        let failures = tests.iter().flat_map(|tests| &tests.failures);
+        let failures = failures.map(|TestFailure { name, message }| name.len() + message.len() + PAIR);
+        texts.chain(pairs).chain(failures).sum()
     }
 
     /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words). Outputs are data.

@@ -67,7 +67,22 @@ impl JobSpec {
             JobKind::Container(container) => Some(container),
         }
     }
+
+    /// What the job runs, in a few lines for a person who is to approve it: image and command of a container job.
+    pub fn runs(&self) -> Option<String> {
+        let container = self.container()?;
+        let command = match &container.command {
+            Command::Argv(argv) => argv.join(" "),
+            Command::Shell(shell) => shell.lines.join("\n"),
+        };
+        let shown: String = command.chars().take(SHOWN).collect();
+        let rest = if shown.len() < command.len() { " …" } else { "" };
+        Some(format!("in {}: {shown}{rest}", container.image))
+    }
 }
+
+/// The most characters of a command that a person is shown who is to approve it.
+const SHOWN: usize = 4000;
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()

@@ -1,6 +1,9 @@
 //! The state of a build: a fold over its events.
 
+mod attempt;
 mod book;
+mod job;
+mod ledger;
 mod needs;
 mod retry;
 mod schedule;
@@ -9,9 +12,14 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
+pub use job::{JobState, StopReason};
+use ledger::Ledger;
 use schedule::{Halt, Schedule};
 
-use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, Results, SavedArtifact, Status};
+pub(crate) use ledger::{RESULTS, WORDS, size_of_ids, size_of_words};
+
+use crate::waits::Waits;
+use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, SavedArtifact};
 
 /// A build's state, and what is to be done next.
 ///
@@ -21,8 +29,8 @@ use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, R
 /// [`outstanding`](Self::outstanding) the effects that are to be issued again. A tick belongs after that, for what became
 /// due since the last event.
 ///
-/// Events that can't be true (of unknown jobs, of jobs that have ended, of a build that has ended) change nothing: the
-/// first event about a thing counts.
+/// Events that can't be true (of unknown jobs, of jobs that have ended, of another attempt than the one that counts, of a build
+/// that has ended) change nothing: the first event about a thing counts.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -46,6 +54,9 @@ pub struct BuildState {
     removed: Vec<(String, String)>,
     /// The artifacts that have been saved, by id.
     artifacts: BTreeMap<String, SavedArtifact>,
+    ledger: Ledger,
+    /// Which actions wait for which jobs.
+    pub(crate) waits: Waits,
 }
 
 /// What a build's state takes in.
@@ -94,38 +105,6 @@ pub enum Effect {
     Record(EventBody),
 }
 
-/// Why a job is stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum StopReason {
-    /// The build was cancelled.
-    Cancelled,
-    /// The job reached its time limit.
-    TimedOut,
-    /// Another job of its fail-fast group failed. The job then ends as [`Ending::FailedFast`].
-    FailedFast {
-        /// The group.
-        group: String,
-        /// The job that failed.
-        because: String,
-    },
-}
-
-impl StopReason {
-    /// How a job ends that was stopped for this.
-    pub fn ending(&self, job: &JobSpec) -> Ending {
-        self.ending_while(job, None)
-    }
-
-    /// The ending of a job for which `during` was being prepared when it was stopped; none when its command ran.
-    pub fn ending_while(&self, job: &JobSpec, during: Option<String>) -> Ending {
-        match self.clone() {
-            Self::Cancelled => Ending::Cancelled,
-            Self::TimedOut => Ending::TimedOut { after_ms: job.timeout_ms, during },
-            Self::FailedFast { group, because } => Ending::FailedFast { group, because },
-        }
-    }
-}
-
 /// Where a build is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -141,39 +120,6 @@ pub enum Phase {
     Ended(BuildStatus),
 }
 
-/// What is known of a job.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JobState {
-    /// Where it is in its life.
-    pub status: Status,
-    /// The attempt that is being made or was made last, from 1; 0 before the first [`Effect::Start`].
-    pub attempt: u32,
-    /// When its last attempt started, in milliseconds since the Unix epoch.
-    pub started_ms: Option<u64>,
-    /// When it ended, in milliseconds since the Unix epoch.
-    pub ended_ms: Option<u64>,
-    /// How it ended.
-    pub ending: Option<Ending>,
-    /// Why it is being stopped, or was stopped.
-    pub stopping: Option<StopReason>,
-    /// What it has said of its result.
-    pub results: Option<Box<Results>>,
-}
-
-impl JobState {
-    fn new() -> Self {
-        Self {
-            status: Status::Pending,
-            attempt: 0,
-            started_ms: None,
-            ended_ms: None,
-            ending: None,
-            stopping: None,
-            results: None,
-        }
-    }
-}
-
 impl BuildState {
     /// A build of which nothing has happened, that will run so many jobs at a time.
     pub fn new(max_running: NonZeroUsize) -> Self {
@@ -185,6 +131,8 @@ impl BuildState {
             schedule,
             removed: Vec::new(),
             artifacts: BTreeMap::new(),
+            ledger: Ledger::default(),
+            waits: Waits::default(),
         }
     }
 
@@ -193,10 +141,7 @@ impl BuildState {
         let mut effects = Vec::new();
         if !matches!(self.phase, Phase::Ended(_)) {
             match input {
-                Input::Event(event) => {
-                    self.keep_artifacts(&event.body);
-                    self.event(event, &mut effects);
-                }
+                Input::Event(event) => self.event(event, &mut effects),
                 Input::Tick { now_ms } => self.schedule.tick(now_ms, &mut effects),
             }
         }
@@ -235,6 +180,11 @@ impl BuildState {
         self.stopping.is_some()
     }
 
+    /// Whether somebody has asked for the build to stop.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.stopping == Some(BuildStatus::Cancelled)
+    }
+
     /// The graph; empty until the script has declared it.
     pub fn graph(&self) -> &Graph {
         self.schedule.graph()
@@ -261,6 +211,30 @@ impl BuildState {
         self.schedule.next_deadline_ms()
     }
 
+    /// The attempt of a job that counts now: the one that is being made, or else the one that would be made next. Events of the
+    /// job name it. 0 for what is no job.
+    pub fn turn(&self, job: &str) -> u32 {
+        self.graph().index(job).map_or(0, |job| self.schedule.attempt(job))
+    }
+
+    /// Whether a job is at work for which somebody speaks: `define` with `None`, or an attempt of a job that runs, or that the
+    /// script completes. An attempt whose sidecar has said how it ended is not.
+    pub fn works(&self, job: Option<&str>, attempt: u32) -> bool {
+        let Some(job) = job else { return self.phase == Phase::Defining && self.decided.is_none() };
+        self.graph().index(job).is_some_and(|job| self.schedule.works(job) && self.schedule.attempt(job) == attempt)
+    }
+
+    /// Whether a job has a slot.
+    pub(crate) fn has_slot(&self, job: &str) -> bool {
+        self.schedule.has_slot(job)
+    }
+
+    /// Whether an event is of another attempt than the one that counts, or of a job that is over.
+    pub(crate) fn is_stale(&self, body: &EventBody) -> bool {
+        let told = body.attempt();
+        body.job().is_some_and(|job| told != 0 && self.graph().get(job).is_some() && told != self.turn(job))
+    }
+
     /// How many jobs occupy a place: those that run, and those whose [`Effect::Start`] was returned, but for actions that
     /// wait for other jobs.
     pub fn running(&self) -> usize {
@@ -274,7 +248,7 @@ impl BuildState {
     /// use monkeyci_build::{BuildState, Ending, EventBody};
     ///
     /// let state = BuildState::new(NonZeroUsize::MIN);
-    /// let ended = EventBody::JobEnded { job: "lint".into(), ending: Ending::Succeeded };
+    /// let ended = EventBody::JobEnded { job: "lint".into(), attempt: 0, ending: Ending::Succeeded };
     /// assert_eq!(state.conclude("lint", Ending::Succeeded), ended);
     /// ```
     pub fn conclude(&self, job: &str, ending: Ending) -> EventBody {
@@ -295,7 +269,8 @@ impl BuildState {
     fn keep_artifacts(&mut self, body: &EventBody) {
         match body {
             EventBody::ArtifactSaved { job, attempt, id, size, digest } => {
-                let saved = SavedArtifact { job: job.clone(), attempt: *attempt, size: *size, digest: digest.clone() };
+                let attempt = if *attempt == 0 { self.turn(job) } else { *attempt };
+                let saved = SavedArtifact { job: job.clone(), attempt, size: *size, digest: digest.clone() };
                 self.artifacts.entry(id.clone()).or_insert(saved);
             }
             EventBody::JobRetried { job, .. } => self.artifacts.retain(|_, saved| saved.job != *job),
@@ -304,6 +279,7 @@ impl BuildState {
     }
 
     fn event(&mut self, event: &Event, effects: &mut Vec<Effect>) {
+        self.ledger.take_in(event);
         // Once the end is decided, nothing counts any more but the event that says so.
         if let EventBody::BuildEnded { status, .. } = &event.body {
             self.phase = Phase::Ended(*status);
@@ -317,6 +293,10 @@ impl BuildState {
         if self.phase == Phase::Running {
             self.schedule.catch_up(event.time_ms, effects);
         }
+        if self.is_stale(&event.body) {
+            return;
+        }
+        self.keep_artifacts(&event.body);
         match (&event.body, self.phase) {
             (EventBody::BuildTriggered { .. }, Phase::New) => {
                 self.phase = Phase::CheckingOut;
@@ -340,15 +320,22 @@ impl BuildState {
             (EventBody::BuildTimedOut { .. }, _) => self.stop(BuildStatus::TimedOut, Halt::TimedOut, effects),
             (EventBody::JobBlocked { job, .. }, Phase::Running) => self.schedule.blocked(job),
             (EventBody::JobApproved { job, .. }, Phase::Running) => self.schedule.approved(job, effects),
-            (EventBody::JobRefined { job }, Phase::Running) => self.schedule.refined(job, effects),
-            (EventBody::JobWaiting { job }, Phase::Running) => self.schedule.waiting(job, effects),
-            (EventBody::JobResults { job, results }, Phase::Running) => self.schedule.said(job, results),
+            (EventBody::JobRefined { job, .. }, Phase::Running) => self.schedule.refined(job, effects),
+            (EventBody::JobWaiting { job, jobs, rest, .. }, Phase::Running) => {
+                self.begin_wait(job, jobs, *rest);
+                self.schedule.waiting(job, effects);
+            }
+            (EventBody::JobResults { job, results, .. }, Phase::Running) => self.schedule.said(job, results),
+            (EventBody::JobReported { job, report, .. }, Phase::Running) => self.schedule.reported(job, report),
+            (EventBody::JobRunning { job, .. }, Phase::Running) => self.schedule.command_runs(job),
             (EventBody::JobRetried { job, attempt, delay_ms, .. }, Phase::Running) => {
+                self.waits.end(job);
                 let due_ms = event.time_ms.saturating_add(*delay_ms);
                 self.schedule.retried(job, *attempt, due_ms, event.time_ms, effects);
             }
-            (EventBody::JobStarted { job }, Phase::Running) => self.schedule.started(job, event.time_ms, effects),
-            (EventBody::JobEnded { job, ending }, Phase::Running) => {
+            (EventBody::JobStarted { job, .. }, Phase::Running) => self.schedule.started(job, event.time_ms, effects),
+            (EventBody::JobEnded { job, ending, .. }, Phase::Running) => {
+                self.waits.end(job);
                 self.schedule.ended(job, ending, event.time_ms, effects);
             }
             _ => {}
@@ -356,6 +343,15 @@ impl BuildState {
         if self.phase == Phase::Running && self.schedule.is_over() {
             let status = self.stopping.unwrap_or_else(|| self.schedule.verdict());
             self.decide(status, effects);
+        }
+    }
+
+    fn begin_wait(&mut self, job: &str, jobs: &[String], rest: bool) {
+        if rest {
+            let schedule = &self.schedule;
+            self.waits.go_on(job, |other| !schedule.is_final(other));
+        } else if !jobs.is_empty() {
+            self.waits.begin(job, jobs);
         }
     }
 

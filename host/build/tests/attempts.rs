@@ -5,7 +5,7 @@ mod told_build;
 use monkeyci_build::{
     BuildStatus, Effect, Ending, EventBody, Input, JobSpec, Results, Retry, RetryOn, RunWhen, Status, StopReason,
 };
-use told_build::{Build, end, failure, skip, spec, start, start_again, stop, verdict};
+use told_build::{Build, end, end_of, failure, skip, spec, start, start_again, stop, verdict};
 
 fn again(count: u32, on: &[RetryOn], delay_ms: u64, job: JobSpec) -> JobSpec {
     JobSpec { retry: Some(Retry { count, on: on.to_vec(), delay_ms }), ..job }
@@ -99,7 +99,7 @@ fn a_rest_that_was_over_when_an_event_was_written_is_over_for_whoever_reads_it()
     build.started("a"); // at 4 ms
     build.concluded("a", failure()); // at 5 ms
     assert_eq!(build.started("b"), []); // at 6 ms
-    assert_eq!(build.tell(EventBody::JobRunning { job: "b".into() }), [start_again("a", 2)]); // at 7 ms
+    assert_eq!(build.tell(EventBody::JobRunning { job: "b".into(), attempt: 1 }), [start_again("a", 2)]); // at 7 ms
     assert_eq!(build.taken_up(2).outstanding(), [start_again("a", 2), start("b")]);
 }
 
@@ -145,7 +145,7 @@ fn a_job_does_not_run_again_after_what_is_no_failure_of_its_own() {
         failed_fast("b"),
         Ending::Skipped { because: "b".into() },
     ] {
-        let body = EventBody::JobEnded { job: "a".into(), ending: ending.clone() };
+        let body = EventBody::JobEnded { job: "a".into(), attempt: 1, ending: ending.clone() };
         assert_eq!(build.state.conclude("a", ending), body);
     }
 }
@@ -171,7 +171,7 @@ fn a_job_that_runs_again_has_a_time_limit_of_its_own_and_says_its_results_again(
     build.started("a"); // at 4 ms
     build.tick(1004);
     let results = Results { message: Some("half".into()), ..Results::default() };
-    build.tell(EventBody::JobResults { job: "a".into(), results: Box::new(results) });
+    build.tell(EventBody::JobResults { job: "a".into(), attempt: 1, results: Box::new(results) });
     build.concluded("a", Ending::TimedOut { after_ms: 1000, during: None });
     let job = build.state.job("a").expect("the job was declared");
     assert_eq!((job.stopping.clone(), job.results.clone()), (None, None));
@@ -185,7 +185,7 @@ fn a_cancel_ends_a_job_that_rests() {
     build.started("a");
     build.concluded("a", failure());
     let effects = build.cancelled();
-    assert_eq!(effects, [end("a", Ending::Cancelled)]);
+    assert_eq!(effects, [end_of(2, "a", Ending::Cancelled)], "the next attempt is not made");
     assert_eq!(build.state.next_deadline_ms(), None);
     assert_eq!(verdict(&build.record(effects)), Some(BuildStatus::Cancelled));
 }
@@ -205,7 +205,7 @@ fn a_retry_that_was_on_its_way_when_the_cancel_came_does_not_happen() {
     build.started("a");
     let retried = build.state.conclude("a", failure());
     build.cancelled();
-    assert_eq!(build.tell(retried), [end("a", Ending::Cancelled)]);
+    assert_eq!(build.tell(retried), [end_of(2, "a", Ending::Cancelled)]);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_job_that_may_fail_may_still_be_cancelled() {
     let job = JobSpec { allow_failure: true, ..spec("a", &[]) };
     let (build, _) = Build::of_specs(1, vec![job]);
     for ending in [Ending::Cancelled, Ending::Succeeded] {
-        let body = EventBody::JobEnded { job: "a".into(), ending: ending.clone() };
+        let body = EventBody::JobEnded { job: "a".into(), attempt: 1, ending: ending.clone() };
         assert_eq!(build.state.conclude("a", ending), body);
     }
 }
@@ -322,8 +322,8 @@ fn a_job_that_rests_or_is_blocked_or_joins_late_does_not_outlive_its_group() {
     let (mut build, _) = Build::of_specs(9, jobs);
     build.started("rests");
     build.concluded("rests", failure());
-    assert_eq!(build.failed("a"), [end("rests", failed_fast("a")), end("asks", failed_fast("a"))]);
-    let refined = EventBody::JobRefined { job: Box::new(group("late", &[])) };
+    assert_eq!(build.failed("a"), [end_of(2, "rests", failed_fast("a")), end("asks", failed_fast("a"))]);
+    let refined = EventBody::JobRefined { job: Box::new(group("late", &[])), attempt: 1 };
     assert_eq!(build.tell(refined), [end("late", failed_fast("a"))]);
     assert_eq!(build.submitted("action", vec![group("new", &[])]), [end("new", failed_fast("a"))]);
 }
@@ -331,7 +331,9 @@ fn a_job_that_rests_or_is_blocked_or_joins_late_does_not_outlive_its_group() {
 #[test]
 fn an_action_that_waits_gives_its_place_to_another_job_for_good() {
     let (mut build, _) = Build::of(1, &[("a", &[]), ("b", &[]), ("c", &[])]);
-    let waiting = |build: &mut Build| build.tell(EventBody::JobWaiting { job: "a".into() });
+    let waiting = |build: &mut Build| {
+        build.tell(EventBody::JobWaiting { job: "a".into(), attempt: 1, jobs: vec![], rest: false })
+    };
     assert_eq!(waiting(&mut build), [], "it does not run yet");
     build.started("a");
     assert_eq!(waiting(&mut build), [start("b")]);
@@ -394,11 +396,11 @@ fn the_last_results_of_a_job_stand_in_its_state_and_in_the_summary() {
     let (mut build, _) = Build::of(9, &[("a", &[]), ("b", &[])]);
     let results = |text: &str| Box::new(Results { message: Some(text.into()), ..Results::default() });
     for text in ["first", "last"] {
-        build.tell(EventBody::JobResults { job: "a".into(), results: results(text) });
+        build.tell(EventBody::JobResults { job: "a".into(), attempt: 1, results: results(text) });
     }
     assert_eq!(build.state.job("a").and_then(|job| job.results.clone()), Some(results("last")));
     build.succeeded("a");
-    build.tell(EventBody::JobResults { job: "a".into(), results: results("too late") });
+    build.tell(EventBody::JobResults { job: "a".into(), attempt: 1, results: results("too late") });
     let effects = build.succeeded("b");
     let [Effect::Record(EventBody::BuildEnded { jobs, .. })] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!((jobs[0].results.clone(), jobs[1].results.clone()), (Some(results("last")), None));
@@ -407,6 +409,6 @@ fn the_last_results_of_a_job_stand_in_its_state_and_in_the_summary() {
 #[test]
 fn the_end_of_a_job_that_there_is_not_is_concluded_as_it_is() {
     let (build, _) = Build::of(1, &[("a", &[])]);
-    let body = EventBody::JobEnded { job: "nobody".into(), ending: failure() };
+    let body = EventBody::JobEnded { job: "nobody".into(), attempt: 0, ending: failure() };
     assert_eq!(build.state.conclude("nobody", failure()), body);
 }

@@ -178,7 +178,12 @@ fn a_job_that_needs_nothing_has_no_failure_to_run_on() {
 fn a_job_with_an_approval_is_blocked_when_its_turn_comes_and_holds_no_place() {
     let deploy = JobSpec { approval: Some("Deploy?".into()), ..spec("deploy", &["a"]) };
     let (mut build, _) = Build::of_specs(1, vec![spec("a", &[]), deploy, spec("b", &["a"])]);
-    let ask = Effect::Record(EventBody::JobBlocked { job: "deploy".into(), message: "Deploy?".into() });
+    let ask = Effect::Record(EventBody::JobBlocked {
+        job: "deploy".into(),
+        attempt: 1,
+        message: "Deploy?".into(),
+        runs: None,
+    });
     let effects = build.succeeded("a");
     assert_eq!(effects, [ask.clone(), start("b")]);
     assert_eq!(build.state.outstanding(), [ask, start("b")]);
@@ -202,22 +207,26 @@ fn a_rejected_job_ends_and_skips_those_that_need_it() {
 }
 
 #[test]
-fn a_late_job_is_completed_when_its_turn_comes_before_it_waits_for_a_place() {
+fn a_late_job_is_completed_when_its_turn_comes_then_approved_and_then_waits_for_a_slot() {
     let late = JobSpec { late: true, approval: Some("Deploy?".into()), ..spec("late", &["a"]) };
     let (mut build, _) = Build::of_specs(1, vec![spec("a", &[]), late.clone(), spec("b", &[])]);
-    let ask = build.succeeded("a");
-    build.record(ask);
     let refine = Effect::Refine { job: "late".into() };
-    assert_eq!(build.approved("late"), std::slice::from_ref(&refine));
+    assert_eq!(build.succeeded("a"), [refine.clone(), start("b")]);
     assert_eq!((build.status("late"), build.state.outstanding()), (Status::Pending, vec![refine, start("b")]));
+    assert_eq!(build.approved("late"), [], "nobody can know yet what there is to approve");
     assert_eq!(build.started("late"), [], "it is not complete");
     let refined = JobSpec { timeout_ms: 7, needs: vec!["nobody".into()], priority: 1, ..late };
-    assert_eq!(build.tell(EventBody::JobRefined { job: Box::new(refined.clone()) }), []);
+    let ask = build.tell(EventBody::JobRefined { job: Box::new(refined.clone()), attempt: 1 });
+    let blocked = EventBody::JobBlocked { job: "late".into(), attempt: 1, message: "Deploy?".into(), runs: None };
+    assert_eq!(ask, [Effect::Record(blocked)]);
+    build.record(ask);
+    assert_eq!(build.status("late"), Status::Blocked);
+    assert_eq!(build.approved("late"), []);
     assert_eq!((build.status("late"), build.state.running()), (Status::Queued, 1));
     assert_eq!(build.succeeded("b"), [start("late")]);
     let kept = build.state.graph().get("late").expect("the job was declared");
     assert_eq!((kept.timeout_ms, kept.needs.as_slice()), (7, ["a".to_owned()].as_slice()), "what it needed it has had");
-    assert_eq!(build.tell(EventBody::JobRefined { job: Box::new(refined) }), []);
+    assert_eq!(build.tell(EventBody::JobRefined { job: Box::new(refined), attempt: 1 }), []);
 }
 
 #[test]
@@ -250,13 +259,16 @@ fn a_cancel_ends_jobs_that_are_blocked_or_being_completed() {
         JobSpec { approval: Some("Deploy?".into()), ..spec("blocked", &[]) },
     ];
     let (mut build, _) = Build::of_specs(1, jobs.clone());
-    build.tell(EventBody::JobBlocked { job: "blocked".into(), message: "Deploy?".into() });
+    build.tell(EventBody::JobBlocked { job: "blocked".into(), attempt: 1, message: "Deploy?".into(), runs: None });
     let effects = build.cancelled();
     assert_eq!(effects, ["asking", "late", "blocked"].map(|job| end(job, Ending::Cancelled)));
     assert_eq!(build.state.outstanding(), effects);
     // What comes of effects that were under way counts no more.
     assert_eq!(build.approved("blocked"), []);
-    assert_eq!(build.tell(EventBody::JobRefined { job: Box::new(jobs[1].clone()) }), []);
-    assert_eq!(build.tell(EventBody::JobBlocked { job: "asking".into(), message: "Deploy?".into() }), []);
+    assert_eq!(build.tell(EventBody::JobRefined { job: Box::new(jobs[1].clone()), attempt: 1 }), []);
+    assert_eq!(
+        build.tell(EventBody::JobBlocked { job: "asking".into(), attempt: 1, message: "Deploy?".into(), runs: None }),
+        []
+    );
     assert_eq!(verdict(&build.record(effects)), Some(BuildStatus::Cancelled));
 }

@@ -22,9 +22,9 @@ fn an_ending_keeps_its_form() {
     let ending = Ending::Exited { code: 3, line: Some(ShellLine { number: 2, text: "make".into() }) };
     assert_eq!(ending.to_string(), "exited with code 3 at line 2: make");
     assert_eq!(
-        json_of(EventBody::JobEnded { job: "a".into(), ending }),
+        json_of(EventBody::JobEnded { job: "a".into(), attempt: 1, ending }),
         json!({
-            "seq": null, "time_ms": null, "type": "job/ended", "job": "a",
+            "seq": null, "time_ms": null, "type": "job/ended", "job": "a", "attempt": 1,
             "ending": { "cause": "exited", "code": 3, "line": { "number": 2, "text": "make" } },
         })
     );
@@ -169,22 +169,25 @@ fn what_happens_to_a_job_keeps_its_form() {
             retried,
             json!({ "type": "job/retried", "job": "a", "attempt": 1, "ending": { "cause": "succeeded" }, "delay_ms": 5 }),
         ),
-        (EventBody::JobWaiting { job: "a".into() }, json!({ "type": "job/waiting", "job": "a" })),
         (
-            EventBody::JobBlocked { job: "a".into(), message: "Deploy?".into() },
-            json!({ "type": "job/blocked", "job": "a", "message": "Deploy?" }),
+            EventBody::JobWaiting { job: "a".into(), attempt: 1, jobs: vec![], rest: false },
+            json!({ "type": "job/waiting", "job": "a", "attempt": 1 }),
         ),
         (
-            EventBody::JobApproved { job: "a".into(), by: "ada".into(), comment: None },
-            json!({ "type": "job/approved", "job": "a", "by": "ada" }),
+            EventBody::JobBlocked { job: "a".into(), attempt: 1, message: "Deploy?".into(), runs: None },
+            json!({ "type": "job/blocked", "job": "a", "attempt": 1, "message": "Deploy?" }),
         ),
         (
-            EventBody::JobResults { job: "a".into(), results: Box::default() },
-            json!({ "type": "job/results", "job": "a", "results": {} }),
+            EventBody::JobApproved { job: "a".into(), attempt: 1, by: "ada".into(), comment: None },
+            json!({ "type": "job/approved", "job": "a", "attempt": 1, "by": "ada" }),
         ),
         (
-            EventBody::JobsSubmitted { by: "a".into(), jobs: vec![] },
-            json!({ "type": "jobs/submitted", "by": "a", "jobs": [] }),
+            EventBody::JobResults { job: "a".into(), attempt: 1, results: Box::default() },
+            json!({ "type": "job/results", "job": "a", "attempt": 1, "results": {} }),
+        ),
+        (
+            EventBody::JobsSubmitted { by: "a".into(), attempt: 1, jobs: vec![] },
+            json!({ "type": "jobs/submitted", "by": "a", "attempt": 1, "jobs": [] }),
         ),
     ] {
         let mut value = json_of(body);

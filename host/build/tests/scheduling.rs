@@ -21,7 +21,7 @@ fn a_build_checks_out_then_defines_then_runs_its_jobs_then_ends() {
     build.started("a");
     assert_eq!(build.succeeded("a"), [start("b")]);
     build.started("b");
-    build.tell(EventBody::JobRunning { job: "b".into() });
+    build.tell(EventBody::JobRunning { job: "b".into(), attempt: 1 });
     let summary =
         |job: &str, ms| JobSummary { job: job.into(), ending: Ending::Succeeded, duration_ms: Some(ms), results: None };
     let effects = build.succeeded("b");

@@ -28,7 +28,7 @@ pub async fn check(args: CheckArgs) -> Done {
     let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
     // What the script prints is no part of the answer.
     let quiet = display(if args.json { Progress::Json } else { Progress::Plain });
-    let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.observer() };
+    let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.clone().observer() };
     let mut signals =
         Signals::take().map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
     let checked = tokio::select! {
@@ -36,6 +36,7 @@ pub async fn check(args: CheckArgs) -> Done {
         // What it has made in the temporary directory goes with it.
         () = signals.next() => return Err((Exit::Interrupted, anyhow!("stopped before the script was checked"))),
     };
+    tokio::task::block_in_place(|| quiet.flush());
     match checked {
         Ok(checked) => {
             if args.json {

@@ -39,7 +39,8 @@ pub async fn run(args: RunArgs) -> Done {
         .run(request, display.clone().observer(), cancel)
         .await
         .map_err(|error| (Exit::Infrastructure, error.into()))?;
-    display.summary(&report);
+    // Whoever reads may take their time; signals are still heard.
+    tokio::task::block_in_place(|| display.summary(&report));
     Ok(report.status.into())
 }
 

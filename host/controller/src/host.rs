@@ -12,7 +12,7 @@ use monkeyci_storage::journal::Owner;
 use monkeyci_storage::{BlobStore, Blobs, Journals, names};
 
 use crate::build_api::{Api, router};
-use crate::clock::now_ms;
+use crate::clock::{MachineClock, now_ms};
 use crate::control::{self, Inside};
 use crate::error::ControllerError;
 use crate::home::{BuildDir, Home};
@@ -57,6 +57,7 @@ pub struct Controller {
     journals: Journals,
     api: Arc<Api>,
     services: Arc<Services>,
+    clock: Arc<MachineClock>,
 }
 
 impl Controller {
@@ -79,7 +80,8 @@ impl Controller {
                 Ok(Blobs::open(&options.blobs, &home.blobs()).await?)
             },)?;
         let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
-        let tokens = Arc::new(Tokens::new());
+        let clock = MachineClock::new();
+        let tokens = Arc::new(Tokens::new(clock.clone()));
         let api = Api::new(tokens.clone(), blobs.clone(), options.log_limits);
         let services = Services {
             runtime,
@@ -90,7 +92,7 @@ impl Controller {
             api: ApiSockets::new(router(api.clone()), options.tcp),
             sidecar_program: options.sidecar_program,
         };
-        Ok(Self { home, journals, api, services: Arc::new(services) })
+        Ok(Self { home, journals, api, services: Arc::new(services), clock })
     }
 
     /// The journals of this home.
@@ -138,11 +140,12 @@ impl Controller {
         let state = BuildState::new(request.max_running);
         let (live, inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
         self.api.register(live.clone());
-        let inside = Inside { live: live.clone(), blobs: self.services.blobs.clone(), cancel: cancel.clone() };
+        let inside = Inside { live: live.clone(), blobs: self.services.blobs.clone() };
         let control = control::listen(&dir.path, inside)?;
         let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
         let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
-        let driver = Driver::new(live.clone(), self.journals.begin(&id), context, &request);
+        let journal = self.journals.begin(&id);
+        let driver = Driver::new(live.clone(), journal, context, &request, self.clock.clone());
         let (outcome, driven) = driver.drive(inbox, &cancel).await;
         live.writing.close();
         if tokio::time::timeout(LOGS, live.writing.wait()).await.is_err() {
@@ -155,8 +158,7 @@ impl Controller {
         self.api.deregister(&id);
         let kept = self.leave(&id, dir, request.keep).await;
         driven?;
-        let Outcome { status, jobs, failure, reports, started_ms } = outcome;
-        let duration_ms = now_ms().saturating_sub(started_ms);
+        let Outcome { status, jobs, failure, reports, duration_ms } = outcome;
         Ok(BuildReport { build: id, status, jobs, failure, reports, duration_ms, kept })
     }
 
@@ -170,15 +172,12 @@ impl Controller {
         let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
         let state = BuildState::new(NonZeroUsize::MIN);
         let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
-        let (live, mut inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
+        let (live, inbox) = LiveBuild::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
         self.api.register(live.clone());
         let result = tokio::select! {
             result = jobs::check(&self.services, request, &live) => result,
-            // Answers whoever wants an event written down, and writes nothing.
             never = async {
-                while let Some(record) = inbox.recv().await {
-                    let _ = record.written.send(Ok(()));
-                }
+                live.clone().take_in_all(inbox).await;
                 std::future::pending().await
             } => never,
         };

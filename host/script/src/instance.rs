@@ -173,7 +173,7 @@ impl Script {
         let (log, _) = Log::new(client, None, limits.output_bytes, None);
         let mode = Mode::Record(Vec::new());
         let state = State::new(limits, client.clone(), info, None, 0, mode, (log, Defining::new()));
-        let _place = self.runtime.places.acquire().await;
+        let _slot = self.runtime.slots.take().await;
         let mut store = self.store(state);
         match self.pre.instantiate_async(&mut store).await {
             Ok(_) => Ok(()),
@@ -195,9 +195,8 @@ impl Script {
 
     /// Also returns what is left of the instance; its log has no writer any more.
     async fn execute(&self, state: State, then: Option<Then<'_>>, limit: Duration) -> (Result<(), ScriptError>, Left) {
-        // The semaphore is never closed.
-        let _place = self.runtime.places.acquire().await;
-        let mut store = self.store(state);
+        let slot = self.runtime.slots.take().await;
+        let mut store = self.store(State { slot: Some(slot), ..state });
         let ended = match tokio::time::timeout(limit, self.call(&mut store, then)).await {
             Err(_) => Err(ScriptError::TimedOut(limit)),
             Ok(Ok(Ok(()))) => Ok(()),

@@ -13,6 +13,7 @@ mod cache;
 mod clock;
 mod compile;
 mod error;
+mod held;
 mod host;
 mod inspect;
 mod instance;
@@ -20,6 +21,7 @@ mod limits;
 mod load;
 mod log;
 mod runtime;
+mod slots;
 mod store;
 mod transcript;
 

@@ -24,6 +24,9 @@ pub struct Limits {
     pub core_instances: usize,
     /// The most handles that a script may hold at a time. Default 50,000.
     pub handles: usize,
+    /// The most bytes of outcomes and events that a script may hold by handles at a time. Default 32 MiB: an outcome has 1 MiB at
+    /// most. One alone may be larger.
+    pub held_bytes: usize,
     /// The most bytes that one call may bring from the guest to the host. Default 4 MiB.
     pub call_bytes: usize,
     /// The most calls to the host. Default 2,000,000: a graph of 10,000 jobs takes some 100,000.
@@ -36,8 +39,11 @@ pub struct Limits {
     pub define_time: Duration,
     /// The stack, in bytes. Default 512 KiB.
     pub stack_bytes: usize,
-    /// The most instances that may live at a time; further ones wait. Default 64.
+    /// The most instances that may run at a time; further ones wait until they may begin. Default 64.
     pub instances: u32,
+    /// The most instances that may wait for jobs or events at a time, beside those that run; whoever is beyond it is refused to wait.
+    /// Default 256: each holds its memory.
+    pub waiting_instances: u32,
 }
 
 impl Default for Limits {
@@ -50,6 +56,7 @@ impl Default for Limits {
             table_elements: 100_000,
             core_instances: 200,
             handles: 50_000,
+            held_bytes: 32 << 20,
             call_bytes: 4 << 20,
             calls: 2_000_000,
             declared_bytes: 64 << 20,
@@ -57,6 +64,7 @@ impl Default for Limits {
             define_time: Duration::from_secs(10),
             stack_bytes: 512 << 10,
             instances: 64,
+            waiting_instances: 256,
         }
     }
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
@@ -15,6 +14,7 @@ use crate::cache::CompileCache;
 use crate::compile::Compiler;
 use crate::error::RuntimeError;
 use crate::limits::Limits;
+use crate::slots::Slots;
 use crate::store::State;
 
 /// How often a running script gives way to others, and looks at its deadline.
@@ -37,8 +37,8 @@ pub struct Runtime {
     pub(crate) cache: Option<Arc<CompileCache>>,
     pub(crate) compiler: Compiler,
     pub(crate) limits: Arc<Limits>,
-    /// One permit per instance that may live: a full pool is an error, a semaphore makes it a wait.
-    pub(crate) places: Arc<Semaphore>,
+    /// A full pool is an error; slots make it a wait.
+    pub(crate) slots: Slots,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -69,7 +69,7 @@ impl Runtime {
             linker: Arc::new(linker),
             cache,
             compiler: Compiler::default(),
-            places: Arc::new(Semaphore::new(limits.instances as usize)),
+            slots: Slots::new(&limits),
             limits,
         })
     }
@@ -81,7 +81,7 @@ impl Runtime {
 
     /// How many instances live now. A build that waits (for approval, for a container) has none.
     pub fn live_instances(&self) -> usize {
-        (self.limits.instances as usize).saturating_sub(self.places.available_permits())
+        self.slots.live(&self.limits)
     }
 
     /// The engine's limits.
@@ -126,15 +126,16 @@ pub(crate) fn config(limits: &Limits) -> Config {
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let per_component = limits.core_instances as u32;
+    let live = limits.instances + limits.waiting_instances;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(limits.instances)
+    pool.total_component_instances(live)
         // A usual script has one real core instance and a few shims; a few composed ones may run beside.
-        .total_core_instances(limits.instances * 8 + per_component)
-        .total_memories(limits.instances * 2)
-        .total_tables(limits.instances * 4 + per_component)
-        .total_stacks(limits.instances)
+        .total_core_instances(live * 8 + per_component)
+        .total_memories(live * 2)
+        .total_tables(live * 4 + per_component)
+        .total_stacks(live)
         .max_core_instances_per_component(per_component)
-        .max_memories_per_component(per_component.min(limits.instances * 2))
+        .max_memories_per_component(per_component.min(live * 2))
         .max_tables_per_component(per_component)
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements)

@@ -8,9 +8,12 @@ use monkeyci_build::{JobDraft, ParamDraft, Results};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::bindings::monkeyci::script::types::Error;
 use crate::clock::{Defining, MonotonicClock, Random, WallClock, hash_seed};
+use crate::held::Held;
 use crate::limits::{Limits, Meter};
 use crate::log::{Log, Output};
+use crate::slots::{Slot, TooManyWait, Waiting};
 use crate::transcript::Mode;
 
 /// The state behind an instance.
@@ -37,6 +40,10 @@ pub(crate) struct State {
     pub(crate) refining: Option<Refining>,
     /// What the action said of its result so far.
     pub(crate) said: Said,
+    /// Bytes of outcomes and events that the guest holds.
+    pub(crate) held: Held,
+    /// The instance's slot, from the moment on when it may begin.
+    pub(crate) slot: Option<Slot>,
     pub(crate) declared_bytes: usize,
     pub(crate) calls: u64,
     pub(crate) limits: Arc<Limits>,
@@ -75,6 +82,10 @@ pub struct Said {
     /// Why there was nothing to do, when the action ended well.
     pub skip: Option<String>,
 }
+
+/// The most bytes that an action may say of its result: 1 MiB, as the file with a container job's outputs may have. They are kept for
+/// ever.
+const SAID: usize = 1 << 20;
 
 impl State {
     pub(crate) fn new(
@@ -118,10 +129,46 @@ impl State {
             params: Vec::new(),
             refining: None,
             said: Said::default(),
+            held: Held::new(limits.held_bytes),
+            slot: None,
             declared_bytes: 0,
             calls: 0,
             limits,
         }
+    }
+}
+
+impl State {
+    /// Leaves the instance's slot to others, until [`go_on`](Self::go_on): it waits for jobs or events.
+    pub(crate) fn begin_to_wait(&mut self) -> Result<Option<Waiting>, Error> {
+        let given_up = self.slot.as_mut().map(Slot::give_up).transpose();
+        given_up.map_err(|TooManyWait| {
+            let limit = self.limits.waiting_instances;
+            Error::Quota(format!("{limit} actions wait on this host already; let some end first"))
+        })
+    }
+
+    /// Takes a slot again.
+    pub(crate) async fn go_on(&mut self, waiting: Option<Waiting>) {
+        if let (Some(slot), Some(waiting)) = (&mut self.slot, waiting) {
+            slot.take_again(waiting).await;
+        }
+    }
+
+    /// Counts what the guest is to hold, until it lets it go.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Error> {
+        self.held.take(bytes).map_err(Error::Quota)
+    }
+
+    /// Whether the action may say so many bytes more of its result.
+    pub(crate) fn may_say_more(&self, bytes: usize) -> Result<(), Error> {
+        let said = self.said.results.size();
+        if said.saturating_add(bytes) <= SAID {
+            return Ok(());
+        }
+        Err(Error::Quota(format!(
+            "an action may say {SAID} bytes of its result, and has said {said}; hand large values on as artifacts"
+        )))
     }
 }
 

@@ -83,9 +83,9 @@ pub mod names {
     const KEY_PART: usize = 100;
     const CACHE_FILE: &str = "cache.tar.zst";
 
-    /// A test report of a job.
-    pub fn test_report(build: &str, job: &str, number: u32) -> Path {
-        parts(&["test-reports"], &format!("{build}/{job}"), &format!("{number:04}.xml"))
+    /// A test report of an attempt of a job. It is named by its digest: the same one twice is one.
+    pub fn test_report(build: &str, job: &str, attempt: u32, digest: &str) -> Path {
+        parts(&["test-reports"], &format!("{build}/{job}"), &format!("{attempt}-{digest}.xml"))
     }
 
     /// A part of the log of a job, or of `define`: in the order of their numbers they are the log.

@@ -68,6 +68,27 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let third = action("third", |context| refused("waiting for who needs it", context.wait("fourth")));
             all((first, second, third, action("fourth", |_| Ok(())).needs("third")))
         }
+        "many-waiters" => {
+            let waiter = |n: u32| {
+                action(format!("waits-{n}"), move |context| {
+                    let child = context.submit(action_call(format!("child-{n}"), "double", "1"))?;
+                    context.wait(&child[0]).map(drop)
+                })
+            };
+            all((handler("double", double), (0..70).map(waiter).map(Job::from).collect::<Vec<_>>()))
+        }
+        "many-results" => all((0..4)
+            .map(|n| {
+                action(format!("says-{n}"), |context| {
+                    let value = "x".repeat(64 << 10);
+                    for name in 0..1000 {
+                        context.output(&name.to_string(), &value)?;
+                    }
+                    Ok(())
+                })
+            })
+            .map(Job::from)
+            .collect::<Vec<_>>()),
         "wait-for-removed" => all((
             action("waits", |context| {
                 refused("waiting", context.wait("manual"))?;

@@ -62,6 +62,15 @@ fn script(build: &Build) -> Result<Vec<Job>> {
             });
             vec![spin.timeout(Duration::from_millis(300)).into()]
         }
+        "action-prints" => vec![
+            action("prints", |_| {
+                let line = "x".repeat(1000);
+                loop {
+                    println!("{line}");
+                }
+            })
+            .into(),
+        ],
         "isolation" => isolation(),
         "same-in-every-instance" => same_in_every_instance(),
         "build-info" => {

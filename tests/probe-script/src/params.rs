@@ -52,6 +52,11 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             ];
             all(probe.sh("use", &lines).secret_env("TOKEN", &token).service(service))
         }
+        "secrets-of-a-service" => {
+            let token = build.secret("TOKEN")?;
+            let service = service("beside", &probe.image).argv(["true"]).secret_env("TOKEN", &token);
+            all(probe.sh("use", &["true"]).service(service))
+        }
         "secrets-file" => {
             let lines = [
                 "case $TOKEN_FILE in \"$PWD\"/*) echo 'it is in the workspace' >&2; exit 1;; esac",

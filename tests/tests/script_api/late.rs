@@ -28,6 +28,23 @@ fn a_job_that_could_not_be_completed_fails_and_says_why() {
 }
 
 #[test]
+fn actions_that_wait_leave_room_for_those_that_they_wait_for() {
+    // More than may run at a time in a process.
+    let ended = run("many-waiters", &["--jobs", "1"], 0);
+    let succeeded = |job: String| ended.cause(&job) == "succeeded";
+    assert!((0..70).all(|n| succeeded(format!("waits-{n}")) && succeeded(format!("child-{n}"))), "{ended:#?}");
+}
+
+#[test]
+fn actions_that_say_more_of_their_results_than_can_be_kept_are_told_so() {
+    let ended = run("many-results", &[], 1);
+    for job in ["says-0", "says-3"] {
+        let message = ended.ending(job)["message"].as_str().expect("a message").to_owned();
+        assert!(message.contains("hand large values on as artifacts"), "{message}");
+    }
+}
+
+#[test]
 fn an_action_submits_jobs_and_waits_for_any_and_for_all_of_them() {
     let ended = run("submit", &["--jobs", "1"], 1);
     says(&ended, "sub-1", &["submitted 1"]);

@@ -69,6 +69,18 @@ fn revealing_a_secret_is_denied_unless_it_is_allowed_by_name() {
 }
 
 #[test]
+fn a_secret_that_a_service_can_not_be_given_is_told_of_the_job_and_is_no_failure_of_the_engine() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("token");
+    std::fs::write(&file, b"no \xff text").expect("written");
+    let option = format!("TOKEN={}", file.to_str().expect("text"));
+    let ended = Host::default().run("secrets-of-a-service", &["--secret", &option]);
+    assert_eq!((ended.code, ended.cause("use")), (Some(1), "value-missing"), "{ended:#?}");
+    let why = ended.ending("use")["reason"].as_str().unwrap_or_default();
+    assert!(why.contains("is no text") && why.contains(r#"the service "beside""#), "{why}");
+}
+
+#[test]
 fn a_missing_secret_says_where_it_was_looked_for() {
     let ended = Host::default().run("secrets-missing", &["--secret-file", "/dev/null"]);
     assert_eq!(ended.code, Some(3));

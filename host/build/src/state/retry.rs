@@ -12,17 +12,19 @@ impl Schedule {
     /// What to record for a job that ended so.
     pub(super) fn conclude(&self, id: &str, ending: Ending) -> EventBody {
         let job = id.to_owned();
-        let Some(index) = self.graph.index(id) else { return EventBody::JobEnded { job, ending } };
+        let Some(index) = self.graph.index(id) else {
+            return EventBody::JobEnded { job, attempt: 0, ending };
+        };
+        let attempt = self.attempt(index);
         let spec = &self.graph.jobs()[index];
         if !matches!(ending.status(), Status::Failure | Status::Error) {
-            return EventBody::JobEnded { job, ending };
+            return EventBody::JobEnded { job, attempt, ending };
         }
         if let Some(retry) = self.may_retry(index, spec, &ending) {
-            let attempt = self.attempt(index);
             return EventBody::JobRetried { job, attempt, delay_ms: delay_ms(retry, attempt), ending };
         }
         let ending = if spec.allow_failure { Ending::Tolerated { ending: Box::new(ending) } } else { ending };
-        EventBody::JobEnded { job, ending }
+        EventBody::JobEnded { job, attempt, ending }
     }
 
     /// How the job may run again; `None` if it may not.

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use super::book::{Book, Stage};
 use super::verdict::{Verdict, verdict};
 use super::{Effect, JobState, StopReason};
-use crate::{BuildStatus, Ending, EventBody, Graph, JobSpec, Results, RunWhen, Status};
+use crate::{BuildStatus, Ending, EventBody, Graph, JobSpec, RunWhen, Status};
 
 /// The jobs of a build at work. Every method does work for the jobs that change, and no others.
 #[derive(Clone, Debug)]
@@ -189,9 +189,8 @@ impl Schedule {
         self.leave(job);
         let state = &mut self.states[job];
         state.attempt = attempt;
+        state.forget_attempt();
         state.status = Status::Queued;
-        state.stopping = None;
-        state.results = None;
         self.books[job].stage = Stage::Resting;
         if self.halts(job) {
             self.decide(job, Ending::Cancelled, effects);
@@ -203,16 +202,6 @@ impl Schedule {
             self.set_alarm(job, due_ms);
         }
         self.fill(effects);
-    }
-
-    /// A job waits for others, or for events, and gives up its place.
-    pub(super) fn waiting(&mut self, id: &str, effects: &mut Vec<Effect>) {
-        let Some(job) = self.graph.index(id) else { return };
-        if self.states[job].status == Status::Running && self.books[job].has_place() {
-            self.books[job].stage = Stage::Going { has_place: false };
-            self.running -= 1;
-            self.fill(effects);
-        }
     }
 
     /// It is known that a job waits for a person.
@@ -252,14 +241,6 @@ impl Schedule {
             None => self.clear(job, effects),
         }
         self.fill(effects);
-    }
-
-    /// A job has said something of its result.
-    pub(super) fn said(&mut self, id: &str, results: &Results) {
-        let Some(job) = self.graph.index(id) else { return };
-        if !self.is_over_for(job) {
-            self.states[job].results = Some(Box::new(results.clone()));
-        }
     }
 
     /// Whether the job is stopped, or never starts.
@@ -325,7 +306,7 @@ impl Schedule {
         let effect = |job: usize| {
             let (id, state) = (self.id(job), &self.states[job]);
             match (&self.books[job].stage, &state.stopping) {
-                (Stage::Ending(ending), _) => Some(record(id, ending.clone())),
+                (Stage::Ending(ending), _) => Some(self.end_of(job, ending.clone())),
                 (Stage::Asking, _) => Some(self.ask(job)),
                 (Stage::Refining, _) => Some(Effect::Refine { job: id }),
                 (Stage::Going { .. }, Some(reason)) => Some(Effect::Stop { job: id, reason: reason.clone() }),
@@ -339,13 +320,14 @@ impl Schedule {
     /// The next thing that has to happen before a job whose needs are settled waits for a place.
     pub(super) fn clear(&mut self, job: usize, effects: &mut Vec<Effect>) {
         let (spec, book) = (&self.graph.jobs()[job], &mut self.books[job]);
-        let effect = if spec.approval.is_some() && !book.approved {
-            book.stage = Stage::Asking;
-            self.ask(job)
-        } else if spec.late && !book.refined {
+        // A person approves what is known: the script completes a job first.
+        let effect = if spec.late && !book.refined {
             book.stage = Stage::Refining;
             self.states[job].status = Status::Pending;
             Effect::Refine { job: self.id(job) }
+        } else if spec.approval.is_some() && !book.approved {
+            book.stage = Stage::Asking;
+            self.ask(job)
         } else {
             book.stage = Stage::Ready;
             book.cleared = true;
@@ -402,7 +384,8 @@ impl Schedule {
     pub(super) fn decide(&mut self, job: usize, ending: Ending, effects: &mut Vec<Effect>) {
         self.leave(job);
         self.books[job].stage = Stage::Ending(ending.clone());
-        effects.push(record(self.id(job), ending));
+        let end = self.end_of(job, ending);
+        effects.push(end);
     }
 
     /// The attempt that is being made, or that will be made next.
@@ -411,7 +394,7 @@ impl Schedule {
         if self.books[job].is_going() { made } else { made.saturating_add(1) }
     }
 
-    fn is_over_for(&self, job: usize) -> bool {
+    pub(super) fn is_over_for(&self, job: usize) -> bool {
         self.books[job].stage == Stage::Over
     }
 
@@ -428,15 +411,16 @@ impl Schedule {
     }
 
     fn ask(&self, job: usize) -> Effect {
-        let message = self.graph.jobs()[job].approval.clone().unwrap_or_default();
-        Effect::Record(EventBody::JobBlocked { job: self.id(job), message })
+        let spec = &self.graph.jobs()[job];
+        let (message, runs) = (spec.approval.clone().unwrap_or_default(), spec.runs());
+        Effect::Record(EventBody::JobBlocked { job: self.id(job), attempt: self.attempt(job), message, runs })
+    }
+
+    fn end_of(&self, job: usize, ending: Ending) -> Effect {
+        Effect::Record(EventBody::JobEnded { job: self.id(job), attempt: self.attempt(job), ending })
     }
 
     fn id(&self, job: usize) -> String {
         self.graph.jobs()[job].id.clone()
     }
-}
-
-fn record(job: String, ending: Ending) -> Effect {
-    Effect::Record(EventBody::JobEnded { job, ending })
 }

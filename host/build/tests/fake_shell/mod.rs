@@ -2,17 +2,20 @@
 //! random moments, and writes down what it saw.
 
 mod plans;
+mod view;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use monkeyci_build::{
-    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, Source, Status, StopReason,
+    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, SidecarReport, Source,
+    Status, StopReason,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 pub use plans::{calm_plan, rough_plan, rough_traits};
+pub use view::View;
 
 use crate::random_graph::{acyclic_needs, id};
 
@@ -95,6 +98,8 @@ pub enum Seen {
     Issued(Effect),
     Happened(EventBody),
     Crashed,
+    /// What was known when an event had been taken in.
+    Known(View),
     /// So many jobs had been issued for start, or had started, and had neither ended nor given up their places.
     Occupied(usize),
 }
@@ -174,7 +179,7 @@ impl Shell {
             Work::Do(Effect::Start { job, attempt }) => {
                 self.work.push(Work::Run(job.clone()));
                 if self.count(&job, |body| matches!(body, EventBody::JobStarted { .. })) < attempt as usize {
-                    self.append(EventBody::JobStarted { job });
+                    self.append(EventBody::JobStarted { job, attempt });
                 }
             }
             Work::Do(Effect::Stop { job, reason }) => self.stop(&job, reason),
@@ -188,11 +193,11 @@ impl Shell {
             }
             Work::Review(job) if self.has_ended(&job) => {}
             Work::Review(job) if self.plan.of(&job).approval == Some(true) => {
-                self.append(EventBody::JobApproved { job, by: "ada".into(), comment: None });
+                self.append(EventBody::JobApproved { job, attempt: 1, by: "ada".into(), comment: None });
             }
             Work::Review(job) => {
                 let ending = Ending::Rejected { by: "ada".into(), comment: None };
-                self.append(EventBody::JobEnded { job, ending });
+                self.append(EventBody::JobEnded { job, attempt: 1, ending });
             }
             Work::Run(job) => self.run(job),
         }
@@ -204,17 +209,28 @@ impl Shell {
         let traits = self.plan.of(&job);
         if traits.waits && self.count(&job, |body| matches!(body, EventBody::JobWaiting { .. })) < attempt as usize {
             self.work.push(Work::Run(job.clone()));
-            return self.append(EventBody::JobWaiting { job });
+            let jobs = self.state.jobs().map(|(spec, _)| spec.id.clone()).filter(|other| *other != job).collect();
+            return self.append(EventBody::JobWaiting { job, attempt, jobs, rest: false });
         }
         let submitted = self.plan.submitted_by(&job);
         let has_submitted = |event: &Event| matches!(&event.body, EventBody::JobsSubmitted { by, .. } if *by == job);
         if !submitted.is_empty() && !self.journal.iter().any(has_submitted) {
             self.work.push(Work::Run(job.clone()));
-            return self.append(EventBody::JobsSubmitted { by: job, jobs: submitted });
+            return self.append(EventBody::JobsSubmitted { by: job, attempt, jobs: submitted });
         }
         if traits.says {
-            let results = Results { message: Some(format!("attempt {attempt}")), ..Results::default() };
-            self.append(EventBody::JobResults { job: job.clone(), results: Box::new(results) });
+            let outputs = [(format!("output-{attempt}"), job.clone())].into();
+            let results = Results { message: Some(format!("attempt {attempt}")), outputs, ..Results::default() };
+            self.append(EventBody::JobResults { job: job.clone(), attempt, results: Box::new(results) });
+            let more = Results { warning: Some("more".into()), tests: Some(Default::default()), ..Results::default() };
+            self.append(EventBody::JobResults { job: job.clone(), attempt, results: Box::new(more) });
+            self.append(EventBody::JobRunning { job: job.clone(), attempt });
+            let digest = format!("digest-{attempt}");
+            self.append(EventBody::ArtifactSaved { job: job.clone(), attempt, id: job.clone(), size: 1, digest });
+            self.append(EventBody::ParamAsked { job: Some(job.clone()), attempt, param: Some(job.clone()) });
+            self.append(EventBody::ScriptReport { job: Some(job.clone()), attempt, message: job.clone() });
+            let report = Box::new(SidecarReport::LauncherGone { during: None });
+            self.append(EventBody::JobReported { job: job.clone(), attempt, report });
         }
         let failure = Ending::Exited { code: 1, line: None };
         let ending = match self.plan.outcome(&job) {
@@ -234,7 +250,7 @@ impl Shell {
         let ending = match self.plan.of(&job).late.expect("the job is late") {
             Completion::Complete => {
                 let spec = self.plan.spec(self.plan.index(&job));
-                return self.append(EventBody::JobRefined { job: Box::new(spec) });
+                return self.append(EventBody::JobRefined { job: Box::new(spec), attempt: 1 });
             }
             Completion::Skipped => Ending::NotNeeded { reason: "nothing to do".into() },
             Completion::Broken => Ending::RefineFailed { message: "broken".into() },
@@ -269,7 +285,7 @@ impl Shell {
     fn append(&mut self, body: EventBody) {
         self.now_ms += 1;
         self.seen.push(Seen::Happened(body.clone()));
-        if let EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } | EventBody::JobWaiting { job } =
+        if let EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } | EventBody::JobWaiting { job, .. } =
             &body
         {
             self.occupied.remove(job);
@@ -277,6 +293,7 @@ impl Shell {
         let event = Event { seq: self.journal.len() as u64 + 1, time_ms: self.now_ms, body };
         self.journal.push(event.clone());
         let effects = self.state.step(Input::Event(&event));
+        self.seen.push(Seen::Known(View::of(&self.state)));
         self.issue(effects);
     }
 
@@ -315,8 +332,10 @@ impl Shell {
         let mut placed = BTreeSet::new();
         for event in &self.journal {
             match &event.body {
-                EventBody::JobStarted { job } => _ = placed.insert(job.clone()),
-                EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } | EventBody::JobWaiting { job } => {
+                EventBody::JobStarted { job, .. } => _ = placed.insert(job.clone()),
+                EventBody::JobEnded { job, .. }
+                | EventBody::JobRetried { job, .. }
+                | EventBody::JobWaiting { job, .. } => {
                     placed.remove(job);
                 }
                 _ => {}
@@ -328,7 +347,7 @@ impl Shell {
     /// Whether the job's present attempt waits for others.
     fn has_given_up_place(&self, id: &str) -> bool {
         let last = self.journal.iter().rev().find(|event| match &event.body {
-            EventBody::JobWaiting { job } | EventBody::JobRetried { job, .. } => job == id,
+            EventBody::JobWaiting { job, .. } | EventBody::JobRetried { job, .. } => job == id,
             _ => false,
         });
         last.is_some_and(|event| matches!(event.body, EventBody::JobWaiting { .. }))
@@ -336,7 +355,7 @@ impl Shell {
 
     fn count(&self, id: &str, counts: impl Fn(&EventBody) -> bool) -> usize {
         let of_job = |body: &EventBody| match body {
-            EventBody::JobStarted { job } | EventBody::JobWaiting { job } => job == id,
+            EventBody::JobStarted { job, .. } | EventBody::JobWaiting { job, .. } => job == id,
             _ => false,
         };
         self.journal.iter().filter(|event| of_job(&event.body) && counts(&event.body)).count()

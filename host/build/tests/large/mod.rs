@@ -110,7 +110,7 @@ pub fn submits_one_by_one(count: usize) -> Work {
         let mut build = begun(jobs.clone());
         for at in count..2 * count {
             let jobs = check_submitted(build.graph(), &[job(at, &[1, 5000])]).expect("the job has no fault");
-            tell(&mut build, EventBody::JobsSubmitted { by: id(0), jobs });
+            tell(&mut build, EventBody::JobsSubmitted { by: id(0), attempt: 1, jobs });
         }
         assert_eq!(build.jobs().len(), 2 * count);
     })
@@ -175,7 +175,7 @@ fn play(mut state: BuildState, ending: &Ending) -> Option<BuildStatus> {
     while let Some(effect) = effects.pop() {
         let body = match effect {
             Effect::Start { job, .. } => {
-                effects.extend(tell(&mut state, EventBody::JobStarted { job: job.clone() }));
+                effects.extend(tell(&mut state, EventBody::JobStarted { job: job.clone(), attempt: 1 }));
                 state.conclude(&job, ending.clone())
             }
             Effect::Stop { job, .. } => state.conclude(&job, ending.clone()),

@@ -71,7 +71,7 @@ impl Build {
     }
 
     pub fn submitted(&mut self, by: &str, jobs: Vec<JobSpec>) -> Vec<Effect> {
-        self.tell(EventBody::JobsSubmitted { by: by.into(), jobs })
+        self.tell(EventBody::JobsSubmitted { by: by.into(), attempt: self.state.turn(by), jobs })
     }
 
     /// Tells how an attempt of the job ended, and what the state makes of that.
@@ -81,11 +81,11 @@ impl Build {
     }
 
     pub fn started(&mut self, job: &str) -> Vec<Effect> {
-        self.tell(EventBody::JobStarted { job: job.into() })
+        self.tell(EventBody::JobStarted { job: job.into(), attempt: self.state.turn(job) })
     }
 
     pub fn ended(&mut self, job: &str, ending: Ending) -> Vec<Effect> {
-        self.tell(EventBody::JobEnded { job: job.into(), ending })
+        self.tell(EventBody::JobEnded { job: job.into(), attempt: self.state.turn(job), ending })
     }
 
     pub fn succeeded(&mut self, job: &str) -> Vec<Effect> {
@@ -97,7 +97,12 @@ impl Build {
     }
 
     pub fn approved(&mut self, job: &str) -> Vec<Effect> {
-        self.tell(EventBody::JobApproved { job: job.into(), by: "ada".into(), comment: None })
+        self.tell(EventBody::JobApproved {
+            job: job.into(),
+            attempt: self.state.turn(job),
+            by: "ada".into(),
+            comment: None,
+        })
     }
 
     pub fn cancelled(&mut self) -> Vec<Effect> {
@@ -141,7 +146,11 @@ pub fn stop(job: &str, reason: StopReason) -> Effect {
 }
 
 pub fn end(job: &str, ending: Ending) -> Effect {
-    Effect::Record(EventBody::JobEnded { job: job.into(), ending })
+    end_of(1, job, ending)
+}
+
+pub fn end_of(attempt: u32, job: &str, ending: Ending) -> Effect {
+    Effect::Record(EventBody::JobEnded { job: job.into(), attempt, ending })
 }
 
 pub fn skip(job: &str, because: &str) -> Effect {

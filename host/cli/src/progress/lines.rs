@@ -77,32 +77,33 @@ impl Style {
                 }
                 line(None, text)
             }
-            EventBody::JobStarted { job } => line(Some(job), self.paint("2", "started")),
-            EventBody::JobRunning { job } => line(Some(job), self.paint("2", "its command runs")),
-            EventBody::JobEnded { job, ending } => {
+            EventBody::JobStarted { job, .. } => line(Some(job), self.paint("2", "started")),
+            EventBody::JobRunning { job, .. } => line(Some(job), self.paint("2", "its command runs")),
+            EventBody::JobEnded { job, ending, .. } => {
                 let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
                 line(Some(job), format!("{}{why}", self.status(ending.status())))
             }
             EventBody::ArtifactSaved { job, id, size, .. } => {
                 line(Some(job), self.paint("2", &format!("artifact {id} saved, {} KiB", size.div_ceil(1024))))
             }
-            EventBody::ScriptEvent { job, name, payload } => {
+            EventBody::ScriptEvent { job, name, payload, .. } => {
                 let text = format!("event {name} {}", beginning(payload));
                 line(job.as_ref(), self.paint("2", &harmless(&text, false)))
             }
-            EventBody::JobsSubmitted { by, jobs } => {
+            EventBody::JobsSubmitted { by, jobs, .. } => {
                 let ids: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
                 line(Some(by), format!("adds {}: {}", count(jobs.len(), "job"), ids.join(", ")))
             }
-            EventBody::JobBlocked { job, message } => {
-                let text = format!("waits for approval: {}", harmless_lines(message));
+            EventBody::JobBlocked { job, message, runs, .. } => {
+                let runs = runs.as_ref().map_or_else(String::new, |runs| format!("\nwhat will run: {runs}"));
+                let text = format!("waits for approval: {}", harmless_lines(&format!("{message}{runs}")));
                 line(Some(job), self.paint("33", &text))
             }
-            EventBody::JobApproved { job, by, comment } => {
+            EventBody::JobApproved { job, by, comment, .. } => {
                 let comment = comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}"));
                 line(Some(job), harmless(&format!("approved by {by}{comment}"), false))
             }
-            EventBody::JobRefined { job } => line(Some(&job.id), self.paint("2", "completed by the script")),
+            EventBody::JobRefined { job, .. } => line(Some(&job.id), self.paint("2", "completed by the script")),
             EventBody::JobRetried { job, attempt, ending, delay_ms } => {
                 let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
                 let next = attempt.saturating_add(1);
@@ -113,10 +114,11 @@ impl Style {
                 let text = format!("event {name} {} by {by}", beginning(payload));
                 line(None, self.paint("2", &harmless(&text, false)))
             }
-            EventBody::JobWaiting { job } => {
-                line(Some(job), self.paint("2", "waits, and leaves its place to other jobs"))
+            EventBody::JobWaiting { rest: true, .. } => None,
+            EventBody::JobWaiting { job, .. } => {
+                line(Some(job), self.paint("2", "waits, and leaves its slot to other jobs"))
             }
-            EventBody::JobResults { .. } => None,
+            EventBody::JobResults { .. } | EventBody::JobReported { .. } | EventBody::ParamAsked { .. } => None,
             EventBody::BuildWarned { message } => line(None, format!("{} {message}", self.paint("33", "warning:"))),
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
             EventBody::BuildTimedOut { after_ms } => line(
@@ -388,7 +390,7 @@ mod tests {
     #[test]
     fn a_long_payload_is_shown_by_its_beginning() {
         let payload = format!("\"{}\"", "x".repeat(60_000));
-        let body = EventBody::ScriptEvent { job: None, name: "big".to_owned(), payload };
+        let body = EventBody::ScriptEvent { job: None, attempt: 0, name: "big".to_owned(), payload };
         let line = PLAIN.event(&Event { seq: 3, time_ms: 0, body }).expect("a line");
         assert!(line.text.len() < 300 && line.text.ends_with("xxx… (60002 bytes)"), "{}", line.text);
     }

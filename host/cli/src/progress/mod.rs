@@ -3,6 +3,7 @@
 mod json;
 mod lines;
 mod plain;
+mod queue;
 mod tty;
 
 use std::io::IsTerminal;
@@ -25,15 +26,19 @@ pub trait Display: Send + Sync {
 
     /// Shows how the build ended.
     fn summary(&self, report: &BuildReport);
+
+    /// Returns when all that was to be shown is.
+    fn flush(&self) {}
 }
 
 /// The way that `progress` names.
 pub fn display(progress: Progress) -> Arc<dyn Display> {
     let terminal = std::io::stdout().is_terminal() && std::env::var_os("CI").is_none();
-    match progress {
+    let display: Arc<dyn Display> = match progress {
         Progress::Json => Arc::new(json::Json),
         Progress::Tty => Arc::new(tty::Tty::new()),
         Progress::Auto if terminal => Arc::new(tty::Tty::new()),
         Progress::Auto | Progress::Plain => Arc::new(plain::Plain::new()),
-    }
+    };
+    queue::Queued::new(display)
 }

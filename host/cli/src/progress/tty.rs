@@ -75,12 +75,12 @@ impl Tty {
 impl Observer for Tty {
     fn event(&self, _build: &str, event: &Event) {
         match &event.body {
-            EventBody::JobStarted { job } => {
+            EventBody::JobStarted { job, .. } => {
                 let bar = self.bar(job);
                 self.state().running.insert(job.clone(), bar);
                 return;
             }
-            EventBody::JobRunning { job } => {
+            EventBody::JobRunning { job, .. } => {
                 if let Some(bar) = self.state().running.get(job) {
                     bar.set_message("runs");
                 }

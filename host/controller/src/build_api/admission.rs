@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use monkeyci_api::{Action, Claims, Operation, authorise};
+use monkeyci_build::Asker;
 use serde::Deserialize;
 
 use super::Api;
@@ -28,8 +29,8 @@ pub(crate) struct ItemPath {
     pub(crate) item: String,
 }
 
-/// Checks the bearer's token, and whether it allows `action`. The order is fixed: no valid token, 401; a token that does not
-/// allow it, 403; only then is looked whether the thing exists.
+/// Checks the bearer's token, and whether it allows `action`. The order is fixed: no valid token, or one of an attempt that does not
+/// run any more, 401; a token that does not allow it, 403; only then is looked whether the thing exists.
 pub(crate) fn admit(
     api: &Api,
     headers: &HeaderMap,
@@ -42,8 +43,17 @@ pub(crate) fn admit(
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or_else(|| Refusal::unauthorised("a bearer token is needed"))?;
     let claims = api.tokens.check(token).map_err(Refusal::unauthorised)?;
+    let own = api.build(&claims.sub);
+    if !own.is_some_and(|build| build.state().works(claims.role.job(), claims.attempt)) {
+        return Err(Refusal::unauthorised("the token is not valid: its build or job is over"));
+    }
     let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
     authorise(&claims, &operation).map_err(Refusal::denied)?;
     let build = api.build(&operation.build).ok_or_else(|| Refusal::build_over("the build is over"))?;
     Ok((build, claims))
+}
+
+/// Who asks, in the words of commands.
+pub(crate) fn asker(claims: &Claims) -> Asker {
+    Asker { job: claims.role.job().map(str::to_owned), attempt: claims.attempt }
 }

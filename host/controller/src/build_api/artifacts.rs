@@ -127,8 +127,7 @@ pub(crate) async fn save_output(
     let wanted = inside(&path)?;
     let job = claims.role.job().unwrap_or_default();
     let places = build.places.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;
-    let area = output_area(places, job, build.state().attempt(job))
-        .map_err(|error| Refusal::store("the output area", error))?;
+    let area = output_area(places, job, claims.attempt).map_err(|error| Refusal::store("the output area", error))?;
     if area.symlink_metadata(&wanted).is_err() {
         return Err(Refusal::not_found(format!("the output area has no {path:?}")));
     }
@@ -161,7 +160,7 @@ async fn save(
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), ArchiveError> + Send + 'static,
 ) -> Result<Json<ArtifactInfo>, Refusal> {
     let upload = build
-        .upload(&id, claims.role.job().unwrap_or_default())
+        .upload(&id, claims.role.job().unwrap_or_default(), claims.attempt)
         .ok_or_else(|| Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")))?;
     let what = format!("artifact {id:?}");
     let stored = written_by(&api.blobs, &upload.name(), move |out| write(out).map_err(io::Error::other)).await;

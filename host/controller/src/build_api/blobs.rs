@@ -94,7 +94,9 @@ pub(crate) async fn save_artifact(
     let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
     let stopping = stopping(&build, &claims, always(&build, &claims, &id))?;
     let job = claims.role.job().unwrap_or_default();
-    let Some(upload) = build.upload(&id, job) else { return same_again(&build, &claims, &id, body).await };
+    let Some(upload) = build.upload(&id, job, claims.attempt) else {
+        return same_again(&build, &claims, &id, body).await;
+    };
     let (blobs, name, bytes) = (api.blobs.clone(), upload.name(), bytes_until(body, &stopping));
     // In a task of its own: the upload is not over for as long as the store may still change what is there.
     let mut storing = tokio::spawn({

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use monkeyci_api::{Action, EventPage, EventQuery};
-use monkeyci_build::{Event, EventBody};
+use monkeyci_build::{BuildCommand, Event, WaitFor};
 use tokio::time::{Instant, timeout_at};
 
 use super::admission::{BuildPath, admit};
@@ -17,6 +17,9 @@ use crate::serve::{Refusal, parse};
 
 /// The most events of one answer.
 const PAGE: usize = 100;
+/// No more events are put into an answer that has so many bytes: 1 MiB.
+const PAGE_BYTES: usize = 1 << 20;
+
 pub(crate) async fn read_events(
     State(api): State<Arc<Api>>,
     Path(path): Path<BuildPath>,
@@ -30,18 +33,18 @@ pub(crate) async fn read_events(
     let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
     loop {
         last.mark_unchanged();
-        let (events, seen) = build.events_after(after, PAGE, |event| wanted(&query, event));
+        let (events, seen) = build.events_after(after, (PAGE, PAGE_BYTES), |event| wanted(&query, event));
         if !events.is_empty() {
             let events = events.iter().map(|event| Event::clone(event)).collect();
             return Ok(Json(EventPage { events, seen }));
         }
         after = seen;
-        // Whoever is to publish the event may need the place to do so.
+        // Whoever is to publish the event may need the slot to do so.
         if query.wait_ms > 0
             && let Some(own) = claims.role.job()
-            && build.starts_waiting(own)
         {
-            build.record(EventBody::JobWaiting { job: own.to_owned() }).await.map_err(Refusal::build_over)?;
+            let (job, attempt, what) = (own.to_owned(), claims.attempt, WaitFor::ForATime);
+            build.command(BuildCommand::Wait { job, attempt, what }).await?;
         }
         if !matches!(timeout_at(end, last.changed()).await, Ok(Ok(()))) {
             return Ok(Json(EventPage { events: Vec::new(), seen }));

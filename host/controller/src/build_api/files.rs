@@ -137,7 +137,7 @@ pub(crate) async fn write_output(
 ) -> Result<StatusCode, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::WriteOutput(path.item.clone()))?;
     let job = claims.role.job().unwrap_or_default().to_owned();
-    let attempt = build.state().attempt(&job);
+    let attempt = claims.attempt;
     blocking(build, move |places| {
         let wanted = inside(&path.item)?;
         let fail = |error: io::Error| refuse(&wanted, error);

@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, Names, ParamValue, Revealed};
+use monkeyci_build::BuildCommand;
 
 use super::Api;
-use super::admission::{BuildPath, ItemPath, admit};
+use super::admission::{BuildPath, ItemPath, admit, asker};
 use crate::serve::Refusal;
 
 pub(crate) async fn read_param(
@@ -16,8 +17,11 @@ pub(crate) async fn read_param(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<ParamValue>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone()))?;
-    build.asked_for(Some(&path.item));
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone()))?;
+    // Whether one that was given is used by anybody is told at the end.
+    if build.inputs.params.contains_key(&path.item) && !build.state().uses_param(Some(&path.item)) {
+        build.command(BuildCommand::AskForParam { by: asker(&claims), param: Some(path.item.clone()) }).await?;
+    }
     Ok(Json(ParamValue { value: build.inputs.params.get(&path.item).cloned() }))
 }
 
@@ -26,8 +30,10 @@ pub(crate) async fn list_params(
     Path(path): Path<BuildPath>,
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ListParams)?;
-    build.asked_for(None);
+    let (build, claims) = admit(&api, &headers, &path, Action::ListParams)?;
+    if !build.inputs.params.is_empty() && !build.state().uses_param(None) {
+        build.command(BuildCommand::AskForParam { by: asker(&claims), param: None }).await?;
+    }
     Ok(Json(Names { names: build.inputs.params.keys().cloned().collect() }))
 }
 

@@ -7,12 +7,11 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, JobOutcome, SidecarPlan, SidecarReport};
-use monkeyci_build::EventBody;
+use monkeyci_build::BuildCommand;
 
 use super::Api;
 use super::admission::{ItemPath, admit};
-use super::submit::no_job;
-use crate::running::BuildOver;
+use crate::running::{BuildOver, Refused};
 use crate::serve::{Refusal, parse};
 
 pub(crate) async fn read_job(
@@ -22,7 +21,7 @@ pub(crate) async fn read_job(
 ) -> Result<Json<JobOutcome>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadJob(path.item.clone()))?;
     let outcome = build.job_outcome(&path.item);
-    outcome.map(Json).ok_or_else(|| no_job(&build.state(), &path.item))
+    outcome.map(Json).ok_or_else(|| build.state().no_job(&path.item).into())
 }
 
 pub(crate) async fn read_plan(
@@ -39,19 +38,18 @@ pub(crate) async fn report_running(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReportRunning(path.item.clone()))?;
-    let running = build.pod(&path.item, |pod| pod.running.take()).ok_or_else(|| not_running(&path.item))?;
-    // Once; and written down before the command runs, so that its output comes after it.
-    if let Some(running) = running {
-        // In a task of its own: it is done whole also when the sidecar dies meanwhile, and takes this handler along.
-        let reporting = tokio::spawn(async move {
-            build.record(EventBody::JobRunning { job: path.item }).await?;
-            // The job's task may be gone already.
-            let _ = running.send(());
-            Ok(())
-        });
-        reporting.await.unwrap_or(Err(BuildOver)).map_err(Refusal::build_over)?;
-    }
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportRunning(path.item.clone()))?;
+    build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
+    // Written down before the command runs, so that its output comes after it. In a task of its own: it is done whole also when
+    // the sidecar dies meanwhile, and takes this handler along.
+    let reporting = tokio::spawn(async move {
+        let job = path.item;
+        build.command(BuildCommand::CommandRuns { job: job.clone(), attempt: claims.attempt }).await?;
+        // The job's task may be gone already.
+        build.pod(&job, |pod| pod.running.take().map(|running| running.send(())));
+        Ok::<_, Refused>(())
+    });
+    reporting.await.unwrap_or(Err(Refused::Over(BuildOver)))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -63,10 +61,15 @@ pub(crate) async fn report_result(
 ) -> Result<StatusCode, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::ReportResult(path.item.clone()))?;
     let result: SidecarReport = parse(&body)?;
-    let report = build.pod(&path.item, |pod| pod.report.take()).ok_or_else(|| not_running(&path.item))?;
-    let report = report.ok_or_else(|| Refusal::conflict(format!("job {:?} has reported its result", path.item)))?;
-    let _ = report.send(result);
-    api.tokens.revoke(&claims.jti);
+    build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
+    // In a task of its own: what is written down has to be told, also when the sidecar goes meanwhile.
+    let reporting = tokio::spawn(async move {
+        let (job, attempt, report) = (path.item, claims.attempt, Box::new(result.clone()));
+        build.command(BuildCommand::ReportEnd { job: job.clone(), attempt, report }).await?;
+        build.pod(&job, |pod| pod.report.take().map(|reported| reported.send(result)));
+        Ok::<_, Refused>(())
+    });
+    reporting.await.unwrap_or(Err(Refused::Over(BuildOver)))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

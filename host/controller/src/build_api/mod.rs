@@ -35,7 +35,7 @@ use crate::tokens::Tokens;
 
 /// A request that waits for something to happen waits no longer than this, whatever it asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A submission may declare thousands of jobs.
+/// A submission may declare thousands of jobs, and a wait name all 100,000 jobs of a graph.
 const SUBMISSION_LIMIT: usize = 16 << 20;
 /// What a guest can hand over in one call, which is 4 MiB.
 const OUTPUT_LIMIT: usize = 4 << 20;
@@ -64,9 +64,8 @@ impl Api {
         self.builds.write().unwrap_or_else(PoisonError::into_inner).insert(build.id.clone(), build);
     }
 
-    /// Stops serving a build; its tokens die.
+    /// Stops serving a build; its tokens open nothing any more.
     pub(crate) fn deregister(&self, build: &str) {
-        self.tokens.revoke_build(build);
         self.builds.write().unwrap_or_else(PoisonError::into_inner).remove(build);
     }
 
@@ -95,7 +94,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/hashes", post(files::hash))
         .route("/outputs/{name}", put(files::write_output).post(files::write_output).layer(limit(OUTPUT_LIMIT)))
         .route("/jobs", post(submit::submit).layer(limit(SUBMISSION_LIMIT)))
-        .route("/waits", post(submit::wait))
+        .route("/waits", post(submit::wait).layer(limit(SUBMISSION_LIMIT)))
         .route("/jobs/{job}", get(jobs::read_job))
         .route("/jobs/{job}/outputs", post(results::report_outputs).layer(limit(OUTPUTS_LIMIT)))
         .route("/jobs/{job}/test-reports", post(results::report_tests))

@@ -12,32 +12,14 @@ const VALUE: usize = 64 << 10;
 /// The most outputs and links of one job.
 const COUNT: usize = 1000;
 
-/// What the file says.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Said {
-    results: Results,
-}
-
-impl Said {
-    /// Adds it to what the job has said before.
-    pub(crate) fn merge_into(self, results: &mut Results) {
-        let Results { message, warning, outputs, links, coverage, .. } = self.results;
-        results.message = message.or(results.message.take());
-        results.warning = warning.or(results.warning.take());
-        results.coverage = coverage.or(results.coverage.take());
-        results.outputs.extend(outputs);
-        results.links.extend(links);
-    }
-}
-
 /// Reads the file.
 ///
 /// # Errors
 /// Says which line is wrong; then nothing of the file counts.
-pub(crate) fn parse(file: &[u8]) -> Result<Said, String> {
+pub(crate) fn parse(file: &[u8]) -> Result<Results, String> {
     let text = std::str::from_utf8(file).map_err(|error| format!("the outputs are not UTF-8: {error}"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut said = Said::default();
+    let mut said = Results::default();
     let mut lines = text.split_terminator('\n').enumerate();
     while let Some((index, whole)) = lines.next() {
         let number = index + 1;
@@ -67,7 +49,7 @@ pub(crate) fn parse(file: &[u8]) -> Result<Said, String> {
             (_, Some((name, value))) => (name, value.to_owned()),
             _ => return Err(format!("line {number} is not of the form name=value")),
         };
-        said.take(name, value).map_err(|wrong| format!("line {number}: {wrong}"))?;
+        take(&mut said, name, value).map_err(|wrong| format!("line {number}: {wrong}"))?;
     }
     Ok(said)
 }
@@ -76,35 +58,32 @@ fn without_cr(line: &str) -> &str {
     line.strip_suffix('\r').unwrap_or(line)
 }
 
-impl Said {
-    fn take(&mut self, name: &str, value: String) -> Result<(), String> {
-        if value.len() > VALUE {
-            return Err(format!("the value has {} bytes, and at most {VALUE} are allowed", value.len()));
-        }
-        let results = &mut self.results;
-        match name.strip_prefix("monkeyci.") {
-            Some("message") => results.message = Some(value),
-            Some("warning") => results.warning = Some(value),
-            Some("coverage") => {
-                let percent = value.trim().trim_end_matches('%').parse().ok();
-                let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
-                results.coverage = Some(percent.ok_or_else(|| format!("{value:?} is no percentage"))?);
-            }
-            Some(other) => match other.strip_prefix("link.") {
-                Some(title) if is_link(&value) && results.links.len() < COUNT => {
-                    results.links.push((title.to_owned(), value));
-                }
-                Some(_) => return Err(format!("{value:?} is no address of the web, or there are too many links")),
-                None => return Err(format!("\"monkeyci.{other}\" means nothing")),
-            },
-            None if !is_output_name(name) => {
-                return Err(format!("{name:?} is no name of an output: use 1 to 128 of a-z A-Z 0-9 . _ -"));
-            }
-            None if results.outputs.len() >= COUNT => return Err(format!("a job has at most {COUNT} outputs")),
-            None => drop(results.outputs.insert(name.to_owned(), value)),
-        }
-        Ok(())
+fn take(results: &mut Results, name: &str, value: String) -> Result<(), String> {
+    if value.len() > VALUE {
+        return Err(format!("the value has {} bytes, and at most {VALUE} are allowed", value.len()));
     }
+    match name.strip_prefix("monkeyci.") {
+        Some("message") => results.message = Some(value),
+        Some("warning") => results.warning = Some(value),
+        Some("coverage") => {
+            let percent = value.trim().trim_end_matches('%').parse().ok();
+            let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+            results.coverage = Some(percent.ok_or_else(|| format!("{value:?} is no percentage"))?);
+        }
+        Some(other) => match other.strip_prefix("link.") {
+            Some(title) if is_link(&value) && results.links.len() < COUNT => {
+                results.links.push((title.to_owned(), value));
+            }
+            Some(_) => return Err(format!("{value:?} is no address of the web, or there are too many links")),
+            None => return Err(format!("\"monkeyci.{other}\" means nothing")),
+        },
+        None if !is_output_name(name) => {
+            return Err(format!("{name:?} is no name of an output: use 1 to 128 of a-z A-Z 0-9 . _ -"));
+        }
+        None if results.outputs.len() >= COUNT => return Err(format!("a job has at most {COUNT} outputs")),
+        None => drop(results.outputs.insert(name.to_owned(), value)),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -115,7 +94,7 @@ mod tests {
     fn lines_blocks_and_words_about_the_job_are_understood() {
         let file = b"# a comment\n\nversion=1.2=3\nnotes<<END\none\n\ntwo = 2\nEND\nshift=a<<b\n\
             monkeyci.coverage=87.5%\nmonkeyci.warning=look\nmonkeyci.link.Docs=https://example.org/x\n";
-        let Results { outputs, links, coverage, warning, .. } = parse(file).expect("it is right").results;
+        let Results { outputs, links, coverage, warning, .. } = parse(file).expect("it is right");
         let outputs: Vec<_> = outputs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(outputs, [("notes", "one\n\ntwo = 2"), ("shift", "a<<b"), ("version", "1.2=3")]);
         assert_eq!((coverage, warning.as_deref()), (Some(87.5), Some("look")));
@@ -133,14 +112,14 @@ mod tests {
             ("x=one", "one"),
         ] {
             let said = parse(file.as_bytes()).expect(file);
-            assert_eq!(said.results.outputs["x"], value, "{file:?}");
+            assert_eq!(said.outputs["x"], value, "{file:?}");
         }
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_a_name() {
         let said = parse(b"\xef\xbb\xbfx=1\ny=2\n").expect("it is right");
-        assert_eq!(said.results.outputs.keys().collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(said.outputs.keys().collect::<Vec<_>>(), ["x", "y"]);
     }
 
     #[test]

@@ -7,17 +7,18 @@ use axum::extract::{Path, State};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::Action;
-use monkeyci_storage::names;
+use monkeyci_build::{BuildCommand, CommandError, Results};
+use monkeyci_storage::{hex, names};
+use sha2::{Digest, Sha256};
 
 use super::Api;
 use super::admission::{ItemPath, admit};
 use super::{junit, outputs};
+use crate::running::Refused;
 use crate::serve::Refusal;
 
 /// The largest test report: 16 MiB.
 const REPORT: usize = 16 << 20;
-/// The most test reports of one job.
-const REPORTS: u32 = 1000;
 
 pub(crate) async fn report_outputs(
     State(api): State<Arc<Api>>,
@@ -25,16 +26,27 @@ pub(crate) async fn report_outputs(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReportOutputs(path.item.clone()))?;
-    let said = outputs::parse(&body).map_err(|wrong| {
-        // A line of the log is easily missed, and who reads the outputs would only learn that there are none.
-        build.with_results(&path.item, |results| {
-            results.warn(&format!("none of its outputs count: {wrong}"));
-        });
-        Refusal::invalid(wrong)
-    })?;
-    build.with_results(&path.item, |results| said.merge_into(results));
-    Ok(StatusCode::NO_CONTENT)
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportOutputs(path.item.clone()))?;
+    let mut refused = None;
+    let mut said = outputs::parse(&body).unwrap_or_else(|wrong| {
+        let warning = none_counts(&wrong);
+        refused = Some(Refusal::invalid(wrong));
+        warning
+    });
+    build.masking.withhold(&mut said);
+    let say = |results| BuildCommand::Say { job: path.item.clone(), attempt: claims.attempt, results };
+    if let Err(error) = build.command(say(Box::new(said))).await {
+        if matches!(error, Refused::Command(CommandError::ResultsUsedUp)) {
+            build.command(say(Box::new(none_counts(&error.to_string())))).await?;
+        }
+        return Err(error.into());
+    }
+    refused.map_or(Ok(StatusCode::NO_CONTENT), Err)
+}
+
+/// A line of the log is easily missed, and who reads the outputs would only learn that there are none.
+fn none_counts(why: &str) -> Results {
+    Results { warning: Some(format!("none of its outputs count: {why}")), ..Results::default() }
 }
 
 pub(crate) async fn report_tests(
@@ -43,7 +55,7 @@ pub(crate) async fn report_tests(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReportTests(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportTests(path.item.clone()))?;
     let xml = axum::body::to_bytes(body, REPORT)
         .await
         .map_err(|error| Refusal::too_large(format!("a test report has at most {REPORT} bytes: {error}")))?;
@@ -57,13 +69,11 @@ pub(crate) async fn report_tests(
     .await
     .map_err(|error| Refusal::store("a test report", error))?
     .map_err(|error| Refusal::invalid(format!("this is no JUnit XML: {error}")))?;
-    let number = build.next_test_report(&path.item);
-    if number >= REPORTS {
-        return Err(Refusal::too_many(format!("a job has at most {REPORTS} test reports")));
-    }
+    let digest = hex(&Sha256::digest(&masked));
     let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(masked))]).boxed();
-    let name = names::test_report(&build.id, &path.item, number);
+    let name = names::test_report(&build.id, &path.item, claims.attempt, &digest);
     api.blobs.put(&name, bytes).await.map_err(|error| Refusal::store("a test report", error))?;
-    build.with_results(&path.item, |results| results.tests.get_or_insert_default().add(summary));
+    let results = Box::new(Results { tests: Some(summary), ..Results::default() });
+    build.command(BuildCommand::Say { job: path.item, attempt: claims.attempt, results }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,10 +7,10 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, BuildInfo, NewEvent, NewReport};
-use monkeyci_build::EventBody;
+use monkeyci_build::BuildCommand;
 
 use super::Api;
-use super::admission::{BuildPath, admit};
+use super::admission::{BuildPath, admit, asker};
 use crate::running::{check_event, check_report};
 use crate::serve::{Refusal, parse};
 
@@ -33,8 +33,7 @@ pub(crate) async fn publish_event(
     let (build, claims) = admit(&api, &headers, &path, Action::PublishEvent)?;
     let NewEvent { name, payload } = parse(&body)?;
     check_event(&build, &name, &payload)?;
-    let job = claims.role.job().map(str::to_owned);
-    build.record(EventBody::ScriptEvent { job, name, payload }).await.map_err(Refusal::build_over)?;
+    build.command(BuildCommand::Publish { by: asker(&claims), name, payload }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -46,8 +45,7 @@ pub(crate) async fn add_report(
 ) -> Result<StatusCode, Refusal> {
     let (build, claims) = admit(&api, &headers, &path, Action::AddReport)?;
     let NewReport { message } = parse(&body)?;
-    check_report(&build, &message)?;
-    let job = claims.role.job().map(str::to_owned);
-    build.record(EventBody::ScriptReport { job, message }).await.map_err(Refusal::build_over)?;
+    check_report(&message)?;
+    build.command(BuildCommand::Report { by: asker(&claims), message }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,10 +13,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::{
     Body, BuildInfo, ByteStream, Client, ClientError, LogDecoder, LogFrame, LogStream, Role, Scope, SidecarPlan,
 };
-use monkeyci_build::{BuildState, CacheSpec, Source};
+use monkeyci_build::{BuildState, CacheSpec, Event, EventBody, Input, JobDraft, Source, check};
 use monkeyci_storage::{Blobs, names};
 
 use super::{Api, router, tests};
+use crate::clock::MachineClock;
 use crate::hang_guard;
 use crate::inputs::Inputs;
 use crate::logs::LogLimits;
@@ -60,11 +61,11 @@ impl Rig {
             std::fs::create_dir(dir).expect("a directory");
         }
         std::fs::write(code.join("file"), "content").expect("a file");
-        let api = Api::new(Arc::new(Tokens::new()), Blobs::local(&blobs).expect("a store"), limits);
+        let api = Api::new(Arc::new(Tokens::new(MachineClock::new())), Blobs::local(&blobs).expect("a store"), limits);
         let inputs = Inputs::default();
         let masking = Masking::new(&inputs).expect("masks");
         let source = SourceRequest::Dir(code.clone());
-        let (state, seen) = (BuildState::new(NonZeroUsize::MIN), Arc::new(Seen::default()));
+        let (state, seen) = (running(&["mine", "another"]), Arc::new(Seen::default()));
         let (live, inbox) = LiveBuild::new(BUILD, &source, inputs, masking, seen.clone(), state);
         let source = Source { branch: Some("main".to_owned()), ..Source::default() };
         let _ = live.info.set(BuildInfo { id: BUILD.to_owned(), trigger: "test".to_owned(), source });
@@ -85,7 +86,7 @@ impl Rig {
             Scope::LogWrite,
         ];
         let role = Role::Sidecar { job: job.to_owned() };
-        self.api.tokens.issue(BUILD, role, scopes, Duration::from_secs(3600)).expect("a token").0
+        self.api.tokens.issue(BUILD, (role, 1), scopes, Duration::from_secs(3600)).expect("a token")
     }
 
     fn client(&self) -> Client {
@@ -117,6 +118,23 @@ impl Rig {
         }
         std::iter::from_fn(|| decoder.next_frame().expect("frames")).collect()
     }
+}
+
+/// A build of which these jobs run.
+fn running(jobs: &[&str]) -> BuildState {
+    let mut state = BuildState::new(NonZeroUsize::new(jobs.len()).expect("not 0"));
+    let drafts: Vec<_> = jobs.iter().map(|job| JobDraft::action(*job)).collect();
+    let specs = check(&drafts, &[]).expect("no faults").graph.into_jobs();
+    let before = [
+        EventBody::BuildTriggered { build: BUILD.to_owned(), trigger: "test".to_owned() },
+        EventBody::BuildCheckedOut { source: Source::default() },
+        EventBody::ScriptDefined { jobs: specs, removed: vec![], params: vec![] },
+    ];
+    let started = jobs.iter().map(|job| EventBody::JobStarted { job: (*job).to_owned(), attempt: 1 });
+    for (seq, body) in (1..).zip(before.into_iter().chain(started)) {
+        drop(state.step(Input::Event(&Event { seq, time_ms: seq, body })));
+    }
+    state
 }
 
 fn plan() -> SidecarPlan {

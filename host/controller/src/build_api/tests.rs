@@ -19,15 +19,18 @@ use monkeyci_api::{
     AUDIENCE, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role, Scope,
     SidecarPlan, SidecarReport, Token, WaitQuery,
 };
-use monkeyci_build::{BuildState, Command, Ending, Event, EventBody, Input, JobDraft, Source, check};
+use monkeyci_build::{
+    BuildCommand, BuildState, Command, CommandError, Ending, EventBody, Input, JobDraft, Results, Source, check,
+};
 use monkeyci_storage::{Blobs, names};
 
 use super::{Api, router};
+use crate::clock::MachineClock;
 use crate::inputs::Inputs;
 use crate::logs::LogLimits;
 use crate::logs::Masking;
 use crate::observer::Silent;
-use crate::running::LiveBuild;
+use crate::running::{LiveBuild, Refused};
 use crate::serve::{ApiSockets, Listener};
 use crate::source::SourceRequest;
 use crate::tokens::Tokens;
@@ -40,12 +43,41 @@ struct Rig {
 }
 
 impl Rig {
-    /// An API that serves the builds `org/repo/1` and `org/repo/2`; each has the job `mine` with its sidecar.
+    /// An API that serves the builds `org/repo/1` and `org/repo/2`; in each run the jobs `mine`, which has a sidecar, `other` and
+    /// `reader`.
     async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let api = Api::new(Arc::new(Tokens::new()), Blobs::local(dir.path()).expect("a store"), LogLimits::default());
+        let rig = Self::defining().await;
         for id in [BUILD, "org/repo/2"] {
-            let state = BuildState::new(NonZeroUsize::MIN);
+            let live = rig.api.build(id).expect("a build");
+            let jobs = ["mine", "other", "reader"].map(JobDraft::action);
+            let jobs = check(&jobs, &[]).expect("no faults").graph.into_jobs();
+            live.record(EventBody::ScriptDefined { jobs, removed: vec![], params: vec![] }).await.expect("told");
+            for job in ["mine", "other", "reader"] {
+                live.record(EventBody::JobStarted { job: job.to_owned(), attempt: 1 }).await.expect("told");
+            }
+            live.watch_pod("mine", plan());
+            let upload = live.upload("in", "other", 1).expect("a free id");
+            let store = async |name| {
+                let bytes = futures::stream::iter([Ok::<_, std::io::Error>("archive".into())]);
+                rig.api.blobs.put(&name, bytes.boxed()).await.expect("stored")
+            };
+            store(names::workspace(id)).await;
+            let stored = store(upload.name()).await;
+            upload.saved(stored).await.expect("recorded");
+        }
+        rig
+    }
+
+    /// An API that serves the same builds, which are asking their scripts for jobs.
+    async fn defining() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let api = Api::new(
+            Arc::new(Tokens::new(MachineClock::new())),
+            Blobs::local(dir.path()).expect("a store"),
+            LogLimits::default(),
+        );
+        for id in [BUILD, "org/repo/2"] {
+            let state = BuildState::new(NonZeroUsize::new(3).expect("not 0"));
             let inputs = Inputs {
                 params: BTreeMap::from([("a/b ?".to_owned(), "value".to_owned())]),
                 secrets: BTreeMap::from([("token".to_owned(), Hidden(b"s3cr3t-bytes".to_vec()))]),
@@ -54,23 +86,18 @@ impl Rig {
             let masking = Masking::new(&inputs).expect("masks");
             let source = SourceRequest::Dir("/".into());
             let (live, inbox) = LiveBuild::new(id, &source, inputs, masking, Arc::new(Silent), state);
-            live.watch_pod("mine", plan());
-            let upload = live.upload("in", "other").expect("a free id");
             tokio::spawn(live.clone().take_in_all(inbox));
+            let triggered = EventBody::BuildTriggered { build: id.to_owned(), trigger: "test".to_owned() };
+            live.record(triggered).await.expect("told");
+            live.record(EventBody::BuildCheckedOut { source: Source::default() }).await.expect("told");
             api.register(live);
-            let store = async |name| {
-                let bytes = futures::stream::iter([Ok::<_, std::io::Error>("archive".into())]);
-                api.blobs.put(&name, bytes.boxed()).await.expect("stored")
-            };
-            store(names::workspace(id)).await;
-            let stored = store(upload.name()).await;
-            upload.saved(stored).await.expect("recorded");
         }
         Self { api, dir }
     }
 
     fn token(&self, role: Role, scopes: Vec<Scope>) -> Token {
-        self.api.tokens.issue(BUILD, role, scopes, Duration::from_secs(60)).expect("a token").0
+        let attempt = u32::from(role.job().is_some());
+        self.api.tokens.issue(BUILD, (role, attempt), scopes, Duration::from_secs(60)).expect("a token")
     }
 
     fn client(&self, build: &str, token: Token) -> Client {
@@ -133,9 +160,9 @@ fn sidecar() -> Role {
 
 #[tokio::test]
 async fn a_token_opens_no_other_build() {
-    let rig = Rig::new().await;
     let scopes: Vec<_> = script_scopes().into_iter().chain(sidecar_scopes()).collect();
-    for role in [sidecar(), Role::Script { job: None }] {
+    let rigs = [(Rig::new().await, sidecar()), (Rig::defining().await, Role::Script { job: None })];
+    for (rig, role) in rigs {
         let client = rig.client("org/repo/2", rig.token(role, scopes.clone()));
         for (call, status) in every_call(&client, "mine").await {
             assert_eq!(status, 403, "{call}");
@@ -198,7 +225,8 @@ async fn a_token_with_wrong_claims_is_refused_though_the_key_is_right() {
         ("audience", Claims { aud: "public-api".to_owned(), ..claims.clone() }),
         ("issuer", Claims { iss: "somebody".to_owned(), ..claims.clone() }),
         ("expired", Claims { exp: now - 60, ..claims.clone() }),
-        ("unknown id", Claims { jti: "unknown".to_owned(), ..claims.clone() }),
+        ("the next attempt", Claims { attempt: 2, ..claims.clone() }),
+        ("another job", Claims { role: Role::Sidecar { job: "nobody".to_owned() }, ..claims.clone() }),
     ];
     for (what, claims) in wrong {
         let token = rig.api.tokens.sign(&claims).expect("signed");
@@ -255,7 +283,7 @@ async fn a_log_that_breaks_off_and_goes_on_is_kept_whole() {
 
 #[tokio::test]
 async fn a_build_has_a_limit_of_words() {
-    let rig = Rig::new().await;
+    let rig = Rig::defining().await;
     let client = rig.client(BUILD, rig.token(Role::Script { job: None }, script_scopes()));
     let report = "x".repeat(64 * 1024);
     let mut taken = 0;
@@ -270,7 +298,7 @@ async fn a_build_has_a_limit_of_words() {
 
 #[tokio::test]
 async fn the_three_transports_give_the_same_answers() {
-    let rig = Rig::new().await;
+    let rig = Rig::defining().await;
     let socket = rig.dir.path().join("api");
     std::fs::create_dir(&socket).expect("a directory");
     let _unix = Listener::unix(&socket, "api.sock", router(rig.api.clone())).expect("a socket");
@@ -298,7 +326,7 @@ async fn the_three_transports_give_the_same_answers() {
 
 #[tokio::test]
 async fn what_a_script_sends_is_checked() {
-    let rig = Rig::new().await;
+    let rig = Rig::defining().await;
     let client = rig.client(BUILD, rig.token(Role::Script { job: None }, script_scopes()));
     let long = "x".repeat(64 * 1024 + 1);
     let status = |result: Result<(), ClientError>| result.err().and_then(|error| error.status());
@@ -317,24 +345,105 @@ async fn what_a_script_sends_is_checked() {
 }
 
 #[tokio::test]
-async fn each_attempt_of_an_action_that_waits_gives_its_place_up() {
-    let rig = Rig::new().await;
-    let build = rig.api.build(BUILD).expect("the build");
-    let waits = JobDraft { retry: Some(1), ..JobDraft::action("waits") };
-    let jobs = check(&[waits], &[]).expect("no faults").graph.into_jobs();
-    let job = || "waits".to_owned();
-    let step = |seq, body| drop(build.state().step(Input::Event(&Event { seq, time_ms: seq, body })));
-    step(1, EventBody::BuildTriggered { build: BUILD.to_owned(), trigger: "cli".to_owned() });
-    step(2, EventBody::BuildCheckedOut { source: Source::default() });
-    step(3, EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() });
-    step(4, EventBody::JobStarted { job: job() });
-    assert!(build.starts_waiting("waits") && !build.starts_waiting("waits"));
-    step(5, EventBody::JobWaiting { job: job() });
-    assert_eq!(build.state().running(), 0);
+async fn a_token_is_good_for_its_own_attempt_and_no_other() {
+    let rig = Rig::defining().await;
+    let build = rig.api.build(BUILD).expect("a build");
+    let again = JobDraft { retry: Some(1), ..JobDraft::action("mine") };
+    let jobs = check(&[again], &[]).expect("no faults").graph.into_jobs();
+    build.record(EventBody::ScriptDefined { jobs, removed: vec![], params: vec![] }).await.expect("told");
+    let client = |attempt| {
+        let role = Role::Script { job: Some("mine".to_owned()) };
+        let token = rig.api.tokens.issue(BUILD, (role, attempt), action_scopes(), Duration::from_secs(60));
+        rig.client(BUILD, token.expect("a token"))
+    };
+    let (first, second) = (client(1), client(2));
+    let start = |attempt| build.record(EventBody::JobStarted { job: "mine".to_owned(), attempt });
+    start(1).await.expect("told");
+    first.report("one").await.expect("it runs");
+    assert_eq!(second.report("two").await.expect_err("not yet").status(), Some(401));
     let ending = Ending::ActionFailed { message: "once more".to_owned() };
-    let retried = build.state().conclude("waits", ending);
-    step(6, retried);
-    drop(build.state().step(Input::Tick { now_ms: 10 }));
-    assert_eq!(build.state().job("waits").map(|known| known.attempt), Some(2));
-    assert!(build.starts_waiting("waits"), "the second attempt would keep its place for ever");
+    build
+        .record(EventBody::JobEnded { job: "mine".to_owned(), attempt: 1, ending: ending.clone() })
+        .await
+        .expect("told");
+    drop(build.state().step(Input::Tick { now_ms: u64::MAX }));
+    start(2).await.expect("told");
+    assert_eq!(first.report("late").await.expect_err("over").status(), Some(401));
+    second.report("two").await.expect("it runs");
+    // Nor does the end of the first attempt end the second.
+    let late = build.record(EventBody::JobEnded { job: "mine".to_owned(), attempt: 1, ending }).await;
+    assert!(matches!(late, Err(Refused::Command(CommandError::AttemptOver { attempt: 1, .. }))), "{late:?}");
+    assert!(build.state().works(Some("mine"), 2));
+}
+
+#[tokio::test]
+async fn what_a_sidecar_reports_is_written_down_before_it_is_answered() {
+    let rig = Rig::new().await;
+    let build = rig.api.build(BUILD).expect("a build");
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    client.report_outputs("mine", b"version=1\nmonkeyci.warning=old".to_vec()).await.expect("taken");
+    client.report_tests("mine", Body::from("<testsuite><testcase name='a'/></testsuite>")).await.expect("taken");
+    let known = build.job_outcome("mine").expect("a job").results;
+    assert_eq!((known.outputs["version"].as_str(), known.tests.map(|tests| tests.total)), ("1", Some(1)));
+    client.job_result("mine", &SidecarReport::Ended(Ending::Succeeded)).await.expect("taken");
+    let reported = build.state().job("mine").and_then(|known| known.reported.clone());
+    assert_eq!(reported.as_deref(), Some(&SidecarReport::Ended(Ending::Succeeded)));
+    let kinds: Vec<_> = build.events_after(0, (99, 1 << 20), |event| event.body.job() == Some("mine")).0;
+    let kinds: Vec<_> = kinds.iter().map(|event| event.body.kind()).collect();
+    assert_eq!(kinds, ["job/started", "job/results", "job/results", "job/reported"]);
+}
+
+#[tokio::test]
+async fn a_page_of_events_has_no_more_bytes_than_it_should() {
+    let rig = Rig::new().await;
+    let client = rig.client(BUILD, rig.token(Role::Script { job: Some("mine".to_owned()) }, action_scopes()));
+    for _ in 0..40 {
+        client.publish("large", &format!("\"{}\"", "x".repeat(60_000))).await.expect("taken");
+    }
+    let query = EventQuery { after: Some(0), names: vec!["large".to_owned()], ..EventQuery::default() };
+    let first = client.events(&query).await.expect("an answer");
+    assert_eq!(first.events.len(), 18, "as many as make 1 MiB");
+    let rest = client.events(&EventQuery { after: Some(first.seen), ..query }).await.expect("an answer");
+    assert_eq!(rest.events.len(), 18);
+}
+
+#[tokio::test]
+async fn an_action_waits_for_as_many_jobs_as_a_graph_may_have() {
+    let rig = Rig::defining().await;
+    let build = rig.api.build(BUILD).expect("a build");
+    let ids: Vec<String> = (0..20_000).map(|n| format!("a-job-with-a-long-name-{n:08}")).collect();
+    let drafts: Vec<_> = ids.iter().map(JobDraft::action).chain([JobDraft::action("mine")]).collect();
+    let jobs = check(&drafts, &[]).expect("no faults").graph.into_jobs();
+    build.record(EventBody::ScriptDefined { jobs, removed: vec![], params: vec![] }).await.expect("told");
+    let end = |job: &str| EventBody::JobEnded { job: job.to_owned(), attempt: 1, ending: Ending::Succeeded };
+    let last = ids.last().expect("many");
+    build.record(end(last)).await.expect("told");
+    build.record(EventBody::JobStarted { job: "mine".to_owned(), attempt: 1 }).await.expect("told");
+    let client = rig.client(BUILD, rig.token(Role::Script { job: Some("mine".to_owned()) }, action_scopes()));
+    let query = WaitQuery { jobs: ids.clone(), wait_ms: 0, forever: false };
+    assert_eq!(client.wait_for_jobs(&query).await.expect("an answer").as_ref(), Some(last));
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_build_have_a_limit_of_results() {
+    let rig = Rig::new().await;
+    let build = rig.api.build(BUILD).expect("a build");
+    let outputs = (0..16).map(|n| (n.to_string(), "x".repeat(64 << 10))).collect();
+    let results = Box::new(Results { outputs, ..Results::default() });
+    let say = BuildCommand::Say { job: "mine".to_owned(), attempt: 1, results };
+    let mut taken = 0;
+    let refused = loop {
+        match build.command(say.clone()).await {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(taken == 31 && matches!(refused, Refused::Command(CommandError::ResultsUsedUp)), "{taken}: {refused}");
+    // That nothing more is taken can be told.
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let file: String = (0..16).map(|n| format!("more-{n}={}\n", "x".repeat(65_000))).collect();
+    let refused = client.report_outputs("mine", file.into_bytes()).await.expect_err("used up");
+    assert_eq!(refused.status(), Some(429));
+    let warning = build.job_outcome("mine").expect("a job").results.warning.expect("a warning");
+    assert!(warning.contains("none of its outputs count") && warning.contains("32 MiB"), "{warning}");
 }

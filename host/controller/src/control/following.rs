@@ -54,11 +54,11 @@ async fn stored(
     following: &Following,
 ) -> Result<Vec<(Option<Arc<str>>, BlobName)>, Failure> {
     let started: HashMap<String, u64> = live
-        .events_after(0, usize::MAX, |event| matches!(event.body, EventBody::JobStarted { .. }))
+        .events_after(0, (usize::MAX, usize::MAX), |event| matches!(event.body, EventBody::JobStarted { .. }))
         .0
         .iter()
         .filter_map(|event| match &event.body {
-            EventBody::JobStarted { job } => Some((job.clone(), event.seq)),
+            EventBody::JobStarted { job, .. } => Some((job.clone(), event.seq)),
             _ => None,
         })
         .collect();

@@ -9,13 +9,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use http::StatusCode;
-use monkeyci_build::{BuildCommand, EventBody};
+use monkeyci_build::BuildCommand;
 use monkeyci_storage::Blobs;
 
 use super::{Decision, OutsideEvent, SOCKET, following};
 use crate::error::ControllerError;
 use crate::home::make_dir;
-use crate::running::{Cancel, LiveBuild, check_event};
+use crate::running::{LiveBuild, check_event};
 use crate::serve::{Listener, Refusal, parse};
 
 /// What the handlers work with.
@@ -23,7 +23,6 @@ use crate::serve::{Listener, Refusal, parse};
 pub(crate) struct Inside {
     pub(crate) live: Arc<LiveBuild>,
     pub(crate) blobs: Blobs,
-    pub(crate) cancel: Cancel,
 }
 
 /// Makes a build reachable, in its own directory, until the listener is dropped.
@@ -48,11 +47,11 @@ async fn decide(State(inside): State<Inside>, body: Bytes) -> Result<StatusCode,
 async fn publish(State(inside): State<Inside>, body: Bytes) -> Result<StatusCode, Refusal> {
     let OutsideEvent { by, name, payload } = parse(&body)?;
     check_event(&inside.live, &name, &payload)?;
-    inside.live.record(EventBody::OutsideEvent { by, name, payload }).await.map_err(Refusal::build_over)?;
+    inside.live.command(BuildCommand::PublishFromOutside { by, name, payload }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn stop(State(inside): State<Inside>) -> Result<Json<()>, Refusal> {
-    inside.cancel.cancel();
+    inside.live.command(BuildCommand::Cancel { by: "monkeyci-host cancel".to_owned() }).await?;
     Ok(Json(()))
 }

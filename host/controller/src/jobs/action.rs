@@ -2,46 +2,42 @@
 
 use std::time::Duration;
 
-use monkeyci_build::{Ending, JobSpec, StopReason};
-use monkeyci_script::{Acted, Action, ScriptError};
+use monkeyci_build::{Ending, JobSpec, Results, StopReason};
+use monkeyci_script::{Acted, Action, Said, ScriptError};
 use tokio::sync::watch;
 
 use super::JobContext;
 
-/// Runs the action of `job`. Stopping it drops its instance, wherever it is.
-pub(super) async fn run(context: &JobContext, job: &JobSpec, mut stop: watch::Receiver<Option<StopReason>>) -> Ending {
-    let Some(loaded) = context.loaded.get() else {
-        return Ending::EngineFailed { reason: "the script is not loaded".to_owned() };
-    };
+/// Runs the action of `job`; tells how it ended, and what it said of its result. Stopping it drops its instance, wherever it is.
+pub(super) async fn run(
+    context: &JobContext,
+    job: &JobSpec,
+    attempt: u32,
+    mut stop: watch::Receiver<Option<StopReason>>,
+) -> (Ending, Results) {
+    let failed = |reason: String| (Ending::EngineFailed { reason }, Results::default());
+    let Some(loaded) = context.loaded.get() else { return failed("the script is not loaded".to_owned()) };
     let limit = Duration::from_millis(job.timeout_ms);
     let life = limit.saturating_add(Duration::from_secs(60));
-    let (client, token) = match context.services.script_client(&context.live, Some(job), life) {
+    let client = match context.services.script_client(&context.live, Some((job, attempt)), life) {
         Ok(client) => client,
-        Err(error) => return Ending::EngineFailed { reason: error.to_string() },
+        Err(error) => return failed(error.to_string()),
     };
     let acted = tokio::select! {
         acted = loaded.script.act(&client, &loaded.transcript, Action::of(job), limit) => Ok(acted),
         Ok(stop) = stop.wait_for(Option::is_some) => Err(stop.clone()),
     };
-    context.services.tokens.revoke(&token);
     match acted {
         Ok(acted) => ended(context, job, acted),
-        Err(stop) => stop.map_or(Ending::Cancelled, |stop| stop.ending(job)),
+        Err(stop) => (stop.map_or(Ending::Cancelled, |stop| stop.ending(job)), Results::default()),
     }
 }
 
-/// What the end of the function means; what it said of its result is kept.
-fn ended(context: &JobContext, job: &JobSpec, acted: Acted) -> Ending {
-    let Acted { ended, said } = acted;
-    let said_skip = said.skip;
-    context.live.with_results(&job.id, |results| {
-        // Test reports have been handed in while it ran.
-        let tests = results.tests.take();
-        *results = said.results;
-        results.tests = tests;
-    });
-    match ended {
-        Ok(()) => match (said_skip, missing_artifact(context, job)) {
+/// What the end of the function means, and what it said of its result.
+fn ended(context: &JobContext, job: &JobSpec, acted: Acted) -> (Ending, Results) {
+    let Acted { ended, said: Said { results, skip } } = acted;
+    let ending = match ended {
+        Ok(()) => match (skip, missing_artifact(context, job)) {
             (Some(reason), _) => Ending::NotNeeded { reason },
             (None, Some(id)) => {
                 let reason = "the action said that it creates it, and did not".to_owned();
@@ -53,7 +49,8 @@ fn ended(context: &JobContext, job: &JobSpec, acted: Acted) -> Ending {
         Err(ScriptError::Trapped(message)) => Ending::ActionTrapped { message },
         Err(ScriptError::TimedOut(_)) => Ending::TimedOut { after_ms: job.timeout_ms, during: None },
         Err(error @ ScriptError::Diverged(_)) => Ending::ActionFailed { message: error.to_string() },
-    }
+    };
+    (ending, results)
 }
 
 fn missing_artifact(context: &JobContext, job: &JobSpec) -> Option<String> {

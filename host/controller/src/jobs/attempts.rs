@@ -1,32 +1,50 @@
 //! An attempt of a job, from its start to its end.
 
-use monkeyci_build::{Ending, EventBody, JobKind, StopReason};
+use monkeyci_build::{BuildCommand, Ending, EventBody, JobKind, Results, StopReason};
 use tokio::sync::watch;
 
 use super::{JobContext, action, container};
+use crate::running::Refused;
 
 /// Runs a job, for the `attempt`-th time.
 pub(super) async fn run(context: &JobContext, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) {
     let spec = context.live.state().graph().get(&job).cloned();
     // The core starts jobs that it knows only.
     let Some(spec) = spec else { return };
-    context.record(EventBody::JobStarted { job: job.clone() }).await;
-    let (ending, cleanup) = match &spec.kind {
-        JobKind::Action => (action::run(context, &spec, stop).await, None),
-        JobKind::Container(container) => container::run(context, &spec, container, attempt, stop).await,
+    context.record(EventBody::JobStarted { job: job.clone(), attempt }).await;
+    let (ending, said, cleanup) = match &spec.kind {
+        JobKind::Action => {
+            let (ending, said) = action::run(context, &spec, attempt, stop).await;
+            (ending, said, None)
+        }
+        JobKind::Container(container) => {
+            let (ending, cleanup) = container::run(context, &spec, container, attempt, stop).await;
+            // Its sidecar has handed in what it says.
+            (ending, Results::default(), cleanup)
+        }
     };
-    let mut results = context.live.take_results(&job);
-    context.live.masking.withhold(&mut results);
-    let ending = match (ending, &results.warning) {
-        (Ending::Succeeded, Some(warning)) => Ending::Warned { message: warning.clone() },
+    let ending = say(context, &job, attempt, said, ending).await;
+    let known = context.live.state().job(&job).and_then(|known| known.results.as_ref()?.warning.clone());
+    let ending = match (ending, known) {
+        (Ending::Succeeded, Some(message)) => Ending::Warned { message },
         (Ending::Warned { message }, Some(warning)) => Ending::Warned { message: format!("{warning}; {message}") },
         (ending, _) => ending,
     };
-    if !results.is_empty() {
-        context.record(EventBody::JobResults { job: job.clone(), results: Box::new(results) }).await;
-    }
-    context.record(EventBody::JobEnded { job, ending }).await;
+    context.record(EventBody::JobEnded { job, attempt, ending }).await;
     if let Some(cleanup) = cleanup {
         cleanup.run(context).await;
+    }
+}
+
+/// Has written down what an action said of its result. Where that is refused, it has not done what it was to do.
+async fn say(context: &JobContext, job: &str, attempt: u32, mut said: Results, ending: Ending) -> Ending {
+    context.live.masking.withhold(&mut said);
+    if said.is_empty() {
+        return ending;
+    }
+    let say = BuildCommand::Say { job: job.to_owned(), attempt, results: Box::new(said) };
+    match context.live.command(say).await {
+        Err(Refused::Command(error)) if ending.is_ok() => Ending::ActionFailed { message: error.to_string() },
+        _ => ending,
     }
 }

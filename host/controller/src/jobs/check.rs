@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monkeyci_api::BuildInfo;
-use monkeyci_build::{Checked, GraphFaults};
+use monkeyci_build::{Checked, EventBody, GraphFaults};
 use monkeyci_script::{LoadError, ScriptError};
 
 use super::Services;
@@ -65,18 +65,26 @@ pub(crate) async fn check(
     let source = check_out(live, request.source.clone(), &request.trigger, dir)
         .await
         .map_err(|message| CheckError::Source(live.masking.text(&message)))?;
+    // What the script may do says the build's state.
+    tell(live, EventBody::BuildTriggered { build: live.id.clone(), trigger: request.trigger.clone() }).await?;
+    tell(live, EventBody::BuildCheckedOut { source: source.clone() }).await?;
     let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source };
     let script = services.runtime.load_in_background(request.script.clone()).await?;
     let life = services.runtime.limits().define_time + Duration::from_secs(60);
-    let (client, _) = services.script_client(live, None, life)?;
+    let client = services.script_client(live, None, life)?;
     let defined = script.define(&client, info).await?;
     let checked = check_definition(&script, &defined, live).map_err(|Hopeless { message, faults, .. }| {
         let (message, faults) = (live.masking.text(&message), live.masking.faults(faults));
         if faults.is_empty() { CheckError::Failed(message) } else { CheckError::Graph { message, faults } }
     })?;
-    let _ = live.params.set(checked.params.clone());
+    let Checked { graph, removed, params } = checked.clone();
+    tell(live, EventBody::ScriptDefined { jobs: graph.into_jobs(), removed, params }).await?;
     for unasked in live.unasked_params() {
         tracing::warn!("{unasked}; nobody asked while jobs were declared, though an action may");
     }
     Ok(checked)
+}
+
+async fn tell(live: &LiveBuild, body: EventBody) -> Result<(), CheckError> {
+    live.record(body).await.map_err(|refused| CheckError::Failed(refused.to_string()))
 }

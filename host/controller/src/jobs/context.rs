@@ -34,13 +34,13 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// A client for the script of a build: for `define`, or for the action of one job. Returns the token's id too.
+    /// A client for the script of a build: for `define`, or for an attempt of one job.
     pub(super) fn script_client(
         &self,
         build: &LiveBuild,
-        job: Option<&JobSpec>,
+        job: Option<(&JobSpec, u32)>,
         life: Duration,
-    ) -> Result<(Client, String), ControllerError> {
+    ) -> Result<Client, ControllerError> {
         let mut scopes = vec![
             Scope::BuildRead,
             Scope::ParamsRead,
@@ -50,17 +50,17 @@ impl Services {
             Scope::FilesRead,
             Scope::LogWrite,
         ];
-        if let Some(job) = job {
+        if let Some((job, _)) = job {
             scopes.extend([Scope::EventsRead, Scope::JobsSubmit, Scope::ArtifactsRead, Scope::OutputsWrite]);
             scopes.push(Scope::JobReport(job.id.clone()));
             scopes.extend(job.creates_artifacts.iter().cloned().map(Scope::ArtifactWrite));
             scopes.extend(build.inputs.reveal.iter().cloned().map(Scope::SecretReveal));
         }
-        let role = Role::Script { job: job.map(|job| job.id.clone()) };
-        let (token, jti) = self.tokens.issue(&build.id, role, scopes, life)?;
-        let client = Client::in_process(self.api.in_process(), &build.id, token)
-            .map_err(|error| ControllerError::Token(error.to_string()))?;
-        Ok((client, jti))
+        let role = Role::Script { job: job.map(|(job, _)| job.id.clone()) };
+        let bearer = (role, job.map_or(0, |(_, attempt)| attempt));
+        let token = self.tokens.issue(&build.id, bearer, scopes, life)?;
+        Client::in_process(self.api.in_process(), &build.id, token)
+            .map_err(|error| ControllerError::Token(error.to_string()))
     }
 
     /// The sidecar's program.
@@ -101,10 +101,10 @@ impl JobContext {
         Ok(&self.listening.get_or_try_init(|| self.services.api.listen(&self.dir)).await?.0)
     }
 
-    /// Has an event written down, unless the build is over.
+    /// Has an event written down, unless the build or the attempt that it is of is over.
     pub(super) async fn record(&self, body: EventBody) {
-        if self.live.record(body).await.is_err() {
-            tracing::debug!("an event came after the build's end");
+        if let Err(refused) = self.live.record(body).await {
+            tracing::debug!(%refused, "an event came too late");
         }
     }
 }
@@ -118,8 +118,8 @@ impl Effects for JobContext {
         Box::pin(async move { define::run(&self).await })
     }
 
-    fn refine(self: Arc<Self>, job: String) -> Task {
-        Box::pin(async move { refine::run(&self, job).await })
+    fn refine(self: Arc<Self>, job: String, attempt: u32) -> Task {
+        Box::pin(async move { refine::run(&self, job, attempt).await })
     }
 
     fn run(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task {

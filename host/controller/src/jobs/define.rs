@@ -48,10 +48,9 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
 
     let info = context.live.info.get().cloned().ok_or_else(|| failed(false, "nothing was checked out".to_owned()))?;
     let life = context.services.runtime.limits().define_time + Duration::from_secs(60);
-    let (client, token) =
+    let client =
         context.services.script_client(&context.live, None, life).map_err(|error| failed(false, error.to_string()))?;
     let defined = script.define(&client, info).await;
-    context.services.tokens.revoke(&token);
     let defined = defined.map_err(|error| failed(true, format!("the script could not declare its jobs: {error}")))?;
     let checked = check_definition(&script, &defined, &context.live)?;
     let _ = context.loaded.set(Loaded { script, transcript: defined.transcript });
@@ -61,7 +60,6 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
         context.record(EventBody::BuildWarned { message }).await;
     }
     let Checked { graph, removed, params } = checked;
-    let _ = context.live.params.set(params.clone());
     let jobs = graph.into_jobs();
     if jobs.iter().any(|job| matches!(job.kind, JobKind::Container(_))) {
         context

@@ -8,24 +8,23 @@ use monkeyci_script::Refined;
 use super::JobContext;
 
 /// Lets the script complete the job, and records what became of it.
-pub(super) async fn run(context: &JobContext, job: String) {
-    let body = try_refine(context, &job).await;
-    context.record(body.unwrap_or_else(|ending| EventBody::JobEnded { job, ending })).await;
+pub(super) async fn run(context: &JobContext, job: String, attempt: u32) {
+    let body = try_refine(context, &job, attempt).await;
+    context.record(body.unwrap_or_else(|ending| EventBody::JobEnded { job, attempt, ending })).await;
 }
 
-async fn try_refine(context: &JobContext, job: &str) -> Result<EventBody, Ending> {
+async fn try_refine(context: &JobContext, job: &str, attempt: u32) -> Result<EventBody, Ending> {
     let failed = |message: String| Ending::RefineFailed { message };
     let loaded =
         context.loaded.get().ok_or_else(|| Ending::EngineFailed { reason: "the script is not loaded".to_owned() })?;
     let spec = context.live.state().graph().get(job).cloned();
     let spec = spec.ok_or_else(|| failed("the build has no such job".to_owned()))?;
     let life = context.services.runtime.limits().define_time + Duration::from_secs(60);
-    let (client, token) = context
+    let client = context
         .services
-        .script_client(&context.live, Some(&spec), life)
+        .script_client(&context.live, Some((&spec, attempt)), life)
         .map_err(|error| Ending::EngineFailed { reason: error.to_string() })?;
     let refined = loaded.script.refine(&client, &loaded.transcript, job).await;
-    context.services.tokens.revoke(&token);
     match refined.map_err(|error| failed(error.to_string()))? {
         Refined::Skipped(reason) => Err(Ending::NotNeeded { reason }),
         Refined::Completed(draft) => {
@@ -34,7 +33,7 @@ async fn try_refine(context: &JobContext, job: &str) -> Result<EventBody, Ending
             if !faults.is_empty() {
                 return Err(failed(faults.to_string()));
             }
-            Ok(EventBody::JobRefined { job: Box::new(job) })
+            Ok(EventBody::JobRefined { job: Box::new(job), attempt })
         }
     }
 }

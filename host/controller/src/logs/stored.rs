@@ -108,7 +108,7 @@ impl StoredLogs {
         let events = self.events(build).await?;
         let mut started = BTreeMap::new();
         for event in events {
-            if let EventBody::JobStarted { job } = event.body {
+            if let EventBody::JobStarted { job, .. } = event.body {
                 started.entry(job).or_insert(event.seq);
             }
         }
@@ -195,7 +195,7 @@ mod tests {
             let triggered = EventBody::BuildTriggered { build: build.to_owned(), trigger: "test".to_owned() };
             journal.append(1, triggered).expect("queued");
             for job in jobs {
-                journal.append(2, EventBody::JobStarted { job: (*job).to_owned() }).expect("queued");
+                journal.append(2, EventBody::JobStarted { job: (*job).to_owned(), attempt: 1 }).expect("queued");
             }
             journal.durable().wait(journal.last()).await.expect("written");
         }

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::handle::{LiveBuild, Record};
 use super::{BuildRequest, Cancel, Effects};
-use crate::clock::now_ms;
+use crate::clock::{Clock, SteadyTime};
 use crate::error::ControllerError;
 
 /// The loop of one build. Nobody else appends to its journal.
@@ -26,9 +26,9 @@ pub(crate) struct Driver {
     stops: HashMap<String, watch::Sender<Option<StopReason>>>,
     /// Checkout and `define`: nothing of theirs has to be cleared away.
     preliminary: Vec<AbortHandle>,
-    /// Which task runs which job, for the case that a task panics.
-    names: HashMap<tokio::task::Id, String>,
-    started_ms: u64,
+    /// Which task works for which attempt of a job, for the case that a task panics.
+    names: HashMap<tokio::task::Id, (String, u32)>,
+    time: SteadyTime,
     report: Option<(BuildStatus, Vec<JobSummary>)>,
     failure: Option<String>,
     reports: Vec<String>,
@@ -40,7 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) jobs: Vec<JobSummary>,
     pub(crate) failure: Option<String>,
     pub(crate) reports: Vec<String>,
-    pub(crate) started_ms: u64,
+    /// From trigger to end, in milliseconds.
+    pub(crate) duration_ms: u64,
 }
 
 impl Driver {
@@ -50,6 +51,7 @@ impl Driver {
         journal: BuildJournal,
         effects: Arc<dyn Effects>,
         request: &BuildRequest,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             live,
@@ -61,7 +63,7 @@ impl Driver {
             stops: HashMap::new(),
             preliminary: Vec::new(),
             names: HashMap::new(),
-            started_ms: 0,
+            time: SteadyTime::begin(clock),
             report: None,
             failure: None,
             reports: Vec::new(),
@@ -74,42 +76,52 @@ impl Driver {
         inbox: mpsc::Receiver<Record>,
         cancel: &Cancel,
     ) -> (Outcome, Result<(), ControllerError>) {
-        let driven = self.run(inbox, cancel).await;
+        let started_ms = self.time.now_ms();
+        let driven = self.run(inbox, cancel, started_ms).await;
         self.end().await;
-        let Self { report, failure, reports, started_ms, .. } = self;
+        let duration_ms = self.time.now_ms().saturating_sub(started_ms);
+        let Self { report, failure, reports, .. } = self;
         let (status, jobs) = report.unwrap_or((BuildStatus::Error, Vec::new()));
-        (Outcome { status, jobs, failure, reports, started_ms }, driven)
+        (Outcome { status, jobs, failure, reports, duration_ms }, driven)
     }
 
-    async fn run(&mut self, mut inbox: mpsc::Receiver<Record>, cancel: &Cancel) -> Result<(), ControllerError> {
-        self.started_ms = now_ms();
+    async fn run(
+        &mut self,
+        mut inbox: mpsc::Receiver<Record>,
+        cancel: &Cancel,
+        started_ms: u64,
+    ) -> Result<(), ControllerError> {
         let trigger = self.trigger.clone();
         self.record(EventBody::BuildTriggered { build: self.live.id.clone(), trigger }).await?;
-        let time_limit = self.timeout.map(|timeout| self.started_ms.saturating_add(millis(timeout)));
-        let (mut cancelled, mut timed_out) = (false, false);
+        let time_limit = self.timeout.map(|timeout| started_ms.saturating_add(millis(timeout)));
+        let mut cancelled = false;
         while self.report.is_none() {
-            let deadline = self.live.state().next_deadline_ms();
+            let (deadline, stopping) = {
+                let state = self.live.state();
+                (state.next_deadline_ms(), state.stopping())
+            };
             tokio::select! {
                 Some(record) = inbox.recv() => {
                     let (body, written) = record.resolve(&self.live);
                     let answer = match body {
-                        Ok(body) => Ok(self.record_or_conclude(body).await?),
+                        Ok(Some(body)) => Ok(self.record(body).await?),
+                        // The state says so already.
+                        Ok(None) => Ok(()),
                         Err(refused) => Err(refused),
                     };
                     // Whoever asked may have gone.
                     let _ = written.send(answer);
                 }
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended).await?,
-                () = until(deadline) => {
-                    let effects = self.live.state().step(Input::Tick { now_ms: now_ms() });
+                () = until(&self.time, deadline) => {
+                    let effects = self.live.state().step(Input::Tick { now_ms: self.time.now_ms() });
                     self.carry_out(effects).await?;
                 }
                 () = cancel.asked.cancelled(), if !cancelled => {
                     cancelled = true;
                     self.record(EventBody::CancelRequested { by: self.trigger.clone() }).await?;
                 }
-                () = until(time_limit), if !timed_out && !cancelled => {
-                    timed_out = true;
+                () = until(&self.time, time_limit), if !stopping => {
                     let after_ms = self.timeout.map_or(0, millis);
                     self.record(EventBody::BuildTimedOut { after_ms }).await?;
                 }
@@ -124,7 +136,7 @@ impl Driver {
         while let Some(body) = bodies.pop_front() {
             // The one place that every event of the build passes.
             let body = self.live.masking.event(body);
-            let event = self.journal.append(now_ms(), body)?;
+            let event = self.journal.append(self.time.now_ms(), body)?;
             self.journal.durable().wait(event.seq).await?;
             match &event.body {
                 EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
@@ -143,16 +155,6 @@ impl Driver {
             bodies.extend(self.start(effects));
         }
         Ok(())
-    }
-
-    /// Records what a task or a person says. The end of a job may be the end of one attempt only, or a failure that is
-    /// tolerated: that is decided here, where no other event can come between.
-    async fn record_or_conclude(&mut self, body: EventBody) -> Result<(), ControllerError> {
-        let body = match body {
-            EventBody::JobEnded { job, ending } => self.live.state().conclude(&job, ending),
-            body => body,
-        };
-        self.record(body).await
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), ControllerError> {
@@ -178,8 +180,9 @@ impl Driver {
                 Effect::CheckOut => self.preliminary.push(self.tasks.spawn(effects.check_out())),
                 Effect::Define => self.preliminary.push(self.tasks.spawn(effects.define())),
                 Effect::Refine { job } => {
-                    let task = self.tasks.spawn(effects.refine(job.clone()));
-                    self.names.insert(task.id(), job);
+                    let attempt = self.live.state().turn(&job);
+                    let task = self.tasks.spawn(effects.refine(job.clone(), attempt));
+                    self.names.insert(task.id(), (job, attempt));
                     // It has no container, so nothing of it has to be cleared away.
                     self.preliminary.push(task);
                 }
@@ -187,7 +190,7 @@ impl Driver {
                     let (stop, stopped) = watch::channel(None);
                     self.stops.insert(job.clone(), stop);
                     let task: AbortHandle = self.tasks.spawn(effects.run(job.clone(), attempt, stopped));
-                    self.names.insert(task.id(), job);
+                    self.names.insert(task.id(), (job, attempt));
                 }
                 Effect::Stop { job, reason } => {
                     match self.stops.get(&job) {
@@ -207,7 +210,7 @@ impl Driver {
         let open = state.job(&job).is_some_and(|known| known.stopping.is_some() && !known.status.is_final());
         let spec = state.graph().get(&job).filter(|_| open)?;
         let ending = stop.ending(spec);
-        Some(EventBody::JobEnded { job, ending })
+        Some(EventBody::JobEnded { attempt: state.turn(&job), job, ending })
     }
 
     /// A task has ended. It has recorded what there was to say, unless it panicked.
@@ -222,9 +225,14 @@ impl Driver {
         let job = self.names.remove(&id);
         match (job, panic) {
             (_, None) => Ok(()),
-            (Some(job), Some(reason)) => {
+            (Some((job, attempt)), Some(reason)) => {
                 let ending = Ending::EngineFailed { reason: format!("the host's own fault: {reason}") };
-                self.record_or_conclude(EventBody::JobEnded { job, ending }).await
+                let heard = self.live.state().hear(EventBody::JobEnded { job, attempt, ending });
+                match heard {
+                    Ok(body) => self.record(body).await,
+                    // The attempt had ended before.
+                    Err(_) => Ok(()),
+                }
             }
             (None, Some(reason)) => {
                 let message = format!("the host's own fault: {reason}");
@@ -258,9 +266,9 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Sleeps until a moment; for ever if there is none.
-async fn until(deadline_ms: Option<u64>) {
+async fn until(time: &SteadyTime, deadline_ms: Option<u64>) {
     match deadline_ms {
-        Some(deadline) => tokio::time::sleep(Duration::from_millis(deadline.saturating_sub(now_ms()))).await,
+        Some(deadline) => tokio::time::sleep(Duration::from_millis(deadline.saturating_sub(time.now_ms()))).await,
         None => std::future::pending().await,
     }
 }

@@ -18,7 +18,7 @@ pub(crate) trait Effects: Send + Sync + 'static {
     fn define(self: Arc<Self>) -> Task;
 
     /// Lets the script complete a job.
-    fn refine(self: Arc<Self>, job: String) -> Task;
+    fn refine(self: Arc<Self>, job: String, attempt: u32) -> Task;
 
     /// Runs an attempt of a job, until it ends or `stop` says why it has to.
     fn run(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task;

@@ -1,23 +1,21 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{
-    BuildCommand, BuildState, CommandError, Effect, Event, EventBody, GraphFaults, Input, JobSpec, LateValue,
-    ParamSpec, Results, SavedArtifact, Waits, nearest,
+    BuildCommand, BuildState, CommandError, Effect, Event, EventBody, GraphFaults, Input, JobSpec, SavedArtifact,
 };
-use monkeyci_storage::{Blobs, Stored, names};
-use object_store::path::Path as BlobName;
+use monkeyci_storage::{Blobs, names};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::now_ms;
 use crate::inputs::Inputs;
 use crate::lock::lock;
 use crate::logs::Masking;
@@ -38,10 +36,6 @@ pub(crate) struct LiveBuild {
     pub(crate) info: OnceLock<BuildInfo>,
     /// The code, and where actions write; known after the checkout.
     pub(crate) places: OnceLock<Places>,
-    /// The parameters that the script declared; known after `define`.
-    pub(crate) params: OnceLock<Vec<ParamSpec>>,
-    /// The parameters that the script asked for; none once it asked which there are.
-    asked: Mutex<Option<BTreeSet<String>>>,
     state: Mutex<BuildState>,
     records: mpsc::Sender<Record>,
     /// What has been recorded so far, for those who read events.
@@ -49,26 +43,14 @@ pub(crate) struct LiveBuild {
     /// The place in the journal of the last event.
     last_seq: watch::Sender<u64>,
     pods: Mutex<HashMap<String, PodWatch>>,
-    /// What jobs that run have said of their results so far.
-    results: Mutex<HashMap<String, Results>>,
-    /// How many test reports each job has handed in.
-    test_reports: Mutex<HashMap<String, u32>>,
-    /// Attempts of actions that have waited for jobs or events.
-    waiters: Mutex<HashSet<(String, u32)>>,
-    /// Which actions wait for which jobs at this moment, without a limit.
-    waits: Mutex<Waits>,
-    /// Held while jobs that an action submits are checked and added.
-    pub(crate) submitting: tokio::sync::Mutex<()>,
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
     /// Artifacts that are being uploaded, each by an attempt.
-    uploads: Mutex<HashSet<(String, u32)>>,
+    pub(super) uploads: Mutex<HashSet<(String, u32)>>,
     /// Logs that are being written.
     pub(crate) logs: OpenLogs,
     /// Whoever writes them.
     pub(crate) writing: TaskTracker,
-    /// Bytes of events and reports that may still be written down.
-    words_left: AtomicUsize,
 }
 
 /// The directories that scripts reach into.
@@ -82,50 +64,15 @@ pub(crate) struct Places {
     pub(crate) outputs: PathBuf,
 }
 
-/// An artifact while it is being made. When this is dropped, it may be made again, unless it was saved.
-pub(crate) struct Upload {
-    build: Arc<LiveBuild>,
-    id: String,
-    job: String,
-    attempt: u32,
-}
-
-impl Upload {
-    /// Where it goes.
-    pub(crate) fn name(&self) -> BlobName {
-        names::artifact(&self.build.id, &self.id, self.attempt)
-    }
-
-    /// The artifact is complete in the store: has that written down. In a task of its own, so that it is done whole even when
-    /// the connection breaks that brought the artifact.
-    pub(crate) async fn saved(self, stored: Stored) -> Result<ArtifactInfo, Refused> {
-        let recording = tokio::spawn(async move {
-            let Stored { size, digest } = stored;
-            let (id, job, attempt) = (self.id.clone(), self.job.clone(), self.attempt);
-            let info = ArtifactInfo { id: id.clone(), job: job.clone(), size, digest: digest.clone() };
-            let artifact = SavedArtifact { job, attempt, size, digest };
-            self.build.command(BuildCommand::SaveArtifact { id, artifact }).await?;
-            Ok(info)
-        });
-        recording.await.unwrap_or(Err(Refused::Over(BuildOver)))
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        lock(&self.build.uploads).remove(&(self.id.clone(), self.attempt));
-    }
-}
-
-/// The most bytes of events and reports that the scripts of one build may have written down: 16 MiB. They are kept for ever.
-const WORDS: usize = 16 << 20;
-
 /// What somebody asks the driver for.
 pub(crate) struct Record {
     pub(crate) what: Asked,
     /// Told when it is written and the state has taken it in, or why it is refused.
-    pub(crate) written: oneshot::Sender<Result<(), CommandError>>,
+    pub(crate) written: Answer,
 }
+
+/// Takes the driver's answer.
+pub(crate) type Answer = oneshot::Sender<Result<(), CommandError>>;
 
 /// What is to be written down.
 pub(crate) enum Asked {
@@ -136,14 +83,11 @@ pub(crate) enum Asked {
 }
 
 impl Record {
-    /// What to write down, as the state is now.
-    pub(crate) fn resolve(
-        self,
-        build: &LiveBuild,
-    ) -> (Result<EventBody, CommandError>, oneshot::Sender<Result<(), CommandError>>) {
+    /// What to write down, as the state is now; nothing where it says already what was asked for.
+    pub(crate) fn resolve(self, build: &LiveBuild) -> (Result<Option<EventBody>, CommandError>, Answer) {
         let body = match self.what {
-            Asked::Fact(body) => Ok(body),
-            Asked::Command(command) => build.state().accept(command),
+            Asked::Fact(body) => build.state().hear(body).map(Some),
+            Asked::Command(command) => build.accept(command),
         };
         (body, self.written)
     }
@@ -190,31 +134,23 @@ impl LiveBuild {
             observer,
             info: OnceLock::new(),
             places: OnceLock::new(),
-            params: OnceLock::new(),
-            asked: Mutex::new(Some(BTreeSet::new())),
             state: Mutex::new(state),
             records,
             events: Mutex::default(),
             last_seq: watch::Sender::new(0),
-            results: Mutex::default(),
-            test_reports: Mutex::default(),
-            waiters: Mutex::default(),
-            waits: Mutex::default(),
-            submitting: tokio::sync::Mutex::default(),
             packed: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
             uploads: Mutex::default(),
             logs: OpenLogs::default(),
             writing: TaskTracker::new(),
-            words_left: AtomicUsize::new(WORDS),
         };
         (Arc::new(live), inbox)
     }
 
-    /// Has an event written to the journal; returns when that is done. The build's loop masks secrets in it.
-    pub(crate) async fn record(&self, body: EventBody) -> Result<(), BuildOver> {
-        // A fact is never refused.
-        self.ask(Asked::Fact(body)).await.map(drop)
+    /// Has an event written to the journal; returns when that is done. The build's loop masks secrets in it, and refuses what is
+    /// not of the attempt of a job that counts.
+    pub(crate) async fn record(&self, body: EventBody) -> Result<(), Refused> {
+        Ok(self.ask(Asked::Fact(body)).await??)
     }
 
     /// Asks for something, and returns when what came of it is written; or the driver's refusal.
@@ -228,40 +164,21 @@ impl LiveBuild {
         done.await.map_err(|_| BuildOver)
     }
 
-    /// The script has asked for a parameter, or for all with `None`.
-    pub(crate) fn asked_for(&self, param: Option<&str>) {
-        let mut asked = lock(&self.asked);
-        match (param, &mut *asked) {
-            (None, _) => *asked = None,
-            (Some(param), Some(asked)) => drop(asked.insert(param.to_owned())),
-            (Some(_), None) => {}
-        }
+    /// What to say of parameters that were given, and that the script does not use.
+    pub(crate) fn unasked_params(&self) -> Vec<String> {
+        self.state().unasked_params(&self.inputs.params)
     }
 
-    /// What to say of parameters that were given, and that the script neither declared nor asked for: most are slips of the
-    /// fingers, and the build has gone on without them.
-    pub(crate) fn unasked_params(&self) -> Vec<String> {
-        let Some(asked) = lock(&self.asked).clone() else { return Vec::new() };
-        // A build that ended before could not have asked.
-        let Some(declared) = self.params.get() else { return Vec::new() };
-        let mut known: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
-        known.extend(declared.iter().map(|param| param.name.as_str()));
-        let state = self.state();
-        for job in state.graph().jobs() {
-            known.extend(job.container().into_iter().flat_map(|container| container.late_env.values()).filter_map(
-                |value| match value {
-                    LateValue::ParamFile(param) => Some(param.as_str()),
-                    LateValue::Secret(_) | LateValue::SecretFile(_) | LateValue::Output { .. } => None,
-                },
-            ));
+    /// What to record for a command. What the state can't know, since no secret reaches it, is looked at here.
+    fn accept(&self, command: BuildCommand) -> Result<Option<EventBody>, CommandError> {
+        let accepted = self.state().accept(command)?;
+        if let Some(EventBody::JobsSubmitted { jobs, .. }) = &accepted {
+            let faults = self.secret_faults(jobs);
+            if !faults.is_empty() {
+                return Err(CommandError::Faults(faults));
+            }
         }
-        let unasked = self.inputs.params.keys().filter(|param| !known.contains(param.as_str()));
-        let unasked = unasked.map(|param| {
-            let wanted = known.iter().copied().filter(|known| !self.inputs.params.contains_key(*known));
-            let hint = nearest(param, wanted).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
-            format!("the script neither declares nor asks for the parameter {param:?}{hint}")
-        });
-        unasked.collect()
+        Ok(accepted)
     }
 
     /// What is wrong with what these jobs do with secrets: whose values may not stand in them, and which have to be there.
@@ -300,31 +217,40 @@ impl LiveBuild {
         self.last_seq.send_replace(event.seq);
     }
 
-    /// Does as a driver does, without a journal: for tests of those who ask.
-    #[cfg(test)]
+    /// Does as a driver does, but writes nothing down and carries nothing out: for who only wants to know what a script says.
     pub(crate) async fn take_in_all(self: Arc<Self>, mut inbox: mpsc::Receiver<Record>) {
-        for seq in 1.. {
-            let Some(record) = inbox.recv().await else { return };
+        let mut seq = 0;
+        while let Some(record) = inbox.recv().await {
             let (body, written) = record.resolve(&self);
-            let _ = written.send(body.map(|body| drop(self.take_in(&Event { seq, time_ms: 0, body }))));
+            let answer = body.map(|body| {
+                if let Some(body) = body {
+                    seq += 1;
+                    let body = self.masking.event(body);
+                    drop(self.take_in(&Event { seq, time_ms: now_ms(), body }));
+                }
+            });
+            // Whoever asked may have gone.
+            let _ = written.send(answer);
         }
     }
 
-    /// The events after a place in the journal that `wanted` takes, at most `count`; and the place up to which was looked.
+    /// The events after a place in the journal that `wanted` takes, and the place up to which was looked: at most so many, and
+    /// none after those that have so many bytes together.
     pub(crate) fn events_after(
         &self,
         after: u64,
-        count: usize,
+        (count, bytes): (usize, usize),
         wanted: impl Fn(&Event) -> bool,
     ) -> (Vec<Arc<Event>>, u64) {
         let events = lock(&self.events);
-        let mut found = Vec::new();
+        let (mut found, mut size) = (Vec::new(), 0_usize);
         // Places are numbered from 1 without gaps.
         for event in events.iter().skip(usize::try_from(after).unwrap_or(usize::MAX)) {
-            if found.len() == count {
+            if found.len() == count || size >= bytes {
                 return (found, event.seq - 1);
             }
             if wanted(event) {
+                size = size.saturating_add(serde_json::to_vec(&event.body).map_or(0, |json| json.len()));
                 found.push(event.clone());
             }
         }
@@ -335,30 +261,6 @@ impl LiveBuild {
     /// Tells the place in the journal of each event, as it is recorded.
     pub(crate) fn last_seq(&self) -> watch::Receiver<u64> {
         self.last_seq.subscribe()
-    }
-
-    /// Lets `with` add to what a job that runs says of its results.
-    pub(crate) fn with_results<T>(&self, job: &str, with: impl FnOnce(&mut Results) -> T) -> T {
-        with(lock(&self.results).entry(job.to_owned()).or_default())
-    }
-
-    /// The number of a job's next test report, from 0.
-    pub(crate) fn next_test_report(&self, job: &str) -> u32 {
-        let mut reports = lock(&self.test_reports);
-        let next = reports.entry(job.to_owned()).or_default();
-        std::mem::replace(next, next.saturating_add(1))
-    }
-
-    /// Whether this is the first time that an action waits for jobs or events. Each attempt gets a place of its own, and has to give
-    /// that up by itself.
-    pub(crate) fn starts_waiting(&self, job: &str) -> bool {
-        let attempt = self.state().attempt(job);
-        lock(&self.waiters).insert((job.to_owned(), attempt))
-    }
-
-    /// Which actions wait for which jobs. Taken before the state, where both are; hold it for a moment only.
-    pub(crate) fn waits(&self) -> MutexGuard<'_, Waits> {
-        lock(&self.waits)
     }
 
     /// Puts the workspace archive into the store, once for a build: container jobs start from it.
@@ -373,11 +275,6 @@ impl LiveBuild {
     /// The digest of the workspace archive, once it is in the store.
     pub(crate) fn workspace_digest(&self) -> Option<&str> {
         self.packed.get().map(String::as_str)
-    }
-
-    /// Takes what a job has said of its results. Nothing is left for its next attempt.
-    pub(crate) fn take_results(&self, job: &str) -> Results {
-        lock(&self.results).remove(job).unwrap_or_default()
     }
 
     /// Starts to listen to the sidecar of a job.
@@ -400,26 +297,6 @@ impl LiveBuild {
     /// Stops listening.
     pub(crate) fn unwatch_pod(&self, job: &str) {
         lock(&self.pods).remove(job);
-    }
-
-    /// Takes `bytes` off what the build's scripts may have written down; false if there is not so much left.
-    pub(crate) fn take_words(&self, bytes: usize) -> bool {
-        // An event without words takes room too.
-        let take = |left: usize| left.checked_sub(bytes + 256);
-        self.words_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
-    /// Begins an artifact of the job's attempt; `None` if it has been saved, or is being uploaded.
-    pub(crate) fn upload(self: &Arc<Self>, id: &str, job: &str) -> Option<Upload> {
-        let attempt = {
-            let state = self.state();
-            if state.artifact(id).is_some() {
-                return None;
-            }
-            state.attempt(job)
-        };
-        let begins = lock(&self.uploads).insert((id.to_owned(), attempt));
-        begins.then(|| Upload { build: self.clone(), id: id.to_owned(), job: job.to_owned(), attempt })
     }
 
     /// The artifact, if it has been saved.

@@ -6,6 +6,7 @@ mod driver;
 mod effects;
 mod handle;
 mod request;
+mod upload;
 mod words;
 
 pub use request::{BuildReport, BuildRequest, Cancel};

@@ -1,4 +1,4 @@
-//! What scripts, and people, have written down in a build: how much of it, and of what form.
+//! What scripts, and people, have written down in a build: of what form it has to be. How much of it says the build's state.
 
 use super::LiveBuild;
 
@@ -16,12 +16,9 @@ pub(crate) enum WordsError {
     /// It is too long.
     #[error("{what} has at most {TEXT_LIMIT} bytes; this one has {length}")]
     TooLong { what: &'static str, length: usize },
-    /// The build has said all that it may.
-    #[error("the build's events and reports have reached their limit of 16 MiB")]
-    UsedUp,
 }
 
-/// Checks an event's name and payload, and takes them off what the build may write down.
+/// Checks an event's name and payload.
 pub(crate) fn check_event(build: &LiveBuild, name: &str, payload: &str) -> Result<(), WordsError> {
     let length = name.chars().count();
     if !(1..=NAME_LIMIT).contains(&length) || name.chars().any(char::is_control) {
@@ -42,17 +39,12 @@ pub(crate) fn check_event(build: &LiveBuild, name: &str, payload: &str) -> Resul
              or put it into a string of the payload"
         )));
     }
-    take(build, name.len() + payload.len())
+    Ok(())
 }
 
-/// Checks a report's message, and takes it off what the build may write down.
-pub(crate) fn check_report(build: &LiveBuild, message: &str) -> Result<(), WordsError> {
-    check_length("a report's message", message)?;
-    take(build, message.len())
-}
-
-fn take(build: &LiveBuild, bytes: usize) -> Result<(), WordsError> {
-    if build.take_words(bytes) { Ok(()) } else { Err(WordsError::UsedUp) }
+/// Checks a report's message.
+pub(crate) fn check_report(message: &str) -> Result<(), WordsError> {
+    check_length("a report's message", message)
 }
 
 fn check_length(what: &'static str, text: &str) -> Result<(), WordsError> {

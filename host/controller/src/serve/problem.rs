@@ -80,8 +80,27 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Over(over) => Self::build_over(over),
-            Refused::Command(error @ CommandError::NoJob { .. }) => Self::not_found(error),
-            Refused::Command(error) => Self::conflict(error),
+            Refused::Command(error) => error.into(),
+        }
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NoJob { .. } | CommandError::Removed { .. } => Self::not_found(error),
+            CommandError::NotBlocked { .. }
+            | CommandError::AttemptOver { .. }
+            | CommandError::DefineOver
+            | CommandError::ArtifactSaved { .. }
+            | CommandError::Reported { .. } => Self::conflict(error),
+            CommandError::Faults(_)
+            | CommandError::WaitsForNothing
+            | CommandError::WaitsForItself { .. }
+            | CommandError::Cycle(_) => Self::invalid(error),
+            CommandError::WordsUsedUp | CommandError::ResultsUsedUp | CommandError::TestReportsUsedUp => {
+                Self::too_many(error)
+            }
         }
     }
 }
@@ -91,7 +110,6 @@ impl From<WordsError> for Refusal {
         match error {
             WordsError::Invalid(_) => Self::invalid(error),
             WordsError::TooLong { .. } => Self::too_large(error),
-            WordsError::UsedUp => Self::too_many(error),
         }
     }
 }

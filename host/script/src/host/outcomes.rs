@@ -74,7 +74,8 @@ impl HostOutcome for State {
     }
 
     async fn drop(&mut self, outcome: Resource<JobOutcome>) -> wasmtime::Result<()> {
-        self.table.delete(outcome)?;
+        let outcome = self.table.delete(outcome)?;
+        self.held.let_go(outcome.results.size());
         Ok(())
     }
 }

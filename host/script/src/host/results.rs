@@ -22,6 +22,9 @@ impl State {
         if let Some(long) = texts.iter().find(|text| text.len() > TEXT) {
             return Ok(Err(Error::Quota(format!("at most {TEXT} bytes are allowed; this has {}", long.len()))));
         }
+        if let Err(error) = self.may_say_more(texts.iter().map(|text| text.len()).sum()) {
+            return Ok(Err(error));
+        }
         Ok(Ok(()))
     }
 }

@@ -20,7 +20,10 @@ impl Host for State {
             return Ok(Err(Error::NotFound("no job has run yet: `define` declares them".to_owned())));
         }
         match self.client.job_outcome(&id).await {
-            Ok(outcome) => Ok(Ok(self.table.push(outcome)?)),
+            Ok(outcome) => match self.hold(outcome.results.size()) {
+                Ok(()) => Ok(Ok(self.table.push(outcome)?)),
+                Err(error) => Ok(Err(error)),
+            },
             Err(error) => Ok(Err(refused(&error))),
         }
     }
@@ -50,16 +53,21 @@ impl Host for State {
             return Ok(Err(error));
         }
         let started = Instant::now();
-        loop {
+        let waiting = match self.begin_to_wait() {
+            Ok(waiting) => waiting,
+            Err(error) => return Ok(Err(error)),
+        };
+        let waited = loop {
             let left = timeout.map(|timeout| Duration::from_millis(timeout).saturating_sub(started.elapsed()));
             let wait = left.unwrap_or(ONE_REQUEST).min(ONE_REQUEST);
             let query = WaitQuery { jobs: ids.clone(), wait_ms: wait.as_millis() as u64, forever: timeout.is_none() };
             match self.client.wait_for_jobs(&query).await {
                 Ok(None) if left.is_none_or(|left| !left.is_zero()) => {}
-                Ok(over) => return Ok(Ok(over)),
-                Err(error) => return Ok(Err(refused(&error))),
+                waited => break waited.map_err(|error| refused(&error)),
             }
-        }
+        };
+        self.go_on(waiting).await;
+        Ok(waited)
     }
 
     async fn argument(&mut self) -> wasmtime::Result<Option<String>> {

@@ -80,31 +80,46 @@ impl HostSubscription for State {
         self.count_call()?;
         let started = Instant::now();
         let timeout = Duration::from_millis(timeout);
-        loop {
-            let place = self.table.get_mut(&subscription)?;
-            if let Some(event) = place.ready.pop_front() {
-                return Ok(Ok(Some(self.table.push(event)?)));
-            }
-            let left = timeout.saturating_sub(started.elapsed());
-            let wait_ms = left.min(ONE_REQUEST).as_millis() as u64;
-            let query = EventQuery { wait_ms, ..place.query.clone() };
-            let page = match self.client.events(&query).await {
+        if self.table.get_mut(&subscription)?.ready.is_empty() {
+            let mut query = self.table.get(&subscription)?.query.clone();
+            let waiting = match self.begin_to_wait() {
+                Ok(waiting) => waiting,
+                Err(error) => return Ok(Err(error)),
+            };
+            let page = loop {
+                let left = timeout.saturating_sub(started.elapsed());
+                query.wait_ms = left.min(ONE_REQUEST).as_millis() as u64;
+                match self.client.events(&query).await {
+                    Ok(page) if page.events.is_empty() && !left.is_zero() => query.after = Some(page.seen),
+                    page => break page,
+                }
+            };
+            self.go_on(waiting).await;
+            let page = match page {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(refused(&error))),
             };
             let place = self.table.get_mut(&subscription)?;
             place.query.after = Some(page.seen);
             place.ready.extend(page.events);
-            if place.ready.is_empty() && left.is_zero() {
-                return Ok(Ok(None));
-            }
         }
+        let Some(bytes) = self.table.get(&subscription)?.ready.front().map(size) else { return Ok(Ok(None)) };
+        if let Err(error) = self.hold(bytes) {
+            return Ok(Err(error));
+        }
+        let event = self.table.get_mut(&subscription)?.ready.pop_front();
+        Ok(Ok(event.map(|event| self.table.push(event)).transpose()?))
     }
 
     async fn drop(&mut self, subscription: Resource<Subscription>) -> wasmtime::Result<()> {
         self.table.delete(subscription)?;
         Ok(())
     }
+}
+
+/// About how many bytes it takes to hold an event.
+fn size(event: &Event) -> usize {
+    serde_json::to_vec(event).map_or(0, |json| json.len())
 }
 
 impl HostEvent for State {
@@ -143,7 +158,8 @@ impl HostEvent for State {
     }
 
     async fn drop(&mut self, event: Resource<Event>) -> wasmtime::Result<()> {
-        self.table.delete(event)?;
+        let event = self.table.delete(event)?;
+        self.held.let_go(size(&event));
         Ok(())
     }
 }

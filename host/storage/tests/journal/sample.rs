@@ -26,9 +26,9 @@ pub fn bodies() -> Vec<EventBody> {
     vec![
         triggered(),
         report("a\nb \"c\" \u{0} ü"),
-        EventBody::JobStarted { job: "test".to_owned() },
-        EventBody::JobResults { job: "test".to_owned(), results: results.clone() },
-        EventBody::JobEnded { job: "test".to_owned(), ending: Ending::Succeeded },
+        EventBody::JobStarted { job: "test".to_owned(), attempt: 1 },
+        EventBody::JobResults { job: "test".to_owned(), attempt: 1, results: results.clone() },
+        EventBody::JobEnded { job: "test".to_owned(), attempt: 1, ending: Ending::Succeeded },
         EventBody::BuildEnded {
             status: monkeyci_build::BuildStatus::Success,
             jobs: vec![JobSummary {

@@ -48,7 +48,7 @@ async fn what_is_on_its_way_when_a_job_is_stopped_is_refused_and_not_kept() {
     let (refused, ()) = tokio::join!(upload, stop);
     assert_eq!(refused.expect_err("half made").status(), Some(409));
     assert!(build.artifact("out").is_none());
-    hang_guard::until("its id to be free again", || build.upload("out", "mine").is_some()).await;
+    hang_guard::until("its id to be free again", || build.upload("out", "mine", 1).is_some()).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use crate::inputs::Inputs;
 use crate::logs::Masking;
 use crate::logs::{LogLimits, LogWriter};
 use crate::observer::Silent;
-use crate::running::Cancel;
 use crate::source::SourceRequest;
 
 struct Rig {
@@ -35,7 +34,7 @@ impl Rig {
         let masking = Masking::new(&inputs).expect("masks");
         let state = BuildState::new(NonZeroUsize::MIN);
         let (live, _) = LiveBuild::new("org/repo/1", &source, inputs, masking, Arc::new(Silent), state);
-        Self { inside: Inside { live, blobs, cancel: Cancel::default() }, _dir: dir }
+        Self { inside: Inside { live, blobs }, _dir: dir }
     }
 
     fn writer(&self, job: Option<&'static str>, limits: LogLimits) -> LogWriter<'_> {

@@ -44,8 +44,8 @@ pub(super) async fn run(
     attempt: u32,
     mut stop: Receiver<Option<StopReason>>,
 ) -> (Ending, Option<PodCleanup>) {
-    let plan = match plan(context, spec) {
-        Ok(plan) => plan,
+    let (plan, service_env) = match plan(context, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?))) {
+        Ok(planned) => planned,
         Err(ending) => return (ending, None),
     };
     let engine = tokio::select! {
@@ -58,9 +58,13 @@ pub(super) async fn run(
         }
     };
     context.say_not_enforced(engine.as_ref()).await;
-    let prepared = prepare(context, job, spec, attempt).await;
-    let (pod, token) = match prepared {
-        Ok(prepared) => prepared,
+    // Where it was packed before, this is done at once.
+    if let Err(error) = context.live.pack_workspace(&context.services.blobs).await {
+        return (Ending::EngineFailed { reason: format!("the workspace could not be packed: {error}") }, None);
+    }
+    let prepared = prepare(context, job, spec, attempt, service_env).await;
+    let pod = match prepared {
+        Ok(pod) => pod,
         Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
     let (running, report) = context.live.watch_pod(&job.id, plan);
@@ -85,7 +89,6 @@ pub(super) async fn run(
     };
 
     context.live.unwatch_pod(&job.id);
-    context.services.tokens.revoke(&token);
     (ending, Some(PodCleanup { engine, pod, lease }))
 }
 
@@ -97,19 +100,20 @@ async fn stopped(stop: &mut Receiver<Option<StopReason>>) -> StopReason {
     }
 }
 
-/// Makes the token, the sidecar's configuration and the pod's description. Returns the token's id too.
+/// Makes the token, the sidecar's configuration and the pod's description.
 async fn prepare(
     context: &JobContext,
     job: &JobSpec,
     spec: &ContainerSpec,
     attempt: u32,
-) -> Result<(Pod, String), ControllerError> {
+    secret_env: BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<Pod, ControllerError> {
     let program = context.services.sidecar_program()?.to_owned();
     let address = context.api_address().await?;
     // The job's own limit begins before this; a minute more is for what is slow.
     let life = Duration::from_millis(job.timeout_ms).saturating_add(GRACE + SAVING + Duration::from_secs(60));
     let role = Role::Sidecar { job: job.id.clone() };
-    let (token, jti) = context.services.tokens.issue(&context.live.id, role, scopes(&job.id, spec), life)?;
+    let token = context.services.tokens.issue(&context.live.id, (role, attempt), scopes(&job.id, spec), life)?;
     let config = SidecarConfig {
         version: API_VERSION.to_owned(),
         api: address.url.clone(),
@@ -121,12 +125,12 @@ async fn prepare(
     let path = dir.join("config.json");
     write_private(&path, &config)?;
     let mut service_env = BTreeMap::new();
-    for service in spec.services.iter().filter(|service| !service.secret_env.is_empty()) {
-        let path = dir.join(format!("service-{}.json", service.name));
-        write_private(&path, &secret_env(context, service)?)?;
-        service_env.insert(service.name.clone(), path);
+    for (service, env) in secret_env {
+        let path = dir.join(format!("service-{service}.json"));
+        write_private(&path, &env)?;
+        service_env.insert(service, path);
     }
-    let pod = Pod {
+    Ok(Pod {
         key: key(&context.live.id, &job.id, attempt),
         owner: context.services.engines.owner().to_owned(),
         build: context.live.id.clone(),
@@ -148,8 +152,7 @@ async fn prepare(
         sidecar_program: program,
         sidecar_config: path,
         api_dir: address.dir.clone(),
-    };
-    Ok((pod, jti))
+    })
 }
 
 /// What the sidecar of this job may do: its own job, its own artifacts and caches, and nothing else.

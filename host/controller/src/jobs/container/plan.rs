@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use monkeyci_api::{Hidden, ServiceProbe, SidecarPlan};
-use monkeyci_build::{ContainerSpec, Ending, JobSpec, LateValue, Readiness, ServiceSpec};
+use monkeyci_build::{ContainerSpec, Ending, JobSpec, LateValue, Readiness};
 
-use crate::error::ControllerError;
 use crate::jobs::JobContext;
 
 /// The job's variables that nobody needs to hide: what every job is told, and what the script says, which counts before
@@ -22,13 +21,28 @@ pub(super) fn env(context: &JobContext, job: &JobSpec, spec: &ContainerSpec, att
     env
 }
 
-/// The variables of a service that are secrets. They are handed over in a file, and are not among those that the engine knows.
+/// The variables of services that are secrets, by service. They are handed over in files, and are not among those that the engine
+/// knows.
+///
+/// # Errors
+/// Says which value that a service should be given is not there.
 pub(super) fn secret_env(
     context: &JobContext,
-    service: &ServiceSpec,
-) -> Result<BTreeMap<String, String>, ControllerError> {
-    let values = service.secret_env.iter().map(|(name, secret)| Ok((name.clone(), secret_text(context, secret)?)));
-    values.collect::<Result<_, _>>().map_err(ControllerError::Secret)
+    spec: &ContainerSpec,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, Ending> {
+    let mut all = BTreeMap::new();
+    for service in spec.services.iter().filter(|service| !service.secret_env.is_empty()) {
+        let mut env = BTreeMap::new();
+        for (name, secret) in &service.secret_env {
+            let value = secret_text(context, secret).map_err(|reason| Ending::ValueMissing {
+                name: name.clone(),
+                reason: format!("{reason} (for the service {:?})", service.name),
+            })?;
+            env.insert(name.clone(), value);
+        }
+        all.insert(service.name.clone(), env);
+    }
+    Ok(all)
 }
 
 /// The sidecar's plan.
@@ -98,7 +112,10 @@ fn secret_text(context: &JobContext, name: &str) -> Result<String, String> {
 /// The value of a parameter: what was given, or the default that the script declared.
 fn parameter(context: &JobContext, name: &str) -> Result<String, String> {
     let inputs = &context.live.inputs;
-    let default = || context.live.params.get()?.iter().find(|param| param.name == name)?.default.clone();
+    let default = || {
+        let state = context.live.state();
+        state.params().iter().find(|param| param.name == name)?.default.clone()
+    };
     let found = inputs.params.get(name).cloned().or_else(default);
     found.ok_or_else(|| format!("there is no parameter {name:?}{}", inputs.looked_for_param()))
 }

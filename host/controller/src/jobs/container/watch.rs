@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use monkeyci_api::SidecarReport;
-use monkeyci_build::Ending;
+use monkeyci_build::{Ending, SidecarReport};
 use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -323,7 +322,7 @@ impl<'a> Watch<'a> {
     /// Returns whether the engine still lives: nothing was stopped by one that does not.
     pub(super) async fn stop(&self, drive: impl Future<Output = Ending>) -> bool {
         // A command may run, and say so, before the engine confirms the start of its container.
-        let runs = self.live.pod(&self.pod.job, |pod| pod.running.is_none()).unwrap_or(false);
+        let runs = self.live.state().job(&self.pod.job).is_some_and(|known| known.command_runs);
         if !runs && !self.up.load(Ordering::Relaxed) {
             return true;
         }

@@ -4,7 +4,7 @@ use monkeyci_api::Hidden;
 use monkeyci_build::{
     AddressRange, BuildStatus, CacheSpec, Call, Changes, Command, ContainerSpec, Destination, DestinationHost, Ending,
     EventBody, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, RestoreArtifact, Retry,
-    RunWhen, SaveArtifact, ServiceSpec, ShellCommand, ShellLine, Source, TestFailure, TestSummary,
+    RunWhen, SaveArtifact, ServiceSpec, ShellCommand, ShellLine, SidecarReport, Source, TestFailure, TestSummary,
 };
 
 use super::*;
@@ -198,17 +198,31 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 description: Some(s()),
             }],
         },
-        Some(EventBody::ScriptDefined { .. }) => EventBody::JobsSubmitted { by: job(), jobs: vec![] },
-        Some(EventBody::JobsSubmitted { .. }) => EventBody::JobBlocked { job: job(), message: s() },
-        Some(EventBody::JobBlocked { .. }) => EventBody::JobApproved { job: job(), by: s(), comment: Some(s()) },
-        Some(EventBody::JobApproved { .. }) => EventBody::JobRefined { job: Box::new(self::job("x")) },
-        Some(EventBody::JobRefined { .. }) => EventBody::JobWaiting { job: job() },
+        Some(EventBody::ScriptDefined { .. }) => EventBody::JobsSubmitted { by: job(), attempt: 1, jobs: vec![] },
+        Some(EventBody::JobsSubmitted { .. }) => {
+            EventBody::JobBlocked { job: job(), attempt: 1, message: s(), runs: Some(s()) }
+        }
+        Some(EventBody::JobBlocked { .. }) => {
+            EventBody::JobApproved { job: job(), attempt: 1, by: s(), comment: Some(s()) }
+        }
+        Some(EventBody::JobApproved { .. }) => EventBody::JobRefined { job: Box::new(self::job("x")), attempt: 1 },
+        Some(EventBody::JobRefined { .. }) => {
+            EventBody::JobWaiting { job: job(), attempt: 1, jobs: vec![job()], rest: false }
+        }
         Some(EventBody::JobWaiting { .. }) => {
             let mut results = results(text);
             results.outputs.clear();
-            EventBody::JobResults { job: job(), results: Box::new(results) }
+            EventBody::JobResults { job: job(), attempt: 1, results: Box::new(results) }
         }
         Some(EventBody::JobResults { .. }) => {
+            let report = SidecarReport::Ended(Ending::ActionFailed { message: s() });
+            EventBody::JobReported { job: job(), attempt: 1, report: Box::new(report) }
+        }
+        Some(EventBody::JobReported { report, .. }) if matches!(**report, SidecarReport::Ended(_)) => {
+            let report = SidecarReport::LauncherGone { during: Some(s()) };
+            EventBody::JobReported { job: job(), attempt: 1, report: Box::new(report) }
+        }
+        Some(EventBody::JobReported { .. }) => {
             EventBody::JobRetried { job: job(), attempt: 1, ending: Ending::ActionFailed { message: s() }, delay_ms: 1 }
         }
         Some(EventBody::JobRetried { .. }) => {
@@ -218,18 +232,21 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
             EventBody::BuildFailed { script: true, message: s(), faults: faults(text) }
         }
         Some(EventBody::BuildFailed { .. }) => EventBody::BuildWarned { message: s() },
-        Some(EventBody::BuildWarned { .. }) => EventBody::JobStarted { job: job() },
-        Some(EventBody::JobStarted { .. }) => EventBody::JobRunning { job: job() },
+        Some(EventBody::BuildWarned { .. }) => EventBody::JobStarted { job: job(), attempt: 1 },
+        Some(EventBody::JobStarted { .. }) => EventBody::JobRunning { job: job(), attempt: 1 },
         Some(EventBody::JobRunning { .. }) => {
-            EventBody::JobEnded { job: job(), ending: Ending::ActionFailed { message: s() } }
+            EventBody::JobEnded { job: job(), attempt: 1, ending: Ending::ActionFailed { message: s() } }
         }
         Some(EventBody::JobEnded { .. }) => EventBody::CancelRequested { by: s() },
         Some(EventBody::CancelRequested { .. }) => EventBody::BuildTimedOut { after_ms: 1 },
         Some(EventBody::BuildTimedOut { .. }) => {
-            EventBody::ScriptEvent { job: Some(job()), name: "n".to_owned(), payload: json() }
+            EventBody::ScriptEvent { job: Some(job()), attempt: 1, name: "n".to_owned(), payload: json() }
         }
-        Some(EventBody::ScriptEvent { .. }) => EventBody::ScriptReport { job: Some(job()), message: s() },
+        Some(EventBody::ScriptEvent { .. }) => EventBody::ScriptReport { job: Some(job()), attempt: 1, message: s() },
         Some(EventBody::ScriptReport { .. }) => {
+            EventBody::ParamAsked { job: Some(job()), attempt: 1, param: Some("p".to_owned()) }
+        }
+        Some(EventBody::ParamAsked { .. }) => {
             EventBody::ArtifactSaved { job: job(), attempt: 1, id: "a".to_owned(), size: 1, digest: "d".to_owned() }
         }
         Some(EventBody::ArtifactSaved { .. }) => {

@@ -1,12 +1,14 @@
 //! A driver with a journal, and jobs that are a few lines of a test.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use monkeyci_build::{BuildCommand, BuildState, CommandError, Event, JobDraft, JobSpec, Source, check};
 use monkeyci_storage::journal::Owner;
 use monkeyci_storage::{Journals, Stored};
 
 use super::*;
+use crate::clock::MachineClock;
 use crate::inputs::Inputs;
 use crate::logs::Masking;
 use crate::observer::Silent;
@@ -39,21 +41,31 @@ impl Effects for Play {
         self.says(EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() })
     }
 
-    fn refine(self: Arc<Self>, job: String) -> Task {
-        self.says(EventBody::JobEnded { job, ending: Ending::Succeeded })
+    fn refine(self: Arc<Self>, job: String, attempt: u32) -> Task {
+        self.says(EventBody::JobEnded { job, attempt, ending: Ending::Succeeded })
     }
 
     fn run(self: Arc<Self>, job: String, attempt: u32, _: watch::Receiver<Option<StopReason>>) -> Task {
         Box::pin(async move {
-            self.live.record(EventBody::JobStarted { job: job.clone() }).await.expect("the build goes on");
+            self.live.record(EventBody::JobStarted { job: job.clone(), attempt }).await.expect("the build goes on");
             let ending = (self.attempt)(self.live.clone(), attempt).await;
-            self.live.record(EventBody::JobEnded { job, ending }).await.expect("the build goes on");
+            self.live.record(EventBody::JobEnded { job, attempt, ending }).await.expect("the build goes on");
         })
     }
 }
 
 /// Drives a build with one job, and has `meanwhile` done to it. Returns what came of both, and the journal.
 async fn drive<T>(
+    job: JobDraft,
+    attempt: Attempt,
+    meanwhile: impl AsyncFnOnce(&Arc<LiveBuild>) -> T,
+) -> (Outcome, T, Vec<Event>) {
+    drive_by(MachineClock::new(), job, attempt, meanwhile).await
+}
+
+/// The same by another clock.
+async fn drive_by<T>(
+    clock: Arc<dyn Clock>,
     job: JobDraft,
     attempt: Attempt,
     meanwhile: impl AsyncFnOnce(&Arc<LiveBuild>) -> T,
@@ -66,7 +78,7 @@ async fn drive<T>(
         inputs: Inputs::default(),
         trigger: "test".to_owned(),
         max_running: NonZeroUsize::MIN,
-        timeout: None,
+        timeout: Some(Duration::from_secs(3600)),
         keep: false,
     };
     let masking = Masking::new(&request.inputs).expect("nothing to mask");
@@ -75,7 +87,7 @@ async fn drive<T>(
     let (live, inbox) = LiveBuild::new("o/r/1", &request.source, inputs, masking, Arc::new(Silent), state);
     let jobs = check(&[job], &[]).expect("no faults").graph.into_jobs();
     let play = Arc::new(Play { live: live.clone(), jobs, attempt });
-    let driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request);
+    let driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request, clock);
     let cancel = Cancel::default();
     let ((outcome, driven), done) = tokio::join!(driver.drive(inbox, &cancel), meanwhile(&live));
     driven.expect("a journal");
@@ -85,7 +97,7 @@ async fn drive<T>(
 /// Waits until something has happened.
 async fn until_it_says(live: &LiveBuild, wanted: impl Fn(&EventBody) -> bool) {
     let mut last = live.last_seq();
-    while live.events_after(0, 1, |event| wanted(&event.body)).0.is_empty() {
+    while live.events_after(0, (1, usize::MAX), |event| wanted(&event.body)).0.is_empty() {
         last.changed().await.expect("the build goes on");
     }
 }
@@ -118,16 +130,16 @@ async fn of_two_who_decide_of_a_job_at_once_one_is_told_that_the_other_was_first
 
 #[tokio::test]
 async fn an_attempt_saves_its_artifact_again_and_what_an_earlier_one_saved_is_not_taken_for_it() {
-    async fn save(live: &Arc<LiveBuild>, digest: &str) {
-        let upload = live.upload("report", "test").expect("nobody has saved it");
-        upload.saved(Stored { size: 1, digest: digest.to_owned() }).await.expect("recorded");
-        assert!(live.upload("report", "test").is_none(), "an artifact never changes");
+    async fn save(live: &Arc<LiveBuild>, attempt: u32) {
+        let upload = live.upload("report", "test", attempt).expect("nobody has saved it");
+        upload.saved(Stored { size: 1, digest: format!("digest-{attempt}") }).await.expect("recorded");
+        assert!(live.upload("report", "test", attempt).is_none(), "an artifact never changes");
     }
     let job = JobDraft { retry: Some(1), ..JobDraft::action("test") };
     let attempt: Attempt = |live, attempt| {
         Box::pin(async move {
             assert_eq!(live.artifact("report"), None, "it is the other attempt's");
-            save(&live, &format!("digest-{attempt}")).await;
+            save(&live, attempt).await;
             match attempt {
                 1 => Ending::ActionFailed { message: "once more".to_owned() },
                 _ => Ending::Succeeded,
@@ -158,10 +170,10 @@ async fn an_upload_that_outlives_its_attempt_is_refused_and_in_nobodys_way() {
             live.record(EventBody::OutsideEvent { by, name, payload }).await.expect("the build goes on");
         };
         until_it_says(live, |body| matches!(body, EventBody::JobStarted { .. })).await;
-        let late = live.upload("report", "test").expect("nobody has saved it");
+        let late = live.upload("report", "test", 1).expect("nobody has saved it");
         end(1).await;
         until_it_says(live, |body| matches!(body, EventBody::JobRetried { .. })).await;
-        assert!(live.upload("report", "test").is_some(), "it is in the way of the second attempt");
+        assert!(live.upload("report", "test", 2).is_some(), "it is in the way of the second attempt");
         let refused = late.saved(Stored { size: 1, digest: "late".to_owned() }).await;
         end(2).await;
         refused
@@ -170,4 +182,38 @@ async fn an_upload_that_outlives_its_attempt_is_refused_and_in_nobodys_way() {
     assert!(matches!(refused, Err(Refused::Command(CommandError::AttemptOver { attempt: 1, .. }))), "{refused:?}");
     assert_eq!(outcome.status, BuildStatus::Success);
     assert!(!events.iter().any(|event| matches!(event.body, EventBody::ArtifactSaved { .. })), "{events:?}");
+}
+
+/// A clock that somebody sets a day forward each time that it is looked at.
+struct Hasty(Arc<MachineClock>, AtomicU64);
+
+impl Clock for Hasty {
+    fn day_ms(&self) -> u64 {
+        self.1.fetch_add(24 * 3600 * 1000, Ordering::SeqCst)
+    }
+
+    fn since(&self) -> Duration {
+        self.0.since()
+    }
+}
+
+#[tokio::test]
+async fn a_step_of_the_clock_ends_no_job_and_no_build() {
+    let clock = Arc::new(Hasty(MachineClock::new(), AtomicU64::new(1_000_000_000_000)));
+    let job = JobDraft { timeout_ms: Some(3_600_000), ..JobDraft::action("test") };
+    let attempt: Attempt = |live, _| {
+        Box::pin(async move {
+            until_it_says(&live, |body| matches!(body, EventBody::OutsideEvent { .. })).await;
+            Ending::Succeeded
+        })
+    };
+    let (outcome, _, events) = drive_by(clock, job, attempt, async |live| {
+        until_it_says(live, |body| matches!(body, EventBody::JobStarted { .. })).await;
+        let (by, name, payload) = ("test".to_owned(), "go".to_owned(), "{}".to_owned());
+        live.record(EventBody::OutsideEvent { by, name, payload }).await.expect("the build goes on");
+    })
+    .await;
+    assert_eq!(outcome.status, BuildStatus::Success, "{events:?}");
+    let times: Vec<u64> = events.iter().map(|event| event.time_ms).collect();
+    assert!(times.is_sorted() && times.iter().all(|time| time / 3_600_000 == times[0] / 3_600_000), "{times:?}");
 }

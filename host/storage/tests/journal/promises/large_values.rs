@@ -11,7 +11,7 @@ pub async fn a_large_value_stands_in_the_database_once(database: &Database) {
     // The results are in two events of this build, and in another build.
     let events = written(&host).await;
     let results = results("result ");
-    let again = vec![triggered(), EventBody::JobResults { job: "other".to_owned(), results }];
+    let again = vec![triggered(), EventBody::JobResults { job: "other".to_owned(), attempt: 1, results }];
     let other = write(&mut host.begin("o/r/2"), again).await.expect("written");
     assert_eq!(database.count("SELECT count(*) FROM contents").await, 1);
     assert!(database.count("SELECT CAST(max(length(body)) AS BIGINT) FROM records").await < 1000);
@@ -51,7 +51,7 @@ pub async fn a_removed_build_takes_along_what_no_other_refers_to(database: &Data
     let host = database.host().await;
     written(&host).await;
     let bodies = vec![
-        EventBody::JobResults { job: "test".to_owned(), results: results("result ") },
+        EventBody::JobResults { job: "test".to_owned(), attempt: 1, results: results("result ") },
         report("of its own ".repeat(10_000)),
     ];
     let events = write(&mut host.begin("o/r/2"), bodies).await.expect("written");
