@@ -1,10 +1,11 @@
-//! Databases that are locked, servers that are gone: builds wait, and go on.
+//! Disks that are full, databases that are locked, servers that are gone: builds wait, and go on.
 
+use std::fs;
 use std::sync::Arc;
 
 use monkeyci_storage::journal::{Journal, Obstacle, PostgresJournal, SqliteJournal};
 use monkeyci_storage::{BuildJournal, Journals};
-use monkeyci_testbed::daemons::Postgres;
+use monkeyci_testbed::daemons::{Postgres, SmallDisk};
 use monkeyci_testbed::handed;
 use sqlx::{Connection, SqliteConnection};
 
@@ -25,6 +26,28 @@ async fn goes_on_after(host: &Journals, journal: &mut BuildJournal, wanted: Obst
     journal.durable().wait(event.seq).await.expect("it goes on");
     let events = host.events(BUILD).await.expect("read");
     assert_eq!((events.len() as u64, events.last()), (event.seq, Some(&event)));
+}
+
+#[test]
+fn a_build_waits_while_the_disk_is_full_and_goes_on_when_there_is_room() {
+    try_with("sqlite", async |database| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = dir.path().join("disk");
+        let _disk = SmallDisk::at(&at, 4 << 20);
+        let journal = SqliteJournal::open(&at.join("journal.db")).await.expect("a database");
+        let host = database.host_with(Arc::new(journal));
+        let mut journal = host.begin(BUILD);
+        write(&mut journal, vec![triggered()]).await.expect("written");
+        let filler = at.join("filler");
+        let mut room = 4 << 20;
+        while room > 0 {
+            let all = [fs::read(&filler).unwrap_or_default(), vec![0; room]].concat();
+            if fs::write(&filler, all).is_err() {
+                room /= 2;
+            }
+        }
+        goes_on_after(&host, &mut journal, Obstacle::Full, async || fs::remove_file(&filler).expect("removed")).await;
+    });
 }
 
 #[test]
