@@ -1,19 +1,17 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
+mod places;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
-use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::{
     BuildCommand, BuildState, CommandError, Effect, Event, EventBody, GraphFaults, Input, JobSpec, LateValue,
     ParamSpec, Results, SavedArtifact, Waits, nearest,
 };
-use monkeyci_storage::{Blobs, Stored, names};
+use monkeyci_storage::{Stored, names};
 use object_store::path::Path as BlobName;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +23,8 @@ use crate::logs::Masking;
 use crate::logs::followers::OpenLogs;
 use crate::observer::Observer;
 use crate::source::SourceRequest;
-use crate::source::workspace;
+
+pub(crate) use self::places::Places;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
 pub(crate) struct LiveBuild {
@@ -62,6 +61,7 @@ pub(crate) struct LiveBuild {
     pub(crate) submitting: tokio::sync::Mutex<()>,
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
+    packed_with_git: tokio::sync::OnceCell<String>,
     /// Artifacts that are being uploaded, each by an attempt.
     uploads: Mutex<HashSet<(String, u32)>>,
     /// Logs that are being written.
@@ -70,19 +70,6 @@ pub(crate) struct LiveBuild {
     pub(crate) writing: TaskTracker,
     /// Bytes of events and reports that may still be written down.
     words_left: AtomicUsize,
-}
-
-/// The directories that scripts reach into.
-#[derive(Debug)]
-pub(crate) struct Places {
-    /// The workspace's path, for walking through it.
-    pub(crate) path: PathBuf,
-    /// What of it is the workspace.
-    pub(crate) files: WorkspaceFiles,
-    /// The workspace, for everything else: nothing outside of it can be reached.
-    pub(crate) workspace: Dir,
-    /// The parent of the actions' output areas.
-    pub(crate) outputs: PathBuf,
 }
 
 /// An artifact while it is being made. When this is dropped, it may be made again, unless it was saved.
@@ -205,6 +192,7 @@ impl LiveBuild {
             waits: Mutex::default(),
             submitting: tokio::sync::Mutex::default(),
             packed: tokio::sync::OnceCell::new(),
+            packed_with_git: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
             uploads: Mutex::default(),
             logs: OpenLogs::default(),
@@ -362,28 +350,6 @@ impl LiveBuild {
     /// Which actions wait for which jobs. Taken before the state, where both are; hold it for a moment only.
     pub(crate) fn waits(&self) -> MutexGuard<'_, Waits> {
         lock(&self.waits)
-    }
-
-    /// Puts the workspace archive into the store, once for a build: container jobs start from it.
-    pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
-        let pack = async || {
-            let Some(places) = self.places.get() else { return Err(io::Error::other("nothing is checked out")) };
-            let (name, dir, files) = (names::workspace(&self.id), places.path.clone(), places.files.clone());
-            let (stored, unread) = workspace::store(blobs, &name, dir, files).await?;
-            for path in unread {
-                let path = path.strip_prefix(&places.path).unwrap_or(&path);
-                let message = format!("what {path:?} says is not ignored: it is a link, or no regular file");
-                // Over, if the build is: then nobody wants to know.
-                let _ = self.record(EventBody::BuildWarned { message }).await;
-            }
-            Ok(stored.digest)
-        };
-        self.packed.get_or_try_init(pack).await.map(drop)
-    }
-
-    /// The digest of the workspace archive, once it is in the store.
-    pub(crate) fn workspace_digest(&self) -> Option<&str> {
-        self.packed.get().map(String::as_str)
     }
 
     /// Takes what a job has said of its results. Nothing is left for its next attempt.

@@ -58,6 +58,12 @@ pub(super) async fn run(
         }
     };
     context.say_not_enforced(engine.as_ref()).await;
+    if spec.with_git
+        && let Err(error) = context.live.pack_workspace_with_git(&context.services.blobs).await
+    {
+        let reason = format!("the workspace could not be packed with its .git: {error}");
+        return (Ending::EngineFailed { reason }, None);
+    }
     let prepared = prepare(context, job, spec, attempt).await;
     let (pod, token) = match prepared {
         Ok(prepared) => prepared,
