@@ -107,6 +107,9 @@ fn container(host: &jobs::Job, job: &Container) {
     if job.entrypoint_of_image {
         host.entrypoint_of_image();
     }
+    if job.with_git {
+        host.with_git();
+    }
     stored(host, job);
     job.services.iter().for_each(|one| host.service(service(one)));
 }

@@ -55,6 +55,7 @@ fn everything_that_can_be_said_of_a_container_job_reaches_the_host() {
             .shm_size(1 << 28)
             .pull(PullPolicy::Always)
             .entrypoint_of_image()
+            .with_git()
             .restore_artifact("jars", ".")
             .restore_artifact_if_there("docs", "in")
             .restore_artifact_as("jars", "lib")

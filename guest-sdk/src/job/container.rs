@@ -34,6 +34,7 @@ pub(crate) struct Container {
     pub shm: Option<u64>,
     pub pull: Option<PullPolicy>,
     pub entrypoint_of_image: bool,
+    pub with_git: bool,
     pub save: Vec<SavedArtifact>,
     pub restore: Vec<Restore>,
     pub caches: Vec<Cache>,
@@ -264,6 +265,12 @@ macro_rules! container_setters {
             /// Runs the image's entrypoint, with the job's command as its arguments. Without it, the entrypoint is not run.
             fn entrypoint_of_image(job) {
                 job.entrypoint_of_image = true;
+            }
+
+            /// Gives the job `.git`: the history, branches and tags of the code as far as they are known, for `git describe` and the
+            /// like. There is no login in its configuration. The job fails where the code is in no git repository.
+            fn with_git(job) {
+                job.with_git = true;
             }
 
             /// When the commands have succeeded, saves the file or directory `path` (relative to the working directory) as

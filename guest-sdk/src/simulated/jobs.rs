@@ -88,6 +88,7 @@ impl Job {
         shm_size(job, bytes: u64) job.shm_size = Some(bytes);
         pull(job, policy: &str) job.pull = Some(policy.to_owned());
         entrypoint_of_image(job) job.entrypoint_of_image = true;
+        with_git(job) job.with_git = true;
         save_artifact(job, id: &str, path: &str) {
             job.saves.push(Saved { id: id.to_owned(), path: path.to_owned(), ..Saved::default() });
         };

@@ -80,6 +80,8 @@ pub struct DeclaredJob {
     pub pull: Option<String>,
     /// Whether the image's entrypoint is run.
     pub entrypoint_of_image: bool,
+    /// Whether it is given `.git`.
+    pub with_git: bool,
     /// The artifacts that it saves.
     pub saves: Vec<Saved>,
     /// The artifacts that it restores.

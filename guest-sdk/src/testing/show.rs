@@ -51,6 +51,7 @@ impl DeclaredJob {
         line(f, "shm size", self.shm_size)?;
         line(f, "pull", self.pull.as_ref())?;
         flag(f, "entrypoint of image", self.entrypoint_of_image)?;
+        flag(f, "with git", self.with_git)?;
         list(f, "env", self.env.iter().map(|(name, value)| format!("{name} = {value}")))
     }
 

@@ -183,7 +183,34 @@ pub struct PackedWorkspace {
 /// [`ArchiveError::Entry`] when a part of the tree can't be read, [`ArchiveError::Limit`] when a list of what is ignored is too large,
 /// [`ArchiveError::Write`] when `out` fails.
 pub fn pack_workspace(root: &Path, files: &WorkspaceFiles, out: impl Write) -> Result<PackedWorkspace, ArchiveError> {
+    pack_rest(root, files, EntryWriter::new(out)?)
+}
+
+/// Packs the workspace as [`pack_workspace`] does, and before it all of the directory `git` as its `.git`.
+///
+/// # Errors
+/// As [`pack_workspace`].
+pub fn pack_workspace_with_git(
+    root: &Path,
+    files: &WorkspaceFiles,
+    git: &Path,
+    out: impl Write,
+) -> Result<PackedWorkspace, ArchiveError> {
     let mut writer = EntryWriter::new(out)?;
+    let name = Path::new(".git");
+    pack_one(git, name, &mut writer)?;
+    for entry in walk_workspace(git, &WorkspaceFiles::all())? {
+        let WorkspaceEntry { path, .. } = entry?;
+        pack_one(&git.join(&path), &name.join(&path), &mut writer)?;
+    }
+    pack_rest(root, files, writer)
+}
+
+fn pack_rest<W: Write>(
+    root: &Path,
+    files: &WorkspaceFiles,
+    mut writer: EntryWriter<W>,
+) -> Result<PackedWorkspace, ArchiveError> {
     let mut walk = walk_workspace(root, files)?;
     for entry in &mut walk {
         let WorkspaceEntry { path, .. } = entry?;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use monkeyci_archive::{UnpackLimits, WorkspaceFiles, pack_workspace, unpack};
+use monkeyci_archive::{UnpackLimits, WorkspaceFiles, pack_workspace, pack_workspace_with_git, unpack};
 use tempfile::TempDir;
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -85,6 +85,19 @@ fn tracked_files_are_packed_whatever_ignores_them() {
     let tracked = ["dist/a.js", "dist/deep/d.js", "kept.log", "gone.log"].map(Into::into);
     let expected = [".gitignore", "dist/a.js", "dist/deep/d.js", "kept.log", "new"];
     assert_eq!(packed_of(root.path(), &WorkspaceFiles::of_working_tree(tracked)), expected);
+}
+
+#[test]
+fn a_workspace_with_git_has_the_directory_that_it_is_given_as_its_git() {
+    let root = tree(&[(".git/HEAD", "the wrong one"), ("file", "")]);
+    let git = tree(&[("HEAD", "ref: refs/heads/main\n"), ("refs/heads/main", ""), (".git/odd", "")]);
+    let mut archive = Vec::new();
+    pack_workspace_with_git(root.path(), &WorkspaceFiles::all(), git.path(), &mut archive).unwrap();
+    let to = TempDir::new().unwrap();
+    let dir = Dir::open_ambient_dir(to.path(), ambient_authority()).unwrap();
+    unpack(&archive[..], &dir, &UnpackLimits::default(), None).unwrap();
+    assert_eq!(fs::read_to_string(to.path().join(".git/HEAD")).unwrap(), "ref: refs/heads/main\n");
+    assert!(to.path().join("file").exists() && to.path().join(".git/refs/heads/main").exists());
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub struct JobDraft {
     pub pull: Option<String>,
     /// Whether the image's entrypoint runs the command.
     pub entrypoint_of_image: bool,
+    /// Whether the job is given `.git`.
+    pub with_git: bool,
     /// Artifacts to save.
     pub save_artifacts: Vec<SaveArtifact>,
     /// Ids that were given to say more of an artifact to save (`artifact-files`, `artifact-always` and so on), and what.

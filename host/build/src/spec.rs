@@ -180,6 +180,9 @@ pub struct ContainerSpec {
     /// Whether the image's entrypoint runs the command.
     #[serde(default, skip_serializing_if = "is_default")]
     pub entrypoint_of_image: bool,
+    /// Whether the job is given `.git`: the history and the tags of the code.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub with_git: bool,
     /// Artifacts saved when the command has succeeded.
     pub save_artifacts: Vec<SaveArtifact>,
     /// Artifacts restored before the command runs.

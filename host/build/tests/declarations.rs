@@ -115,6 +115,7 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
         shm_bytes: Some(0),
         pull: Some("".into()),
         entrypoint_of_image: true,
+        with_git: true,
         ..action("job", &[])
     };
     let fields = [
@@ -132,6 +133,7 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
         "shm-size",
         "pull",
         "entrypoint-of-image",
+        "with-git",
         "artifact-files",
         "artifact-always",
         "cache-key",
@@ -299,6 +301,7 @@ fn what_a_container_gets_is_checked_and_kept() {
         shm_bytes: Some(1 << 30),
         pull: Some("always".into()),
         entrypoint_of_image: true,
+        with_git: true,
         caches: vec![cache("deps", ".m2")],
         cache_options: vec![
             ("deps".into(), CacheOption::Path(".gradle".into())),
@@ -308,11 +311,12 @@ fn what_a_container_gets_is_checked_and_kept() {
     };
     let jobs = jobs(&[fine]);
     let spec = jobs[0].container().expect("a container job");
-    assert_eq!((spec.shm_bytes, spec.pull, spec.entrypoint_of_image), (Some(1 << 30), PullPolicy::Always, true));
+    assert_eq!((spec.shm_bytes, spec.pull), (Some(1 << 30), PullPolicy::Always));
+    assert!(spec.entrypoint_of_image && spec.with_git);
     assert_eq!((spec.caches[0].more_paths.clone(), spec.caches[0].save), (owned(&[".gradle"]), SavePolicy::Never));
     let plain = JobDraft { caches: vec![cache("deps", ".m2")], ..container("job") };
     let plain = serde_json::to_string(&self::jobs(&[plain])).expect("JSON");
-    for new in ["shm_bytes", "pull", "entrypoint_of_image", "more_paths"] {
+    for new in ["shm_bytes", "pull", "entrypoint_of_image", "with_git", "more_paths"] {
         assert!(!plain.contains(new), "a journal has nothing of what nobody said: {plain}");
     }
 }

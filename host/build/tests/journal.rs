@@ -57,6 +57,7 @@ fn a_graph_keeps_its_form() {
         shm_bytes: None,
         pull: Default::default(),
         entrypoint_of_image: false,
+        with_git: false,
         save_artifacts: vec![],
         restore_artifacts: vec![],
         caches: vec![],

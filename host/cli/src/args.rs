@@ -80,12 +80,18 @@ pub struct ScriptArgs {
     /// Build the code in this directory as it stands (files that git ignores are left out).
     #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
     pub dir: PathBuf,
-    /// Build the code of this git repository: https://host/repo, https://user:token@host/repo, file:///repo, or a path.
+    /// Build the code of this git repository: https://host/repo, https://user:token@host/repo, ssh://git@host/repo,
+    /// git@host:repo, file:///repo, or a path.
     #[arg(long, value_name = "URL")]
     pub git: Option<String>,
-    /// The branch, tag or commit to build. Default: the repository's main branch.
+    /// The branch, tag or commit to build, or the full name of any ref, refs/pull/7/head say. Default: the main branch.
     #[arg(long = "ref", value_name = "R", requires = "git")]
     pub reference: Option<String>,
+    /// Who we are for git servers: FILE with a login for each of them, a line https://user:password@host, as
+    /// `git credential-store` writes it; ssh-key=FILE, a private key; known-hosts=FILE, the keys of ssh's servers. May be
+    /// repeated. Also for submodules.
+    #[arg(long = "git-auth", value_name = "A", requires = "git")]
+    pub git_auth: Vec<String>,
     #[command(flatten)]
     pub inputs: InputArgs,
     #[command(flatten)]

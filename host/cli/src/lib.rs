@@ -55,7 +55,7 @@ pub use monkeyci_build::{
 };
 pub use monkeyci_controller::{
     ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
-    ControllerOptions, Decision, EngineChoice, Inputs, Journals, LogLimits, LogsError, Observer, OutsideError,
+    ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Observer, OutsideError,
     OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{
-    BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, EngineChoice, LogLimits, SourceRequest,
+    BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, EngineChoice, GitAuth, LogLimits,
+    SourceRequest,
 };
 use monkeyci_engines::{DockerOptions, NetworkFence};
 use monkeyci_script::{Compiler, Limits};
@@ -51,12 +52,37 @@ pub fn script(path: &PathBuf) -> Result<Vec<u8>, (Exit, anyhow::Error)> {
 /// Where the code is.
 pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)> {
     if let Some(url) = &args.git {
-        return Ok(SourceRequest::Git { url: url.clone(), reference: args.reference.clone() });
+        return Ok(SourceRequest::Git {
+            url: url.clone(),
+            reference: args.reference.clone(),
+            auth: git_auth(&args.git_auth)?,
+        });
     }
     if args.dir.is_dir() {
         return Ok(SourceRequest::Dir(args.dir.clone()));
     }
     Err((Exit::Usage, anyhow!("{} is not a directory; name the code's directory with --dir", args.dir.display())))
+}
+
+/// Who we are for git servers.
+fn git_auth(given: &[String]) -> Result<GitAuth, (Exit, anyhow::Error)> {
+    let mut auth = GitAuth::default();
+    for given in given {
+        let (place, what, path) = match given.split_once('=') {
+            Some(("ssh-key", path)) => (&mut auth.ssh_key, "ssh key", path),
+            Some(("known-hosts", path)) => (&mut auth.known_hosts, "file of ssh's servers", path),
+            _ => (&mut auth.credentials, "file of logins", given.as_str()),
+        };
+        let path = PathBuf::from(path);
+        // Now, and not when a server asks.
+        std::fs::File::open(&path)
+            .with_context(|| format!("the {what} {} (--git-auth) can't be read", path.display()))
+            .map_err(|error| (Exit::Usage, error))?;
+        if place.replace(path).is_some() {
+            return Err((Exit::Usage, anyhow!("--git-auth names more than one {what}; name one")));
+        }
+    }
+    Ok(auth)
 }
 
 /// Opens the controller.

@@ -198,7 +198,7 @@ impl Controller {
                 }
             };
         }
-        if let Err(error) = self.services.blobs.remove(&names::workspace(build)).await {
+        if let Err(error) = self.services.blobs.remove_below(&names::workspaces(build)).await {
             tracing::warn!(%error, "the workspace archive could not be removed");
         }
         None

@@ -33,4 +33,4 @@ pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
 pub use observer::{Observer, Silent};
 pub use running::{BuildReport, BuildRequest, Cancel};
 pub use serve::ApiOverTcp;
-pub use source::SourceRequest;
+pub use source::{GitAuth, SourceRequest};

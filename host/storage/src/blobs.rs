@@ -119,6 +119,16 @@ pub mod names {
         parts(&["workspaces"], build, "workspace.tar.zst")
     }
 
+    /// The archive of a build's workspace with its `.git`.
+    pub fn workspace_with_git(build: &str) -> Path {
+        parts(&["workspaces"], build, "with-git.tar.zst")
+    }
+
+    /// The directory of all workspace archives of a build.
+    pub fn workspaces(build: &str) -> Path {
+        ["workspaces"].into_iter().chain(build.split('/')).collect()
+    }
+
     fn parts(prefix: &[&str], id: &str, name: &str) -> Path {
         prefix.iter().copied().chain(id.split('/')).chain([name]).collect()
     }

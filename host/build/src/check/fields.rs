@@ -124,6 +124,7 @@ fn action(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
         ("shm-size", draft.shm_bytes.is_some()),
         ("pull", draft.pull.is_some()),
         ("entrypoint-of-image", draft.entrypoint_of_image),
+        ("with-git", draft.with_git),
         ("save-artifact", !draft.save_artifacts.is_empty()),
         ("artifact-files", draft.artifact_options.iter().any(|(_, option)| matches!(option, ArtifactOption::Files(_)))),
         ("artifact-always", draft.artifact_options.iter().any(|(_, option)| matches!(option, ArtifactOption::Always))),

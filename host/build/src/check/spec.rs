@@ -65,6 +65,7 @@ fn container_spec(draft: &JobDraft) -> ContainerSpec {
         shm_bytes: draft.shm_bytes,
         pull: draft.pull.as_deref().and_then(words::pull).unwrap_or_default(),
         entrypoint_of_image: draft.entrypoint_of_image,
+        with_git: draft.with_git,
         save_artifacts: save_artifacts(draft),
         restore_artifacts: draft.restore_artifacts.clone(),
         caches: caches(draft),

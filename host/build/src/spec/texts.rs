@@ -79,6 +79,7 @@ impl ContainerSpec {
             shm_bytes: _,
             pull: _,
             entrypoint_of_image: _,
+            with_git: _,
             save_artifacts,
             restore_artifacts,
             caches,

@@ -29,8 +29,9 @@ pub(crate) async fn read_workspace(
     Path(path): Path<BuildPath>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ReadWorkspace)?;
-    download(&api, &names::workspace(&build.id), build.workspace_digest(), "the workspace").await
+    let (build, claims) = admit(&api, &headers, &path, Action::ReadWorkspace)?;
+    let (name, digest) = build.workspace_of(claims.role.job().unwrap_or_default());
+    download(&api, &name, digest, "the workspace").await
 }
 
 pub(crate) async fn read_artifact(

@@ -72,7 +72,7 @@ impl Rig {
         let _ = live.info.set(BuildInfo { id: BUILD.to_owned(), trigger: "test".to_owned(), source });
         let workspace = Dir::open_ambient_dir(&code, ambient_authority()).expect("a directory");
         let (files, outputs) = (WorkspaceFiles::all(), dir.path().join("outputs"));
-        let _ = live.dirs.set(BuildDirs { path: code, files, workspace, outputs });
+        let _ = live.dirs.set(BuildDirs { path: code, files, history: None, workspace, outputs });
         live.watch_pod("mine", plan());
         api.register(live.clone());
         tokio::spawn(live.clone().take_in_all(inbox));
@@ -258,7 +258,8 @@ async fn a_glob_says_what_it_can_not_read() {
     let code = rig.dir.path().join("code");
     let files = WorkspaceFiles::of_working_tree([]);
     let workspace = Dir::open_ambient_dir(&code, ambient_authority()).expect("a directory");
-    let dirs = BuildDirs { path: code.clone(), files, workspace, outputs: rig.dir.path().join("outputs") };
+    let dirs =
+        BuildDirs { path: code.clone(), files, history: None, workspace, outputs: rig.dir.path().join("outputs") };
     std::fs::write(code.join(".gitignore"), "x*y?z\n".repeat(100_000)).expect("written");
     let error = workspace_files::glob(&dirs, &["**".to_owned()]).expect_err("too long");
     assert!(format!("{error:?}").contains("has more patterns than are read"), "{error:?}");
@@ -270,6 +271,13 @@ async fn a_glob_says_what_it_can_not_read() {
     let none_free = std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
     let error = workspace_files::failed("src".as_ref(), &none_free);
     assert!(format!("{error:?}").contains("the host has too many files open"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_workspace_with_git_needs_a_repository() {
+    let rig = Rig::new(LogLimits::default());
+    let error = rig.live.pack_workspace_with_git(&rig.api.blobs).await.expect_err("there is none");
+    assert!(error.to_string().contains("in no git repository"), "{error}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::JobContext;
 use super::define::failed;
 use crate::running::{BuildDirs, BuildHandle};
 use crate::source::SourceRequest;
+use crate::source::history::History;
 
 /// Gets the code, and records that it is there.
 pub(super) async fn run(context: &JobContext) {
@@ -40,9 +41,17 @@ pub(super) async fn check_out(
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;
     let (source, warnings) = (checkout.source, checkout.warnings);
+    let history = checkout.repository.map(|repository| History {
+        repository,
+        scratch: dir.clone(),
+        url: source.git_url.clone(),
+        branch: source.branch.clone(),
+        commit: source.commit.clone(),
+    });
     // Set once: there is one checkout a build.
-    let _ =
-        live.dirs.set(BuildDirs { path: checkout.dir, files: checkout.files, workspace, outputs: dir.join("outputs") });
+    let dirs =
+        BuildDirs { path: checkout.dir, files: checkout.files, history, workspace, outputs: dir.join("outputs") };
+    let _ = live.dirs.set(dirs);
     let _ = live.info.set(BuildInfo { id: live.id.clone(), trigger: trigger.to_owned(), source: source.clone() });
     Ok((source, warnings))
 }

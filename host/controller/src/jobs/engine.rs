@@ -109,7 +109,7 @@ impl Engines {
         for dir in dead {
             if !sweep.dry_run {
                 if let Ok(build) = std::fs::read_to_string(dir.join("build")) {
-                    self.blobs.remove(&names::workspace(&build)).await?;
+                    self.blobs.remove_below(&names::workspaces(&build)).await?;
                 }
                 match std::fs::remove_dir_all(&dir) {
                     // Somebody else sweeps too.

@@ -1,17 +1,14 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
+mod dirs;
+
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
-use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::{
     BuildCommand, BuildState, CommandError, Effect, Event, EventBody, GraphFaults, Input, JobSpec, SavedArtifact,
 };
-use monkeyci_storage::{Blobs, names};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,7 +20,8 @@ use crate::logs::Masking;
 use crate::logs::followers::OpenLogs;
 use crate::observer::Observer;
 use crate::source::SourceRequest;
-use crate::source::workspace;
+
+pub(crate) use self::dirs::BuildDirs;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
 pub(crate) struct BuildHandle {
@@ -46,25 +44,13 @@ pub(crate) struct BuildHandle {
     pods: Mutex<HashMap<String, PodWatch>>,
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
+    packed_with_git: tokio::sync::OnceCell<String>,
     /// Artifacts that are being uploaded, each by an attempt.
     pub(super) uploads: Mutex<HashSet<(String, u32)>>,
     /// Logs that are being written.
     pub(crate) logs: OpenLogs,
     /// Whoever writes them.
     pub(crate) writing: TaskTracker,
-}
-
-/// The directories that scripts reach into.
-#[derive(Debug)]
-pub(crate) struct BuildDirs {
-    /// The workspace's path, for walking through it.
-    pub(crate) path: PathBuf,
-    /// What of it is the workspace.
-    pub(crate) files: WorkspaceFiles,
-    /// The workspace, for everything else: nothing outside of it can be reached.
-    pub(crate) workspace: Dir,
-    /// The parent of the actions' output areas.
-    pub(crate) outputs: PathBuf,
 }
 
 /// What somebody asks the driver for.
@@ -142,6 +128,7 @@ impl BuildHandle {
             events: Mutex::default(),
             last_seq: watch::Sender::new(0),
             packed: tokio::sync::OnceCell::new(),
+            packed_with_git: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
             uploads: Mutex::default(),
             logs: OpenLogs::default(),
@@ -264,28 +251,6 @@ impl BuildHandle {
     /// Tells the place in the journal of each event, as it is recorded.
     pub(crate) fn last_seq(&self) -> watch::Receiver<u64> {
         self.last_seq.subscribe()
-    }
-
-    /// Puts the workspace archive into the store, once for a build: container jobs start from it.
-    pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
-        let pack = async || {
-            let Some(dirs) = self.dirs.get() else { return Err(io::Error::other("nothing is checked out")) };
-            let (name, dir, files) = (names::workspace(&self.id), dirs.path.clone(), dirs.files.clone());
-            let (stored, unread) = workspace::store(blobs, &name, dir, files).await?;
-            for path in unread {
-                let path = path.strip_prefix(&dirs.path).unwrap_or(&path);
-                let message = format!("what {path:?} says is not ignored: it is a link, or no regular file");
-                // Over, if the build is: then nobody wants to know.
-                let _ = self.record(EventBody::BuildWarned { message }).await;
-            }
-            Ok(stored.digest)
-        };
-        self.packed.get_or_try_init(pack).await.map(drop)
-    }
-
-    /// The digest of the workspace archive, once it is in the store.
-    pub(crate) fn workspace_digest(&self) -> Option<&str> {
-        self.packed.get().map(String::as_str)
     }
 
     /// Starts to listen to the sidecar of a job.

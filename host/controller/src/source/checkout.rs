@@ -9,8 +9,10 @@ use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::auth::GitAuth;
 use super::clone::clone;
 use super::error::CheckoutError;
+use super::git_ssh::SshAddress;
 use super::git_url::shown;
 use super::limits::Limits;
 use super::working_tree::working_tree;
@@ -22,10 +24,12 @@ pub enum SourceRequest {
     Dir(PathBuf),
     /// A git repository.
     Git {
-        /// Its URL: `https://…`, `file://…`, or a path.
+        /// Its URL: `https://…`, `ssh://…`, `user@host:path`, `file://…`, or a path.
         url: String,
-        /// A branch, a tag or a commit; the repository's main branch when none.
+        /// A branch, a tag, the full name of any ref, or a commit; the repository's main branch when none.
         reference: Option<String>,
+        /// Logins, also for submodules.
+        auth: GitAuth,
     },
 }
 
@@ -36,6 +40,8 @@ pub(crate) struct Checkout {
     /// What of the directory is the workspace.
     pub(crate) files: WorkspaceFiles,
     pub(crate) source: Source,
+    /// The repository that it belongs to, if there is one with a commit.
+    pub(crate) repository: Option<PathBuf>,
     /// What is not as one might think.
     pub(crate) warnings: Vec<String>,
 }
@@ -51,7 +57,8 @@ impl SourceRequest {
             }
             Self::Git { url, .. } => shown(url),
         };
-        let local = !text.contains("://") || text.starts_with("file://");
+        let by_ssh = matches!(SshAddress::parse(&text), Ok(Some(_)));
+        let local = !by_ssh && (!text.contains("://") || text.starts_with("file://"));
         let mut parts = text.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']);
         let repo = id_part(parts.next().unwrap_or("repo"));
         let org = if local { "local".to_owned() } else { id_part(parts.next().unwrap_or("git")) };
@@ -72,8 +79,8 @@ impl SourceRequest {
         let limits = Limits::default();
         match self {
             Self::Dir(dir) => working_tree(dir, &limits, cancelled),
-            Self::Git { url, reference } => {
-                let cloned = clone(url, reference.as_deref(), into, &limits, cancelled);
+            Self::Git { url, reference, auth } => {
+                let cloned = clone(url, reference.as_deref(), auth, into, &limits, cancelled);
                 // Whoever stopped it may have removed the directory above while something was still written here.
                 let unwanted = cloned.is_err() || cancelled.is_cancelled();
                 if unwanted
@@ -139,17 +146,43 @@ mod tests {
         assert_eq!((source.branch.as_deref(), source.commit), (Some("trunk"), None));
         assert_eq!(source.git_ref.as_deref(), Some("refs/heads/trunk"));
         let into = tempfile::tempdir().expect("a directory");
-        let error =
-            clone(&dir.path().display().to_string(), None, into.path(), &Limits::default(), &CancellationToken::new())
-                .expect_err("nothing to build");
+        let error = clone(
+            &dir.path().display().to_string(),
+            None,
+            &GitAuth::default(),
+            into.path(),
+            &Limits::default(),
+            &CancellationToken::new(),
+        )
+        .expect_err("nothing to build");
         assert!(error.to_string().ends_with("has no commit yet; push one first"), "{error}");
     }
 
     #[test]
+    fn a_build_s_id_has_organisation_and_repository_of_the_address() {
+        for (url, id) in [
+            ("https://host/team/repo.git", ("team", "repo")),
+            ("git@host:team/repo.git", ("team", "repo")),
+            ("ssh://git@host:2222/team/repo", ("team", "repo")),
+            ("file:///srv/git/repo", ("local", "repo")),
+            ("/srv/git/repo.git", ("local", "repo")),
+        ] {
+            let request = SourceRequest::Git { url: url.to_owned(), reference: None, auth: GitAuth::default() };
+            assert_eq!(request.org_and_repo(), (id.0.to_owned(), id.1.to_owned()), "{url}");
+        }
+    }
+
+    #[test]
     fn a_path_that_does_not_exist_is_called_so() {
-        let error =
-            clone("/no/such/repository", None, Path::new("/no/matter"), &Limits::default(), &CancellationToken::new())
-                .expect_err("nothing to clone");
+        let error = clone(
+            "/no/such/repository",
+            None,
+            &GitAuth::default(),
+            Path::new("/no/matter"),
+            &Limits::default(),
+            &CancellationToken::new(),
+        )
+        .expect_err("nothing to clone");
         assert!(error.to_string().contains("there is no such directory"), "{error}");
     }
 }

@@ -1,24 +1,27 @@
 //! A clone of a git repository: fetched, and one commit of it checked out.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use git2::build::{CheckoutBuilder, RepoBuilder};
-use git2::{AutotagOption, FetchOptions, RemoteCallbacks, Repository};
+use git2::{AutotagOption, FetchOptions, Oid, RemoteCallbacks, Repository};
 use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::Source;
 use tokio_util::sync::CancellationToken;
 
+use super::auth::{GitAuth, Logins};
 use super::changes;
 use super::checkout::{Checkout, describe, listed};
 use super::error::CheckoutError;
 use super::git_http::{self, Fetch};
+use super::git_ssh::{self, SshAddress, SshFetch};
 use super::git_url::{HttpAddress, shown};
 use super::limits::Limits;
 use super::refs::{self, Found};
+use super::submodules::{Parent, Submodules};
 use super::tree::{self, Budget, Placed};
 
 /// Makes git ready to fetch: by HTTP through [`git_http`], and otherwise (`git://`) with limits of its own: 15 s for a connection,
@@ -36,25 +39,24 @@ fn prepare() -> Result<(), git2::Error> {
             tracing::warn!(%error, "git waits for servers without limit");
         }
     });
+    git_ssh::prepare()?;
     git_http::register()
 }
 
 /// A fetch, or several from the same repository: what it may take, and whether it is to be stopped.
 struct Fetching<'a> {
     cancelled: &'a CancellationToken,
-    /// How many bytes may come, and whether more have.
+    /// How many bytes may come, and how many have.
     limit: usize,
-    too_much: Cell<bool>,
+    received: Cell<usize>,
 }
 
 impl Fetching<'_> {
     fn options(&self) -> FetchOptions<'_> {
         let mut callbacks = RemoteCallbacks::new();
         callbacks.transfer_progress(|progress| {
-            if progress.received_bytes() > self.limit {
-                self.too_much.set(true);
-            }
-            !self.too_much.get() && !self.cancelled.is_cancelled()
+            self.received.set(progress.received_bytes());
+            self.received.get() <= self.limit && !self.cancelled.is_cancelled()
         });
         callbacks.sideband_progress(|_| !self.cancelled.is_cancelled());
         let mut options = FetchOptions::new();
@@ -63,12 +65,12 @@ impl Fetching<'_> {
     }
 
     /// Clones the repository at `url` without checking anything out, and fetches the ref `wanted` too if a clone does not bring it.
-    fn clone(&self, url: &str, into: &Path, wanted: Option<&str>) -> Result<Repository, git2::Error> {
+    fn clone(&self, url: &str, into: &Path, wanted: Option<&str>, bare: bool) -> Result<Repository, git2::Error> {
         // What is checked out is decided later; a clone of an empty or headless repository must not fail for its HEAD.
         let mut nothing = CheckoutBuilder::new();
         nothing.dry_run();
         let mut builder = RepoBuilder::new();
-        builder.fetch_options(self.options()).with_checkout(nothing);
+        builder.bare(bare).fetch_options(self.options()).with_checkout(nothing);
         let repository = builder.clone(url, into)?;
         if let Some(wanted) = wanted.filter(|wanted| refs::is_fetched_by_name(&repository, wanted)) {
             // A server that does not have it says nothing; then it is not found later.
@@ -86,13 +88,15 @@ impl Fetching<'_> {
 pub(crate) fn clone(
     url: &str,
     reference: Option<&str>,
+    auth: &GitAuth,
     into: &Path,
     limits: &Limits,
     cancelled: &CancellationToken,
 ) -> Result<Checkout, CheckoutError> {
     let shown = shown(url);
     let failed = |error: git2::Error| CheckoutError::Clone { url: shown.clone(), reason: error.message().to_owned() };
-    let repository = fetch(url, reference, into, limits, cancelled)?;
+    let mut remotes = Remotes::new(auth, limits, cancelled)?;
+    let repository = remotes.fetch(url, reference, into, false)?;
     let mut source =
         Source { git_url: Some(shown.clone()), main_branch: refs::main_branch(&repository), ..Source::default() };
     let mut warnings = Vec::new();
@@ -108,53 +112,125 @@ pub(crate) fn clone(
     let dir = Dir::open_ambient_dir(into, ambient_authority())
         .map_err(|source| CheckoutError::Write { path: into.to_owned(), source })?;
     let tree = commit.tree().map_err(failed)?;
-    let placed = tree::check_out(&repository, &tree, &dir, &mut budget)?;
+    let mut placed = tree::check_out(&repository, &tree, &dir, &mut budget)?;
     repository.set_head_detached(commit.id()).map_err(|error| CheckoutError::git(into, &error))?;
+    if let Ok(Some(address)) = HttpAddress::parse(url) {
+        remotes.logins.add(&address);
+    }
+    let mut submodules = Submodules {
+        remotes: &remotes,
+        repositories: repository.path().join("modules"),
+        fetched: 0,
+        warnings: Vec::new(),
+        placed: Placed::default(),
+    };
+    let (path, paths) = (PathBuf::new(), std::mem::take(&mut placed.submodules));
+    let parent = Parent { repository: &repository, tree: &tree, url: url.to_owned(), at: into.to_owned(), path };
+    submodules.check_out(&parent, paths, limits.depth, &mut budget)?;
+    warnings.append(&mut submodules.warnings);
+    placed.lfs.append(&mut submodules.placed.lfs);
+    placed.encoded.append(&mut submodules.placed.encoded);
     warnings.extend(said_of(&placed));
     describe(&mut source, &repository, &commit);
     budget.go_on()?;
     let changes = changes::of_commit(&repository, &commit, source.main_branch.as_deref());
     source.changes = changes::known(changes, &mut warnings);
     budget.go_on()?;
-    Ok(Checkout { dir: into.to_owned(), files: WorkspaceFiles::all(), source, warnings })
+    Ok(Checkout {
+        dir: into.to_owned(),
+        files: WorkspaceFiles::all(),
+        source,
+        repository: Some(into.to_owned()),
+        warnings,
+    })
 }
 
-/// Fetches all of the repository at `url`.
-fn fetch(
-    url: &str,
-    wanted: Option<&str>,
-    into: &Path,
-    limits: &Limits,
-    cancelled: &CancellationToken,
-) -> Result<Repository, CheckoutError> {
-    let shown = shown(url);
-    let failed = |error: git2::Error| CheckoutError::Clone { url: shown.clone(), reason: error.message().to_owned() };
-    prepare().map_err(failed)?;
-    // Of a path that does not exist, git says that its protocol is not supported.
-    if !url.contains(':') && !Path::new(url).exists() {
-        let reason = "there is no such directory; name one, or an address like https://host/repo".to_owned();
-        return Err(CheckoutError::Clone { url: shown, reason });
+/// How repositories are reached: who we are for their servers, and what they may cost.
+pub(super) struct Remotes<'a> {
+    auth: &'a GitAuth,
+    logins: Logins,
+    limits: &'a Limits,
+    cancelled: &'a CancellationToken,
+    /// How many bytes have been received, all together.
+    received: Cell<usize>,
+}
+
+impl<'a> Remotes<'a> {
+    fn new(auth: &'a GitAuth, limits: &'a Limits, cancelled: &'a CancellationToken) -> Result<Self, CheckoutError> {
+        Ok(Self { auth, logins: Logins::read(auth)?, limits, cancelled, received: Cell::new(0) })
     }
-    let fetching = Fetching { cancelled, limit: limits.received, too_much: Cell::new(false) };
-    let address = HttpAddress::parse(url).map_err(|source| CheckoutError::Address { url: shown.clone(), source })?;
-    let fetched = match address {
-        None => fetching.clone(url, into, wanted).map_err(|error| match error.code() {
-            git2::ErrorCode::Owner => CheckoutError::Owner { path: url.into() },
-            _ => failed(error),
-        }),
-        Some(address) => {
+
+    /// Fetches all of the repository at `url` into the directory `into`, and the ref `wanted` if it is none of those.
+    pub(super) fn fetch(
+        &self,
+        url: &str,
+        wanted: Option<&str>,
+        into: &Path,
+        bare: bool,
+    ) -> Result<Repository, CheckoutError> {
+        // Of a path that does not exist, git says that its protocol is not supported.
+        if !url.contains(':') && !Path::new(url).exists() {
+            let reason = "there is no such directory; name one, or an address like https://host/repo".to_owned();
+            return Err(CheckoutError::Clone { url: shown(url), reason });
+        }
+        self.reach(url, |fetching, url| fetching.clone(url, into, wanted, bare))
+    }
+
+    /// Fetches one commit more from the repository at `url`, from which `repository` was fetched. Not every server gives it.
+    pub(super) fn fetch_commit(&self, repository: &Repository, url: &str, commit: Oid) -> Result<(), CheckoutError> {
+        self.reach(url, |fetching, url| {
+            let names = [commit.to_string()];
+            repository.remote_anonymous(url)?.fetch(&names, Some(&mut fetching.options()), None)
+        })
+    }
+
+    /// Lets `git` speak with the server of `url`.
+    fn reach<T>(
+        &self,
+        url: &str,
+        git: impl FnOnce(&Fetching<'_>, &str) -> Result<T, git2::Error>,
+    ) -> Result<T, CheckoutError> {
+        let Self { limits, cancelled, .. } = *self;
+        let shown = shown(url);
+        let failed = |error: git2::Error| {
+            let reason = error.message().to_owned();
+            match error.code() {
+                git2::ErrorCode::Owner => CheckoutError::Owner { path: url.into() },
+                _ => CheckoutError::Clone { url: shown.clone(), reason },
+            }
+        };
+        prepare().map_err(failed)?;
+        let limit = limits.received.saturating_sub(self.received.get());
+        let fetching = Fetching { cancelled, limit, received: Cell::new(0) };
+        let address =
+            HttpAddress::parse(url).map_err(|source| CheckoutError::Address { url: shown.clone(), source })?;
+        let ssh = |source| CheckoutError::Ssh { url: shown.clone(), source };
+        // A directory may have any name, also one that looks like an address.
+        let there = !url.contains("://") && Path::new(url).exists();
+        let fetched = if let Some(mut address) = address {
             let http = |source| CheckoutError::Http { url: shown.clone(), source };
+            if address.login.is_none() {
+                address.login = self.logins.of(&address.url);
+            }
             let conversation = Arc::new(Fetch::new(address, limits.http.clone(), cancelled.clone()).map_err(http)?);
-            let fetched = conversation.run(|| fetching.clone(&conversation.url(), into, wanted)).map_err(failed)?;
+            let fetched = conversation.run(|| git(&fetching, &conversation.url())).map_err(failed)?;
             fetched.map_err(|error| conversation.error().map_or_else(|| failed(error), http))
+        } else if let Some(address) = SshAddress::parse(url).map_err(ssh)?.filter(|_| !there) {
+            let silence = limits.http.silence;
+            let conversation = Arc::new(SshFetch::new(address, self.auth.clone(), silence, cancelled.clone()));
+            let fetched = conversation.run(|url| git(&fetching, url)).map_err(failed)?;
+            fetched.map_err(|error| conversation.error().map_or_else(|| failed(error), ssh))
+        } else {
+            git(&fetching, url).map_err(failed)
+        };
+        self.received.set(self.received.get().saturating_add(fetching.received.get()));
+        match fetched {
+            Err(_) if cancelled.is_cancelled() => Err(CheckoutError::Stopped),
+            Err(_) if fetching.received.get() > limit => {
+                Err(CheckoutError::TooMuchReceived { url: shown.clone(), limit: limits.received })
+            }
+            fetched => fetched,
         }
-    };
-    match fetched {
-        Err(_) if fetching.too_much.get() => {
-            Err(CheckoutError::TooMuchReceived { url: shown.clone(), limit: limits.received })
-        }
-        Err(_) if cancelled.is_cancelled() => Err(CheckoutError::Stopped),
-        fetched => fetched,
     }
 }
 
@@ -173,10 +249,6 @@ fn said_of(placed: &Placed) -> Vec<String> {
             "{} should have another encoding (working-tree-encoding), but are in UTF-8 as git keeps them",
             listed("file", &placed.encoded)
         ));
-    }
-    if !placed.submodules.is_empty() {
-        let paths: Vec<_> = placed.submodules.iter().map(|(path, _)| path.clone()).collect();
-        said.push(format!("{} of the code are not fetched: their directories are empty", listed("submodule", &paths)));
     }
     said
 }

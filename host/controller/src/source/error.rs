@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::git_http::HttpError;
+use super::git_ssh::SshError;
 use super::git_url::AddressError;
 
 /// Why the code is not there.
@@ -16,6 +17,10 @@ pub(crate) enum CheckoutError {
     Clone { url: String, reason: String },
     #[error("{url} can't be cloned: {source}")]
     Http { url: String, source: HttpError },
+    #[error("{url} can't be cloned: {source}")]
+    Ssh { url: String, source: SshError },
+    #[error("the logins in {} can't be used: {reason}", path.display())]
+    Auth { path: PathBuf, reason: String },
     #[error("the address {url} can't be cloned: {source}")]
     Address { url: String, source: AddressError },
     #[error("{url} has no commit yet; push one first")]

@@ -31,7 +31,8 @@ use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCod
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use self::server::{cause, certificate_error, host, is_same_server, redirected, repository_of, short};
+pub(super) use self::server::is_same_server;
+use self::server::{cause, certificate_error, host, redirected, repository_of, short};
 use self::stream::{At, Stream};
 use super::git_url::{HttpAddress, Login};
 
@@ -67,7 +68,10 @@ impl Default for Limits {
 /// What went wrong between git and a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HttpError {
-    #[error("{host} wants a login; put one into the URL, as https://user:password@host/repo")]
+    #[error(
+        "{host} wants a login; put one into the URL, as https://user:password@host/repo, or into a file that \
+         --git-auth names"
+    )]
     LoginWanted { host: String },
     #[error("{host} wants a login, and the one in the URL is for {given} alone; give the URL of {host} itself")]
     LoginElsewhere { host: String, given: String },

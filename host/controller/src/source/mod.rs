@@ -1,16 +1,21 @@
 //! The code of a build: checked out, compared with what was there before, and packed for container jobs.
 
 mod attributes;
+mod auth;
 mod changes;
 mod checkout;
 mod clone;
 mod error;
 mod git_http;
+mod git_ssh;
 mod git_url;
+pub(crate) mod history;
 mod limits;
 mod refs;
+mod submodules;
 mod tree;
 mod working_tree;
 pub(crate) mod workspace;
 
+pub use auth::GitAuth;
 pub use checkout::SourceRequest;

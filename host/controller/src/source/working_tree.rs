@@ -39,7 +39,7 @@ pub(super) fn working_tree(
     let mut warnings = Vec::new();
     let Some(Found { repository, root }) = find(&dir, &mut warnings)? else {
         let (files, source) = (WorkspaceFiles::of_working_tree([]), Source::default());
-        return Ok(Checkout { dir, files, source, warnings });
+        return Ok(Checkout { dir, files, source, repository: None, warnings });
     };
     let mut source = Source {
         git_url: repository.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(shown)),
@@ -68,7 +68,7 @@ pub(super) fn working_tree(
     };
     // A bare repository has no working tree: its directory is built as any other.
     let Some(root) = root else {
-        return Ok(Checkout { dir, files: WorkspaceFiles::of_working_tree([]), source, warnings });
+        return Ok(Checkout { dir, files: WorkspaceFiles::of_working_tree([]), source, repository: None, warnings });
     };
     let mut tracked = Tracked::default();
     tracked.add(&repository, Path::new(""), limits.depth).map_err(|error| git(&error))?;
@@ -104,7 +104,8 @@ pub(super) fn working_tree(
         }
         _ => all,
     };
-    Ok(Checkout { dir, files, source, warnings })
+    let repository = commit.map(|_| repository.path().to_owned());
+    Ok(Checkout { dir, files, source, repository, warnings })
 }
 
 /// A repository that a directory belongs to.

@@ -165,6 +165,10 @@ impl HostJob for State {
         self.set(&job, 0, |draft| draft.entrypoint_of_image = true)
     }
 
+    async fn with_git(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.with_git = true)
+    }
+
     async fn save_artifact(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
         let bytes = size_of::<SaveArtifact>() + id.len() + path.len();
         self.set(&job, bytes, |draft| {

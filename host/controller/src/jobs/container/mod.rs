@@ -59,7 +59,11 @@ pub(super) async fn run(
     };
     context.say_not_enforced(engine.as_ref()).await;
     // Where it was packed before, this is done at once.
-    if let Err(error) = context.live.pack_workspace(&context.services.blobs).await {
+    let packed = match spec.with_git {
+        true => context.live.pack_workspace_with_git(&context.services.blobs).await,
+        false => context.live.pack_workspace(&context.services.blobs).await,
+    };
+    if let Err(error) = packed {
         return (Ending::EngineFailed { reason: format!("the workspace could not be packed: {error}") }, None);
     }
     let prepared = prepare(context, job, spec, attempt, service_env).await;

@@ -46,6 +46,7 @@ fn job(text: &str) -> JobSpec {
         shm_bytes: None,
         pull: Default::default(),
         entrypoint_of_image: false,
+        with_git: false,
         save_artifacts: vec![SaveArtifact { id: s(), path: s(), files: vec![s()], ..SaveArtifact::default() }],
         restore_artifacts: vec![RestoreArtifact { id: s(), path: s(), ..RestoreArtifact::default() }],
         caches: vec![CacheSpec {

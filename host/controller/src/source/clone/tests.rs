@@ -40,7 +40,14 @@ impl Place {
     fn cloned(&self, reference: Option<&str>, limits: &Limits) -> (TempDir, Result<Checkout, CheckoutError>) {
         let into = tempfile::tempdir().expect("a directory");
         let url = format!("file://{}", self.dir.path().display());
-        let cloned = clone(&url, reference, &into.path().join("checkout"), limits, &CancellationToken::new());
+        let cloned = clone(
+            &url,
+            reference,
+            &GitAuth::default(),
+            &into.path().join("checkout"),
+            limits,
+            &CancellationToken::new(),
+        );
         (into, cloned)
     }
 
@@ -109,8 +116,11 @@ fn a_clone_that_fails_or_is_stopped_leaves_nothing() {
     let place = Place::new();
     let into = tempfile::tempdir().expect("a directory");
     let url = format!("file://{}", place.dir.path().display());
-    let request =
-        |reference: &str| crate::SourceRequest::Git { url: url.clone(), reference: Some(reference.to_owned()) };
+    let request = |reference: &str| crate::SourceRequest::Git {
+        url: url.clone(),
+        reference: Some(reference.to_owned()),
+        auth: GitAuth::default(),
+    };
     let checkout = into.path().join("checkout");
     request("main").check_out(&checkout, &CancellationToken::new()).expect("a checkout");
     assert!(checkout.join("file").exists());
@@ -136,5 +146,51 @@ fn what_is_no_part_of_a_clone_is_said() {
     place.commit_tree("refs/heads/main", "second", tree.write().expect("written"));
     let warnings = place.checkout(None).warnings;
     assert!(warnings.iter().any(|warning| warning.contains(r#"1 file ("big.bin")"#)), "{warnings:?}");
-    assert!(warnings.iter().any(|warning| warning.contains(r#"1 submodule ("sub")"#)), "{warnings:?}");
+    let missing = r#"the submodule "sub" is not there, its directory is empty: there is no .gitmodules"#;
+    assert!(warnings.iter().any(|warning| warning == missing), "{warnings:?}");
+}
+
+#[test]
+fn submodules_are_checked_out_and_one_that_can_not_be_had_is_named() {
+    let (outer, inner, innermost) = (Place::new(), Place::new(), Place::new());
+    let id = |place: &Place| place.repository.head().expect("a head").target().expect("a commit");
+    let with = |place: &Place, modules: &str, links: &[(&str, Oid)]| {
+        let mut tree = place.repository.treebuilder(None).expect("a tree");
+        let modules = place.repository.blob(modules.as_bytes()).expect("a blob");
+        tree.insert(".gitmodules", modules, 0o100_644).expect("inserted");
+        for (name, commit) in links {
+            tree.insert(name, *commit, 0o160_000).expect("inserted");
+        }
+        place.commit_tree("refs/heads/main", "with submodules", tree.write().expect("written"));
+    };
+    let section =
+        |name: &str, path: &str, url: &str| format!("[submodule \"{name}\"]\n\tpath = {path}\n\turl = {url}\n");
+    let url = |place: &Place| format!("file://{}", place.dir.path().display());
+    with(&inner, &section("x", "deep", &url(&innermost)), &[("deep", id(&innermost))]);
+    let modules = [
+        section("a.b", "sub", &url(&inner)),
+        section("gone", "gone", "file:///not/there"),
+        section("odd", "odd", "ext::sh -c true"),
+        section("lost", "lost", &url(&inner)),
+    ];
+    let links = [
+        ("gone", id(&inner)),
+        ("lost", Oid::from_str(&"1".repeat(40)).expect("an id")),
+        ("odd", id(&inner)),
+        ("sub", id(&inner)),
+    ];
+    with(&outer, &modules.concat(), &links);
+    let (into, cloned) = outer.cloned(None, &Limits::default());
+    let Checkout { warnings, files, dir, .. } = cloned.expect("a checkout");
+    assert_eq!(std::fs::read_to_string(into.path().join("checkout/sub/deep/file")).expect("a file"), "first");
+    let found = monkeyci_archive::walk_workspace(&dir, &files).expect("a walk");
+    let found: Vec<_> = found.map(|entry| entry.expect("an entry").path.display().to_string()).collect();
+    let expected = [".gitmodules", "gone", "lost", "odd", "sub", "sub/.gitmodules", "sub/deep", "sub/deep/file"];
+    assert_eq!(found, expected);
+    let said = |what: &str| warnings.iter().any(|warning| warning.contains(what));
+    assert!(said(r#"the submodule "gone" is not there"#), "{warnings:?}");
+    assert!(said(r#"the submodule "odd" is not there, its directory is empty: its address"#), "{warnings:?}");
+    assert!(said(r#"the submodule "lost" is not there"#) && warnings.len() == 3, "{warnings:?}");
+    let few = Limits { entries: 7, ..Limits::default() };
+    assert!(matches!(outer.cloned(None, &few).1, Err(CheckoutError::TooManyEntries { limit: 7 })));
 }

@@ -39,7 +39,7 @@ pub(super) fn repository_of(url: &Url) -> Result<Url, HttpError> {
 }
 
 /// Whether a login for one address may be sent to the other: to the same server, or to its HTTPS side.
-pub(super) fn is_same_server(login_for: &Url, url: &Url) -> bool {
+pub(in crate::source) fn is_same_server(login_for: &Url, url: &Url) -> bool {
     let port = |url: &Url| url.port_or_known_default();
     let upgraded = login_for.scheme() == "http" && url.scheme() == "https" && port(login_for) == Some(80);
     let same = login_for.scheme() == url.scheme() && port(login_for) == port(url);

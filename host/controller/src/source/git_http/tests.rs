@@ -10,6 +10,7 @@ use git2::{Repository, Signature};
 use tempfile::TempDir;
 
 use super::*;
+use crate::source::GitAuth;
 use crate::source::checkout::{Checkout, SourceRequest};
 use crate::source::clone::clone;
 use crate::source::error::CheckoutError;
@@ -160,7 +161,8 @@ fn limits() -> Limits {
 fn cloned(url: &str, limits: Limits) -> (TempDir, Result<Checkout, CheckoutError>) {
     let dir = tempfile::tempdir().expect("a directory");
     let limits = limits::Limits { http: limits, ..limits::Limits::default() };
-    let checkout = clone(url, None, &dir.path().join("checkout"), &limits, &CancellationToken::new());
+    let checkout =
+        clone(url, None, &GitAuth::default(), &dir.path().join("checkout"), &limits, &CancellationToken::new());
     (dir, checkout)
 }
 
@@ -318,7 +320,7 @@ async fn a_clone_that_nobody_waits_for_any_more_leaves_its_server() {
         Answer { silent_after: Some(answer.body.len() / 2), ..answer }
     });
     let dir = tempfile::tempdir().expect("a directory");
-    let request = SourceRequest::Git { url: server.url(""), reference: None };
+    let request = SourceRequest::Git { url: server.url(""), reference: None, auth: GitAuth::default() };
     let clone = tokio::spawn(request.check_out_in_background(dir.path().join("checkout")));
     tokio::task::spawn_blocking(move || half_sent.recv()).await.expect("a thread").expect("half of a pack");
     clone.abort();

@@ -1,0 +1,81 @@
+//! Where a build's code is, and its archive.
+
+use std::io;
+use std::path::PathBuf;
+
+use cap_std::fs::Dir;
+use monkeyci_archive::WorkspaceFiles;
+use monkeyci_build::{EventBody, JobSpec};
+use monkeyci_storage::{Blobs, names};
+use object_store::path::Path as BlobName;
+
+use super::BuildHandle;
+use crate::source::history::History;
+use crate::source::workspace;
+
+/// The directories that scripts reach into.
+#[derive(Debug)]
+pub(crate) struct BuildDirs {
+    /// The workspace's path, for walking through it.
+    pub(crate) path: PathBuf,
+    /// What of it is the workspace.
+    pub(crate) files: WorkspaceFiles,
+    /// The repository that it belongs to.
+    pub(crate) history: Option<History>,
+    /// The workspace, for everything else: nothing outside of it can be reached.
+    pub(crate) workspace: Dir,
+    /// The parent of the actions' output areas.
+    pub(crate) outputs: PathBuf,
+}
+
+impl BuildDirs {
+    /// What the workspace's archive is made of.
+    fn contents(&self, history: Option<History>) -> workspace::Contents {
+        workspace::Contents { dir: self.path.clone(), files: self.files.clone(), history }
+    }
+}
+
+impl BuildHandle {
+    /// Puts the workspace archive into the store, once for a build: container jobs start from it.
+    pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
+        let pack = async || {
+            let Some(dirs) = self.dirs.get() else { return Err(io::Error::other("nothing is checked out")) };
+            let (stored, unread) = workspace::store(blobs, &names::workspace(&self.id), dirs.contents(None)).await?;
+            for path in unread {
+                let path = path.strip_prefix(&dirs.path).unwrap_or(&path);
+                let message = format!("what {path:?} says is not ignored: it is a link, or no regular file");
+                // Over, if the build is: then nobody wants to know.
+                let _ = self.record(EventBody::BuildWarned { message }).await;
+            }
+            Ok(stored.digest)
+        };
+        self.packed.get_or_try_init(pack).await.map(drop)
+    }
+
+    /// Puts the archive into the store that has `.git` too, once for a build.
+    ///
+    /// # Errors
+    /// Also when the code is in no git repository.
+    pub(crate) async fn pack_workspace_with_git(&self, blobs: &Blobs) -> Result<(), io::Error> {
+        let pack = async || {
+            let history = self.dirs.get().and_then(|dirs| Some((dirs, dirs.history.clone()?)));
+            let Some((dirs, history)) = history else {
+                return Err(io::Error::other("the code is in no git repository, so there is no .git"));
+            };
+            let name = names::workspace_with_git(&self.id);
+            Ok(workspace::store(blobs, &name, dirs.contents(Some(history))).await?.0.digest)
+        };
+        self.packed_with_git.get_or_try_init(pack).await.map(drop)
+    }
+
+    /// The name of the archive that a job starts from, and its digest once it is in the store.
+    pub(crate) fn workspace_of(&self, job: &str) -> (BlobName, Option<&str>) {
+        let with_git = self.state().graph().get(job).and_then(JobSpec::container).is_some_and(|spec| spec.with_git);
+        let (name, packed) = if with_git {
+            (names::workspace_with_git(&self.id), &self.packed_with_git)
+        } else {
+            (names::workspace(&self.id), &self.packed)
+        };
+        (name, packed.get().map(String::as_str))
+    }
+}
