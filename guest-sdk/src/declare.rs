@@ -161,11 +161,19 @@ fn stored(host: &jobs::Job, job: &Container) {
         if artifact.always {
             host.artifact_always(&artifact.id);
         }
+        if artifact.on_failure {
+            host.artifact_on_failure(&artifact.id);
+        }
+        if artifact.if_there {
+            host.artifact_if_there(&artifact.id);
+        }
     }
-    for Restore { id, path, if_there } in &job.restore {
-        match if_there {
-            true => host.restore_artifact_if_there(id, path),
-            false => host.restore_artifact(id, path),
+    for Restore { id, path, at_path, if_there } in &job.restore {
+        match (at_path, if_there) {
+            (false, false) => host.restore_artifact(id, path),
+            (false, true) => host.restore_artifact_if_there(id, path),
+            (true, false) => host.restore_artifact_as(id, path),
+            (true, true) => host.restore_artifact_as_if_there(id, path),
         }
     }
     for cache in &job.caches {

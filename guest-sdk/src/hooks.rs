@@ -6,24 +6,26 @@ use std::rc::Rc;
 use crate::job::ActionFn;
 use crate::{Context, IntoJobs, Job, Result};
 
-type Predicate = Box<dyn Fn(&Job) -> bool>;
+type Predicate = Rc<dyn Fn(&Job) -> bool>;
 type Before = dyn Fn(&Context) -> Result<()>;
 type After = dyn Fn(&Context, Result<()>) -> Result<()>;
 
 /// What is done to jobs. Made by [`hooks`].
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Hooks {
     hooks: Vec<(Predicate, Hook)>,
 }
 
+#[derive(Clone)]
 enum Hook {
-    Change(Box<dyn Fn(Job) -> Job>),
+    Change(Rc<dyn Fn(Job) -> Job>),
     Before(Rc<Before>),
     After(Rc<After>),
 }
 
 /// Changes to jobs, for those whom a predicate selects. This is how a crate offers something to all scripts that use it: it
-/// exports a function that returns hooks, and a script applies them to its jobs.
+/// exports a function that returns hooks, and a script applies them to its jobs. They hold for the jobs that its actions
+/// [submit](Context::submit), too: nobody gets round house rules by declaring a job late.
 ///
 /// ```
 /// // In a crate of its own, `our_company_ci`:
@@ -60,7 +62,7 @@ pub fn hooks() -> Hooks {
 impl Hooks {
     /// Changes the selected jobs, of whatever kind, before the host learns of them.
     pub fn change(mut self, selected: impl Fn(&Job) -> bool + 'static, change: impl Fn(Job) -> Job + 'static) -> Self {
-        self.hooks.push((Box::new(selected), Hook::Change(Box::new(change))));
+        self.hooks.push((Rc::new(selected), Hook::Change(Rc::new(change))));
         self
     }
 
@@ -71,7 +73,7 @@ impl Hooks {
         selected: impl Fn(&Job) -> bool + 'static,
         before: impl Fn(&Context) -> Result<()> + 'static,
     ) -> Self {
-        self.hooks.push((Box::new(selected), Hook::Before(Rc::new(before))));
+        self.hooks.push((Rc::new(selected), Hook::Before(Rc::new(before))));
         self
     }
 
@@ -82,7 +84,7 @@ impl Hooks {
         selected: impl Fn(&Job) -> bool + 'static,
         after: impl Fn(&Context, Result<()>) -> Result<()> + 'static,
     ) -> Self {
-        self.hooks.push((Box::new(selected), Hook::After(Rc::new(after))));
+        self.hooks.push((Rc::new(selected), Hook::After(Rc::new(after))));
         self
     }
 
@@ -93,15 +95,25 @@ impl Hooks {
     }
 
     /// The jobs, as the hooks make them: one hook after the other, so that a later one sees and surrounds what an earlier one
-    /// did.
+    /// did. Jobs that one of these jobs [submits](Context::submit) later are made so too.
     ///
     /// # Errors
     /// When there are no jobs, but an error.
     pub fn apply(&self, jobs: impl IntoJobs) -> Result<Vec<Job>> {
-        let hook = |job: Job| {
-            self.hooks.iter().fold(job, |job, (selected, hook)| if selected(&job) { hook.on(job) } else { job })
+        let hook = |job: Job| match self.on(job) {
+            Job::Action(job) => {
+                let hooks = self.clone();
+                let run = |run: ActionFn| -> ActionFn { Box::new(move |context| run(&context.hooked(&hooks))) };
+                job.wrap(run).into()
+            }
+            job => job,
         };
         Ok(jobs.into_jobs()?.into_iter().map(hook).collect())
+    }
+
+    /// The job, as the hooks make it.
+    pub(crate) fn on(&self, job: Job) -> Job {
+        self.hooks.iter().fold(job, |job, (selected, hook)| if selected(&job) { hook.on(job) } else { job })
     }
 }
 

@@ -58,7 +58,11 @@ fn everything_that_can_be_said_of_a_container_job_reaches_the_host() {
             .with_git()
             .restore_artifact("jars", ".")
             .restore_artifact_if_there("docs", "in")
+            .restore_artifact_as("jars", "lib")
+            .restore_artifact_as_if_there("docs", "book")
             .save_artifact("out", "out")
+            .save(artifact("core", "core").on_failure())
+            .save(artifact("cover", "cover").if_there())
             .cache("plain", "c")
             .keep(cache("keyed", "k").key("k-1").fallback("k-").fallback("").save(SavePolicy::Always))
             .keep(cache("several", "a").and("b").and("c").save(SavePolicy::Never))
@@ -73,7 +77,10 @@ fn everything_that_can_be_said_of_a_container_job_reaches_the_host() {
 fn everything_that_can_be_said_of_an_action_job_reaches_the_host() {
     let graph = Simulation::new().graph(|_| {
         let gone = action("gone", |_| Ok(())).only_if(false, "no time").only_if(false, "no money");
-        let notes = action("notes", |_| Ok(())).creates_artifact("notes").run_when(RunWhen::Failure).needs("gone");
+        let notes = action("notes", |_| Ok(()))
+            .creates_artifact("notes")
+            .run_when(RunWhen::Failure)
+            .needs_all(["gone", "call"]);
         let late = action("late", |_| Ok(())).refine(|_, _| Ok(())).needs_all(["gone", "notes"]);
         (gone, notes, late, handler("greet", |_| Ok(())), action_call("call", "greet", "you"))
     });
@@ -164,4 +171,41 @@ fn hooks_change_jobs_and_surround_actions() {
     assert_eq!(simulation.act(script, "plain").events, [event("after", "true")]);
     assert_eq!(simulation.act(script, "stopped").result, Err("not today".to_owned()));
     assert_eq!(simulation.act(script, "called").events, [event("before", "1")]);
+}
+
+#[test]
+fn hooks_reach_the_jobs_that_an_action_submits_each_once_and_in_their_order() {
+    let line = |line: &'static str| {
+        hooks().change(Job::is_container, move |job| job.map_container(|job| job.shell_first([line])))
+    };
+    let script = move |_: &Build| {
+        let plan = action("plan", |context| context.submit(container("late", "debian:12").shell(["make"])).map(drop));
+        let free = action("free", |context| context.submit(container("late", "debian:12").shell(["make"])).map(drop));
+        let ruled = line("second").apply(line("first").apply(plan))?;
+        Ok::<_, anyhow::Error>((ruled, free))
+    };
+    let submitted = |job: &str| {
+        let acted = Simulation::new().act(script, job);
+        assert_eq!(acted.result, Ok(()));
+        acted.submitted[0].shell.clone().expect("lines")
+    };
+    assert_eq!(submitted("plan"), ["second", "first", "make"]);
+    assert_eq!(submitted("free"), ["make"], "no hook was applied to it");
+}
+
+#[test]
+fn a_job_that_runs_on_a_failure_inherits_no_needs() {
+    let job = |id: &str| container(id, "debian:12").argv(["true"]);
+    let graph = Simulation::new().graph(|_| {
+        (
+            job("test"),
+            job("deploy").needs("test").only_if(false, "no tag"),
+            job("undo").needs("deploy").on_failure(),
+            job("tell").needs_all(["deploy", "test"]).on_failure(),
+            job("last").needs_all(["deploy", "undo"]).always(),
+        )
+    });
+    let reason = "it runs on a failure of \"deploy\", which is removed";
+    assert_eq!(graph.removed(), [("deploy", "no tag"), ("undo", reason)]);
+    assert_eq!((graph.needs("tell"), graph.needs("last")), (vec!["test".to_owned()], vec!["test".to_owned()]));
 }

@@ -13,10 +13,12 @@ fn a_script_without_jobs_succeeds_and_leaves_only_the_journal() {
     let ended = host.run("nothing", &["--engine", "unix:///no/such/engine"]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let types: Vec<_> = ended.events.iter().map(|event| event["type"].as_str().unwrap_or_default()).collect();
-    let all = ["build/triggered", "build/checked-out", "script/loaded", "script/defined", "build/ended"];
+    // It warns that there is nothing to run.
+    let all =
+        ["build/triggered", "build/checked-out", "script/loaded", "build/warned", "script/defined", "build/ended"];
     assert_eq!(types, all);
     let seqs: Vec<_> = ended.events.iter().map(|event| event["seq"].as_u64()).collect();
-    assert_eq!(seqs, (1..=5).map(Some).collect::<Vec<_>>());
+    assert_eq!(seqs, (1..=6).map(Some).collect::<Vec<_>>());
     assert_eq!(std::fs::read_dir(host.home().join("run")).expect("run").count(), 0);
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Told;
 use crate::host::{events, jobs, workspace};
-use crate::{Artifacts, Build, Event, FileReader, JobRef, Outcome, Result, Subscription, Workspace};
+use crate::{Artifacts, Build, Event, FileReader, Hooks, JobRef, Outcome, Result, Subscription, Workspace};
 
 pub use events::Level;
 pub use submit::JobHandle;
@@ -16,11 +16,20 @@ pub use submit::JobHandle;
 #[derive(Debug)]
 pub struct Context {
     build: Build,
+    /// The hooks that hold for the jobs that the action submits, those that were applied first before the others.
+    hooks: Vec<Hooks>,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { build: Build::new() }
+        Self { build: Build::new(), hooks: Vec::new() }
+    }
+
+    /// The same, for a job that these hooks were applied to.
+    pub(crate) fn hooked(&self, hooks: &Hooks) -> Self {
+        // The closure of the hooks that were applied last is called first.
+        let hooks = std::iter::once(hooks).chain(&self.hooks).cloned().collect();
+        Self { build: Build::new(), hooks }
     }
 
     /// What is being built.

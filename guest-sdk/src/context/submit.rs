@@ -39,7 +39,7 @@ impl JobHandle {
 /// ```
 impl Context {
     /// Adds jobs to the build: container jobs, and action jobs made with [`action_call`](crate::action_call). They may need
-    /// jobs of the build and each other.
+    /// jobs of the build and each other. [`Hooks`](crate::Hooks) that were applied to the running job are applied to them.
     ///
     /// # Errors
     /// When something is wrong with one of them; then none is added. A closure can't be submitted: it would have to go into
@@ -47,6 +47,8 @@ impl Context {
     pub fn submit(&self, jobs: impl IntoJobs) -> Result<Vec<JobHandle>> {
         let jobs = jobs.into_jobs()?;
         jobs.iter().try_for_each(without_closures)?;
+        let hooked = |job| self.hooks.iter().fold(job, |job, hooks| hooks.on(job));
+        let jobs: Vec<Job> = jobs.into_iter().map(hooked).collect();
         let declared: Vec<jobs::Job> = jobs.iter().filter_map(declare).collect();
         jobs::submit(&declared.iter().collect::<Vec<_>>()).told()?;
         Ok(jobs.iter().map(|job| JobHandle(job.id().to_owned())).collect())

@@ -91,6 +91,9 @@ macro_rules! graph_setters {
             }
 
             /// This job runs only when all that it needs are over, and one of them failed.
+            ///
+            /// It inherits no needs: a job that is [removed](Self::only_if) is dropped from what it needs, and when none is
+            /// left, it is removed too. What undoes a deployment does not run in a build without it.
             fn on_failure(job) {
                 job.run_when = RunWhen::Failure;
             }

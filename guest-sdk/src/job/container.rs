@@ -46,7 +46,14 @@ pub(crate) struct Container {
 pub(crate) struct Restore {
     pub id: String,
     pub path: String,
+    pub at_path: bool,
     pub if_there: bool,
+}
+
+impl Restore {
+    pub(crate) fn new(id: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { id: id.into(), path: path.into(), at_path: false, if_there: false }
+    }
 }
 
 /// An environment variable.
@@ -104,8 +111,28 @@ impl ContainerJob {
 
     /// Before the commands run, restores the artifact `id` below the directory `path`, at the path it was saved from. This
     /// job then needs the one that saves it.
+    ///
+    /// Both paths are relative to the working directory of their job. So with `"."`, what one job saved from `target/app` is at
+    /// `target/app` of this job's own working directory; where the two work in different directories, or the file is wanted
+    /// elsewhere, use [`restore_artifact_as`](Self::restore_artifact_as).
     pub fn restore_artifact(mut self, id: impl Into<String>, path: impl Into<String>) -> Self {
-        self.container.restore.push(Restore { id: id.into(), path: path.into(), if_there: false });
+        self.container.restore.push(Restore::new(id, path));
+        self
+    }
+
+    /// Before the commands run, restores the artifact `id` at `path`, wherever it was saved from: the content of a directory that
+    /// was saved is in `path` then, and a file that was saved has this path. This job then needs the one that saves it.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// let build = container("build", "maven:3").shell(["mvn package"]).save_artifact("jar", "cli/target/cli.jar");
+    /// let test = container("test", "debian:12")
+    ///     .work_dir("cli")
+    ///     .restore_artifact_as("jar", "target/cli.jar")
+    ///     .shell(["./smoke-test target/cli.jar"]);
+    /// ```
+    pub fn restore_artifact_as(mut self, id: impl Into<String>, path: impl Into<String>) -> Self {
+        self.container.restore.push(Restore { at_path: true, ..Restore::new(id, path) });
         self
     }
 
@@ -260,7 +287,13 @@ macro_rules! container_setters {
             /// Like `restore_artifact`, but only if the artifact is there when the job starts; this job does not need the
             /// one that saves it.
             fn restore_artifact_if_there(job, id: impl Into<String>, path: impl Into<String>) {
-                job.restore.push(Restore { id: id.into(), path: path.into(), if_there: true });
+                job.restore.push(Restore { if_there: true, ..Restore::new(id, path) });
+            }
+
+            /// Like `restore_artifact_as`, but only if the artifact is there when the job starts; this job does not need the
+            /// one that saves it.
+            fn restore_artifact_as_if_there(job, id: impl Into<String>, path: impl Into<String>) {
+                job.restore.push(Restore { at_path: true, if_there: true, ..Restore::new(id, path) });
             }
 
             /// Keeps `path` (relative to the working directory) from one build of the repository to the next.

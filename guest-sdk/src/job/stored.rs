@@ -7,6 +7,8 @@ pub struct SavedArtifact {
     pub(crate) path: String,
     pub(crate) files: Vec<String>,
     pub(crate) always: bool,
+    pub(crate) on_failure: bool,
+    pub(crate) if_there: bool,
 }
 
 /// The file or directory `path` (relative to the job's working directory), to be saved as the build's artifact `id`.
@@ -16,10 +18,19 @@ pub struct SavedArtifact {
 /// let package = container("package", "maven:3")
 ///     .shell(["mvn package"])
 ///     .save(artifact("jars", "target").files(["*.jar"]))
-///     .save(artifact("logs", "target/logs").always());
+///     .save(artifact("logs", "target/logs").always())
+///     .save(artifact("crash", "core").on_failure())
+///     .save(artifact("coverage", "coverage.json").if_there());
 /// ```
 pub fn artifact(id: impl Into<String>, path: impl Into<String>) -> SavedArtifact {
-    SavedArtifact { id: id.into(), path: path.into(), files: Vec::new(), always: false }
+    SavedArtifact {
+        id: id.into(),
+        path: path.into(),
+        files: Vec::new(),
+        always: false,
+        on_failure: false,
+        if_there: false,
+    }
 }
 
 impl SavedArtifact {
@@ -29,9 +40,23 @@ impl SavedArtifact {
         self
     }
 
-    /// Saves it also when the commands fail, or are stopped: what is there by then.
+    /// Saves it also when the commands fail, or are stopped: what is there by then. When there is nothing, a job that has
+    /// succeeded otherwise ends as a warning.
     pub fn always(mut self) -> Self {
         self.always = true;
+        self
+    }
+
+    /// Saves it only when the commands fail, or are stopped: what is there by then, if anything is.
+    pub fn on_failure(mut self) -> Self {
+        self.on_failure = true;
+        self
+    }
+
+    /// Saves it if there is something at its path. Without this, nothing there is a failure of a job that has succeeded
+    /// otherwise.
+    pub fn if_there(mut self) -> Self {
+        self.if_there = true;
         self
     }
 }

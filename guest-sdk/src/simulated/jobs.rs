@@ -92,15 +92,19 @@ impl Job {
         save_artifact(job, id: &str, path: &str) {
             job.saves.push(Saved { id: id.to_owned(), path: path.to_owned(), ..Saved::default() });
         };
-        artifact_files(job, id: &str, globs: &[String]) {
-            job.saves.iter_mut().filter(|one| one.id == id).for_each(|one| one.files = globs.to_vec());
-        };
-        artifact_always(job, id: &str) job.saves.iter_mut().filter(|one| one.id == id).for_each(|one| one.always = true);
-        restore_artifact(job, id: &str, path: &str) {
-            job.restores.push(Restored { id: id.to_owned(), path: path.to_owned(), if_there: false });
-        };
+        artifact_files(job, id: &str, globs: &[String]) for_artifact(job, id, |it| it.files = globs.to_vec());
+        artifact_always(job, id: &str) for_artifact(job, id, |it| it.always = true);
+        artifact_on_failure(job, id: &str) for_artifact(job, id, |it| it.on_failure = true);
+        artifact_if_there(job, id: &str) for_artifact(job, id, |it| it.if_there = true);
+        restore_artifact(job, id: &str, path: &str) job.restores.push(restored(id, path));
         restore_artifact_if_there(job, id: &str, path: &str) {
-            job.restores.push(Restored { id: id.to_owned(), path: path.to_owned(), if_there: true });
+            job.restores.push(Restored { if_there: true, ..restored(id, path) });
+        };
+        restore_artifact_as(job, id: &str, path: &str) {
+            job.restores.push(Restored { at_path: true, ..restored(id, path) });
+        };
+        restore_artifact_as_if_there(job, id: &str, path: &str) {
+            job.restores.push(Restored { at_path: true, if_there: true, ..restored(id, path) });
         };
         cache(job, id: &str, path: &str) {
             job.caches.push(DeclaredCache { id: id.to_owned(), path: path.to_owned(), ..DeclaredCache::default() });
@@ -111,6 +115,14 @@ impl Job {
         cache_save(job, id: &str, policy: &str) for_cache(job, id, |cache| cache.save = Some(policy.to_owned()));
         service(job, service: Service) job.services.push(service.into_declared());
     }
+}
+
+fn for_artifact(job: &mut DeclaredJob, id: &str, change: impl Fn(&mut Saved)) {
+    job.saves.iter_mut().filter(|artifact| artifact.id == id).for_each(change);
+}
+
+fn restored(id: &str, path: &str) -> Restored {
+    Restored { id: id.to_owned(), path: path.to_owned(), ..Restored::default() }
 }
 
 fn for_cache(job: &mut DeclaredJob, id: &str, change: impl Fn(&mut DeclaredCache)) {

@@ -147,6 +147,10 @@ pub struct Saved {
     pub files: Vec<String>,
     /// Whether it is saved also when the commands fail.
     pub always: bool,
+    /// Whether it is saved only when the commands fail.
+    pub on_failure: bool,
+    /// Whether the job is fine without it.
+    pub if_there: bool,
 }
 
 /// An artifact that a container job restores.
@@ -154,8 +158,10 @@ pub struct Saved {
 pub struct Restored {
     /// Its id.
     pub id: String,
-    /// The directory below which it comes.
+    /// The directory below which it comes, or the path that it gets.
     pub path: String,
+    /// Whether it gets `path` itself, and does not come below it.
+    pub at_path: bool,
     /// Whether the job runs without it when it is not there.
     pub if_there: bool,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{DeclaredJob, Value};
+use crate::RunWhen;
 
 /// The secrets of a build.
 pub(crate) type Secrets = BTreeMap<String, Vec<u8>>;
@@ -41,6 +42,28 @@ fn missing<'a>(job: &'a DeclaredJob, secrets: &Secrets) -> Vec<&'a str> {
         Value::Text(_) | Value::ParamFile(_) | Value::Output { .. } => None,
     });
     named.filter(|name| job.removed.is_none() && !secrets.contains_key(*name)).collect()
+}
+
+/// Removes the jobs that run on a failure of nothing but removed jobs.
+pub(super) fn remove_without_causes(jobs: &mut [DeclaredJob]) {
+    let removed_need = |jobs: &[DeclaredJob], job: &DeclaredJob| {
+        let removed = |id: &String| jobs.iter().any(|other| other.id == *id && other.removed.is_some());
+        let more = !job.requires.is_empty()
+            || job.restores.iter().any(|it| !it.if_there)
+            || job.env.values().any(|value| matches!(value, Value::Output { .. }));
+        (!more && job.needs.iter().all(removed)).then(|| job.needs.first().cloned()).flatten()
+    };
+    let next = |jobs: &[DeclaredJob]| {
+        let mut waiting = jobs.iter().enumerate().filter(|(_, job)| job.removed.is_none() && runs_on_failure(job));
+        waiting.find_map(|(position, job)| Some((position, removed_need(jobs, job)?)))
+    };
+    while let Some((position, need)) = next(jobs) {
+        jobs[position].removed = Some(format!("it runs on a failure of {need:?}, which is removed"));
+    }
+}
+
+fn runs_on_failure(job: &DeclaredJob) -> bool {
+    job.run_when.as_deref() == Some(RunWhen::Failure.name())
 }
 
 /// Refuses a late job that has not been completed.
@@ -162,7 +185,8 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// All jobs that a job needs, for one reason or another; instead of removed ones, what these needed.
+    /// All jobs that a job needs, for one reason or another; instead of removed ones, what these needed. One that runs on a
+    /// failure takes nothing instead.
     pub(super) fn needs(&self, job: &DeclaredJob) -> Vec<String> {
         let mut needs = Vec::new();
         let mut seen = Vec::new();
@@ -173,7 +197,11 @@ impl<'a> Known<'a> {
             }
             seen.push(id);
             match self.jobs.get(id) {
-                Some(removed) if removed.removed.is_some() => open.extend(self.named(removed).rev()),
+                Some(removed) if removed.removed.is_some() => {
+                    if !runs_on_failure(job) {
+                        open.extend(self.named(removed).rev());
+                    }
+                }
                 Some(_) => needs.push(id.to_owned()),
                 None => {}
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::faults::{Known, Secrets, problems};
+use super::faults::{Known, Secrets, problems, remove_without_causes};
 use super::{DeclaredJob, DeclaredParam};
 
 /// The jobs that a script has declared. `to_string` shows them for a snapshot.
@@ -15,10 +15,11 @@ pub struct Graph {
 impl Graph {
     /// The graph, or all that is wrong with it.
     pub(super) fn new(
-        jobs: Vec<DeclaredJob>,
+        mut jobs: Vec<DeclaredJob>,
         params: Vec<DeclaredParam>,
         secrets: &Secrets,
     ) -> Result<Self, Vec<String>> {
+        remove_without_causes(&mut jobs);
         let mut faults = Vec::new();
         for (position, param) in params.iter().enumerate() {
             match params[..position].iter().find(|earlier| earlier.name == param.name) {
@@ -64,7 +65,7 @@ impl Graph {
     }
 
     /// All jobs that the job `id` needs: also those whose artifacts it restores or whose outputs it reads; and instead of
-    /// removed ones, what these needed.
+    /// removed ones, what these needed, unless the job runs on a failure.
     ///
     /// # Panics
     /// When there is no such job.

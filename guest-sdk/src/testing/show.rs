@@ -59,7 +59,12 @@ impl DeclaredJob {
         words(f, "test reports", &self.test_reports)?;
         let restored = self.restores.iter();
         let if_there = |there: bool| if there { " (if there)" } else { "" };
-        list(f, "restores", restored.map(|it| format!("{} to {}{}", it.id, it.path, if_there(it.if_there))))?;
+        let to = |at_path: bool| if at_path { "as" } else { "to" };
+        list(
+            f,
+            "restores",
+            restored.map(|it| format!("{} {} {}{}", it.id, to(it.at_path), it.path, if_there(it.if_there))),
+        )?;
         list(f, "saves", self.saves.iter().map(saved))?;
         list(f, "caches", self.caches.iter().map(cache))
     }
@@ -72,6 +77,12 @@ fn saved(it: &Saved) -> String {
     }
     if it.always {
         text += " always";
+    }
+    if it.on_failure {
+        text += " on failure";
+    }
+    if it.if_there {
+        text += " if there";
     }
     text
 }

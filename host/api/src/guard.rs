@@ -40,6 +40,9 @@ pub struct NetworkRules {
     /// Name servers that the container's resolver may ask, beside those that the container knows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resolvers: Vec<IpAddr>,
+    /// What the networks of pods are taken from: it reaches its own of them, and no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<AddressRange>,
     /// Addresses of the machine that it runs on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub machine: Vec<IpAddr>,

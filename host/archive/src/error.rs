@@ -14,7 +14,7 @@ pub enum ArchiveError {
         /// The path.
         path: PathBuf,
     },
-    /// The path to pack does not name a place below the directory.
+    /// The path to pack, or to unpack to, does not name a place below the directory.
     #[error("{path:?} is not a path below the directory: it has to be relative, without `..`")]
     BadPath {
         /// The path.
@@ -73,6 +73,14 @@ pub enum ArchiveError {
         entry: PathBuf,
         /// Why.
         refusal: Refusal,
+    },
+    /// The archive holds more than one file or directory, so nothing of it can have a path of its own choosing.
+    #[error("the archive holds {first:?} and {other:?}, and not one file or directory")]
+    SeveralRoots {
+        /// What comes first.
+        first: PathBuf,
+        /// An entry that is not in it.
+        other: PathBuf,
     },
     /// The archive, or the tree to pack, is larger than is allowed.
     #[error("the archive is too large: {0}")]

@@ -66,7 +66,7 @@ pub use limits::{Links, UnpackLimits};
 pub use look::{ArchivedFile, extract_file, list_files};
 pub use pack::{Packed, pack, pack_all, pack_file, pack_matching};
 pub use tree::{Found, find};
-pub use unpack::{Unpacked, unpack};
+pub use unpack::{Unpacked, unpack, unpack_as};
 pub use workspace::{
     PackedWorkspace, WorkspaceEntry, WorkspaceFiles, WorkspaceWalk, pack_workspace, pack_workspace_with_git,
     walk_workspace,

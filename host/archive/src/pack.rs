@@ -129,7 +129,9 @@ impl<'a, W: Write> Packing<'a, W> {
     /// Packs what is at a path, and all that it holds.
     fn tree(&mut self, path: &Path, top: &Metadata) -> Result<(), ArchiveError> {
         if path.as_os_str().is_empty() {
-            self.walk.enter(path)?;
+            // The directory itself comes first, as every other top does: so an archive says what was packed. How it looks is no
+            // part of what it holds.
+            self.directory(path, Attributes { mode: 0o755, mtime: NO_TIME })?;
         } else {
             self.one(path, top)?;
         }
@@ -144,7 +146,7 @@ impl<'a, W: Write> Packing<'a, W> {
 
     fn one(&mut self, path: &Path, metadata: &Metadata) -> Result<(), ArchiveError> {
         if metadata.is_dir() {
-            return self.directory(path, metadata);
+            return self.directory(path, attributes(metadata));
         }
         if self.globs.is_some_and(|globs| !globs.matches(path.strip_prefix(&self.root).unwrap_or(path))) {
             return Ok(());
@@ -167,13 +169,13 @@ impl<'a, W: Write> Packing<'a, W> {
         }
     }
 
-    fn directory(&mut self, path: &Path, metadata: &Metadata) -> Result<(), ArchiveError> {
+    fn directory(&mut self, path: &Path, attributes: Attributes) -> Result<(), ArchiveError> {
         match self.globs {
-            None => self.writer.directory(path, attributes(metadata))?,
+            None => self.writer.directory(path, attributes)?,
             Some(globs) if !globs.reach_below(path.strip_prefix(&self.root).unwrap_or(path)) => return Ok(()),
             Some(_) => {
                 self.unwritten.retain(|(above, _)| path.starts_with(above));
-                self.unwritten.push((path.to_owned(), attributes(metadata)));
+                self.unwritten.push((path.to_owned(), attributes));
             }
         }
         self.walk.enter(path)

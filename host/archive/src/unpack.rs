@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
 use tar::{Entry, EntryType};
@@ -39,12 +39,37 @@ pub fn unpack(
     limits: &UnpackLimits,
     owner: Option<(u32, u32)>,
 ) -> Result<Unpacked, ArchiveError> {
-    let mut archive = ArchiveReader::new(reader, limits)?;
-    let mut job = Unpacking { limits, placer: Placer::new(dir, limits.links, owner), done: Unpacked::default() };
-    archive.entries(|head, entry| job.entry(head, entry).map(ControlFlow::<()>::Continue))?;
-    job.placer.finish()?;
-    archive.finish()?;
-    Ok(job.done)
+    Unpacking::new(dir, limits, owner).all(reader, Ok)
+}
+
+/// Unpacks an archive as [`unpack()`] does, but what was packed, a file or a directory, has the path `path` below `dir` then: a
+/// directory's content is in `path`, a file has this path. Where it was packed from does not matter.
+///
+/// # Errors
+/// [`ArchiveError::BadPath`] when nothing can have the path, or the archive is of a file and `path` is `dir` itself;
+/// [`ArchiveError::SeveralRoots`] when the archive was made of several files or directories; otherwise as [`unpack()`].
+pub fn unpack_as(
+    reader: impl Read,
+    dir: &Dir,
+    path: &Path,
+    limits: &UnpackLimits,
+    owner: Option<(u32, u32)>,
+) -> Result<Unpacked, ArchiveError> {
+    let path = name::to_pack(path)?;
+    // What was packed is the first entry of every archive that `pack` makes.
+    let mut root: Option<PathBuf> = None;
+    Unpacking::new(dir, limits, owner).all(reader, |head| {
+        let root = root.get_or_insert_with(|| head.path.clone());
+        let below = head
+            .path
+            .strip_prefix(&*root)
+            .map_err(|_| ArchiveError::SeveralRoots { first: root.clone(), other: head.path.clone() })?;
+        let path = if below.as_os_str().is_empty() { path.clone() } else { path.join(below) };
+        if path.as_os_str().is_empty() && head.kind != EntryType::Directory {
+            return Err(ArchiveError::BadPath { path: PathBuf::from(".") });
+        }
+        Ok(Head { path, ..head })
+    })
 }
 
 struct Unpacking<'d> {
@@ -53,7 +78,24 @@ struct Unpacking<'d> {
     done: Unpacked,
 }
 
-impl Unpacking<'_> {
+impl<'d> Unpacking<'d> {
+    fn new(dir: &'d Dir, limits: &'d UnpackLimits, owner: Option<(u32, u32)>) -> Self {
+        Self { limits, placer: Placer::new(dir, limits.links, owner), done: Unpacked::default() }
+    }
+
+    /// Unpacks every entry, where `place` says.
+    fn all(
+        mut self,
+        reader: impl Read,
+        mut place: impl FnMut(Head) -> Result<Head, ArchiveError>,
+    ) -> Result<Unpacked, ArchiveError> {
+        let mut archive = ArchiveReader::new(reader, self.limits)?;
+        archive.entries(|head, entry| self.entry(place(head)?, entry).map(ControlFlow::<()>::Continue))?;
+        self.placer.finish()?;
+        archive.finish()?;
+        Ok(self.done)
+    }
+
     fn entry<R: Read>(&mut self, head: Head, entry: &mut Entry<'_, R>) -> Result<(), ArchiveError> {
         let Head { kind, path, long_target } = head;
         let refused = |refusal| Err(ArchiveError::refused(&path, refusal));

@@ -52,8 +52,12 @@ impl<W: Write> EntryWriter<W> {
         })
     }
 
+    /// Writes a directory; an empty path is the one that paths are relative to.
     pub(crate) fn directory(&mut self, path: &Path, attributes: Attributes) -> Result<(), ArchiveError> {
         let mut name = path.as_os_str().as_bytes().to_vec();
+        if name.is_empty() {
+            name.push(b'.');
+        }
         name.push(b'/');
         self.header(EntryType::Directory, &name, None, 0, attributes)
     }

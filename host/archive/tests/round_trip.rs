@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use monkeyci_archive::{ArchiveError, Links, Packed, UnpackLimits, pack, unpack};
+use monkeyci_archive::{ArchiveError, Links, Packed, UnpackLimits, pack, pack_all, unpack, unpack_as};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -279,4 +279,44 @@ fn all_that_is_created_gets_the_owner_when_we_are_root() {
         let metadata = to.path().join(path).symlink_metadata().unwrap();
         assert_eq!((metadata.uid(), metadata.gid()), (1234, 5678), "{path}");
     }
+}
+
+#[test]
+fn what_was_packed_may_get_a_path_of_its_own_wherever_it_was_packed_from() {
+    let from = tempfile::tempdir().unwrap();
+    fs::create_dir_all(from.path().join("cli/target/dist/sub")).unwrap();
+    fs::write(from.path().join("cli/target/dist/a"), "a").unwrap();
+    fs::write(from.path().join("cli/target/dist/sub/b"), "b").unwrap();
+    let cases = [
+        ("cli/target/dist/a", "out/app", &["out/app"][..]),
+        ("cli/target/dist", "out", &["out/a", "out/sub/b"]),
+        ("cli/target/dist", ".", &["a", "sub/b"]),
+        ("cli", "target", &["target/target/dist/a", "target/target/dist/sub/b"]),
+        (".", "x/y", &["x/y/cli/target/dist/a", "x/y/cli/target/dist/sub/b"]),
+    ];
+    for (path, to, files) in cases {
+        let into = tempfile::tempdir().unwrap();
+        let archive = packed(&from, path);
+        unpack_as(&archive[..], &open(&into), Path::new(to), &UnpackLimits::default(), None).unwrap();
+        let there = read(into.path());
+        let there = there.iter().filter(|(_, node)| matches!(node, Node::File { .. })).map(|(path, _)| path);
+        assert_eq!(there.collect::<Vec<_>>(), files, "{path} as {to}");
+    }
+}
+
+#[test]
+fn a_file_needs_a_path_and_several_files_have_no_common_one() {
+    let from = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::write(from.path().join(name), name).unwrap();
+    }
+    let into = tempfile::tempdir().unwrap();
+    let unpack = |archive: &[u8], to: &str| {
+        unpack_as(archive, &open(&into), Path::new(to), &UnpackLimits::default(), None).unwrap_err().to_string()
+    };
+    assert!(unpack(&packed(&from, "a"), ".").starts_with("\".\" is not a path below"));
+    let mut several = Vec::new();
+    pack_all(&open(&from), &["a".into(), "b".into()], &mut several).unwrap();
+    assert_eq!(unpack(&several, "out"), r#"the archive holds "a" and "b", and not one file or directory"#);
+    assert!(unpack(&packed(&from, "a"), "../out").contains("without `..`"));
 }

@@ -5,6 +5,7 @@ mod container;
 mod fault;
 mod fields;
 mod graph_faults;
+mod image;
 mod nearest;
 mod needs;
 mod params;
@@ -45,6 +46,27 @@ pub struct Checked {
     pub params: Vec<ParamSpec>,
 }
 
+impl Checked {
+    /// That there is no job to run, and why; none where there is one.
+    pub fn nothing_to_run(&self) -> Option<String> {
+        /// The most jobs that are named.
+        const NAMED: usize = 10;
+        if !self.graph.jobs().is_empty() {
+            return None;
+        }
+        if self.removed.is_empty() {
+            return Some("the build has no job to run: the script declares none".to_owned());
+        }
+        let named = self.removed.iter().take(NAMED).map(|(id, reason)| format!("{id:?} ({})", short(reason)));
+        let more = match self.removed.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = named.collect::<Vec<_>>().join(", ");
+        Some(format!("the build has no job to run: a condition of the script removes each: {named}{more}"))
+    }
+}
+
 /// Checks what a script declared, and makes a graph of it with every default filled in.
 ///
 /// ```
@@ -80,6 +102,7 @@ pub fn check(jobs: &[JobDraft], params: &[ParamDraft]) -> Result<Checked, GraphF
     }
     let graph = Graph::default();
     let ids = ids(jobs, &graph, &mut report);
+    let jobs = &*removed::without_causes(jobs, &ids);
     let needs = needs::check(jobs, &graph, &ids, &mut report);
     if !report.is_empty() {
         return Err(report.into_faults());

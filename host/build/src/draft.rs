@@ -85,7 +85,7 @@ pub struct JobDraft {
     pub with_git: bool,
     /// Artifacts to save.
     pub save_artifacts: Vec<SaveArtifact>,
-    /// Ids that were given to say more of an artifact to save (`artifact-files`, `artifact-always`), and what.
+    /// Ids that were given to say more of an artifact to save (`artifact-files`, `artifact-always` and so on), and what.
     pub artifact_options: Vec<(String, ArtifactOption)>,
     /// Artifacts to restore.
     pub restore_artifacts: Vec<RestoreArtifact>,
@@ -116,6 +116,10 @@ pub enum ArtifactOption {
     Files(Vec<String>),
     /// Also when the commands fail.
     Always,
+    /// Only when the commands fail.
+    OnFailure,
+    /// If it is there.
+    IfThere,
 }
 
 /// More of a cache.

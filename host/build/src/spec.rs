@@ -19,7 +19,8 @@ pub struct JobSpec {
     /// Ids of the jobs that have to be over first, without repetition: those that it says it needs, those whose artifacts it
     /// restores, and those whose outputs it reads.
     pub needs: Vec<String>,
-    /// Ids of the removed jobs among the needs that were declared; what those needed stands among the needs instead.
+    /// Ids of the removed jobs among the needs that were declared; what those needed stands among the needs instead, unless
+    /// the job runs on a failure.
     #[serde(default, skip_serializing_if = "is_default")]
     pub removed_needs: Vec<String>,
     /// The time limit in milliseconds.
@@ -289,6 +290,12 @@ pub struct SaveArtifact {
     /// Whether it is saved also when the commands fail or are stopped.
     #[serde(default, skip_serializing_if = "is_default")]
     pub always: bool,
+    /// Whether it is saved only when the commands fail or are stopped. With `always`, that counts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_failure: bool,
+    /// Whether it is nothing to speak of when there is nothing to save.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub if_there: bool,
 }
 
 /// An artifact to restore.
@@ -296,8 +303,11 @@ pub struct SaveArtifact {
 pub struct RestoreArtifact {
     /// The artifact's id.
     pub id: String,
-    /// The directory to unpack into, relative to the job's working directory.
+    /// Where it comes, relative to the job's working directory.
     pub path: String,
+    /// Whether the file or directory that was saved stands at `path` itself; below `path`, at the path it was saved from, otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub at_path: bool,
     /// Whether the job runs without it when it is not there; the job then does not need the one that saves it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub if_there: bool,

@@ -25,7 +25,7 @@ fn drafts(needs: &[Vec<usize>]) -> Vec<JobDraft> {
 }
 
 fn restore(id: String) -> RestoreArtifact {
-    RestoreArtifact { id, path: ".".into(), if_there: false }
+    RestoreArtifact { id, path: ".".into(), ..RestoreArtifact::default() }
 }
 
 /// Whether `job` needs `other`, at any distance.
@@ -65,7 +65,10 @@ fn any_draft() -> impl Strategy<Value = JobDraft> {
         pairs.into_iter().map(|(id, path)| SaveArtifact { id, path, ..SaveArtifact::default() }).collect::<Vec<_>>()
     });
     let restores = vec((text(), text(), any::<bool>()), 0..3).prop_map(|restores| {
-        restores.into_iter().map(|(id, path, if_there)| RestoreArtifact { id, path, if_there }).collect::<Vec<_>>()
+        restores
+            .into_iter()
+            .map(|(id, path, if_there)| RestoreArtifact { id, path, if_there, ..RestoreArtifact::default() })
+            .collect::<Vec<_>>()
     });
     let core =
         (text(), any::<bool>(), vec(text(), 0..4), option::of(any::<u64>()), option::of(text()), words(), words());

@@ -120,6 +120,77 @@ fn of_two_jobs_that_save_one_artifact_a_condition_may_remove_one() {
     assert_eq!(needs(&drafts), ["job: fast", "fast: "]);
 }
 
+fn on_failure(job: JobDraft) -> JobDraft {
+    JobDraft { run_when: Some("failure".into()), ..job }
+}
+
+#[test]
+fn a_job_that_runs_on_a_failure_inherits_no_needs() {
+    let drafts = [
+        action("test", &[]),
+        removed(action("deploy", &["test"])),
+        action("smoke", &["test"]),
+        on_failure(action("undo", &["deploy", "smoke"])),
+    ];
+    assert_eq!(needs(&drafts)[2], "undo: smoke");
+    let always = JobDraft { run_when: Some("always".into()), ..drafts[3].clone() };
+    assert_eq!(needs(&[&drafts[..3], &[always]].concat())[2], "undo: test smoke", "a summary waits for what ran");
+}
+
+#[test]
+fn a_job_that_runs_on_a_failure_of_removed_jobs_only_is_removed_too() {
+    let drafts = [
+        // Declared first, so that nothing hangs on the order.
+        on_failure(action("tell", &["undo"])),
+        on_failure(action("undo", &["deploy", "deploy", "notes"])),
+        removed(action("deploy", &["test"])),
+        removed(action("notes", &[])),
+        action("test", &[]),
+        action("last", &["undo"]),
+    ];
+    let checked = check(&drafts, &[]).expect("the graph has no fault");
+    let reason = |job: &str| checked.removed.iter().find(|(id, _)| id == job).map(|(_, reason)| reason.as_str());
+    assert_eq!(reason("undo"), Some(r#"it runs on a failure of "deploy" or 1 more, which are all removed"#));
+    assert_eq!(reason("tell"), Some(r#"it runs on a failure of "undo", which is removed"#));
+    assert_eq!(needs(&drafts), ["test: ", "last: test"]);
+    let requiring = JobDraft { requires: owned(&["undo"]), ..action("strict", &[]) };
+    assert_eq!(faults(&[&drafts[..], &[requiring]].concat()), ["strict requires requires-removed"]);
+}
+
+#[test]
+fn a_job_that_runs_on_a_failure_stays_with_what_it_needs_otherwise() {
+    let drafts = [
+        removed(action("deploy", &[])),
+        saves("log", container("test")),
+        on_failure(needing(&["deploy"], restores("log", container("undo")))),
+        on_failure(action("alone", &[])),
+    ];
+    assert_eq!(needs(&drafts), ["test: ", "undo: test", "alone: "]);
+    let late =
+        [removed(action("deploy", &[])), on_failure(action("a", &["deploy", "b"])), on_failure(action("b", &["a"]))];
+    assert_eq!(faults(&late), ["a needs cycle"]);
+}
+
+#[test]
+fn a_long_chain_of_jobs_that_run_on_failures_is_removed_in_one_go() {
+    let id = |at: usize| format!("undo-{at}");
+    let mut drafts: Vec<JobDraft> =
+        (0..20_000).map(|at| on_failure(JobDraft { needs: vec![id(at + 1)], ..JobDraft::action(id(at)) })).collect();
+    drafts.push(removed(JobDraft::action(id(20_000))));
+    assert_eq!(check(&drafts, &[]).expect("the graph has no fault").removed.len(), 20_001);
+}
+
+#[test]
+fn a_build_without_a_job_to_run_says_why() {
+    let said = |drafts: &[JobDraft]| check(drafts, &[]).expect("the graph has no fault").nothing_to_run();
+    assert_eq!(said(&[]).as_deref(), Some("the build has no job to run: the script declares none"));
+    assert_eq!(said(&[action("a", &[]), removed(action("b", &[]))]), None);
+    let all: Vec<JobDraft> = (0..12).map(|at| removed(JobDraft::action(format!("j{at}")))).collect();
+    let told = "the build has no job to run: a condition of the script removes each: ";
+    assert_eq!(said(&all[..2]).as_deref(), Some(format!(r#"{told}"j0" (not now), "j1" (not now)"#).as_str()));
+    assert!(said(&all).is_some_and(|text| text.ends_with(r#""j9" (not now) and 2 more"#)));
+}
+
 #[test]
 fn a_circle_through_a_removed_job_is_one() {
     let drafts = [needing(&["gone"], container("a")), removed(needing(&["a"], container("gone")))];

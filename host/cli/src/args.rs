@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
@@ -147,6 +148,10 @@ pub struct EngineArgs {
     /// A private network, 10.1.0.0/16 say, that jobs may be let reach if they ask for it. May be given more than once.
     #[arg(long = "permit-network", value_name = "RANGE")]
     pub permitted_networks: Vec<AddressRange>,
+    /// The range that pods' networks are taken from; jobs reach none of it but their own. At least 64 addresses, and the same one for all
+    /// hosts of a machine.
+    #[arg(long = "pod-networks", value_name = "RANGE", default_value_t = POD_NETWORKS)]
+    pub pod_networks: AddressRange,
     /// Pull images with the logins in this file, as `docker login` writes it (~/.docker/config.json). Any job may name any image
     /// that they open. Default: without login.
     #[arg(long = "registry-auth", value_name = "F", env = "MONKEYCI_REGISTRY_AUTH")]
@@ -171,6 +176,7 @@ impl Default for EngineArgs {
         Self {
             engine: "auto".to_owned(),
             permitted_networks: Vec::new(),
+            pod_networks: POD_NETWORKS,
             registry_auth: None,
             network_fence: Fence::Required,
         }

@@ -42,6 +42,7 @@ pub async fn check(args: CheckArgs) -> Done {
                 let Checked { graph, removed, params } = &checked;
                 let answer = serde_json::json!({
                     "ok": true, "jobs": graph.jobs(), "removed": removed, "params": params,
+                    "warning": checked.nothing_to_run(),
                 });
                 print_line(&answer.to_string());
             } else {
@@ -80,7 +81,7 @@ fn table(checked: &Checked) -> String {
     for (job, reason) in removed {
         text.push_str(&format!("{job:width$}  removed: {reason}\n"));
     }
-    text.push_str(&format!("{} jobs, no faults", jobs.len()));
+    text.push_str(&checked.nothing_to_run().unwrap_or_else(|| format!("{} jobs, no faults", jobs.len())));
     text
 }
 

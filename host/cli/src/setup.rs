@@ -100,6 +100,7 @@ pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Con
         engine: EngineChoice::Docker(DockerOptions {
             socket: socket(&engine.engine)?,
             permitted_networks: engine.permitted_networks.clone(),
+            pod_networks: engine.pod_networks,
             registry_auth: engine.registry_auth.clone(),
             network_fence: match engine.network_fence {
                 Fence::Required => NetworkFence::Required,

@@ -39,6 +39,9 @@
 //! - XML and HTML; POSIX shells, bash's `$'…'` and `printf %q`, PowerShell; doubled quotes (expressions, SQL, YAML,
 //!   CSV); `repr` and debug forms.
 //!
+//! And each of these also where it is only seen: with escape sequences, control characters, every second byte of UTF-16, or
+//! characters without width between its letters. `grep --color` writes so, and whoever shows a log takes those out.
+//!
 //! Matches that overlap or touch become one `***`.
 //!
 //! # What is not
@@ -47,6 +50,8 @@
 //!   warn.
 //! - What an attacker makes of a secret on purpose: reversed, compressed, encoded twice. Masking is a net under
 //!   mistakes; keeping secrets from those who may not have them is the business of secret handles.
+//! - What a terminal makes of text that is written over: letters that backspaces, carriage returns or cursor movements replace. And
+//!   a secret with more than 64 KiB of unseen bytes in it.
 //! - In base64 inside longer data, the character at either end that the secret shares with its neighbour: at most 4
 //!   bits at each end. And longer base64 in lines, where the secret is not at the beginning and a line ends inside it.
 //! - The values inside a secret that is itself a document, such as the key in a cloud's JSON credentials, once a
@@ -63,6 +68,7 @@ mod masks;
 #[cfg(test)]
 mod properties;
 mod search;
+mod shown;
 mod stream;
 mod values;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::automaton::State;
 use crate::search::Searcher;
+use crate::shown::{Shown, all_seen};
 use crate::stream::MaskStream;
 use crate::values::{is_maskable, patterns};
 
@@ -183,6 +184,11 @@ impl Masks {
         let Some(searcher) = self.searcher() else { return Cow::Borrowed(bytes) };
         let mut spans = Vec::new();
         searcher.scan(State::START, bytes, 0, &mut spans);
+        if !all_seen(bytes) {
+            let mut shown = Shown::default();
+            shown.scan(searcher, bytes);
+            spans = shown.cover(&spans);
+        }
         if spans.is_empty() {
             return Cow::Borrowed(bytes);
         }

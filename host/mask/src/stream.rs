@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::automaton::State;
+use crate::shown::{Shown, all_seen};
 use crate::{MASK, Masks};
 
 /// A stream that is masked. The masked bytes are the same wherever its chunks begin and end.
@@ -33,11 +34,13 @@ pub struct MaskStream {
     spans: Vec<Range<usize>>,
     /// Whether what went out last is a mask, which covers all up to the held bytes.
     after_mask: bool,
+    /// The search in what is seen of the bytes, where that is not all of them. Then the bytes held are all that it may need.
+    shown: Option<Shown>,
 }
 
 impl MaskStream {
     pub(crate) fn new(masks: Masks) -> Self {
-        Self { masks, state: State::START, held: Vec::new(), spans: Vec::new(), after_mask: false }
+        Self { masks, state: State::START, held: Vec::new(), spans: Vec::new(), after_mask: false, shown: None }
     }
 
     /// Takes the next bytes, and appends to `out` all those that are decided.
@@ -54,15 +57,17 @@ impl MaskStream {
     /// # Ok(()) }
     /// ```
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        let masks = self.masks.clone();
         let length = self.held.len() + chunk.len();
-        let decided = match self.masks.searcher() {
-            Some(searcher) => {
-                self.state = searcher.scan(self.state, chunk, self.held.len(), &mut self.spans);
-                length - searcher.begun(self.state)
-            }
-            None => length,
-        };
-        self.emit(chunk, decided, out);
+        let Some(searcher) = masks.searcher() else { return self.emit(chunk, length, out) };
+        self.state = searcher.scan(self.state, chunk, self.held.len(), &mut self.spans);
+        let decided = length - searcher.begun(self.state);
+        if self.shown.is_none() && all_seen(chunk) {
+            return self.emit(chunk, decided, out);
+        }
+        self.held.extend_from_slice(chunk);
+        let seen = self.shown.get_or_insert_default().scan(searcher, &self.held);
+        self.emit(&[], decided.min(seen), out);
     }
 
     /// Appends to `out` what was held back, and is ready for another stream. Without this the end may be missing.
@@ -84,6 +89,7 @@ impl MaskStream {
         self.emit(&[], self.held.len(), out);
         self.after_mask = false;
         self.state = State::START;
+        self.shown = None;
     }
 
     /// How many bytes are held back.
@@ -119,16 +125,19 @@ impl MaskStream {
         // What a mask that is out covers stays covered.
         self.spans.retain(|span| self.after_mask && span.start == 0);
         self.state = State::START;
-        if let Some(searcher) = self.masks.searcher() {
-            self.state = searcher.scan(self.state, &self.held, 0, &mut self.spans);
+        let Some(searcher) = self.masks.searcher() else { return self.shown = None };
+        self.state = searcher.scan(self.state, &self.held, 0, &mut self.spans);
+        if let Some(shown) = &mut self.shown {
+            shown.restart(self.held.is_empty());
+            shown.scan(searcher, &self.held);
         }
     }
 
     /// Puts out the first `decided` of the bytes held and of `chunk`, and holds the others.
     fn emit(&mut self, chunk: &[u8], decided: usize, out: &mut Vec<u8>) {
         let mut done = 0;
-        let mut finished = 0;
-        for span in self.spans.iter().take_while(|span| span.start < decided) {
+        let shown = self.shown.as_ref().map(|shown| shown.cover(&self.spans));
+        for span in shown.as_ref().unwrap_or(&self.spans).iter().take_while(|span| span.start < decided) {
             if done < span.start {
                 copy(&self.held, chunk, done..span.start, out);
                 self.after_mask = false;
@@ -138,19 +147,24 @@ impl MaskStream {
                 self.after_mask = true;
             }
             done = span.end;
-            finished += usize::from(span.end <= decided);
         }
         if done < decided {
             copy(&self.held, chunk, done..decided, out);
             self.after_mask = false;
         }
-        self.spans.drain(..finished);
+        self.spans.retain(|span| span.end > decided);
         for span in &mut self.spans {
             *span = span.start.saturating_sub(decided)..span.end - decided;
         }
         let held = self.held.len();
         self.held.drain(..decided.min(held));
         self.held.extend_from_slice(&chunk[decided.saturating_sub(held)..]);
+        if let Some(shown) = &mut self.shown {
+            shown.forget(decided, self.held.len());
+            if self.held.is_empty() && shown.is_between() {
+                self.shown = None;
+            }
+        }
     }
 }
 

@@ -156,3 +156,54 @@ fn nothing_of_a_secret_is_in_the_debug_form() {
     let text = format!("{masks:?} {stream:?}");
     assert!(!text.contains("sword") && !text.contains("115, 119"), "{text}");
 }
+
+/// A text as UTF-16.
+fn utf_16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn a_secret_is_masked_whatever_unseen_things_stand_between_its_letters() {
+    let masks = masks("swordfish");
+    let written: [&[u8]; 8] = [
+        b"sword\x1b[01;31m\x1b[Kfish\x1b[m\x1b[K",
+        b"s\x08w\x08o\x08r\x08d\x08f\x08i\x08s\x08h",
+        &utf_16("swordfish"),
+        b"sword\x1b]8;;https://example.org/\x1b\\fish",
+        b"sword\x1b]0;title\x07fish",
+        "sword\u{200b}fish".as_bytes(),
+        "sword\u{202e}\u{85}fish".as_bytes(),
+        b"sword\x1bcfi\r\0sh",
+    ];
+    for text in written {
+        let shown = text.escape_ascii();
+        let masked = masks.mask_bytes(text);
+        assert!(masked.starts_with(b"***") && masked.len() < 12, "{shown}: {}", masked.escape_ascii());
+        for size in 1..text.len() {
+            let (mut stream, mut out) = (masks.stream(), Vec::new());
+            text.chunks(size).for_each(|chunk| stream.push(chunk, &mut out));
+            stream.finish(&mut out);
+            assert_eq!(out, *masked, "{shown} in chunks of {size}");
+        }
+    }
+}
+
+#[test]
+fn letters_that_a_space_or_a_line_parts_are_no_secret() {
+    let text = "sword fish, sword\nfish, sword\tfish, sword\u{e9}fish, \x1b[31msword\x1b[0m-fish\n";
+    assert_eq!(masks("swordfish").mask(text), text);
+}
+
+#[test]
+fn an_escape_sequence_without_an_end_is_not_held_back_for_ever() {
+    let (mut stream, mut out) = (masks("swordfish").stream(), Vec::new());
+    stream.push(b"sword\x1b]0;", &mut out);
+    let title = [b'x'; 4096];
+    for _ in 0..256 {
+        stream.push(&title, &mut out);
+        assert!(stream.held_back() < 80 << 10, "{}", stream.held_back());
+    }
+    assert!(out.starts_with(b"sword\x1b]0;x"));
+    stream.push(b"\x07 swordfish", &mut out);
+    assert!(out.ends_with(b"x\x07 ***"), "{}", out[out.len() - 20..].escape_ascii());
+}

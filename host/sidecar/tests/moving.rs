@@ -16,7 +16,7 @@ fn artifact(id: &str, path: &str) -> SaveArtifact {
 }
 
 fn restored(id: &str, path: &str) -> RestoreArtifact {
-    RestoreArtifact { id: id.to_owned(), path: path.to_owned(), if_there: false }
+    RestoreArtifact { id: id.to_owned(), path: path.to_owned(), ..RestoreArtifact::default() }
 }
 
 fn cache(id: &str, path: &str) -> CacheSpec {
@@ -91,6 +91,23 @@ fn an_artifact_goes_from_one_job_to_another() {
     assert_eq!(other.run(restoring).ending(), &Ending::Succeeded, "{}", other.stderr_of_job());
     assert_eq!(other.stdout(), "app\nother\n");
     assert_eq!(other.host_lines(), "restored artifact jar (4 bytes)\nrestored artifact one (6 bytes)\n");
+}
+
+#[test]
+fn an_artifact_may_get_a_path_of_its_own_wherever_it_was_saved_from() {
+    let rig = Rig::new();
+    let mut saving = plan(shell(&["mkdir -p cli/target/dist; echo app >cli/target/app; echo x >cli/target/dist/x"]));
+    saving.save_artifacts = vec![artifact("app", "cli/target/app"), artifact("dist", "cli/target/dist")];
+    assert_eq!(rig.run(saving).ending(), &Ending::Succeeded);
+
+    let other = Rig::new();
+    other.api.state().artifacts = rig.api.state().artifacts.clone();
+    let mut restoring = plan(shell(&["cat target/app out/deep/x", "find . -type f | sort"]));
+    restoring.work_dir = "cli".to_owned();
+    let named = |id: &str, path: &str| RestoreArtifact { at_path: true, ..restored(id, path) };
+    restoring.restore_artifacts = vec![named("app", "target/app"), named("dist", "out/deep")];
+    assert_eq!(other.run(restoring).ending(), &Ending::Succeeded, "{}", other.stderr_of_job());
+    assert_eq!(other.stdout(), "app\nx\n./out/deep/x\n./target/app\n");
 }
 
 #[test]

@@ -368,8 +368,9 @@ fn the_job_has_the_containers_environment() {
 }
 
 #[test]
-fn a_job_starts_with_no_signal_blocked_and_none_ignored() {
-    let rig = Rig::new();
+fn a_job_starts_with_no_signal_blocked_and_none_ignored_whatever_the_launcher_was_started_with() {
+    let mut rig = Rig::new();
+    rig.wrapper = ["sh", "-c", "trap '' INT QUIT USR1 PIPE; exec \"$@\"", "sh"].map(str::to_owned).to_vec();
     let done = rig.run(plan(argv(&["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])));
     assert_eq!(done.ending(), &Ending::Succeeded);
     let masks: Vec<_> = rig.stdout().lines().map(|line| u64::from_str_radix(&line[8..], 16).unwrap()).collect();

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 fn artifact(id: &str, path: &str, files: &[&str]) -> SaveArtifact {
     let files = files.iter().map(|glob| (*glob).to_owned()).collect();
-    SaveArtifact { id: id.to_owned(), path: path.to_owned(), files, always: false }
+    SaveArtifact { id: id.to_owned(), path: path.to_owned(), files, ..SaveArtifact::default() }
 }
 
 fn always(id: &str, path: &str) -> SaveArtifact {
@@ -72,9 +72,68 @@ fn what_is_always_saved_is_saved_when_another_artifact_is_missing() {
 }
 
 #[test]
-fn what_is_always_saved_is_promised_by_a_job_that_succeeds() {
-    let done = Rig::new().run(saving(&["true"], vec![always("log", "log")]));
-    assert!(matches!(done.ending(), Ending::ArtifactMissing { .. }), "{done:?}");
+fn what_is_always_saved_and_not_there_is_a_warning_of_a_job_that_succeeds() {
+    for (lines, artifacts, reason) in [
+        (&["true"][..], vec![always("log", "log")], "there is nothing at \"log\""),
+        (
+            &["mkdir out; touch out/x"],
+            vec![SaveArtifact { always: true, ..artifact("log", "out", &["*.log"]) }],
+            "no file below \"out\" matches \"*.log\"",
+        ),
+    ] {
+        let rig = Rig::new();
+        let done = rig.run(saving(lines, artifacts));
+        let message = format!("artifact log is not saved: {reason}");
+        assert_eq!(done.ending(), &Ending::Warned { message: message.clone() });
+        assert_eq!(rig.host_lines(), message + "\n");
+    }
+}
+
+#[test]
+fn what_is_saved_if_it_is_there_need_not_be() {
+    let if_there = |path: &str| SaveArtifact { if_there: true, ..artifact("report", path, &[]) };
+    let rig = Rig::new();
+    let done = rig.run(saving(&["echo x >log"], vec![if_there("report"), artifact("log", "log", &[])]));
+    assert_eq!(done.ending(), &Ending::Succeeded);
+    let said = "artifact report is not saved: there is nothing at \"report\"\nsaved artifact log (2 bytes)\n";
+    assert_eq!((rig.host_lines().as_str(), rig.api.state().artifacts.len()), (said, 1));
+    let rig = Rig::new();
+    assert_eq!(rig.run(saving(&["echo x >report"], vec![if_there("report")])).ending(), &Ending::Succeeded);
+    assert!(rig.api.state().artifacts.contains_key("report"));
+    let rig = Rig::new();
+    rig.run(saving(&["echo x >report", "false"], vec![if_there("report")]));
+    assert!(rig.api.state().artifacts.is_empty(), "only a job that succeeds saves it");
+}
+
+#[test]
+fn what_is_saved_on_a_failure_is_saved_only_then() {
+    let on_failure = |path: &str| SaveArtifact { on_failure: true, ..artifact("core", path, &[]) };
+    let rig = Rig::new();
+    assert_eq!(rig.run(saving(&["echo x >core"], vec![on_failure("core")])).ending(), &Ending::Succeeded);
+    assert!(rig.api.state().artifacts.is_empty());
+    let rig = Rig::new();
+    let done = rig.run(saving(&["echo x >core", "exit 3"], vec![on_failure("core"), artifact("no", "core", &[])]));
+    assert!(matches!(done.ending(), Ending::Exited { code: 3, .. }), "{done:?}");
+    assert_eq!(rig.api.state().artifacts.keys().collect::<Vec<_>>(), ["core"]);
+    let rig = Rig::new();
+    rig.run(saving(&["exit 3"], vec![on_failure("core")]));
+    assert_eq!(rig.host_lines(), "artifact core is not saved: there is nothing at \"core\"\n");
+}
+
+#[test]
+fn a_job_without_a_working_directory_fails_only_by_what_it_has_promised() {
+    let in_dir = |artifacts| {
+        let mut plan = saving(&["cd ..; rmdir sub"], artifacts);
+        plan.work_dir = "sub".to_owned();
+        let rig = Rig::new();
+        std::fs::create_dir_all(rig.work("sub")).ok();
+        rig.run(plan).ending().clone()
+    };
+    let if_there = SaveArtifact { if_there: true, ..artifact("report", "report", &[]) };
+    assert_eq!(in_dir(vec![if_there.clone()]), Ending::Succeeded);
+    assert!(matches!(in_dir(vec![always("log", "log")]), Ending::Warned { .. }));
+    let promised = vec![if_there, artifact("log", "log", &[])];
+    assert!(matches!(in_dir(promised), Ending::ArtifactMissing { id, .. } if id == "log"));
 }
 
 #[test]
@@ -107,7 +166,12 @@ fn what_is_always_saved_is_saved_when_the_job_is_killed() {
 fn an_artifact_that_need_not_be_there_is_a_line_in_the_log() {
     let rig = Rig::new();
     let mut first = saving(&["echo ran; cat out/file 2>/dev/null || true"], vec![]);
-    first.restore_artifacts = vec![RestoreArtifact { id: "a".to_owned(), path: ".".to_owned(), if_there: true }];
+    first.restore_artifacts = vec![RestoreArtifact {
+        id: "a".to_owned(),
+        path: ".".to_owned(),
+        if_there: true,
+        ..RestoreArtifact::default()
+    }];
     assert_eq!(rig.run(first.clone()).ending(), &Ending::Succeeded);
     assert_eq!((rig.stdout(), rig.host_lines()), ("ran\n".to_owned(), "artifact a is not there\n".to_owned()));
 
@@ -200,7 +264,8 @@ fn an_artifact_restored_into_a_cache_is_a_change_of_the_cache() {
     other.api.state().caches = rig.api.state().caches.clone();
     other.api.state().artifacts = rig.api.state().artifacts.clone();
     let mut plan = caching(&["true"], SavePolicy::Success);
-    plan.restore_artifacts = vec![RestoreArtifact { id: "a".to_owned(), path: ".".to_owned(), if_there: false }];
+    plan.restore_artifacts =
+        vec![RestoreArtifact { id: "a".to_owned(), path: ".".to_owned(), ..RestoreArtifact::default() }];
     assert_eq!(other.run(plan).ending(), &Ending::Succeeded);
     assert!(other.host_lines().contains("saved cache c"), "{}", other.host_lines());
 }

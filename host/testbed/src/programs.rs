@@ -42,7 +42,7 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 43] = [
+pub const TABLE: [Program; 46] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
     row("ip", "iproute2", For::Tests, "network namespaces of the tests' own"),
@@ -60,6 +60,9 @@ pub const TABLE: [Program; 43] = [
     row("true", "coreutils", For::Tests, "a program that does nothing"),
     row("false", "coreutils", For::Tests, "a program that fails"),
     row("zstd", "zstd", For::Tests, "a second opinion on what the host compresses"),
+    row("slirp4netns", "slirp4netns", For::Tests, "the network of the machines that tests of the rehearsal make"),
+    row("setpriv", "util-linux", For::Tests, "machines and services that end with a test, and jobs of another user"),
+    row("awk", "mawk", For::Tests, "the certificates of the real machine, for machines of a rehearsal"),
     row("tar", "tar", For::Benchmarks, "the baseline of archives"),
     row("node", "nodejs", For::Benchmarks, "the baseline of starting"),
     row("docker", "docker.io", For::Benchmarks, "the baseline of a job, `docker run`"),

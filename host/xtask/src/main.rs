@@ -12,8 +12,6 @@ mod paths;
 mod rehearse;
 mod say;
 mod setup;
-#[cfg(test)]
-mod sources;
 mod test;
 mod toolchain;
 

@@ -16,6 +16,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("tests/probe-script", "a script, which can't reach the machine"),
     ("host/engines/tests/conformance/probe.rs", "a program that runs in containers"),
     ("host/xtask/tests/sources.rs", "these lists"),
+    ("host/xtask/tests/clock.rs", "what it looks for"),
 ];
 
 /// Variables that people, Cargo and the system set; beside them there are those that set-up hands over.
@@ -24,6 +25,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_BENCH_MEBIBYTES", "the user's choice, at the benchmark that reads it"),
     ("MONKEYCI_MASK_FUZZ_CASES", "the user's choice, at the test that reads it"),
     ("<INSIDE>", "a test's own, for itself as a job"),
+    ("<TRIES>", "a test's own, for itself as a program that may be ended"),
     ("DOCKER_HOST", "the user's choice, in the usage of `cargo xtask`"),
     ("XDG_RUNTIME_DIR", "where engines without root listen"),
     ("HOME", "where the rehearsal keeps its base, and Cargo what it has fetched"),

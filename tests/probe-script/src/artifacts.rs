@@ -45,6 +45,35 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let later = sh("later", &["echo later >file"]).needs(&without).save_artifact("later", "file");
             all((make, with, without, later))
         }
+        "artifact-conditions" => {
+            let make = sh("make", &["echo log >log"])
+                .save(artifact("report", "report").if_there())
+                .save(artifact("core", "log").on_failure())
+                .save(artifact("trace", "trace").always());
+            let fails = sh("fails", &["echo log >log", "exit 4"]).save(artifact("crash", "log").on_failure());
+            let look = action("look", |context| {
+                let ids: Vec<String> = context.artifacts().list()?.iter().map(|it| it.id()).collect();
+                println!("artifacts: {}", ids.join(" "));
+                Ok(())
+            });
+            all((make, fails.allow_failure(), look.needs_all(["make", "fails"])))
+        }
+        "artifact-as" => {
+            let make = sh("make", &["mkdir -p cli/target/docs", "echo app >cli/target/app", "echo doc >cli/target/docs/d"])
+                .save_artifact("app", "cli/target/app")
+                .save_artifact("docs", "cli/target/docs");
+            let notes = action("notes", |context| {
+                context.write_file("notes/a", "note\n")?;
+                context.artifacts().save("notes", "notes").map(drop)
+            });
+            let use_it = sh("use", &["cat target/app docs/d all/notes/a", "find . -type f | sort"])
+                .work_dir("cli")
+                .restore_artifact_as("app", "target/app")
+                .restore_artifact_as("docs", "docs")
+                .restore_artifact_as_if_there("notes", "all/notes")
+                .needs(&notes);
+            all((make, notes.creates_artifact("notes"), use_it))
+        }
         "artifact-unsaved" => all(sh("use", &["true"]).restore_artifact("nobodys", ".")),
         "cycle-through-artifacts" => all((
             sh("hen", &["true"]).save_artifact("hen", "hen").restore_artifact("egg", "."),

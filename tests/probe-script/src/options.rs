@@ -94,6 +94,19 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let fails = action("fails", |_| bail!("no luck today"));
             hooks.apply((sh("lines", &["echo the line"]), fails)).map(Some)
         }
+        "hooks-of-submitted" => {
+            let rules = hooks().change(Job::is_container, |job| {
+                job.map_container(|job| job.shell_first(["echo our rules"]).env("RULES", "yes")).label("team", "build")
+            });
+            let image = probe.image.clone();
+            let plan = action("plan", move |context| {
+                let late = container("late", &image).shell(["echo \"rules: $RULES\""]);
+                let late = context.submit(late)?;
+                ensure!(context.wait(&late[0])?.succeeded(), "the late job has failed");
+                Ok(())
+            });
+            rules.apply(plan).map(Some)
+        }
         _ => Ok(None),
     }
 }

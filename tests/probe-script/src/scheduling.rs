@@ -58,6 +58,21 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             })
             .needs("last"),
         )),
+        "undo" => all((
+            sh("test", &["exit 1"]),
+            sh("deploy", &["echo never"]).needs("test").only_if(false, "nobody deploys a branch"),
+            sh("undo", &["echo rolled back"]).needs("deploy").on_failure(),
+            sh("tell", &["echo the tests failed"]).needs_all(["test", "deploy"]).on_failure(),
+            say_how(&["test"]).needs_all(["test", "deploy", "tell"]).always(),
+        )),
+        "all-removed" => all((
+            sh("publish", &["true"]).only_if(false, "only tags are published"),
+            sh("undo", &["true"]).needs("publish").on_failure(),
+        )),
+        "images" => all((
+            container("spaces", "Debian:12 foo").shell(["true"]),
+            probe.sh("beside", &["true"]).service(service("db", "Postgres")),
+        )),
         "requires-removed" => all((
             sh("gone", &["true"]).save_artifact("thing", "thing").only_if(false, "nobody wants it"),
             sh("requires", &["true"]).requires("gone"),

@@ -41,6 +41,11 @@ fn these_cases_have_a_graph_without_fault() {
         "artifact-globs",
         "artifact-always",
         "artifact-if-there",
+        "artifact-conditions",
+        "artifact-as",
+        "hooks-of-submitted",
+        "undo",
+        "all-removed",
         "cache-keys",
         "workspace-read",
         "job-options",
@@ -76,6 +81,8 @@ fn these_cases_have_faults() {
     assert_eq!(faults("cycle-through-artifacts").len(), 1);
     assert_eq!(faults("artifact-unsaved").len(), 1);
     assert_eq!(faults("requires-removed").len(), 3);
+    assert_eq!(graph("undo").needs("tell"), ["test"]);
+    assert_eq!(graph("all-removed").ids(), [""; 0]);
     assert_eq!(faults("params-required").len(), 1);
     assert_eq!(faults("params-two-ways").len(), 1);
     assert_eq!(faults("secrets-missing").len(), 1);

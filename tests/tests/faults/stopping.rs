@@ -81,10 +81,10 @@ fn a_job_that_reaches_its_time_limit_saves_what_it_always_saves() {
 
 #[test]
 fn a_build_that_reaches_its_time_limit_stops_its_jobs_and_says_so() {
-    let ended = run(&Engine::docker(), "stopped", &["--timeout", "3s"]);
+    let ended = run(&Engine::docker(), "stopped", &["--timeout", "20s"]);
     assert_eq!((ended.code, ended.cause("victim")), (Some(1), "cancelled"), "{ended:#?}");
     assert_only_what_is_always_saved(&ended);
-    assert_eq!(ended.of_type("build/timed-out").next().expect("it says so")["after_ms"], 3000);
+    assert_eq!(ended.of_type("build/timed-out").next().expect("it says so")["after_ms"], 20_000);
     assert_eq!(ended.of_type("build/ended").next().expect("an end")["status"], "timed-out");
 }
 

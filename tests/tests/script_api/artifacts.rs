@@ -38,6 +38,21 @@ fn a_restore_implies_the_need_unless_it_is_only_if_there() {
 }
 
 #[test]
+fn an_artifact_is_saved_on_a_failure_or_if_it_is_there_and_one_that_is_always_saved_and_not_there_is_a_warning() {
+    let ended = run("artifact-conditions", &[], 0);
+    says(&ended, "look", &["artifacts: crash"]);
+    assert_eq!(ended.cause("make"), "warned", "{ended:#?}");
+    let message = "artifact trace is not saved: there is nothing at \"trace\"";
+    assert_eq!(ended.ending("make")["message"], message);
+}
+
+#[test]
+fn an_artifact_gets_the_path_that_a_job_gives_it_wherever_it_was_saved_from() {
+    let ended = run("artifact-as", &[], 0);
+    says(&ended, "use", &["app", "doc", "note", "./all/notes/a", "./docs/d", "./target/app"]);
+}
+
+#[test]
 fn an_artifact_that_nobody_saves_and_a_circle_through_artifacts_are_faults() {
     assert!(faults("artifact-unsaved", &[]).contains("nobodys"));
     let circle = faults("cycle-through-artifacts", &[]);

@@ -74,6 +74,14 @@ fn hooks_change_containers_and_wrap_actions() {
 }
 
 #[test]
+fn hooks_reach_the_jobs_that_an_action_submits() {
+    let ended = run("hooks-of-submitted", &[], 0);
+    says(&ended, "late", &["our rules", "rules: yes"]);
+    let submitted = ended.of_type("jobs/submitted").next().expect("a job was submitted");
+    assert_eq!(submitted["jobs"][0]["labels"]["team"], "build");
+}
+
+#[test]
 fn a_script_is_checked_with_its_parameters_and_removed_jobs_without_running_anything() {
     let host = Host::default();
     let script = monkeyci_tests::place::script("probe_script");

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::fields::{is_id, keyed, late_field, unknown_word};
 use super::params::is_param_name;
-use super::{FaultKind, short, words};
+use super::{FaultKind, image, short, words};
 use crate::{ArtifactOption, CacheOption, Destination, JobDraft, LateValue, ServiceDraft};
 
 /// The least memory limit that Docker takes; other engines fail at such limits in worse words.
@@ -31,7 +31,7 @@ pub(super) fn check(draft: &JobDraft, complete: bool, add: &mut impl FnMut(&str,
         }
     }
     if complete || draft.image.is_some() {
-        image("image", draft.image.as_deref().unwrap_or_default(), add);
+        image_name("image", draft.image.as_deref().unwrap_or_default(), add);
     }
     let no_command_yet = !complete && draft.argv.is_none() && draft.shell.is_none();
     match (&draft.argv, &draft.shell) {
@@ -128,7 +128,7 @@ fn service(field: &str, draft: &ServiceDraft, add: &mut impl FnMut(&str, FaultKi
     } else if !is_host_name(name) {
         add(field, FaultKind::InvalidServiceName { name: short(name) });
     }
-    image(&format!("{field}.image"), &draft.image, add);
+    image_name(&format!("{field}.image"), &draft.image, add);
     if let Some(words) = &draft.argv {
         argv(&format!("{field}.argv"), words, add);
     }
@@ -188,6 +188,8 @@ fn options(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
         let (name, globs) = match option {
             ArtifactOption::Files(globs) => ("artifact-files", globs.as_slice()),
             ArtifactOption::Always => ("artifact-always", [].as_slice()),
+            ArtifactOption::OnFailure => ("artifact-on-failure", [].as_slice()),
+            ArtifactOption::IfThere => ("artifact-if-there", [].as_slice()),
         };
         let field = keyed(name, id, position);
         if !saved.contains(id) {
@@ -238,11 +240,14 @@ fn is_output_name(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-fn image(field: &str, image: &str, add: &mut impl FnMut(&str, FaultKind)) {
-    if image.trim().is_empty() {
+fn image_name(field: &str, name: &str, add: &mut impl FnMut(&str, FaultKind)) {
+    if name.trim().is_empty() {
         add(field, FaultKind::MissingImage);
+    } else if name.contains('\0') {
+        add(field, FaultKind::ContainsNul);
+    } else if let Err(problem) = image::reference(name) {
+        add(field, FaultKind::InvalidImage { image: short(name), problem: problem.to_owned() });
     }
-    nul(field, [image], add);
 }
 
 fn argv(field: &str, words: &[String], add: &mut impl FnMut(&str, FaultKind)) {

@@ -152,6 +152,16 @@ pub enum FaultKind {
     /// A container job or a service has no image.
     #[error("there is no image; name one, \"debian:12\" say")]
     MissingImage,
+    /// The name of an image can't be one.
+    #[error(
+        "{image:?} is not the name of an image: {problem}; write it as \"debian:12\" or \"registry.example.org/team/app:1\""
+    )]
+    InvalidImage {
+        /// The name.
+        image: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A container job has neither `argv` nor `shell`.
     #[error("the job is empty: it has no command; give it argv or shell")]
     MissingCommand,

@@ -82,6 +82,8 @@ fn save_artifacts(draft: &JobDraft) -> Vec<SaveArtifact> {
         match option {
             ArtifactOption::Files(globs) => save.files.extend(globs.iter().cloned()),
             ArtifactOption::Always => save.always = true,
+            ArtifactOption::OnFailure => save.on_failure = true,
+            ArtifactOption::IfThere => save.if_there = true,
         }
     }
     saves

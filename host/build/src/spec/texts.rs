@@ -101,11 +101,11 @@ impl ContainerSpec {
         see("work-dir", work_dir);
         user.iter().for_each(|user| see("user", user));
         architecture.iter().for_each(|architecture| see("architecture", architecture));
-        for SaveArtifact { id, path, files, always: _ } in save_artifacts {
+        for SaveArtifact { id, path, files, always: _, on_failure: _, if_there: _ } in save_artifacts {
             let field = format!("save-artifact({id})");
             [id, path].into_iter().chain(files).for_each(|text| see(&field, text));
         }
-        for RestoreArtifact { id, path, if_there: _ } in restore_artifacts {
+        for RestoreArtifact { id, path, at_path: _, if_there: _ } in restore_artifacts {
             let field = format!("restore-artifact({id})");
             [id, path].into_iter().for_each(|text| see(&field, text));
         }

@@ -24,7 +24,7 @@ pub fn artifact(id: &str, path: &str) -> SaveArtifact {
 }
 
 pub fn restore(id: &str, path: &str) -> RestoreArtifact {
-    RestoreArtifact { id: id.into(), path: path.into(), if_there: false }
+    RestoreArtifact { id: id.into(), path: path.into(), ..RestoreArtifact::default() }
 }
 
 pub fn restore_if_there(id: &str) -> RestoreArtifact {

@@ -33,7 +33,7 @@ pub fn checks(jobs: usize) -> Work {
 
 pub fn checks_of_artifacts_from_far_upstream(jobs: usize) -> Work {
     let restore = |at: usize| JobDraft {
-        restore_artifacts: vec![RestoreArtifact { id: id(at / 2), path: ".".into(), if_there: false }],
+        restore_artifacts: vec![RestoreArtifact { id: id(at / 2), path: ".".into(), ..RestoreArtifact::default() }],
         ..job(at, &[1, 2])
     };
     let drafts: Vec<_> = (0..jobs).map(|at| if at < 10 { job(at, &[1]) } else { restore(at) }).collect();

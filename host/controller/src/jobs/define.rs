@@ -56,6 +56,10 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
     let checked = check_definition(&script, &defined, &context.live)?;
     let _ = context.loaded.set(Loaded { script, transcript: defined.transcript });
 
+    // Before the jobs are known: without any the build ends at once.
+    if let Some(message) = checked.nothing_to_run() {
+        context.record(EventBody::BuildWarned { message }).await;
+    }
     let Checked { graph, removed, params } = checked;
     let _ = context.live.params.set(params.clone());
     let jobs = graph.into_jobs();

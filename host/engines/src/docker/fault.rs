@@ -52,6 +52,12 @@ pub(super) fn is_taken(error: &Error) -> bool {
     }
 }
 
+/// The addresses of a network are another's: of the engine's, or, as Podman sees, of the machine's.
+pub(super) fn is_overlapping(error: &Error) -> bool {
+    let words = ["overlaps with other", "already used on the host", "is already used by", "already being used by"];
+    matches!(error, Error::DockerResponseServerError { message, .. } if words.iter().any(|words| message.contains(words)))
+}
+
 /// The engine did not answer (to the end): nothing is known about the object.
 pub(super) fn is_gone(error: &Error) -> bool {
     matches!(
@@ -96,6 +102,14 @@ mod tests {
         assert!(is_taken(&answered(500, "the container name \"x\" is already in use by 5f8a")));
         assert!(is_taken(&answered(500, "network name x already used: network already exists")));
         assert!(!is_taken(&answered(500, "no space left on device")));
+    }
+
+    #[test]
+    fn addresses_of_another_are_recognised_in_the_words_of_both_engines() {
+        assert!(is_overlapping(&answered(403, "Pool overlaps with other one on this address space")));
+        let podmans = "subnet 198.18.0.0/26 is already used on the host or by another config";
+        assert!(is_overlapping(&answered(500, podmans)));
+        assert!(!is_overlapping(&answered(500, "network name x already used: network already exists")));
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl DockerEngine {
         let is_docker = self.dialect == Dialect::Docker;
         let dns = (is_docker && !internet).then(|| vec![NO_RESOLVER.to_owned()]);
         rules.permitted.clone_from(&self.options.permitted_networks);
+        rules.pods = Some(self.options.pod_networks);
         if self.is_local {
             // What is private is refused without being named, unless something there is permitted.
             if rules.permitted.is_empty() {
@@ -104,7 +105,8 @@ impl DockerEngine {
         machine: &BTreeSet<IpAddr>,
     ) -> Result<(), EngineError> {
         let is_machine = machine.iter().any(|address| AddressRange::from(*address) == *range);
-        if is_machine || NEVER.iter().any(|never| never.covers(range)) {
+        let is_pods = self.options.pod_networks.covers(range);
+        if is_machine || is_pods || NEVER.iter().any(|never| never.covers(range)) {
             return Err(not_allowed(
                 pod,
                 to,

@@ -11,12 +11,13 @@ mod image;
 mod in_flight;
 mod machine;
 mod names;
+mod network;
 mod raw;
 mod ready;
 mod remove;
-mod shared;
 mod sidecar_image;
 mod start;
+mod volume;
 mod watch;
 
 use std::collections::BTreeSet;

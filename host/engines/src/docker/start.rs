@@ -31,7 +31,7 @@ use super::machine::Machine;
 use super::names::Names;
 use super::raw::{self, Inspected};
 use super::ready::{LINES, commands};
-use super::shared::not_ours;
+use super::volume::not_ours;
 use crate::{EngineError, LABEL_POD, Part, PartExit, Pod, PodService};
 
 impl DockerEngine {

@@ -1,4 +1,4 @@
-//! `jobs`, the declaring side: jobs and their services.
+//! `jobs`, the declaring side: jobs.
 
 use monkeyci_build::{
     ArtifactOption, CacheOption, Call, JobDraft, LateValue, RestoreArtifact, SaveArtifact, ServiceDraft,
@@ -6,7 +6,7 @@ use monkeyci_build::{
 use wasmtime::component::Resource;
 
 use super::SecretHandle;
-use crate::bindings::monkeyci::script::jobs::{HostJob, HostService};
+use crate::bindings::monkeyci::script::jobs::HostJob;
 use crate::store::State;
 use crate::transcript::Mode;
 
@@ -71,16 +71,23 @@ impl State {
         self.set(job, bytes, |draft| draft.cache_options.push((id, option)))
     }
 
-    fn set_service(
+    fn artifact_option(
         &mut self,
-        handle: &Resource<ServiceDraft>,
-        bytes: usize,
-        set: impl FnOnce(&mut ServiceDraft),
+        job: &Resource<JobHandle>,
+        id: String,
+        option: ArtifactOption,
     ) -> wasmtime::Result<()> {
-        self.count_call()?;
-        self.count_bytes(bytes)?;
-        set(self.table.get_mut(handle)?);
-        Ok(())
+        let globs = match &option {
+            ArtifactOption::Files(globs) => size(globs),
+            ArtifactOption::Always | ArtifactOption::OnFailure | ArtifactOption::IfThere => 0,
+        };
+        let bytes = size_of::<(String, ArtifactOption)>() + id.len() + globs;
+        self.set(job, bytes, |draft| draft.artifact_options.push((id, option)))
+    }
+
+    fn restore(&mut self, job: &Resource<JobHandle>, restore: RestoreArtifact) -> wasmtime::Result<()> {
+        let bytes = size_of::<RestoreArtifact>() + restore.id.len() + restore.path.len();
+        self.set(job, bytes, |draft| draft.restore_artifacts.push(restore))
     }
 
     /// Counts bytes of declarations and of the transcript, which the host keeps for as long as the build.
@@ -170,8 +177,7 @@ impl HostJob for State {
     }
 
     async fn restore_artifact(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
-        let bytes = size_of::<RestoreArtifact>() + id.len() + path.len();
-        self.set(&job, bytes, |draft| draft.restore_artifacts.push(RestoreArtifact { id, path, if_there: false }))
+        self.restore(&job, RestoreArtifact { id, path, ..RestoreArtifact::default() })
     }
 
     async fn cache(&mut self, job: Resource<JobHandle>, id: String, path: String) -> wasmtime::Result<()> {
@@ -317,13 +323,19 @@ impl HostJob for State {
         id: String,
         globs: Vec<String>,
     ) -> wasmtime::Result<()> {
-        let bytes = size_of::<(String, ArtifactOption)>() + id.len() + size(&globs);
-        self.set(&job, bytes, |draft| draft.artifact_options.push((id, ArtifactOption::Files(globs))))
+        self.artifact_option(&job, id, ArtifactOption::Files(globs))
     }
 
     async fn artifact_always(&mut self, job: Resource<JobHandle>, id: String) -> wasmtime::Result<()> {
-        let bytes = size_of::<(String, ArtifactOption)>() + id.len();
-        self.set(&job, bytes, |draft| draft.artifact_options.push((id, ArtifactOption::Always)))
+        self.artifact_option(&job, id, ArtifactOption::Always)
+    }
+
+    async fn artifact_on_failure(&mut self, job: Resource<JobHandle>, id: String) -> wasmtime::Result<()> {
+        self.artifact_option(&job, id, ArtifactOption::OnFailure)
+    }
+
+    async fn artifact_if_there(&mut self, job: Resource<JobHandle>, id: String) -> wasmtime::Result<()> {
+        self.artifact_option(&job, id, ArtifactOption::IfThere)
     }
 
     async fn restore_artifact_if_there(
@@ -332,8 +344,25 @@ impl HostJob for State {
         id: String,
         path: String,
     ) -> wasmtime::Result<()> {
-        let bytes = size_of::<RestoreArtifact>() + id.len() + path.len();
-        self.set(&job, bytes, |draft| draft.restore_artifacts.push(RestoreArtifact { id, path, if_there: true }))
+        self.restore(&job, RestoreArtifact { id, path, if_there: true, ..RestoreArtifact::default() })
+    }
+
+    async fn restore_artifact_as(
+        &mut self,
+        job: Resource<JobHandle>,
+        id: String,
+        path: String,
+    ) -> wasmtime::Result<()> {
+        self.restore(&job, RestoreArtifact { id, path, at_path: true, ..RestoreArtifact::default() })
+    }
+
+    async fn restore_artifact_as_if_there(
+        &mut self,
+        job: Resource<JobHandle>,
+        id: String,
+        path: String,
+    ) -> wasmtime::Result<()> {
+        self.restore(&job, RestoreArtifact { id, path, at_path: true, if_there: true })
     }
 
     async fn cache_key(&mut self, job: Resource<JobHandle>, id: String, key: String) -> wasmtime::Result<()> {
@@ -354,51 +383,6 @@ impl HostJob for State {
 
     async fn drop(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
         self.table.delete(job)?;
-        Ok(())
-    }
-}
-
-impl HostService for State {
-    async fn new(&mut self, name: String, image: String) -> wasmtime::Result<Resource<ServiceDraft>> {
-        self.count_call()?;
-        self.count_bytes(name.len() + image.len())?;
-        Ok(self.table.push(ServiceDraft { name, image, ..ServiceDraft::default() })?)
-    }
-
-    async fn argv(&mut self, service: Resource<ServiceDraft>, argv: Vec<String>) -> wasmtime::Result<()> {
-        self.set_service(&service, size(&argv), |draft| draft.argv = Some(argv))
-    }
-
-    async fn env(&mut self, service: Resource<ServiceDraft>, name: String, value: String) -> wasmtime::Result<()> {
-        let bytes = 2 * size_of::<String>() + name.len() + value.len();
-        self.set_service(&service, bytes, |draft| draft.env.push((name, value)))
-    }
-
-    async fn secret_env(
-        &mut self,
-        service: Resource<ServiceDraft>,
-        name: String,
-        secret: Resource<SecretHandle>,
-    ) -> wasmtime::Result<()> {
-        let secret = self.table.get(&secret)?.name.clone();
-        let bytes = 2 * size_of::<String>() + name.len() + secret.len();
-        self.set_service(&service, bytes, |draft| draft.secret_env.push((name, secret)))
-    }
-
-    async fn ready_port(&mut self, service: Resource<ServiceDraft>, port: u16) -> wasmtime::Result<()> {
-        self.set_service(&service, 0, |draft| draft.ready_port = Some(port))
-    }
-
-    async fn ready_command(&mut self, service: Resource<ServiceDraft>, argv: Vec<String>) -> wasmtime::Result<()> {
-        self.set_service(&service, size(&argv), |draft| draft.ready_command = Some(argv))
-    }
-
-    async fn ready_timeout(&mut self, service: Resource<ServiceDraft>, ms: u64) -> wasmtime::Result<()> {
-        self.set_service(&service, 0, |draft| draft.ready_timeout_ms = Some(ms))
-    }
-
-    async fn drop(&mut self, service: Resource<ServiceDraft>) -> wasmtime::Result<()> {
-        self.table.delete(service)?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod outcomes;
 mod params;
 mod results;
 mod secrets;
+mod services;
 mod submit;
 mod subscription;
 mod workspace;

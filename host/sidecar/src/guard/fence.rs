@@ -61,6 +61,13 @@ pub(super) fn rules(network: &NetworkRules, around: &Surroundings) -> Vec<Rule> 
     for never in NEVER.into_iter().flat_map(with_nat64).chain(machine).chain(shared) {
         add(never, Traffic::All, false);
     }
+    for subnet in &around.subnets {
+        add(*subnet, Traffic::All, true);
+    }
+    // Also those that come later, of which nobody knows the gateways yet: so this is before what is permitted.
+    for pods in network.pods.into_iter().flat_map(with_nat64) {
+        add(pods, Traffic::All, false);
+    }
     // What is private and permitted comes before what is private. (A name says nothing here: whoever gave the orders has looked
     // it up.)
     let allowed = network.allow.iter().filter_map(|allowed| match &allowed.host {
@@ -71,9 +78,6 @@ pub(super) fn rules(network: &NetworkRules, around: &Surroundings) -> Vec<Rule> 
         allowed.partition(|(range, _)| network.permitted.iter().any(|permitted| permitted.covers(range)));
     for (range, what) in permitted {
         add(range, what, true);
-    }
-    for subnet in &around.subnets {
-        add(*subnet, Traffic::All, true);
     }
     for private in PRIVATE.into_iter().flat_map(with_nat64) {
         add(private, Traffic::All, false);
@@ -216,5 +220,30 @@ mod tests {
             assert!(!leaves(&network, to, 80), "{to}");
         }
         assert!(leaves(&network, "10.0.0.1", 80));
+    }
+
+    #[test]
+    fn another_pods_network_is_not_reached_even_one_that_is_made_later() {
+        let around = Surroundings {
+            subnets: vec!["198.18.7.64/26".parse().unwrap()],
+            gateways: vec!["198.18.7.65".parse().unwrap()],
+            resolvers: Vec::new(),
+        };
+        let everything = || vec!["0.0.0.0/0".parse().unwrap()];
+        let network = NetworkRules {
+            internet: true,
+            allow: vec!["0.0.0.0/0".parse().unwrap()],
+            permitted: everything(),
+            pods: Some("198.18.0.0/15".parse().unwrap()),
+            ..NetworkRules::default()
+        };
+        let reached = |to: &str| {
+            let to: AddressRange = to.parse().unwrap();
+            rules(&network, &around).iter().find(|rule| rule.to.covers(&to)).is_none_or(|rule| rule.allowed)
+        };
+        assert!(reached("198.18.7.70") && reached("10.0.0.1"));
+        for to in ["198.18.7.65", "198.18.7.127", "198.18.7.1", "198.19.255.1", "64:ff9b::198.18.0.1"] {
+            assert!(!reached(to), "{to}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Signals as bytes to read, so that they wait in the same `poll` as everything else.
 //!
-//! Neither std nor rustix has `signalfd`, so this module declares the four functions of the C library that it needs.
+//! Neither std nor rustix has `signalfd`, so this module declares the five functions of the C library that it needs.
 
 use std::ffi::c_int;
 use std::io;
@@ -28,12 +28,16 @@ struct SignalSet([u8; 128]);
 
 const SIG_BLOCK: c_int = 0;
 const SIG_SETMASK: c_int = 2;
+const SIG_DFL: usize = 0;
+/// The last of the standard signals. Those above have no meaning of their own, and the C library keeps some for itself.
+const LAST_SIGNAL: c_int = 31;
 const SIGINFO_SIZE: usize = 128;
 
 unsafe extern "C" {
     fn sigemptyset(set: *mut SignalSet) -> c_int;
     fn sigaddset(set: *mut SignalSet, signal: c_int) -> c_int;
     fn sigprocmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
+    fn signal(number: c_int, handler: usize) -> usize;
     fn signalfd(fd: c_int, mask: *const SignalSet, flags: c_int) -> c_int;
 }
 
@@ -43,7 +47,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Keeps signals from acting by themselves from now on. A child inherits this: see [`unblock_all`].
+    /// Keeps signals from acting by themselves from now on. A child inherits this: see [`reset_all`].
     pub(super) fn block() -> Result<Self, LauncherError> {
         let flags = rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NONBLOCK;
         let mut set = SignalSet([0; 128]);
@@ -79,11 +83,15 @@ impl Signals {
     }
 }
 
-/// Lets all signals act again. For the child, between fork and exec: it makes no call that is not allowed there.
-pub(super) fn unblock_all() -> io::Result<()> {
+/// Lets all signals act again as they do by default: also those that whoever started this program has ignored, since a program
+/// hands that on. For the child, between fork and exec: it makes no call that is not allowed there.
+pub(super) fn reset_all() -> io::Result<()> {
     let mut set = SignalSet([0; 128]);
-    // SAFETY: as in `block`.
+    // SAFETY: as in `block`. No handler is installed, and the two signals that nobody may touch are refused, which is all right.
     let result = unsafe {
+        for number in 1..=LAST_SIGNAL {
+            signal(number, SIG_DFL);
+        }
         sigemptyset(&mut set);
         sigprocmask(SIG_SETMASK, &set, std::ptr::null_mut())
     };

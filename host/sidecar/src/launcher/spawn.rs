@@ -156,7 +156,7 @@ impl Starter {
             process.pre_exec(|| {
                 // A session of its own: a group that signals can be sent to, and no terminal.
                 rustix::process::setsid()?;
-                signals::unblock_all()
+                signals::reset_all()
             });
         }
         let child = score.raised_for(|| process.spawn()).map_err(|error| self.diagnose(program, &error))?;

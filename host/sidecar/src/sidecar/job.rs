@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::{try_join, try_join3};
 use monkeyci_api::{API_VERSION, ByteStream, Client, Hidden, SidecarPlan, SidecarReport};
-use monkeyci_build::{Command, Ending, ShellLine};
+use monkeyci_build::{Command, Ending, SaveArtifact, ShellLine};
 
 use super::caches::Restored;
 use super::handover::hand_over;
@@ -231,24 +231,39 @@ impl JobSteps<'_> {
         warnings: &mut Warnings,
         ended: Result<(), Stop>,
     ) -> Result<(), Stop> {
-        let dir = match (place.work_dir(), self.plan.save_artifacts.first()) {
-            (Ok(dir), _) => dir,
-            // The job has removed its working directory. That is its own business, unless it promised something there.
-            (Err(_), None) if self.plan.test_reports.is_empty() => return ended,
-            (Err(error), None) => {
-                let said = format!("the tests are not reported: the working directory can't be opened: {error}");
-                warnings.say(self.log, said).await;
-                return ended;
-            }
-            (Err(error), Some(artifact)) => {
+        let dir = match place.work_dir() {
+            Ok(dir) => dir,
+            Err(error) => {
                 let reason = format!("the working directory can't be opened: {error}");
-                return ended.and(Err(Stop::Ended(Ending::ArtifactMissing { id: artifact.id.clone(), reason })));
+                return self.without_work_dir(&reason, warnings, ended).await;
             }
         };
         results::tests(self.client, self.log, warnings, self.id, &self.plan.test_reports, &dir).await;
-        let ended = save::artifacts(self.client, self.log, &self.plan.save_artifacts, &dir, ended).await;
+        let ended = save::artifacts(self.client, self.log, warnings, &self.plan.save_artifacts, &dir, ended).await;
         caches.save(self.client, self.log, &self.plan.caches, &dir, ended.is_ok()).await;
         ended
+    }
+
+    /// The job has removed its working directory. That is its own business, unless it promised something there.
+    async fn without_work_dir(
+        &self,
+        reason: &str,
+        warnings: &mut Warnings,
+        ended: Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        if !self.plan.test_reports.is_empty() {
+            warnings.say(self.log, format!("the tests are not reported: {reason}")).await;
+        }
+        let artifacts = &self.plan.save_artifacts;
+        for SaveArtifact { id, .. } in artifacts.iter().filter(|artifact| artifact.always) {
+            warnings.say(self.log, format!("artifact {id} is not saved: {reason}")).await;
+        }
+        match artifacts.iter().find(|artifact| !save::may_be_missing(artifact)) {
+            Some(SaveArtifact { id, .. }) => {
+                ended.and(Err(Stop::Ended(Ending::ArtifactMissing { id: id.clone(), reason: reason.to_owned() })))
+            }
+            None => ended,
+        }
     }
 
     /// Whether the command succeeded; if not, how the job ended.

@@ -100,6 +100,14 @@ impl Place {
         if made.as_os_str().is_empty() { self.workspace.try_clone() } else { self.workspace.open_dir(&made) }
     }
 
+    /// As `make`, for a step that can't go on without.
+    fn made(&self, step: &str, path: &Path) -> Result<Dir, NotUnpacked> {
+        self.make(path).map_err(|error| {
+            let reason = format!("{path:?}: {error}");
+            NotUnpacked { changed: false, error: StepError { reason, ..StepError::local(step, &error) } }
+        })
+    }
+
     /// Gives a directory that has just been made to the job's user.
     fn give(&self, path: &Path) -> io::Result<()> {
         self.workspace.set_permissions(path, cap_std::fs::Permissions::from_std(PermissionsExt::from_mode(0o755)))?;
@@ -127,7 +135,7 @@ pub(super) async fn all(
     let started = Instant::now();
     let step = "restoring the workspace";
     let root = place.workspace.try_clone().map_err(|error| StepError::new(step, error))?;
-    let unpacked = unpack(step, workspace, root, place).await?;
+    let unpacked = unpack(step, workspace, root, None, place).await?;
     if started.elapsed() >= NOTICEABLE {
         log.say(format!("restored the workspace ({})", size(unpacked.bytes))).await;
     }
@@ -147,11 +155,16 @@ pub(super) async fn all(
 
 /// Restores an artifact; returns what there is to say.
 async fn restore_artifact(client: &Client, artifact: &RestoreArtifact, place: &Place) -> Result<String, Stop> {
-    let RestoreArtifact { id, path, .. } = artifact;
+    let RestoreArtifact { id, path, at_path, .. } = artifact;
     let step = format!("restoring artifact {id}");
     match client.artifact(id).await.map_err(|error| StepError::new(&step, error))? {
         Some(archive) => {
-            let unpacked = unpack_into(&step, archive, place, Path::new(path)).await?;
+            let unpacked = if *at_path {
+                let dir = place.made(&step, Path::new(""))?;
+                unpack(&step, archive, dir, Some(path.into()), place).await?
+            } else {
+                unpack_into(&step, archive, place, Path::new(path)).await?
+            };
             Ok(format!("restored artifact {id} ({})", size(unpacked.bytes)))
         }
         None if artifact.if_there => Ok(format!("artifact {id} is not there")),
@@ -165,15 +178,17 @@ pub(super) async fn unpack_into(
     place: &Place,
     path: &Path,
 ) -> Result<Unpacked, NotUnpacked> {
-    let dir = place.make(path).map_err(|error| {
-        let reason = format!("{path:?}: {error}");
-        NotUnpacked { changed: false, error: StepError { reason, ..StepError::local(step, &error) } }
-    })?;
-    unpack(step, archive, dir, place).await
+    unpack(step, archive, place.made(step, path)?, None, place).await
 }
 
-async fn unpack(step: &str, archive: ByteStream, dir: Dir, place: &Place) -> Result<Unpacked, NotUnpacked> {
-    transfer::receive(archive, dir, place.owner)
+async fn unpack(
+    step: &str,
+    archive: ByteStream,
+    dir: Dir,
+    at: Option<PathBuf>,
+    place: &Place,
+) -> Result<Unpacked, NotUnpacked> {
+    transfer::receive(archive, dir, at, place.owner)
         .await
         .map_err(|error| NotUnpacked { changed: transfer::is_changed(&error), error: StepError::local(step, &error) })
 }

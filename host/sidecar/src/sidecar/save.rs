@@ -15,6 +15,7 @@ use monkeyci_build::{Ending, SaveArtifact};
 use super::job::Stop;
 use super::log::Log;
 use super::restore::size;
+use super::results::Warnings;
 use super::{STORE, StepError, at_once, transfer};
 
 /// Why something was not saved.
@@ -47,44 +48,69 @@ impl fmt::Display for Failed {
 
 /// Saves the artifacts of a job that went as `so_far` says; returns how it went in the end.
 ///
-/// What a job that succeeded has promised and not made is its own failure. Once it has failed, one way or another, saving begins
-/// only of those that always are saved, and one that is not there is a line in the log: there was no time to make it.
+/// What a job that succeeded has promised and not made is its own failure; of what is saved in any case, or if it is there, it has
+/// promised nothing: that is a warning, or a line in the log. Once the job has failed, one way or another, saving begins only of
+/// those that are saved then, and one that is not there is a line in the log: there was no time to make it.
 pub(super) async fn artifacts(
     client: &Client,
     log: &Log,
+    warnings: &mut Warnings,
     artifacts: &[SaveArtifact],
     dir: &Dir,
     so_far: Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let failed = Cell::new(so_far.is_err());
-    let uploads = stream::iter(artifacts).map(|artifact| async {
-        let SaveArtifact { id, path, files, always } = artifact;
-        if failed.get() && !always {
+    let failed = &Cell::new(so_far.is_err());
+    let ran_well = so_far.is_ok();
+    let uploads = stream::iter(artifacts).map(|artifact| async move {
+        let SaveArtifact { id, path, files, always, on_failure, if_there: _ } = artifact;
+        // `failed` is also what became of the artifacts before this one; whether the commands failed is settled.
+        let wanted = *always || if *on_failure { !ran_well } else { !failed.get() };
+        if !wanted {
             return None;
         }
         let saved = upload(dir, &[path], files, |body| client.save_artifact(id, body)).await;
-        failed.set(failed.get() || saved.is_err());
-        Some((id, saved))
+        let excused = matches!(&saved, Err(Failed::Local(error)) if is_excused(artifact, error));
+        failed.set(failed.get() || (saved.is_err() && !excused));
+        Some((artifact, saved))
     });
     let mut uploads = pin!(uploads.buffered(at_once::uploads()));
     let mut result = so_far;
     while let Some(upload) = uploads.next().await {
         match upload {
             None => {}
-            Some((id, Ok(packed))) => log.say(format!("saved artifact {id} ({})", size(packed.bytes))).await,
-            Some((id, Err(failed))) if result.is_err() => {
+            Some((SaveArtifact { id, .. }, Ok(packed))) => {
+                log.say(format!("saved artifact {id} ({})", size(packed.bytes))).await;
+            }
+            Some((artifact, Err(Failed::Local(error)))) if is_excused(artifact, &error) => {
+                let said = format!("artifact {} is not saved: {error}", artifact.id);
+                if artifact.if_there || artifact.on_failure {
+                    log.say(said).await;
+                } else {
+                    warnings.say(log, said).await;
+                }
+            }
+            Some((SaveArtifact { id, .. }, Err(failed))) if result.is_err() => {
                 log.say(format!("artifact {id} is not saved: {failed}")).await;
             }
-            Some((id, Err(Failed::Local(error)))) => {
+            Some((SaveArtifact { id, .. }, Err(Failed::Local(error)))) => {
                 result = Err(Stop::Ended(Ending::ArtifactMissing { id: id.clone(), reason: error.to_string() }));
             }
-            Some((id, Err(Failed::Upload { reason, store_full }))) => {
+            Some((SaveArtifact { id, .. }, Err(Failed::Upload { reason, store_full }))) => {
                 let error = StepError::new(format!("saving artifact {id}"), reason);
                 result = Err(StepError { full_disk: store_full.then_some(STORE), ..error }.into());
             }
         }
     }
     result
+}
+
+/// Whether it is no failure when the artifact is not there.
+pub(super) fn may_be_missing(artifact: &SaveArtifact) -> bool {
+    artifact.always || artifact.if_there || artifact.on_failure
+}
+
+fn is_excused(artifact: &SaveArtifact, error: &ArchiveError) -> bool {
+    may_be_missing(artifact) && matches!(error, ArchiveError::Missing { .. } | ArchiveError::NoMatch { .. })
 }
 
 /// Pauses between attempts to upload: a host that is being restarted, or whose store has a bad moment, is back within them.

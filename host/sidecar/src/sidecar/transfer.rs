@@ -9,21 +9,33 @@ use bytes::{Buf, Bytes, BytesMut};
 use cap_std::fs::Dir;
 use futures::{StreamExt, stream};
 use monkeyci_api::{Body, ByteStream, ClientError};
-use monkeyci_archive::{ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack_all, pack_matching, unpack};
+use monkeyci_archive::{
+    ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack_all, pack_matching, unpack, unpack_as,
+};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 const QUEUE: usize = 4;
 const CHUNK: usize = 128 * 1024;
 
-/// Unpacks a download into `dir`.
-pub(super) async fn receive(mut archive: ByteStream, dir: Dir, owner: (u32, u32)) -> Result<Unpacked, ArchiveError> {
+/// Unpacks a download into `dir`. What was packed gets the path `at`, if there is one.
+pub(super) async fn receive(
+    mut archive: ByteStream,
+    dir: Dir,
+    at: Option<PathBuf>,
+    owner: (u32, u32),
+) -> Result<Unpacked, ArchiveError> {
     let (queue, chunks) = mpsc::channel(QUEUE);
     // Only the job's container and this program see the directory, and this program looks at it through `Dir`: a link may
     // point anywhere.
     let limits = UnpackLimits { links: Links::Any, ..UnpackLimits::default() };
-    let unpacking =
-        spawn_blocking(move || unpack(QueueReader { chunks, current: Bytes::new() }, &dir, &limits, Some(owner)));
+    let unpacking = spawn_blocking(move || {
+        let reader = QueueReader { chunks, current: Bytes::new() };
+        match at {
+            Some(path) => unpack_as(reader, &dir, &path, &limits, Some(owner)),
+            None => unpack(reader, &dir, &limits, Some(owner)),
+        }
+    });
     let mut queue = Some(queue);
     let mut changed = None;
     while let Some(chunk) = archive.next().await {

@@ -91,7 +91,17 @@ impl Folder {
         if let Some(mount) = mounts.lines().find(|line| line.split(' ').nth(1).is_some_and(|at| at.starts_with(&own))) {
             bail!("this is mounted still, so {} stays: {mount}", self.path.display());
         }
-        fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+        let gone = || {
+            // The lock goes last: without it, another rehearsal takes the folder for one that was left.
+            for entry in fs::read_dir(&self.path)?.filter_map(Result::ok).filter(|entry| entry.file_name() != "lock") {
+                match entry.file_type()?.is_dir() {
+                    true => fs::remove_dir_all(entry.path())?,
+                    false => fs::remove_file(entry.path())?,
+                }
+            }
+            fs::remove_dir_all(&self.path)
+        };
+        gone().with_context(|| format!("cannot remove {}", self.path.display()))
     }
 }
 

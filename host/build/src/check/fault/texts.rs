@@ -37,6 +37,7 @@ impl FaultKind {
             | Self::OnlyInDefine
             | Self::MissingCall
             | Self::Changed => {}
+            Self::InvalidImage { image, problem } => [image, problem].into_iter().for_each(text),
             Self::InvalidId { id } => text(id),
             Self::SimilarId { other } => text(other),
             Self::UnknownNeed { need, nearest } => [need].into_iter().chain(nearest).for_each(text),

@@ -6,7 +6,8 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use monkeyci_build::{NetworkMode, Readiness};
+use monkeyci_api::networks::POD_NETWORKS;
+use monkeyci_build::{AddressRange, NetworkMode, Readiness};
 use monkeyci_engines::{EngineError, Part, Pod};
 
 use crate::host::{Host, ready_command, service};
@@ -16,6 +17,7 @@ const SERVER: &str = "exec httpd -f -p 5432 -h /srv";
 /// A network beside a pod's own.
 struct Beside {
     network: String,
+    subnet: String,
     server: String,
     /// Its addresses as a container's list of routes has them.
     route: String,
@@ -35,19 +37,33 @@ impl Beside {
 
     /// A few addresses of those that begin so; others than any test at the same time has.
     async fn of(host: &Host, start: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         for _ in 0..16 {
-            let part = (std::process::id() + 5 * NEXT.fetch_add(1, Ordering::SeqCst)) % 16 * 16;
-            let network = format!("{}-beside-{start}-{part}", host.owner).replace('.', "-");
-            let (subnet, server) = (format!("{start}.{part}/28"), format!("{start}.{}", part + 5));
-            let machine = format!("{start}.{}", part + 1);
-            let first: std::net::Ipv4Addr = format!("{start}.{part}").parse().expect("an address");
-            let route = format!("{:08X}", u32::from_le_bytes(first.octets()));
-            if host.outside.make_network(&host.owner, &network, &subnet, &server).await {
-                return Self { network, server, route, machine };
+            let planned = Self::planned(host, start);
+            if planned.make(host).await {
+                return planned;
             }
         }
         panic!("all networks of {start} are taken");
+    }
+
+    /// One that is not there yet.
+    fn planned(host: &Host, start: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let part = (std::process::id() + 5 * NEXT.fetch_add(1, Ordering::SeqCst)) % 16 * 16;
+        let network = format!("{}-beside-{start}-{part}", host.owner).replace('.', "-");
+        let first: std::net::Ipv4Addr = format!("{start}.{part}").parse().expect("an address");
+        Self {
+            network,
+            subnet: format!("{start}.{part}/28"),
+            server: format!("{start}.{}", part + 5),
+            route: format!("{:08X}", u32::from_le_bytes(first.octets())),
+            machine: format!("{start}.{}", part + 1),
+        }
+    }
+
+    /// False when somebody else has its addresses.
+    async fn make(&self, host: &Host) -> bool {
+        host.outside.make_network(&host.owner, &self.network, &self.subnet, &self.server).await
     }
 
     /// Starts a pod and puts its job into this network.
@@ -164,6 +180,37 @@ pub async fn what_is_private_has_to_be_permitted(host: &Host) {
     engine.start(&pod, &|_| {}).await.expect("the pod starts");
     private.join(host, &pod, &Part::Job).await;
     succeeded(host, &pod).await;
+}
+
+/// The machine has an address in each pod's network, and of those that are made later the fence knows none. (A rule of the test's
+/// own drops the address too.)
+pub async fn a_pods_network_that_is_made_later_is_not_reached(host: &Host) {
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let later = Beside::planned(host, "198.19.255");
+    let mut pod = host.waiting_pod(&format!("refused {}:{port}", later.machine));
+    pod.network_allow = vec!["0.0.0.0/0".parse().expect("a destination")];
+    let engine = host.engine_that_permits(vec!["0.0.0.0/0".parse().expect("a range")]).await;
+    engine.start(&pod, &|_| {}).await.expect("the pod starts");
+    assert!(later.make(host).await, "{} is taken", later.subnet);
+    host.drop_in_network_of(&pod, &[&later.machine]).await;
+    host.go(&pod);
+    succeeded(host, &pod).await;
+}
+
+pub async fn pods_networks_are_of_the_range_that_every_fence_refuses(host: &Host) {
+    let tries =
+        "for i in $(busybox seq 600); do busybox grep -q 00000000 /proc/net/route && break; busybox sleep 0.1; done";
+    let mut pod = host.pod("", "");
+    pod.services.push(service("net", &format!("{tries}; busybox cat /proc/net/route"), Vec::new()));
+    host.start(&pod).await.expect("the pod starts");
+    let part = Part::Service("net".to_owned());
+    host.engine.wait(&pod.key, &part).await.expect("the end of the service");
+    let lines = host.engine.last_lines(&pod.key, &part, 9).await.expect("lines");
+    let routes = lines.lines().filter_map(|line| u32::from_str_radix(line.split_whitespace().nth(1)?, 16).ok());
+    let networks: Vec<_> = routes.map(|route| std::net::Ipv4Addr::from(route.to_le_bytes())).collect();
+    let own = |network: &&std::net::Ipv4Addr| POD_NETWORKS.covers(&AddressRange::from(std::net::IpAddr::V4(**network)));
+    assert_eq!(networks.iter().filter(own).count(), 1, "{lines}");
 }
 
 pub async fn services_know_each_other_by_name(host: &Host) {

@@ -1,3 +1,0 @@
-//! Rules that the sources of this repository keep, as tests.
-
-mod clock;
