@@ -87,7 +87,8 @@ pub enum ArchiveError {
     Limit(Limit),
     /// A file that says what git ignores has more than is read of it, and what it ignores is not known.
     #[error(
-        "{path:?} has more patterns than are read: at most {max} bytes in a file, and 512 KiB in all files that hold in one place; shorten it"
+        "{path:?} has more patterns than are read: at most {max} bytes in a file, and 512 KiB in all \
+         files that hold in one place; shorten it"
     )]
     TooManyPatterns {
         /// The file.

@@ -3,12 +3,11 @@
 //! process may open, and whatever another build opens would fail.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::lock::lock;
 use crate::serve::Refusal;
 
 /// How many may be open.
@@ -61,7 +60,7 @@ impl Readers {
     pub(crate) fn open(&self, build: &str, weight: u32) -> Result<Open, Refusal> {
         let of_build = self.limits.of_build;
         let mine = {
-            let mut builds = lock(&self.of_builds);
+            let mut builds = self.of_builds.lock().unwrap_or_else(PoisonError::into_inner);
             builds.entry(build.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(of_build as usize))).clone()
         };
         let mine = mine.try_acquire_many_owned(weight).map_err(|_| {
@@ -78,7 +77,7 @@ impl Readers {
 
     /// A build is over.
     pub(crate) fn forget(&self, build: &str) {
-        lock(&self.of_builds).remove(build);
+        self.of_builds.lock().unwrap_or_else(PoisonError::into_inner).remove(build);
     }
 }
 

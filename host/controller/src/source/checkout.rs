@@ -164,8 +164,8 @@ mod tests {
             ("https://host/team/repo.git", ("team", "repo")),
             ("git@host:team/repo.git", ("team", "repo")),
             ("ssh://git@host:2222/team/repo", ("team", "repo")),
-            ("file:///srv/git/repo", ("local", "repo")),
-            ("/srv/git/repo.git", ("local", "repo")),
+            ("file:///code/repo", ("local", "repo")),
+            ("/code/repo.git", ("local", "repo")),
         ] {
             let request = SourceRequest::Git { url: url.to_owned(), reference: None, auth: GitAuth::default() };
             assert_eq!(request.org_and_repo(), (id.0.to_owned(), id.1.to_owned()), "{url}");

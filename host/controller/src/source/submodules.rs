@@ -235,7 +235,7 @@ mod tests {
             ("https://host/team/repo/", "./sub", "https://host/team/repo/sub"),
             ("git@host:team/repo", "../other", "git@host:team/other"),
             ("git@host:repo", "../other", "git@host:other"),
-            ("/srv/git/repo", "../other", "/srv/git/other"),
+            ("/code/repo", "../other", "/code/other"),
             ("https://host/repo", "ssh://git@host/x", "ssh://git@host/x"),
         ] {
             assert_eq!(absolute(parent, url).as_deref(), Ok(expected), "{parent} {url}");
@@ -251,10 +251,10 @@ mod tests {
             ("https://host/repo", "file:///etc", false),
             ("https://host/repo", "/etc", false),
             ("git@host:repo", "/etc", false),
-            ("/srv/repo", "/srv/other", true),
-            ("file:///srv/repo", "https://host/repo", true),
-            ("/srv/repo", "ext::sh -c x", false),
-            ("/srv/repo", "git://host/repo", false),
+            ("/code/repo", "/code/other", true),
+            ("file:///code/repo", "https://host/repo", true),
+            ("/code/repo", "ext::sh -c x", false),
+            ("/code/repo", "git://host/repo", false),
             ("https://host/repo", "-oProxyCommand=x:repo", false),
         ] {
             assert_eq!(is_allowed(parent, url), allowed, "{parent} {url}");

@@ -151,9 +151,20 @@ async fn probe(address: &str, request: Duration, patience: Duration) -> Result<F
     let (docker, version) = tokio::time::timeout(patience, answer)
         .await
         .map_err(|_| format!("no answer within {} s", patience.as_secs()))?
-        .map_err(|error| said(&error))?;
+        .map_err(|error| with_remedy(said(&error)))?;
     let dialect = dialect(&version);
     Ok(Found { docker, is_local: is_local(address), name: describe(&dialect, &version), dialect })
+}
+
+/// Adds to what the system says of a socket what to do about it: on a new machine, the user is in no group that may use Docker's.
+fn with_remedy(said: String) -> String {
+    if !said.to_ascii_lowercase().contains("permission denied") {
+        return said;
+    }
+    format!(
+        "{said}; this user may not use it: have them added to the socket's group (`sudo usermod -aG docker $USER`) and log in again, \
+         or use the user's own Podman with --engine podman"
+    )
 }
 
 fn client(address: &str, request: Duration) -> Result<Docker, Error> {
@@ -193,6 +204,13 @@ fn plain(version: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_that_this_user_may_not_use_is_told_with_the_remedy() {
+        let said = with_remedy("client error (Connect): Permission denied (os error 13)".to_owned());
+        assert!(said.contains("usermod -aG docker"), "{said}");
+        assert_eq!(with_remedy("connection refused".to_owned()), "connection refused");
+    }
 
     fn addresses(variable: impl Fn(&str) -> Option<&'static str>) -> Vec<String> {
         search(|name| variable(name).map(str::to_owned)).into_iter().map(|candidate| candidate.address).collect()

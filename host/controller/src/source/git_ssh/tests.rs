@@ -35,9 +35,8 @@ fn with(script: &str, path: &str, cancelled: &CancellationToken) -> (tempfile::T
     let dir = tempfile::tempdir().expect("a directory");
     let program = dir.path().join("ssh");
     // Written by another process: one of ours could hold it open for writing while it is run.
-    let text = format!("printf '%s' \"$1\" >\"$2\" && chmod 755 \"$2\"");
-    let written =
-        Command::new("sh").args(["-c", &text, "sh", &format!("#!/bin/sh\n{script}\n")]).arg(&program).status();
+    let text = "printf '%s' \"$1\" >\"$2\" && chmod 755 \"$2\"";
+    let written = Command::new("sh").args(["-c", text, "sh", &format!("#!/bin/sh\n{script}\n")]).arg(&program).status();
     assert!(written.expect("a shell").success());
     assert_eq!(program.metadata().expect("a file").permissions().mode() & 0o777, 0o755);
     let address = SshAddress::parse(&format!("git@host:{path}")).expect("an address").expect("ssh's");
