@@ -28,7 +28,7 @@ fn main() {
 }
 
 fn event() -> EventBody {
-    EventBody::ScriptReport { job: Some("test".to_owned()), message: "it goes on ".repeat(12) }
+    EventBody::ScriptReport { job: Some("test".to_owned()), attempt: 1, message: "it goes on ".repeat(12) }
 }
 
 async fn append(journal: &mut BuildJournal) {
