@@ -16,6 +16,14 @@ pub enum ControllerError {
     /// The journal can't be used.
     #[error(transparent)]
     Journal(#[from] monkeyci_storage::JournalError),
+    /// The journal could not be written to the end, and somebody killed the build.
+    #[error(
+        "the journal of {build} could not be written to its end before the build was killed: how it ended is not kept"
+    )]
+    Unwritten {
+        /// The build.
+        build: String,
+    },
     /// The blob store that was named can't be used.
     #[error(transparent)]
     BlobStore(#[from] monkeyci_storage::BlobStoreError),

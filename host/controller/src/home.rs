@@ -132,20 +132,61 @@ fn young(path: &Path) -> bool {
 
 /// The home's own id: made at random once.
 fn owner(path: &Path) -> io::Result<String> {
-    loop {
-        match fs::read_to_string(path) {
-            Ok(owner) => return Ok(owner),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let parent = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(parent)?;
-        write!(file, "{:016x}", rand::random::<u64>())?;
-        // Whoever is first wins; the loop then reads what it wrote.
-        match file.persist_noclobber(path) {
-            Ok(_) => {}
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.error),
+    if let Some(owner) = whole_owner(path)? {
+        return Ok(owner);
+    }
+    let dir = File::open(path.parent().unwrap_or(Path::new(".")))?;
+    // Two hosts may start at once: whoever comes second finds what the first has made.
+    flock(&dir, FlockOperation::LockExclusive)?;
+    if let Some(owner) = whole_owner(path)? {
+        return Ok(owner);
+    }
+    let owner = format!("{:016x}", rand::random::<u64>());
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(owner.as_bytes())?;
+    // Before it has its name, and the name too: after a power cut it is there whole, or not at all.
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    dir.sync_all()?;
+    Ok(owner)
+}
+
+/// The id in the file; none when there is no file, or only what a power cut has left of one.
+fn whole_owner(path: &Path) -> io::Result<Option<String>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if bytes.iter().all(|byte| *byte == 0) {
+        tracing::warn!(
+            path = %path.display(),
+            "the home's id was lost, by a power cut perhaps, and it gets a new one; containers that it had are nobody's now"
+        );
+        return Ok(None);
+    }
+    String::from_utf8(bytes).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_keeps_its_id_and_one_that_a_power_cut_has_emptied_gets_another() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("owner");
+        let open = || Home::open(dir.path()).expect("a home").owner;
+        let first = open();
+        assert_eq!((first.len(), open()), (16, first.clone()));
+        for emptied in [&b""[..], &[0; 16]] {
+            fs::write(&path, emptied).expect("written");
+            let hosts: Vec<_> = std::thread::scope(|scope| {
+                let hosts: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                hosts.into_iter().map(|host| host.join().expect("opened")).collect()
+            });
+            assert!(hosts.iter().all(|owner| owner.len() == 16 && *owner == hosts[0]), "{hosts:?}");
+            assert_ne!(hosts[0], first);
         }
     }
 }

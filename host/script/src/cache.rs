@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, Mac};
+use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -54,20 +55,23 @@ impl CompileCache {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         }
         let path = dir.join("key");
-        loop {
-            match read_key(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => return other,
-            }
-            // Two processes may be here at once: whoever links first wins, and both read the same key.
-            let mut file = tempfile::NamedTempFile::new_in(dir)?;
-            file.write_all(&rand::random::<[u8; KEY_BYTES]>())?;
-            match file.persist_noclobber(&path) {
-                Ok(_) => {}
-                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error.error),
-            }
+        if let Some(key) = read_key(&path)? {
+            return Ok(key);
         }
+        let parent = File::open(dir)?;
+        // Two processes may be here at once: whoever comes second finds what the first has made.
+        flock(&parent, FlockOperation::LockExclusive)?;
+        if let Some(key) = read_key(&path)? {
+            return Ok(key);
+        }
+        let key: [u8; KEY_BYTES] = rand::random();
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(&key)?;
+        // Before it has its name, and the name too: after a power cut it is there whole, or not at all.
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error)?;
+        parent.sync_all()?;
+        Ok(key)
     }
 
     /// The compiled form of the script with this digest, if it is there and unharmed.
@@ -160,11 +164,28 @@ impl CompileCache {
     }
 }
 
-fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
-    let mut file = File::open(path)?;
+/// The key in the file; none when there is no file, or only what a power cut has left of one. What was compiled with a key that is
+/// lost is compiled again.
+fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let mut key = [0; KEY_BYTES];
-    file.read_exact(&mut key)?;
-    Ok(key)
+    match file.read_exact(&mut key) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => key = [0; KEY_BYTES],
+        Err(error) => return Err(error),
+    }
+    if key == [0; KEY_BYTES] {
+        tracing::warn!(
+            path = %path.display(),
+            "the compile cache's key was lost, by a power cut perhaps; there will be a new one, and scripts are compiled again"
+        );
+        return Ok(None);
+    }
+    Ok(Some(key))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -11,7 +11,12 @@ pub(super) async fn run(context: &JobContext, job: String, attempt: u32, stop: w
     let spec = context.live.state().graph().get(&job).cloned();
     // The core starts jobs that it knows only.
     let Some(spec) = spec else { return };
-    context.record(EventBody::JobStarted { job: job.clone(), attempt }).await;
+    let started = EventBody::JobStarted { job: job.clone(), attempt };
+    match &spec.kind {
+        JobKind::Action => context.record(started).await,
+        // The engine makes a pod now.
+        JobKind::Container(_) => context.record_durably(started).await,
+    }
     let (ending, said, cleanup) = match &spec.kind {
         JobKind::Action => {
             let (ending, said) = action::run(context, &spec, attempt, stop).await;
@@ -30,9 +35,14 @@ pub(super) async fn run(context: &JobContext, job: String, attempt: u32, stop: w
         (Ending::Warned { message }, Some(warning)) => Ending::Warned { message: format!("{warning}; {message}") },
         (ending, _) => ending,
     };
-    context.record(EventBody::JobEnded { job, attempt, ending }).await;
-    if let Some(cleanup) = cleanup {
-        cleanup.run(context).await;
+    let ended = EventBody::JobEnded { job, attempt, ending };
+    match cleanup {
+        None => context.record(ended).await,
+        // Whoever goes on after a crash finds the end in the journal, or the pod that knows it.
+        Some(cleanup) => {
+            context.record_durably(ended).await;
+            cleanup.run(context).await;
+        }
     }
 }
 

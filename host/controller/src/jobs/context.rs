@@ -107,6 +107,13 @@ impl JobContext {
             tracing::debug!(%refused, "an event came too late");
         }
     }
+
+    /// The same, and waits until it is on disk: something outside of this host follows.
+    pub(super) async fn record_durably(&self, body: EventBody) {
+        if let Err(refused) = self.live.record_durably(body).await {
+            tracing::debug!(%refused, "an event came too late");
+        }
+    }
 }
 
 impl Effects for JobContext {

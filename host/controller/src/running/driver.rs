@@ -4,20 +4,37 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use monkeyci_build::{BuildStatus, Effect, Ending, EventBody, GraphFaults, Input, JobSummary, Phase, StopReason};
+use monkeyci_build::{
+    BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary, Phase, StopReason,
+};
 use monkeyci_storage::BuildJournal;
+use monkeyci_storage::journal::Durable;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::handle::{BuildHandle, Record};
+use super::handle::{Answer, BuildHandle, Record};
 use super::{BuildRequest, Cancel, Effects};
 use crate::clock::{Clock, SteadyTime};
 use crate::error::ControllerError;
 
+/// How long the end of a build that is killed waits for a disk that takes nothing.
+const LAST_WRITE: Duration = Duration::from_secs(5);
+
 /// The loop of one build. Nobody else appends to its journal.
+///
+/// It does not wait for the disk: an event is appended and taken in, and what follows inside of this host goes on. What leaves the
+/// host, or lets something leave it, waits until the events that it rests on are on disk: answers to people and sidecars, the start
+/// and the removal of a pod, and the word that the build has ended.
 pub(crate) struct Driver {
     live: Arc<BuildHandle>,
     journal: BuildJournal,
+    durable: Durable,
+    /// How many events are on disk, as far as this loop has heard.
+    written: u64,
+    /// How long the end waits for the disk once somebody kills the build.
+    last_write: Duration,
+    /// Answers that wait until so many events are on disk, in this order.
+    unanswered: VecDeque<(u64, Answer, Result<(), CommandError>)>,
     effects: Arc<dyn Effects>,
     trigger: String,
     timeout: Option<Duration>,
@@ -30,6 +47,8 @@ pub(crate) struct Driver {
     names: HashMap<tokio::task::Id, (String, u32)>,
     time: SteadyTime,
     report: Option<(BuildStatus, Vec<JobSummary>)>,
+    /// The build's last event, until it is on disk.
+    ended: Option<Event>,
     failure: Option<String>,
     reports: Vec<String>,
 }
@@ -55,7 +74,11 @@ impl Driver {
     ) -> Self {
         Self {
             live,
+            durable: journal.durable(),
+            written: journal.last(),
+            last_write: LAST_WRITE,
             journal,
+            unanswered: VecDeque::new(),
             effects,
             trigger: request.trigger.clone(),
             timeout: request.timeout,
@@ -65,6 +88,7 @@ impl Driver {
             names: HashMap::new(),
             time: SteadyTime::begin(clock),
             report: None,
+            ended: None,
             failure: None,
             reports: Vec::new(),
         }
@@ -101,7 +125,11 @@ impl Driver {
                 (state.next_deadline_ms(), state.stopping())
             };
             tokio::select! {
+                written = self.durable.beyond(self.written), if self.written < self.journal.last() => {
+                    self.answer(written?);
+                }
                 Some(record) = inbox.recv() => {
+                    let durable = record.durable;
                     let (body, written) = record.resolve(&self.live);
                     let answer = match body {
                         Ok(Some(body)) => Ok(self.record(body).await?),
@@ -109,8 +137,13 @@ impl Driver {
                         Ok(None) => Ok(()),
                         Err(refused) => Err(refused),
                     };
-                    // Whoever asked may have gone.
-                    let _ = written.send(answer);
+                    // A refusal rests on what came before.
+                    let rests_on = if durable { self.journal.last() } else { 0 };
+                    if rests_on > self.written {
+                        self.durable.demand();
+                    }
+                    self.unanswered.push_back((rests_on, written, answer));
+                    self.answer(self.written);
                 }
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended).await?,
                 () = until(&self.time, deadline) => {
@@ -127,17 +160,47 @@ impl Driver {
                 }
             }
         }
+        self.write_to_the_end(cancel).await
+    }
+
+    /// Gives the answers that waited until this many events are on disk.
+    fn answer(&mut self, written: u64) {
+        self.written = written;
+        for (number, answer, said) in std::mem::take(&mut self.unanswered) {
+            if number <= written {
+                // Whoever asked may have gone.
+                let _ = answer.send(said);
+            } else {
+                self.unanswered.push_back((number, answer, said));
+            }
+        }
+    }
+
+    /// Waits until all is on disk, and tells of the build's end. A full disk is waited for, unless somebody kills the build.
+    async fn write_to_the_end(&mut self, cancel: &Cancel) -> Result<(), ControllerError> {
+        let last = self.journal.last();
+        let killed = async {
+            cancel.force.cancelled().await;
+            tokio::time::sleep(self.last_write).await;
+        };
+        tokio::select! {
+            written = self.durable.wait(last) => written?,
+            () = killed => return Err(ControllerError::Unwritten { build: self.live.id.clone() }),
+        }
+        self.answer(last);
+        if let Some(ended) = self.ended.take() {
+            self.live.observer.event(&self.live.id, &ended);
+        }
         Ok(())
     }
 
-    /// Writes an event down, takes it into the state, and carries out what follows.
+    /// Appends an event, takes it into the state, and carries out what follows.
     async fn record(&mut self, body: EventBody) -> Result<(), ControllerError> {
         let mut bodies = VecDeque::from([body]);
         while let Some(body) = bodies.pop_front() {
             // The one place that every event of the build passes.
             let body = self.live.masking.event(body);
             let event = self.journal.append(self.time.now_ms(), body)?;
-            self.journal.durable().wait(event.seq).await?;
             match &event.body {
                 EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
                 EventBody::BuildTimedOut { after_ms } => {
@@ -151,7 +214,11 @@ impl Driver {
                 _ => {}
             }
             let effects = self.live.take_in(&event);
-            self.live.observer.event(&self.live.id, &event);
+            match event.body {
+                // That the build is over is said when it is: nobody may hear of an end that a crash takes back.
+                EventBody::BuildEnded { .. } => self.ended = Some(event),
+                _ => self.live.observer.event(&self.live.id, &event),
+            }
             bodies.extend(self.start(effects));
         }
         Ok(())

@@ -56,7 +56,9 @@ pub(crate) struct BuildHandle {
 /// What somebody asks the driver for.
 pub(crate) struct Record {
     pub(crate) what: Asked,
-    /// Told when it is written and the state has taken it in, or why it is refused.
+    /// Whether the answer leaves the host, or lets something leave it: then it waits until what it rests on is on disk.
+    pub(crate) durable: bool,
+    /// Told when it is appended to the journal and the state has taken it in, or why it is refused.
     pub(crate) written: Answer,
 }
 
@@ -137,20 +139,40 @@ impl BuildHandle {
         (Arc::new(live), inbox)
     }
 
-    /// Has an event written to the journal; returns when that is done. The build's loop masks secrets in it, and refuses what is
-    /// not of the attempt of a job that counts.
+    /// Has an event appended to the journal; returns when the state has taken it in, which may be before it is on disk. The
+    /// build's loop masks secrets in it, and refuses what is not of the attempt of a job that counts.
     pub(crate) async fn record(&self, body: EventBody) -> Result<(), Refused> {
-        Ok(self.ask(Asked::Fact(body)).await??)
+        Ok(self.ask(Asked::Fact(body), false).await??)
     }
 
-    /// Asks for something, and returns when what came of it is written; or the driver's refusal.
+    /// The same, for what something outside of this host follows from: returns when the event is on disk.
+    pub(crate) async fn record_durably(&self, body: EventBody) -> Result<(), Refused> {
+        Ok(self.ask(Asked::Fact(body), true).await??)
+    }
+
+    /// Asks for something, and returns what came of it. The answers to people and sidecars come when that is on disk.
     pub(crate) async fn command(&self, command: BuildCommand) -> Result<(), Refused> {
-        Ok(self.ask(Asked::Command(command)).await??)
+        let durable = match &command {
+            BuildCommand::Cancel { .. }
+            | BuildCommand::Decide { .. }
+            | BuildCommand::SaveArtifact { .. }
+            | BuildCommand::PublishFromOutside { .. }
+            | BuildCommand::Say { .. }
+            | BuildCommand::ReportEnd { .. } => true,
+            // Scripts, which run in this process and know no more than it does; and a command whose pod was started durably.
+            BuildCommand::Publish { .. }
+            | BuildCommand::Report { .. }
+            | BuildCommand::AskForParam { .. }
+            | BuildCommand::Submit { .. }
+            | BuildCommand::Wait { .. }
+            | BuildCommand::CommandRuns { .. } => false,
+        };
+        Ok(self.ask(Asked::Command(command), durable).await??)
     }
 
-    async fn ask(&self, what: Asked) -> Result<Result<(), CommandError>, BuildOver> {
+    async fn ask(&self, what: Asked, durable: bool) -> Result<Result<(), CommandError>, BuildOver> {
         let (written, done) = oneshot::channel();
-        self.records.send(Record { what, written }).await.map_err(|_| BuildOver)?;
+        self.records.send(Record { what, durable, written }).await.map_err(|_| BuildOver)?;
         done.await.map_err(|_| BuildOver)
     }
 

@@ -30,6 +30,18 @@ fn a_script_is_compiled_once_for_all_processes_of_a_home() {
 }
 
 #[test]
+fn a_key_that_a_power_cut_has_emptied_is_replaced_and_the_script_compiled_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bytes = Guest::default().bytes();
+    for emptied in [&b""[..], &[7; 10], &[0; 64]] {
+        runtime(dir.path()).load(&bytes).expect("a script");
+        fs::write(dir.path().join("key"), emptied).expect("written");
+        assert!(!runtime(dir.path()).load(&bytes).expect("a script").cached(), "{emptied:?}");
+        assert!(runtime(dir.path()).load(&bytes).expect("a script").cached(), "{emptied:?}");
+    }
+}
+
+#[test]
 fn a_changed_file_is_thrown_away_and_the_script_compiled_anew() {
     let dir = tempfile::tempdir().expect("a directory");
     let bytes = Guest::default().bytes();

@@ -7,7 +7,7 @@ use monkeyci_build::{Event, EventBody};
 use tokio::sync::{mpsc, watch};
 
 use super::content::{LARGE, LIMIT, split};
-use super::writer::{Progress, Queued};
+use super::writer::{Progress, Queued, Request};
 use super::{Append, Digest, Head, JournalError, Record};
 
 /// The right to append to the journal of one build. There is one at a time: the database refuses all but the last.
@@ -17,12 +17,12 @@ pub struct BuildJournal {
     head: Head,
     /// The pieces that have been queued: they need not be written again.
     pieces: HashSet<Digest>,
-    queue: mpsc::UnboundedSender<Queued>,
+    queue: mpsc::UnboundedSender<Request>,
     progress: Arc<watch::Sender<Progress>>,
 }
 
 impl BuildJournal {
-    pub(super) fn new(build: &str, head: Head, queue: mpsc::UnboundedSender<Queued>) -> Self {
+    pub(super) fn new(build: &str, head: Head, queue: mpsc::UnboundedSender<Request>) -> Self {
         let progress = Progress { durable: head.last, failed: None };
         let progress = Arc::new(watch::Sender::new(progress));
         Self { build: build.into(), head, pieces: HashSet::new(), queue, progress }
@@ -66,7 +66,7 @@ impl BuildJournal {
         self.head = Head { last: number, checksum: record.checksum, ..self.head };
         let append = Append { build: self.build.clone(), owner, epoch, after, checksum, records: vec![record], pieces };
         let queued = Queued { append, progress: self.progress.clone() };
-        self.queue.send(queued).map_err(|_| JournalError::Closed)?;
+        self.queue.send(Request::Append(queued)).map_err(|_| JournalError::Closed)?;
         Ok(Event { seq: number, time_ms, body })
     }
 
@@ -77,34 +77,53 @@ impl BuildJournal {
 
     /// Tells what is durable. Clones tell the same.
     pub fn durable(&self) -> Durable {
-        Durable(self.progress.subscribe())
+        Durable { progress: self.progress.subscribe(), queue: self.queue.downgrade() }
     }
 }
 
 /// Tells how much of one build's journal is on disk.
 #[derive(Clone, Debug)]
-pub struct Durable(watch::Receiver<Progress>);
+pub struct Durable {
+    progress: watch::Receiver<Progress>,
+    /// Weak: who only listens keeps no writer.
+    queue: mpsc::WeakUnboundedSender<Request>,
+}
 
 impl Durable {
-    /// Waits until record `number` is on disk. That takes as long as a full disk is full.
+    /// Has what was appended written now, and not after a moment.
+    pub fn demand(&self) {
+        if let Some(queue) = self.queue.upgrade() {
+            // A writer that has ended has said so.
+            let _ = queue.send(Request::Flush);
+        }
+    }
+
+    /// Has record `number` written, and waits until it is on disk. That takes as long as a full disk is full.
     ///
     /// # Errors
     /// When it never will be: see [`JournalError::Fenced`] for the usual reason.
     pub async fn wait(&mut self, number: u64) -> Result<(), JournalError> {
+        if self.progress.borrow().durable < number {
+            self.demand();
+        }
+        self.reach(number).await
+    }
+
+    async fn reach(&mut self, number: u64) -> Result<(), JournalError> {
         let until = |progress: &Progress| progress.durable >= number || progress.failed.is_some();
-        match self.0.wait_for(until).await {
+        match self.progress.wait_for(until).await {
             Ok(progress) if progress.durable >= number => Ok(()),
             Ok(progress) => Err(progress.failed.clone().unwrap_or(JournalError::Closed)),
             Err(_) => Err(JournalError::Closed),
         }
     }
 
-    /// Waits until more than `number` records are on disk, and returns how many.
+    /// Waits until more than `number` records are on disk, and returns how many. Does not have them written sooner.
     ///
     /// # Errors
     /// As [`Self::wait`].
     pub async fn beyond(&mut self, number: u64) -> Result<u64, JournalError> {
-        self.wait(number + 1).await?;
-        Ok(self.0.borrow().durable)
+        self.reach(number + 1).await?;
+        Ok(self.progress.borrow().durable)
     }
 }

@@ -7,7 +7,7 @@ use monkeyci_build::Event;
 use tokio::sync::{mpsc, watch};
 
 use super::history::{self, event};
-use super::writer::{Queued, write};
+use super::writer::{Request, write};
 use super::{
     BuildJournal, Digest, Head, History, Journal, JournalError, Owner, Page, Patience, SqliteJournal, Waiting,
 };
@@ -17,7 +17,7 @@ use super::{
 pub struct Journals {
     journal: Arc<dyn Journal>,
     owner: Owner,
-    queue: mpsc::UnboundedSender<Queued>,
+    queue: mpsc::UnboundedSender<Request>,
     waiting: watch::Receiver<Option<Waiting>>,
 }
 

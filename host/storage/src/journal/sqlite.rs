@@ -30,7 +30,9 @@ const ROWS: usize = 200;
 pub struct SqliteJournal {
     path: PathBuf,
     name: String,
-    writer: Mutex<SqliteConnection>,
+    /// None after a write that failed, or that nobody waited for to its end: it may be in the middle of a transaction, or SQLite has
+    /// ended that one without sqlx taking note. The next write opens another.
+    writer: Mutex<Option<SqliteConnection>>,
     /// Reads while the writer waits for its disk.
     reader: OnceCell<Mutex<SqliteConnection>>,
 }
@@ -45,7 +47,7 @@ impl SqliteJournal {
         let name = path.display().to_string();
         let mut writer = connect(path, true).await.map_err(|error| failure(&name, error))?;
         layout::prepare(&mut writer, &name).await?;
-        Ok(Self { path: path.to_owned(), name, writer: Mutex::new(writer), reader: OnceCell::new() })
+        Ok(Self { path: path.to_owned(), name, writer: Mutex::new(Some(writer)), reader: OnceCell::new() })
     }
 
     async fn reader(&self) -> Result<&Mutex<SqliteConnection>, JournalError> {
@@ -53,13 +55,23 @@ impl SqliteJournal {
         self.reader.get_or_try_init(connect).await
     }
 
+    /// A connection that nobody else writes with. Whoever has written puts it back.
+    async fn taken(&self, writer: &mut Option<SqliteConnection>) -> Result<SqliteConnection, JournalError> {
+        match writer.take() {
+            Some(connection) => Ok(connection),
+            None => connect(&self.path, false).await.map_err(|error| self.failure(error)),
+        }
+    }
+
     fn failure(&self, error: sqlx::Error) -> JournalError {
         failure(&self.name, error)
     }
 
-    async fn try_commit(&self, appends: &[Append]) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
-        let mut writer = self.writer.lock().await;
-        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    async fn try_commit(
+        connection: &mut SqliteConnection,
+        appends: &[Append],
+    ) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut accepted: HashMap<String, (i64, Head)> = HashMap::new();
         let (begin, go_on): (Vec<&Append>, Vec<&Append>) = appends.iter().partition(|append| append.begins());
         for begin in begin.chunks(ROWS) {
@@ -141,10 +153,16 @@ impl Journal for SqliteJournal {
     }
 
     async fn commit(&self, appends: &[Append]) -> Result<Vec<Result<(), JournalError>>, JournalError> {
-        self.try_commit(appends).await.map_err(|error| self.failure(error))
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.taken(&mut writer).await?;
+        let written = Self::try_commit(&mut connection, appends).await.map_err(|error| self.failure(error))?;
+        *writer = Some(connection);
+        Ok(written)
     }
 
     async fn take_over(&self, build: &str, seen: &Head, new: &Head) -> Result<bool, JournalError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.taken(&mut writer).await?;
         let taken = sqlx::query(
             "UPDATE builds SET owner = ?, epoch = ?, last = ?, checksum = ?
              WHERE build = ? AND owner = ? AND epoch = ? AND last = ? AND checksum = ?",
@@ -158,9 +176,10 @@ impl Journal for SqliteJournal {
         .bind(seen.epoch as i64)
         .bind(seen.last as i64)
         .bind(seen.checksum.0.to_vec())
-        .execute(&mut *self.writer.lock().await)
+        .execute(&mut connection)
         .await
         .map_err(|error| self.failure(error))?;
+        *writer = Some(connection);
         Ok(taken.rows_affected() == 1)
     }
 
@@ -214,8 +233,9 @@ impl Journal for SqliteJournal {
 
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {
         let mut writer = self.writer.lock().await;
+        let mut connection = self.taken(&mut writer).await?;
         let remove = async {
-            let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let id: Option<i64> = sqlx::query_scalar("DELETE FROM builds WHERE build = ? RETURNING id")
                 .bind(build)
                 .fetch_optional(&mut *transaction)
@@ -232,7 +252,9 @@ impl Journal for SqliteJournal {
             transaction.commit().await?;
             Ok(true)
         };
-        remove.await.map_err(|error| self.failure(error))
+        let removed = remove.await.map_err(|error| self.failure(error))?;
+        *writer = Some(connection);
+        Ok(removed)
     }
 }
 

@@ -1,13 +1,15 @@
 //! The writer of a database: one task, which puts the appends of all builds into as few durable writes as it can.
 //!
-//! While a write is under way, appends queue; all that wait then go into the next one. A disk that is full and a database that is
-//! busy stop nobody: the write is made again until it can be.
+//! An append is written when somebody waits for it, or after a moment. So a build that does nothing outside of its host costs one
+//! write, at its end. While a write is under way, appends queue; all that are there then go into the next one. A disk that is full
+//! and a database that is busy stop nobody: the write is made again until it can be.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Append, Journal, JournalError, Obstacle};
 
@@ -15,18 +17,22 @@ use super::{Append, Journal, JournalError, Obstacle};
 const BATCH_BYTES: u64 = 8 << 20;
 const BATCH_RECORDS: usize = 4096;
 
-/// How long the writer waits before it makes a write again that could not be made.
+/// How long the writer waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// The first time. It doubles from one time to the next.
+    /// For more to write, while nobody waits for what is there. A host that is killed loses what it did in that time, of which
+    /// nobody outside knows.
+    pub linger: Duration,
+    /// Before it makes a write again that could not be made, the first time. It doubles from one time to the next.
     pub first: Duration,
-    /// At most.
+    /// The same, at most.
     pub most: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { first: Duration::from_millis(100), most: Duration::from_secs(2) }
+        let (linger, first) = (Duration::from_millis(50), Duration::from_millis(100));
+        Self { linger, first, most: Duration::from_secs(2) }
     }
 }
 
@@ -48,6 +54,14 @@ pub(super) struct Progress {
     pub(super) failed: Option<JournalError>,
 }
 
+/// What the writer is asked for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Append(Queued),
+    /// Somebody waits for what was queued before this.
+    Flush,
+}
+
 /// An append, and who hears what came of it.
 #[derive(Debug)]
 pub(super) struct Queued {
@@ -58,22 +72,14 @@ pub(super) struct Queued {
 /// Writes what is queued, until nobody queues any more.
 pub(super) async fn write(
     journal: Arc<dyn Journal>,
-    mut queue: mpsc::UnboundedReceiver<Queued>,
+    mut queue: mpsc::UnboundedReceiver<Request>,
     patience: Patience,
     waiting: watch::Sender<Option<Waiting>>,
 ) {
     while let Some(first) = queue.recv().await {
-        // Those whom the last write woke have something to append too: let them.
-        tokio::task::yield_now().await;
-        let mut batch: Vec<Queued> = Vec::new();
-        let (mut bytes, mut records) = (0, 0);
-        let mut next = Some(first);
-        while let Some(queued) = next {
-            bytes += size(&queued.append);
-            records += queued.append.records.len();
-            add(&mut batch, queued);
-            next = if bytes < BATCH_BYTES && records < BATCH_RECORDS { queue.try_recv().ok() } else { None };
-        }
+        // Somebody waits for what is written already.
+        let Request::Append(first) = first else { continue };
+        let batch = gather(first, &mut queue, patience.linger).await;
         let mut batches = VecDeque::from([batch]);
         while let Some(batch) = batches.pop_front() {
             let appends: Vec<Append> = batch.iter().map(|queued| queued.append.clone()).collect();
@@ -102,6 +108,34 @@ pub(super) async fn write(
             }
         }
     }
+}
+
+/// What goes into the next write, beside the first of it.
+async fn gather(first: Queued, queue: &mut mpsc::UnboundedReceiver<Request>, linger: Duration) -> Vec<Queued> {
+    let mut batch: Vec<Queued> = Vec::new();
+    let (mut bytes, mut records) = (0, 0);
+    let (mut next, mut flush, until) = (Some(Request::Append(first)), false, Instant::now() + linger);
+    while let Some(request) = next {
+        match request {
+            Request::Append(queued) => {
+                bytes += size(&queued.append);
+                records += queued.append.records.len();
+                add(&mut batch, queued);
+            }
+            // Those whom the last write woke have something to append too: let them.
+            Request::Flush if !flush => {
+                flush = true;
+                tokio::task::yield_now().await;
+            }
+            Request::Flush => {}
+        }
+        next = match bytes < BATCH_BYTES && records < BATCH_RECORDS {
+            true if flush => queue.try_recv().ok(),
+            true => timeout_at(until, queue.recv()).await.ok().flatten(),
+            false => None,
+        };
+    }
+    batch
 }
 
 fn size(append: &Append) -> u64 {

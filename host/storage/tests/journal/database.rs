@@ -73,7 +73,8 @@ impl Database {
     /// A host that uses this.
     pub fn host_with(&self, journal: Arc<dyn Journal>) -> Journals {
         let owner = Owner(self.owners.fetch_add(1, Ordering::Relaxed).into());
-        let patience = Patience { first: Duration::from_millis(1), most: Duration::from_millis(1) };
+        let moment = Duration::from_millis(1);
+        let patience = Patience { linger: moment, first: moment, most: moment };
         Journals::new(journal, owner, patience)
     }
 

@@ -11,9 +11,11 @@ use super::*;
 use crate::clock::MachineClock;
 use crate::inputs::Inputs;
 use crate::logs::Masking;
-use crate::observer::Silent;
+use crate::observer::{Observer, Silent};
 use crate::running::{Refused, Task};
 use crate::source::SourceRequest;
+
+mod durable;
 
 /// What an attempt of a job does.
 type Attempt = fn(Arc<BuildHandle>, u32) -> futures::future::BoxFuture<'static, Ending>;
@@ -72,6 +74,27 @@ async fn drive_by<T>(
 ) -> (Outcome, T, Vec<Event>) {
     let dir = tempfile::tempdir().expect("a directory");
     let journals = Journals::sqlite(&dir.path().join("journal.db"), Owner(1)).await.expect("a journal");
+    let by = By { clock, observer: Arc::new(Silent), cancel: Cancel::default() };
+    let (outcome, done, driven) = drive_on(&journals, by, job, attempt, meanwhile).await;
+    driven.expect("a journal");
+    (outcome, done, journals.events("o/r/1").await.expect("a journal"))
+}
+
+/// Who watches a build, and stops it.
+struct By {
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    cancel: Cancel,
+}
+
+/// The same with these journals, which need not work.
+async fn drive_on<T>(
+    journals: &Journals,
+    by: By,
+    job: JobDraft,
+    attempt: Attempt,
+    meanwhile: impl AsyncFnOnce(&Arc<BuildHandle>) -> T,
+) -> (Outcome, T, Result<(), ControllerError>) {
     let request = BuildRequest {
         script: Default::default(),
         source: SourceRequest::Dir("/".into()),
@@ -84,14 +107,13 @@ async fn drive_by<T>(
     let masking = Masking::new(&request.inputs).expect("nothing to mask");
     let state = BuildState::new(request.max_running);
     let inputs = Inputs::default();
-    let (live, inbox) = BuildHandle::new("o/r/1", &request.source, inputs, masking, Arc::new(Silent), state);
+    let (live, inbox) = BuildHandle::new("o/r/1", &request.source, inputs, masking, by.observer, state);
     let jobs = check(&[job], &[]).expect("no faults").graph.into_jobs();
     let play = Arc::new(Play { live: live.clone(), jobs, attempt });
-    let driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request, clock);
-    let cancel = Cancel::default();
-    let ((outcome, driven), done) = tokio::join!(driver.drive(inbox, &cancel), meanwhile(&live));
-    driven.expect("a journal");
-    (outcome, done, journals.events("o/r/1").await.expect("a journal"))
+    let mut driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request, by.clock);
+    driver.last_write = Duration::from_millis(1);
+    let ((outcome, driven), done) = tokio::join!(driver.drive(inbox, &by.cancel), meanwhile(&live));
+    (outcome, done, driven)
 }
 
 /// Waits until something has happened.
