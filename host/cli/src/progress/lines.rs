@@ -6,7 +6,7 @@ use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Results, Source, Status};
 use monkeyci_controller::BuildReport;
 
-use crate::text::{duration, harmless, harmless_lines};
+use crate::text::{duration, harmless};
 
 /// A monorepo may remove hundreds of jobs from each build.
 const SHOWN_REMOVED: usize = 50;
@@ -80,7 +80,7 @@ impl Style {
             EventBody::JobStarted { job } => line(Some(job), self.paint("2", "started")),
             EventBody::JobRunning { job } => line(Some(job), self.paint("2", "its command runs")),
             EventBody::JobEnded { job, ending } => {
-                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
+                let why = why(ending).map_or_else(String::new, |why| format!(": {}", one_line(&why)));
                 line(Some(job), format!("{}{why}", self.status(ending.status())))
             }
             EventBody::ArtifactSaved { job, id, size, .. } => {
@@ -95,16 +95,16 @@ impl Style {
                 line(Some(by), format!("adds {}: {}", count(jobs.len(), "job"), ids.join(", ")))
             }
             EventBody::JobBlocked { job, message } => {
-                let text = format!("waits for approval: {}", harmless_lines(message));
+                let text = format!("waits for approval: {}", one_line(message));
                 line(Some(job), self.paint("33", &text))
             }
             EventBody::JobApproved { job, by, comment } => {
-                let comment = comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}"));
+                let comment = comment.as_ref().map_or_else(String::new, |comment| format!(": {}", one_line(comment)));
                 line(Some(job), harmless(&format!("approved by {by}{comment}"), false))
             }
             EventBody::JobRefined { job } => line(Some(&job.id), self.paint("2", "completed by the script")),
             EventBody::JobRetried { job, attempt, ending, delay_ms } => {
-                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
+                let why = why(ending).map_or_else(String::new, |why| format!(": {}", one_line(&why)));
                 let next = attempt.saturating_add(1);
                 let when = if *delay_ms == 0 { String::new() } else { format!(" in {}", duration(*delay_ms)) };
                 line(Some(job), format!("{}{why}; attempt {next} follows{when}", self.status(ending.status())))
@@ -117,7 +117,9 @@ impl Style {
                 line(Some(job), self.paint("2", "waits, and leaves its place to other jobs"))
             }
             EventBody::JobResults { .. } => None,
-            EventBody::BuildWarned { message } => line(None, format!("{} {message}", self.paint("33", "warning:"))),
+            EventBody::BuildWarned { message } => {
+                line(None, format!("{} {}", self.paint("33", "warning:"), one_line(message)))
+            }
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
             EventBody::BuildTimedOut { after_ms } => line(
                 None,
@@ -129,7 +131,7 @@ impl Style {
 
     /// That a condition took a job out of the build.
     fn removed(self, job: &str, reason: &str) -> String {
-        let text = self.paint("2", &format!("removed: {}", harmless_lines(reason).replace('\n', " ")));
+        let text = self.paint("2", &format!("removed: {}", one_line(reason)));
         self.prefixed(&Line { job: Some(job.to_owned()), text })
     }
 
@@ -203,6 +205,11 @@ fn said(ending: &Ending, results: &Results) -> Vec<String> {
     lines.extend(results.coverage.map(|coverage| format!("coverage {coverage:.1} %")));
     lines.extend(results.links.iter().map(|(title, url)| format!("{title}: {url}")));
     lines
+}
+
+/// A stranger's text as part of a line of ours: what comes after an end of the line would look like a line of another job.
+fn one_line(text: &str) -> String {
+    text.lines().map(|line| harmless(line, false)).collect::<Vec<_>>().join(" \u{23ce} ")
 }
 
 /// As much of a payload as fits a line or two: the journal and JSON mode have all of it.
@@ -281,6 +288,10 @@ impl OpenLine {
 impl LineCutter {
     /// The lines that `frame` completes.
     pub fn push(&mut self, job: Option<&str>, frame: &LogFrame) -> Vec<String> {
+        // Whole lines, which may come in between those of the job.
+        if frame.stream == LogStream::Service {
+            return String::from_utf8_lossy(&frame.bytes).lines().map(str::to_owned).collect();
+        }
         let open = self.open.entry((job.map(str::to_owned), frame.stream == LogStream::Stderr)).or_default();
         frame.bytes.iter().filter_map(|&byte| open.push(byte)).collect()
     }
@@ -382,7 +393,26 @@ mod tests {
         let removed = vec![("manual".to_owned(), "the manual\ndid not change".to_owned())];
         let body = EventBody::ScriptDefined { jobs: Vec::new(), removed, params: Vec::new() };
         let line = PLAIN.event(&Event { seq: 3, time_ms: 0, body }).expect("a line");
-        assert_eq!(line.text, "0 action jobs, 0 container jobs\n[manual] removed: the manual did not change");
+        assert_eq!(line.text, "0 action jobs, 0 container jobs\n[manual] removed: the manual \u{23ce} did not change");
+    }
+
+    #[test]
+    fn what_a_stranger_says_is_no_further_line_of_ours() {
+        let forged = "no luck\n[deploy] success\r\n[deploy] done".to_owned();
+        let (job, attempt) = ("a".to_owned(), 1);
+        let ending = Ending::ActionFailed { message: forged.clone() };
+        for body in [
+            EventBody::JobEnded { job: job.clone(), ending: ending.clone() },
+            EventBody::JobRetried { job: job.clone(), attempt, ending, delay_ms: 0 },
+            EventBody::JobBlocked { job: job.clone(), message: forged.clone() },
+            EventBody::JobApproved { job, by: forged.clone(), comment: Some(forged.clone()) },
+            EventBody::BuildWarned { message: forged.clone() },
+            EventBody::ScriptEvent { job: None, name: forged.clone(), payload: forged.clone() },
+            EventBody::OutsideEvent { by: forged.clone(), name: forged.clone(), payload: forged.clone() },
+        ] {
+            let line = PLAIN.event(&Event { seq: 3, time_ms: 0, body }).expect("a line");
+            assert!(!line.text.contains(['\n', '\r']) && line.text.contains("no luck"), "{line:?}");
+        }
     }
 
     #[test]
