@@ -14,7 +14,8 @@ fn a_script_without_jobs_succeeds_and_leaves_only_the_journal() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let types: Vec<_> = ended.events.iter().map(|event| event["type"].as_str().unwrap_or_default()).collect();
     // It warns that there is nothing to run.
-    let all = ["build/triggered", "build/checked-out", "script/loaded", "build/warned", "script/defined", "build/ended"];
+    let all =
+        ["build/triggered", "build/checked-out", "script/loaded", "build/warned", "script/defined", "build/ended"];
     assert_eq!(types, all);
     let seqs: Vec<_> = ended.events.iter().map(|event| event["seq"].as_u64()).collect();
     assert_eq!(seqs, (1..=6).map(Some).collect::<Vec<_>>());
@@ -36,6 +37,39 @@ fn broken_scripts_exit_with_3_and_say_why() {
         assert!(ended.failure().contains(says), "{case}: {}", ended.failure());
         assert_eq!(ended.of_type("job/started").count(), 0, "{case}");
     }
+}
+
+#[test]
+fn a_script_that_ends_its_program_is_told_with_its_exit_status() {
+    let ended = Host::default().run("action-exits", &[]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let message = ended.ending("exits")["message"].as_str().expect("a message");
+    assert!(message.contains("ended itself with exit status 3"), "{message}");
+    assert_eq!(ended.log(Some("exits")), "before the end");
+}
+
+#[test]
+fn what_is_printed_without_an_end_of_the_line_is_in_the_log() {
+    let ended = Host::default().run("prints-no-newline", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(ended.log(None), "define ends without a newline");
+    assert_eq!(ended.log(Some("prints")), "so does an action");
+    assert!(ended.log(Some("panics")).starts_with("and one that panics"), "{ended:#?}");
+}
+
+#[test]
+fn a_long_error_is_shortened_in_the_journal_and_whole_in_the_log() {
+    let ended = Host::default().run("long-errors", &[]);
+    let message = ended.ending("fails")["message"].as_str().expect("a message");
+    assert!(message.len() < 5000 && message.contains("which the log has"), "{}", message.len());
+    assert!(ended.log_of("fails", "host").ends_with("[deploy] success\nend of it\n"));
+}
+
+#[test]
+fn one_handle_of_a_job_is_submitted_once() {
+    let ended = Host::default().run("submit-twice", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.log(Some("twice")).contains("twice"), "{ended:#?}");
 }
 
 #[test]

@@ -45,6 +45,7 @@
 
 mod error;
 mod fingerprint;
+mod frames;
 mod glob;
 mod limits;
 mod look;

@@ -19,8 +19,10 @@ mod instance;
 mod limits;
 mod load;
 mod log;
+mod outside;
 mod runtime;
 mod store;
+mod timers;
 mod transcript;
 
 pub use compile::{Compiler, compile_if_child};
@@ -29,6 +31,7 @@ pub use inspect::{Inspection, Producer, inspect};
 pub use instance::{Acted, Action, Definition, Refined};
 pub use limits::Limits;
 pub use load::Script;
+pub use outside::RefusedImport;
 pub use runtime::{Runtime, RuntimeOptions};
 pub use store::Said;
 pub use transcript::Transcript;

@@ -39,6 +39,10 @@ pub(crate) struct State {
     pub(crate) said: Said,
     pub(crate) declared_bytes: usize,
     pub(crate) calls: u64,
+    /// The last error that a call returned to the guest.
+    pub(crate) last_error: Option<String>,
+    /// The status with which the guest said that its program ends.
+    pub(crate) exit_status: Option<i32>,
     pub(crate) limits: Arc<Limits>,
 }
 
@@ -120,6 +124,8 @@ impl State {
             said: Said::default(),
             declared_bytes: 0,
             calls: 0,
+            last_error: None,
+            exit_status: None,
             limits,
         }
     }

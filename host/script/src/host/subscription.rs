@@ -90,7 +90,7 @@ impl HostSubscription for State {
             let query = EventQuery { wait_ms, ..place.query.clone() };
             let page = match self.client.events(&query).await {
                 Ok(page) => page,
-                Err(error) => return Ok(Err(refused(&error))),
+                Err(error) => return self.fails(refused(&error)),
             };
             let place = self.table.get_mut(&subscription)?;
             place.query.after = Some(page.seen);
