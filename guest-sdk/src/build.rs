@@ -221,8 +221,8 @@ impl Build {
     ///
     /// # Errors
     /// When the script may not read parameters.
-    pub fn param_or(&self, name: &str, default: &str) -> Result<String> {
-        Ok(self.param(name)?.unwrap_or_else(|| default.to_owned()))
+    pub fn param_or(&self, name: &str, default: impl Into<String>) -> Result<String> {
+        Ok(self.param(name)?.unwrap_or_else(|| default.into()))
     }
 
     /// The names of all parameters that were given, sorted.

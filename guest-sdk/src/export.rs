@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use crate::declare::{complete, declare};
 use crate::host::jobs;
@@ -66,7 +67,17 @@ macro_rules! script {
 pub fn __define<J: IntoJobs>(script: impl FnOnce(&'static Build) -> J) -> Result<(), String> {
     // `'static`, because an `impl IntoJobs` in a return type captures the argument's lifetime. It is made once in an instance.
     let build: &'static Build = Box::leak(Box::new(Build::new()));
-    define(script(build)).map_err(|error| format!("{error:#}"))
+    #[cfg(target_arch = "wasm32")]
+    crate::process::prepare();
+    ended(define(script(build)))
+}
+
+/// What an export returns. What was printed without an end of the line is still in the standard library's buffer, which nobody
+/// else empties: an instance is never told that it ends.
+fn ended(result: Result<()>) -> Result<(), String> {
+    // Nobody is there to be told when this fails.
+    let _ = std::io::stdout().flush();
+    result.map_err(|error| format!("{error:#}"))
 }
 
 fn define(jobs: impl IntoJobs) -> Result<()> {
@@ -101,13 +112,13 @@ fn define(jobs: impl IntoJobs) -> Result<()> {
 pub fn __act(job: &str) -> Result<(), String> {
     let run = CLOSURES.with_borrow_mut(|closures| closures.act.remove(job));
     let run = run.ok_or_else(|| format!("the script has no action job or handler {job:?}"))?;
-    run(&Context::new()).map_err(|error| format!("{error:#}"))
+    ended(run(&Context::new()))
 }
 
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub fn __refine(job: &jobs::Job, id: &str) -> Result<(), String> {
-    refine(job, id).map_err(|error| format!("{error:#}"))
+    ended(refine(job, id))
 }
 
 fn refine(job: &jobs::Job, id: &str) -> Result<()> {

@@ -52,6 +52,8 @@ mod job;
 mod matrix;
 mod outcome;
 mod param;
+#[cfg(target_arch = "wasm32")]
+mod process;
 mod refine;
 mod secret;
 mod service;
@@ -72,8 +74,8 @@ pub use error::HostError;
 pub use files::{ArtifactWriter, FileReader};
 pub use hooks::{Hooks, hooks};
 pub use job::{
-    ActionJob, Cache, ContainerJob, Handler, IntoJobs, Job, JobRef, Labelled, PullPolicy, RetryOn, RunWhen, SavePolicy,
-    SavedArtifact, action, action_call, artifact, cache, container, handler, late_container,
+    ActionJob, Cache, ContainerJob, Handler, IntoJobs, Job, JobRef, Labelled, Lines, PullPolicy, RetryOn, RunWhen,
+    SavePolicy, SavedArtifact, action, action_call, artifact, cache, container, handler, late_container,
 };
 pub use matrix::{Combination, Matrix, matrix};
 pub use outcome::{Outcome, Status, TestSummary};
@@ -91,9 +93,9 @@ pub mod guide {}
 pub mod prelude {
     pub use crate::{
         ActionJob, Build, Cache, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
-        JobHandle, JobRef, Level, Outcome, PullPolicy, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Status,
-        action, action_call, anyhow, artifact, bail, cache, container, ensure, handler, hooks, late_container, matrix,
-        param, service,
+        JobHandle, JobRef, Level, Outcome, PullPolicy, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Service,
+        Status, action, action_call, anyhow, artifact, bail, cache, container, ensure, handler, hooks, late_container,
+        matrix, param, service,
     };
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::job::common::{Ending, ending_setters};
 use crate::job::container::{Container, Restore, Variable, container_setters};
 use crate::setters::in_place;
-use crate::{Cache, Job, JobRef, PullPolicy, RetryOn, SavedArtifact, Secret, Service};
+use crate::{Cache, Job, JobRef, Lines, PullPolicy, RetryOn, SavedArtifact, Secret, Service};
 
 /// A job whose turn has come, to be completed or skipped by the closure that was given to
 /// [`refine`](crate::ContainerJob::refine) or [`late_container`](crate::late_container).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Secret;
+use crate::{Lines, Secret};
 
 /// A container that lives beside a container job for as long as the job runs.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ pub fn service(name: impl Into<String>, image: impl Into<String>) -> Service {
 
 impl Service {
     /// The program to run and its arguments. Without it: what the image says.
-    pub fn argv<S: Into<String>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
-        self.argv = Some(argv.into_iter().map(Into::into).collect());
+    pub fn argv<Kind>(mut self, argv: impl Lines<Kind>) -> Self {
+        self.argv = Some(argv.into_lines());
         self
     }
 
@@ -64,8 +64,8 @@ impl Service {
     }
 
     /// The job starts when this command, run inside the service's container, exits with 0.
-    pub fn ready_command<S: Into<String>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
-        self.ready_command = Some(argv.into_iter().map(Into::into).collect());
+    pub fn ready_command<Kind>(mut self, argv: impl Lines<Kind>) -> Self {
+        self.ready_command = Some(argv.into_lines());
         self
     }
 

@@ -5,11 +5,11 @@
 
 /// Setters that take and return the value: `container("x", "y").user("z")`.
 macro_rules! by_value {
-    ($type:ty, $lend:ident; $($(#[$about:meta])* fn $name:ident($parts:ident $(, $arg:ident: $kind:ty)*) $body:block)*) => {
+    ($type:ty, $lend:ident; $($(#[$about:meta])* fn $name:ident $(<$generic:ident>)?($parts:ident $(, $arg:ident: $kind:ty)*) $body:block)*) => {
         impl $type {
             $(
                 $(#[$about])*
-                pub fn $name(mut self $(, $arg: $kind)*) -> Self {
+                pub fn $name$(<$generic>)?(mut self $(, $arg: $kind)*) -> Self {
                     let $parts = self.$lend();
                     $body
                     self
@@ -21,11 +21,11 @@ macro_rules! by_value {
 
 /// Setters that change the value where it is: `job.user("z");`.
 macro_rules! in_place {
-    ($type:ty, $lend:ident; $($(#[$about:meta])* fn $name:ident($parts:ident $(, $arg:ident: $kind:ty)*) $body:block)*) => {
+    ($type:ty, $lend:ident; $($(#[$about:meta])* fn $name:ident $(<$generic:ident>)?($parts:ident $(, $arg:ident: $kind:ty)*) $body:block)*) => {
         impl $type {
             $(
                 $(#[$about])*
-                pub fn $name(&mut self $(, $arg: $kind)*) -> &mut Self {
+                pub fn $name$(<$generic>)?(&mut self $(, $arg: $kind)*) -> &mut Self {
                     let $parts = self.$lend();
                     $body
                     self

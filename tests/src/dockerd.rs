@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use monkeyci_testbed::daemons::{OwnDocker, children as children_of};
+use monkeyci_testbed::handed;
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -41,6 +42,14 @@ impl Dockerd {
     /// Starts one whose files are on a disk of so many bytes.
     pub fn with_disk(bytes: u64) -> Self {
         Self::of(None, Some(bytes), &[place::image()])
+    }
+
+    /// Makes images in it that stand for those of a registry: with a shell, and these programs.
+    pub fn stand_in(&self, names: &[&str], changes: &[&str], programs: &[(&str, &str)]) {
+        let (engine, busybox) = (self.0.engine().expect("it answers"), handed::path(handed::BUSYBOX));
+        for name in names {
+            monkeyci_testbed::images::make_with(&engine, name, changes, &busybox, programs).expect("an image");
+        }
     }
 
     fn of(seccomp: Option<&str>, disk: Option<u64>, images: &[String]) -> Self {

@@ -221,11 +221,12 @@ impl Ended {
 
     /// The log of a job (of `define`: `null` as JSON has it), stdout and stderr together.
     pub fn log(&self, job: Option<&str>) -> String {
-        let lines = self.of_type("log").filter(|line| line["job"].as_str() == job && line["stream"] != "host");
+        let own = |line: &&Value| line["stream"] == "stdout" || line["stream"] == "stderr";
+        let lines = self.of_type("log").filter(|line| line["job"].as_str() == job).filter(own);
         lines.filter_map(|line| line["text"].as_str()).collect()
     }
 
-    /// What one stream of a job said, `stdout` or `stderr`.
+    /// What one stream of a job said: `stdout`, `stderr`, `host` or `service`.
     pub fn log_of(&self, job: &str, stream: &str) -> String {
         let lines = self.of_type("log").filter(|line| line["job"] == job && line["stream"] == stream);
         lines.filter_map(|line| line["text"].as_str()).collect()

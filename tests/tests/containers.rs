@@ -4,6 +4,7 @@ use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::{Ended, Host, assert_nothing_left, run};
 use monkeyci_tests::on_each_engine;
 use monkeyci_tests::place;
+use monkeyci_tests::registry::Registry;
 use monkeyci_tests::repository::Repository;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
@@ -14,6 +15,7 @@ on_each_engine! {
     an_image_without_a_shell_runs_by_argv
     shell_lines_in_an_image_without_a_shell_say_so
     a_missing_image_is_named
+    a_registry_that_can_t_be_reached_is_no_fault_of_the_job_which_may_run_again
     a_missing_command_is_named
     the_first_line_that_fails_ends_the_job_and_is_named
     a_job_that_runs_out_of_memory_says_so
@@ -79,9 +81,18 @@ fn shell_lines_in_an_image_without_a_shell_say_so(engine: &Engine) {
 }
 
 fn a_missing_image_is_named(engine: &Engine) {
+    let registry = Registry::answering("404 Not Found");
+    let ended = run(engine, "pulling", &["--param", &format!("to-pull={}", registry.image())]);
+    assert_eq!((ended.code, ended.cause("victim")), (Some(1), "image-not-found"), "{ended:#?}");
+    assert_eq!(ended.ending("victim")["image"], registry.image().as_str());
+}
+
+fn a_registry_that_can_t_be_reached_is_no_fault_of_the_job_which_may_run_again(engine: &Engine) {
     let ended = run(engine, "image-missing", &[]);
-    assert_eq!((ended.code, ended.cause("lost")), (Some(1), "image-not-found"), "{ended:#?}");
-    assert_eq!(ended.ending("lost")["image"], "localhost:1/no/such/image:1");
+    assert_eq!((ended.code, ended.cause("lost")), (Some(4), "engine-failed"), "{ended:#?}");
+    let reason = ended.ending("lost")["reason"].as_str().expect("a reason").to_owned();
+    assert!(reason.contains("localhost:1/no/such/image:1") && reason.contains("refused"), "{reason}");
+    assert_eq!(ended.of_type("job/retried").count(), 1, "it runs again on errors of the host");
 }
 
 fn a_missing_command_is_named(engine: &Engine) {

@@ -49,21 +49,21 @@ impl Context {
     ///
     /// # Errors
     /// When the name or the payload is of the wrong form or too long.
-    pub fn publish(&self, name: &str, payload: &str) -> Result<()> {
-        events::publish(name, payload).told()
+    pub fn publish(&self, name: impl AsRef<str>, payload: impl AsRef<str>) -> Result<()> {
+        events::publish(name.as_ref(), payload.as_ref()).told()
     }
 
     /// Adds a message to the build's report, which people see when the build has ended.
     ///
     /// # Errors
     /// When the message is too long.
-    pub fn report(&self, message: &str) -> Result<()> {
-        events::report(message).told()
+    pub fn report(&self, message: impl AsRef<str>) -> Result<()> {
+        events::report(message.as_ref()).told()
     }
 
     /// Writes a line with a level to the log. `println!` writes there too.
-    pub fn log(&self, level: Level, message: &str) {
-        events::log(level, message);
+    pub fn log(&self, level: Level, message: impl AsRef<str>) {
+        events::log(level, message.as_ref());
     }
 
     /// Reads the build's events from now on, or from the start: see [`Subscription`].

@@ -23,24 +23,24 @@ impl Context {
     ///
     /// # Errors
     /// Outside an action.
-    pub fn message(&self, text: &str) -> Result<()> {
-        results::message(text).told()
+    pub fn message(&self, text: impl AsRef<str>) -> Result<()> {
+        results::message(text.as_ref()).told()
     }
 
     /// The action ends well, but with something to look at: the job's status is [`Warning`](crate::Status::Warning).
     ///
     /// # Errors
     /// Outside an action.
-    pub fn warn(&self, text: &str) -> Result<()> {
-        results::warn(text).told()
+    pub fn warn(&self, text: impl AsRef<str>) -> Result<()> {
+        results::warn(text.as_ref()).told()
     }
 
     /// There was nothing to do: the job's status is [`Skipped`](crate::Status::Skipped), as an intended skip.
     ///
     /// # Errors
     /// Outside an action.
-    pub fn skip(&self, reason: &str) -> Result<()> {
-        results::skip(reason).told()
+    pub fn skip(&self, reason: impl AsRef<str>) -> Result<()> {
+        results::skip(reason.as_ref()).told()
     }
 
     /// Exposes a value (at most 64 KiB) to later jobs and to people. A name is 1 to 128 characters of `a-z A-Z 0-9 . _ -`.
@@ -55,16 +55,16 @@ impl Context {
     ///
     /// # Errors
     /// When the address is of the wrong form, or outside an action.
-    pub fn link(&self, title: &str, url: &str) -> Result<()> {
-        results::link(title, url).told()
+    pub fn link(&self, title: impl AsRef<str>, url: impl AsRef<str>) -> Result<()> {
+        results::link(title.as_ref(), url.as_ref()).told()
     }
 
     /// Adds a test report: a JUnit XML document of at most 16 MiB.
     ///
     /// # Errors
     /// When it is none, or outside an action.
-    pub fn test_report(&self, junit: &str) -> Result<()> {
-        results::test_report(junit).told()
+    pub fn test_report(&self, junit: impl AsRef<str>) -> Result<()> {
+        results::test_report(junit.as_ref()).told()
     }
 
     /// The share of the code that tests cover, in percent.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::common::{Common, Ending, RefineFn, ending_setters, graph_setters};
 use crate::setters::by_value;
-use crate::{Cache, Context, JobRef, PullPolicy, Refine, Result, RetryOn, RunWhen, SavedArtifact, Secret, Service};
+use crate::{
+    Cache, Context, JobRef, Lines, PullPolicy, Refine, Result, RetryOn, RunWhen, SavedArtifact, Secret, Service,
+};
 
 /// A container job: commands that run in a container.
 #[derive(Clone, Debug)]
@@ -155,29 +157,29 @@ macro_rules! container_setters {
             $type, container_mut;
 
             /// The program to run and its arguments, with no shell between: the image needs none.
-            fn argv(job, argv: impl IntoIterator<Item = impl Into<String>>) {
-                job.argv = Some(argv.into_iter().map(Into::into).collect());
+            fn argv<Kind>(job, argv: impl Lines<Kind>) {
+                job.argv = Some(argv.into_lines());
             }
 
             /// Lines for the shell, one shell for all; the first line that fails ends the job. A line fails with the first
             /// command in it that fails, also one of several lines: each begins under `set -e`. One that says `set +e` has,
             /// itself alone, the status of its last command. Adds to the lines that were given before.
-            fn shell(job, lines: impl IntoIterator<Item = impl Into<String>>) {
-                job.shell.get_or_insert_default().extend(lines.into_iter().map(Into::into));
+            fn shell<Kind>(job, lines: impl Lines<Kind>) {
+                job.shell.get_or_insert_default().extend(lines.into_lines());
             }
 
             /// Lines for the shell, before those that were given until now. Good for [hooks](crate::hooks); does nothing to a
             /// job with `argv`.
-            fn shell_first(job, lines: impl IntoIterator<Item = impl Into<String>>) {
+            fn shell_first<Kind>(job, lines: impl Lines<Kind>) {
                 if job.argv.is_none() {
-                    job.shell.get_or_insert_default().splice(0..0, lines.into_iter().map(Into::into));
+                    job.shell.get_or_insert_default().splice(0..0, lines.into_lines());
                 }
             }
 
             /// The shell for the lines and its arguments, `["/bin/bash", "-u"]` say: a POSIX shell. Without it: the image's
             /// `/bin/sh`. Where it names `bash`, a pipe fails when any of its commands does.
-            fn shell_program(job, argv: impl IntoIterator<Item = impl Into<String>>) {
-                job.shell_program = Some(argv.into_iter().map(Into::into).collect());
+            fn shell_program<Kind>(job, argv: impl Lines<Kind>) {
+                job.shell_program = Some(argv.into_lines());
             }
 
             /// Each line runs in a shell of its own, so that none sees variables or the directory of the one before.

@@ -20,6 +20,8 @@ pub enum LogStream {
     Stderr,
     /// What the host itself has to say, and the lines of `events.log`.
     Host,
+    /// What the job's services write: lines, each with the service's name in front.
+    Service,
 }
 
 /// A piece of a log.
@@ -56,6 +58,7 @@ impl LogFrame {
                 LogStream::Stdout => 1,
                 LogStream::Stderr => 2,
                 LogStream::Host => 3,
+                LogStream::Service => 4,
             });
             out.put_u64(self.time_ms);
             out.put_u32(chunk.len() as u32);
@@ -89,6 +92,7 @@ impl LogDecoder {
             1 => LogStream::Stdout,
             2 => LogStream::Stderr,
             3 => LogStream::Host,
+            4 => LogStream::Service,
             other => return Err(LogDecodeError::Stream(other)),
         };
         let time_ms = header.get_u64();

@@ -46,6 +46,7 @@
 mod automaton;
 mod error;
 mod fingerprint;
+mod frames;
 mod glob;
 mod ignored;
 mod limits;

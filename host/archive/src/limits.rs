@@ -8,7 +8,7 @@ use crate::Limit;
 
 /// How much an archive may unpack to before its ratio counts. Honest trees hold sparse files, logs and zeroed databases
 /// that shrink ten-thousandfold; they are harmless while they are small.
-const RATIO_FREE_BYTES: u64 = 256 * 1024 * 1024;
+pub(crate) const RATIO_FREE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Limits for whoever reads an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]

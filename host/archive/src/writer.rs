@@ -5,12 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use tar::{EntryType, Header};
-use zstd::stream::write::Encoder;
 
+use crate::frames::Frames;
 use crate::{ArchiveError, Limit, Packed, UnpackLimits};
 
-/// zstd's own default: about the speed of a disk, and a third of the size.
-const LEVEL: i32 = 3;
 const BLOCK: usize = 512;
 const COPY_BUFFER: usize = 128 * 1024;
 /// What is packed so far is handed on at the first entry, and again after so many bytes of the archive, however well they compress. So
@@ -28,7 +26,7 @@ pub(crate) struct Attributes {
 }
 
 pub(crate) struct EntryWriter<W: Write> {
-    out: Encoder<'static, W>,
+    out: Frames<W>,
     /// Bytes that may still be written until they are handed on.
     until_handed_on: usize,
     buffer: Vec<u8>,
@@ -39,14 +37,13 @@ pub(crate) struct EntryWriter<W: Write> {
 
 impl<W: Write> EntryWriter<W> {
     pub(crate) fn new(out: W) -> Result<Self, ArchiveError> {
-        let mut out = Encoder::new(out, LEVEL).map_err(ArchiveError::Write)?;
-        out.include_checksum(true).map_err(ArchiveError::Write)?;
+        let limits = UnpackLimits::default();
         Ok(Self {
-            out,
+            out: Frames::new(out, &limits).map_err(ArchiveError::Write)?,
             until_handed_on: 0,
             buffer: vec![0; COPY_BUFFER],
             // What is packed can be unpacked: the limits of the other side hold here too.
-            limits: UnpackLimits::default(),
+            limits,
             entries: 0,
             packed: Packed::default(),
         })
@@ -111,8 +108,7 @@ impl<W: Write> EntryWriter<W> {
     /// Ends the archive. Without this it counts as cut off.
     pub(crate) fn finish(mut self) -> Result<Packed, ArchiveError> {
         self.out.write_all(&[0; 2 * BLOCK]).map_err(ArchiveError::Write)?;
-        let mut out = self.out.finish().map_err(ArchiveError::Write)?;
-        out.flush().map_err(ArchiveError::Write)?;
+        self.out.finish().map_err(ArchiveError::Write)?;
         Ok(self.packed)
     }
 
@@ -153,7 +149,10 @@ impl<W: Write> EntryWriter<W> {
             Some(left) => self.until_handed_on = left,
             None => {
                 self.until_handed_on = HAND_ON;
-                self.out.flush().map_err(ArchiveError::Write)?;
+                if self.out.unpacked() > self.limits.max_bytes {
+                    return Err(ArchiveError::Limit(Limit::Bytes(self.limits.max_bytes)));
+                }
+                self.out.hand_on(HAND_ON as u64).map_err(ArchiveError::Write)?;
             }
         }
         Ok(())

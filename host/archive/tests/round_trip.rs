@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use monkeyci_archive::{ArchiveError, Links, Packed, UnpackLimits, pack, pack_all, unpack, unpack_as};
+use monkeyci_archive::{
+    ArchiveError, Links, Packed, UnpackLimits, Unpacked, list_files, pack, pack_all, unpack, unpack_as,
+};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -319,4 +321,19 @@ fn a_file_needs_a_path_and_several_files_have_no_common_one() {
     pack_all(&open(&from), &["a".into(), "b".into()], &mut several).unwrap();
     assert_eq!(unpack(&several, "out"), r#"the archive holds "a" and "b", and not one file or directory"#);
     assert!(unpack(&packed(&from, "a"), "../out").contains("without `..`"));
+}
+
+#[test]
+fn what_shrinks_ten_thousandfold_comes_back_too() {
+    let from = tempfile::tempdir().unwrap();
+    // Sparse, so that it takes no place here.
+    fs::File::create(from.path().join("zeros")).unwrap().set_len(1 << 30).unwrap();
+    fs::write(from.path().join("after"), "x").unwrap();
+    let archive = packed(&from, ".");
+    assert!(archive.len() < 4 << 20, "{}", archive.len());
+    let into = tempfile::tempdir().unwrap();
+    let done = unpack(&archive[..], &open(&into), &UnpackLimits::default(), None).unwrap();
+    assert_eq!(done, Unpacked { files: 2, bytes: (1 << 30) + 1 });
+    assert_eq!(fs::metadata(into.path().join("zeros")).unwrap().len(), 1 << 30);
+    assert_eq!(list_files(&archive[..], &UnpackLimits::default()).unwrap().len(), 2);
 }

@@ -105,14 +105,15 @@ pub struct InputArgs {
     /// the environment.
     #[arg(long = "param", value_name = "K=V")]
     pub params: Vec<String>,
-    /// Read parameters from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise.
+    /// Read parameters from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise. A value is the text that
+    /// stands there: 1.10 stays 1.10, and 010 stays 010. A list, a table or null is refused.
     #[arg(long = "param-file", value_name = "F")]
     pub param_files: Vec<PathBuf>,
     /// Give the script a secret: the content of a file. Counts before --secret-file, and that before MONKEYCI_SECRET_K
     /// in the environment.
     #[arg(long = "secret", value_name = "K=FILE")]
     pub secrets: Vec<String>,
-    /// Read secrets from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise.
+    /// Read secrets from a file, as --param-file reads parameters.
     #[arg(long = "secret-file", value_name = "F")]
     pub secret_files: Vec<PathBuf>,
     /// Let the script's actions read this secret; all others it can only hand on to jobs. May be repeated.
@@ -262,6 +263,9 @@ pub struct LogsArgs {
     /// Only this stream. May be repeated.
     #[arg(long = "stream", value_enum, value_name = "S")]
     pub streams: Vec<Stream>,
+    /// Print what the services of jobs wrote; without --stream, nothing else. Without this option that is left out.
+    #[arg(long)]
+    pub service: bool,
     /// Of a build that runs, print what comes too, as it comes, until the build is over. Any number of readers may do so.
     #[arg(long, short)]
     pub follow: bool,
@@ -281,6 +285,8 @@ pub enum Stream {
     Stderr,
     /// What the host had to say.
     Host,
+    /// What the job's services wrote, each line with its service in front.
+    Service,
 }
 
 #[derive(Debug, clap::Args)]

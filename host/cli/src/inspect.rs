@@ -33,6 +33,11 @@ fn render(found: &Inspection) -> String {
         found.imports.iter().cloned().partition(|import| import.starts_with("monkeyci:"));
     list("permissions", &own);
     list("standard library (reaches nothing outside the script)", &wasi);
+    let refused: Vec<String> =
+        found.refused.iter().map(|refused| format!("{}: {}", refused.import, refused.reason)).collect();
+    if !refused.is_empty() {
+        list("refused: this host does not run it", &refused);
+    }
     list("exports", &found.exports);
     let producers = found
         .producers

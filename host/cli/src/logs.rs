@@ -76,7 +76,14 @@ impl Out<'_> {
                 cutter: LineCutter::default(),
             }),
         });
-        if args.streams.is_empty() || args.streams.contains(&stream(frame)) {
+        let stream = stream(frame);
+        let wanted = match (args.service, args.streams.is_empty()) {
+            (true, _) if stream == Stream::Service => true,
+            // A service may write far more than its job: who wants to see it says so. Programs get all.
+            (false, true) => args.json || stream != Stream::Service,
+            _ => args.streams.contains(&stream),
+        };
+        if wanted {
             printer.print(frame);
         }
     }
@@ -91,6 +98,7 @@ fn stream(frame: &LogFrame) -> Stream {
         LogStream::Stdout => Stream::Stdout,
         LogStream::Stderr => Stream::Stderr,
         LogStream::Host => Stream::Host,
+        LogStream::Service => Stream::Service,
     }
 }
 

@@ -13,6 +13,18 @@ pub enum ControllerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The home directory is not its user's alone.
+    #[error(
+        "the home directory's {} can't be used: {reason}, and what others put there would be run; take it over (chown, chmod go-w) \
+         or name another home with --home",
+        path.display()
+    )]
+    HomeNotOwn {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The journal can't be used.
     #[error(transparent)]
     Journal(#[from] monkeyci_storage::JournalError),

@@ -1,9 +1,12 @@
 //! The host's home directory: journal, blobs, compile cache, and what running builds need.
+//!
+//! All of it is its user's alone. A home that somebody else owns, or can write to, is refused: machine code in it would be run, and
+//! what is in it shown. Where the directory was there before, it may stay readable for others; what the host keeps in it is not.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -34,10 +37,21 @@ impl Home {
             let path = path.to_owned();
             move |source| ControllerError::Home { path, source }
         };
-        for dir in [root.to_owned(), root.join("blobs"), root.join("run")] {
-            make_dir(&dir).map_err(fail(&dir))?;
-        }
+        make_dir(root).map_err(fail(root))?;
         let root = fs::canonicalize(root).map_err(fail(root))?;
+        own(&root)?;
+        for dir in [root.join("blobs"), root.join("run")] {
+            make_dir(&dir).map_err(fail(&dir))?;
+            own(&dir)?;
+            private(&dir, 0o700).map_err(fail(&dir))?;
+        }
+        // SQLite gives what it makes beside the journal the journal's own mode.
+        let journal = root.join("journal.db");
+        make_file(&journal).map_err(fail(&journal))?;
+        for name in ["journal.db", "journal.db-wal", "journal.db-shm", "owner"] {
+            let path = root.join(name);
+            private(&path, 0o600).map_err(fail(&path))?;
+        }
         let path = root.join("owner");
         let owner = owner(&path).map_err(fail(&path))?;
         Ok(Self { root, owner })
@@ -125,6 +139,43 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Refuses a directory that is not this user's, or that others can write to.
+fn own(path: &Path) -> Result<(), ControllerError> {
+    let refused = |reason: String| ControllerError::HomeNotOwn { path: path.to_owned(), reason };
+    let metadata = fs::metadata(path).map_err(|source| ControllerError::Home { path: path.to_owned(), source })?;
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() {
+        return Err(refused("it is not a directory".to_owned()));
+    }
+    if metadata.uid() != own {
+        return Err(refused(format!("it belongs to the user {}, and this is the user {own}", metadata.uid())));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(refused(format!("others can write to it (its mode is {:03o})", metadata.mode() & 0o777)));
+    }
+    Ok(())
+}
+
+/// Takes from others what they may do with what is at a path, if something is.
+fn private(path: &Path, mode: u32) -> io::Result<()> {
+    let metadata = match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if metadata.is_symlink() || metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Makes an empty file of mode 0600, where nothing is.
+fn make_file(path: &Path) -> io::Result<()> {
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
 fn young(path: &Path) -> bool {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 5))
@@ -187,6 +238,40 @@ mod tests {
             });
             assert!(hosts.iter().all(|owner| owner.len() == 16 && *owner == hosts[0]), "{hosts:?}");
             assert_ne!(hosts[0], first);
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_in_a_home_is_its_users_alone_also_where_the_home_was_there_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().join("home");
+        fs::create_dir_all(root.join("blobs")).expect("made");
+        fs::write(root.join("journal.db-wal"), "").expect("written");
+        for (path, mode) in [("", 0o755), ("blobs", 0o755), ("journal.db-wal", 0o644)] {
+            fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).expect("set");
+        }
+        let home = Home::open(&root).expect("a home");
+        home.build_dir("org/repo/1").expect("a directory");
+        assert_eq!([mode(&home.journal()), mode(&root.join("journal.db-wal")), mode(&root.join("owner"))], [0o600; 3]);
+        assert_eq!([mode(&home.blobs()), mode(&home.run())], [0o700; 2]);
+        assert_eq!(mode(&root), 0o755, "who made it said so");
+    }
+
+    #[test]
+    fn a_home_that_others_own_or_can_write_to_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o770)).expect("set");
+        let refused = |path: &Path| Home::open(path).expect_err("others can write to it").to_string();
+        assert!(refused(dir.path()).contains("others can write to it (its mode is 770)"));
+        if rustix::process::geteuid().is_root() {
+            let other = dir.path().join("other");
+            make_dir(&other).expect("made");
+            std::os::unix::fs::chown(&other, Some(4711), None).expect("root may");
+            assert!(refused(&other).contains("it belongs to the user 4711"));
         }
     }
 }

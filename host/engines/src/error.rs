@@ -22,6 +22,14 @@ pub enum EngineError {
         /// What the engine said.
         reason: String,
     },
+    /// An image's registry can't be reached, does not answer, or is overloaded: whether it has the image is not known.
+    #[error("image {image:?} could not be pulled: {reason}; its registry may answer later")]
+    RegistryUnavailable {
+        /// The image reference.
+        image: String,
+        /// What the engine said, or how long it said nothing.
+        reason: String,
+    },
     /// An image's registry will not let the engine have it.
     #[error("image {image:?} may not be pulled: {reason}")]
     PullDenied {

@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 
 pub use docker::{DockerEngine, DockerOptions, NetworkFence};
 pub use error::EngineError;
@@ -64,6 +67,12 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// When there is no such part, or the engine has gone.
     async fn last_lines(&self, key: &str, part: &Part, lines: usize) -> Result<String, EngineError>;
+
+    /// What a part writes to its own output, from its start and as it comes, until it ends or is removed. Nothing from an engine
+    /// that can't tell.
+    fn output(&self, _key: &str, _part: &Part) -> BoxStream<'static, Result<Bytes, EngineError>> {
+        futures::stream::empty().boxed()
+    }
 
     /// Kills and removes all that belongs to the pod: containers, network, volume. What is not there is no error.
     ///

@@ -172,7 +172,7 @@ async fn a_pull_without_progress_is_given_up() {
     .await;
     let error = daemon.engine.start(&daemon.pod(), &|_| {}).await.err();
     match error {
-        Some(EngineError::ImageNotFound { image, reason }) => {
+        Some(EngineError::RegistryUnavailable { image, reason }) => {
             assert_eq!((image.as_str(), reason.as_str()), ("debian:12", "the pull made no progress for 0.3 s"));
         }
         other => panic!("{other:?}"),

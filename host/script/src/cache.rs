@@ -7,12 +7,12 @@
 use std::fs::{self, DirBuilder, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, Mac};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -51,7 +51,11 @@ impl CompileCache {
 
     fn prepare(dir: &Path) -> io::Result<[u8; KEY_BYTES]> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+        let metadata = fs::symlink_metadata(dir)?;
+        if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other("it is not a directory of this user's own"));
+        }
+        if metadata.mode() & 0o077 != 0 {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         }
         let path = dir.join("key");
@@ -77,7 +81,14 @@ impl CompileCache {
     /// The compiled form of the script with this digest, if it is there and unharmed.
     pub(crate) fn get(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
-        let mut file = File::open(&path).ok()?;
+        let mut file = match open_own(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "a file of the compile cache is not used");
+                return None;
+            }
+        };
         match self.check(digest, &mut file) {
             Ok(true) => {}
             Ok(false) => {
@@ -164,10 +175,20 @@ impl CompileCache {
     }
 }
 
+/// Opens a regular file that this user owns, and no other can write to. Nothing is waited for: a named pipe has no writer.
+fn open_own(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    let metadata = file.metadata()?;
+    let own =
+        metadata.is_file() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+    if own { Ok(file) } else { Err(io::Error::other("it is no regular file that only this user can write to")) }
+}
+
 /// The key in the file; none when there is no file, or only what a power cut has left of one. What was compiled with a key that is
 /// lost is compiled again.
 fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
-    let mut file = match File::open(path) {
+    let mut file = match open_own(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

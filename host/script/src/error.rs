@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::outside::RefusedImport;
+
 /// The runtime could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
@@ -60,8 +62,17 @@ pub enum LoadError {
     #[error("the script could not be compiled, for a reason that is not its own: the compiler failed: {0}")]
     Compiler(String),
     /// It lacks an export.
-    #[error("the component does not export the function `{0}`, so it is not a build script; see wit/world.wit")]
+    #[error(
+        "the component does not export the function `{0}`, so it is not a build script; a script in Rust exports its function \
+         with the line `monkeyci_sdk::script!(script);`, and wit/world.wit says what one in another language exports"
+    )]
     NoExport(&'static str),
+    /// It imports what no script is given.
+    #[error("the script can't run here: {}", list(.0))]
+    Refused(Vec<RefusedImport>),
+    /// It needs more of what instances share than a script may have.
+    #[error("the component needs more than a script may have: {0}")]
+    TooMuch(String),
     /// It imports what the host does not offer, or has an import or export of the wrong type.
     #[error("the component does not fit the host: {0}")]
     Unfit(String),
@@ -78,6 +89,25 @@ impl LoadError {
     }
 }
 
+/// The beginning of a text, of at most so many bytes.
+pub(crate) fn beginning(text: &str, most: usize) -> String {
+    match text.floor_char_boundary(most) {
+        end if end < text.len() => format!("{}…", &text[..end]),
+        _ => text.to_owned(),
+    }
+}
+
+/// The first few, each in its own words.
+fn list(refused: &[RefusedImport]) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<String> = refused.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = match refused.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{}{more}", named.join("; "))
+}
+
 /// A script did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
@@ -87,6 +117,9 @@ pub enum ScriptError {
     /// It trapped: a panic, a limit, a breach of the contract.
     #[error("the script trapped: {0}")]
     Trapped(String),
+    /// Its program ended by itself, with this exit status.
+    #[error("the script ended itself with exit status {0}; a script returns, with an error when it has failed")]
+    Exited(i32),
     /// It took too long.
     #[error("the script did not come to an end within {} s", .0.as_secs_f64())]
     TimedOut(Duration),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wasmparser::{ComponentTypeRef, Parser, Payload, ProducersSectionReader, Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, ProducersSectionReader, Validator, WasmFeatures};
 
 use crate::cache::hex;
 use crate::error::LoadError;
 use crate::limits::Limits;
 use crate::load::check_form;
+use crate::outside::{Outside, RefusedImport};
 
 /// What a component says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +21,8 @@ pub struct Inspection {
     pub digest: String,
     /// What it imports: its permissions.
     pub imports: Vec<String>,
+    /// The imports that a host of this version refuses.
+    pub refused: Vec<RefusedImport>,
     /// What it exports.
     pub exports: Vec<String>,
     /// The languages and tools that made it, by its own account (the `producers` sections).
@@ -46,26 +49,10 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadError> {
     let invalid = |error: wasmparser::BinaryReaderError| LoadError::Invalid(error.to_string());
     Validator::new_with_features(WasmFeatures::default()).validate_all(bytes).map_err(invalid)?;
 
-    let (mut imports, mut exports, mut producers) = (Vec::new(), Vec::new(), BTreeSet::new());
-    let mut depth = 0;
+    let outside = Outside::of(bytes).map_err(invalid)?;
+    let mut producers = BTreeSet::new();
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(invalid)? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    let import = import.map_err(invalid)?;
-                    // The name of a type gives nothing to whoever imports it.
-                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
-                        imports.push(import.name.name.to_owned());
-                    }
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    exports.push(export.map_err(invalid)?.name.name.to_owned());
-                }
-            }
             Payload::CustomSection(section) if section.name() == "producers" => {
                 let reader = wasmparser::BinaryReader::new(section.data(), section.data_offset());
                 for field in ProducersSectionReader::new(reader).map_err(invalid)? {
@@ -86,8 +73,9 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadError> {
     Ok(Inspection {
         size: bytes.len(),
         digest: hex(&Sha256::digest(bytes)),
-        imports,
-        exports,
+        refused: outside.refused(),
+        imports: outside.imports.into_iter().map(|import| import.name).collect(),
+        exports: outside.exports,
         producers: producers.into_iter().collect(),
     })
 }

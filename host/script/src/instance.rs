@@ -7,9 +7,10 @@ use monkeyci_api::{BuildInfo, Client};
 use monkeyci_build::{Call, JobDraft, JobSpec, ParamDraft};
 use wasmtime::component::Resource;
 use wasmtime::{Store, Trap};
+use wasmtime_wasi::I32Exit;
 
 use crate::clock::Defining;
-use crate::error::ScriptError;
+use crate::error::{ScriptError, beginning};
 use crate::host::JobHandle;
 use crate::load::Script;
 use crate::log::Log;
@@ -86,11 +87,12 @@ impl Script {
     /// the parameters that it declared may tell more.
     pub async fn define(&self, client: &Client, info: BuildInfo) -> Result<Definition, ScriptError> {
         let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-        let (log, pump) = Log::new(client, None, self.runtime.limits.output_bytes, None);
+        let defining = Defining::new();
+        let (log, pump) = Log::new(client, None, self.runtime.limits.output_bytes, defining.clone(), false);
         let mode = Mode::Record(Vec::new());
         let limits = self.runtime.limits.clone();
         let limit = limits.define_time;
-        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, Defining::new()));
+        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining));
         let ended = self.execute(state, None, limit).await;
         // The log is whole before anybody hears of the end.
         pump.finish().await;
@@ -154,7 +156,7 @@ impl Script {
     ) -> (Result<(), ScriptError>, Left) {
         let defining = Defining::new();
         let limits = self.runtime.limits.clone();
-        let (log, pump) = Log::new(client, Some(job), limits.output_bytes, Some(defining.clone()));
+        let (log, pump) = Log::new(client, Some(job), limits.output_bytes, defining.clone(), true);
         let mode = Mode::Replay { transcript: transcript.clone(), next: 0 };
         let (info, time_ms) = (transcript.info.clone(), transcript.time_ms);
         let state = State::new(limits, client.clone(), info, Some(job), time_ms, mode, (log, defining));
@@ -170,9 +172,10 @@ impl Script {
     /// When the instance can't be made.
     pub async fn instantiate(&self, client: &Client, info: BuildInfo) -> Result<(), ScriptError> {
         let limits = self.runtime.limits.clone();
-        let (log, _) = Log::new(client, None, limits.output_bytes, None);
+        let defining = Defining::new();
+        let (log, _) = Log::new(client, None, limits.output_bytes, defining.clone(), false);
         let mode = Mode::Record(Vec::new());
-        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, Defining::new()));
+        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, defining));
         let _slot = self.runtime.slots.take().await;
         let mut store = self.store(state);
         match self.pre.instantiate_async(&mut store).await {
@@ -200,7 +203,7 @@ impl Script {
         let ended = match tokio::time::timeout(limit, self.call(&mut store, then)).await {
             Err(_) => Err(ScriptError::TimedOut(limit)),
             Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(message))) => Err(ScriptError::Failed(message)),
+            Ok(Ok(Err(message))) => Err(ScriptError::Failed(shortened(message, &store.data().log).await)),
             Ok(Err(error)) => Err(explain(&error, store.data())),
         };
         (ended, store.into_data().into())
@@ -254,18 +257,47 @@ fn same(mode: &Mode, jobs: &[JobDraft], transcript: &Transcript) -> Result<(), D
     }))
 }
 
+/// The most bytes of a script's own error that stand in the journal and in messages. Its log has all of a longer one.
+const LONGEST_ERROR: usize = 4096;
+
+async fn shortened(message: String, log: &Log) -> String {
+    if message.len() <= LONGEST_ERROR {
+        return message;
+    }
+    log.text(&message).await;
+    format!("{} (the beginning of {} bytes, which the log has)", beginning(&message, LONGEST_ERROR), message.len())
+}
+
 /// In the words of wasmtime, whose type is private: a call of the guest brings more bytes than it may.
 const TOO_MUCH_AT_ONCE: &str = "fuel allocated for hostcalls";
+/// In its words too: more instances, memories or tables than a component may have, on a machine without a pool.
+const TOO_MANY: &str = "resource limit exceeded";
 
 /// Bytes in words.
 fn size(bytes: usize) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
 }
 
-/// Finds the words for a trap: the limit that was reached, the panic's message, or what wasmtime says.
+/// Finds the words for a trap, and adds what the host has refused last: that is mostly why.
 fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
+    match (cause(error, state), &state.last_error) {
+        (ScriptError::Trapped(trap), Some(last)) if !trap.contains(last) => {
+            ScriptError::Trapped(format!("{trap}; the last error that a call to the host had returned: {last}"))
+        }
+        (cause, _) => cause,
+    }
+}
+
+/// The limit that was reached, the panic's message, or what wasmtime says.
+fn cause(error: &wasmtime::Error, state: &State) -> ScriptError {
     if let Some(divergence) = error.downcast_ref::<Divergence>() {
         return ScriptError::Diverged(divergence.to_string());
+    }
+    let unreachable = matches!(error.downcast_ref::<Trap>(), Some(Trap::UnreachableCodeReached));
+    let said = state.exit_status.filter(|_| unreachable);
+    // WASI tells 1 of whatever is not 0.
+    if let Some(status) = said.or_else(|| error.downcast_ref::<I32Exit>().map(|exit| exit.0)) {
+        return ScriptError::Exited(status);
     }
     let trap = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
@@ -279,6 +311,9 @@ fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
             "one of its calls handed the host more than {} at once; hand large values on as files, in several calls",
             size(state.limits.call_bytes)
         ));
+    }
+    if trap.contains(TOO_MANY) {
+        return ScriptError::Trapped(format!("the component needs more than a script may have: {trap}"));
     }
     if matches!(error.downcast_ref::<Trap>(), Some(Trap::MemoryOutOfBounds | Trap::StackOverflow)) {
         return ScriptError::Trapped(format!("{trap} (mostly: a function that calls itself too often)"));

@@ -20,8 +20,12 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// The most table elements, of all tables together. Default 100,000: scripting languages bring large tables.
     pub table_elements: usize,
-    /// The most core instances, tables and memories of one component. Default 200: composed components have many.
+    /// The most core instances of one component. Default 200: composed components have many.
     pub core_instances: usize,
+    /// The most memories of one component. Default 4: each of a composed component's parts has one, and a module has one at most.
+    pub memories: usize,
+    /// The most tables of one component. Default 50.
+    pub tables: usize,
     /// The most handles that a script may hold at a time. Default 50,000.
     pub handles: usize,
     /// The most bytes of outcomes and events that a script may hold by handles at a time. Default 32 MiB: an outcome has 1 MiB at
@@ -55,6 +59,8 @@ impl Default for Limits {
             memory_bytes: 256 << 20,
             table_elements: 100_000,
             core_instances: 200,
+            memories: 4,
+            tables: 50,
             handles: 50_000,
             held_bytes: 32 << 20,
             call_bytes: 4 << 20,
@@ -75,6 +81,8 @@ pub(crate) struct Meter {
     memory_left: usize,
     table_left: usize,
     instances: usize,
+    memories: usize,
+    tables: usize,
     /// The limit that was reached, in words: the guest only sees that it got no more.
     pub(crate) reached: Option<String>,
 }
@@ -85,6 +93,8 @@ impl Meter {
             memory_left: limits.memory_bytes,
             table_left: limits.table_elements,
             instances: limits.core_instances,
+            memories: limits.memories,
+            tables: limits.tables,
             reached: None,
         }
     }
@@ -127,10 +137,10 @@ impl wasmtime::ResourceLimiter for Meter {
     }
 
     fn tables(&self) -> usize {
-        self.instances
+        self.tables
     }
 
     fn memories(&self) -> usize {
-        self.instances
+        self.memories
     }
 }

@@ -10,6 +10,7 @@ use crate::bindings::{ScriptIndices, ScriptPre};
 use crate::cache::hex;
 use crate::error::LoadError;
 use crate::limits::Limits;
+use crate::outside::{CONTRACT_VERSION, Outside};
 use crate::runtime::Runtime;
 use crate::store::State;
 
@@ -57,6 +58,7 @@ impl Runtime {
 
     fn load_until(&self, bytes: &[u8], stop: Option<&PipeReader>) -> Result<Script, LoadError> {
         check_form(bytes, &self.limits)?;
+        let outside = check_outside(bytes)?;
         let digest = hex(&Sha256::digest(bytes));
         let found = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
         let cached = found.is_some();
@@ -66,6 +68,9 @@ impl Runtime {
                 let mut artifact = self.compiler.compile(&self.engine, &self.limits, bytes, stop)?;
                 // SAFETY: this host's own compiler wrote it and is done, and it has no name by which others could reach it.
                 let component = unsafe { artifact.load(&self.engine) }.map_err(|error| {
+                    if let Some(limit) = limit_of_the_pool(&error, &self.limits) {
+                        return LoadError::TooMuch(limit);
+                    }
                     let ask = "is it of this version, and does its `main` begin with `compile_if_child`?";
                     LoadError::compiler(format!("what it made can't be loaded ({ask}): {error:#}"))
                 })?;
@@ -75,12 +80,15 @@ impl Runtime {
                 component
             }
         };
-        for export in ["define", "act"] {
-            if component.get_export_index(None, export).is_none() {
-                return Err(LoadError::NoExport(export));
-            }
-        }
-        let unfit = |error: wasmtime::Error| LoadError::Unfit(format!("{error:#}"));
+        let unfit = |error: wasmtime::Error| {
+            LoadError::Unfit(match outside.as_ref().and_then(Outside::newer_contract) {
+                Some(version) => format!(
+                    "the script was built against version {version} of the contract, and this host speaks version \
+                     {CONTRACT_VERSION}: {error:#}"
+                ),
+                None => format!("{error:#}"),
+            })
+        };
         let pre = self.linker.instantiate_pre(&component).and_then(ScriptPre::new).map_err(unfit)?;
         let indices = ScriptIndices::new(pre.instance_pre()).map_err(unfit)?;
         Ok(Script {
@@ -110,6 +118,30 @@ impl Script {
     pub fn cached(&self) -> bool {
         self.cached
     }
+}
+
+/// Looks at what the component asks for and offers, so that nobody waits for the compiler to hear that it can't run. None where it
+/// can't be read: then the compiler says why.
+fn check_outside(bytes: &[u8]) -> Result<Option<Outside>, LoadError> {
+    let Ok(outside) = Outside::of(bytes) else { return Ok(None) };
+    let refused = outside.refused();
+    if !refused.is_empty() {
+        return Err(LoadError::Refused(refused));
+    }
+    for export in ["define", "act"] {
+        if !outside.exports.iter().any(|name| name == export) {
+            return Err(LoadError::NoExport(export));
+        }
+    }
+    Ok(Some(outside))
+}
+
+/// The limit of the pool of instances that a component does not fit into, in the words of wasmtime, which has no type for it.
+fn limit_of_the_pool(error: &wasmtime::Error, limits: &Limits) -> Option<String> {
+    let mut told = error.chain().map(ToString::to_string);
+    let told =
+        told.find(|text| text.contains("exceeds the") || text.contains("not supported in the pooling allocator"))?;
+    Some(told.replace(&format!("{:#x} bytes", limits.memory_bytes), &format!("{} MiB", limits.memory_bytes >> 20)))
 }
 
 /// Looks at the first bytes, so that the usual mistakes get a message of their own.

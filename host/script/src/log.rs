@@ -8,15 +8,18 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream;
 use monkeyci_api::{Body, Client, LogFrame, LogStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::clock::Defining;
 
-/// How many frames may wait for the build API. A script that prints faster waits.
+/// How many frames may wait for the build API. An action that prints faster waits.
 const FRAMES: usize = 64;
+/// How many frames of `define` may wait: it does not, for how long it waits would tell it how fast this machine is. What comes when so
+/// many wait is dropped, and the log says so.
+const FRAMES_OF_DEFINE: usize = 1 << 16;
 /// The most bytes that a guest may write at once.
 const CHUNK: usize = monkeyci_api::MAX_LOG_FRAME;
 /// How much of the end of stderr is kept for the message of a trap: a panic's message stands there.
@@ -25,11 +28,18 @@ const TAIL: usize = 4096;
 /// The log of one instance. Clones write to the same log.
 #[derive(Clone)]
 pub(crate) struct Log {
-    sender: mpsc::Sender<Bytes>,
+    sender: mpsc::UnboundedSender<Frame>,
+    /// A permit for each frame that may wait, of an action and of `define`.
+    permits: Arc<Semaphore>,
+    permits_of_define: Arc<Semaphore>,
     state: Arc<Mutex<State>>,
-    /// Set when what `define` prints has been printed already, in the first instance.
-    muted: Option<Defining>,
+    defining: Defining,
+    /// Whether what `define` prints has been printed already, in the first instance.
+    muted: bool,
 }
+
+/// Bytes for the build API, with their permit to wait.
+type Frame = (Bytes, Option<OwnedSemaphorePermit>);
 
 struct State {
     left: usize,
@@ -41,28 +51,49 @@ pub(crate) struct Pump(JoinHandle<()>);
 
 impl Log {
     /// A log that takes `limit` bytes; with `muted`, nothing is written while `define` runs.
-    pub(crate) fn new(client: &Client, job: Option<&str>, limit: usize, muted: Option<Defining>) -> (Self, Pump) {
-        let (sender, mut frames) = mpsc::channel::<Bytes>(FRAMES);
+    pub(crate) fn new(
+        client: &Client,
+        job: Option<&str>,
+        limit: usize,
+        defining: Defining,
+        muted: bool,
+    ) -> (Self, Pump) {
+        let (sender, mut frames) = mpsc::unbounded_channel::<Frame>();
         let (client, job) = (client.clone(), job.map(str::to_owned));
         let pump = tokio::spawn(async move {
             // Most instances print nothing: the request is made when there is something to send.
-            let Some(first) = frames.recv().await else { return };
-            let rest = stream::unfold(frames, async |mut frames| Some((frames.recv().await?, frames)));
+            let Some((first, _)) = frames.recv().await else { return };
+            let rest = stream::unfold(frames, async |mut frames| Some((frames.recv().await?.0, frames)));
             let all = futures::StreamExt::chain(stream::iter([first]), rest);
             let all = futures::StreamExt::map(all, Ok::<_, std::convert::Infallible>);
             if let Err(error) = client.send_log(job.as_deref(), Body::wrap_stream(all)).await {
                 tracing::warn!(%error, "the script's log could not be stored");
             }
         });
-        let state = State { left: limit, tail: VecDeque::new() };
-        (Self { sender, state: Arc::new(Mutex::new(state)), muted }, Pump(pump))
+        let state = Arc::new(Mutex::new(State { left: limit, tail: VecDeque::new() }));
+        let (permits, permits_of_define) = (Semaphore::new(FRAMES), Semaphore::new(FRAMES_OF_DEFINE));
+        let (permits, permits_of_define) = (Arc::new(permits), Arc::new(permits_of_define));
+        (Self { sender, permits, permits_of_define, state, defining, muted }, Pump(pump))
     }
 
     /// Writes a line of the host's own stream.
     pub(crate) async fn line(&self, line: &str) {
-        if let Some(frame) = self.frame(LogStream::Host, format!("{line}\n").into()) {
+        self.own(format!("{line}\n").into()).await;
+    }
+
+    /// Writes a long text to the host's own stream, in pieces.
+    pub(crate) async fn text(&self, text: &str) {
+        for piece in text.as_bytes().chunks(CHUNK) {
+            self.own(Bytes::copy_from_slice(piece)).await;
+        }
+        self.own(Bytes::from_static(b"\n")).await;
+    }
+
+    async fn own(&self, bytes: Bytes) {
+        if let Some(frame) = self.frame(LogStream::Host, bytes) {
+            let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
             // The pump ends only with the instance; a failed upload has been reported by it.
-            let _ = self.sender.send(frame).await;
+            let _ = self.sender.send((frame, permit));
         }
     }
 
@@ -74,7 +105,7 @@ impl Log {
 
     /// Takes `bytes` off the instance's allowance, and makes a frame of what is allowed.
     fn frame(&self, stream: LogStream, bytes: Bytes) -> Option<Bytes> {
-        if self.muted.as_ref().is_some_and(Defining::is) {
+        if self.muted && self.defining.is() {
             return None;
         }
         let mut state = self.lock();
@@ -87,23 +118,49 @@ impl Log {
             return None;
         }
         let mut frames = BytesMut::new();
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+        let time_ms = now_ms();
         let allowed = bytes.slice(..bytes.len().min(state.left));
         let cut = allowed.len() < bytes.len();
         state.left -= allowed.len();
         LogFrame { stream, time_ms, bytes: allowed }.encode(&mut frames);
         if cut {
             state.left = 0;
-            let note = Bytes::from_static(b"\n[the script has reached its output limit; the rest is dropped]\n");
-            LogFrame { stream: LogStream::Host, time_ms, bytes: note }.encode(&mut frames);
+            note(time_ms, "the script has reached its output limit").encode(&mut frames);
         }
         Some(frames.freeze())
+    }
+
+    /// Sends what a guest has written, if there is a permit for it to wait.
+    fn put(&self, frame: Bytes) -> StreamResult<()> {
+        let defining = self.defining.is();
+        let permits = if defining { &self.permits_of_define } else { &self.permits };
+        let frame = match Arc::clone(permits).try_acquire_owned() {
+            Ok(permit) => (frame, Some(permit)),
+            Err(_) if defining => {
+                self.lock().left = 0;
+                let mut last = BytesMut::new();
+                note(now_ms(), "the script prints faster than its output can be stored").encode(&mut last);
+                (last.freeze(), None)
+            }
+            Err(_) => return Err(StreamError::trap("write without permission")),
+        };
+        self.sender.send(frame).map_err(|_| StreamError::Closed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the log says of output that it does not have.
+fn note(time_ms: u64, reason: &str) -> LogFrame {
+    let text = format!("\n[{reason}; the rest is dropped]\n");
+    LogFrame { stream: LogStream::Host, time_ms, bytes: text.into() }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
 }
 
 impl Pump {
@@ -147,10 +204,7 @@ impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         match self.log.frame(self.stream, bytes) {
             None => Ok(()),
-            Some(frame) => self.log.sender.try_send(frame).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => StreamError::trap("write without permission"),
-                mpsc::error::TrySendError::Closed(_) => StreamError::Closed,
-            }),
+            Some(frame) => self.log.put(frame),
         }
     }
 
@@ -159,18 +213,18 @@ impl OutputStream for Writer {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.log.sender.is_closed() {
-            // The build API did not take the log. That is the host's trouble, not the script's.
-            return Ok(CHUNK);
-        }
-        Ok(if self.log.sender.capacity() > 0 { CHUNK } else { 0 })
+        // Where the build API did not take the log, that is the host's trouble, not the script's.
+        let may = self.log.defining.is() || self.log.sender.is_closed() || self.log.permits.available_permits() > 0;
+        Ok(if may { CHUNK } else { 0 })
     }
 }
 
 #[async_trait]
 impl Pollable for Writer {
     async fn ready(&mut self) {
-        // Waits for a free permit; gives it back, since `write` takes its own.
-        let _ = self.log.sender.reserve().await;
+        if !self.log.defining.is() {
+            // Waits for a permit; gives it back, since `write` takes its own.
+            let _ = self.log.permits.acquire().await;
+        }
     }
 }

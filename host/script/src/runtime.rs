@@ -16,6 +16,7 @@ use crate::error::RuntimeError;
 use crate::limits::Limits;
 use crate::slots::Slots;
 use crate::store::State;
+use crate::timers;
 
 /// How often a running script gives way to others, and looks at its deadline.
 const TIME_SLICE: Duration = Duration::from_millis(10);
@@ -60,6 +61,7 @@ impl Runtime {
         // Scripts get what a standard library needs of WASI 0.2. None of it reaches anything: no directory is opened, there are
         // no variables and no arguments, sockets are denied, and what is printed goes to the log.
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
+        timers::add_to_linker(&mut linker).map_err(setup)?;
         bindings::Script::add_to_linker::<_, wasmtime::component::HasSelf<State>>(&mut linker, |state| state)
             .map_err(setup)?;
         let cache = options.cache_dir.map(|dir| CompileCache::open(dir, &engine)).transpose()?.map(Arc::new);
@@ -116,7 +118,7 @@ pub(crate) fn config(limits: &Limits) -> Config {
         .relaxed_simd_deterministic(true)
         // Features that no guest needs are no part of the attack surface.
         .wasm_memory64(false)
-        .wasm_multi_memory(true)
+        .wasm_multi_memory(false)
         .cranelift_opt_level(OptLevel::Speed)
         .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
         .memory_reservation(limits.memory_bytes as u64)
@@ -125,18 +127,18 @@ pub(crate) fn config(limits: &Limits) -> Config {
 }
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let per_component = limits.core_instances as u32;
+    let (core, memories, tables) = (limits.core_instances as u32, limits.memories as u32, limits.tables as u32);
     let live = limits.instances + limits.waiting_instances;
     let mut pool = PoolingAllocationConfig::new();
+    // So many that each instance may have all that one may have: what one script takes is never what another one lacks.
     pool.total_component_instances(live)
-        // A usual script has one real core instance and a few shims; a few composed ones may run beside.
-        .total_core_instances(live * 8 + per_component)
-        .total_memories(live * 2)
-        .total_tables(live * 4 + per_component)
+        .total_core_instances(live * core)
+        .total_memories(live * memories)
+        .total_tables(live * tables)
         .total_stacks(live)
-        .max_core_instances_per_component(per_component)
-        .max_memories_per_component(per_component.min(live * 2))
-        .max_tables_per_component(per_component)
+        .max_core_instances_per_component(core)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements)
         // Pages that a script has touched are cleared instead of unmapped up to this size: cheaper for small scripts.

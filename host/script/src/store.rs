@@ -46,6 +46,10 @@ pub(crate) struct State {
     pub(crate) slot: Option<Slot>,
     pub(crate) declared_bytes: usize,
     pub(crate) calls: u64,
+    /// The last error that a call returned to the guest.
+    pub(crate) last_error: Option<String>,
+    /// The status with which the guest said that its program ends.
+    pub(crate) exit_status: Option<i32>,
     pub(crate) limits: Arc<Limits>,
 }
 
@@ -133,6 +137,8 @@ impl State {
             slot: None,
             declared_bytes: 0,
             calls: 0,
+            last_error: None,
+            exit_status: None,
             limits,
         }
     }

@@ -41,6 +41,22 @@ pub fn make(engine: &Engine, name: &str, changes: &[&str], busybox: &Path) -> Re
     import(engine, name, changes, &with_shell(busybox)?)
 }
 
+/// Makes an image with a shell and these programs: absolute paths, and shell scripts. It stands for one that a registry has.
+pub fn make_with(
+    engine: &Engine,
+    name: &str,
+    changes: &[&str],
+    busybox: &Path,
+    programs: &[(&str, &str)],
+) -> Result<()> {
+    let mut root = shell(busybox)?;
+    root.entry(tar::EntryType::Directory, "tools", 0o755, "", &[])?;
+    for (path, script) in programs {
+        root.file(path.trim_start_matches('/'), 0o755, format!("#!/bin/sh\n{script}\n").as_bytes())?;
+    }
+    import(engine, name, changes, &root.0.into_inner().context("cannot pack")?)
+}
+
 fn import(engine: &Engine, name: &str, changes: &[&str], root: &[u8]) -> Result<()> {
     // The tag belongs to the name: Podman 4.3 ignores a `tag` of its own.
     let mut request = format!("POST /images/create?fromSrc=-&repo={}", encoded(name));
@@ -89,6 +105,10 @@ fn read(busybox: &Path) -> Result<Vec<u8>> {
 }
 
 fn with_shell(busybox: &Path) -> Result<Vec<u8>> {
+    shell(busybox)?.0.into_inner().context("cannot pack")
+}
+
+fn shell(busybox: &Path) -> Result<Root> {
     let mut root = Root::new();
     for dir in ["bin", "etc", "root", "usr", "var", "run", "proc", "sys", "dev", "srv", "tmp"] {
         let mode = if dir == "tmp" { 0o1777 } else { 0o755 };
@@ -101,7 +121,7 @@ fn with_shell(busybox: &Path) -> Result<Vec<u8>> {
     }
     root.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n")?;
     root.file("etc/group", 0o644, b"root:x:0:\n")?;
-    root.0.into_inner().context("cannot pack")
+    Ok(root)
 }
 
 /// Busybox does what its name says.

@@ -14,6 +14,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("host/xtask/src/rehearse/machine.rs", "places of the machine that a rehearsal makes"),
     ("host/sidecar/src/launcher/script.rs", "names that shells have in images of jobs"),
     ("tests/probe-script", "a script, which can't reach the machine"),
+    ("tests/guide-script", "a script, which can't reach the machine"),
     ("host/engines/tests/conformance/probe.rs", "a program that runs in containers"),
     ("host/xtask/tests/sources.rs", "these lists"),
     ("host/xtask/tests/clock.rs", "what it looks for"),

@@ -53,6 +53,48 @@ fn script(build: &Build) -> Result<Vec<Job>> {
         "action-fails" => {
             vec![action("fails", |_| bail!("no luck today")).into(), sh("after", &["true"]).needs("fails").into()]
         }
+        "action-exits" => vec![
+            action("exits", |_| {
+                print!("before the end");
+                std::process::exit(3)
+            })
+            .into(),
+        ],
+        "prints-no-newline" => {
+            print!("define ends without a newline");
+            vec![
+                action("prints", |_| {
+                    print!("so does an action");
+                    Ok(())
+                })
+                .into(),
+                action("panics", |_| {
+                    print!("and one that panics");
+                    panic!("too late")
+                })
+                .allow_failure()
+                .into(),
+            ]
+        }
+        "long-errors" => {
+            let fails = |id| action(id, |_| bail!("{}[deploy] success\nend of it", "why not\n".repeat(200_000)));
+            vec![fails("fails").into()]
+        }
+        #[cfg(target_arch = "wasm32")]
+        "submit-twice" => {
+            let twice = action("twice", |_| {
+                use monkeyci_sdk::__bindings::monkeyci::script::jobs;
+                let job = jobs::Job::container("late");
+                job.image("busybox:1");
+                job.argv(&["true".to_owned()]);
+                match jobs::submit(&[&job, &job]) {
+                    Ok(()) => bail!("a job was submitted twice"),
+                    Err(error) => println!("refused: {error}"),
+                }
+                Ok(())
+            });
+            vec![twice.into()]
+        }
         "action-panics" => vec![action("panics", |_| panic!("an action went wrong")).into()],
         "action-loops" => {
             let spin = action("spins", |_| {
@@ -83,7 +125,10 @@ fn script(build: &Build) -> Result<Vec<Job>> {
         "changes" => changes(build),
         "no-shell" => vec![container("no-shell", scratch).argv(["/echo", "no shell was needed"]).into()],
         "no-shell-lines" => vec![container("no-shell", scratch).shell(["echo hello"]).into()],
-        "image-missing" => vec![container("lost", "localhost:1/no/such/image:1").argv(["true"]).into()],
+        "image-missing" => {
+            let lost = container("lost", "localhost:1/no/such/image:1").argv(["true"]);
+            vec![lost.retry(1).retry_on(RetryOn::Error).into()]
+        }
         "command-missing" => vec![container("lost", &image).argv(["no-such-command"]).into()],
         "exit-3" => vec![sh("fails", &["echo before", "sh -c 'exit 3'", "echo never"]).into()],
         "out-of-memory" => {

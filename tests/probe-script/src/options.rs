@@ -37,6 +37,20 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 sh("each", &lines).shell_each().user("1000"),
             ))
         }
+        // The service ends when its job says so.
+        "service-ends" => {
+            let serve = "mkdir /www; echo served >/www/x; httpd -p 8080 -h /www";
+            let end = "nc -l -p 9090 >/dev/null; echo out of luck; exit 5";
+            let web = || {
+                let lines = format!("echo the service has begun; {serve}; {end}");
+                service("web", &probe.image).argv(("sh", "-c", lines)).ready_port(8080)
+            };
+            let until = "echo end | nc web 9090; while wget -q -O /dev/null http://web:8080/x; do sleep 0.2; done";
+            all((
+                sh("fails", &[until, "exit 7"]).service(web()),
+                sh("goes-on", &[until, "echo went on"]).service(web()),
+            ))
+        }
         "never-ready" => {
             let service = || service("db", &probe.image).argv(["sleep", "300"]).ready_timeout(Duration::from_secs(100));
             let job = |id: &str| sh(id, &["true"]).timeout(Duration::from_secs(4)).allow_failure();

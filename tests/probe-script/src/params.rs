@@ -73,6 +73,40 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let nobody = build.secret("NOBODY_GAVE_THIS")?;
             all(probe.sh("use", &["true"]).secret_env("X", &nobody))
         }
+        // One in a variable, one in a file and one in a service; and one of a job that is removed, which nobody misses.
+        "secrets-all-missing" => {
+            let secret = |name: &str| build.secret(name);
+            let beside = service("beside", &probe.image).secret_env("C", &secret("THIRD")?);
+            let use_it = probe.sh("use", &["true"]).secret_env("A", &secret("FIRST")?).service(beside);
+            let publish = probe.sh("publish", &["true"]).secret_env("D", &secret("FOURTH")?);
+            all((
+                use_it,
+                probe.sh("read", &["true"]).secret_file("B", &secret("SECOND")?),
+                publish.only_if(false, "only tags are published"),
+            ))
+        }
+        "secrets-of-removed" => {
+            println!("there is one: {}", build.secret_if_there("NOBODY_GAVE_THIS")?.is_some());
+            let publish = probe.sh("publish", &["true"]).secret_env("X", &build.secret("NOBODY_GAVE_THIS")?);
+            all((
+                action("test", |_| Ok(())),
+                publish.only_if(build.tag_matches("v*"), "only tags are published"),
+                action("last", |_| Ok(())).needs("publish"),
+            ))
+        }
+        // The parameter `written` is the value of a secret, which the script can't know.
+        "secrets-written" => {
+            let written = build.param_or("written", "nothing")?;
+            let clean = probe.sh("clean", &["true"]);
+            let lines = probe.sh("lines", &[]).shell([format!("echo {written}")]);
+            all((clean, lines, probe.sh("env", &["true"]).env("TOKEN", &written), action("label", |_| Ok(())).label("a", &written)))
+        }
+        "secrets-output" => {
+            let lines = ["echo \"image=registry/$TOKEN/app:1\" >>$MONKEYCI_OUTPUTS", "echo other=plain >>$MONKEYCI_OUTPUTS"];
+            let make = probe.sh("make", &lines).secret_env("TOKEN", &build.secret("TOKEN")?);
+            let take = probe.sh("take", &["echo \"other is $OTHER\""]).output_env("OTHER", "make", "other");
+            all((make, take))
+        }
         "secrets-reveal" => {
             refused("revealing in define", build.secret("TOKEN")?.reveal())?;
             all(action("reveal", |context| {

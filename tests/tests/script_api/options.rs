@@ -37,6 +37,34 @@ fn a_job_that_is_not_ready_in_time_says_what_it_waited_for() {
 }
 
 #[test]
+fn what_a_service_writes_is_a_stream_of_its_own_and_its_death_is_said_at_once_and_in_the_result() {
+    let host = Host::on(&monkeyci_tests::engine::Engine::docker());
+    let ended = host.run("service-ends", &[]);
+    assert_eq!(
+        (ended.code, ended.cause("fails"), ended.cause("goes-on")),
+        (Some(1), "exited", "succeeded"),
+        "{ended:#?}"
+    );
+    assert!(ended.log_of("fails", "service").starts_with("web: the service has begun\n"), "{ended:#?}");
+    let dead = "service \"web\" has ended with exit code 5; its last lines: the service has begun\nout of luck";
+    for job in ["fails", "goes-on"] {
+        assert!(ended.log_of(job, "host").contains(dead), "{job}: {ended:#?}");
+    }
+    let results: Vec<_> =
+        ended.of_type("job/results").map(|event| (&event["job"], &event["results"]["warning"])).collect();
+    assert_eq!(results, [(&"fails".into(), &dead.into())]);
+
+    let logs = |arguments: &[&str]| {
+        let build =
+            ended.of_type("build/triggered").next().expect("a build")["build"].as_str().expect("an id").to_owned();
+        let output = host.command(&["logs"]).arg(build).arg("fails").args(arguments).output().expect("the host runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(logs(&["--service"]), "web: the service has begun\nweb: out of luck\n");
+    assert!(!logs(&[]).contains("web: out of luck"));
+}
+
+#[test]
 fn an_architecture_that_the_engine_has_not_is_a_typed_end() {
     let known = run("architecture", &[], 0);
     assert!(known.log(Some("machine")).starts_with("machine "), "{known:#?}");

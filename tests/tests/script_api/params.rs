@@ -44,6 +44,25 @@ fn parameters_come_from_files_of_every_format() {
 }
 
 #[test]
+fn a_parameter_that_nobody_declared_or_asked_for_is_a_warning_with_the_nearest_name() {
+    let warnings = |case: &str, params: &[&str]| -> Vec<String> {
+        let params: Vec<&str> = params.iter().flat_map(|param| ["--param", param]).collect();
+        let ended = Host::default().run(case, &params);
+        let warned = ended.of_type("build/warned").map(|event| event["message"].as_str().expect("text").to_owned());
+        warned.filter(|message| message.contains("the parameter")).collect()
+    };
+    let told =
+        |name: &str, hint: &str| format!("the script neither declares nor asks for the parameter {name:?}{hint}");
+    let hint = "; did you mean \"notes\"?";
+    assert_eq!(
+        warnings("param-file", &["ntoes=x", "unheard-of=1"]),
+        [told("ntoes", hint), told("unheard-of", "")],
+        "a job is given it"
+    );
+    assert_eq!(warnings("params-declared", &["unheard-of=1"]), [""; 0], "it has listed all that were given");
+}
+
+#[test]
 fn a_parameter_becomes_a_file_of_a_job() {
     let ended = run("param-file", &["--param", "notes=one\ntwo"], 0);
     says(&ended, "read", &["the notes: one", "two", "end of the notes"]);

@@ -91,6 +91,65 @@ fn a_missing_secret_says_where_it_was_looked_for() {
 }
 
 #[test]
+fn all_missing_secrets_are_told_at_once_but_those_of_removed_jobs() {
+    let ended = Host::default().run("secrets-all-missing", &[]);
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    let faults = &ended.of_type("build/failed").next().expect("it failed")["faults"];
+    let faults = faults.as_array().expect("a list");
+    let told: Vec<_> = faults.iter().map(|fault| fault["secret"].as_str().expect("a secret")).collect();
+    assert_eq!(told, ["FIRST", "THIRD", "SECOND"]);
+    let host = Host::default();
+    let script = monkeyci_tests::place::script("probe_script");
+    let mut command = host.command(&["check", "--param", "case=secrets-all-missing"]);
+    let output = command.arg(script).output().expect("the host runs");
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(["FIRST", "SECOND", "THIRD"].iter().all(|name| said.contains(name)) && !said.contains("FOURTH"), "{said}");
+}
+
+#[test]
+fn a_secret_of_a_removed_job_need_not_be_there() {
+    let ended = Host::default().run("secrets-of-removed", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.log(None).contains("there is one: false"), "{ended:#?}");
+    assert_eq!((ended.cause("test"), ended.cause("last")), ("succeeded", "succeeded"));
+}
+
+#[test]
+fn a_declared_job_with_a_secret_in_it_is_refused_with_the_field_and_the_secret() {
+    let (_dir, token) = token();
+    let written = format!("written=so: {TOKEN}");
+    let ended = Host::default().run("secrets-written", &["--secret", &token, "--param", &written]);
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    let faults = &ended.of_type("build/failed").next().expect("it failed")["faults"];
+    let faults = faults.as_array().expect("a list").iter();
+    let told: Vec<_> =
+        faults.map(|it| [&it["job"], &it["field"], &it["secret"]].map(|it| it.as_str().expect("text"))).collect();
+    assert_eq!(told, [["lines", "shell", "TOKEN"], ["env", "env(TOKEN)", "TOKEN"], ["label", "label(a)", "TOKEN"]]);
+    assert_hidden(&ended);
+}
+
+#[test]
+fn an_output_with_a_secret_in_it_is_not_recorded_and_its_job_warns() {
+    let (_dir, token) = token();
+    let ended = run("secrets-output", &["--secret", &token], 0);
+    let message = ended.ending("make")["message"].as_str().expect("a warning");
+    assert!(message.contains("image") && message.contains("TOKEN"), "{message}");
+    says(&ended, "take", &["other is plain"]);
+    assert_hidden(&ended);
+}
+
+#[test]
+fn secrets_that_are_words_of_the_hosts_own_forbid_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("secrets.env");
+    std::fs::write(&file, "A=image\nB=shell\nC=null\nD=true\n").expect("written");
+    let file = file.to_str().expect("text");
+    let ended = Host::default().run("secrets-of-removed", &["--secret-file", file]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+#[test]
 fn a_revealed_secret_is_in_nothing_that_the_build_says_or_keeps() {
     let (_dir, token) = token();
     let host = Host::default();

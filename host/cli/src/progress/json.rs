@@ -78,6 +78,7 @@ pub fn print_log(build: &str, job: Option<&str>, frame: &LogFrame) {
         LogStream::Stdout => "stdout",
         LogStream::Stderr => "stderr",
         LogStream::Host => "host",
+        LogStream::Service => "service",
     };
     let text = String::from_utf8_lossy(&frame.bytes);
     print(&LogLine { build, kind: "log", job, stream, time_ms: frame.time_ms, text: &text });

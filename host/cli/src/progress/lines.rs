@@ -6,7 +6,7 @@ use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Results, Source, Status};
 use monkeyci_controller::BuildReport;
 
-use crate::text::{duration, harmless, harmless_lines};
+use crate::text::{duration, harmless};
 
 /// A monorepo may remove hundreds of jobs from each build.
 const SHOWN_REMOVED: usize = 50;
@@ -80,7 +80,7 @@ impl Style {
             EventBody::JobStarted { job, .. } => line(Some(job), self.paint("2", "started")),
             EventBody::JobRunning { job, .. } => line(Some(job), self.paint("2", "its command runs")),
             EventBody::JobEnded { job, ending, .. } => {
-                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
+                let why = why(ending).map_or_else(String::new, |why| format!(": {}", one_line(&why)));
                 line(Some(job), format!("{}{why}", self.status(ending.status())))
             }
             EventBody::ArtifactSaved { job, id, size, .. } => {
@@ -95,17 +95,18 @@ impl Style {
                 line(Some(by), format!("adds {}: {}", count(jobs.len(), "job"), ids.join(", ")))
             }
             EventBody::JobBlocked { job, message, runs, .. } => {
-                let runs = runs.as_ref().map_or_else(String::new, |runs| format!("\nwhat will run: {runs}"));
-                let text = format!("waits for approval: {}", harmless_lines(&format!("{message}{runs}")));
+                let runs =
+                    runs.as_ref().map_or_else(String::new, |runs| format!("\nwhat will run: {}", one_line(runs)));
+                let text = format!("waits for approval: {}{runs}", one_line(message));
                 line(Some(job), self.paint("33", &text))
             }
             EventBody::JobApproved { job, by, comment, .. } => {
-                let comment = comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}"));
+                let comment = comment.as_ref().map_or_else(String::new, |comment| format!(": {}", one_line(comment)));
                 line(Some(job), harmless(&format!("approved by {by}{comment}"), false))
             }
             EventBody::JobRefined { job, .. } => line(Some(&job.id), self.paint("2", "completed by the script")),
             EventBody::JobRetried { job, attempt, ending, delay_ms } => {
-                let why = why(ending).map_or_else(String::new, |why| format!(": {}", harmless_lines(&why)));
+                let why = why(ending).map_or_else(String::new, |why| format!(": {}", one_line(&why)));
                 let next = attempt.saturating_add(1);
                 let when = if *delay_ms == 0 { String::new() } else { format!(" in {}", duration(*delay_ms)) };
                 line(Some(job), format!("{}{why}; attempt {next} follows{when}", self.status(ending.status())))
@@ -119,7 +120,9 @@ impl Style {
                 line(Some(job), self.paint("2", "waits, and leaves its slot to other jobs"))
             }
             EventBody::JobResults { .. } | EventBody::JobReported { .. } | EventBody::ParamAsked { .. } => None,
-            EventBody::BuildWarned { message } => line(None, format!("{} {message}", self.paint("33", "warning:"))),
+            EventBody::BuildWarned { message } => {
+                line(None, format!("{} {}", self.paint("33", "warning:"), one_line(message)))
+            }
             EventBody::CancelRequested { .. } => line(None, "the build is being cancelled".to_owned()),
             EventBody::BuildTimedOut { after_ms } => line(
                 None,
@@ -131,7 +134,7 @@ impl Style {
 
     /// That a condition took a job out of the build.
     fn removed(self, job: &str, reason: &str) -> String {
-        let text = self.paint("2", &format!("removed: {}", harmless_lines(reason).replace('\n', " ")));
+        let text = self.paint("2", &format!("removed: {}", one_line(reason)));
         self.prefixed(&Line { job: Some(job.to_owned()), text })
     }
 
@@ -205,6 +208,11 @@ fn said(ending: &Ending, results: &Results) -> Vec<String> {
     lines.extend(results.coverage.map(|coverage| format!("coverage {coverage:.1} %")));
     lines.extend(results.links.iter().map(|(title, url)| format!("{title}: {url}")));
     lines
+}
+
+/// A stranger's text as part of a line of ours: what comes after an end of the line would look like a line of another job.
+fn one_line(text: &str) -> String {
+    text.lines().map(|line| harmless(line, false)).collect::<Vec<_>>().join(" \u{23ce} ")
 }
 
 /// As much of a payload as fits a line or two: the journal and JSON mode have all of it.
@@ -284,6 +292,10 @@ impl OpenLine {
 impl LineCutter {
     /// The lines that `frame` completes.
     pub fn push(&mut self, job: Option<&str>, frame: &LogFrame) -> Vec<String> {
+        // Whole lines, which may come in between those of the job.
+        if frame.stream == LogStream::Service {
+            return String::from_utf8_lossy(&frame.bytes).lines().map(str::to_owned).collect();
+        }
         let open = self.open.entry((job.map(str::to_owned), frame.stream == LogStream::Stderr)).or_default();
         frame.bytes.iter().filter_map(|&byte| open.push(byte)).collect()
     }
@@ -297,132 +309,4 @@ impl LineCutter {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use monkeyci_build::{JobSummary, ShellLine};
-
-    use super::*;
-
-    const PLAIN: Style = Style { colours: false };
-
-    fn frame(stream: LogStream, text: &str) -> LogFrame {
-        LogFrame { stream, time_ms: 0, bytes: Bytes::copy_from_slice(text.as_bytes()) }
-    }
-
-    #[test]
-    fn output_is_shown_by_the_line_and_streams_do_not_mix() {
-        let mut cutter = LineCutter::default();
-        assert_eq!(cutter.push(Some("a"), &frame(LogStream::Stdout, "one\ntw")), ["one"]);
-        assert_eq!(cutter.push(Some("a"), &frame(LogStream::Stderr, "error\n")), ["error"]);
-        assert_eq!(cutter.push(Some("b"), &frame(LogStream::Stdout, "other\n")), ["other"]);
-        assert_eq!(
-            cutter.push(Some("a"), &frame(LogStream::Stdout, "o\r\n50%\r100%\n\nrest")),
-            ["two", "50%", "100%", ""]
-        );
-        assert_eq!(cutter.finish(Some("a")), ["rest"]);
-        assert_eq!(cutter.finish(Some("a")), [] as [String; 0]);
-    }
-
-    #[test]
-    fn an_endless_line_is_shown_in_pieces() {
-        let mut cutter = LineCutter::default();
-        let lines = cutter.push(None, &frame(LogStream::Stdout, &"x".repeat(3 * LONGEST + 1)));
-        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [LONGEST; 3]);
-        assert_eq!(cutter.finish(None), ["x"]);
-    }
-
-    #[test]
-    fn a_summary_says_how_each_job_ended_and_why() {
-        let line = Some(ShellLine { number: 2, text: "make \x1b[2Jtest".to_owned() });
-        let job =
-            |job: &str, ending, duration_ms| JobSummary { job: job.to_owned(), ending, duration_ms, results: None };
-        let report = BuildReport {
-            build: "org/repo/1".to_owned(),
-            status: BuildStatus::Failure,
-            jobs: vec![
-                job("prepare", Ending::Succeeded, Some(12)),
-                job("test", Ending::Exited { code: 2, line }, Some(61_500)),
-                job("package", Ending::Skipped { because: "test".to_owned() }, None),
-            ],
-            failure: None,
-            reports: vec!["two lines\nof a report".to_owned()],
-            duration_ms: 62_000,
-            kept: None,
-        };
-        insta::assert_snapshot!(PLAIN.summary(&report), @r#"
-
-          prepare  success       12 ms
-          test     failure    1 min 1 s  exited with code 2 at line 2: make test
-          package  skipped              "test" did not succeed
-          report: two lines
-          report: of a report
-        build failed after 1 min 2 s (3 jobs)
-        "#);
-    }
-
-    #[test]
-    fn nothing_that_a_job_says_is_lost_because_it_has_several_lines() {
-        let results = Results { message: Some("all good\n3 files".to_owned()), ..Results::default() };
-        let ending = Ending::RefineFailed { message: "the graph has 1 fault:\njob \"a\", image: none".to_owned() };
-        let job = JobSummary { job: "a".to_owned(), ending, duration_ms: None, results: Some(Box::new(results)) };
-        let report = BuildReport {
-            build: "org/repo/1".to_owned(),
-            status: BuildStatus::Failure,
-            jobs: vec![job],
-            failure: None,
-            reports: Vec::new(),
-            duration_ms: 1,
-            kept: None,
-        };
-        let summary = PLAIN.summary(&report);
-        for line in ["the graph has 1 fault:", "job \"a\", image: none", "all good", "3 files"] {
-            assert!(summary.lines().any(|shown| shown.ends_with(line)), "{line:?} is missing:\n{summary}");
-        }
-    }
-
-    #[test]
-    fn what_is_built_is_named_and_so_is_what_is_not_committed() {
-        let text = |text: &str| Some(text.to_owned());
-        let (commit, message) = (text("4ca77fb0123456789"), text("first\nmore"));
-        let main = Source { branch: text("main"), commit, message, ..Source::default() };
-        assert_eq!(checked_out(&main), "checked out main at 4ca77fb012: first");
-        let dirty = Source { dirty: true, ..main.clone() };
-        assert_eq!(checked_out(&dirty), "checked out main at 4ca77fb012, with changes that are not committed: first");
-        let other = Source { branch: None, git_ref: text("refs/pull/7/head"), ..main };
-        assert_eq!(checked_out(&other), "checked out refs/pull/7/head at 4ca77fb012: first");
-    }
-
-    #[test]
-    fn removed_jobs_are_named_with_the_reason() {
-        let removed = vec![("manual".to_owned(), "the manual\ndid not change".to_owned())];
-        let body = EventBody::ScriptDefined { jobs: Vec::new(), removed, params: Vec::new() };
-        let line = PLAIN.event(&Event { seq: 3, time_ms: 0, body }).expect("a line");
-        assert_eq!(line.text, "0 action jobs, 0 container jobs\n[manual] removed: the manual did not change");
-    }
-
-    #[test]
-    fn a_long_payload_is_shown_by_its_beginning() {
-        let payload = format!("\"{}\"", "x".repeat(60_000));
-        let body = EventBody::ScriptEvent { job: None, attempt: 0, name: "big".to_owned(), payload };
-        let line = PLAIN.event(&Event { seq: 3, time_ms: 0, body }).expect("a line");
-        assert!(line.text.len() < 300 && line.text.ends_with("xxx… (60002 bytes)"), "{}", line.text);
-    }
-
-    #[test]
-    fn a_broken_script_is_told_from_a_failed_job() {
-        let report = BuildReport {
-            build: "org/repo/1".to_owned(),
-            status: BuildStatus::BadScript,
-            jobs: Vec::new(),
-            failure: Some("this is not WebAssembly".to_owned()),
-            reports: Vec::new(),
-            duration_ms: 7,
-            kept: None,
-        };
-        insta::assert_snapshot!(PLAIN.summary(&report), @r"
-
-        error: this is not WebAssembly
-        build failed: the script is broken after 7 ms
-        ");
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use monkeyci_api::LogFrame;
+use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::{BuildReport, Observer};
 
@@ -56,6 +56,10 @@ impl Observer for Plain {
     }
 
     fn log(&self, _build: &str, job: Option<&str>, frame: &LogFrame) {
+        // `logs --service` shows it: a service may write far more than its job.
+        if frame.stream == LogStream::Service {
+            return;
+        }
         let lines = self.cutter().push(job, frame);
         self.print_log(job, lines);
     }

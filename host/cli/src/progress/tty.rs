@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use monkeyci_api::LogFrame;
+use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::{BuildReport, Observer};
 
@@ -108,6 +108,10 @@ impl Observer for Tty {
     }
 
     fn log(&self, _build: &str, job: Option<&str>, frame: &LogFrame) {
+        // `logs --service` shows it: a service may write far more than its job.
+        if frame.stream == LogStream::Service {
+            return;
+        }
         let lines = self.state().cutter.push(job, frame);
         self.print_log(job, lines);
     }

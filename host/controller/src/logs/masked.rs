@@ -10,13 +10,14 @@ use crate::logs::Masking;
 /// Masks each stream of a log by itself: a secret may be cut by the border of two frames, and lines of another stream may
 /// come between.
 pub(crate) struct MaskedLog {
-    streams: [(LogStream, MaskStream); 3],
+    streams: [(LogStream, MaskStream); 4],
 }
 
 impl MaskedLog {
     pub(crate) fn new(masking: &Masking) -> Self {
         Self {
-            streams: [LogStream::Stdout, LogStream::Stderr, LogStream::Host].map(|stream| (stream, masking.stream())),
+            streams: [LogStream::Stdout, LogStream::Stderr, LogStream::Host, LogStream::Service]
+                .map(|stream| (stream, masking.stream())),
         }
     }
 

@@ -79,6 +79,11 @@ impl DockerEngine {
                 let has = found.architecture.unwrap_or_else(|| "another one".to_owned());
                 Err(none_such(format!("the engine has it for {has}, and can't pull it: {reason}")))
             }
+            (Err(EngineError::RegistryUnavailable { image, reason }), Some(found)) => {
+                let has = found.architecture.unwrap_or_else(|| "another one".to_owned());
+                let reason = format!("the engine has it for {has}, and can't pull it: {reason}");
+                Err(EngineError::RegistryUnavailable { image, reason })
+            }
             (Err(EngineError::ImageNotFound { reason, .. }), None) if is_about_platforms(&reason) => {
                 Err(none_such(reason))
             }
@@ -100,6 +105,7 @@ impl DockerEngine {
     async fn pull(&self, image: &str, reference: String, platform: String) -> Result<(), EngineError> {
         let not_found = |reason: String| EngineError::ImageNotFound { image: image.to_owned(), reason };
         let denied = |reason: String| EngineError::PullDenied { image: image.to_owned(), reason };
+        let unavailable = |reason: String| EngineError::RegistryUnavailable { image: image.to_owned(), reason };
         let credentials = match &self.options.registry_auth {
             Some(file) => login(file, &reference).await.map_err(denied)?,
             None => None,
@@ -122,8 +128,9 @@ impl DockerEngine {
                 Ok(Some(Err(error))) if is_disk_full(&said(&error)) => {
                     return Err(refused(format!("pull image {image}"), &error));
                 }
+                Ok(Some(Err(error))) if is_unavailable(&said(&error)) => return Err(unavailable(said(&error))),
                 Ok(Some(Err(error))) => return Err(not_found(said(&error))),
-                Err(_) => return Err(not_found(silence(patience, self.options.pull_answer))),
+                Err(_) => return Err(unavailable(silence(patience, self.options.pull_answer))),
             }
         }
     }
@@ -201,6 +208,36 @@ fn is_denied(words: &str) -> bool {
     .any(|known| words.contains(known))
 }
 
+/// Whether an engine's words say that it did not hear from the registry, or that the registry can't answer now. Engines say the words
+/// of their network library, of HTTP, and of the registry's protocol.
+fn is_unavailable(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    [
+        "bad gateway",
+        "connection refused",
+        "connection reset",
+        "context deadline exceeded",
+        "gateway timeout",
+        "i/o timeout",
+        "internal server error",
+        "name resolution",
+        "network is unreachable",
+        "no route to host",
+        "no such host",
+        "request canceled",
+        "server misbehaving",
+        "service unavailable",
+        "timeout exceeded",
+        "tls handshake",
+        "too many requests",
+        "toomanyrequests",
+        "unexpected eof",
+        ": eof",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
+}
+
 fn silence(waited: Duration, answer: Duration) -> String {
     let seconds = waited.as_secs_f32();
     if waited == answer {
@@ -252,6 +289,24 @@ mod tests {
         }
         for other in ["manifest unknown", "dial unix /run/x.sock: connect: permission denied", "connection refused"] {
             assert!(!is_denied(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_registry_that_did_not_answer_is_told_from_one_that_has_nothing() {
+        for unavailable in [
+            "Get \"https://localhost:1/v2/\": dial tcp [::1]:1: connect: connection refused",
+            "pinging container registry localhost:1: Get \"https://localhost:1/v2/\": dial tcp: i/o timeout",
+            "Get \"https://registry.invalid/v2/\": dial tcp: lookup registry.invalid: no such host",
+            "Get \"https://x/v2/\": net/http: TLS handshake timeout",
+            "received unexpected HTTP status: 503 Service Unavailable",
+            "toomanyrequests: You have reached your pull rate limit",
+            "Head \"https://x/v2/a/manifests/1\": EOF",
+        ] {
+            assert!(is_unavailable(unavailable), "{unavailable}");
+        }
+        for other in ["manifest for x:1 not found: manifest unknown: manifest unknown", "invalid reference format"] {
+            assert!(!is_unavailable(other), "{other}");
         }
     }
 

@@ -25,6 +25,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 
 pub use connect::{DockerOptions, NetworkFence};
@@ -151,6 +154,13 @@ impl Engine for DockerEngine {
 
     async fn last_lines(&self, key: &str, part: &Part, lines: usize) -> Result<String, EngineError> {
         self.part_lines(&Names::of(key)?, part, lines).await
+    }
+
+    fn output(&self, key: &str, part: &Part) -> BoxStream<'static, Result<Bytes, EngineError>> {
+        match Names::of(key).and_then(|names| names.part(part)) {
+            Ok(name) => self.part_output(name),
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+        }
     }
 
     async fn remove(&self, key: &str) -> Result<(), EngineError> {

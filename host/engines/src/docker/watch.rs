@@ -3,9 +3,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters::{LogsOptions, StopContainerOptions, WaitContainerOptions};
+use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 
 use super::DockerEngine;
 use super::connect::Dialect;
@@ -91,6 +94,14 @@ impl DockerEngine {
             Err(error) if is_missing(&error) || is_taken(&error) => Ok(()),
             Err(error) => Err(refused(format!("stop container {name}"), &error)),
         }
+    }
+
+    /// A container's output, as it comes.
+    pub(super) fn part_output(&self, name: String) -> BoxStream<'static, Result<Bytes, EngineError>> {
+        let options = LogsOptions { stdout: true, stderr: true, follow: true, ..LogsOptions::default() };
+        let chunks = self.docker.logs(&name, Some(options));
+        let read = move |error| refused(format!("read the output of container {name}"), &error);
+        chunks.map(move |chunk| chunk.map(LogOutput::into_bytes).map_err(&read)).boxed()
     }
 
     /// The last lines of a container's output.

@@ -57,8 +57,8 @@ conformance! {
             stop_kills_a_job_that_does_not_listen_after_the_grace,
             the_last_lines_are_kept;
         images:
-            an_image_of_a_registry_that_refuses_is_not_found,
-            an_image_of_a_registry_that_is_silent_is_not_found_within_ten_seconds,
+            an_image_of_a_registry_that_refuses_connections_may_be_there,
+            an_image_of_a_registry_that_is_silent_is_given_up_within_ten_seconds,
             an_image_that_is_no_reference_is_not_found,
             an_image_that_is_there_is_pulled_where_the_job_says_so,
             an_image_that_is_never_pulled_has_to_be_there,

@@ -40,30 +40,31 @@ impl Host for State {
     async fn list(&mut self) -> wasmtime::Result<Result<Vec<Resource<ArtifactInfo>>, Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         match self.client.artifacts().await {
             Ok(all) => Ok(Ok(all.into_iter().map(|info| self.table.push(info)).collect::<Result<_, _>>()?)),
-            Err(error) => Ok(Err(refused(&error))),
+            Err(error) => self.fails(refused(&error)),
         }
     }
 
     async fn file_names(&mut self, id: String) -> wasmtime::Result<Result<Vec<String>, Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
-        Ok(self.client.artifact_files(&id).await.map_err(|error| refused(&error)))
+        let answer = self.client.artifact_files(&id).await;
+        self.answer(answer)
     }
 
     async fn open(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<FileReader>, Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         match self.client.artifact_file(&id, &path).await {
             Ok(content) => Ok(Ok(self.table.push(content.into())?)),
-            Err(error) => Ok(Err(refused(&error))),
+            Err(error) => self.fails(refused(&error)),
         }
     }
 
@@ -71,7 +72,7 @@ impl Host for State {
         self.count_call()?;
         // Said at once, and not when all has been written.
         if let Err(error) = self.only_an_action().and_then(|()| self.may_create(&id)) {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         let (chunks, receiver) = mpsc::channel::<Option<Bytes>>(QUEUE);
         // The end of the channel alone is no end of the content: the guest may have trapped.
@@ -91,11 +92,11 @@ impl Host for State {
     async fn save(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action().and_then(|()| self.may_create(&id)) {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         match self.client.save_output(&id, &path).await {
             Ok(info) => Ok(Ok(self.table.push(info)?)),
-            Err(error) => Ok(Err(refused(&error))),
+            Err(error) => self.fails(refused(&error)),
         }
     }
 }
@@ -113,13 +114,16 @@ impl HostWriter for State {
     async fn write(&mut self, writer: Resource<ArtifactWriter>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
         self.count_call()?;
         let slot = &mut self.table.get_mut(&writer)?.0;
-        let Some(upload) = slot else { return Ok(Err(finished())) };
+        let Some(upload) = slot else { return self.fails(finished()) };
         if bytes.is_empty() || upload.chunks.send(Some(bytes.into())).await.is_ok() {
             return Ok(Ok(()));
         }
         // The request has ended before its time, and knows why.
-        let Some(upload) = slot.take() else { return Ok(Err(finished())) };
-        Ok(upload.end().await.map(drop))
+        let Some(upload) = slot.take() else { return self.fails(finished()) };
+        match upload.end().await {
+            Ok(_) => Ok(Ok(())),
+            Err(error) => self.fails(error),
+        }
     }
 
     async fn finish(
@@ -127,12 +131,12 @@ impl HostWriter for State {
         writer: Resource<ArtifactWriter>,
     ) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
         self.count_call()?;
-        let Some(upload) = self.table.get_mut(&writer)?.0.take() else { return Ok(Err(finished())) };
+        let Some(upload) = self.table.get_mut(&writer)?.0.take() else { return self.fails(finished()) };
         // One that can't be told that this is the end has ended already.
         let _ = upload.chunks.send(None).await;
         match upload.end().await {
             Ok(info) => Ok(Ok(self.table.push(info)?)),
-            Err(error) => Ok(Err(error)),
+            Err(error) => self.fails(error),
         }
     }
 

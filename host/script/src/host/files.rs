@@ -37,13 +37,13 @@ impl HostReader for State {
     async fn read(&mut self, reader: Resource<FileReader>, max: u32) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         self.count_call()?;
         if max == 0 {
-            return Ok(Err(Error::Invalid("0 bytes can't be read".to_owned())));
+            return self.fails(Error::Invalid("0 bytes can't be read".to_owned()));
         }
         let reader = self.table.get_mut(&reader)?;
         while reader.left.is_empty() {
             match reader.stream.next().await {
                 Some(Ok(bytes)) => reader.left = bytes,
-                Some(Err(error)) => return Ok(Err(refused(&error))),
+                Some(Err(error)) => return self.fails(refused(&error)),
                 None => return Ok(Ok(Vec::new())),
             }
         }

@@ -7,6 +7,7 @@ mod files;
 mod jobs;
 mod outcomes;
 mod params;
+mod process;
 mod results;
 mod secrets;
 mod services;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::monkeyci::script::types;
+use crate::error::beginning;
 use crate::store::State;
 use crate::transcript::{Call, Mode};
 
@@ -33,6 +35,9 @@ pub use subscription::Subscription;
 
 /// How long one request to the build API waits at most; whoever wants to wait longer makes another one.
 const ONE_REQUEST: Duration = Duration::from_secs(20);
+
+/// How much is kept of an error that a guest was told, in bytes.
+const LAST_ERROR: usize = 500;
 
 impl types::Host for State {}
 
@@ -91,7 +96,24 @@ impl State {
                 answer
             }
         };
-        Ok(answer.map_err(guest_error))
+        match answer {
+            Ok(bytes) => Ok(Ok(bytes)),
+            Err(failure) => self.fails(guest_error(failure)),
+        }
+    }
+
+    /// What the build API has answered, for the guest.
+    fn answer<T>(&mut self, answer: Result<T, ClientError>) -> wasmtime::Result<Result<T, types::Error>> {
+        match answer {
+            Ok(value) => Ok(Ok(value)),
+            Err(error) => self.fails(refused(&error)),
+        }
+    }
+
+    /// An error for the guest. It is kept: should the guest trap next, that is mostly why.
+    fn fails<T>(&mut self, error: types::Error) -> wasmtime::Result<Result<T, types::Error>> {
+        self.last_error = Some(words(&error));
+        Ok(Err(error))
     }
 
     /// An error for what `define` may not do.
@@ -101,6 +123,20 @@ impl State {
             _ => Err(types::Error::Denied("only an action may do this, while it runs".to_owned())),
         }
     }
+}
+
+/// An error for people, shortened.
+fn words(error: &types::Error) -> String {
+    let (what, message) = match error {
+        types::Error::Denied(message) => ("denied: ", message),
+        types::Error::NotFound(message) => ("not found: ", message),
+        types::Error::Invalid(message) => ("invalid: ", message),
+        types::Error::Conflict(message) => ("conflict: ", message),
+        types::Error::Quota(message) => ("a limit is reached: ", message),
+        types::Error::Unavailable(message) => ("not available now: ", message),
+        types::Error::Other(message) => ("", message),
+    };
+    format!("{what}{}", beginning(message, LAST_ERROR))
 }
 
 /// What a guest is told of an error of the build API.

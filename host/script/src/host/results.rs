@@ -2,7 +2,6 @@
 
 use monkeyci_api::Body;
 
-use super::refused;
 use crate::bindings::monkeyci::script::results::Host;
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
@@ -17,10 +16,10 @@ impl State {
     fn may_say(&mut self, texts: &[&str]) -> wasmtime::Result<Result<(), Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         if let Some(long) = texts.iter().find(|text| text.len() > TEXT) {
-            return Ok(Err(Error::Quota(format!("at most {TEXT} bytes are allowed; this has {}", long.len()))));
+            return self.fails(Error::Quota(format!("at most {TEXT} bytes are allowed; this has {}", long.len())));
         }
         if let Err(error) = self.may_say_more(texts.iter().map(|text| text.len()).sum()) {
             return Ok(Err(error));
@@ -44,16 +43,15 @@ impl Host for State {
 
     async fn output(&mut self, name: String, value: String) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[&value])? {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         if !monkeyci_build::is_output_name(&name) {
-            return Ok(Err(Error::Invalid(format!(
-                "{name:?} is no name of an output: use 1 to 128 of a-z A-Z 0-9 . _ -"
-            ))));
+            return self
+                .fails(Error::Invalid(format!("{name:?} is no name of an output: use 1 to 128 of a-z A-Z 0-9 . _ -")));
         }
         let outputs = &mut self.said.results.outputs;
         if outputs.len() >= COUNT && !outputs.contains_key(&name) {
-            return Ok(Err(Error::Quota(format!("a job has at most {COUNT} outputs"))));
+            return self.fails(Error::Quota(format!("a job has at most {COUNT} outputs")));
         }
         outputs.insert(name, value);
         Ok(Ok(()))
@@ -61,13 +59,13 @@ impl Host for State {
 
     async fn link(&mut self, title: String, url: String) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[&title, &url])? {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         if !monkeyci_build::is_link(&url) {
-            return Ok(Err(Error::Invalid(format!("{url:?} is no address of the web"))));
+            return self.fails(Error::Invalid(format!("{url:?} is no address of the web")));
         }
         if self.said.results.links.len() >= COUNT {
-            return Ok(Err(Error::Quota(format!("a job has at most {COUNT} links"))));
+            return self.fails(Error::Quota(format!("a job has at most {COUNT} links")));
         }
         self.said.results.links.push((title, url));
         Ok(Ok(()))
@@ -75,18 +73,19 @@ impl Host for State {
 
     async fn test_report(&mut self, junit: String) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[])? {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         let Some(job) = self.job.clone() else { return Ok(self.only_an_action()) };
-        Ok(self.client.report_tests(&job, Body::from(junit)).await.map_err(|error| refused(&error)))
+        let answer = self.client.report_tests(&job, Body::from(junit)).await;
+        self.answer(answer)
     }
 
     async fn coverage(&mut self, percent: f64) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[])? {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         if !(0.0..=100.0).contains(&percent) {
-            return Ok(Err(Error::Invalid(format!("{percent} is no percentage"))));
+            return self.fails(Error::Invalid(format!("{percent} is no percentage")));
         }
         self.said.results.coverage = Some(percent);
         Ok(Ok(()))

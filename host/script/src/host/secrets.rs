@@ -2,7 +2,6 @@
 
 use wasmtime::component::Resource;
 
-use super::refused;
 use crate::bindings::monkeyci::script::secrets::{Host, HostSecret};
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
@@ -25,7 +24,7 @@ impl Host for State {
     async fn named(&mut self, name: String) -> wasmtime::Result<Result<Resource<SecretHandle>, Error>> {
         self.count_call()?;
         if name.is_empty() {
-            return Ok(Err(Error::Invalid("the name of a secret is empty".to_owned())));
+            return self.fails(Error::Invalid("the name of a secret is empty".to_owned()));
         }
         Ok(Ok(self.table.push(SecretHandle { name })?))
     }
@@ -46,10 +45,11 @@ impl HostSecret for State {
         self.count_call()?;
         // What `define` is told stays in the transcript, and secrets are never written down.
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         let name = self.table.get(&secret)?.name.clone();
-        Ok(self.client.reveal(&name).await.map_err(|error| refused(&error)))
+        let answer = self.client.reveal(&name).await;
+        self.answer(answer)
     }
 
     async fn drop(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<()> {

@@ -17,30 +17,37 @@ impl Host for State {
     async fn look_up(&mut self, id: String) -> wasmtime::Result<Result<Resource<JobOutcome>, Error>> {
         self.count_call()?;
         if !matches!(self.mode, Mode::Live) {
-            return Ok(Err(Error::NotFound("no job has run yet: `define` declares them".to_owned())));
+            return self.fails(Error::NotFound("no job has run yet: `define` declares them".to_owned()));
         }
         match self.client.job_outcome(&id).await {
             Ok(outcome) => match self.hold(outcome.results.size()) {
                 Ok(()) => Ok(Ok(self.table.push(outcome)?)),
-                Err(error) => Ok(Err(error)),
+                Err(error) => self.fails(error),
             },
-            Err(error) => Ok(Err(refused(&error))),
+            Err(error) => self.fails(refused(&error)),
         }
     }
 
     async fn submit(&mut self, jobs: Vec<Resource<JobHandle>>) -> wasmtime::Result<Result<(), Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
+        }
+        // A handle costs its guest four bytes, and what is behind it may be megabytes.
+        let mut handles: Vec<u32> = jobs.iter().map(Resource::rep).collect();
+        handles.sort_unstable();
+        if handles.windows(2).any(|pair| pair[0] == pair[1]) {
+            return self.fails(Error::Invalid("a job is among the submitted ones twice".to_owned()));
         }
         let mut drafts = Vec::with_capacity(jobs.len());
         for job in &jobs {
             match self.table.get(job)? {
                 JobHandle::Loose(draft) => drafts.push(JobDraft::clone(draft)),
-                _ => return Ok(Err(Error::Invalid("this job is part of the build already".to_owned()))),
+                _ => return self.fails(Error::Invalid("this job is part of the build already".to_owned())),
             }
         }
-        Ok(self.client.submit(drafts).await.map_err(|error| refused(&error)))
+        let answer = self.client.submit(drafts).await;
+        self.answer(answer)
     }
 
     async fn wait_any(
@@ -50,12 +57,12 @@ impl Host for State {
     ) -> wasmtime::Result<Result<Option<String>, Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         let started = Instant::now();
         let waiting = match self.begin_to_wait() {
             Ok(waiting) => waiting,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return self.fails(error),
         };
         let waited = loop {
             let left = timeout.map(|timeout| Duration::from_millis(timeout).saturating_sub(started.elapsed()));
@@ -67,7 +74,10 @@ impl Host for State {
             }
         };
         self.go_on(waiting).await;
-        Ok(waited)
+        match waited {
+            Ok(over) => Ok(Ok(over)),
+            Err(error) => self.fails(error),
+        }
     }
 
     async fn argument(&mut self) -> wasmtime::Result<Option<String>> {

@@ -97,7 +97,7 @@ impl HostSubscription for State {
             self.go_on(waiting).await;
             let page = match page {
                 Ok(page) => page,
-                Err(error) => return Ok(Err(refused(&error))),
+                Err(error) => return self.fails(refused(&error)),
             };
             let place = self.table.get_mut(&subscription)?;
             place.query.after = Some(page.seen);

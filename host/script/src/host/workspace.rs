@@ -21,11 +21,11 @@ impl Host for State {
     async fn open(&mut self, path: String) -> wasmtime::Result<Result<Resource<FileReader>, Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         match self.client.file(&path).await {
             Ok(content) => Ok(Ok(self.table.push(content.into())?)),
-            Err(error) => Ok(Err(refused(&error))),
+            Err(error) => self.fails(refused(&error)),
         }
     }
 
@@ -66,9 +66,10 @@ impl State {
     async fn write(&mut self, path: String, contents: Vec<u8>, append: bool) -> wasmtime::Result<Result<(), Error>> {
         self.count_call()?;
         if let Err(error) = self.only_an_action() {
-            return Ok(Err(error));
+            return self.fails(error);
         }
-        Ok(self.client.write_output(&path, contents, append).await.map_err(|error| refused(&error)))
+        let answer = self.client.write_output(&path, contents, append).await;
+        self.answer(answer)
     }
 }
 

@@ -66,6 +66,25 @@ fn a_file_of_another_home_is_not_trusted() {
     assert!(!runtime.load(&bytes).expect("a script").cached());
 }
 
+#[test]
+fn what_is_no_file_of_its_users_own_is_not_used_and_not_waited_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bytes = Guest::default().bytes();
+    runtime(dir.path()).load(&bytes).expect("a script");
+    let path = entry(dir.path());
+    let elsewhere = dir.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &path).expect("a link");
+    assert!(!runtime(dir.path()).load(&bytes).expect("a script").cached(), "a link");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("set");
+    assert!(!runtime(dir.path()).load(&bytes).expect("a script").cached(), "others can write to it");
+    fs::remove_file(&path).expect("removed");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).expect("a named pipe");
+    assert!(!runtime(dir.path()).load(&bytes).expect("a script").cached(), "a named pipe");
+    assert!(runtime(dir.path()).load(&bytes).expect("a script").cached(), "it is replaced");
+}
+
 fn flip(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let middle = bytes.len() / 2;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::hang_guard::HANGS;
 use crate::support::{Guest, asking, client, declaring, info, runtime};
-use monkeyci_script::{Limits, LoadError, ScriptError};
+use monkeyci_script::{Action, Compiler, Limits, LoadError, ScriptError};
 
 fn limits() -> Limits {
     Limits { define_time: HANGS, memory_bytes: 16 << 20, ..Limits::default() }
@@ -46,6 +46,54 @@ fn an_import_that_the_host_does_not_offer_is_named() {
 }
 
 #[test]
+fn what_can_not_run_is_refused_before_it_is_compiled() {
+    let runtime = runtime(Limits::default()).with_compiler(Compiler::Child("/no/such/compiler".into()));
+    let refused = |import: &str| {
+        let guest = Guest { imports: import, ..Guest::default() };
+        let error = runtime.load(&guest.bytes()).expect_err("it can't run");
+        let found = monkeyci_script::inspect(&guest.bytes(), &Limits::default()).expect("a component").refused;
+        assert_eq!(error, LoadError::Refused(found), "inspect says the same");
+        error.to_string()
+    };
+    let http = refused(r#"(import "wasi:http/types@0.2.0" (instance (export "f" (func))))"#);
+    assert!(http.contains("`wasi:http/types@0.2.0`: a script gets the interfaces of monkeyci:script"), "{http}");
+    let other = refused(r#"(import "monkeyci:script/jobs@0.2.0" (instance (export "f" (func))))"#);
+    assert!(other.contains("version 0.2.0") && other.contains("this host speaks version 0.1.1"), "{other}");
+    let forgotten = runtime.load(&wat::parse_str("(component)").expect("valid")).expect_err("no script");
+    assert!(forgotten.to_string().contains("monkeyci_sdk::script!(script);"), "{forgotten}");
+}
+
+#[test]
+fn a_function_of_a_newer_contract_names_both_versions() {
+    let newer = r#"(import "monkeyci:script/jobs@0.1.9" (instance (export "brand-new" (func))))"#;
+    let error = runtime(Limits::default()).load(&Guest { imports: newer, ..Guest::default() }.bytes());
+    let error = error.expect_err("not offered").to_string();
+    for part in ["version 0.1.9 of the contract", "this host speaks version 0.1.1", "brand-new"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_component_that_needs_more_than_there_is_for_one_is_refused_with_the_limit() {
+    let runtime = runtime(Limits::default());
+    for (module, count, limit) in [
+        ("(core module $m)", 205, "200"),
+        (r#"(core module $m (memory 1))"#, 9, "4"),
+        (r#"(core module $m (table 1 funcref))"#, 100, "50"),
+        ("(core module $m (memory 5000))", 1, "256 MiB"),
+        ("(core module $m (table 200000 funcref))", 1, "100000"),
+    ] {
+        let imports = format!("{module}{}", "(core instance (instantiate $m))".repeat(count));
+        let error = runtime.load(&Guest { imports: &imports, ..Guest::default() }.bytes()).expect_err("too much");
+        assert!(error.is_script(), "{error}");
+        assert!(matches!(&error, LoadError::TooMuch(text) if text.contains(limit)), "{module}: {error:?}");
+    }
+    let several = Guest { imports: "(core module (memory 1) (memory 1))", ..Guest::default() };
+    let error = runtime.load(&several.bytes()).expect_err("no script needs it");
+    assert!(matches!(&error, LoadError::Invalid(text) if text.contains("memories")), "{error:?}");
+}
+
+#[test]
 fn an_export_of_the_wrong_type_is_refused_before_anything_runs() {
     let bytes = wat::parse_str(
         r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
@@ -60,6 +108,67 @@ fn an_export_of_the_wrong_type_is_refused_before_anything_runs() {
 async fn a_trap_names_its_kind() {
     let error = define(Guest { define: "unreachable", ..Guest::default() }, limits()).await;
     assert!(matches!(&error, ScriptError::Trapped(trap) if trap.contains("unreachable")), "{error}");
+}
+
+#[tokio::test]
+async fn a_trap_after_a_refused_call_says_what_was_refused() {
+    let error =
+        define(asking("(call $get (i32.const 16) (i32.const 3) (i32.const 64)) unreachable", ""), limits()).await;
+    let text = error.to_string();
+    assert!(text.contains("unreachable"), "{text}");
+    assert!(text.ends_with("the last error that a call to the host had returned: not found: no such thing"), "{text}");
+}
+
+#[tokio::test]
+async fn an_error_of_a_script_is_shortened_and_the_log_has_all_of_it() {
+    let fails = "(i32.store8 (i32.const 0) (i32.const 1)) (i32.store (i32.const 4) (i32.const 65536))
+                 (i32.store (i32.const 8) (i32.const 60000))";
+    let (client, asked) = client();
+    let script = Guest { define: fails, ..Guest::default() }.load(&runtime(limits()));
+    let failed = script.define(&client, info()).await.expect("a definition").failed.expect("an error");
+    assert!(failed.len() < 4200 && failed.ends_with("(the beginning of 60000 bytes, which the log has)"), "{failed}");
+    let asked = asked.lock().expect("lock");
+    assert!(asked.iter().any(|line| line.contains("/log")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_timer_is_over_at_once_while_jobs_are_declared() {
+    let guest = Guest {
+        imports: r#"
+          (import "wasi:io/poll@0.2.0" (instance $poll
+            (export "pollable" (type $p (sub resource)))
+            (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+          (alias export $poll "pollable" (type $pollable))
+          (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+            (alias outer 1 $pollable (type $outer))
+            (export "pollable" (type $p (eq $outer)))
+            (export "now" (func (result u64)))
+            (export "subscribe-instant" (func (param "when" u64) (result (own $p))))
+            (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))"#,
+        lower: r#"(core func $now (canon lower (func $clock "now")))
+          (core func $instant (canon lower (func $clock "subscribe-instant")))
+          (core func $duration (canon lower (func $clock "subscribe-duration")))
+          (core func $block (canon lower (func $poll "[method]pollable.block")))"#,
+        with: r#"(with "time" (instance (export "now" (func $now)) (export "instant" (func $instant))
+          (export "duration" (func $duration)) (export "block" (func $block))))"#,
+        core_imports: r#"(import "time" "now" (func $now (result i64)))
+          (import "time" "instant" (func $instant (param i64) (result i32)))
+          (import "time" "duration" (func $duration (param i64) (result i32)))
+          (import "time" "block" (func $block (param i32)))"#,
+        // An hour each. Afterwards no time has passed.
+        define: "(call $block (call $duration (i64.const 3600000000000)))
+          (call $block (call $instant (i64.const 3600000000000)))
+          (if (i64.ne (call $now) (i64.const 0)) (then unreachable))",
+        // A timer of an action is over when its time has passed.
+        act: "(call $block (call $duration (i64.const 1000000)))
+          (if (i64.lt_u (call $now) (i64.const 1000000)) (then unreachable))",
+        ..Guest::default()
+    };
+    let (client, _) = client();
+    let script = guest.load(&runtime(limits()));
+    let defined = script.define(&client, info()).await.expect("no time passes");
+    let action = Action { job: "job", ..Action::default() };
+    script.act(&client, &defined.transcript, action, HANGS).await.ended.expect("time passes");
 }
 
 #[tokio::test]

@@ -23,6 +23,9 @@ pub fn client() -> (Client, Asked) {
         };
         let (status, body) = match line.as_str() {
             line if line.contains("/params/answer") => (200, format!(r#"{{"value":"{count}"}}"#)),
+            line if line.ends_with("/params/ans") => {
+                (404, r#"{"status":404,"title":"x","detail":"no such thing"}"#.to_owned())
+            }
             line if line.contains("/params/") => (200, r#"{"value":null}"#.to_owned()),
             _ => (204, String::new()),
         };

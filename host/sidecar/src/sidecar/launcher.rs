@@ -42,7 +42,7 @@ impl Launcher {
         loop {
             match self.inbox.next_frame().map_err(wrong)? {
                 Some(Frame::Control(json)) => return Ok(Said::Message(decode(&json).map_err(wrong)?)),
-                Some(Frame::Output(frame)) if frame.stream == LogStream::Host => {
+                Some(Frame::Output(frame)) if matches!(frame.stream, LogStream::Host | LogStream::Service) => {
                     return Err(wrong(ProtocolError::InTheHostsName));
                 }
                 Some(Frame::Output(frame)) => return Ok(Said::Output(frame)),

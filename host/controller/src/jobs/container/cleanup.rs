@@ -6,6 +6,7 @@ use std::time::Duration;
 use monkeyci_engines::{Engine, EngineError, Pod};
 
 use super::PARTING;
+use super::services::ServiceLogs;
 use crate::jobs::JobContext;
 use crate::jobs::lease::{self, AGAIN};
 
@@ -16,6 +17,8 @@ const REMOVAL: Duration = Duration::from_secs(60);
 pub(in crate::jobs) struct PodCleanup {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) pod: Pod,
+    /// What still follows the output of its services.
+    pub(super) logs: Option<ServiceLogs>,
     /// How long the engine may be away.
     pub(super) lease: Duration,
 }
@@ -23,9 +26,12 @@ pub(in crate::jobs) struct PodCleanup {
 impl PodCleanup {
     /// Removes the pod, or tells where it is.
     pub(in crate::jobs) async fn run(self, context: &JobContext) {
-        let Self { engine, pod, lease } = self;
+        let Self { engine, pod, logs, lease } = self;
         if context.request.keep {
             context.live.observer.progress(&context.live.id, &pod.job, &format!("kept its containers: {}", pod.key));
+            if let Some(logs) = logs {
+                logs.finish(Duration::ZERO).await;
+            }
             return;
         }
         let removal = async {
@@ -47,6 +53,10 @@ impl PodCleanup {
             reason = forced => Some(reason),
             () = tokio::time::sleep(REMOVAL) => Some(format!("it took longer than {} s", REMOVAL.as_secs())),
         };
+        if let Some(logs) = logs {
+            // Their containers are gone, and what they have said is on its way.
+            logs.finish(PARTING).await;
+        }
         if let Some(reason) = failed {
             let left = format!("its containers ({}) could not be removed and are left behind: {reason}", pod.key);
             context

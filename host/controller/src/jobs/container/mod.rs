@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod plan;
+mod services;
 mod verdict;
 mod watch;
 
@@ -13,11 +14,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig};
-use monkeyci_build::{ContainerSpec, Ending, JobSpec, StopReason};
+use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Results, Status, StopReason};
 use monkeyci_engines::Pod;
 use monkeyci_storage::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
 
 use super::JobContext;
@@ -26,6 +28,7 @@ use crate::error::ControllerError;
 use crate::home::make_dir;
 use cleanup::PodCleanup;
 use plan::{env, plan, secret_env};
+use services::ServiceLogs;
 use watch::{Patience, Watch};
 
 /// How long a job may take to end after TERM.
@@ -72,14 +75,33 @@ pub(super) async fn run(
         Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
     };
     let (running, report) = context.live.watch_pod(&job.id, plan);
-    let watch = Watch::new(&context.live, &context.force, engine.as_ref(), &pod, Patience::default());
+    let (say, mut said) = mpsc::unbounded_channel::<String>();
+    let watch = Watch::new(&context.live, &context.force, engine.as_ref(), &pod, Patience::default()).telling(say);
+    let logs = ServiceLogs::follow(context, &engine, &pod, watch.started());
+    let saying = async {
+        while let Some(line) = said.recv().await {
+            context.say(Some(&job.id), &line).await;
+        }
+    };
 
     let (ending, lease) = {
         // Whatever happens there, the pod is to be removed.
         let driven = async {
             let reason = "a part of the host stopped by a fault of its own".to_owned();
-            let driven = AssertUnwindSafe(watch.drive(running, report)).catch_unwind().await;
-            driven.unwrap_or(Ending::EngineFailed { reason })
+            let driven = AssertUnwindSafe(watch.drive(running, report)).catch_unwind();
+            let ending = tokio::select! {
+                driven = driven => driven.unwrap_or(Ending::EngineFailed { reason }),
+                ending = async { saying.await; std::future::pending().await } => ending,
+            };
+            if matches!(ending.status(), Status::Failure | Status::Error)
+                && let Some(dead) = watch.dead_services().await
+            {
+                let mut results = Results::default();
+                results.warn(&dead);
+                let results = Box::new(results);
+                context.record(EventBody::JobResults { job: job.id.clone(), attempt, results }).await;
+            }
+            ending
         };
         let mut drive = std::pin::pin!(driven);
         tokio::select! {
@@ -92,8 +114,13 @@ pub(super) async fn run(
         }
     };
 
+    let watch_started = watch.started().is_cancelled();
+    while let Ok(line) = said.try_recv() {
+        context.say(Some(&job.id), &line).await;
+    }
     context.live.unwatch_pod(&job.id);
-    (ending, Some(PodCleanup { engine, pod, lease }))
+    let logs = logs.filter(|_| watch_started);
+    (ending, Some(PodCleanup { engine, pod, logs, lease }))
 }
 
 async fn stopped(stop: &mut Receiver<Option<StopReason>>) -> StopReason {

@@ -1,5 +1,6 @@
 //! A pod while it runs: started, watched until its end, and stopped. Nothing here polls but for an engine that is away.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use monkeyci_build::{Ending, SidecarReport};
 use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,12 @@ pub(super) struct Watch<'a> {
     was_away: AtomicBool,
     /// What is being prepared for the job; none once its command runs.
     phase: Mutex<Option<String>>,
+    /// Cancelled when the engine has started all of it, for those who wait for that.
+    started: CancellationToken,
+    /// Who says in the job's log what is seen meanwhile.
+    tell: Option<mpsc::UnboundedSender<String>>,
+    /// The services that have ended while the job ran, in words.
+    dead: Mutex<BTreeMap<String, String>>,
 }
 
 impl<'a> Watch<'a> {
@@ -87,7 +94,20 @@ impl<'a> Watch<'a> {
             up: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
             phase: Mutex::new(Some("starting its containers".to_owned())),
+            started: CancellationToken::new(),
+            tell: None,
+            dead: Mutex::default(),
         }
+    }
+
+    /// The same, which tells what it sees.
+    pub(super) fn telling(self, tell: mpsc::UnboundedSender<String>) -> Self {
+        Self { tell: Some(tell), ..self }
+    }
+
+    /// Cancelled when the engine has started all of the pod.
+    pub(super) fn started(&self) -> CancellationToken {
+        self.started.clone()
     }
 
     /// What is being prepared for the job; none once its command runs.
@@ -146,12 +166,11 @@ impl<'a> Watch<'a> {
             Err(error) => return verdict::start_failed(error),
         }
         self.up.store(true, Ordering::Relaxed);
+        self.started.cancel();
         if !is_running {
             self.set_phase(Some("its sidecar was preparing it".to_owned()));
         }
-        // A service that has no readiness may end when it likes.
-        let awaited = self.pod.services.iter().filter(|service| !service.readiness.is_empty());
-        let services = awaited.map(|service| Part::Service(service.name.clone()));
+        let services = self.pod.services.iter().map(|service| Part::Service(service.name.clone()));
         let parts = [Part::Job, Part::Sidecar].into_iter().chain(services);
         let mut parts: FuturesUnordered<_> =
             parts.map(|part| async move { (self.end_of(&part).await, part) }).collect();
@@ -168,8 +187,13 @@ impl<'a> Watch<'a> {
                     }
                 }
                 Some((end, part)) = parts.next() => match part {
-                    // A service may end when the job has begun: the job will notice, if it matters.
-                    Part::Service(_) if is_running || ends.job.is_some() || ends.sidecar.is_some() => continue,
+                    Part::Service(_) if ends.job.is_some() || ends.sidecar.is_some() => continue,
+                    // A service may end when the job has begun: the job will notice, if it matters. One that has no readiness may
+                    // end when it likes.
+                    Part::Service(service) if is_running || !self.is_awaited(&service) => {
+                        self.service_died(service, end).await;
+                        continue;
+                    }
                     Part::Service(service) => return self.service_ended(service, end).await,
                     Part::Job => {
                         if let (Ok(exit), false) = (&end, is_running)
@@ -296,6 +320,44 @@ impl<'a> Watch<'a> {
             },
         };
         verdict::agreed(ending, expected, end)
+    }
+
+    fn is_awaited(&self, name: &str) -> bool {
+        self.pod.services.iter().any(|service| service.name == name && !service.readiness.is_empty())
+    }
+
+    /// A service has ended while the job goes on: that is said at once, and once more should the job fail.
+    async fn service_died(&self, service: String, end: Result<PartExit, EngineError>) {
+        // What has become of an engine, or of a container that somebody removed, is seen elsewhere.
+        let Ok(exit) = end else { return };
+        let why = if exit.out_of_memory { ", for want of memory" } else { "" };
+        let mut words = format!("service {service:?} has ended with exit code {}{why}", exit.code);
+        let last_lines = self.last_lines(&Part::Service(service.clone())).await;
+        if !last_lines.is_empty() {
+            words.push_str(&format!("; its last lines: {last_lines}"));
+        }
+        if let Some(tell) = &self.tell {
+            let _ = tell.send(words.clone());
+        }
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(service, words);
+    }
+
+    /// The services that ended while the job ran, in words; none when all still run. A job may notice it before the engine says so.
+    pub(super) async fn dead_services(&self) -> Option<String> {
+        if !self.up.load(Ordering::Relaxed) {
+            return None;
+        }
+        let known = |name: &String| self.dead.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name);
+        let late =
+            self.pod.services.iter().map(|service| &service.name).filter(|name| !known(name)).map(async |name| {
+                let part = Part::Service(name.clone());
+                if let Ok(end) = tokio::time::timeout(UNDER_WAY, self.engine.wait(&self.pod.key, &part)).await {
+                    self.service_died(name.clone(), end).await;
+                }
+            });
+        futures::future::join_all(late).await;
+        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(dead.values().cloned().collect::<Vec<_>>().join("; ")).filter(|words| !words.is_empty())
     }
 
     async fn service_ended(&self, service: String, end: Result<PartExit, EngineError>) -> Ending {

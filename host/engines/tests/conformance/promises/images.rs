@@ -10,14 +10,10 @@ use crate::host::{Host, service};
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
 async fn not_found(host: &Host, image: &str) -> String {
-    not_found_by(host.engine.as_ref(), host, image).await
-}
-
-async fn not_found_by(engine: &dyn Engine, host: &Host, image: &str) -> String {
     let mut pod = host.pod("", "");
     pod.image = image.to_owned();
     let told = std::sync::Mutex::new(Vec::new());
-    let started = engine.start(&pod, &|text| told.lock().expect("a lock").push(text)).await;
+    let started = host.engine.start(&pod, &|text| told.lock().expect("a lock").push(text)).await;
     match started {
         Err(EngineError::ImageNotFound { image: named, reason }) if named == image => {
             host.remove(&pod).await;
@@ -27,8 +23,22 @@ async fn not_found_by(engine: &dyn Engine, host: &Host, image: &str) -> String {
     }
 }
 
-pub async fn an_image_of_a_registry_that_refuses_is_not_found(host: &Host) {
-    let reason = not_found(host, "localhost:1/none/such:1").await;
+/// What is said of an image whose registry does not answer: that says nothing of the image.
+async fn unavailable(engine: &dyn Engine, host: &Host, image: &str) -> String {
+    let mut pod = host.pod("", "");
+    pod.image = image.to_owned();
+    let told = std::sync::Mutex::new(Vec::new());
+    match engine.start(&pod, &|text| told.lock().expect("a lock").push(text)).await {
+        Err(EngineError::RegistryUnavailable { image: named, reason }) if named == image => {
+            host.remove(&pod).await;
+            format!("{reason} (told: {:?})", told.lock().expect("a lock"))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn an_image_of_a_registry_that_refuses_connections_may_be_there(host: &Host) {
+    let reason = unavailable(host.engine.as_ref(), host, "localhost:1/none/such:1").await;
     assert!(reason.contains("refused"), "{reason}");
     assert!(reason.contains("pulling localhost:1/none/such:1"), "{reason}");
 
@@ -38,21 +48,24 @@ pub async fn an_image_of_a_registry_that_refuses_is_not_found(host: &Host) {
     database.image = "localhost:1/none/such:2".to_owned();
     pod.services.push(database);
     let started = host.start(&pod).await;
-    assert!(matches!(&started, Err(EngineError::ImageNotFound { image, .. }) if image.ends_with(":2")), "{started:?}");
+    assert!(
+        matches!(&started, Err(EngineError::RegistryUnavailable { image, .. }) if image.ends_with(":2")),
+        "{started:?}"
+    );
 }
 
-pub async fn an_image_of_a_registry_that_is_silent_is_not_found_within_ten_seconds(host: &Host) {
+pub async fn an_image_of_a_registry_that_is_silent_is_given_up_within_ten_seconds(host: &Host) {
     // Takes connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = silent.local_addr().expect("an address").port();
     let engine = host.engine_that_waits(Duration::from_secs(2)).await;
-    let reason = not_found_by(engine.as_ref(), host, &format!("localhost:{port}/none/such:1")).await;
+    let reason = unavailable(engine.as_ref(), host, &format!("localhost:{port}/none/such:1")).await;
     assert!(reason.contains("did not answer within 2 s"), "{reason}");
     assert!(DockerOptions::default().pull_answer < TEN_SECONDS);
 }
 
 pub async fn an_image_that_is_no_reference_is_not_found(host: &Host) {
-    for image in ["", "../containers/x", "No Such:1", "a?b", "UPPER/case:1"] {
+    for image in ["", "../containers/x", "No Such:1", "a?b", "upper/CASE:1"] {
         not_found(host, image).await;
     }
 }
@@ -109,7 +122,7 @@ pub async fn an_image_that_is_there_is_pulled_where_the_job_says_so(host: &Host)
     pod.pull = PullPolicy::Always;
     let told = std::sync::Mutex::new(Vec::new());
     let started = host.engine.start(&pod, &|text| told.lock().expect("a lock").push(text)).await;
-    assert!(matches!(&started, Err(EngineError::ImageNotFound { .. })), "{started:?}");
+    assert!(matches!(&started, Err(EngineError::RegistryUnavailable { .. })), "{started:?}");
     let told = told.lock().expect("a lock").clone();
     assert!(told.contains(&format!("pulling {}", pod.image)), "{told:?}");
 }
