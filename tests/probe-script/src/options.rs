@@ -53,7 +53,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         }
         "never-ready" => {
             let service = || service("db", &probe.image).argv(["sleep", "300"]).ready_timeout(Duration::from_secs(100));
-            let job = |id: &str| sh(id, &["true"]).timeout(Duration::from_secs(4)).allow_failure();
+            // So long that a busy machine gets to waiting for the service.
+            let job = |id: &str| sh(id, &["true"]).timeout(Duration::from_secs(20)).allow_failure();
             let command = job("command").service(service().ready_command(["false"]));
             all((job("port").service(service().ready_port(5432)), command))
         }
