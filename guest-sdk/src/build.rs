@@ -98,6 +98,21 @@ impl Build {
         build_info::main_branch()
     }
 
+    /// The commit by the nearest tag before it, as `git describe --tags` says it: `v1.2` on the tag itself, `v1.2-3-g4ca77fb` three
+    /// commits later, and with `-dirty` at its end for a directory with changes that are not committed. None where no tag is on
+    /// the way.
+    ///
+    /// ```
+    /// # use monkeyci_sdk::prelude::*;
+    /// fn script(build: &Build) -> Result<impl IntoJobs> {
+    ///     let version = build.describe().unwrap_or_else(|| "0.0.0".to_owned());
+    ///     Ok(container("package", "debian:12").shell(["make package"]).env("VERSION", version))
+    /// }
+    /// ```
+    pub fn describe(&self) -> Option<String> {
+        build_info::describe()
+    }
+
     /// Whether the repository's main branch is built. Not so for a tag or a commit, and where the main branch is not known.
     ///
     /// ```

@@ -76,8 +76,10 @@ fn everything_that_can_be_said_of_a_container_job_reaches_the_host() {
 fn everything_that_can_be_said_of_an_action_job_reaches_the_host() {
     let graph = Simulation::new().graph(|_| {
         let gone = action("gone", |_| Ok(())).only_if(false, "no time").only_if(false, "no money");
-        let notes =
-            action("notes", |_| Ok(())).creates_artifact("notes").run_when(RunWhen::Failure).needs_all(["gone", "call"]);
+        let notes = action("notes", |_| Ok(()))
+            .creates_artifact("notes")
+            .run_when(RunWhen::Failure)
+            .needs_all(["gone", "call"]);
         let late = action("late", |_| Ok(())).refine(|_, _| Ok(())).needs_all(["gone", "notes"]);
         (gone, notes, late, handler("greet", |_| Ok(())), action_call("call", "greet", "you"))
     });

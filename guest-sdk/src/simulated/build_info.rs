@@ -29,6 +29,7 @@ given! {
     author: Option<String>;
     main_branch: Option<String>;
     base_commit: Option<String>;
+    describe: Option<String>;
 }
 
 pub fn changes_known() -> bool {

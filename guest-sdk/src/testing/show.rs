@@ -59,7 +59,11 @@ impl DeclaredJob {
         let restored = self.restores.iter();
         let if_there = |there: bool| if there { " (if there)" } else { "" };
         let to = |at_path: bool| if at_path { "as" } else { "to" };
-        list(f, "restores", restored.map(|it| format!("{} {} {}{}", it.id, to(it.at_path), it.path, if_there(it.if_there))))?;
+        list(
+            f,
+            "restores",
+            restored.map(|it| format!("{} {} {}{}", it.id, to(it.at_path), it.path, if_there(it.if_there))),
+        )?;
         list(f, "saves", self.saves.iter().map(saved))?;
         list(f, "caches", self.caches.iter().map(cache))
     }

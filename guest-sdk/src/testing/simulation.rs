@@ -49,6 +49,8 @@ impl Simulation {
         main_branch;
         /// The commit that the code is compared with.
         base_commit;
+        /// What `git describe --tags` says of the commit.
+        describe;
     }
 
     /// The build's full id, `org/repo/build`.

@@ -85,6 +85,16 @@ pub enum ArchiveError {
     /// The archive, or the tree to pack, is larger than is allowed.
     #[error("the archive is too large: {0}")]
     Limit(Limit),
+    /// A file that says what git ignores has more than is read of it, and what it ignores is not known.
+    #[error(
+        "{path:?} has more patterns than are read: at most {max} bytes in a file, and 512 KiB in all files that hold in one place; shorten it"
+    )]
+    TooManyPatterns {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes.
+        max: u64,
+    },
 }
 
 /// Why an entry of an archive is refused.

@@ -5,11 +5,9 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use regex_automata::meta::{BuildError, Config, Regex};
-use regex_automata::util::syntax;
+use regex_automata::meta::Regex;
 
-/// The most memory that the matcher of a set of globs may take: thousands of globs fit, and no script needs more.
-const SIZE_LIMIT: usize = 8 * 1024 * 1024;
+use crate::automaton::{TooMuch, any_of};
 
 /// Globs: a path matches them when it matches one of them.
 ///
@@ -38,7 +36,7 @@ pub struct Globs {
 #[error("the globs {globs} can't be used: {source}")]
 pub struct BadGlob {
     globs: String,
-    source: Box<BuildError>,
+    source: TooMuch,
 }
 
 /// Where below the root a glob can match.
@@ -58,13 +56,8 @@ impl Globs {
     pub fn new<G: AsRef<str>>(globs: impl IntoIterator<Item = G>) -> Result<Self, BadGlob> {
         let globs: Vec<String> = globs.into_iter().map(|glob| without_dot(glob.as_ref()).to_owned()).collect();
         let shown = globs.iter().map(|glob| format!("{glob:?}")).collect::<Vec<_>>().join(" or ");
-        let patterns: Vec<String> = globs.iter().map(|glob| pattern(glob)).collect();
-        let regex = Regex::builder()
-            .configure(Config::new().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)))
-            // Names of files are bytes.
-            .syntax(syntax::Config::new().utf8(false).dot_matches_new_line(true))
-            .build_many(&patterns)
-            .map_err(|error| BadGlob { globs: shown.clone(), source: Box::new(error) })?;
+        let regex = any_of(globs.iter().map(|glob| pattern(glob)))
+            .map_err(|source| BadGlob { globs: beginning(&shown), source })?;
         Ok(Self { regex, reaches: globs.iter().map(|glob| Reach::of(glob)).collect(), shown })
     }
 
@@ -85,6 +78,15 @@ impl fmt::Display for Globs {
     }
 }
 
+/// What of a text fits into a message.
+fn beginning(text: &str) -> String {
+    const SHOWN: usize = 200;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn without_dot(mut glob: &str) -> &str {
     while let Some(rest) = glob.strip_prefix("./") {
         glob = rest;
@@ -102,7 +104,8 @@ fn pattern(glob: &str) -> String {
             '*' if starts_segment && rest.starts_with("**/") => (r"(?:(?-u:[^/])*/)*".to_owned(), 3),
             '*' if rest.starts_with("**") => (r"(?s-u:.)*".to_owned(), 2),
             '*' => (r"(?-u:[^/])*".to_owned(), 1),
-            '?' => (r"[^/]".to_owned(), 1),
+            // Any byte that begins a character, and those that go on with it: the class of all characters has many states.
+            '?' => (r"(?-u:[^/\x80-\xbf][\x80-\xbf]*)".to_owned(), 1),
             other => (format!(r"\x{{{:x}}}", u32::from(other)), other.len_utf8()),
         };
         pattern.push_str(&piece);

@@ -43,9 +43,11 @@
 //! ```
 #![deny(missing_docs)]
 
+mod automaton;
 mod error;
 mod fingerprint;
 mod glob;
+mod ignored;
 mod limits;
 mod look;
 mod name;
@@ -65,4 +67,4 @@ pub use look::{ArchivedFile, extract_file, list_files};
 pub use pack::{Packed, pack, pack_all, pack_file, pack_matching};
 pub use tree::{Found, find};
 pub use unpack::{Unpacked, unpack, unpack_as};
-pub use workspace::{pack_workspace, walk_workspace};
+pub use workspace::{PackedWorkspace, WorkspaceEntry, WorkspaceFiles, WorkspaceWalk, pack_workspace, walk_workspace};

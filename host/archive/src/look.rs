@@ -89,6 +89,11 @@ impl<R: Read> ArchivedFile<R> {
     pub fn size(&self) -> u64 {
         self.size
     }
+
+    /// What the archive is read from, for whoever wants to see the rest of its bytes.
+    pub fn into_reader(self) -> R {
+        self.bytes.inner.finish().into_inner().inner
+    }
 }
 
 impl<R: Read> std::fmt::Debug for ArchivedFile<R> {

@@ -60,10 +60,10 @@ pub fn unpack_as(
     let mut root: Option<PathBuf> = None;
     Unpacking::new(dir, limits, owner).all(reader, |head| {
         let root = root.get_or_insert_with(|| head.path.clone());
-        let below = head.path.strip_prefix(&*root).map_err(|_| ArchiveError::SeveralRoots {
-            first: root.clone(),
-            other: head.path.clone(),
-        })?;
+        let below = head
+            .path
+            .strip_prefix(&*root)
+            .map_err(|_| ArchiveError::SeveralRoots { first: root.clone(), other: head.path.clone() })?;
         let path = if below.as_os_str().is_empty() { path.clone() } else { path.join(below) };
         if path.as_os_str().is_empty() && head.kind != EntryType::Directory {
             return Err(ArchiveError::BadPath { path: PathBuf::from(".") });

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use monkeyci_archive::{UnpackLimits, pack_workspace, unpack};
+use monkeyci_archive::{UnpackLimits, WorkspaceFiles, pack_workspace, unpack};
 use tempfile::TempDir;
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -19,10 +19,14 @@ fn tree(files: &[(&str, &str)]) -> TempDir {
     root
 }
 
-/// The files that come out when `root` is packed and unpacked.
+/// The files that come out when `root`, where git tracks nothing yet, is packed and unpacked.
 fn packed(root: &Path) -> Vec<String> {
+    packed_of(root, &WorkspaceFiles::of_working_tree([]))
+}
+
+fn packed_of(root: &Path, files: &WorkspaceFiles) -> Vec<String> {
     let mut archive = Vec::new();
-    pack_workspace(root, &mut archive).unwrap();
+    pack_workspace(root, files, &mut archive).unwrap();
     let to = TempDir::new().unwrap();
     let dir = Dir::open_ambient_dir(to.path(), ambient_authority()).unwrap();
     unpack(&archive[..], &dir, &UnpackLimits::default(), None).unwrap();
@@ -64,6 +68,33 @@ fn what_git_ignores_stays_out() {
 }
 
 #[test]
+fn tracked_files_are_packed_whatever_ignores_them() {
+    let files = [
+        (".gitignore", "dist/\n*.log\n"),
+        ("dist/a.js", ""),
+        ("dist/b.js", ""),
+        ("dist/deep/.gitignore", "!c.js\n"),
+        ("dist/deep/c.js", ""),
+        ("dist/deep/d.js", ""),
+        ("dist/other/e.js", ""),
+        ("kept.log", ""),
+        ("left.log", ""),
+        ("new", ""),
+    ];
+    let root = tree(&files);
+    let tracked = ["dist/a.js", "dist/deep/d.js", "kept.log", "gone.log"].map(Into::into);
+    let expected = [".gitignore", "dist/a.js", "dist/deep/d.js", "kept.log", "new"];
+    assert_eq!(packed_of(root.path(), &WorkspaceFiles::of_working_tree(tracked)), expected);
+}
+
+#[test]
+fn nothing_of_a_checkout_is_ignored() {
+    let root =
+        tree(&[(".git/HEAD", ""), (".gitignore", "dist/\n"), ("dist/a.js", ""), ("sub/.git", ""), ("sub/x", "")]);
+    assert_eq!(packed_of(root.path(), &WorkspaceFiles::all()), [".gitignore", "dist/a.js", "sub/x"]);
+}
+
+#[test]
 fn gitignore_counts_without_a_repository_too() {
     let root = tree(&[(".gitignore", "out\n"), ("out/x", ""), ("in", "")]);
     assert_eq!(packed(root.path()), [".gitignore", "in"]);
@@ -99,7 +130,7 @@ fn links_are_packed_as_links() {
     std::os::unix::fs::symlink("dir/file", root.path().join("link")).unwrap();
     std::os::unix::fs::symlink(".", root.path().join("dir/loop")).unwrap();
     let mut archive = Vec::new();
-    pack_workspace(root.path(), &mut archive).unwrap();
+    pack_workspace(root.path(), &WorkspaceFiles::all(), &mut archive).unwrap();
     let to = TempDir::new().unwrap();
     let dir = Dir::open_ambient_dir(to.path(), ambient_authority()).unwrap();
     unpack(&archive[..], &dir, &UnpackLimits::default(), None).unwrap();
@@ -109,5 +140,5 @@ fn links_are_packed_as_links() {
 
 #[test]
 fn a_root_that_is_not_there_is_an_error() {
-    assert!(pack_workspace(Path::new("/nowhere/at/all"), Vec::new()).is_err());
+    assert!(pack_workspace(Path::new("/nowhere/at/all"), &WorkspaceFiles::all(), Vec::new()).is_err());
 }

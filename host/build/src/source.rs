@@ -23,6 +23,13 @@ pub struct Source {
     pub author: Option<String>,
     /// The repository's main branch.
     pub main_branch: Option<String>,
+    /// What `git describe --tags` says of the commit: the nearest tag, how many commits ago that was, and the start of the commit's id.
+    /// Ends in `-dirty` where the directory has more than was committed. None where no tag is on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub describe: Option<String>,
+    /// Whether a directory is built that has changes that are not committed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dirty: bool,
     /// The files that changed; none where that is not known: no git repository, say. Boxed, so that the other events need
     /// not be as large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +39,19 @@ pub struct Source {
 impl Source {
     /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words).
     pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
-        let Self { git_url, git_ref: _, branch: _, tag: _, commit: _, message, author, main_branch: _, changes } = self;
+        let Self {
+            git_url,
+            git_ref: _,
+            branch: _,
+            tag: _,
+            commit: _,
+            message,
+            author,
+            main_branch: _,
+            describe: _,
+            dirty: _,
+            changes,
+        } = self;
         for text in [git_url, message, author].into_iter().flatten() {
             see(Words::Text(text));
         }

@@ -21,7 +21,12 @@ fn restoring(id: &str, needs: &[&str], artifact: Option<(&str, bool)>) -> JobSpe
     let mut container: Box<monkeyci_build::ContainerSpec> = serde_json::from_value(json).expect("it can be read");
     container.save_artifacts.push(SaveArtifact { id: id.into(), path: ".".into(), ..SaveArtifact::default() });
     if let Some((artifact, if_there)) = artifact {
-        container.restore_artifacts.push(RestoreArtifact { id: artifact.into(), path: ".".into(), if_there, ..RestoreArtifact::default() });
+        container.restore_artifacts.push(RestoreArtifact {
+            id: artifact.into(),
+            path: ".".into(),
+            if_there,
+            ..RestoreArtifact::default()
+        });
     }
     job.kind = JobKind::Container(container);
     job

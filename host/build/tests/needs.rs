@@ -166,7 +166,8 @@ fn a_job_that_runs_on_a_failure_stays_with_what_it_needs_otherwise() {
         on_failure(action("alone", &[])),
     ];
     assert_eq!(needs(&drafts), ["test: ", "undo: test", "alone: "]);
-    let late = [removed(action("deploy", &[])), on_failure(action("a", &["deploy", "b"])), on_failure(action("b", &["a"]))];
+    let late =
+        [removed(action("deploy", &[])), on_failure(action("a", &["deploy", "b"])), on_failure(action("b", &["a"]))];
     assert_eq!(faults(&late), ["a needs cycle"]);
 }
 

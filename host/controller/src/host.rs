@@ -144,8 +144,7 @@ impl Controller {
         let control = control::listen(&dir.path, inside)?;
         let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
         let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
-        let journal = self.journals.begin(&id);
-        let driver = Driver::new(live.clone(), journal, context, &request, self.clock.clone());
+        let driver = Driver::new(live.clone(), self.journals.begin(&id), context, &request, self.clock.clone());
         let (outcome, driven) = driver.drive(inbox, &cancel).await;
         live.writing.close();
         if tokio::time::timeout(LOGS, live.writing.wait()).await.is_err() {

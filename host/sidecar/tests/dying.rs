@@ -64,7 +64,8 @@ fn when_the_launcher_dies_before_the_command_the_sidecar_says_so() {
     let mut plan = plan(shell(&["true"]));
     plan.services = vec![ServiceProbe { name: "db".to_owned(), ports: vec![1], timeout_ms: 60_000 }];
     let path = "last".to_owned();
-    plan.restore_artifacts = vec![RestoreArtifact { id: path.clone(), path, if_there: true, ..RestoreArtifact::default() }];
+    plan.restore_artifacts =
+        vec![RestoreArtifact { id: path.clone(), path, if_there: true, ..RestoreArtifact::default() }];
     let mut running = rig.start(plan);
     until("the last of it", || rig.host_lines().contains("artifact last is not there"));
     running.launcher.signal(Signal::KILL);

@@ -44,7 +44,7 @@ fn the_workspace_is_there_before_the_command() {
     fs::write(from.path().join("src/main.rs"), "fn main").unwrap();
     symlink("/usr/bin/env", from.path().join("absolute")).unwrap();
     let mut tar = Vec::new();
-    monkeyci_archive::pack_workspace(from.path(), &mut tar).unwrap();
+    monkeyci_archive::pack_workspace(from.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut tar).unwrap();
     rig.api.state().workspace = Some(tar);
     let done = rig.shell(&["cat src/main.rs", "readlink absolute"]);
     assert_eq!(done.ending(), &Ending::Succeeded);
@@ -63,7 +63,7 @@ fn a_job_that_is_not_root_owns_its_workspace() {
     fs::create_dir(from.path().join("dir")).unwrap();
     fs::write(from.path().join("dir/file"), "x").unwrap();
     let mut tar = Vec::new();
-    monkeyci_archive::pack_workspace(from.path(), &mut tar).unwrap();
+    monkeyci_archive::pack_workspace(from.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut tar).unwrap();
     rig.api.state().workspace = Some(tar.clone());
     rig.api.state().artifacts.insert("a".to_owned(), tar);
     let mut plan = plan(shell(&[
@@ -155,7 +155,7 @@ fn artifacts_are_relative_to_the_working_directory() {
     let from = tempfile::tempdir().unwrap();
     fs::create_dir(from.path().join("sub")).unwrap();
     let mut tar = Vec::new();
-    monkeyci_archive::pack_workspace(from.path(), &mut tar).unwrap();
+    monkeyci_archive::pack_workspace(from.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut tar).unwrap();
     rig.api.state().workspace = Some(tar);
     let mut plan = plan(shell(&["echo x >out"]));
     plan.work_dir = "sub".to_owned();

@@ -199,7 +199,7 @@ fn the_working_directory_is_below_the_workspace() {
     let from = tempfile::tempdir().unwrap();
     fs::create_dir_all(from.path().join("a/b")).unwrap();
     let mut tar = Vec::new();
-    monkeyci_archive::pack_workspace(from.path(), &mut tar).unwrap();
+    monkeyci_archive::pack_workspace(from.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut tar).unwrap();
     rig.api.state().workspace = Some(tar);
     let mut plan = plan(shell(&["pwd"]));
     plan.work_dir = "a/b".to_owned();

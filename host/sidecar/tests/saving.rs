@@ -166,7 +166,12 @@ fn what_is_always_saved_is_saved_when_the_job_is_killed() {
 fn an_artifact_that_need_not_be_there_is_a_line_in_the_log() {
     let rig = Rig::new();
     let mut first = saving(&["echo ran; cat out/file 2>/dev/null || true"], vec![]);
-    first.restore_artifacts = vec![RestoreArtifact { id: "a".to_owned(), path: ".".to_owned(), if_there: true, ..RestoreArtifact::default() }];
+    first.restore_artifacts = vec![RestoreArtifact {
+        id: "a".to_owned(),
+        path: ".".to_owned(),
+        if_there: true,
+        ..RestoreArtifact::default()
+    }];
     assert_eq!(rig.run(first.clone()).ending(), &Ending::Succeeded);
     assert_eq!((rig.stdout(), rig.host_lines()), ("ran\n".to_owned(), "artifact a is not there\n".to_owned()));
 
@@ -259,7 +264,8 @@ fn an_artifact_restored_into_a_cache_is_a_change_of_the_cache() {
     other.api.state().caches = rig.api.state().caches.clone();
     other.api.state().artifacts = rig.api.state().artifacts.clone();
     let mut plan = caching(&["true"], SavePolicy::Success);
-    plan.restore_artifacts = vec![RestoreArtifact { id: "a".to_owned(), path: ".".to_owned(), ..RestoreArtifact::default() }];
+    plan.restore_artifacts =
+        vec![RestoreArtifact { id: "a".to_owned(), path: ".".to_owned(), ..RestoreArtifact::default() }];
     assert_eq!(other.run(plan).ending(), &Ending::Succeeded);
     assert!(other.host_lines().contains("saved cache c"), "{}", other.host_lines());
 }

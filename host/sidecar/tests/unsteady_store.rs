@@ -89,7 +89,12 @@ fn an_archive_that_was_changed_ends_the_job_before_its_command() {
             }
             drop(state);
             let mut plan = plan(shell(&["echo ran"]));
-            plan.restore_artifacts = vec![RestoreArtifact { id: "a".to_owned(), path: String::new(), if_there: true, ..RestoreArtifact::default() }];
+            plan.restore_artifacts = vec![RestoreArtifact {
+                id: "a".to_owned(),
+                path: String::new(),
+                if_there: true,
+                ..RestoreArtifact::default()
+            }];
             plan.caches = vec![CacheSpec { id: "c".to_owned(), path: "made".to_owned(), ..CacheSpec::default() }];
             let done = rig.run(plan);
             let Ending::SidecarFailed { step: failed, reason } = done.ending() else { panic!("{:?}", done.ending()) };

@@ -128,7 +128,8 @@ mod tests {
         let from = tempfile::tempdir().expect("a directory");
         std::fs::write(from.path().join("file"), "x").expect("written");
         let mut archive = Vec::new();
-        monkeyci_archive::pack_workspace(from.path(), &mut archive).expect("packed");
+        monkeyci_archive::pack_workspace(from.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut archive)
+            .expect("packed");
         let (dir, ..) = stored(archive.leak()).await;
         let sealed = std::fs::read(dir.path().join("blob")).expect("a file");
         let test = std::process::Command::new("zstd").arg("-tq").arg(dir.path().join("blob")).status();

@@ -7,11 +7,11 @@ mod bench;
 mod compile;
 mod demo;
 mod demo_repo;
-mod faults;
 mod paths;
 mod rehearse;
 mod say;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 
@@ -37,6 +37,7 @@ Commands:
   faults [ARGS]     kill what takes part in a job, or cancel it, in every phase, and tell how it ends; then kill at random,
                     and tell what is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
+  soak              the long runs: the fault runs, and whole what `test` takes a sample of; takes an hour and more
   rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
   setup [--podman]  only the set-up: programs, wasm target, container engine, images
 
@@ -56,6 +57,7 @@ enum Task {
     Rehearse(rehearse::Request),
     Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
+    Soak,
     Setup { podman: bool },
 }
 
@@ -81,6 +83,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
             passed_on(&rest[usize::from(release)..]).map(|args| Task::Bench { release, args })
         }
         Some("faults") => Ok(Task::Faults(rest)),
+        Some("soak") if rest.is_empty() => Ok(Task::Soak),
         Some("test") if rest == ["--quick"] => Ok(Task::QuickTest),
         Some("rehearse") => rehearse::Request::parse(&rest).map(Task::Rehearse),
         Some("test") => flag("--fast").map(|fast| Task::Test { fast }),
@@ -97,7 +100,8 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::QuickTest => rehearse::run_quick_tests(&paths),
         Task::Rehearse(request) => rehearse::run(&paths, &request),
         Task::Bench { release, args } => bench::run(&paths, release, &args),
-        Task::Faults(args) => faults::run(&paths, &args),
+        Task::Faults(args) => soak::run(&paths, false, &args),
+        Task::Soak => soak::run(&paths, true, &[]),
         Task::Setup { podman } => {
             let scope = setup::Scope { docker: podman, podman, tests: true, ..setup::Scope::default() };
             setup::run(&paths, scope).context("set-up failed").map(|_| ExitCode::SUCCESS)

@@ -153,7 +153,9 @@ pub enum FaultKind {
     #[error("there is no image; name one, \"debian:12\" say")]
     MissingImage,
     /// The name of an image can't be one.
-    #[error("{image:?} is not the name of an image: {problem}; write it as \"debian:12\" or \"registry.example.org/team/app:1\"")]
+    #[error(
+        "{image:?} is not the name of an image: {problem}; write it as \"debian:12\" or \"registry.example.org/team/app:1\""
+    )]
     InvalidImage {
         /// The name.
         image: String,

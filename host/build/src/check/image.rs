@@ -52,7 +52,8 @@ fn is_registry(first: &str) -> bool {
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => {
-            let is_address = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+            let is_address =
+                !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
             return is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
         }
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
@@ -132,7 +133,7 @@ mod tests {
             ("debian:", "its tag has"),
             ("debian:-1", "its tag has"),
             ("debian:1:2", "its tag has"),
-            ("debian:a/b", "its tag has"),
+            ("debian:a/b", "what comes before the first '/'"),
             ("debian@12", "what follows the '@'"),
             ("debian@sha256:xyz", "what follows the '@'"),
             ("https://ghcr.io/app", "what comes before the first '/'"),

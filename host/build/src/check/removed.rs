@@ -97,7 +97,8 @@ pub(super) fn without_causes<'a>(drafts: &'a [JobDraft], ids: &HashMap<&str, usi
             continue;
         }
         // A need that there is not is a fault of its own.
-        let Some(needs) = distinct(&draft.needs).map(|need| ids.get(need.as_str()).copied()).collect::<Option<Vec<_>>>()
+        let Some(needs) =
+            distinct(&draft.needs).map(|need| ids.get(need.as_str()).copied()).collect::<Option<Vec<_>>>()
         else {
             continue;
         };

@@ -234,10 +234,11 @@ fn checked_out(source: &Source) -> String {
         let Some(branch) = &source.branch else { return "checked out: not a git repository".to_owned() };
         return harmless(&format!("checked out {branch}: no commit yet"), false);
     };
-    let name = source.tag.as_ref().or(source.branch.as_ref());
+    let name = source.tag.as_ref().or(source.branch.as_ref()).or(source.git_ref.as_ref());
     let at = name.map_or_else(String::new, |name| format!("{name} at "));
     let message = source.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
-    harmless(&format!("checked out {at}{:.10}: {message}", commit), false)
+    let dirty = if source.dirty { ", with changes that are not committed" } else { "" };
+    harmless(&format!("checked out {at}{:.10}{dirty}: {message}", commit), false)
 }
 
 /// Cuts logs into lines. Output without a line's end is shown when it has become long, or when its job ends.
@@ -377,6 +378,18 @@ mod tests {
         for line in ["the graph has 1 fault:", "job \"a\", image: none", "all good", "3 files"] {
             assert!(summary.lines().any(|shown| shown.ends_with(line)), "{line:?} is missing:\n{summary}");
         }
+    }
+
+    #[test]
+    fn what_is_built_is_named_and_so_is_what_is_not_committed() {
+        let text = |text: &str| Some(text.to_owned());
+        let (commit, message) = (text("4ca77fb0123456789"), text("first\nmore"));
+        let main = Source { branch: text("main"), commit, message, ..Source::default() };
+        assert_eq!(checked_out(&main), "checked out main at 4ca77fb012: first");
+        let dirty = Source { dirty: true, ..main.clone() };
+        assert_eq!(checked_out(&dirty), "checked out main at 4ca77fb012, with changes that are not committed: first");
+        let other = Source { branch: None, git_ref: text("refs/pull/7/head"), ..main };
+        assert_eq!(checked_out(&other), "checked out refs/pull/7/head at 4ca77fb012: first");
     }
 
     #[test]

@@ -12,16 +12,16 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use http::HeaderMap;
 use monkeyci_api::{Action, ArtifactInfo, Artifacts, Claims, Names, SIZE_HEADER, checked};
-use monkeyci_archive::{ArchiveError, UnpackLimits, extract_file, list_files, pack, pack_file};
+use monkeyci_archive::{ArchiveError, ArchivedFile, UnpackLimits, extract_file, list_files, pack, pack_file};
 use monkeyci_storage::{names, written_by};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, oneshot};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
 use super::files::{inside, output_area};
+use super::readers;
 use crate::running::LiveBuild;
 use crate::serve::Refusal;
 
@@ -69,39 +69,31 @@ pub(crate) async fn read_file(
     let FileInArtifact { build, id, path } = path;
     let (build, _) = admit(&api, &headers, &build, Action::ReadArtifactFile(id.clone(), path.clone()))?;
     let wanted = inside(&path)?;
-    let mut archive = archive(&api, &build, &id).await?;
-    let (found, size) = oneshot::channel();
-    let (chunks, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
-    tokio::task::spawn_blocking(move || {
-        let mut file = match extract_file(&mut archive, &wanted, &UnpackLimits::default()) {
-            Ok(file) => file,
-            Err(error) => return drop(found.send(Err(error))),
-        };
-        // Whoever asked may have gone, here and below.
-        let _ = found.send(Ok(file.size()));
-        loop {
-            let mut chunk = vec![0; 128 * 1024];
-            let read = file.read(&mut chunk).map(|read| {
-                chunk.truncate(read);
-                Bytes::from(chunk)
-            });
-            if read.as_ref().is_ok_and(Bytes::is_empty) {
-                break;
-            }
-            let failed = read.is_err();
-            if chunks.blocking_send(read).is_err() || failed {
-                return;
-            }
-        }
-        // Only at its end it is known whether the archive is the one that was saved.
-        if let Err(error) = io::copy(&mut archive, &mut io::sink()) {
-            let _ = chunks.blocking_send(Err(error));
-        }
+    let open = api.readers.open(&build.id, readers::ARTIFACT)?;
+    let archive = archive(&api, &build, &id).await?;
+    let file = tokio::task::spawn_blocking(move || extract_file(archive, &wanted, &UnpackLimits::default())).await;
+    let file = file.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&id, error))?;
+    let size = file.size();
+    // A thread for each piece that is asked for, and none while nobody asks: a reader may lie open for as long as its action runs.
+    let stream = futures::stream::try_unfold((file, open), async |(file, open)| {
+        let read = tokio::task::spawn_blocking(move || next_piece(file)).await;
+        let read = read.map_err(io::Error::other)??;
+        Ok::<_, io::Error>(read.map(|(piece, file)| (piece, (file, open))))
     });
-    let size =
-        size.await.map_err(|error| Refusal::store("an artifact", error))?.map_err(|error| unreadable(&id, error))?;
-    let stream = futures::stream::unfold(receiver, async |mut chunks| Some((chunks.recv().await?, chunks)));
     Ok(([(SIZE_HEADER, size.to_string())], Body::from_stream(stream)).into_response())
+}
+
+/// Reads on in a file of an archive; none at its end.
+fn next_piece<R: Read>(mut file: ArchivedFile<R>) -> io::Result<Option<(Bytes, ArchivedFile<R>)>> {
+    let mut piece = vec![0; 128 * 1024];
+    let read = file.read(&mut piece)?;
+    if read == 0 {
+        // Only at its end it is known whether the archive is the one that was saved.
+        io::copy(&mut file.into_reader(), &mut io::sink())?;
+        return Ok(None);
+    }
+    piece.truncate(read);
+    Ok(Some((Bytes::from(piece), file)))
 }
 
 pub(crate) async fn create(

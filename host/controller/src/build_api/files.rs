@@ -12,13 +12,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
+use futures::StreamExt;
 use http::{HeaderMap, Method, StatusCode};
 use monkeyci_api::{Action, FileQuery, FileStat, FilesDigest, Globs, Names, SIZE_HEADER};
 use tokio_util::io::ReaderStream;
 
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
-use super::workspace_files;
+use super::{readers, workspace_files};
 use crate::home::make_dir;
 use crate::running::{LiveBuild, Places};
 use crate::serve::{Refusal, parse};
@@ -30,8 +31,9 @@ pub(crate) async fn read_file(
 ) -> Result<Response, Refusal> {
     let action = Action::ReadFiles(FileQuery::Content(path.item.clone()));
     let (build, _) = admit(&api, &headers, &path.build, action)?;
+    let open = api.readers.open(&build.id, readers::FILE)?;
     let (file, size) = blocking(build, move |places| {
-        let wanted = inside(&path.item)?;
+        let wanted = resolved(places, &inside(&path.item)?)?;
         // Without waiting for the other end of a pipe, should it be one.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
@@ -44,6 +46,9 @@ pub(crate) async fn read_file(
     })
     .await?;
     let bytes = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 128 * 1024);
+    let bytes = bytes.inspect(move |_| {
+        let _until_the_end = &open;
+    });
     Ok(([(SIZE_HEADER, size.to_string())], Body::from_stream(bytes)).into_response())
 }
 
@@ -54,7 +59,7 @@ pub(crate) async fn read_dir(
 ) -> Result<Json<Names>, Refusal> {
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Dir(path.item.clone())))?;
     let names = blocking(build, move |places| {
-        let wanted = inside(&path.item)?;
+        let wanted = resolved(places, &inside(&path.item)?)?;
         let fail = |error: io::Error| refuse(&wanted, error);
         let mut names = Vec::new();
         for entry in places.workspace.read_dir(&wanted).map_err(fail)? {
@@ -83,7 +88,20 @@ pub(crate) async fn stat(
     let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Stat(path.item.clone())))?;
     let stat = blocking(build, move |places| {
         let wanted = inside(&path.item)?;
-        match places.workspace.symlink_metadata(&wanted) {
+        // A link at the end is not followed.
+        let at = match (wanted.parent(), wanted.file_name()) {
+            (Some(above), Some(name)) if !above.as_os_str().is_empty() => {
+                resolved(places, above).map(|above| above.join(name))
+            }
+            _ => Ok(wanted.clone()),
+        };
+        let at = match at {
+            Err(refusal) if refusal.is_not_found() => {
+                return Ok(FileStat { kind: None, size: 0, executable: false });
+            }
+            at => at?,
+        };
+        match places.workspace.symlink_metadata(&at) {
             Ok(metadata) => {
                 let kind = match () {
                     () if metadata.is_file() => "file",
@@ -112,7 +130,7 @@ pub(crate) async fn glob(
 ) -> Result<Json<Names>, Refusal> {
     let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Glob))?;
     let Globs { globs } = parse(&body)?;
-    let names = blocking(build, move |places| workspace_files::glob(&places.path, &globs)).await?;
+    let names = blocking(build, move |places| workspace_files::glob(places, &globs)).await?;
     Ok(Json(Names { names }))
 }
 
@@ -124,7 +142,7 @@ pub(crate) async fn hash(
 ) -> Result<Json<FilesDigest>, Refusal> {
     let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Hash))?;
     let Globs { globs } = parse(&body)?;
-    let hash = move |places: &Places| workspace_files::hash(&places.path, &places.workspace, &globs);
+    let hash = move |places: &Places| workspace_files::hash(places, &globs);
     Ok(Json(FilesDigest { digest: blocking(build, hash).await? }))
 }
 
@@ -190,15 +208,28 @@ pub(super) fn inside(path: &str) -> Result<PathBuf, Refusal> {
     Ok(if clean.as_os_str().is_empty() { PathBuf::from(".") } else { clean })
 }
 
+/// Where a path of the workspace leads when all links on the way are followed: not out of it, and not into git's own directory, by
+/// whatever name.
+fn resolved(places: &Places, wanted: &FilePath) -> Result<PathBuf, Refusal> {
+    if wanted == FilePath::new(".") {
+        return Ok(wanted.to_owned());
+    }
+    let found = places.workspace.canonicalize(wanted).map_err(|error| refuse(wanted, error))?;
+    if found.components().any(|part| part.as_os_str() == ".git") {
+        return Err(Refusal::invalid(format!("{wanted:?} leads into .git, which is no part of the workspace")));
+    }
+    Ok(found)
+}
+
 /// What a failed access means for whoever asked.
 fn refuse(path: &FilePath, error: io::Error) -> Refusal {
     match error.kind() {
-        io::ErrorKind::NotFound => Refusal::not_found(format!("there is no {path:?}")),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Refusal::not_found(format!("there is no {path:?}")),
         io::ErrorKind::PermissionDenied => {
             // Also what cap-std says of a link that leads out.
             Refusal::invalid(format!("{path:?} can't be reached: it leads out of the workspace, or may not be read"))
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::store("the output area", error),
-        _ => Refusal::invalid(format!("{path:?}: {error}")),
+        _ => workspace_files::failed(path, &error),
     }
 }

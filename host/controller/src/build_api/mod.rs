@@ -10,6 +10,7 @@ mod jobs;
 mod junit;
 mod logs;
 mod outputs;
+mod readers;
 mod results;
 mod script;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use monkeyci_storage::Blobs;
 
+use self::readers::{ReaderLimits, Readers};
 use crate::logs::LogLimits;
 use crate::running::LiveBuild;
 use crate::serve;
@@ -51,12 +53,14 @@ pub(crate) struct Api {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) blobs: Blobs,
     pub(crate) log_limits: LogLimits,
+    pub(crate) readers: Readers,
     builds: RwLock<HashMap<String, Arc<LiveBuild>>>,
 }
 
 impl Api {
     pub(crate) fn new(tokens: Arc<Tokens>, blobs: Blobs, log_limits: LogLimits) -> Arc<Self> {
-        Arc::new(Self { tokens, blobs, log_limits, builds: RwLock::default() })
+        let readers = Readers::new(ReaderLimits::default());
+        Arc::new(Self { tokens, blobs, log_limits, readers, builds: RwLock::default() })
     }
 
     /// Serves a build from now on.
@@ -66,6 +70,7 @@ impl Api {
 
     /// Stops serving a build; its tokens open nothing any more.
     pub(crate) fn deregister(&self, build: &str) {
+        self.readers.forget(build);
         self.builds.write().unwrap_or_else(PoisonError::into_inner).remove(build);
     }
 

@@ -13,10 +13,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::{
     Body, BuildInfo, ByteStream, Client, ClientError, LogDecoder, LogFrame, LogStream, Role, Scope, SidecarPlan,
 };
+use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::{BuildState, CacheSpec, Event, EventBody, Input, JobDraft, Source, check};
 use monkeyci_storage::{Blobs, names};
 
-use super::{Api, router, tests};
+use super::{Api, router, tests, workspace_files};
 use crate::clock::MachineClock;
 use crate::hang_guard;
 use crate::inputs::Inputs;
@@ -70,7 +71,8 @@ impl Rig {
         let source = Source { branch: Some("main".to_owned()), ..Source::default() };
         let _ = live.info.set(BuildInfo { id: BUILD.to_owned(), trigger: "test".to_owned(), source });
         let workspace = Dir::open_ambient_dir(&code, ambient_authority()).expect("a directory");
-        let _ = live.places.set(Places { path: code, workspace, outputs: dir.path().join("outputs") });
+        let (files, outputs) = (WorkspaceFiles::all(), dir.path().join("outputs"));
+        let _ = live.places.set(Places { path: code, files, workspace, outputs });
         live.watch_pod("mine", plan());
         api.register(live.clone());
         tokio::spawn(live.clone().take_in_all(inbox));
@@ -189,6 +191,85 @@ async fn a_workspace_that_the_store_has_changed_is_an_error() {
     outcome(rig.client().workspace().await.expect("an answer")).await.expect("right");
     rig.corrupt("workspaces");
     changed(outcome(rig.client().workspace().await.expect("an answer")).await);
+}
+
+/// A script's client.
+fn script(rig: &Rig) -> Client {
+    let (role, scopes) = (Role::Script { job: Some("mine".to_owned()) }, vec![Scope::FilesRead, Scope::ArtifactsRead]);
+    let token = rig.api.tokens.issue(BUILD, (role, 1), scopes, Duration::from_secs(3600)).expect("a token");
+    Client::in_process(ApiSockets::new(router(rig.api.clone()), None).in_process(), BUILD, token).expect("a client")
+}
+
+#[tokio::test]
+async fn no_link_of_the_workspace_leads_into_git_s_own_directory() {
+    let rig = Rig::new(LogLimits::default());
+    let code = rig.dir.path().join("code");
+    std::fs::create_dir_all(code.join(".git/refs")).expect("a directory");
+    std::fs::write(code.join(".git/config"), "s3cret").expect("written");
+    for (link, to) in [("conf", ".git/config"), ("git", ".git"), ("twice", "conf"), ("kept", "file")] {
+        std::os::unix::fs::symlink(to, code.join(link)).expect("a link");
+    }
+    let client = script(&rig);
+    let invalid = |error: ClientError| {
+        assert_eq!(error.status(), Some(400), "{error}");
+        assert!(error.to_string().contains(".git"), "{error}");
+    };
+    for path in ["conf", "git/config", "twice", ".git/config"] {
+        invalid(client.file(path).await.err().expect(path));
+    }
+    for path in ["git", "git/refs", ".git"] {
+        invalid(client.dir(path).await.expect_err(path));
+    }
+    invalid(client.stat("git/config").await.expect_err("in it"));
+    assert_eq!(client.stat("conf").await.expect("a link").kind.as_deref(), Some("symlink"));
+    assert_eq!(client.stat("none/at/all").await.expect("nothing").kind, None);
+    let kept = client.file("kept").await.expect("an honest link");
+    assert_eq!(outcome(kept.bytes).await.expect("read"), b"content");
+}
+
+#[tokio::test]
+async fn readers_that_nobody_reads_hold_no_thread_and_there_are_so_many_of_them() {
+    let rig = Rig::new(LogLimits::default());
+    let mut archive = Vec::new();
+    let large = vec![b'x'; 4 << 20];
+    monkeyci_archive::pack_file("large".as_ref(), 4 << 20, &large[..], &mut archive).expect("packed");
+    rig.client().save_artifact("out", Body::from(archive)).await.expect("saved");
+    let client = script(&rig);
+    let mut open = Vec::new();
+    let refused = loop {
+        match client.artifact_file("out", "large").await {
+            Ok(reader) => open.push(reader),
+            Err(error) => break error,
+        }
+        assert!(open.len() < 1000, "there is a limit");
+    };
+    assert!(refused.status() == Some(429) && refused.to_string().contains("readers"), "{refused}");
+    let (files, other) = (client.file("file").await, tokio::task::spawn_blocking(|| ()));
+    assert_eq!(files.err().and_then(|error| error.status()), Some(429));
+    hang_guard::ends("a free thread", other).await.expect("it ran");
+    let one = open.pop().expect("a reader");
+    assert_eq!(outcome(one.bytes).await.expect("read").len(), 4 << 20);
+    client.file("file").await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn a_glob_says_what_it_can_not_read() {
+    let rig = Rig::new(LogLimits::default());
+    let code = rig.dir.path().join("code");
+    let files = WorkspaceFiles::of_working_tree([]);
+    let workspace = Dir::open_ambient_dir(&code, ambient_authority()).expect("a directory");
+    let places = Places { path: code.clone(), files, workspace, outputs: rig.dir.path().join("outputs") };
+    std::fs::write(code.join(".gitignore"), "x*y?z\n".repeat(100_000)).expect("written");
+    let error = workspace_files::glob(&places, &["**".to_owned()]).expect_err("too long");
+    assert!(format!("{error:?}").contains("has more patterns than are read"), "{error:?}");
+    std::fs::remove_file(code.join(".gitignore")).expect("removed");
+    // What can't be opened is an error, and not nothing.
+    std::fs::rename(&code, rig.dir.path().join("moved")).expect("moved");
+    let error = workspace_files::glob(&places, &["**".to_owned()]).expect_err("not there");
+    assert!(format!("{error:?}").contains("can't be read"), "{error:?}");
+    let none_free = std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+    let error = workspace_files::failed("src".as_ref(), &none_free);
+    assert!(format!("{error:?}").contains("the host has too many files open"), "{error:?}");
 }
 
 #[tokio::test]

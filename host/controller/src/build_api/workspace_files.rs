@@ -1,13 +1,14 @@
 //! Finding files of the workspace by globs.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use monkeyci_archive::Globs;
+use monkeyci_archive::{ArchiveError, Globs, walk_workspace};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 
+use crate::running::Places;
 use crate::serve::Refusal;
 
 /// The most globs of one question.
@@ -18,19 +19,18 @@ const HASHED: u64 = 4 << 30;
 const ANSWER: usize = 4 << 20;
 
 /// The paths of the files that match one of the globs, sorted. Links to files count as files, and are not followed.
-pub(crate) fn glob(root: &Path, globs: &[String]) -> Result<Vec<String>, Refusal> {
+///
+/// # Errors
+/// Also when a part of the workspace can't be read: a script that is told of fewer files than there are does the wrong thing.
+pub(crate) fn glob(places: &Places, globs: &[String]) -> Result<Vec<String>, Refusal> {
     let globs = compile(globs)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
-    for entry in monkeyci_archive::walk_workspace(root) {
-        // What can't be read is not there for a script.
-        let Ok(entry) = entry else { continue };
-        if entry.file_type().is_none_or(|kind| kind.is_dir()) {
-            continue;
-        }
-        let Ok(path) = entry.path().strip_prefix(root) else { continue };
+    for entry in walk_workspace(&places.path, &places.files).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
         // A name that is no text can't be told to a script.
-        if globs.matches(path)
-            && let Some(path) = path.to_str()
+        if !entry.kind.is_dir()
+            && globs.matches(&entry.path)
+            && let Some(path) = entry.path.to_str()
         {
             bytes += path.len() + 8;
             if bytes > ANSWER {
@@ -45,15 +45,15 @@ pub(crate) fn glob(root: &Path, globs: &[String]) -> Result<Vec<String>, Refusal
 }
 
 /// A digest of the paths and contents of the files that match one of the globs.
-pub(crate) fn hash(root: &Path, dir: &Dir, globs: &[String]) -> Result<String, Refusal> {
-    let paths = glob(root, globs)?;
+pub(crate) fn hash(places: &Places, globs: &[String]) -> Result<String, Refusal> {
+    let paths = glob(places, globs)?;
     if paths.is_empty() {
         return Err(Refusal::not_found(format!("no file matches {globs:?}")));
     }
     let mut digest = Sha256::new();
     let (mut left, mut buffer) = (HASHED, vec![0; 128 * 1024]);
     for path in paths {
-        let content = content(dir, &path, &mut left, &mut buffer)?;
+        let content = content(&places.workspace, &path, &mut left, &mut buffer)?;
         digest.update((path.len() as u64).to_le_bytes());
         digest.update(&path);
         digest.update(content);
@@ -63,7 +63,7 @@ pub(crate) fn hash(root: &Path, dir: &Dir, globs: &[String]) -> Result<String, R
 
 /// The digest of one file's content; of a link, of where it points.
 fn content(dir: &Dir, path: &str, left: &mut u64, buffer: &mut [u8]) -> Result<[u8; 32], Refusal> {
-    let fail = |error: std::io::Error| Refusal::invalid(format!("{path:?} can't be read: {error}"));
+    let fail = |error| failed(Path::new(path), &error);
     let metadata = dir.symlink_metadata(path).map_err(fail)?;
     let mut digest = Sha256::new();
     if metadata.is_symlink() {
@@ -86,6 +86,26 @@ fn content(dir: &Dir, path: &str, left: &mut u64, buffer: &mut [u8]) -> Result<[
             .checked_sub(read as u64)
             .ok_or_else(|| Refusal::too_large("the globs match more than 4 GiB; use narrower ones"))?;
         digest.update(&buffer[..read]);
+    }
+}
+
+/// Why there is no answer to what files there are.
+fn unreadable(error: ArchiveError) -> Refusal {
+    match error {
+        ArchiveError::Entry { entry, source } => failed(&entry, &source),
+        error @ ArchiveError::TooManyPatterns { .. } => Refusal::too_large(error),
+        error => Refusal::invalid(format!("the workspace can't be read: {error}")),
+    }
+}
+
+/// Why something of the workspace can't be read, which is said aloud: nothing is passed over.
+pub(super) fn failed(path: &Path, error: &io::Error) -> Refusal {
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    match errno {
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+            Refusal::busy(format!("{path:?} can't be opened: the host has too many files open; try again"))
+        }
+        _ => Refusal::invalid(format!("{path:?} can't be read: {error}")),
     }
 }
 

@@ -62,9 +62,12 @@ pub(crate) async fn check(
 ) -> Result<Checked, CheckError> {
     let clone = tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
     let dir = clone.path().to_owned();
-    let source = check_out(live, request.source.clone(), &request.trigger, dir)
+    let (source, warnings) = check_out(live, request.source.clone(), &request.trigger, dir)
         .await
         .map_err(|message| CheckError::Source(live.masking.text(&message)))?;
+    for warning in warnings {
+        tracing::warn!("{}", live.masking.text(&warning));
+    }
     // What the script may do says the build's state.
     tell(live, EventBody::BuildTriggered { build: live.id.clone(), trigger: request.trigger.clone() }).await?;
     tell(live, EventBody::BuildCheckedOut { source: source.clone() }).await?;

@@ -15,14 +15,18 @@ use crate::source::SourceRequest;
 /// Gets the code, and records that it is there.
 pub(super) async fn run(context: &JobContext) {
     let (source, dir) = (context.request.source.clone(), context.dir.clone());
-    let body = match check_out(&context.live, source, &context.request.trigger, dir).await {
-        Ok(source) => EventBody::BuildCheckedOut { source },
-        Err(message) => failed(false, message).into(),
-    };
-    context.record(body).await;
+    match check_out(&context.live, source, &context.request.trigger, dir).await {
+        Ok((source, warnings)) => {
+            for message in warnings {
+                context.record(EventBody::BuildWarned { message }).await;
+            }
+            context.record(EventBody::BuildCheckedOut { source }).await;
+        }
+        Err(message) => context.record(failed(false, message).into()).await,
+    }
 }
 
-/// Gets the code into `dir`, and tells the build where it is.
+/// Gets the code into `dir`, and tells the build where it is. What is not as one might think of it comes in words.
 ///
 /// # Errors
 /// Says why it is not there.
@@ -31,13 +35,14 @@ pub(super) async fn check_out(
     source: SourceRequest,
     trigger: &str,
     dir: PathBuf,
-) -> Result<Source, String> {
+) -> Result<(Source, Vec<String>), String> {
     let checkout = source.check_out_in_background(dir.join("checkout")).await.map_err(|error| error.to_string())?;
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;
-    let source = checkout.source;
+    let (source, warnings) = (checkout.source, checkout.warnings);
     // Set once: there is one checkout a build.
-    let _ = live.places.set(Places { path: checkout.dir, workspace, outputs: dir.join("outputs") });
+    let _ =
+        live.places.set(Places { path: checkout.dir, files: checkout.files, workspace, outputs: dir.join("outputs") });
     let _ = live.info.set(BuildInfo { id: live.id.clone(), trigger: trigger.to_owned(), source: source.clone() });
-    Ok(source)
+    Ok((source, warnings))
 }

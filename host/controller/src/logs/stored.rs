@@ -195,7 +195,8 @@ mod tests {
             let triggered = EventBody::BuildTriggered { build: build.to_owned(), trigger: "test".to_owned() };
             journal.append(1, triggered).expect("queued");
             for job in jobs {
-                journal.append(2, EventBody::JobStarted { job: (*job).to_owned(), attempt: 1 }).expect("queued");
+                let started = EventBody::JobStarted { job: (*job).to_owned(), attempt: 1 };
+                journal.append(2, started).expect("queued");
             }
             journal.durable().wait(journal.last()).await.expect("written");
         }

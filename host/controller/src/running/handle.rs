@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use cap_std::fs::Dir;
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
+use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::{
     BuildCommand, BuildState, CommandError, Effect, Event, EventBody, GraphFaults, Input, JobSpec, SavedArtifact,
 };
@@ -58,6 +59,8 @@ pub(crate) struct LiveBuild {
 pub(crate) struct Places {
     /// The workspace's path, for walking through it.
     pub(crate) path: PathBuf,
+    /// What of it is the workspace.
+    pub(crate) files: WorkspaceFiles,
     /// The workspace, for everything else: nothing outside of it can be reached.
     pub(crate) workspace: Dir,
     /// The parent of the actions' output areas.
@@ -289,7 +292,15 @@ impl LiveBuild {
     pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
         let pack = async || {
             let Some(places) = self.places.get() else { return Err(io::Error::other("nothing is checked out")) };
-            Ok(workspace::store(blobs, &names::workspace(&self.id), places.path.clone()).await?.digest)
+            let (name, dir, files) = (names::workspace(&self.id), places.path.clone(), places.files.clone());
+            let (stored, unread) = workspace::store(blobs, &name, dir, files).await?;
+            for path in unread {
+                let path = path.strip_prefix(&places.path).unwrap_or(&path);
+                let message = format!("what {path:?} says is not ignored: it is a link, or no regular file");
+                // Over, if the build is: then nobody wants to know.
+                let _ = self.record(EventBody::BuildWarned { message }).await;
+            }
+            Ok(stored.digest)
         };
         self.packed.get_or_try_init(pack).await.map(drop)
     }

@@ -42,6 +42,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not found", detail)
     }
 
+    /// Whether it says that something is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     pub(crate) fn invalid(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid request", detail)
     }

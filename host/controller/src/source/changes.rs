@@ -1,48 +1,90 @@
 //! The files that a build's code changes: what a script needs to leave out work that nothing asks for.
 
-use git2::{Commit, Delta, Diff, DiffFindOptions, DiffOptions, Error, ErrorCode, Oid, Repository, Tree};
+use std::collections::HashMap;
+
+use git2::{Commit, Delta, Diff, DiffFindOptions, DiffOptions, Error, ErrorCode, ObjectType, Oid, Repository, Tree};
 use monkeyci_build::Changes;
 
 /// More changed files than this are as good as all of them: they would only fill the journal and the script's memory.
 const MOST_FILES: usize = 100_000;
 
+/// The most entries of trees that are looked at to find out what changed.
+const MOST_SEEN: usize = 1_000_000;
+
 /// How many pairs of an added and a removed file are compared by content to find renames, as git does (its
 /// `diff.renameLimit` squared). With more, only files that are the same to the byte count as renamed.
 const MOST_PAIRS: usize = 1_000_000;
 
+/// Why it is not known which files changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unknown {
+    #[error("it is not known which files changed: the history is cut off before that")]
+    CutOff,
+    #[error("it is not known which files changed: there are more than {MOST_FILES}")]
+    TooMany,
+    #[error("it is not known which files changed: there are more than {MOST_SEEN} to be looked at")]
+    TooLarge,
+    #[error("it is not known which files changed: {0}")]
+    Unsafe(String),
+    #[error("it is not known which files changed: git failed: {}", .0.message())]
+    Git(#[from] Error),
+}
+
+/// The changes, if they are known. That they are not never fails a build: a script has to expect it anyway.
+pub(super) fn known(found: Result<Changes, Unknown>, warnings: &mut Vec<String>) -> Option<Box<Changes>> {
+    match found {
+        Ok(changes) => Some(Box::new(changes)),
+        // A shallow clone is nothing to be warned of: whoever made it knows.
+        Err(Unknown::CutOff) => None,
+        Err(unknown) => {
+            warnings.push(unknown.to_string());
+            None
+        }
+    }
+}
+
 /// What the working tree of `repository` changes: what is committed, what is not yet, and files that git does not know and
 /// does not ignore. `head` is the checked-out commit, if there is one yet.
 ///
-/// None where it is not known. That never fails a build: a script has to expect it anyway.
-pub(crate) fn of_working_tree(repository: &Repository, head: Option<Oid>, main: Option<&str>) -> Option<Changes> {
-    // A bare repository has no working tree: its directory is built as any other.
-    repository.workdir()?;
-    known(|| {
-        let base = match head {
-            Some(head) => base(repository, &repository.find_commit(head)?, main)?,
-            None => Some(Base::default()),
-        };
-        let Some(base) = base else { return Ok(None) };
-        // By way of the index: it knows the files' times, so that files that did not change need not be read.
-        let diff = repository.diff_tree_to_workdir_with_index(base.tree.as_ref(), Some(&mut options()))?;
-        collect(diff, base.id)
-    })
+/// # Errors
+/// Where it is not known.
+pub(super) fn of_working_tree(
+    repository: &Repository,
+    head: Option<Oid>,
+    main: Option<&str>,
+) -> Result<Changes, Unknown> {
+    let base = match head {
+        Some(head) => base(repository, &repository.find_commit(head)?, main)?,
+        None => Base::default(),
+    };
+    // The index has all of its entries in a file; a commit may have any number.
+    measure(repository, base.tree.as_ref(), None, usize::MAX)?;
+    // By way of the index: it knows the files' times, so that files that did not change need not be read.
+    let diff = repository.diff_tree_to_workdir_with_index(base.tree.as_ref(), Some(&mut options()))?;
+    collect(diff, base.id)
 }
 
-/// What `commit` changes. None where it is not known, as in [`of_working_tree`].
-pub(crate) fn of_commit(repository: &Repository, commit: &Commit<'_>, main: Option<&str>) -> Option<Changes> {
-    known(|| {
-        let Some(base) = base(repository, commit, main)? else { return Ok(None) };
-        let diff = repository.diff_tree_to_tree(base.tree.as_ref(), Some(&commit.tree()?), Some(&mut options()))?;
-        collect(diff, base.id)
-    })
+/// Whether the working tree has anything that is not committed. Not so where that can't be found out.
+pub(super) fn is_dirty(repository: &Repository, head: Option<Oid>) -> bool {
+    let dirty = || {
+        let tree = head.map(|head| repository.find_commit(head)?.tree()).transpose()?;
+        measure(repository, tree.as_ref(), None, usize::MAX)?;
+        let diff = repository.diff_tree_to_workdir_with_index(tree.as_ref(), Some(&mut options()))?;
+        Ok::<_, Unknown>(diff.deltas().len() > 0)
+    };
+    dirty().unwrap_or(false)
 }
 
-fn known(find: impl FnOnce() -> Result<Option<Changes>, Error>) -> Option<Changes> {
-    find().unwrap_or_else(|error| {
-        tracing::warn!(%error, "it is not known which files changed");
-        None
-    })
+/// What `commit` changes.
+///
+/// # Errors
+/// Where it is not known.
+pub(super) fn of_commit(repository: &Repository, commit: &Commit<'_>, main: Option<&str>) -> Result<Changes, Unknown> {
+    let base = base(repository, commit, main)?;
+    let tree = commit.tree()?;
+    measure(repository, base.tree.as_ref(), Some(&tree), MOST_FILES)?;
+    let diff = repository.diff_tree_to_tree(base.tree.as_ref(), Some(&tree), Some(&mut options()))?;
+    collect(diff, base.id)
 }
 
 /// What code is compared with: a commit, or nothing at all, where every file is added.
@@ -54,7 +96,7 @@ struct Base<'r> {
 
 /// Where the history of `commit` left the main branch; its first parent if it did not, so that a build of the main branch
 /// sees what its last commit brought. None where the history was cut off before that: in a shallow clone.
-fn base<'r>(repository: &'r Repository, commit: &Commit<'_>, main: Option<&str>) -> Result<Option<Base<'r>>, Error> {
+fn base<'r>(repository: &'r Repository, commit: &Commit<'_>, main: Option<&str>) -> Result<Base<'r>, Unknown> {
     // What the remote has goes before the local branch, which may be long out of date.
     let tip = main.and_then(|main| {
         let names = [format!("refs/remotes/origin/{main}"), format!("refs/heads/{main}")];
@@ -69,11 +111,11 @@ fn base<'r>(repository: &'r Repository, commit: &Commit<'_>, main: Option<&str>)
         Some(id) if id == commit.id() => commit.parent_ids().next(),
         other => other,
     };
-    Ok(match before {
-        Some(id) => Some(Base { id: Some(id), tree: Some(repository.find_commit(id)?.tree()?) }),
-        None if repository.is_shallow() => None,
-        None => Some(Base::default()),
-    })
+    match before {
+        Some(id) => Ok(Base { id: Some(id), tree: Some(repository.find_commit(id)?.tree()?) }),
+        None if repository.is_shallow() => Err(Unknown::CutOff),
+        None => Ok(Base::default()),
+    }
 }
 
 fn options() -> DiffOptions {
@@ -84,12 +126,53 @@ fn options() -> DiffOptions {
     options
 }
 
-/// The diff's paths; none when there are too many.
-fn collect(mut diff: Diff<'_>, base: Option<Oid>) -> Result<Option<Changes>, Error> {
-    let count = diff.deltas().len();
-    if count > MOST_FILES {
-        tracing::warn!(count, "too many files changed to tell the script which");
-        return Ok(None);
+/// Counts what `old` and `new` differ in, and stops when that is too much: libgit2 would go through all of it. A tree of 200 KB can
+/// have 10^8 paths.
+fn measure(
+    repository: &Repository,
+    old: Option<&Tree<'_>>,
+    new: Option<&Tree<'_>>,
+    most: usize,
+) -> Result<(), Unknown> {
+    let (mut changed, mut seen) = (0, 0);
+    let mut pending = vec![(old.map(Tree::id), new.map(Tree::id))];
+    while let Some((old, new)) = pending.pop() {
+        let entries = |id: Option<Oid>| {
+            let tree = id.map(|id| repository.find_tree(id)).transpose()?;
+            let entries = tree.iter().flatten().map(|entry| {
+                let is_tree = entry.kind() == Some(ObjectType::Tree);
+                (entry.name_bytes().to_owned(), (entry.id(), entry.filemode(), is_tree))
+            });
+            Ok::<HashMap<_, _>, Error>(entries.collect())
+        };
+        let (old, mut new) = (entries(old)?, entries(new)?);
+        seen += old.len() + new.len();
+        let pairs = old.into_iter().map(|(name, old)| (Some(old), new.remove(&name))).collect::<Vec<_>>();
+        for (old, new) in pairs.into_iter().chain(new.into_values().map(|new| (None, Some(new)))) {
+            if old == new {
+                continue;
+            }
+            let sides = [old, new];
+            changed += sides.iter().flatten().filter(|(_, _, is_tree)| !is_tree).count().min(1);
+            let [old, new] = sides.map(|side| side.filter(|(_, _, is_tree)| *is_tree).map(|(id, _, _)| id));
+            if old.is_some() || new.is_some() {
+                pending.push((old, new));
+            }
+        }
+        if changed > most {
+            return Err(Unknown::TooMany);
+        }
+        if seen > MOST_SEEN {
+            return Err(Unknown::TooLarge);
+        }
+    }
+    Ok(())
+}
+
+/// The diff's paths.
+fn collect(mut diff: Diff<'_>, base: Option<Oid>) -> Result<Changes, Unknown> {
+    if diff.deltas().len() > MOST_FILES {
+        return Err(Unknown::TooMany);
     }
     let removed = diff.deltas().filter(|delta| delta.status() == Delta::Deleted).count();
     let added = diff.deltas().filter(|delta| matches!(delta.status(), Delta::Added | Delta::Untracked)).count();
@@ -114,7 +197,7 @@ fn collect(mut diff: Diff<'_>, base: Option<Oid>) -> Result<Option<Changes>, Err
         list.dedup();
     }
     changes.renamed.sort_unstable();
-    Ok(Some(changes))
+    Ok(changes)
 }
 
 /// A path as text. A repository inside of the repository is one entry, which git ends with a slash.

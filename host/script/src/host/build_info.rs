@@ -83,6 +83,11 @@ impl Host for State {
         Ok(self.info.source.main_branch.clone())
     }
 
+    async fn describe(&mut self) -> wasmtime::Result<Option<String>> {
+        self.count_call()?;
+        Ok(self.info.source.describe.clone())
+    }
+
     async fn changes_known(&mut self) -> wasmtime::Result<bool> {
         self.count_call()?;
         Ok(self.info.source.changes.is_some())

@@ -9,7 +9,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use cap_std::fs::Dir;
 use futures::{StreamExt, stream};
 use monkeyci_api::{Body, ByteStream, ClientError};
-use monkeyci_archive::{ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack_all, pack_matching, unpack, unpack_as};
+use monkeyci_archive::{
+    ArchiveError, Globs, Links, Packed, UnpackLimits, Unpacked, pack_all, pack_matching, unpack, unpack_as,
+};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 

@@ -61,7 +61,7 @@ impl Api {
     pub fn start(socket: &Path) -> Self {
         let mut tar = Vec::new();
         let empty = tempfile::tempdir().unwrap();
-        monkeyci_archive::pack_workspace(empty.path(), &mut tar).unwrap();
+        monkeyci_archive::pack_workspace(empty.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut tar).unwrap();
         let state = Arc::new(Mutex::new(State { workspace: Some(tar), ..State::default() }));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(async { UnixListener::bind(socket).unwrap() });

@@ -109,6 +109,7 @@ fn an_event_that_was_written_before_events_named_attempts_is_migrated_with_its_w
         insert(&mut connection, BUILD, 1, 1, old).await;
         let journal = SqliteJournal::open(&path).await.expect("migrated");
         let migrated = history(&journal, BUILD).await.expect("it is good").expect("it is there");
+        // 0: the one that counts when the event is read.
         let EventBody::ArtifactSaved { attempt: 0, .. } = migrated.events[0].body else { panic!("{migrated:?}") };
     });
 }

@@ -144,9 +144,9 @@ async fn files(in_file: bool) -> Files {
 impl Files {
     /// Opens these files and reads the journal: what was written, a part of it from the beginning, or an error.
     async fn check(&self, dir: &Path, changed: usize, bytes: &[u8], what: &str) -> bool {
-        // Each in a place of its own: connections close in threads of theirs.
-        let place = tempfile::tempdir_in(dir).expect("a directory");
-        let dir = place.path();
+        // A directory of its own: the connection of an earlier check may remove its files later.
+        let dir = tempfile::tempdir_in(dir).expect("a directory");
+        let dir = dir.path();
         for (number, (name, whole)) in self.files.iter().enumerate() {
             let bytes = if number == changed { bytes } else { whole };
             fs::write(dir.join(name), bytes).expect("written");

@@ -11,7 +11,7 @@ pub fn triggered() -> EventBody {
 }
 
 pub fn report(message: impl Into<String>) -> EventBody {
-    EventBody::ScriptReport { job: None, attempt: 0, message: message.into() }
+    EventBody::ScriptReport { job: None, attempt: 1, message: message.into() }
 }
 
 /// Results of many kilobytes.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use monkeyci_api::{Hidden, ServiceProbe, SidecarPlan};
-use monkeyci_build::{ContainerSpec, Ending, JobSpec, LateValue, Readiness};
+use monkeyci_build::{ContainerSpec, Ending, JobSpec, LateValue, Readiness, Source};
 
 use crate::jobs::JobContext;
 
@@ -17,8 +17,20 @@ pub(super) fn env(context: &JobContext, job: &JobSpec, spec: &ContainerSpec, att
         ("MONKEYCI_JOB".to_owned(), job.id.clone()),
         ("MONKEYCI_ATTEMPT".to_owned(), attempt.to_string()),
     ]);
+    let repo = context.live.id.rsplit_once('/').map(|(repo, _)| repo.to_owned());
+    env.extend(repo.map(|repo| ("MONKEYCI_REPO".to_owned(), repo)));
+    if let Some(info) = context.live.info.get() {
+        env.extend(of_code(&info.source));
+    }
     env.extend(spec.env.clone());
     env
+}
+
+/// What is known of the code that is built. What there is not has no variable.
+fn of_code(source: &Source) -> impl Iterator<Item = (String, String)> {
+    let Source { commit, branch, tag, git_ref, .. } = source;
+    let known = [("COMMIT", commit), ("BRANCH", branch), ("TAG", tag), ("REF", git_ref)];
+    known.into_iter().filter_map(|(name, value)| Some((format!("MONKEYCI_{name}"), value.clone()?)))
 }
 
 /// The variables of services that are secrets, by service. They are handed over in files, and are not among those that the engine
@@ -124,4 +136,18 @@ fn exposed(context: &JobContext, job: &str, output: &str) -> Result<String, Stri
     let outcome = context.live.job_outcome(job);
     let found = outcome.as_ref().and_then(|outcome| outcome.results.outputs.get(output));
     found.cloned().ok_or_else(|| format!("the job {job:?} has exposed no output {output:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_told_what_is_known_of_its_code() {
+        let text = |text: &str| Some(text.to_owned());
+        let source = Source { commit: text("c0"), tag: text("v1"), git_ref: text("refs/tags/v1"), ..Source::default() };
+        let told: BTreeMap<_, _> = of_code(&source).collect();
+        let expected = [("MONKEYCI_COMMIT", "c0"), ("MONKEYCI_REF", "refs/tags/v1"), ("MONKEYCI_TAG", "v1")];
+        assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    }
 }

@@ -87,12 +87,12 @@ impl Place {
     /// What the commit at the head changes.
     fn committed(&self) -> Option<Changes> {
         let commit = self.repository.find_commit(self.head().expect("a head")).expect("a commit");
-        of_commit(&self.repository, &commit, Some("main"))
+        of_commit(&self.repository, &commit, Some("main")).ok()
     }
 
     /// What the working tree changes.
     fn working_tree(&self) -> Option<Changes> {
-        of_working_tree(&self.repository, self.head(), Some("main"))
+        of_working_tree(&self.repository, self.head(), Some("main")).ok()
     }
 }
 
@@ -153,7 +153,7 @@ fn without_a_known_main_branch_a_commit_is_compared_with_its_parent() {
     let first = place.head();
     place.change().commit("second");
     for main in [None, Some("no-such-branch")] {
-        let changes = of_working_tree(&place.repository, place.head(), main);
+        let changes = of_working_tree(&place.repository, place.head(), main).ok();
         assert_eq!(changes, first.map(all_four), "{main:?}");
     }
 }
@@ -238,7 +238,7 @@ fn of_more_than_a_hundred_thousand_files_nothing_is_told() {
         let tree = place.repository.find_tree(tree.write().expect("written")).expect("a tree");
         let commit = place.repository.commit(None, &ada, &ada, "many", &tree, &[]).expect("a commit");
         let commit = place.repository.find_commit(commit).expect("a commit");
-        let changes = of_commit(&place.repository, &commit, Some("main"));
+        let changes = of_commit(&place.repository, &commit, Some("main")).ok();
         assert_eq!(changes.map(|changes| changes.added.len()), known.then_some(count));
     }
 }
@@ -250,7 +250,7 @@ fn a_history_that_was_cut_off_tells_nothing() {
     std::fs::write(place.repository.path().join("shallow"), format!("{second}\n")).expect("written");
     let repository = Repository::open(place.dir.path()).expect("a repository");
     assert!(repository.is_shallow());
-    assert_eq!(of_working_tree(&repository, Some(second), Some("main")), None);
+    assert!(matches!(of_working_tree(&repository, Some(second), Some("main")), Err(Unknown::CutOff)));
 }
 
 #[test]
@@ -274,4 +274,35 @@ fn a_directory_inside_a_repository_is_told_of_all_the_repository() {
     assert_eq!(source.main_branch.as_deref(), Some("main"));
     let added = source.changes.expect("known").added;
     assert!(added.contains(&"new/file".to_owned()), "{added:?}");
+}
+
+/// 10^8 paths of ten objects.
+fn bomb(repository: &Repository) -> Oid {
+    let mut id = repository.blob(b"x").expect("a blob");
+    for level in 0..8 {
+        let mut tree = repository.treebuilder(None).expect("a tree");
+        for n in 0..10 {
+            tree.insert(format!("{n}"), id, if level == 0 { 0o100_644 } else { 0o040_000 }).expect("inserted");
+        }
+        id = tree.write().expect("written");
+    }
+    id
+}
+
+#[test]
+fn a_tree_with_a_hundred_million_paths_is_not_gone_through() {
+    let place = Place::with_files();
+    let first = place.repository.head().expect("a head").peel_to_commit().expect("a commit");
+    let ada = Signature::now("Ada", "ada@example.org").expect("a signature");
+    let tree = place.repository.find_tree(bomb(&place.repository)).expect("a tree");
+    let bombed = place.repository.commit(None, &ada, &ada, "many", &tree, &[&first]).expect("a commit");
+    let bombed = place.repository.find_commit(bombed).expect("a commit");
+    assert!(matches!(of_commit(&place.repository, &bombed, Some("main")), Err(Unknown::TooMany)));
+    // And they go away again.
+    let tree = first.tree().expect("a tree");
+    let after = place.repository.commit(None, &ada, &ada, "none", &tree, &[&bombed]).expect("a commit");
+    let after = place.repository.find_commit(after).expect("a commit");
+    assert!(matches!(of_commit(&place.repository, &after, None), Err(Unknown::TooMany)));
+    assert!(matches!(of_working_tree(&place.repository, Some(after.id()), None), Err(Unknown::TooLarge)));
+    assert!(!is_dirty(&place.repository, Some(bombed.id())));
 }

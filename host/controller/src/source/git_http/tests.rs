@@ -10,7 +10,10 @@ use git2::{Repository, Signature};
 use tempfile::TempDir;
 
 use super::*;
-use crate::source::checkout::{Checkout, CheckoutError, SourceRequest, clone};
+use crate::source::checkout::{Checkout, SourceRequest};
+use crate::source::clone::clone;
+use crate::source::error::CheckoutError;
+use crate::source::limits;
 
 /// A repository with one commit, as a server has it.
 struct Served {
@@ -156,7 +159,8 @@ fn limits() -> Limits {
 /// Clones as a build does.
 fn cloned(url: &str, limits: Limits) -> (TempDir, Result<Checkout, CheckoutError>) {
     let dir = tempfile::tempdir().expect("a directory");
-    let checkout = clone(url, None, &dir.path().join("checkout"), limits, &CancellationToken::new());
+    let limits = limits::Limits { http: limits, ..limits::Limits::default() };
+    let checkout = clone(url, None, &dir.path().join("checkout"), &limits, &CancellationToken::new());
     (dir, checkout)
 }
 

@@ -1,0 +1,34 @@
+//! The long runs: fault runs, and whole what `cargo xtask test` takes a sample of.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::command::{program, run as run_command};
+use crate::compile::{Extent, Profile, everything};
+use crate::paths::Paths;
+use crate::say::heading;
+use crate::setup;
+use crate::toolchain::cargo;
+
+/// The tests that take a sample: the variable that says how many cases they take, how many in a soak, and the test.
+const SAMPLED: [(&str, &str, &str); 1] = [("MONKEYCI_MASK_FUZZ_CASES", "300000", "fuzz_streams_are_masked")];
+
+/// Sets up, builds, and runs the program that kills; in a `soak`, then the tests that take a sample otherwise.
+pub fn run(paths: &Paths, soak: bool, args: &[OsString]) -> Result<ExitCode> {
+    let scope = setup::Scope { docker: true, podman: soak, tests: true, ..setup::Scope::default() };
+    let ready = setup::run(paths, scope).context("set-up failed")?;
+    let environment = ready.environment(&everything(paths, &ready, Profile::Debug, Extent::Workspace)?);
+    heading("== fault runs");
+    run_command(
+        program(paths.target.join("debug/faults")).args(args).envs(environment.clone()).current_dir(&paths.root),
+    )?;
+    for (variable, cases, test) in SAMPLED.into_iter().filter(|_| soak) {
+        heading(&format!("== {test}: {cases} cases"));
+        let mut command = cargo(paths);
+        command.args(["test", "--workspace", "--no-fail-fast", test, "--", "--nocapture"]);
+        run_command(command.envs(environment.clone()).env(variable, cases))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
