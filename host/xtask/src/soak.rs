@@ -13,7 +13,10 @@ use crate::setup;
 use crate::toolchain::cargo;
 
 /// The tests that take a sample: the variable that says how many cases they take, how many in a soak, and the test.
-const SAMPLED: [(&str, &str, &str); 1] = [("MONKEYCI_MASK_FUZZ_CASES", "300000", "fuzz_streams_are_masked")];
+const SAMPLED: [(&str, &str, &str); 2] = [
+    ("MONKEYCI_MASK_FUZZ_CASES", "300000", "fuzz_streams_are_masked"),
+    ("MONKEYCI_JOURNAL_MUTATIONS", "100000", "changed_anywhere_is_read_as_it_was_written_or_refused"),
+];
 
 /// Sets up, builds, and runs the program that kills; in a `soak`, then the tests that take a sample otherwise.
 pub fn run(paths: &Paths, soak: bool, args: &[OsString]) -> Result<ExitCode> {
