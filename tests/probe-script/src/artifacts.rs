@@ -59,9 +59,10 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             all((make, fails.allow_failure(), look.needs_all(["make", "fails"])))
         }
         "artifact-as" => {
-            let make = sh("make", &["mkdir -p cli/target/docs", "echo app >cli/target/app", "echo doc >cli/target/docs/d"])
-                .save_artifact("app", "cli/target/app")
-                .save_artifact("docs", "cli/target/docs");
+            let make =
+                sh("make", &["mkdir -p cli/target/docs", "echo app >cli/target/app", "echo doc >cli/target/docs/d"])
+                    .save_artifact("app", "cli/target/app")
+                    .save_artifact("docs", "cli/target/docs");
             let notes = action("notes", |context| {
                 context.write_file("notes/a", "note\n")?;
                 context.artifacts().save("notes", "notes").map(drop)

@@ -99,10 +99,16 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let written = build.param_or("written", "nothing")?;
             let clean = probe.sh("clean", &["true"]);
             let lines = probe.sh("lines", &[]).shell([format!("echo {written}")]);
-            all((clean, lines, probe.sh("env", &["true"]).env("TOKEN", &written), action("label", |_| Ok(())).label("a", &written)))
+            all((
+                clean,
+                lines,
+                probe.sh("env", &["true"]).env("TOKEN", &written),
+                action("label", |_| Ok(())).label("a", &written),
+            ))
         }
         "secrets-output" => {
-            let lines = ["echo \"image=registry/$TOKEN/app:1\" >>$MONKEYCI_OUTPUTS", "echo other=plain >>$MONKEYCI_OUTPUTS"];
+            let lines =
+                ["echo \"image=registry/$TOKEN/app:1\" >>$MONKEYCI_OUTPUTS", "echo other=plain >>$MONKEYCI_OUTPUTS"];
             let make = probe.sh("make", &lines).secret_env("TOKEN", &build.secret("TOKEN")?);
             let take = probe.sh("take", &["echo \"other is $OTHER\""]).output_env("OTHER", "make", "other");
             all((make, take))

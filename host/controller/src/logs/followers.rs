@@ -145,6 +145,11 @@ pub(crate) fn host_frame(line: String) -> LogFrame {
     LogFrame { stream: LogStream::Host, time_ms: now_ms(), bytes: Bytes::from(line) }
 }
 
+/// What a service has written, now.
+pub(crate) fn service_frame(line: Bytes) -> LogFrame {
+    LogFrame { stream: LogStream::Service, time_ms: now_ms(), bytes: line }
+}
+
 /// The logs of a build that are being written, and those who follow them.
 #[derive(Debug, Default)]
 pub(crate) struct OpenLogs {

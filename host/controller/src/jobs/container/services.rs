@@ -6,14 +6,13 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::join_all;
-use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_engines::{Engine, Part};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now_ms;
 use crate::jobs::{JobContext, Services};
+use crate::logs::followers::service_frame;
 use crate::logs::{LogWriter, MaskedLog};
 use crate::running::BuildHandle;
 
@@ -135,7 +134,7 @@ async fn keep(
     bytes.put_slice(b": ");
     bytes.put_slice(line);
     bytes.put_u8(b'\n');
-    for frame in masked.push(LogFrame { stream: LogStream::Service, time_ms: now_ms(), bytes: bytes.freeze() }) {
+    for frame in masked.push(service_frame(bytes.freeze())) {
         live.observer.log(&live.id, Some(job), &frame);
         stored.push(&frame).await;
     }
