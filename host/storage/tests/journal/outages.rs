@@ -61,7 +61,9 @@ fn a_build_waits_while_another_process_has_locked_the_database() {
         let url = format!("sqlite://{}", path.display());
         let mut other = SqliteConnection::connect(&url).await.expect("a connection");
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("locked");
-        let unlock = async || drop(sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("unlocked"));
+        let unlock = async || {
+            sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("unlocked");
+        };
         goes_on_after(&host, &mut journal, Obstacle::Busy, unlock).await;
     });
 }

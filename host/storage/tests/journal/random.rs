@@ -73,7 +73,7 @@ fn a_stream_that_is_cut_at_any_byte_goes_on_from_its_last_whole_record_or_is_ref
     // All bytes around the ends of lines; within the large value, some.
     let is_near = |at: &usize| {
         let near = &stream[at.saturating_sub(700)..(at + 700).min(stream.len())];
-        at % 97 == 0 || near.contains(&b'\n')
+        at.is_multiple_of(97) || near.contains(&b'\n')
     };
     for at in (0..=stream.len()).filter(is_near) {
         match import(&stream[..at]) {

@@ -67,7 +67,9 @@ impl Postgres {
                 started.send(Ok(())).ok();
                 ended.recv().ok();
                 // It ends its own children at once, and leaves its files as a crash does.
-                signal("QUIT", child.id()).or_else(|_| Ok::<_, std::io::Error>(child.kill()?)).ok();
+                if signal("QUIT", child.id()).is_err() {
+                    child.kill().ok();
+                }
                 child.wait().ok();
             }
             Err(error) => drop(started.send(Err(error))),

@@ -34,7 +34,9 @@ pub(super) async fn prepare(connection: &mut SqliteConnection, name: &str) -> Re
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?;
     match layout(&mut transaction).await.map_err(fail)? {
         LAYOUT => return Ok(()),
-        0 => drop(sqlx::raw_sql(CREATE).execute(&mut *transaction).await.map_err(fail)?),
+        0 => {
+            sqlx::raw_sql(CREATE).execute(&mut *transaction).await.map_err(fail)?;
+        }
         1 => {
             migrate(&mut transaction).await.map_err(|error| match error {
                 Fault::Database(error) => match failure(name, error) {

@@ -112,7 +112,7 @@ pub async fn an_append_whose_answer_was_lost_is_written_once(database: &Database
         source: Arc::new(std::io::Error::other("cut off")),
     };
     let watched = Watched::new(database.open().await.expect("a database"));
-    let host = database.host_with(Arc::new(watched.after(move |number, _| (number % 2 == 1).then(lost))));
+    let host = database.host_with(Arc::new(watched.after(move |number, _| (!number.is_multiple_of(2)).then(lost))));
     let events = written(&host).await;
     let mut journal = host.begin("o/r/2");
     for _ in 0..3 {
