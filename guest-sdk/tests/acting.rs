@@ -53,8 +53,8 @@ fn what_is_of_the_wrong_form_is_refused() {
         let refused = [
             context.publish("", "{}"),
             context.publish("name", "{"),
-            context.publish("name", &format!("\"{}\"", "x".repeat(70_000))),
-            context.report(&"x".repeat(70_000)),
+            context.publish("name", format!("\"{}\"", "x".repeat(70_000))),
+            context.report("x".repeat(70_000)),
             context.output("a b", 1),
             context.link("file", "file:///etc/passwd"),
             context.coverage(f64::NAN),

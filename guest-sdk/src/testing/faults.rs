@@ -197,11 +197,8 @@ impl<'a> Known<'a> {
             }
             seen.push(id);
             match self.jobs.get(id) {
-                Some(removed) if removed.removed.is_some() => {
-                    if !runs_on_failure(job) {
-                        open.extend(self.named(removed).rev());
-                    }
-                }
+                Some(removed) if removed.removed.is_some() && runs_on_failure(job) => {}
+                Some(removed) if removed.removed.is_some() => open.extend(self.named(removed).rev()),
                 Some(_) => needs.push(id.to_owned()),
                 None => {}
             }

@@ -91,11 +91,9 @@ fn many_globs_with_many_wildcards_take_little_memory() {
     let globs: Vec<String> = (0..500).map(|number| format!("{number}{}", "[a-z]?*".repeat(10))).collect();
     let ten: Vec<_> = (0..10).map(|_| Globs::new(&globs)).collect();
     let path = format!("17{}", "[a-z]xy".repeat(10));
-    for globs in &ten {
-        // Refusing them would do as well.
-        if let Ok(globs) = globs {
-            assert!(globs.matches(Path::new(&path)) && !globs.matches(Path::new("x")));
-        }
+    // Refusing them would do as well.
+    for globs in ten.iter().flatten() {
+        assert!(globs.matches(Path::new(&path)) && !globs.matches(Path::new("x")));
     }
 }
 

@@ -111,8 +111,7 @@ impl Results {
     pub fn size(&self) -> usize {
         let Self { message, warning, outputs, links, tests, coverage: _ } = self;
         let texts = [message, warning].into_iter().flatten().map(String::len);
-        let pairs =
-            outputs.iter().map(|(name, value)| (name, value)).chain(links.iter().map(|(title, url)| (title, url)));
+        let pairs = outputs.iter().chain(links.iter().map(|(title, url)| (title, url)));
         let pairs = pairs.map(|(one, other)| one.len() + other.len() + PAIR);
         let failures = tests.iter().flat_map(|tests| &tests.failures);
         let failures = failures.map(|TestFailure { name, message }| name.len() + message.len() + PAIR);

@@ -16,7 +16,7 @@ fn script(build: &Build) -> Result<impl IntoJobs> {
         if let Some(message) = build.message() {
             println!("last change: {}", message.lines().next().unwrap_or_default());
         }
-        context.publish("quickstart/prepared", &format!(r#"{{"branch":"{branch}"}}"#))
+        context.publish("quickstart/prepared", format!(r#"{{"branch":"{branch}"}}"#))
     });
 
     let unit_test = container("unit-test", &image).shell(["sh tests/greeting_test.sh"]).needs(&prepare);
@@ -54,7 +54,7 @@ fn script(build: &Build) -> Result<impl IntoJobs> {
         let package = context.look_up("package")?;
         ensure!(package.succeeded(), "package: {}", package.message().unwrap_or_default());
         let took = package.duration().unwrap_or_default();
-        context.report(&format!("greeting is packaged (in {:.1} s), artifact `greeting`", took.as_secs_f64()))
+        context.report(format!("greeting is packaged (in {:.1} s), artifact `greeting`", took.as_secs_f64()))
     })
     .needs(&package);
 

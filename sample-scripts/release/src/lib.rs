@@ -119,7 +119,7 @@ fn summarise(context: &Context) -> Result<()> {
         Some(version) => format!("{version} is packaged, not published"),
         None => "nothing is packaged".to_owned(),
     };
-    context.report(&format!("{} tests, {} failed; {what}", tests.0, tests.1))
+    context.report(format!("{} tests, {} failed; {what}", tests.0, tests.1))
 }
 
 monkeyci_sdk::script!(script);

@@ -35,7 +35,7 @@ fn script(build: &Build) -> Result<impl IntoJobs> {
 
     let checks: Vec<ContainerJob> = [layout, left_overs, long_files, contract].into_iter().chain(cargo).collect();
     let names: Vec<String> = checks.iter().map(|job| JobRef::id(job).to_owned()).collect();
-    let report = action("report", move |context| context.report(&format!("checked: {}", names.join(", "))));
+    let report = action("report", move |context| context.report(format!("checked: {}", names.join(", "))));
     let report = report.needs_all(&checks);
     Ok((checks, report))
 }

@@ -114,6 +114,8 @@ pub struct FakeDriver {
     occupied: BTreeSet<String>,
 }
 
+// There are few at a time.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 enum Work {
     Do(Effect),

@@ -193,7 +193,7 @@ fn look(
         walk => walk.map_err(failed)?,
     };
     let (mut attributes, mut lfs, mut pointers) = (0, false, Vec::new());
-    while let Some(entry) = walk.next() {
+    for entry in walk.by_ref() {
         if cancelled.is_cancelled() {
             return Err(CheckoutError::Stopped);
         }
