@@ -85,7 +85,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 .exclude(|c| &c["letter"] == "b" && &c["number"] == "1")
                 .jobs(|c| sh(&c.id("m"), &[&format!("echo combination {} {}", &c["letter"], &c["number"])]));
             let count = jobs.len();
-            let end = action("end", move |context| context.report(&format!("{count} combinations"))).needs_all(&jobs);
+            let end = action("end", move |context| context.report(format!("{count} combinations"))).needs_all(&jobs);
             all((jobs, end))
         }
         "hooks" => {

@@ -128,7 +128,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 let job = container("sub", &image).shell(["true"]).env("TOKEN", &token);
                 refused("a job with a secret in it", context.submit(job))?;
                 context.output("token", &token)?;
-                context.publish("token", &format!("{token:?}"))?;
+                context.publish("token", format!("{token:?}"))?;
                 context.report(&token)?;
                 bail!("it is {token}")
             });
