@@ -14,7 +14,6 @@ on_each_engine! {
     output_arrives_on_its_own_stream
     an_image_without_a_shell_runs_by_argv
     shell_lines_in_an_image_without_a_shell_say_so
-    a_missing_image_is_named
     a_registry_that_can_t_be_reached_is_no_fault_of_the_job_which_may_run_again
     a_missing_command_is_named
     the_first_line_that_fails_ends_the_job_and_is_named
@@ -80,9 +79,11 @@ fn shell_lines_in_an_image_without_a_shell_say_so(engine: &Engine) {
     assert_eq!(ended.ending("no-shell")["command"], "/bin/sh");
 }
 
-fn a_missing_image_is_named(engine: &Engine) {
+/// Podman asks registries over TLS only, which this one does not speak.
+#[test]
+fn a_missing_image_is_named() {
     let registry = Registry::answering("404 Not Found");
-    let ended = run(engine, "pulling", &["--param", &format!("to-pull={}", registry.image())]);
+    let ended = run(&Engine::docker(), "pulling", &["--param", &format!("to-pull={}", registry.image())]);
     assert_eq!((ended.code, ended.cause("victim")), (Some(1), "image-not-found"), "{ended:#?}");
     assert_eq!(ended.ending("victim")["image"], registry.image().as_str());
 }

@@ -321,8 +321,10 @@ impl Upload {
             Some(writer) => writer.write_all(bytes).await,
             None => Err(io::ErrorKind::BrokenPipe.into()),
         };
-        if written.is_err() {
-            self.abort().await;
+        if written.is_err()
+            && let Some(writer) = self.0.take()
+        {
+            abort(writer).await;
         }
         written
     }
@@ -350,7 +352,17 @@ impl Drop for Upload {
     }
 }
 
+/// Gives an upload up that nothing is wrong with.
 async fn clear_away(mut writer: BufWriter) {
+    // It may be about to begin at the store: what has not begun here can't be ended there.
+    if let Err(error) = writer.flush().await {
+        tracing::debug!(%error, "an upload that is given up had not begun");
+        return;
+    }
+    abort(writer).await;
+}
+
+async fn abort(mut writer: BufWriter) {
     if let Err(error) = writer.abort().await {
         tracing::warn!(%error, "the parts of an upload that broke off could not be removed");
     }

@@ -175,7 +175,7 @@ impl SmallDisk {
     pub fn at(at: &Path, bytes: u64) -> Self {
         fs::create_dir_all(at).expect("a directory");
         let mut mount = program("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes},mode=0700"), "tmpfs"]).arg(at);
         output(&mut mount).unwrap_or_else(|error| panic!("mounting {}: {error:#}", at.display()));
         Self(at.to_owned())
     }
