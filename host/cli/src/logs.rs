@@ -17,7 +17,14 @@ use crate::{Done, setup};
 pub async fn logs(args: LogsArgs) -> Done {
     let home = setup::home(&args.stores.home).map_err(|error| (Exit::Infrastructure, error))?;
     let logs = StoredLogs::open(&home, &setup::blobs(&args.stores)).await.map_err(failed)?;
-    let build = logs.find(&args.build).await.map_err(failed)?;
+    let build = match logs.find(&args.build).await {
+        // What a build says first is shown before it is on the disk.
+        Err(error @ LogsError::NoBuild { .. }) => match RunningBuild::find(&home, &args.build) {
+            Ok(running) => running.id().to_owned(),
+            Err(_) => return Err(failed(error)),
+        },
+        found => found.map_err(failed)?,
+    };
     let running = if args.follow { RunningBuild::find(&home, &build).ok() } else { None };
     let mut out = Out { args: &args, build: &build, logs: BTreeMap::new() };
     if let Some(running) = running {
