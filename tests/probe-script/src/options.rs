@@ -48,7 +48,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let until = "echo end | nc web 9090; while wget -q -O /dev/null http://web:8080/x; do sleep 0.2; done";
             all((
                 sh("fails", &[until, "exit 7"]).service(web()),
-                sh("goes-on", &[until, "echo went on"]).service(web()),
+                // The engine says that a service has ended while its job runs.
+                sh("goes-on", &[until, "sleep 10", "echo went on"]).service(web()),
             ))
         }
         "never-ready" => {
