@@ -24,6 +24,7 @@ mod history;
 mod journals;
 mod postgres;
 mod sqlite;
+mod statements;
 mod stream;
 mod writer;
 

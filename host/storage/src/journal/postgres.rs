@@ -1,15 +1,14 @@
 //! The journal in PostgreSQL, for hosts on several machines.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
-use sqlx::{ConnectOptions, Connection, Postgres, QueryBuilder, Row};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::{ConnectOptions, Connection, Postgres, Row};
 
-use super::sqlite::{digest, number, owner, owner_bytes};
+use super::statements::{BUILDS, RECORDS, Statements, digest};
 use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page, Piece, Record};
 
 /// How many rows one statement takes: a message has at most 65,535 variables.
@@ -82,75 +81,7 @@ impl PostgresJournal {
 
     async fn try_commit(&self, appends: &[Append]) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let mut accepted: HashMap<String, (i64, Head)> = HashMap::new();
-        let (begin, go_on): (Vec<&Append>, Vec<&Append>) = appends.iter().partition(|append| append.begins());
-        for begin in begin.chunks(ROWS) {
-            let mut query: QueryBuilder<Postgres> =
-                QueryBuilder::new("INSERT INTO builds (build, owner, epoch, last, checksum) ");
-            query.push_values(begin, |mut row, append| {
-                let head = append.head();
-                row.push_bind(append.build.to_string()).push_bind(owner_bytes(head.owner)).push_bind(head.epoch as i64);
-                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
-            });
-            query.push(" ON CONFLICT (build) DO NOTHING RETURNING owner, epoch, last, checksum, build, id");
-            for row in query.build().fetch_all(&mut *transaction).await? {
-                accepted.insert(row.try_get(4)?, (row.try_get(5)?, head_of(&row)?));
-            }
-        }
-        for go_on in go_on.chunks(ROWS) {
-            let mut query: QueryBuilder<Postgres> =
-                QueryBuilder::new("UPDATE builds SET last = new.column6, checksum = new.column7 FROM (");
-            query.push_values(go_on, |mut row, append| {
-                let (before, head) = (append.before(), append.head());
-                row.push_bind(append.build.to_string()).push_bind(owner_bytes(before.owner));
-                row.push_bind(before.epoch as i64).push_bind(before.last as i64).push_bind(before.checksum.0.to_vec());
-                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
-            });
-            query.push(
-                ") AS new WHERE builds.build = new.column1 AND builds.owner = new.column2 AND builds.epoch = new.column3
-                 AND builds.last = new.column4 AND builds.checksum = new.column5
-                 RETURNING owner, epoch, last, checksum, build, id",
-            );
-            for row in query.build().fetch_all(&mut *transaction).await? {
-                accepted.insert(row.try_get(4)?, (row.try_get(5)?, head_of(&row)?));
-            }
-        }
-        let mut verdicts = Vec::with_capacity(appends.len());
-        let mut rows: Vec<(i64, &Record)> = Vec::new();
-        for append in appends {
-            // Two owners may be in one batch. The one whose append was taken is known by where the journal ends now.
-            let taken =
-                accepted.get(&*append.build).filter(|(_, head)| *head == append.head()).map(|(build, _)| *build);
-            let Some(build) = taken else {
-                let stored = head(&mut transaction, &append.build).await?;
-                verdicts.push(append.verdict(stored.as_ref()));
-                continue;
-            };
-            rows.extend(append.records.iter().map(|record| (build, record)));
-            for piece in &append.pieces {
-                sqlx::query("INSERT INTO contents (digest, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(piece.digest.0.to_vec())
-                    .bind(&piece.text)
-                    .execute(&mut *transaction)
-                    .await?;
-                sqlx::query("INSERT INTO content_uses (build, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(build)
-                    .bind(piece.digest.0.to_vec())
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-            verdicts.push(Ok(()));
-        }
-        for rows in rows.chunks(ROWS) {
-            let mut query: QueryBuilder<Postgres> =
-                QueryBuilder::new("INSERT INTO records (build, number, epoch, time_ms, split, size, checksum, body) ");
-            query.push_values(rows, |mut row, (build, record)| {
-                row.push_bind(*build).push_bind(record.number as i64).push_bind(record.epoch as i64);
-                row.push_bind(record.time_ms as i64).push_bind(record.split).push_bind(record.size as i64);
-                row.push_bind(record.checksum.0.to_vec()).push_bind(&record.body);
-            });
-            query.build().execute(&mut *transaction).await?;
-        }
+        let verdicts = Statements::<Postgres>::append(&mut transaction, appends, ROWS).await?;
         transaction.commit().await?;
         Ok(verdicts)
     }
@@ -167,27 +98,13 @@ impl Journal for PostgresJournal {
     }
 
     async fn take_over(&self, build: &str, seen: &Head, new: &Head) -> Result<bool, JournalError> {
-        let taken = sqlx::query(
-            "UPDATE builds SET owner = $1, epoch = $2, last = $3, checksum = $4
-             WHERE build = $5 AND owner = $6 AND epoch = $7 AND last = $8 AND checksum = $9",
-        )
-        .bind(owner_bytes(new.owner))
-        .bind(new.epoch as i64)
-        .bind(new.last as i64)
-        .bind(new.checksum.0.to_vec())
-        .bind(build)
-        .bind(owner_bytes(seen.owner))
-        .bind(seen.epoch as i64)
-        .bind(seen.last as i64)
-        .bind(seen.checksum.0.to_vec())
-        .execute(&self.pool)
-        .await
-        .map_err(|error| self.failure(error))?;
-        Ok(taken.rows_affected() == 1)
+        let taken =
+            async { Statements::<Postgres>::take_over(&mut *self.pool.acquire().await?, build, seen, new).await };
+        taken.await.map_err(|error| self.failure(error))
     }
 
     async fn head(&self, build: &str) -> Result<Option<Head>, JournalError> {
-        let found = async { head(&mut *self.pool.acquire().await?, build).await };
+        let found = async { Statements::<Postgres>::head(&mut *self.pool.acquire().await?, build).await };
         found.await.map_err(|error| self.failure(error))
     }
 
@@ -209,15 +126,15 @@ impl Journal for PostgresJournal {
             bytes <= page.bytes
         };
         let count = sizes.iter().copied().take_while(fits).count().max(1);
-        let rows = sqlx::query(
-            "SELECT number, epoch, time_ms, split, size, checksum, body FROM records
-             WHERE build = (SELECT id FROM builds WHERE build = $1) AND number > $2 ORDER BY number LIMIT $3",
-        )
-        .bind(build)
-        .bind(after as i64)
-        .bind(i64::try_from(count).unwrap_or(i64::MAX))
-        .fetch(&self.pool);
-        rows.and_then(|row| async move { record(&row) }).try_collect().await.map_err(|error| self.failure(error))
+        let rows = sqlx::query(RECORDS)
+            .bind(build)
+            .bind(after as i64)
+            .bind(i64::try_from(count).unwrap_or(i64::MAX))
+            .fetch(&self.pool);
+        rows.and_then(|row| async move { Statements::<Postgres>::record(&row) })
+            .try_collect()
+            .await
+            .map_err(|error| self.failure(error))
     }
 
     async fn pieces(&self, digests: &[Digest]) -> Result<Vec<Piece>, JournalError> {
@@ -229,10 +146,7 @@ impl Journal for PostgresJournal {
     }
 
     async fn builds(&self) -> Result<Vec<String>, JournalError> {
-        sqlx::query_scalar("SELECT build FROM builds ORDER BY id")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| self.failure(error))
+        sqlx::query_scalar(BUILDS).fetch_all(&self.pool).await.map_err(|error| self.failure(error))
     }
 
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {
@@ -264,36 +178,6 @@ impl Journal for PostgresJournal {
         };
         remove.await.map_err(|error| self.failure(error))
     }
-}
-
-async fn head(connection: &mut PgConnection, build: &str) -> Result<Option<Head>, sqlx::Error> {
-    let row = sqlx::query("SELECT owner, epoch, last, checksum FROM builds WHERE build = $1")
-        .bind(build)
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(head_of).transpose()
-}
-
-/// The head that the first four columns are.
-fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
-    Ok(Head {
-        owner: owner(row.try_get(0)?)?,
-        epoch: number(row.try_get(1)?)?,
-        last: number(row.try_get(2)?)?,
-        checksum: digest(row.try_get(3)?)?,
-    })
-}
-
-fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
-    Ok(Record {
-        number: number(row.try_get(0)?)?,
-        epoch: number(row.try_get(1)?)?,
-        time_ms: number(row.try_get(2)?)?,
-        split: row.try_get(3)?,
-        size: number(row.try_get(4)?)?,
-        checksum: digest(row.try_get(5)?)?,
-        body: row.try_get(6)?,
-    })
 }
 
 /// What PostgreSQL's error means for whoever wanted something.

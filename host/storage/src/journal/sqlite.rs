@@ -1,6 +1,5 @@
 //! The journal in SQLite: one file, which all processes of a home share.
 
-use std::collections::HashMap;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
@@ -9,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Row, Sqlite};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Sqlite};
 use tokio::sync::{Mutex, OnceCell};
 
-use super::{Append, Digest, Head, Journal, JournalError, Obstacle, Owner, Page, Piece, Record};
+use super::statements::{BUILDS, RECORDS, Statements};
+use super::{Append, Digest, Head, Journal, JournalError, Obstacle, Page, Piece, Record};
 
 mod layout;
 
@@ -72,75 +72,7 @@ impl SqliteJournal {
         appends: &[Append],
     ) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let mut accepted: HashMap<String, (i64, Head)> = HashMap::new();
-        let (begin, go_on): (Vec<&Append>, Vec<&Append>) = appends.iter().partition(|append| append.begins());
-        for begin in begin.chunks(ROWS) {
-            let mut query: QueryBuilder<Sqlite> =
-                QueryBuilder::new("INSERT INTO builds (build, owner, epoch, last, checksum) ");
-            query.push_values(begin, |mut row, append| {
-                let head = append.head();
-                row.push_bind(append.build.to_string()).push_bind(owner_bytes(head.owner)).push_bind(head.epoch as i64);
-                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
-            });
-            query.push(" ON CONFLICT (build) DO NOTHING RETURNING owner, epoch, last, checksum, build, id");
-            for row in query.build().fetch_all(&mut *transaction).await? {
-                accepted.insert(row.try_get(4)?, (row.try_get(5)?, head_of(&row)?));
-            }
-        }
-        for go_on in go_on.chunks(ROWS) {
-            let mut query: QueryBuilder<Sqlite> =
-                QueryBuilder::new("UPDATE builds SET last = new.column6, checksum = new.column7 FROM (");
-            query.push_values(go_on, |mut row, append| {
-                let (before, head) = (append.before(), append.head());
-                row.push_bind(append.build.to_string()).push_bind(owner_bytes(before.owner));
-                row.push_bind(before.epoch as i64).push_bind(before.last as i64).push_bind(before.checksum.0.to_vec());
-                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
-            });
-            query.push(
-                ") AS new WHERE builds.build = new.column1 AND builds.owner = new.column2 AND builds.epoch = new.column3
-                 AND builds.last = new.column4 AND builds.checksum = new.column5
-                 RETURNING owner, epoch, last, checksum, build, id",
-            );
-            for row in query.build().fetch_all(&mut *transaction).await? {
-                accepted.insert(row.try_get(4)?, (row.try_get(5)?, head_of(&row)?));
-            }
-        }
-        let mut verdicts = Vec::with_capacity(appends.len());
-        let mut rows: Vec<(i64, &Record)> = Vec::new();
-        for append in appends {
-            // Two owners may be in one batch. The one whose append was taken is known by where the journal ends now.
-            let taken =
-                accepted.get(&*append.build).filter(|(_, head)| *head == append.head()).map(|(build, _)| *build);
-            let Some(build) = taken else {
-                let stored = head(&mut transaction, &append.build).await?;
-                verdicts.push(append.verdict(stored.as_ref()));
-                continue;
-            };
-            rows.extend(append.records.iter().map(|record| (build, record)));
-            for piece in &append.pieces {
-                sqlx::query("INSERT INTO contents (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING")
-                    .bind(piece.digest.0.to_vec())
-                    .bind(&piece.text)
-                    .execute(&mut *transaction)
-                    .await?;
-                sqlx::query("INSERT INTO content_uses (build, digest) VALUES (?, ?) ON CONFLICT DO NOTHING")
-                    .bind(build)
-                    .bind(piece.digest.0.to_vec())
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-            verdicts.push(Ok(()));
-        }
-        for rows in rows.chunks(ROWS) {
-            let mut query: QueryBuilder<Sqlite> =
-                QueryBuilder::new("INSERT INTO records (build, number, epoch, time_ms, split, size, checksum, body) ");
-            query.push_values(rows, |mut row, (build, record)| {
-                row.push_bind(*build).push_bind(record.number as i64).push_bind(record.epoch as i64);
-                row.push_bind(record.time_ms as i64).push_bind(record.split).push_bind(record.size as i64);
-                row.push_bind(record.checksum.0.to_vec()).push_bind(&record.body);
-            });
-            query.build().execute(&mut *transaction).await?;
-        }
+        let verdicts = Statements::<Sqlite>::append(&mut transaction, appends, ROWS).await?;
         transaction.commit().await?;
         Ok(verdicts)
     }
@@ -163,44 +95,27 @@ impl Journal for SqliteJournal {
     async fn take_over(&self, build: &str, seen: &Head, new: &Head) -> Result<bool, JournalError> {
         let mut writer = self.writer.lock().await;
         let mut connection = self.taken(&mut writer).await?;
-        let taken = sqlx::query(
-            "UPDATE builds SET owner = ?, epoch = ?, last = ?, checksum = ?
-             WHERE build = ? AND owner = ? AND epoch = ? AND last = ? AND checksum = ?",
-        )
-        .bind(owner_bytes(new.owner))
-        .bind(new.epoch as i64)
-        .bind(new.last as i64)
-        .bind(new.checksum.0.to_vec())
-        .bind(build)
-        .bind(owner_bytes(seen.owner))
-        .bind(seen.epoch as i64)
-        .bind(seen.last as i64)
-        .bind(seen.checksum.0.to_vec())
-        .execute(&mut connection)
-        .await
-        .map_err(|error| self.failure(error))?;
+        let taken = Statements::<Sqlite>::take_over(&mut connection, build, seen, new).await;
+        let taken = taken.map_err(|error| self.failure(error))?;
         *writer = Some(connection);
-        Ok(taken.rows_affected() == 1)
+        Ok(taken)
     }
 
     async fn head(&self, build: &str) -> Result<Option<Head>, JournalError> {
         let mut reader = self.reader().await?.lock().await;
-        head(&mut reader, build).await.map_err(|error| self.failure(error))
+        Statements::<Sqlite>::head(&mut reader, build).await.map_err(|error| self.failure(error))
     }
 
     async fn records(&self, build: &str, after: u64, page: Page) -> Result<Vec<Record>, JournalError> {
         let mut reader = self.reader().await?.lock().await;
-        let mut rows = sqlx::query(
-            "SELECT number, epoch, time_ms, split, size, checksum, body FROM records
-             WHERE build = (SELECT id FROM builds WHERE build = ?) AND number > ? ORDER BY number LIMIT ?",
-        )
-        .bind(build)
-        .bind(after as i64)
-        .bind(i64::try_from(page.count).unwrap_or(i64::MAX))
-        .fetch(&mut *reader);
+        let mut rows = sqlx::query(RECORDS)
+            .bind(build)
+            .bind(after as i64)
+            .bind(i64::try_from(page.count).unwrap_or(i64::MAX))
+            .fetch(&mut *reader);
         let (mut records, mut bytes) = (Vec::new(), 0_u64);
         while let Some(row) = rows.try_next().await.map_err(|error| self.failure(error))? {
-            let record = record(&row).map_err(|error| self.failure(error))?;
+            let record = Statements::<Sqlite>::record(&row).map_err(|error| self.failure(error))?;
             bytes = bytes.saturating_add(record.size);
             if bytes > page.bytes && !records.is_empty() {
                 break;
@@ -225,7 +140,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn builds(&self) -> Result<Vec<String>, JournalError> {
-        sqlx::query_scalar("SELECT build FROM builds ORDER BY id")
+        sqlx::query_scalar(BUILDS)
             .fetch_all(&mut *self.reader().await?.lock().await)
             .await
             .map_err(|error| self.failure(error))
@@ -282,56 +197,6 @@ async fn connect(path: &Path, make: bool) -> Result<SqliteConnection, sqlx::Erro
         tracing::debug!(set, "SQLite moves its log into the file at the end of the process, which takes longer");
     }
     Ok(connection)
-}
-
-async fn head(connection: &mut SqliteConnection, build: &str) -> Result<Option<Head>, sqlx::Error> {
-    let row = sqlx::query("SELECT owner, epoch, last, checksum FROM builds WHERE build = ?")
-        .bind(build)
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(head_of).transpose()
-}
-
-/// The head that the first four columns are.
-fn head_of(row: &SqliteRow) -> Result<Head, sqlx::Error> {
-    Ok(Head {
-        owner: owner(row.try_get(0)?)?,
-        epoch: number(row.try_get(1)?)?,
-        last: number(row.try_get(2)?)?,
-        checksum: digest(row.try_get(3)?)?,
-    })
-}
-
-fn record(row: &SqliteRow) -> Result<Record, sqlx::Error> {
-    Ok(Record {
-        number: number(row.try_get(0)?)?,
-        epoch: number(row.try_get(1)?)?,
-        time_ms: number(row.try_get(2)?)?,
-        split: row.try_get(3)?,
-        size: number(row.try_get(4)?)?,
-        checksum: digest(row.try_get(5)?)?,
-        body: row.try_get(6)?,
-    })
-}
-
-pub(super) fn owner_bytes(owner: Owner) -> Vec<u8> {
-    owner.0.to_be_bytes().to_vec()
-}
-
-pub(super) fn owner(bytes: &[u8]) -> Result<Owner, sqlx::Error> {
-    bytes.try_into().map(|bytes| Owner(u128::from_be_bytes(bytes))).map_err(|_| damaged("an owner"))
-}
-
-pub(super) fn number(number: i64) -> Result<u64, sqlx::Error> {
-    u64::try_from(number).map_err(|_| damaged("a number"))
-}
-
-pub(super) fn digest(bytes: &[u8]) -> Result<Digest, sqlx::Error> {
-    bytes.try_into().map(Digest).map_err(|_| damaged("a checksum"))
-}
-
-fn damaged(what: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("{what} in it is none: the database is damaged").into())
 }
 
 /// What SQLite's error means for whoever wanted something.

@@ -5,8 +5,9 @@ use monkeyci_build::EventBody;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 
-use super::{failure, owner_bytes};
+use super::failure;
 use crate::journal::content::{LARGE, split};
+use crate::journal::statements::owner_bytes;
 use crate::journal::{Digest, JournalError, LAYOUT, Owner, Piece, Record};
 
 /// `user_version`, which SQLite keeps, is the layout.

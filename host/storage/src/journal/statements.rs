@@ -1,0 +1,192 @@
+//! The statements that both databases understand: what decides whose appends are written stands here once.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, QueryBuilder, Row, Type};
+
+use super::{Append, Digest, Head, JournalError, Owner, Record};
+
+/// The records of a build (`$1`) after a number (`$2`), as [`Statements::record`] reads them; at most `$3`.
+pub(super) const RECORDS: &str = "SELECT number, epoch, time_ms, split, size, checksum, body FROM records
+    WHERE build = (SELECT id FROM builds WHERE build = $1) AND number > $2 ORDER BY number LIMIT $3";
+
+/// The ids of all builds, oldest first.
+pub(super) const BUILDS: &str = "SELECT build FROM builds ORDER BY id";
+
+/// The statements, on connections to this kind of database.
+pub(super) struct Statements<DB>(PhantomData<DB>);
+
+impl<DB> Statements<DB>
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    DB::Arguments: IntoArguments<DB>,
+    usize: ColumnIndex<DB::Row>,
+    bool: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
+    i64: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
+    String: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
+    Vec<u8>: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
+{
+    /// Writes those appends that their journals take, in the caller's transaction, and answers for each. One statement has so many
+    /// rows at most.
+    pub(super) async fn append(
+        connection: &mut DB::Connection,
+        appends: &[Append],
+        rows: usize,
+    ) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
+        let accepted = Self::move_heads(connection, appends, rows).await?;
+        let mut verdicts = Vec::with_capacity(appends.len());
+        let mut records: Vec<(i64, &Record)> = Vec::new();
+        for append in appends {
+            // Two owners may be in one batch. The one whose append was taken is known by where the journal ends now.
+            let taken =
+                accepted.get(&*append.build).filter(|(_, head)| *head == append.head()).map(|(build, _)| *build);
+            let Some(build) = taken else {
+                let stored = Self::head(connection, &append.build).await?;
+                verdicts.push(append.verdict(stored.as_ref()));
+                continue;
+            };
+            records.extend(append.records.iter().map(|record| (build, record)));
+            for piece in &append.pieces {
+                sqlx::query::<DB>("INSERT INTO contents (digest, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                    .bind(piece.digest.0.to_vec())
+                    .bind(&piece.text)
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query::<DB>("INSERT INTO content_uses (build, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                    .bind(build)
+                    .bind(piece.digest.0.to_vec())
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            verdicts.push(Ok(()));
+        }
+        for records in records.chunks(rows) {
+            let mut query: QueryBuilder<DB> =
+                QueryBuilder::new("INSERT INTO records (build, number, epoch, time_ms, split, size, checksum, body) ");
+            query.push_values(records, |mut row, (build, record)| {
+                row.push_bind(*build).push_bind(record.number as i64).push_bind(record.epoch as i64);
+                row.push_bind(record.time_ms as i64).push_bind(record.split).push_bind(record.size as i64);
+                row.push_bind(record.checksum.0.to_vec()).push_bind(&record.body);
+            });
+            query.build().execute(&mut *connection).await?;
+        }
+        Ok(verdicts)
+    }
+
+    /// Moves the ends of the journals that are as their appends have them. Gives the row's id and the new end of each.
+    async fn move_heads(
+        connection: &mut DB::Connection,
+        appends: &[Append],
+        rows: usize,
+    ) -> Result<HashMap<String, (i64, Head)>, sqlx::Error> {
+        let mut moved = Vec::new();
+        let (begin, go_on): (Vec<&Append>, Vec<&Append>) = appends.iter().partition(|append| append.begins());
+        for begin in begin.chunks(rows) {
+            let mut query: QueryBuilder<DB> =
+                QueryBuilder::new("INSERT INTO builds (build, owner, epoch, last, checksum) ");
+            query.push_values(begin, |mut row, append| {
+                let head = append.head();
+                row.push_bind(append.build.to_string()).push_bind(owner_bytes(head.owner)).push_bind(head.epoch as i64);
+                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
+            });
+            query.push(" ON CONFLICT (build) DO NOTHING RETURNING owner, epoch, last, checksum, build, id");
+            moved.extend(query.build().fetch_all(&mut *connection).await?);
+        }
+        for go_on in go_on.chunks(rows) {
+            let mut query: QueryBuilder<DB> =
+                QueryBuilder::new("UPDATE builds SET last = new.column6, checksum = new.column7 FROM (");
+            query.push_values(go_on, |mut row, append| {
+                let (before, head) = (append.before(), append.head());
+                row.push_bind(append.build.to_string()).push_bind(owner_bytes(before.owner));
+                row.push_bind(before.epoch as i64).push_bind(before.last as i64).push_bind(before.checksum.0.to_vec());
+                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
+            });
+            query.push(
+                ") AS new WHERE builds.build = new.column1 AND builds.owner = new.column2 AND builds.epoch = new.column3
+                 AND builds.last = new.column4 AND builds.checksum = new.column5
+                 RETURNING owner, epoch, last, checksum, build, id",
+            );
+            moved.extend(query.build().fetch_all(&mut *connection).await?);
+        }
+        moved.iter().map(|row| Ok((row.try_get(4)?, (row.try_get(5)?, Self::head_of(row)?)))).collect()
+    }
+
+    /// Gives a journal to a new owner, if it is still as it was `seen`.
+    pub(super) async fn take_over(
+        connection: &mut DB::Connection,
+        build: &str,
+        seen: &Head,
+        new: &Head,
+    ) -> Result<bool, sqlx::Error> {
+        let taken = sqlx::query::<DB>(
+            "UPDATE builds SET owner = $1, epoch = $2, last = $3, checksum = $4
+             WHERE build = $5 AND owner = $6 AND epoch = $7 AND last = $8 AND checksum = $9 RETURNING id",
+        )
+        .bind(owner_bytes(new.owner))
+        .bind(new.epoch as i64)
+        .bind(new.last as i64)
+        .bind(new.checksum.0.to_vec())
+        .bind(build.to_owned())
+        .bind(owner_bytes(seen.owner))
+        .bind(seen.epoch as i64)
+        .bind(seen.last as i64)
+        .bind(seen.checksum.0.to_vec())
+        .fetch_optional(connection)
+        .await?;
+        Ok(taken.is_some())
+    }
+
+    /// Where the journal of a build ends.
+    pub(super) async fn head(connection: &mut DB::Connection, build: &str) -> Result<Option<Head>, sqlx::Error> {
+        let row = sqlx::query::<DB>("SELECT owner, epoch, last, checksum FROM builds WHERE build = $1")
+            .bind(build.to_owned())
+            .fetch_optional(connection)
+            .await?;
+        row.as_ref().map(Self::head_of).transpose()
+    }
+
+    /// The head that the first four columns are.
+    fn head_of(row: &DB::Row) -> Result<Head, sqlx::Error> {
+        Ok(Head {
+            owner: owner(row.try_get(0)?)?,
+            epoch: number(row.try_get(1)?)?,
+            last: number(row.try_get(2)?)?,
+            checksum: digest(row.try_get(3)?)?,
+        })
+    }
+
+    /// A row of [`RECORDS`].
+    pub(super) fn record(row: &DB::Row) -> Result<Record, sqlx::Error> {
+        Ok(Record {
+            number: number(row.try_get(0)?)?,
+            epoch: number(row.try_get(1)?)?,
+            time_ms: number(row.try_get(2)?)?,
+            split: row.try_get(3)?,
+            size: number(row.try_get(4)?)?,
+            checksum: digest(row.try_get(5)?)?,
+            body: row.try_get(6)?,
+        })
+    }
+}
+
+pub(super) fn owner_bytes(owner: Owner) -> Vec<u8> {
+    owner.0.to_be_bytes().to_vec()
+}
+
+fn owner(bytes: Vec<u8>) -> Result<Owner, sqlx::Error> {
+    bytes.try_into().map(|bytes| Owner(u128::from_be_bytes(bytes))).map_err(|_| damaged("an owner"))
+}
+
+fn number(number: i64) -> Result<u64, sqlx::Error> {
+    u64::try_from(number).map_err(|_| damaged("a number"))
+}
+
+pub(super) fn digest(bytes: Vec<u8>) -> Result<Digest, sqlx::Error> {
+    bytes.try_into().map(Digest).map_err(|_| damaged("a checksum"))
+}
+
+fn damaged(what: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("{what} in it is none: the database is damaged").into())
+}
