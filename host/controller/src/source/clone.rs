@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -16,32 +16,14 @@ use super::auth::{GitAuth, Logins};
 use super::changes;
 use super::checkout::{Checkout, describe, listed};
 use super::error::CheckoutError;
-use super::git_http::{self, Fetch};
-use super::git_ssh::{self, SshAddress, SshFetch};
+use super::git_http::Fetch;
+use super::git_ssh::{SshAddress, SshFetch};
 use super::git_url::{HttpAddress, shown};
 use super::limits::Limits;
 use super::refs::{self, Found};
 use super::submodules::{Parent, Submodules};
+use super::transports;
 use super::tree::{self, Budget, Placed};
-
-/// Makes git ready to fetch: by HTTP through [`git_http`], and otherwise (`git://`) with limits of its own: 15 s for a connection,
-/// 60 s for any answer.
-fn prepare() -> Result<(), git2::Error> {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: these set two integers of libgit2's, which only connections to servers read. All of ours are made by
-        // `clone`, which comes through here first, so none is made while they change.
-        let set = unsafe {
-            git2::opts::set_server_connect_timeout_in_milliseconds(15_000)
-                .and_then(|()| git2::opts::set_server_timeout_in_milliseconds(60_000))
-        };
-        if let Err(error) = set {
-            tracing::warn!(%error, "git waits for servers without limit");
-        }
-    });
-    git_ssh::prepare()?;
-    git_http::register()
-}
 
 /// A fetch, or several from the same repository: what it may take, and whether it is to be stopped.
 struct Fetching<'a> {
@@ -199,7 +181,7 @@ impl<'a> Remotes<'a> {
                 _ => CheckoutError::Clone { url: shown.clone(), reason },
             }
         };
-        prepare().map_err(failed)?;
+        transports::prepare().map_err(failed)?;
         let limit = limits.received.saturating_sub(self.received.get());
         let fetching = Fetching { cancelled, limit, received: Cell::new(0) };
         let address =

@@ -20,7 +20,7 @@ mod stream;
 use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +35,7 @@ pub(super) use self::server::is_same_server;
 use self::server::{cause, certificate_error, host, redirected, repository_of, short};
 use self::stream::{At, Stream};
 use super::git_url::{HttpAddress, Login};
+use super::transports;
 
 /// What a git server may do to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +141,7 @@ struct State {
 }
 
 thread_local! {
-    /// The fetch that this thread's git is at. libgit2 asks for transports by scheme, and has no way to hand one through.
+    /// See [`transports::Current`].
     static CURRENT: RefCell<Option<Arc<Fetch>>> = const { RefCell::new(None) };
 }
 
@@ -167,17 +168,7 @@ impl Fetch {
     /// # Errors
     /// What libgit2 says if it can't be given a transport.
     pub(crate) fn run<T>(self: &Arc<Self>, git: impl FnOnce() -> T) -> Result<T, git2::Error> {
-        /// Takes the fetch away again, also when git panics.
-        struct Until;
-        impl Drop for Until {
-            fn drop(&mut self) {
-                CURRENT.with(|current| current.replace(None));
-            }
-        }
-        register()?;
-        CURRENT.with(|current| current.replace(Some(self.clone())));
-        let _until = Until;
-        Ok(git())
+        transports::at(&CURRENT, self, git)
     }
 
     /// What went wrong, if it went wrong here.
@@ -341,21 +332,8 @@ fn client(limits: &Limits) -> ClientBuilder {
         .connect_timeout(limits.connect)
 }
 
-/// Has libgit2 fetch by this file. It has to be called before anything is fetched, by whatever way.
-pub(crate) fn register() -> Result<(), git2::Error> {
-    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
-    let done = DONE.get_or_init(|| {
-        ["http", "https"].into_iter().try_for_each(|scheme| {
-            // SAFETY: libgit2 reads its list of transports when it starts to fetch, and whoever fetches has called this before:
-            // nothing reads the list while it is written.
-            let registered = unsafe { git2::transport::register(scheme, transport) };
-            registered.map_err(|error| error.message().to_owned())
-        })
-    });
-    done.as_ref().map(|&()| ()).map_err(|reason| git2::Error::from_str(reason))
-}
-
-fn transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
+/// Has libgit2 fetch by this file.
+pub(super) fn transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
     let fetch = CURRENT.with(|current| current.borrow().clone());
     let fetch = fetch.ok_or_else(|| git2::Error::from_str("HTTP without a fetch"))?;
     Transport::smart(remote, true, Subtransport(fetch))

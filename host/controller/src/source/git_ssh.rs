@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::GitAuth;
+use super::transports;
 
 /// How often a wait looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
@@ -108,7 +109,7 @@ pub(crate) struct SshFetch {
 }
 
 thread_local! {
-    /// The fetch that this thread's git is at, as for HTTP.
+    /// See [`transports::Current`].
     static CURRENT: RefCell<Option<Arc<SshFetch>>> = const { RefCell::new(None) };
 }
 
@@ -122,17 +123,7 @@ impl SshFetch {
     /// # Errors
     /// What libgit2 says if it can't be given a transport.
     pub(crate) fn run<T>(self: &Arc<Self>, git: impl FnOnce(&str) -> T) -> Result<T, git2::Error> {
-        /// Takes the fetch away again, also when git panics.
-        struct Until;
-        impl Drop for Until {
-            fn drop(&mut self) {
-                CURRENT.with(|current| current.replace(None));
-            }
-        }
-        register()?;
-        CURRENT.with(|current| current.replace(Some(self.clone())));
-        let _until = Until;
-        Ok(git(&self.address.for_git()))
+        transports::at(&CURRENT, self, || git(&self.address.for_git()))
     }
 
     /// What went wrong, if it went wrong here.
@@ -194,23 +185,8 @@ impl SshFetch {
     }
 }
 
-fn register() -> Result<(), git2::Error> {
-    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
-    let done = DONE.get_or_init(|| {
-        // SAFETY: libgit2 reads its list of transports when it starts to fetch, and whoever fetches has called this before (see
-        // `clone`): nothing reads the list while it is written.
-        let registered = unsafe { git2::transport::register("ssh", transport) };
-        registered.map_err(|error| error.message().to_owned())
-    });
-    done.as_ref().map(|&()| ()).map_err(|reason| git2::Error::from_str(reason))
-}
-
-/// Has libgit2 fetch by this file. It has to be called before anything is fetched, by whatever way.
-pub(crate) fn prepare() -> Result<(), git2::Error> {
-    register()
-}
-
-fn transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
+/// Has libgit2 fetch by this file.
+pub(super) fn transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
     let fetch = CURRENT.with(|current| current.borrow().clone());
     let fetch = fetch.ok_or_else(|| git2::Error::from_str("ssh without a fetch"))?;
     Transport::smart(remote, false, Subtransport(fetch))

@@ -13,6 +13,7 @@ pub(crate) mod history;
 mod limits;
 mod refs;
 mod submodules;
+mod transports;
 mod tree;
 mod working_tree;
 pub(crate) mod workspace;

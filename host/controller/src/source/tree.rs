@@ -1,6 +1,6 @@
 //! Puts the files of a commit into a directory.
 //!
-//! libgit2 could do it, but it can't be stopped, knows no limits, and names a file `….git2_XXXXXX` first, which is too long for some.
+//! libgit2 could do it, but it can't be stopped, knows no limits, and first gives each file a longer name, which is too long for some.
 //! So this walks through the tree by itself, twice: once to see whether it is small enough, and once to write. A tree is hostile: 200 KB
 //! of it can name 10^8 paths, and a name can be `..` or `.git`.
 
