@@ -49,6 +49,39 @@ fn broken_scripts_exit_with_3_and_say_why() {
 }
 
 #[test]
+fn a_script_that_ends_its_program_is_told_with_its_exit_status() {
+    let ended = Host::default().run("action-exits", &[]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let message = ended.ending("exits")["message"].as_str().expect("a message");
+    assert!(message.contains("ended itself with exit status 3"), "{message}");
+    assert_eq!(ended.log(Some("exits")), "before the end");
+}
+
+#[test]
+fn what_is_printed_without_an_end_of_the_line_is_in_the_log() {
+    let ended = Host::default().run("prints-no-newline", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(ended.log(None), "define ends without a newline");
+    assert_eq!(ended.log(Some("prints")), "so does an action");
+    assert!(ended.log(Some("panics")).starts_with("and one that panics"), "{ended:#?}");
+}
+
+#[test]
+fn a_long_error_is_shortened_in_the_journal_and_whole_in_the_log() {
+    let ended = Host::default().run("long-errors", &[]);
+    let message = ended.ending("fails")["message"].as_str().expect("a message");
+    assert!(message.len() < 5000 && message.contains("which the log has"), "{}", message.len());
+    assert!(ended.log_of("fails", "host").ends_with("[deploy] success\nend of it\n"));
+}
+
+#[test]
+fn one_handle_of_a_job_is_submitted_once() {
+    let ended = Host::default().run("submit-twice", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.log(Some("twice")).contains("twice"), "{ended:#?}");
+}
+
+#[test]
 fn a_check_that_is_interrupted_exits_with_130_and_leaves_nothing() {
     let (host, temporary) = (Host::default(), tempfile::tempdir().expect("a directory"));
     let mut command = host.command(&["check", "--param", "case=define-loops"]);
