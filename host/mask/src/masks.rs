@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::automaton::State;
 use crate::search::Searcher;
-use crate::shown::{Shown, all_seen};
+use crate::shown::{Shown, all_seen, seen};
 use crate::stream::MaskStream;
 use crate::values::{is_maskable, patterns};
 
@@ -216,9 +216,11 @@ impl Masks {
     pub fn find(&self, text: &str) -> Option<&str> {
         let Cow::Owned(_) = self.mask_bytes(text.as_bytes()) else { return None };
         // The search itself does not know whose patterns it has: this is rare, and may take its time.
+        let seen = seen(text.as_bytes()).0;
         let mut names = self.0.secrets.iter().filter(|(_, value)| {
-            let found = |pattern: &Vec<u8>| text.as_bytes().windows(pattern.len()).any(|window| window == pattern);
-            patterns(value).iter().any(found)
+            let stands_in =
+                |text: &[u8], pattern: &Vec<u8>| text.windows(pattern.len()).any(|window| window == pattern);
+            patterns(value).iter().any(|pattern| stands_in(text.as_bytes(), pattern) || stands_in(&seen, pattern))
         });
         names.next().map(|(name, _)| name.as_str())
     }

@@ -161,8 +161,7 @@ impl Shown {
     }
 }
 
-/// A text as it is seen, with the place of each of its bytes, and how much of the text was looked at: what tests compare with.
-#[cfg(test)]
+/// A text as it is seen, with the place of each of its bytes, and how much of the text was looked at.
 pub(crate) fn seen(text: &[u8]) -> (Vec<u8>, Vec<usize>, usize) {
     let (mut at, mut within, mut places) = (0, Within::Text, Vec::new());
     while at < text.len() {

@@ -7,7 +7,8 @@ use crate::automaton::State;
 use crate::shown::{Shown, all_seen};
 use crate::{MASK, Masks};
 
-/// A stream that is masked. The masked bytes are the same wherever its chunks begin and end.
+/// A stream that is masked. The masked bytes are the same wherever its chunks begin and end, but for what is unseen between two
+/// masks.
 ///
 /// Only those bytes at the end of a chunk are held back that may be the beginning of a secret, and no secret begins
 /// with a blank: so a line is out with its newline, unless it ends with a part of a secret of several lines.

@@ -207,3 +207,10 @@ fn an_escape_sequence_without_an_end_is_not_held_back_for_ever() {
     stream.push(b"\x07 swordfish", &mut out);
     assert!(out.ends_with(b"x\x07 ***"), "{}", out[out.len() - 20..].escape_ascii());
 }
+
+#[test]
+fn a_secret_that_is_only_seen_in_a_text_is_named_too() {
+    let masks = masks("swordfish");
+    assert_eq!(masks.find("sword\u{200b}fish"), masks.find("swordfish"));
+    assert!(masks.find("sword\x1b[1mfish").is_some() && masks.find("sword fish").is_none());
+}
