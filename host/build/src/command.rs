@@ -283,7 +283,7 @@ impl BuildState {
                 if results.tests.is_some() && self.job(&job).is_some_and(|known| known.test_reports >= TEST_REPORTS) {
                     return Err(CommandError::TestReportsUsedUp);
                 }
-                if !self.has_results(results.size()) {
+                if !self.has_results(&job, &results) {
                     return Err(CommandError::ResultsUsedUp);
                 }
                 EventBody::JobResults { job, attempt, results }

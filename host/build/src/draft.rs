@@ -122,6 +122,18 @@ pub enum ArtifactOption {
     IfThere,
 }
 
+impl ArtifactOption {
+    /// What the contract calls it.
+    pub(crate) fn field(&self) -> &'static str {
+        match self {
+            Self::Files(_) => "artifact-files",
+            Self::Always => "artifact-always",
+            Self::OnFailure => "artifact-on-failure",
+            Self::IfThere => "artifact-if-there",
+        }
+    }
+}
+
 /// More of a cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CacheOption {
@@ -133,6 +145,18 @@ pub enum CacheOption {
     Save(String),
     /// One more path that it keeps.
     Path(String),
+}
+
+impl CacheOption {
+    /// What the contract calls it.
+    pub(crate) fn field(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "cache-key",
+            Self::Fallback(_) => "cache-fallback",
+            Self::Save(_) => "cache-save",
+            Self::Path(_) => "cache-path",
+        }
+    }
 }
 
 /// A parameter as the script declared it, with the value that was given.

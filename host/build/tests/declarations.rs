@@ -105,7 +105,12 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
             late("", LateValue::Output { job: "nobody".into(), output: "".into() }),
         ],
         test_reports: owned(&[""]),
-        artifact_options: vec![("".into(), ArtifactOption::Always), ("".into(), ArtifactOption::Files(vec![]))],
+        artifact_options: vec![
+            ("".into(), ArtifactOption::Always),
+            ("".into(), ArtifactOption::Files(vec![])),
+            ("".into(), ArtifactOption::OnFailure),
+            ("".into(), ArtifactOption::IfThere),
+        ],
         cache_options: vec![
             ("".into(), CacheOption::Key("".into())),
             ("".into(), CacheOption::Fallback("".into())),
@@ -134,12 +139,14 @@ fn an_action_job_has_nothing_that_is_new_of_a_container_job_either() {
         "pull",
         "entrypoint-of-image",
         "with-git",
-        "artifact-files",
         "artifact-always",
-        "cache-key",
+        "artifact-files",
+        "artifact-if-there",
+        "artifact-on-failure",
         "cache-fallback",
-        "cache-save",
+        "cache-key",
         "cache-path",
+        "cache-save",
     ];
     assert_eq!(faults(&[draft]), fields.map(|field| format!("job {field} not-for-action")));
 }

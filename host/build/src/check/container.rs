@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::fields::{is_id, keyed, late_field, unknown_word};
 use super::params::is_param_name;
 use super::{FaultKind, image, short, words};
-use crate::{ArtifactOption, CacheOption, Destination, JobDraft, LateValue, ServiceDraft};
+use crate::{ArtifactOption, CacheOption, Destination, JobDraft, LateValue, ServiceDraft, is_output_name};
 
 /// The least memory limit that Docker takes; other engines fail at such limits in worse words.
 pub(super) const MIN_MEMORY_BYTES: u64 = 6 * 1024 * 1024;
@@ -185,27 +185,17 @@ fn twice<'a>(
 fn options(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
     let saved: HashSet<&String> = draft.save_artifacts.iter().map(|artifact| &artifact.id).collect();
     for (position, (id, option)) in draft.artifact_options.iter().enumerate() {
-        let (name, globs) = match option {
-            ArtifactOption::Files(globs) => ("artifact-files", globs.as_slice()),
-            ArtifactOption::Always => ("artifact-always", [].as_slice()),
-            ArtifactOption::OnFailure => ("artifact-on-failure", [].as_slice()),
-            ArtifactOption::IfThere => ("artifact-if-there", [].as_slice()),
-        };
-        let field = keyed(name, id, position);
+        let field = keyed(option.field(), id, position);
         if !saved.contains(id) {
             add(&field, FaultKind::NotSaved { artifact: short(id) });
         }
-        filled(&field, globs, add);
+        if let ArtifactOption::Files(globs) = option {
+            filled(&field, globs, add);
+        }
     }
     let kept: HashSet<&String> = draft.caches.iter().map(|(id, _)| id).collect();
     for (position, (id, option)) in draft.cache_options.iter().enumerate() {
-        let name = match option {
-            CacheOption::Key(_) => "cache-key",
-            CacheOption::Fallback(_) => "cache-fallback",
-            CacheOption::Save(_) => "cache-save",
-            CacheOption::Path(_) => "cache-path",
-        };
-        let field = keyed(name, id, position);
+        let field = keyed(option.field(), id, position);
         if !kept.contains(id) {
             add(&field, FaultKind::NotCached { cache: short(id) });
         }
@@ -233,11 +223,6 @@ fn is_host_name(name: &str) -> bool {
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('-')
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// Whether this can be the name of an output.
-fn is_output_name(name: &str) -> bool {
-    (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 fn image_name(field: &str, name: &str, add: &mut impl FnMut(&str, FaultKind)) {

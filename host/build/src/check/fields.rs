@@ -1,10 +1,10 @@
 //! What can be said of a job by looking at nothing but the job.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 pub(super) use super::container::{MAX_CACHE_KEY, MIN_MEMORY_BYTES};
 use super::{FaultKind, Report, container, short, words};
-use crate::{ArtifactOption, CacheOption, JobDraft, LateValue};
+use crate::{JobDraft, LateValue};
 
 /// How often a job may run again.
 pub(super) const MAX_RETRIES: u32 = 10;
@@ -126,17 +126,14 @@ fn action(draft: &JobDraft, add: &mut impl FnMut(&str, FaultKind)) {
         ("entrypoint-of-image", draft.entrypoint_of_image),
         ("with-git", draft.with_git),
         ("save-artifact", !draft.save_artifacts.is_empty()),
-        ("artifact-files", draft.artifact_options.iter().any(|(_, option)| matches!(option, ArtifactOption::Files(_)))),
-        ("artifact-always", draft.artifact_options.iter().any(|(_, option)| matches!(option, ArtifactOption::Always))),
         ("restore-artifact", !draft.restore_artifacts.is_empty()),
         ("cache", !draft.caches.is_empty()),
-        ("cache-key", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Key(_)))),
-        ("cache-fallback", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Fallback(_)))),
-        ("cache-save", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Save(_)))),
-        ("cache-path", draft.cache_options.iter().any(|(_, option)| matches!(option, CacheOption::Path(_)))),
         ("service", !draft.services.is_empty()),
     ];
-    for (field, _) in given.into_iter().filter(|(_, given)| *given) {
+    let options = draft.artifact_options.iter().map(|(_, option)| option.field());
+    let options: BTreeSet<_> = options.chain(draft.cache_options.iter().map(|(_, option)| option.field())).collect();
+    let given = given.into_iter().filter(|(_, given)| *given).map(|(field, _)| field);
+    for field in given.chain(options) {
         add(field, FaultKind::NotForAction);
     }
 }

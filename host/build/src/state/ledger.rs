@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BuildState, Phase};
-use crate::{Event, EventBody, LateValue, ParamSpec, nearest};
+use crate::{Event, EventBody, LateValue, ParamSpec, Results, nearest};
 
 /// The most bytes of events and reports that may be written down in a build: 16 MiB. They are kept for ever.
 pub(crate) const WORDS: usize = 16 << 20;
 /// The most bytes that all jobs of a build may say of their results: 32 MiB.
 pub(crate) const RESULTS: usize = 32 << 20;
-/// What a few words of a result take is never refused, so that it can be told that more was.
-pub(crate) const FEW_WORDS: usize = 4 << 10;
+/// What tells that something was refused has at most so many bytes.
+const FEW_WORDS: usize = 4 << 10;
 /// An event without words takes room too.
 const EVENT: usize = 256;
 
@@ -66,9 +66,20 @@ impl BuildState {
         self.ledger.words.saturating_add(bytes) <= WORDS
     }
 
-    /// Whether so many bytes of results may still be said.
-    pub(crate) fn has_results(&self, bytes: usize) -> bool {
-        bytes <= FEW_WORDS || self.ledger.results.saturating_add(bytes) <= RESULTS
+    /// Whether this may still be said of a job's result.
+    pub(crate) fn has_results(&self, job: &str, results: &Results) -> bool {
+        let has_room = self.ledger.results.saturating_add(results.size()) <= RESULTS;
+        has_room || self.is_first_warning(job, results)
+    }
+
+    /// Whether it is nothing but a few words of warning, of a job that was not warned before: that more was refused can be told.
+    fn is_first_warning(&self, job: &str, results: &Results) -> bool {
+        let Results { message: None, warning: Some(warning), outputs, links, tests: None, coverage: None } = results
+        else {
+            return false;
+        };
+        let warned = self.job(job).and_then(|job| job.results.as_ref()).is_some_and(|said| said.warning.is_some());
+        outputs.is_empty() && links.is_empty() && warning.len() <= FEW_WORDS && !warned
     }
 
     /// Whether it is known that the script uses a parameter, or with `None` that it looked which there are.
