@@ -126,9 +126,26 @@ fn pattern(line: &str) -> Option<Pattern> {
     };
     // What is in a directory, and not the directory itself.
     let glob = if glob.ends_with("/**") { format!("{glob}/*") } else { glob };
-    let glob =
-        GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).allow_unclosed_class(true).build();
+    let glob = GlobBuilder::new(&without_alternatives(&glob))
+        .literal_separator(true)
+        .backslash_escape(true)
+        .allow_unclosed_class(true)
+        .build();
     Some(Pattern { ignore, directories, regex: glob.ok()?.regex().to_owned() })
+}
+
+/// A pattern whose braces stand for themselves, as they do for git.
+fn without_alternatives(pattern: &str) -> String {
+    let (mut literal, mut in_class, mut escaped) = (String::with_capacity(pattern.len()), false, false);
+    for c in pattern.chars() {
+        if matches!(c, '{' | '}') && !in_class && !escaped {
+            literal.push('\\');
+        }
+        literal.push(c);
+        in_class = !escaped && (c == '[' || in_class && c != ']');
+        escaped = c == '\\' && !escaped;
+    }
+    literal
 }
 
 /// The files with patterns that hold at some place of a tree, the nearest last.
@@ -237,7 +254,7 @@ mod tests {
     /// What `git check-ignore` says.
     #[test]
     fn a_pattern_ignores_these_and_not_those() {
-        let table: [(&str, &[&str], &[&str]); 16] = [
+        let table: [(&str, &[&str], &[&str]); 19] = [
             ("a", &["a", "b/a", "b/c/a"], &["ab", "ba", "a/b"]),
             ("/a", &["a"], &["b/a"]),
             ("a/b", &["a/b"], &["c/a/b", "a/b/c"]),
@@ -248,6 +265,9 @@ mod tests {
             ("a/**/b", &["a/b", "a/x/b", "a/x/y/b"], &["ab", "a/xb"]),
             ("fo?", &["foo", "x/fob"], &["fo", "fo/"]),
             ("[Bb]in", &["bin", "Bin"], &["zin"]),
+            ("*.{log,tmp}", &["x.{log,tmp}"], &["x.log", "x.tmp"]),
+            ("a{", &["a{"], &["a"]),
+            ("[{}]x", &["{x", "}x"], &["x"]),
             ("[!a]x", &["bx"], &["ax"]),
             ("\\#a", &["#a"], &["a"]),
             ("\\!a", &["!a"], &["a"]),

@@ -10,6 +10,7 @@ use git2::build::{CheckoutBuilder, RepoBuilder};
 use git2::{AutotagOption, FetchOptions, Oid, RemoteCallbacks, Repository};
 use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::Source;
+use reqwest::Url;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{GitAuth, Logins};
@@ -187,9 +188,11 @@ impl<'a> Remotes<'a> {
         let address =
             HttpAddress::parse(url).map_err(|source| CheckoutError::Address { url: shown.clone(), source })?;
         let ssh = |source| CheckoutError::Ssh { url: shown.clone(), source };
-        // A directory may have any name, also one that looks like an address.
-        let there = !url.contains("://") && Path::new(url).exists();
-        let fetched = if let Some(mut address) = address {
+        // A directory may have any name, also one that looks like an address to us or to libgit2.
+        let there = Path::new(url).canonicalize().ok().filter(|_| !url.contains("://"));
+        let fetched = if let Some(there) = there.and_then(|there| Url::from_directory_path(there).ok()) {
+            git(&fetching, there.as_str()).map_err(failed)
+        } else if let Some(mut address) = address {
             let http = |source| CheckoutError::Http { url: shown.clone(), source };
             if address.login.is_none() {
                 address.login = self.logins.of(&address.url);
@@ -197,7 +200,7 @@ impl<'a> Remotes<'a> {
             let conversation = Arc::new(Fetch::new(address, limits.http.clone(), cancelled.clone()).map_err(http)?);
             let fetched = conversation.run(|| git(&fetching, &conversation.url())).map_err(failed)?;
             fetched.map_err(|error| conversation.error().map_or_else(|| failed(error), http))
-        } else if let Some(address) = SshAddress::parse(url).map_err(ssh)?.filter(|_| !there) {
+        } else if let Some(address) = SshAddress::parse(url).map_err(ssh)? {
             let silence = limits.http.silence;
             let conversation = Arc::new(SshFetch::new(address, self.auth.clone(), silence, cancelled.clone()));
             let fetched = conversation.run(|url| git(&fetching, url)).map_err(failed)?;

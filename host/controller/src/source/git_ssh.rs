@@ -241,9 +241,18 @@ impl Conversation {
 
     /// The other side has ended: if it failed, that is the reason for what git will say.
     fn ended(&mut self) {
-        let status = self.child.wait();
-        let said = self.said.take().and_then(|said| said.join().ok()).unwrap_or_default();
-        if status.is_ok_and(|status| !status.success()) {
+        // It, or a program that it has started, may go on without a word.
+        let mut waited = Duration::ZERO;
+        let is_over = |this: &mut Self| {
+            this.said.as_ref().is_none_or(JoinHandle::is_finished) && !matches!(this.child.try_wait(), Ok(None))
+        };
+        while !is_over(self) && waited < self.fetch.silence && !self.fetch.cancelled.is_cancelled() {
+            std::thread::sleep(LOOK);
+            waited += LOOK;
+        }
+        let said = self.said.take().filter(JoinHandle::is_finished).and_then(|said| said.join().ok());
+        let said = said.unwrap_or_default();
+        if self.child.try_wait().ok().flatten().is_none_or(|status| !status.success()) {
             let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
             let said = lines.collect::<Vec<_>>().join("; ").chars().filter(|c| !c.is_control()).collect();
             self.fetch.fail(SshError::Failed { host: self.fetch.address.host.clone(), said });

@@ -6,6 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use git2::{Error, Oid, Repository, RepositoryInitOptions};
+use reqwest::Url;
+
+use super::transports;
 
 /// The history that a job may be given.
 #[derive(Clone, Debug)]
@@ -37,10 +40,13 @@ impl History {
         }
         let own = ["refs/heads/*", "refs/tags/*", "refs/remotes/origin/*"].map(|refs| format!("+{refs}:{refs}"));
         let built = "refs/monkeyci/built";
-        let path = from.path().to_str().ok_or_else(|| Error::from_str("the repository's path is not UTF-8"))?;
+        // Of an address without a scheme libgit2 would take a colon for the end of a host.
+        let url = Url::from_directory_path(from.path());
+        let url = url.map_err(|()| Error::from_str("the repository's path is no absolute one"))?;
+        transports::prepare()?;
         let mut fetched: Vec<String> = own.into();
         fetched.push(format!("+HEAD:{built}"));
-        copy.remote_anonymous(path)?.fetch(&fetched, None, None)?;
+        copy.remote_anonymous(url.as_str())?.fetch(&fetched, None, None)?;
         let commit = match &self.commit {
             Some(commit) => Oid::from_str(commit)?,
             None => copy.refname_to_id(built)?,

@@ -130,11 +130,9 @@ fn urls(parent: &Parent<'_>, scratch: &Path) -> Result<HashMap<PathBuf, String>,
     }
     let content = odb.read(entry.id()).map_err(failed)?;
     // A configuration can include any file of this machine; git does not let this one do so either.
+    // (A line may have several headers.)
     let text = String::from_utf8_lossy(content.data()).to_ascii_lowercase();
-    if text
-        .lines()
-        .any(|line| line.trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with("include")))
-    {
+    if text.split('[').skip(1).any(|header| header.trim_start().starts_with("include")) {
         return Err(".gitmodules includes other files".to_owned());
     }
     let written = std::fs::create_dir_all(scratch).and_then(|()| {
