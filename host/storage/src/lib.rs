@@ -1,6 +1,6 @@
 //! What the host keeps: the journal of every build, and blobs (artifacts, caches, logs, workspace archives).
 //!
-//! The [`journal`] is an SQLite database, or in PostgreSQL. [`Blobs`] are in a directory, or in a bucket that [`BlobStore`] names. Where blobs of one
+//! The [`journal`] is in SQLite, or in PostgreSQL. [`Blobs`] are in a directory, or in a bucket that [`BlobStore`] names. Where blobs of one
 //! build or repository lie is said by [`names`] only; which of its caches a build may read and write, by [`CacheScope`].
 #![deny(missing_docs)]
 

@@ -46,7 +46,8 @@ impl BuildJournal {
         let (mut pieces, is_split) = (Vec::new(), text.len() > LARGE);
         if is_split {
             text = split(serde_json::to_value(&body).map_err(unwritable)?, &mut pieces);
-            pieces.retain(|piece| self.pieces.insert(piece.digest));
+            let mut own = HashSet::new();
+            pieces.retain(|piece| !self.pieces.contains(&piece.digest) && own.insert(piece.digest));
         }
         let added = text.len() as u64 + pieces.iter().map(|piece| piece.text.len() as u64).sum::<u64>();
         if added > LIMIT {
@@ -62,6 +63,8 @@ impl BuildJournal {
             checksum: self.head.checksum,
         };
         record.checksum = self.head.checksum.then(&record.text());
+        // Only now: what was refused has taken nothing along.
+        self.pieces.extend(pieces.iter().map(|piece| piece.digest));
         let Head { owner, epoch, last: after, checksum } = self.head;
         self.head = Head { last: number, checksum: record.checksum, ..self.head };
         let append = Append { build: self.build.clone(), owner, epoch, after, checksum, records: vec![record], pieces };

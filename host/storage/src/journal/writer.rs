@@ -82,7 +82,8 @@ pub(super) async fn write(
         let batch = gather(first, &mut queue, patience.linger).await;
         let mut batches = VecDeque::from([batch]);
         while let Some(batch) = batches.pop_front() {
-            let appends: Vec<Append> = batch.iter().map(|queued| queued.append.clone()).collect();
+            let (appends, told): (Vec<_>, Vec<_>) =
+                batch.into_iter().map(|queued| (queued.append, queued.progress)).unzip();
             let mut delay = patience.first;
             let written = loop {
                 match journal.commit(&appends).await {
@@ -101,10 +102,18 @@ pub(super) async fn write(
                 tracing::info!("the journal {} is written again", journal.name());
             }
             match written {
-                Ok(verdicts) => batch.iter().zip(verdicts).for_each(|(queued, verdict)| tell(queued, verdict)),
+                Ok(verdicts) => {
+                    let all = appends.iter().zip(&told).zip(verdicts);
+                    all.for_each(|((append, progress), verdict)| tell(append, progress, verdict));
+                }
                 // One of them can't be written, and the others need not suffer for it.
-                Err(_) if batch.len() > 1 => batches.extend(batch.into_iter().map(|queued| vec![queued])),
-                Err(error) => batch.iter().for_each(|queued| tell(queued, Err(error.clone()))),
+                Err(_) if appends.len() > 1 => {
+                    let queued = appends.into_iter().zip(told).map(|(append, progress)| Queued { append, progress });
+                    batches.extend(queued.map(|queued| vec![queued]));
+                }
+                Err(error) => {
+                    appends.iter().zip(&told).for_each(|(append, progress)| tell(append, progress, Err(error.clone())));
+                }
             }
         }
     }
@@ -158,9 +167,9 @@ fn add(batch: &mut Vec<Queued>, queued: Queued) {
     }
 }
 
-fn tell(queued: &Queued, verdict: Result<(), JournalError>) {
-    let last = queued.append.head().last;
-    queued.progress.send_modify(|progress| match verdict {
+fn tell(append: &Append, progress: &watch::Sender<Progress>, verdict: Result<(), JournalError>) {
+    let last = append.head().last;
+    progress.send_modify(|progress| match verdict {
         Ok(()) => progress.durable = last,
         Err(error) => progress.failed = Some(error),
     });

@@ -15,7 +15,7 @@ use crate::sample::{BUILD, report, write, written};
 
 /// How many changes are tried, if somebody says how many.
 fn asked() -> Option<u64> {
-    std::env::var("MONKEYCI_JOURNAL_MUTATIONS").ok()?.parse().ok()
+    std::env::var("MONKEYCI_JOURNAL_MUTATIONS").ok().map(|text| text.parse().expect("a number"))
 }
 
 /// xorshift: the same in every run.
