@@ -21,7 +21,6 @@ const STILL: Duration = Duration::from_secs(1);
 /// Events and notes are never left out: there are not many. Of logs, so much waits as a fast reader needs. When there is more, the log
 /// waits for a slow reader, but not for one that takes nothing at all; then a line says what is left out.
 pub struct Queued {
-    inner: Arc<dyn Display>,
     queue: Arc<Queue>,
     still: Duration,
 }
@@ -63,13 +62,13 @@ impl Queued {
 
     fn with_patience(inner: Arc<dyn Display>, still: Duration) -> Arc<Self> {
         let queue = Arc::new(Queue::default());
-        let (display, printing) = (inner.clone(), queue.clone());
-        let thread = std::thread::Builder::new().name("printing".to_owned()).spawn(move || print(&display, &printing));
+        let printing = queue.clone();
+        let thread = std::thread::Builder::new().name("printing".to_owned()).spawn(move || print(&inner, &printing));
         if let Err(error) = thread {
             tracing::error!(%error, "there is no thread for printing, so nothing is printed");
-            queue.state().closed = true;
+            queue.close();
         }
-        Arc::new(Self { inner, queue, still })
+        Arc::new(Self { queue, still })
     }
 
     fn put(&self, item: Item) {
@@ -83,12 +82,17 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        self.queue.state().closed = true;
-        self.queue.changed.notify_all();
+        self.queue.close();
     }
 }
 
 impl Queue {
+    /// Nobody puts anything in any more, or nobody prints it.
+    fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,11 +100,12 @@ impl Queue {
     /// Waits until there is room for more of a log; false when the reader stands still.
     fn has_room(&self, still: Duration) -> bool {
         let mut state = self.state();
-        while state.log_bytes >= WAITING {
+        while state.log_bytes >= WAITING && !state.closed {
             let before = state.printed;
-            let waited = self.changed.wait_timeout_while(state, still, |state| state.printed == before);
+            let waited =
+                self.changed.wait_timeout_while(state, still, |state| state.printed == before && !state.closed);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if state.printed == before {
+            if state.printed == before && !state.closed {
                 return false;
             }
         }
@@ -124,6 +129,14 @@ impl State {
 
 /// Prints what comes until nothing more can.
 fn print(display: &Arc<dyn Display>, queue: &Queue) {
+    /// Whoever waits for what is printed waits no longer, also when printing panics.
+    struct Until<'a>(&'a Queue);
+    impl Drop for Until<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+    let _until = Until(queue);
     let observer = display.clone().observer();
     loop {
         let mut state = queue.state();
@@ -170,8 +183,12 @@ impl Observer for Queued {
                 return;
             }
         }
-        self.queue.state().log_bytes += frame.bytes.len();
-        self.put(Item::Log(build.to_owned(), job.map(str::to_owned), frame.clone()));
+        let mut state = self.queue.state();
+        if !state.closed {
+            state.log_bytes += frame.bytes.len();
+            state.put(Item::Log(build.to_owned(), job.map(str::to_owned), frame.clone()));
+            self.queue.changed.notify_all();
+        }
     }
 
     fn progress(&self, build: &str, job: &str, message: &str) {
@@ -199,9 +216,8 @@ impl Display for Queued {
             return;
         }
         let all = state.put_in;
-        let waited = self.queue.changed.wait_while(state, |state| state.printed < all);
+        let waited = self.queue.changed.wait_while(state, |state| state.printed < all && !state.closed);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
-        self.inner.flush();
     }
 }
 
@@ -247,8 +263,6 @@ mod tests {
         }
 
         fn summary(&self, _: &BuildReport) {}
-
-        fn flush(&self) {}
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
