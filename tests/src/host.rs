@@ -232,6 +232,19 @@ impl Ended {
         lines.filter_map(|line| line["text"].as_str()).collect()
     }
 
+    /// Checks that a job's log has these lines, and in this order: of standard output, and then of standard error. (In the midst of a
+    /// line of one may come a line of the other.)
+    ///
+    /// # Panics
+    /// When it has not.
+    pub fn says(&self, job: &str, lines: &[&str]) {
+        let log = ["stdout", "stderr"].map(|stream| self.log_of(job, stream)).concat();
+        let mut rest = log.lines();
+        for line in lines {
+            assert!(rest.any(|said| said == *line), "{job} does not say {line:?} (in this order):\n{log}\n{self:#?}");
+        }
+    }
+
     /// The reason for a build's failure.
     pub fn failure(&self) -> String {
         let failed = self.of_type("build/failed").next().unwrap_or_else(|| panic!("it did not fail: {self:#?}"));

@@ -20,7 +20,7 @@ impl JobHandle {
 }
 
 /// Jobs that an action adds to the build, and waiting for jobs. An action that waits does not count as running: another job
-/// may start in its place.
+/// may start in its slot.
 ///
 /// ```
 /// # use monkeyci_sdk::prelude::*;

@@ -137,7 +137,7 @@ pub enum Status {
     Pending,
     /// Waits for a person to approve it.
     Blocked,
-    /// May start, and waits for a free place.
+    /// May start, and waits for a free slot.
     Queued,
     /// Runs.
     Running,

@@ -43,14 +43,12 @@ pub(crate) fn admit(
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or_else(|| Refusal::unauthorised("a bearer token is needed"))?;
     let claims = api.tokens.check(token).map_err(Refusal::unauthorised)?;
-    let own = api.build(&claims.sub);
-    if !own.is_some_and(|build| build.state().works(claims.role.job(), claims.attempt)) {
-        return Err(Refusal::unauthorised("the token is not valid: its build or job is over"));
-    }
+    let own = api.build(&claims.sub).filter(|build| build.state().works(claims.role.job(), claims.attempt));
+    let own = own.ok_or_else(|| Refusal::unauthorised("the token is not valid: its build or job is over"))?;
     let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
+    // No token is for another build than its own.
     authorise(&claims, &operation).map_err(Refusal::denied)?;
-    let build = api.build(&operation.build).ok_or_else(|| Refusal::build_over("the build is over"))?;
-    Ok((build, claims))
+    Ok((own, claims))
 }
 
 /// Who asks, in the words of commands.

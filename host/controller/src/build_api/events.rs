@@ -31,6 +31,7 @@ pub(crate) async fn read_events(
     let mut last = build.last_seq();
     let mut after = query.after.unwrap_or_else(|| *last.borrow());
     let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
+    let mut told = false;
     loop {
         last.mark_unchanged();
         let (events, seen) = build.events_after(after, (PAGE, PAGE_BYTES), |event| wanted(&query, event));
@@ -41,6 +42,7 @@ pub(crate) async fn read_events(
         after = seen;
         // Whoever is to publish the event may need the slot to do so.
         if query.wait_ms > 0
+            && !std::mem::replace(&mut told, true)
             && let Some(own) = claims.role.job()
         {
             let (job, attempt, what) = (own.to_owned(), claims.attempt, WaitFor::ForATime);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use monkeyci_build::{Checked, EventBody, FaultKind, GraphFaults, JobDraft, JobKind, check};
+use monkeyci_build::{Checked, EventBody, FaultKind, GraphFaults, JobDraft, JobSpec, check};
 use monkeyci_script::{Definition, Script, Transcript};
 
 use super::JobContext;
@@ -61,7 +61,7 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
     }
     let Checked { graph, removed, params } = checked;
     let jobs = graph.into_jobs();
-    if jobs.iter().any(|job| matches!(job.kind, JobKind::Container(_))) {
+    if jobs.iter().filter_map(JobSpec::container).any(|container| !container.with_git) {
         context
             .live
             .pack_workspace(&context.services.blobs)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_build::{
-    BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary, Phase, StopReason,
+    BuildCommand, BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary, Phase,
+    StopReason,
 };
 use monkeyci_storage::BuildJournal;
 use monkeyci_storage::journal::Durable;
@@ -138,12 +139,14 @@ impl Driver {
                         Err(refused) => Err(refused),
                     };
                     // A refusal rests on what came before.
-                    let rests_on = if durable { self.journal.last() } else { 0 };
-                    if rests_on > self.written {
+                    let rests_on = self.journal.last();
+                    if durable && rests_on > self.written {
                         self.durable.demand();
+                        self.unanswered.push_back((rests_on, written, answer));
+                    } else {
+                        // Whoever asked may have gone.
+                        let _ = written.send(answer);
                     }
-                    self.unanswered.push_back((rests_on, written, answer));
-                    self.answer(self.written);
                 }
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended).await?,
                 () = until(&self.time, deadline) => {
@@ -152,7 +155,10 @@ impl Driver {
                 }
                 () = cancel.asked.cancelled(), if !cancelled => {
                     cancelled = true;
-                    self.record(EventBody::CancelRequested { by: self.trigger.clone() }).await?;
+                    let asked = self.live.state().accept(BuildCommand::Cancel { by: self.trigger.clone() });
+                    if let Ok(Some(body)) = asked {
+                        self.record(body).await?;
+                    }
                 }
                 () = until(&self.time, time_limit), if !stopping => {
                     let after_ms = self.timeout.map_or(0, millis);
@@ -166,13 +172,9 @@ impl Driver {
     /// Gives the answers that waited until this many events are on disk.
     fn answer(&mut self, written: u64) {
         self.written = written;
-        for (number, answer, said) in std::mem::take(&mut self.unanswered) {
-            if number <= written {
-                // Whoever asked may have gone.
-                let _ = answer.send(said);
-            } else {
-                self.unanswered.push_back((number, answer, said));
-            }
+        while let Some((_, answer, said)) = self.unanswered.pop_front_if(|(number, ..)| *number <= written) {
+            // Whoever asked may have gone.
+            let _ = answer.send(said);
         }
     }
 

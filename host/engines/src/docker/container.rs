@@ -240,6 +240,6 @@ fn shared(names: &Names) -> Mount {
     }
 }
 
-fn saturate(bytes: u64) -> i64 {
+pub(super) fn saturate(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,7 @@
 use bollard::models::{HostConfig, SystemInfo};
 
 use super::DockerEngine;
+use super::container::saturate;
 use super::fault::refused;
 use super::raw;
 use crate::EngineError;
@@ -45,7 +46,7 @@ impl Machine {
     /// The limits of a job or a service; `memory` is what it asks for.
     pub(super) fn limit(&self, memory: Option<u64>, config: HostConfig) -> HostConfig {
         let memory = memory.or(self.memory.map(|memory| memory / 100 * MOST_MEMORY));
-        let memory = memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let memory = memory.map(saturate);
         // Swap does not add to it.
         HostConfig { memory, memory_swap: memory, cpu_shares: self.weighs.then_some(SHARES), ..config }
     }

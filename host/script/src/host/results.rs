@@ -22,7 +22,7 @@ impl State {
             return self.fails(Error::Quota(format!("at most {TEXT} bytes are allowed; this has {}", long.len())));
         }
         if let Err(error) = self.may_say_more(texts.iter().map(|text| text.len()).sum()) {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         Ok(Ok(()))
     }
@@ -43,7 +43,7 @@ impl Host for State {
 
     async fn output(&mut self, name: String, value: String) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[&value])? {
-            return self.fails(error);
+            return Ok(Err(error));
         }
         if !monkeyci_build::is_output_name(&name) {
             return self
@@ -59,7 +59,7 @@ impl Host for State {
 
     async fn link(&mut self, title: String, url: String) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[&title, &url])? {
-            return self.fails(error);
+            return Ok(Err(error));
         }
         if !monkeyci_build::is_link(&url) {
             return self.fails(Error::Invalid(format!("{url:?} is no address of the web")));
@@ -73,7 +73,7 @@ impl Host for State {
 
     async fn test_report(&mut self, junit: String) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[])? {
-            return self.fails(error);
+            return Ok(Err(error));
         }
         let Some(job) = self.job.clone() else { return Ok(self.only_an_action()) };
         let answer = self.client.report_tests(&job, Body::from(junit)).await;
@@ -82,7 +82,7 @@ impl Host for State {
 
     async fn coverage(&mut self, percent: f64) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.may_say(&[])? {
-            return self.fails(error);
+            return Ok(Err(error));
         }
         if !(0.0..=100.0).contains(&percent) {
             return self.fails(Error::Invalid(format!("{percent} is no percentage")));

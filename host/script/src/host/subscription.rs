@@ -82,30 +82,35 @@ impl HostSubscription for State {
         let timeout = Duration::from_millis(timeout);
         if self.table.get_mut(&subscription)?.ready.is_empty() {
             let mut query = self.table.get(&subscription)?.query.clone();
-            let waiting = match self.begin_to_wait() {
-                Ok(waiting) => waiting,
-                Err(error) => return Ok(Err(error)),
-            };
-            let page = loop {
-                let left = timeout.saturating_sub(started.elapsed());
-                query.wait_ms = left.min(ONE_REQUEST).as_millis() as u64;
-                match self.client.events(&query).await {
-                    Ok(page) if page.events.is_empty() && !left.is_zero() => query.after = Some(page.seen),
-                    page => break page,
-                }
-            };
-            self.go_on(waiting).await;
+            // Who only looks gives nothing up.
+            query.wait_ms = 0;
+            let mut page = self.client.events(&query).await;
+            if !timeout.is_zero() && page.as_ref().is_ok_and(|page| page.events.is_empty()) {
+                let waiting = match self.begin_to_wait() {
+                    Ok(waiting) => waiting,
+                    Err(error) => return self.fails(error),
+                };
+                page = loop {
+                    let left = timeout.saturating_sub(started.elapsed());
+                    query.wait_ms = left.min(ONE_REQUEST).as_millis() as u64;
+                    match self.client.events(&query).await {
+                        Ok(page) if page.events.is_empty() && !left.is_zero() => query.after = Some(page.seen),
+                        page => break page,
+                    }
+                };
+                self.go_on(waiting).await;
+            }
             let page = match page {
                 Ok(page) => page,
                 Err(error) => return self.fails(refused(&error)),
             };
-            let place = self.table.get_mut(&subscription)?;
-            place.query.after = Some(page.seen);
-            place.ready.extend(page.events);
+            let listening = self.table.get_mut(&subscription)?;
+            listening.query.after = Some(page.seen);
+            listening.ready.extend(page.events);
         }
         let Some(bytes) = self.table.get(&subscription)?.ready.front().map(size) else { return Ok(Ok(None)) };
         if let Err(error) = self.hold(bytes) {
-            return Ok(Err(error));
+            return self.fails(error);
         }
         let event = self.table.get_mut(&subscription)?.ready.pop_front();
         Ok(Ok(event.map(|event| self.table.push(event)).transpose()?))

@@ -10,10 +10,11 @@
 //! 1. to itself: allowed, with it the name server that Docker has inside of each container;
 //! 2. to port 53 of its name servers: allowed, where the internet is;
 //! 3. to the machine that it runs on, to addresses where clouds keep their secrets, to all at once: refused;
-//! 4. to what the job was let reach in private networks that whoever runs the host permits: allowed;
-//! 5. to its own pod: allowed;
-//! 6. to private networks: refused;
-//! 7. when the job has no internet: to what it was let reach: allowed; to everything else: refused.
+//! 4. to its own pod: allowed;
+//! 5. to what the networks of pods are taken from: refused;
+//! 6. to what the job was let reach in private networks that whoever runs the host permits: allowed;
+//! 7. to private networks: refused;
+//! 8. when the job has no internet: to what it was let reach: allowed; to everything else: refused.
 //!
 //! What is refused is refused at once: a connection fails with "connection refused", all else with "host unreachable", so that
 //! nobody waits for a timeout. Kinds of sockets that leave the container without passing the fence can't be made at all, `AF_VSOCK`

@@ -61,8 +61,9 @@ fn below(root: &Path) -> Option<PathBuf> {
     let versions = fs::read_dir(root.join("usr/lib/postgresql")).ok()?;
     let mut dirs: Vec<PathBuf> = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).collect();
     dirs.retain(|dir| ["initdb", "postgres"].iter().all(|name| dir.join(name).is_file()));
-    dirs.sort();
-    dirs.pop()
+    // The directory of a version has its number as name.
+    let version = |dir: &PathBuf| dir.parent()?.file_name()?.to_str()?.split('.').next()?.parse::<u32>().ok();
+    dirs.into_iter().max_by_key(version)
 }
 
 #[cfg(test)]
