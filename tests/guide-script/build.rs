@@ -12,7 +12,7 @@ struct Example {
 }
 
 fn main() {
-    let (mut modules, mut cases) = (String::new(), String::new());
+    let (mut modules, mut cases, mut names) = (String::new(), String::new(), Vec::new());
     let mut examples: Vec<Example> = Vec::new();
     for text in TEXTS {
         println!("cargo::rerun-if-changed={text}");
@@ -29,13 +29,15 @@ fn main() {
             };
             let suffix = if same == 0 { String::new() } else { format!("-{}", same + 1) };
             let _ = writeln!(cases, "        \"{name}{suffix}\" => e{}::{call}.into_jobs(),", examples.len());
+            names.push(format!("{name}{suffix}"));
             examples.push(Example { name, code });
         }
     }
+    let names = names.join(" ");
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
     let code = format!(
         "{modules}\nfn example(name: &str, build: &Build) -> Result<Vec<Job>> {{\n    match name {{\n{cases}        \
-         _ => bail!(\"there is no example {{name:?}}\"),\n    }}\n}}\n"
+         _ => bail!(\"there is no example {{name:?}}; there are: {names}\"),\n    }}\n}}\n"
     );
     std::fs::write(Path::new(&out).join("examples.rs"), code).expect("written");
 }

@@ -1,5 +1,6 @@
 //! Every example of the README and the guide is run: by the host, in containers of images that stand for those of a registry.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use monkeyci_tests::dockerd::Dockerd;
@@ -8,7 +9,8 @@ use monkeyci_tests::place;
 use monkeyci_tests::repository::Repository;
 
 /// The images that the examples name.
-const IMAGES: [&str; 11] = [
+const IMAGES: [&str; 12] = [
+    "alpine/git:2.49.1",
     "debian:12",
     "rust:1",
     "rust:1.95",
@@ -31,6 +33,7 @@ case $1 in
 test) mkdir -p reports; echo '<testsuite name="s" tests="1"><testcase name="good"/></testsuite>' >reports/r.xml;;
 plan) echo changes=2 >>$MONKEYCI_OUTPUTS; echo image=debian:12 >>$MONKEYCI_OUTPUTS;;
 manual) ls public;;
+package) mkdir -p package;;
 publish) test -z "$TOKEN_FILE" || test "$(cat $TOKEN_FILE)" = "$TOKEN";;
 esac"#,
     ),
@@ -48,6 +51,8 @@ esac"#,
 ];
 
 struct Guide {
+    /// The examples that were run.
+    run: RefCell<BTreeSet<String>>,
     dockerd: Dockerd,
     repository: Repository,
     secret: tempfile::NamedTempFile,
@@ -77,10 +82,21 @@ impl Guide {
         dockerd.stand_in(&IMAGES, &["ENV PATH=/tools:/bin", "CMD [\"postgres\"]"], &PROGRAMS);
         let secret = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(secret.path(), "s3cr3t-t0ken").expect("written");
-        Self { dockerd, repository, secret }
+        Self { run: RefCell::default(), dockerd, repository, secret }
+    }
+
+    /// Those that there are.
+    fn all() -> BTreeSet<String> {
+        let mut command = Host::default().command(&["check"]);
+        command.arg(place::script("guide_script")).args(["--dir", "/"]);
+        let said = command.output().expect("the host runs");
+        let said = [said.stdout, said.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        let (_, names) = said.split_once("there are: ").unwrap_or_else(|| panic!("it names no examples: {said}"));
+        names.lines().next().unwrap_or_default().split(' ').map(str::to_owned).collect()
     }
 
     fn run(&self, example: &str, arguments: &[&str]) -> Ended {
+        self.run.borrow_mut().insert(example.to_owned());
         let host = Host::default();
         let mut command = host.command(&["run", "--progress", "json", "--engine", &self.dockerd.engine().address]);
         command.arg(place::script("guide_script")).arg("--dir").arg(self.repository.path());
@@ -147,6 +163,13 @@ fn every_example_does_on_a_host_what_its_text_says() {
     let read = guide.run("read-files", &[]);
     says(&read, "image-web", "build web 1.2.3");
 
+    says(&guide.run("know-what-is-built", &[]), "package", "make package");
+    says(&guide.run("know-what-is-built-2", &[]), "notes", "v1");
+
+    let values = guide.run("hand-on-values", &[]).log_of("build", "stdout");
+    let files = values.trim().strip_prefix("make VERSION=1.2.3 FILES=").expect("both values");
+    assert!(files.parse::<u32>().is_ok_and(|files| files > 5), "{values}");
+
     let files = guide.run("hand-on-files", &[]);
     says(&files, "publish", "make publish");
     says(&files, "manual", "index.html");
@@ -175,4 +198,6 @@ fn every_example_does_on_a_host_what_its_text_says() {
     let published = guide.run("use-secrets", &["--secret", &secret("REGISTRY_TOKEN")]);
     says(&published, "publish", "make publish");
     assert!(!format!("{published:?}").contains("s3cr3t"));
+
+    assert_eq!(*guide.run.borrow(), Guide::all(), "each of them is run");
 }
