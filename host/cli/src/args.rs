@@ -24,6 +24,8 @@ pub struct Args {
 pub enum Command {
     /// Run a build: check the code out, ask the script for its jobs, run them, report.
     Run(RunArgs),
+    /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
+    Resume(ResumeArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
     Check(CheckArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
@@ -60,6 +62,31 @@ pub struct RunArgs {
     /// Leave the build's containers and files for you to look at, until `gc --kept`.
     #[arg(long)]
     pub keep: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ResumeArgs {
+    /// The build: its id, or the last part of it.
+    pub build: Option<String>,
+    /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
+    #[arg(long)]
+    pub again: bool,
+    /// Who resumes it. Default: $USER.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    pub by: String,
+    /// Who we are for git servers, once more; see `run`.
+    #[arg(long = "git-auth", value_name = "A")]
+    pub git_auth: Vec<String>,
+    /// Secrets are to be given again: the journal has none. Parameters are known, but for those that a secret stands in.
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    #[command(flatten)]
+    pub stores: StoreArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// How to show progress.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = Progress::Auto)]
+    pub progress: Progress,
 }
 
 #[derive(Debug, clap::Args)]

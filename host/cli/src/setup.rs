@@ -65,7 +65,7 @@ pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)>
 }
 
 /// Who we are for git servers.
-fn git_auth(given: &[String]) -> Result<GitAuth, (Exit, anyhow::Error)> {
+pub fn git_auth(given: &[String]) -> Result<GitAuth, (Exit, anyhow::Error)> {
     let mut auth = GitAuth::default();
     for given in given {
         let (place, what, path) = match given.split_once('=') {

@@ -10,6 +10,7 @@ mod define;
 mod engine;
 pub(crate) mod lease;
 mod refine;
+mod restore;
 mod say;
 
 pub use check::CheckError;
@@ -18,3 +19,4 @@ pub use engine::{EngineChoice, Sweep};
 pub(crate) use check::check;
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::Engines;
+pub(crate) use restore::{restore, script};

@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use monkeyci_api::Hidden;
 use monkeyci_build::{
     AddressRange, BuildStatus, CacheSpec, Call, Changes, Command, ContainerSpec, Destination, DestinationHost, Ending,
-    EventBody, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, RestoreArtifact, Retry,
-    RunWhen, SaveArtifact, ServiceSpec, ShellCommand, ShellLine, SidecarReport, Source, TestFailure, TestSummary,
+    EventBody, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, Requested,
+    RequestedSource, RestoreArtifact, Retry, RunWhen, SaveArtifact, ServiceSpec, ShellCommand, ShellLine,
+    SidecarReport, Source, TestFailure, TestSummary,
 };
 
 use super::*;
@@ -111,7 +112,8 @@ fn next_ending(before: Option<&Ending>, text: &str) -> Option<Ending> {
         Some(Ending::ActionTrapped { .. }) => Ending::SidecarFailed { step: s(), reason: s() },
         Some(Ending::SidecarFailed { .. }) => Ending::EngineGone { reason: s() },
         Some(Ending::EngineGone { .. }) => Ending::EngineFailed { reason: reason() },
-        Some(Ending::EngineFailed { .. }) => Ending::Skipped { because: "job".to_owned() },
+        Some(Ending::EngineFailed { .. }) => Ending::HostDied,
+        Some(Ending::HostDied) => Ending::Skipped { because: "job".to_owned() },
         Some(Ending::Skipped { .. }) => Ending::Warned { message: s() },
         Some(Ending::Warned { .. }) => {
             Ending::Disputed { reported: Box::new(Ending::ActionFailed { message: s() }), code: 1 }
@@ -175,7 +177,24 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
     let json = || serde_json::json!({ text: [text, 1.5, null], "b": { "c": text } }).to_string();
     Some(match before {
         None => EventBody::BuildTriggered { build: "o/r/1".to_owned(), trigger: s() },
-        Some(EventBody::BuildTriggered { .. }) => EventBody::BuildCheckedOut {
+        Some(EventBody::BuildTriggered { .. }) => {
+            let source = RequestedSource::Git { url: "u".to_owned(), reference: None };
+            let requested = Requested {
+                script: "5c".to_owned(),
+                source,
+                params: BTreeMap::new(),
+                secret_params: BTreeMap::new(),
+                secrets: BTreeMap::new(),
+                reveal: Default::default(),
+                max_running: std::num::NonZeroUsize::MIN,
+                timeout_ms: None,
+                keep: false,
+            };
+            EventBody::BuildRequested { request: Box::new(requested) }
+        }
+        Some(EventBody::BuildRequested { .. }) => EventBody::BuildResumed { by: s() },
+        Some(EventBody::BuildResumed { .. }) => EventBody::ScriptTold { told: Box::default() },
+        Some(EventBody::ScriptTold { .. }) => EventBody::BuildCheckedOut {
             source: Source {
                 git_url: Some(s()),
                 message: Some(s()),
