@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use monkeyci_tests::host::{Ended, Host};
+use monkeyci_tests::host::{Ended, Host, files};
 
 use crate::{run, says};
 
@@ -22,12 +22,10 @@ fn assert_hidden(ended: &Ended) {
 }
 
 fn assert_not_kept(home: &Path) {
-    for entry in ignore::WalkBuilder::new(home).hidden(false).ignore(false).build().flatten() {
-        if entry.file_type().is_some_and(|kind| kind.is_file()) {
-            let bytes = std::fs::read(entry.path()).expect("readable");
-            let found = bytes.windows(6).any(|window| window == b"s3cr3t");
-            assert!(!found, "{} holds the secret", entry.path().display());
-        }
+    for file in files(home) {
+        let bytes = std::fs::read(&file).expect("readable");
+        let found = bytes.windows(6).any(|window| window == b"s3cr3t");
+        assert!(!found, "{} holds the secret", file.display());
     }
 }
 
