@@ -127,6 +127,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 let token = context.build().secret("TOKEN")?.reveal_text()?;
                 let job = container("sub", &image).shell(["true"]).env("TOKEN", &token);
                 refused("a job with a secret in it", context.submit(job))?;
+                refused("an event that is named like a secret", context.publish(&token, "1"))?;
+                refused("an event with a secret for a number", context.publish("pin", r#"{"pin": 12345678}"#))?;
                 context.output("token", &token)?;
                 context.publish("token", format!("{token:?}"))?;
                 context.report(&token)?;

@@ -33,6 +33,8 @@ fn test_reports_are_counted_summarised_and_kept() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     // No tests are not tests that passed.
     assert_eq!(ended.ending("no-report")["message"], "the tests are not reported: no file matches reports/*.xml");
+    let broken = ended.ending("cut-off")["message"].as_str().expect("a warning");
+    assert!(broken.starts_with("the test report \"cut.xml\" does not count: "), "{broken}");
     let all = ended.of_type("build/ended").next().expect("an end")["jobs"].clone();
     for job in ["tests", "own"] {
         let summary = all.as_array().expect("jobs").iter().find(|summary| summary["job"] == job).expect("the job");

@@ -151,9 +151,19 @@ fn secrets_that_are_words_of_the_hosts_own_forbid_nothing() {
 fn a_revealed_secret_is_in_nothing_that_the_build_says_or_keeps() {
     let (_dir, token) = token();
     let host = Host::default();
-    let ended = host.run("secrets-leaked", &["--secret", &token, "--reveal", "TOKEN"]);
+    let pins = host.home().join("pins.env");
+    std::fs::write(&pins, "PIN=12345678\n").expect("written");
+    let pins = pins.to_str().expect("text");
+    let ended = host.run("secrets-leaked", &["--secret", &token, "--reveal", "TOKEN", "--secret-file", pins]);
+    std::fs::remove_file(pins).expect("removed");
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    assert!(ended.log(Some("leaks")).contains("a job with a secret in it was refused"), "{ended:#?}");
+    let log = ended.log(Some("leaks"));
+    for refused in
+        ["a job with a secret in it", "an event that is named like a secret", "an event with a secret for a number"]
+    {
+        assert!(log.contains(&format!("{refused} was refused")), "{refused}: {ended:#?}");
+    }
+    assert!(log.contains(r#"the payload of the event has the value of the secret "PIN" in it"#), "{log}");
     assert_eq!(ended.ending("leaks")["message"], "it is ***");
     let late = ended.ending("late");
     assert!(late["message"].as_str().is_some_and(|why| why.contains("secret-env")), "{late}");
