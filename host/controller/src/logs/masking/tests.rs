@@ -9,7 +9,10 @@ use monkeyci_build::{
 
 use proptest::prelude::*;
 
+use self::faults::faults;
 use super::*;
+
+mod faults;
 
 /// With characters that JSON escapes.
 const SECRETS: [&str; 3] = ["sw0rdfish", "pass\"word\\é", "two\nlines-of-it"];
@@ -149,24 +152,6 @@ fn results(text: &str) -> Results {
         tests: Some(TestSummary { total: 1, failures, ..TestSummary::default() }),
         coverage: None,
     }
-}
-
-fn faults(text: &str) -> GraphFaults {
-    let s = || text.to_owned();
-    let kinds = [
-        FaultKind::InvalidId { id: s() },
-        FaultKind::UnknownNeed { need: s(), nearest: Some(s()) },
-        FaultKind::Cycle { path: vec![s(), s()], causes: vec![] },
-        FaultKind::UnknownWord { value: s(), allowed: s() },
-        FaultKind::UnfitValue { problem: s() },
-        FaultKind::MissingSecret { secret: s() },
-    ];
-    let places = [Place::Job(s()), Place::Parameter(s())];
-    let of = |place: &Place| {
-        let place = place.clone();
-        kinds.clone().map(|kind| Fault { place: place.clone(), field: s(), kind })
-    };
-    GraphFaults(places.iter().flat_map(of).collect())
 }
 
 /// The event after one of a kind, with the text in every field that may hold any text: what an event says of jobs, outputs,
