@@ -121,6 +121,17 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 Ok(())
             }))
         }
+        // As the SDK asked once.
+        #[cfg(target_arch = "wasm32")]
+        "secrets-get" => {
+            use monkeyci_sdk::__bindings::monkeyci::script::secrets;
+            println!("there is one: {}", secrets::get("TOKEN").is_ok_and(|secret| secret.name() == "TOKEN"));
+            match secrets::get("NOBODY_GAVE_THIS") {
+                Ok(_) => bail!("there is another one"),
+                Err(error) => println!("{error}"),
+            }
+            all(())
+        }
         "secrets-leaked" => {
             let image = probe.image.clone();
             let leaks = action("leaks", move |context| {

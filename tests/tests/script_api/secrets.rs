@@ -89,6 +89,16 @@ fn a_missing_secret_says_where_it_was_looked_for() {
 }
 
 #[test]
+fn a_script_of_an_older_sdk_is_told_when_it_asks_that_a_secret_is_missing() {
+    let (_dir, token) = token();
+    let ended = Host::default().run("secrets-get", &["--secret", &token]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let log = ended.log(None);
+    assert!(log.contains("there is one: true") && log.contains("NOBODY_GAVE_THIS"), "{log}");
+    assert!(log.contains("MONKEYCI_SECRET_"), "where it was looked for: {log}");
+}
+
+#[test]
 fn all_missing_secrets_are_told_at_once_but_those_of_removed_jobs() {
     let ended = Host::default().run("secrets-all-missing", &[]);
     assert_eq!(ended.code, Some(3), "{ended:#?}");
