@@ -296,7 +296,7 @@ fn a_home_that_cannot_be_used_exits_with_4_and_names_it() {
     let output = output.expect("the host runs");
     assert_eq!(output.status.code(), Some(4));
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains(file.to_str().expect("text")), "{text}");
+    assert!(text.contains(file.to_str().expect("text")) && text.contains("name another home with --home"), "{text}");
 }
 
 #[test]

@@ -8,7 +8,12 @@ use monkeyci_build::{
     SidecarReport, Source, TestFailure, TestSummary,
 };
 
+use proptest::prelude::*;
+
+use self::faults::faults;
 use super::*;
+
+mod faults;
 
 /// With characters that JSON escapes.
 const SECRETS: [&str; 3] = ["sw0rdfish", "pass\"word\\é", "two\nlines-of-it"];
@@ -151,24 +156,6 @@ fn results(text: &str) -> Results {
     }
 }
 
-fn faults(text: &str) -> GraphFaults {
-    let s = || text.to_owned();
-    let kinds = [
-        FaultKind::InvalidId { id: s() },
-        FaultKind::UnknownNeed { need: s(), nearest: Some(s()) },
-        FaultKind::Cycle { path: vec![s(), s()], causes: vec![] },
-        FaultKind::UnknownWord { value: s(), allowed: s() },
-        FaultKind::UnfitValue { problem: s() },
-        FaultKind::MissingSecret { secret: s() },
-    ];
-    let places = [Place::Job(s()), Place::Parameter(s())];
-    let of = |place: &Place| {
-        let place = place.clone();
-        kinds.clone().map(|kind| Fault { place: place.clone(), field: s(), kind })
-    };
-    GraphFaults(places.iter().flat_map(of).collect())
-}
-
 /// The event after one of a kind, with the text in every field that may hold any text: what an event says of jobs, outputs,
 /// names and ids is data, which other checks keep secrets out of. A new event can't be left out: the match would not compile.
 fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
@@ -296,26 +283,43 @@ fn strings(value: &serde_json::Value, found: &mut Vec<String>) {
     }
 }
 
+/// Checks that no event lets the secret out, of which each of its fields with words has `before` and `after` around it.
+fn in_no_event(secret: &str) {
+    let masking = masking(&[("token", secret)]);
+    let text = format!("before {secret} after");
+    let (mut before, mut seen) = (None, 0);
+    while let Some(event) = next_event(before.as_ref(), &text) {
+        let masked = masking.event(event.clone());
+        let mut texts = Vec::new();
+        strings(&serde_json::to_value(&masked).expect("JSON"), &mut texts);
+        for said in texts {
+            assert_eq!(masking.find(&said), None, "{}: {said}", event.kind());
+            assert!(!said.contains(secret), "{}: {said}", event.kind());
+            seen += usize::from(said.contains("before *** after"));
+        }
+        if let Some((_, payload)) = masked.published() {
+            let value: serde_json::Value = serde_json::from_str(payload).expect("JSON still");
+            assert_eq!(value["b"]["c"], "before *** after");
+        }
+        before = Some(event);
+    }
+    assert!(seen > 100, "there are words in {seen} fields only");
+}
+
 #[test]
 fn no_event_of_any_type_lets_a_secret_out_in_its_words() {
-    for secret in SECRETS {
-        let masking = masking(&[("token", secret)]);
-        let text = format!("before {secret} after");
-        let mut before = None;
-        while let Some(event) = next_event(before.as_ref(), &text) {
-            let masked = masking.event(event.clone());
-            let mut texts = Vec::new();
-            strings(&serde_json::to_value(&masked).expect("JSON"), &mut texts);
-            for said in texts {
-                assert_eq!(masking.find(&said), None, "{}: {said}", event.kind());
-                assert!(!said.contains(secret), "{}: {said}", event.kind());
-            }
-            if let Some((_, payload)) = masked.published() {
-                let value: serde_json::Value = serde_json::from_str(payload).expect("JSON still");
-                assert_eq!(value["b"]["c"], "before *** after");
-            }
-            before = Some(event);
-        }
+    SECRETS.into_iter().for_each(in_no_event);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// (What is nowhere in the words of these tests: a digit is in the midst of it.)
+    #[test]
+    fn no_event_of_any_type_lets_any_secret_out_in_its_words(
+        secret in r#"[!-~äé]{1,12}[ "\\\\\t\n]?[a-zA-Z!-/]{2}[0-9]{3}[!-~ "'\\\\\n]{0,20}[!-~]{2}"#,
+    ) {
+        in_no_event(&secret);
     }
 }
 
