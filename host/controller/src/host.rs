@@ -7,21 +7,22 @@ use std::time::Duration;
 
 use axum::Router;
 use monkeyci_build::{BuildState, Checked};
+use monkeyci_limits::Area;
 use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
 use monkeyci_storage::journal::Owner;
 use monkeyci_storage::{BlobStore, Blobs, Journals, names};
 
-use crate::build_api::{Api, router};
+use crate::build_api::{self, Api, router, socket_router};
 use crate::clock::{MachineClock, now_ms};
 use crate::control::{self, Inside};
 use crate::error::ControllerError;
 use crate::home::{BuildDir, Home};
 use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep};
-use crate::logs::{LogLimits, Masking};
+use crate::logs::{self, LogLimits, Masking};
 use crate::observer::Observer;
-use crate::running::{BuildHandle, BuildReport, BuildRequest, Cancel, Driver, Outcome};
-use crate::serve::{ApiOverTcp, ApiSockets};
-use crate::source::SourceRequest;
+use crate::running::{self, BuildHandle, BuildReport, BuildRequest, Cancel, Driver, Outcome};
+use crate::serve::{self, ApiOverTcp, ApiSockets};
+use crate::source::{self, SourceRequest};
 use crate::tokens::Tokens;
 
 /// How long the last words of stopped jobs may take to be stored.
@@ -64,8 +65,9 @@ impl Controller {
     /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
     ///
     /// # Errors
-    /// When the home directory, the journal or the blob store can't be used.
+    /// When the home directory, the journal or the blob store can't be used, or the build API would be served where others can listen.
     pub async fn open(options: ControllerOptions) -> Result<Self, ControllerError> {
+        options.tcp.as_ref().map_or(Ok(()), ApiOverTcp::check)?;
         let home = Home::open(&options.home)?;
         let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: options.limits };
         let compiler = options.compiler;
@@ -89,7 +91,7 @@ impl Controller {
             blobs: blobs.clone(),
             log_limits: options.log_limits,
             engines: Engines::new(options.engine, home.clone(), blobs),
-            api: ApiSockets::new(router(api.clone()), options.tcp),
+            api: ApiSockets::new(router(api.clone()), socket_router(api.clone(), serve::SILENCE), options.tcp),
             sidecar_program: options.sidecar_program,
         };
         Ok(Self { home, journals, api, services: Arc::new(services), clock })
@@ -209,4 +211,24 @@ impl Controller {
 fn build_id(source: &SourceRequest) -> String {
     let (org, repo) = source.org_and_repo();
     format!("{org}/{repo}/{:x}-{:04x}", now_ms(), rand::random::<u16>())
+}
+
+/// What a host that is set up so lets builds take, and its parts of each other: the constants that are enforced, and why they are
+/// what they are.
+pub fn limits(scripts: &Limits, logs: &LogLimits) -> Vec<Area> {
+    vec![
+        monkeyci_script::limits(scripts),
+        build_api::limits(),
+        monkeyci_api::limits(),
+        monkeyci_build::limits(),
+        serve::limits(),
+        running::limits(),
+        logs::limits(logs),
+        source::limits(),
+        monkeyci_archive::limits(),
+        monkeyci_mask::limits(),
+        monkeyci_storage::limits(),
+        jobs::limits(),
+        monkeyci_engines::limits(),
+    ]
 }

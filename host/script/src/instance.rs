@@ -258,7 +258,7 @@ fn same(mode: &Mode, jobs: &[JobDraft], transcript: &Transcript) -> Result<(), D
 }
 
 /// The most bytes of a script's own error that stand in the journal and in messages. Its log has all of a longer one.
-const LONGEST_ERROR: usize = 4096;
+pub(crate) const LONGEST_ERROR: usize = 4096;
 
 async fn shortened(message: String, log: &Log) -> String {
     if message.len() <= LONGEST_ERROR {

@@ -14,7 +14,7 @@ use crate::source::GitAuth;
 use crate::source::checkout::{Checkout, SourceRequest};
 use crate::source::clone::clone;
 use crate::source::error::CheckoutError;
-use crate::source::limits;
+use crate::source::limits::Limits as LimitsOfSource;
 
 /// A repository with one commit, as a server has it.
 struct Served {
@@ -160,7 +160,7 @@ fn limits() -> Limits {
 /// Clones as a build does.
 fn cloned(url: &str, limits: Limits) -> (TempDir, Result<Checkout, CheckoutError>) {
     let dir = tempfile::tempdir().expect("a directory");
-    let limits = limits::Limits { http: limits, ..limits::Limits::default() };
+    let limits = LimitsOfSource { http: limits, ..LimitsOfSource::default() };
     let checkout =
         clone(url, None, &GitAuth::default(), &dir.path().join("checkout"), &limits, &CancellationToken::new());
     (dir, checkout)
