@@ -145,10 +145,17 @@ impl Case {
         }
     }
 
+    /// Whether other claims open it.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn admits(&self, claims: &Claims, standing: Standing) -> Result<(), Denied> {
+        judge(claims, standing, self.path().0, self.route, self.names()[0])
+    }
+
     /// What the answer is.
     pub fn verdict(&self) -> Verdict {
-        let (build, _) = self.path();
-        match judge(&self.claims(), self.standing(), build, self.route, self.names()[0]) {
+        match self.admits(&self.claims(), self.standing()) {
             Ok(()) => Verdict::Allowed,
             Err(denied) => Verdict::of(&denied),
         }

@@ -9,6 +9,8 @@ mod build_api;
 mod clock;
 mod control;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod hang_guard;
 mod home;
