@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use monkeyci_build::{BuildState, Checked};
-use monkeyci_limits::Area;
+use monkeyci_limits::{Area, Limit, Per};
 use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
 use monkeyci_storage::journal::Owner;
 use monkeyci_storage::{BlobStore, Blobs, Journals, names};
@@ -216,6 +216,15 @@ fn build_id(source: &SourceRequest) -> String {
 /// What a host that is set up so lets builds take, and its parts of each other: the constants that are enforced, and why they are
 /// what they are.
 pub fn limits(scripts: &Limits, logs: &LogLimits) -> Vec<Area> {
+    let end = vec![
+        Limit::time("storing a build's last words", Per::Build, LOGS, "a store that hangs must not hold its end up"),
+        Limit::time(
+            "whoever follows a log at a build's end",
+            Per::Build,
+            LISTENING,
+            "they hear it to its end, if they listen",
+        ),
+    ];
     vec![
         monkeyci_script::limits(scripts),
         build_api::limits(),
@@ -229,6 +238,7 @@ pub fn limits(scripts: &Limits, logs: &LogLimits) -> Vec<Area> {
         monkeyci_mask::limits(),
         monkeyci_storage::limits(),
         jobs::limits(),
+        Area { name: "the end of a build", limits: end },
         monkeyci_engines::limits(),
     ]
 }

@@ -4,10 +4,10 @@ use monkeyci_limits::{Area, Limit, Per};
 
 use crate::cache::KEEP;
 use crate::compile::{LAST_WORDS, THREADS};
-use crate::host::{CHUNK, COUNT, ONE_REQUEST, TEXT, WHOLE};
+use crate::host::{CHUNK, COUNT, LAST_ERROR, ONE_REQUEST, QUEUE, TEXT, WHOLE};
 use crate::instance::LONGEST_ERROR;
 use crate::limits::Limits;
-use crate::log::{FRAMES, FRAMES_OF_DEFINE};
+use crate::log::{FRAMES, FRAMES_OF_DEFINE, TAIL};
 use crate::runtime::TIME_SLICE;
 use crate::store::SAID;
 
@@ -117,6 +117,24 @@ pub fn limits(set: &Limits) -> Area {
             Per::Instance,
             FRAMES_OF_DEFINE as u64,
             "it must not wait, so that it can't tell machines apart; the rest is dropped, and said",
+        ),
+        Limit::count(
+            "pieces of an artifact that wait for the store",
+            Per::Call,
+            QUEUE as u64,
+            "the action waits when it is faster",
+        ),
+        Limit::bytes(
+            "the last error that a script was told",
+            Per::Instance,
+            LAST_ERROR as u64,
+            "it stands in the message of a trap",
+        ),
+        Limit::bytes(
+            "the end of stderr",
+            Per::Instance,
+            TAIL as u64,
+            "a panic's message stands there, for the message of a trap",
         ),
         Limit::time("one wait for jobs or events", Per::Call, ONE_REQUEST, "whoever waits longer asks again"),
         Limit::time("compiled scripts that nobody uses", Per::Host, KEEP, "they are compiled again in seconds"),

@@ -23,7 +23,7 @@ pub(crate) const FRAMES_OF_DEFINE: usize = 1 << 16;
 /// The most bytes that a guest may write at once.
 const CHUNK: usize = monkeyci_api::MAX_LOG_FRAME;
 /// How much of the end of stderr is kept for the message of a trap: a panic's message stands there.
-const TAIL: usize = 4096;
+pub(crate) const TAIL: usize = 4096;
 
 /// The log of one instance. Clones write to the same log.
 #[derive(Clone)]

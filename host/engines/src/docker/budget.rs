@@ -6,6 +6,7 @@ use super::container::{MAX_PROCESSES, SHM_BYTES};
 use super::credentials::HELPER;
 use super::machine::{MOST_MEMORY, SIDECAR_MEMORY, SIDECAR_PROCESSES};
 use super::network::PREFIX;
+use super::remove::AT_ONCE;
 use super::{raw, ready, watch};
 
 /// The limits of the docker engine.
@@ -59,6 +60,18 @@ pub fn limits() -> Area {
             Per::Call,
             ready::OUTPUT as u64,
             "it goes into an error's text",
+        ),
+        Limit::count(
+            "lines of a service that was never ready",
+            Per::Call,
+            ready::LINES as u64,
+            "they go into an error's text",
+        ),
+        Limit::count(
+            "objects of an engine that are removed at once",
+            Per::Host,
+            AT_ONCE as u64,
+            "engines get slow with more",
         ),
         Limit::time("a credential helper's answer", Per::Call, HELPER, "it may ask a server"),
     ];

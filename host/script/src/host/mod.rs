@@ -27,6 +27,7 @@ use crate::store::State;
 use crate::transcript::{Call, Mode};
 
 pub use artifacts::ArtifactWriter;
+pub(crate) use artifacts::QUEUE;
 pub(crate) use files::CHUNK;
 pub use files::FileReader;
 pub use jobs::JobHandle;
@@ -40,7 +41,7 @@ pub(crate) use workspace::WHOLE;
 pub(crate) const ONE_REQUEST: Duration = Duration::from_secs(20);
 
 /// How much is kept of an error that a guest was told, in bytes.
-const LAST_ERROR: usize = 500;
+pub(crate) const LAST_ERROR: usize = 500;
 
 impl types::Host for State {}
 
