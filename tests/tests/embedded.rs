@@ -58,7 +58,11 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
             compiler: Compiler::InProcess,
             sidecar_program: place::sidecar(),
             // Bound to the gateway alone: containers of this machine reach it, and nobody else.
-            tcp: Some(ApiOverTcp { listen: format!("{address}:0").parse().expect("an address"), advertise: address }),
+            tcp: Some(ApiOverTcp {
+                listen: format!("{address}:0").parse().expect("an address"),
+                advertise: address,
+                plain_network: true,
+            }),
         });
         let controller = Arc::new(controller.await.expect("a controller"));
         let notes = Arc::new(Notes::default());

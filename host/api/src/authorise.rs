@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{Claims, Role, Scope};
+use crate::routes::segments;
+use crate::{Claims, Route, RouteId};
 
 /// A request to the build API: which build, and what to do there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,68 +14,70 @@ pub struct Operation {
     pub action: Action,
 }
 
-/// What can be asked of the build API. Each case names its method and its path below `/v1/builds/{build}`.
+/// What can be asked of the build API. Where each is asked, and who may, says its row of [`ROUTES`](crate::ROUTES).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// `GET /`: what is being built.
+    /// What is being built.
     ReadBuild,
-    /// `GET /params/{name}`
+    /// A parameter.
     ReadParam(String),
-    /// `GET /params`: the names.
+    /// The names of the parameters.
     ListParams,
-    /// `GET /secrets`: the names.
+    /// The names of the secrets.
     ListSecrets,
-    /// `GET /secrets/{name}`: whether it is there; never the value.
+    /// Whether there is a secret; never the value.
     ReadSecret(String),
-    /// `POST /secrets/{name}/reveal`
+    /// The bytes of a secret.
     RevealSecret(String),
-    /// `POST /events`
+    /// Publish an event.
     PublishEvent,
-    /// `POST /events/next`: the next events after a place in the journal.
+    /// The next events after a place in the journal.
     ReadEvents,
-    /// `POST /reports`
+    /// Say something for the build's report.
     AddReport,
-    /// `GET /jobs/{job}`: how a job stands.
+    /// How a job stands.
     ReadJob(String),
-    /// `POST /jobs`
+    /// Add jobs to the build.
     SubmitJobs,
-    /// `POST /waits`: wait until one of some jobs is over.
+    /// Wait until one of some jobs is over.
     WaitForJobs,
-    /// `POST /logs` for `define`, `POST /jobs/{job}/logs` for a job.
+    /// Write the log of `define` (`None`), or of a job.
     WriteLog(Option<String>),
-    /// `GET /jobs/{job}/plan`
+    /// What the sidecar of a job is to do.
     ReadPlan(String),
-    /// `POST /jobs/{job}/running`
+    /// That the job's command runs.
     ReportRunning(String),
-    /// `POST /jobs/{job}/result`
+    /// How the job has ended.
     ReportResult(String),
-    /// `POST /jobs/{job}/outputs`: the file in which a container job exposes its outputs.
+    /// The file in which a container job exposes its outputs.
     ReportOutputs(String),
-    /// `POST /jobs/{job}/test-reports`: a JUnit XML document.
+    /// A JUnit XML document.
     ReportTests(String),
-    /// `GET /workspace`
+    /// The workspace's archive.
     ReadWorkspace,
-    /// `GET /files/{path}`, `GET /dirs/{path}`, `GET /stats/{path}`, `POST /globs`, `POST /hashes`: parts of the workspace.
+    /// Parts of the workspace.
     ReadFiles(FileQuery),
-    /// `PUT /outputs/{path}`, `POST /outputs/{path}`: write or extend a file in the action's output area.
+    /// Write a file in the action's output area.
     WriteOutput(String),
-    /// `GET /artifacts`
+    /// Extend a file in the action's output area.
+    ExtendOutput(String),
+    /// The artifacts that have been saved.
     ListArtifacts,
-    /// `GET /artifacts/{id}/files`: the names of the files in it.
+    /// The names of the files in an artifact.
     ListArtifactFiles(String),
-    /// `GET /artifacts/{id}/files/{path}`
+    /// A file of an artifact.
     ReadArtifactFile(String, String),
-    /// `PUT /artifacts/{id}/files/{path}`: an artifact of one file.
+    /// An artifact of one file.
     CreateArtifact(String, String),
-    /// `POST /artifacts/{id}/outputs/{path}`: an artifact from the action's output area.
+    /// An artifact from the action's output area.
     SaveOutput(String, String),
-    /// `GET /artifacts/{id}`
+    /// An artifact's archive.
     ReadArtifact(String),
-    /// `PUT /artifacts/{id}`
+    /// Save an artifact's archive.
     SaveArtifact(String),
-    /// `GET /caches/{id}`
+    /// A cache's archive.
     ReadCache(String),
-    /// `PUT /caches/{id}`
+    /// Save a cache's archive.
     SaveCache(String),
 }
 
@@ -93,9 +96,26 @@ pub enum FileQuery {
     Hash,
 }
 
+/// Whether a token's time is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// What it is for (`define`, or an attempt of a job) runs.
+    Runs,
+    /// What it is for does not run: it is over, or not there yet.
+    Over,
+    /// The token itself has expired.
+    Expired,
+}
+
 /// Why a token does not allow an operation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
+    /// The token has expired.
+    #[error("the token is not valid any more: its time is over")]
+    Expired,
+    /// The token is of a build, a job or an attempt that does not run.
+    #[error("the token is not valid: its build or job is over")]
+    Over,
     /// The token belongs to another build.
     #[error("the token belongs to another build")]
     OtherBuild,
@@ -104,87 +124,54 @@ pub enum Denied {
     NoScope(String),
     /// The bearer is not the one who may do this.
     #[error("{0}")]
-    OtherBearer(String),
+    OtherBearer(&'static str),
 }
 
-/// Decides whether `claims` allow `operation`. This is the only such decision in the host; everything that is not
-/// allowed here is denied.
+impl Denied {
+    /// Whether the token opens nothing at all (401), and not only this (403).
+    pub fn is_invalid_token(&self) -> bool {
+        matches!(self, Self::Expired | Self::Over)
+    }
+}
+
+/// Decides whether a token that is really ours opens `operation` now. The order is fixed: a token whose time is not now opens
+/// nothing, and its bearer is not told what another would.
+///
+/// # Errors
+/// Says why not.
+pub fn admit(claims: &Claims, standing: Standing, operation: &Operation) -> Result<(), Denied> {
+    judge(claims, standing, &operation.build, operation.action.route(), operation.action.names()[0])
+}
+
+/// Decides whether `claims` allow `operation`, while what they are for runs. Everything that is not allowed here is denied.
 ///
 /// # Errors
 /// Says why not.
 pub fn authorise(claims: &Claims, operation: &Operation) -> Result<(), Denied> {
-    if claims.sub != operation.build {
-        return Err(Denied::OtherBuild);
-    }
-    let needed = match &operation.action {
-        Action::ReadBuild => Scope::BuildRead,
-        Action::ReadParam(_) | Action::ListParams => Scope::ParamsRead,
-        Action::ListSecrets | Action::ReadSecret(_) => Scope::SecretsRead,
-        Action::RevealSecret(name) => {
-            only_an_action(claims)?;
-            Scope::SecretReveal(name.clone())
-        }
-        Action::ReadEvents => {
-            only_an_action(claims)?;
-            Scope::EventsRead
-        }
-        Action::SubmitJobs => {
-            only_an_action(claims)?;
-            Scope::JobsSubmit
-        }
-        Action::WaitForJobs => {
-            only_an_action(claims)?;
-            Scope::JobsRead
-        }
-        Action::PublishEvent | Action::AddReport => Scope::EventsWrite,
-        Action::ReadJob(_) => Scope::JobsRead,
-        Action::WriteLog(job) => {
-            if claims.role.job() != job.as_deref() {
-                return Err(Denied::OtherBearer("a bearer may write its own log only".to_owned()));
-            }
-            Scope::LogWrite
-        }
-        Action::ReadPlan(job) | Action::ReportRunning(job) | Action::ReportResult(job) | Action::ReportOutputs(job) => {
-            if !matches!(&claims.role, Role::Sidecar { job: own } if own == job) {
-                return Err(Denied::OtherBearer("only the job's sidecar may do this".to_owned()));
-            }
-            Scope::JobReport(job.clone())
-        }
-        Action::ReportTests(job) => {
-            if claims.role.job() != Some(job) {
-                return Err(Denied::OtherBearer("a job may hand in its own test reports only".to_owned()));
-            }
-            Scope::JobReport(job.clone())
-        }
-        Action::ReadWorkspace => Scope::WorkspaceRead,
-        Action::ReadFiles(_) => Scope::FilesRead,
-        Action::WriteOutput(_) => {
-            only_an_action(claims)?;
-            Scope::OutputsWrite
-        }
-        Action::ListArtifacts | Action::ListArtifactFiles(_) | Action::ReadArtifactFile(..) => Scope::ArtifactsRead,
-        Action::CreateArtifact(id, _) | Action::SaveOutput(id, _) => {
-            only_an_action(claims)?;
-            Scope::ArtifactWrite(id.clone())
-        }
-        Action::ReadArtifact(id) => Scope::ArtifactRead(id.clone()),
-        Action::SaveArtifact(id) => {
-            if !matches!(&claims.role, Role::Sidecar { .. }) {
-                return Err(Denied::OtherBearer("only a job's sidecar may do this".to_owned()));
-            }
-            Scope::ArtifactWrite(id.clone())
-        }
-        Action::ReadCache(id) | Action::SaveCache(id) => Scope::Cache(id.clone()),
-    };
-    if claims.scopes.contains(&needed) { Ok(()) } else { Err(Denied::NoScope(needed.to_string())) }
+    admit(claims, Standing::Runs, operation)
 }
 
-/// What `define` may not do, nor any sidecar.
-fn only_an_action(claims: &Claims) -> Result<(), Denied> {
-    match &claims.role {
-        Role::Script { job: Some(_) } => Ok(()),
-        _ => Err(Denied::OtherBearer("only an action may do this, while it runs".to_owned())),
+/// The only such decision in the host: at this route of this build, for what the path names first.
+pub(crate) fn judge(
+    claims: &Claims,
+    standing: Standing,
+    build: &str,
+    route: &Route,
+    first: &str,
+) -> Result<(), Denied> {
+    match standing {
+        Standing::Expired => return Err(Denied::Expired),
+        Standing::Over => return Err(Denied::Over),
+        Standing::Runs => {}
     }
+    if claims.sub != build {
+        return Err(Denied::OtherBuild);
+    }
+    if !route.bearer.is(&claims.role, first) {
+        return Err(Denied::OtherBearer(route.bearer.only()));
+    }
+    let needed = route.scope(first);
+    if claims.scopes.contains(&needed) { Ok(()) } else { Err(Denied::NoScope(needed.to_string())) }
 }
 
 impl Operation {
@@ -194,65 +181,93 @@ impl Operation {
     }
 }
 
+impl Action {
+    /// Its row of the table.
+    pub fn route(&self) -> &'static Route {
+        let id = match self {
+            Self::ReadBuild => RouteId::ReadBuild,
+            Self::ReadParam(_) => RouteId::ReadParam,
+            Self::ListParams => RouteId::ListParams,
+            Self::ListSecrets => RouteId::ListSecrets,
+            Self::ReadSecret(_) => RouteId::ReadSecret,
+            Self::RevealSecret(_) => RouteId::RevealSecret,
+            Self::PublishEvent => RouteId::PublishEvent,
+            Self::ReadEvents => RouteId::ReadEvents,
+            Self::AddReport => RouteId::AddReport,
+            Self::ReadJob(_) => RouteId::ReadJob,
+            Self::SubmitJobs => RouteId::SubmitJobs,
+            Self::WaitForJobs => RouteId::WaitForJobs,
+            Self::WriteLog(None) => RouteId::WriteDefineLog,
+            Self::WriteLog(Some(_)) => RouteId::WriteJobLog,
+            Self::ReadPlan(_) => RouteId::ReadPlan,
+            Self::ReportRunning(_) => RouteId::ReportRunning,
+            Self::ReportResult(_) => RouteId::ReportResult,
+            Self::ReportOutputs(_) => RouteId::ReportOutputs,
+            Self::ReportTests(_) => RouteId::ReportTests,
+            Self::ReadWorkspace => RouteId::ReadWorkspace,
+            Self::ReadFiles(FileQuery::Content(_)) => RouteId::ReadFile,
+            Self::ReadFiles(FileQuery::Dir(_)) => RouteId::ReadDir,
+            Self::ReadFiles(FileQuery::Stat(_)) => RouteId::ReadStat,
+            Self::ReadFiles(FileQuery::Glob) => RouteId::FindFiles,
+            Self::ReadFiles(FileQuery::Hash) => RouteId::HashFiles,
+            Self::WriteOutput(_) => RouteId::WriteOutput,
+            Self::ExtendOutput(_) => RouteId::ExtendOutput,
+            Self::ListArtifacts => RouteId::ListArtifacts,
+            Self::ListArtifactFiles(_) => RouteId::ListArtifactFiles,
+            Self::ReadArtifactFile(..) => RouteId::ReadArtifactFile,
+            Self::CreateArtifact(..) => RouteId::CreateArtifact,
+            Self::SaveOutput(..) => RouteId::SaveOutput,
+            Self::ReadArtifact(_) => RouteId::ReadArtifact,
+            Self::SaveArtifact(_) => RouteId::SaveArtifact,
+            Self::ReadCache(_) => RouteId::ReadCache,
+            Self::SaveCache(_) => RouteId::SaveCache,
+        };
+        id.route()
+    }
+
+    /// What its path names, in order; what is not named is empty.
+    pub fn names(&self) -> [&str; 2] {
+        match self {
+            Self::ReadBuild
+            | Self::ListParams
+            | Self::ListSecrets
+            | Self::PublishEvent
+            | Self::ReadEvents
+            | Self::AddReport
+            | Self::SubmitJobs
+            | Self::WaitForJobs
+            | Self::WriteLog(None)
+            | Self::ReadWorkspace
+            | Self::ReadFiles(FileQuery::Glob | FileQuery::Hash)
+            | Self::ListArtifacts => ["", ""],
+            Self::ReadParam(name)
+            | Self::ReadSecret(name)
+            | Self::RevealSecret(name)
+            | Self::ReadJob(name)
+            | Self::WriteLog(Some(name))
+            | Self::ReadPlan(name)
+            | Self::ReportRunning(name)
+            | Self::ReportResult(name)
+            | Self::ReportOutputs(name)
+            | Self::ReportTests(name)
+            | Self::ReadFiles(FileQuery::Content(name) | FileQuery::Dir(name) | FileQuery::Stat(name))
+            | Self::WriteOutput(name)
+            | Self::ExtendOutput(name)
+            | Self::ListArtifactFiles(name)
+            | Self::ReadArtifact(name)
+            | Self::SaveArtifact(name)
+            | Self::ReadCache(name)
+            | Self::SaveCache(name) => [name, ""],
+            Self::ReadArtifactFile(id, path) | Self::CreateArtifact(id, path) | Self::SaveOutput(id, path) => {
+                [id, path]
+            }
+        }
+    }
+}
+
 impl fmt::Display for Action {
     /// The path below the build's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ReadBuild => Ok(()),
-            Self::ReadParam(name) => write!(f, "/params/{}", segment(name)),
-            Self::ListParams => f.write_str("/params"),
-            Self::ListSecrets => f.write_str("/secrets"),
-            Self::ReadSecret(name) => write!(f, "/secrets/{}", segment(name)),
-            Self::RevealSecret(name) => write!(f, "/secrets/{}/reveal", segment(name)),
-            Self::ReadEvents => f.write_str("/events/next"),
-            Self::SubmitJobs => f.write_str("/jobs"),
-            Self::WaitForJobs => f.write_str("/waits"),
-            Self::ReportOutputs(job) => write!(f, "/jobs/{}/outputs", segment(job)),
-            Self::ReportTests(job) => write!(f, "/jobs/{}/test-reports", segment(job)),
-            Self::ReadFiles(FileQuery::Content(path)) => write!(f, "/files/{}", segment(path)),
-            Self::ReadFiles(FileQuery::Dir(path)) => write!(f, "/dirs/{}", segment(path)),
-            Self::ReadFiles(FileQuery::Stat(path)) => write!(f, "/stats/{}", segment(path)),
-            Self::ReadFiles(FileQuery::Glob) => f.write_str("/globs"),
-            Self::ReadFiles(FileQuery::Hash) => f.write_str("/hashes"),
-            Self::WriteOutput(path) => write!(f, "/outputs/{}", segment(path)),
-            Self::ListArtifacts => f.write_str("/artifacts"),
-            Self::ListArtifactFiles(id) => write!(f, "/artifacts/{}/files", segment(id)),
-            Self::ReadArtifactFile(id, path) | Self::CreateArtifact(id, path) => {
-                write!(f, "/artifacts/{}/files/{}", segment(id), segment(path))
-            }
-            Self::SaveOutput(id, path) => write!(f, "/artifacts/{}/outputs/{}", segment(id), segment(path)),
-            Self::PublishEvent => f.write_str("/events"),
-            Self::AddReport => f.write_str("/reports"),
-            Self::ReadJob(job) => write!(f, "/jobs/{}", segment(job)),
-            Self::WriteLog(None) => f.write_str("/logs"),
-            Self::WriteLog(Some(job)) => write!(f, "/jobs/{}/logs", segment(job)),
-            Self::ReadPlan(job) => write!(f, "/jobs/{}/plan", segment(job)),
-            Self::ReportRunning(job) => write!(f, "/jobs/{}/running", segment(job)),
-            Self::ReportResult(job) => write!(f, "/jobs/{}/result", segment(job)),
-            Self::ReadWorkspace => f.write_str("/workspace"),
-            Self::ReadArtifact(id) | Self::SaveArtifact(id) => write!(f, "/artifacts/{}", segment(id)),
-            Self::ReadCache(id) | Self::SaveCache(id) => write!(f, "/caches/{}", segment(id)),
-        }
+        f.write_str(&self.route().path_to(self.names()))
     }
-}
-
-fn segments(path: &str) -> String {
-    path.split('/').map(segment).collect::<Vec<_>>().join("/")
-}
-
-/// Percent-encodes all but RFC 3986's unreserved characters, so that a name is one path segment whatever it holds.
-fn segment(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => encoded.push(byte as char),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    // `.` and `..` as whole segments are resolved away by URL parsers, percent-encoded or not. As a path `./` means the same;
-    // anything else that is called so is not there.
-    if matches!(text, "." | "..") {
-        encoded.push_str("%2F");
-    }
-    encoded
 }

@@ -19,7 +19,10 @@ use serde::de::DeserializeOwned;
 use crate::{Action, DIGEST_HEADER, Operation, Problem, SIZE_HEADER, STORE_FULL, Token, checked};
 
 /// Calls that carry no stream have to be answered within this time.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection that nobody uses is kept. The server keeps it longer: a request must not meet its end.
+pub const IDLE: Duration = Duration::from_secs(5);
 
 /// The server's side of the in-process transport: takes a request as a socket would have brought it. The controller
 /// makes it from its router, so the same code and the same checks run.
@@ -162,7 +165,7 @@ impl Client {
     }
 
     async fn download(&self, action: Action) -> Result<Option<ByteStream>, ClientError> {
-        match self.send(Method::GET, action, None, None).await {
+        match self.send(action, None, None).await {
             Ok(response) => Ok(Some(archive(response))),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
@@ -170,12 +173,12 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, action: Action) -> Result<T, ClientError> {
-        json(self.send(Method::GET, action, None, Some(CALL_TIMEOUT)).await?).await
+        json(self.send(action, None, Some(CALL_TIMEOUT)).await?).await
     }
 
     async fn post<T: Serialize>(&self, action: Action, body: &T) -> Result<(), ClientError> {
         let body = serde_json::to_vec(body).map_err(malformed)?;
-        drain(self.send(Method::POST, action, Some(body.into()), Some(CALL_TIMEOUT)).await?).await
+        drain(self.send(action, Some(body.into()), Some(CALL_TIMEOUT)).await?).await
     }
 
     /// Asks with a body, and gives the server `wait` on top of the usual time.
@@ -186,11 +189,11 @@ impl Client {
         wait: Duration,
     ) -> Result<A, ClientError> {
         let body = serde_json::to_vec(body).map_err(malformed)?;
-        json(self.send(Method::POST, action, Some(body.into()), Some(CALL_TIMEOUT.saturating_add(wait))).await?).await
+        json(self.send(action, Some(body.into()), Some(CALL_TIMEOUT.saturating_add(wait))).await?).await
     }
 
     async fn open(&self, action: Action) -> Result<Sized, ClientError> {
-        let response = self.send(Method::GET, action, None, None).await?;
+        let response = self.send(action, None, None).await?;
         let size = response.headers().get(SIZE_HEADER).and_then(|size| size.to_str().ok()?.parse().ok());
         let size = size.ok_or_else(|| malformed("the answer does not say its size"))?;
         Ok(Sized { size, bytes: stream(response) })
@@ -198,11 +201,11 @@ impl Client {
 
     async fn send(
         &self,
-        method: Method,
         action: Action,
         body: Option<Body>,
         timeout: Option<Duration>,
     ) -> Result<Response, ClientError> {
+        let method = Method::from(action.route().verb);
         let path = Operation { build: self.build.to_string(), action }.path();
         if path.split('/').skip(1).any(str::is_empty) {
             return Err(ClientError::Refused(empty_name()));
@@ -240,7 +243,7 @@ pub fn plain_http() -> reqwest::ClientBuilder {
 
 fn http_client() -> reqwest::ClientBuilder {
     // The build API is never behind a proxy, and never sends a client elsewhere.
-    plain_http().connect_timeout(Duration::from_secs(10))
+    plain_http().connect_timeout(Duration::from_secs(10)).pool_idle_timeout(IDLE)
 }
 
 /// What no path of the API could say.

@@ -3,37 +3,48 @@
 //! Wire types, the claims and scopes of a token, the one authorisation function, and the one client with its three
 //! transports (in process, Unix socket, TCP). The server stands in the controller.
 //!
-//! Every path starts with `/v1/builds/{org}/{repo}/{build}`; see [`Operation`] for the list. Bodies are JSON, but for
+//! Every path starts with `/v1/builds/{org}/{repo}/{build}`; see [`ROUTES`] for the list. Bodies are JSON, but for
 //! archives (`application/octet-stream`) and logs (frames, see [`LogFrame`]). Errors are
 //! [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems, see [`Problem`].
 #![deny(missing_docs)]
 
 mod authorise;
+mod budget;
 mod checked;
 mod claims;
 mod client;
 mod config;
 mod disk_full;
+pub mod grants;
 mod guard;
 mod hidden;
 mod log;
 pub mod networks;
 pub mod paths;
 mod problem;
+mod routes;
+pub mod scope_table;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;
 
-pub use authorise::{Action, Denied, FileQuery, Operation, authorise};
+pub use authorise::{Action, Denied, FileQuery, Operation, Standing, admit, authorise};
+pub use budget::limits;
 pub use checked::checked;
 pub use claims::{AUDIENCE, Claims, ISSUER, Role, Scope, Token};
-pub use client::{ByteStream, CacheHit, Client, ClientError, InProcess, Sized, plain_http};
+pub use client::{ByteStream, CacheHit, Client, ClientError, IDLE, InProcess, Sized, plain_http};
 pub use config::{API_VERSION, SidecarConfig};
 pub use disk_full::is_disk_full;
 pub use guard::{GuardOrders, NetworkRules};
 pub use hidden::Hidden;
 pub use log::{LOG_FRAME_HEADER, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME};
 pub use problem::{Problem, STORE_FULL};
+pub use routes::{Bearer, Needs, ROUTES, Route, RouteId, Verb};
+
+/// The most bytes of the file in which a container job exposes its outputs: 1 MiB.
+pub const MAX_OUTPUTS: u64 = 1 << 20;
+/// The most bytes of a test report: 16 MiB.
+pub const MAX_TEST_REPORT: u64 = 16 << 20;
 
 /// The header with the size of a content that is streamed.
 pub const SIZE_HEADER: &str = "monkeyci-size";

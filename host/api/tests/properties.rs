@@ -36,6 +36,7 @@ fn actions() -> impl Strategy<Value = Action> {
         id.clone().prop_map(|path| Action::ReadFiles(FileQuery::Content(path))),
         Just(Action::ReadFiles(FileQuery::Hash)),
         id.clone().prop_map(Action::WriteOutput),
+        id.clone().prop_map(Action::ExtendOutput),
         Just(Action::ListArtifacts),
         id.clone().prop_map(|id| Action::ReadArtifactFile(id, "file".to_owned())),
         id.clone().prop_map(|id| Action::CreateArtifact(id, "file".to_owned())),
@@ -81,7 +82,7 @@ fn needed(action: &Action) -> String {
         Action::ReadEvents => "events:read".to_owned(),
         Action::SubmitJobs => "jobs:submit".to_owned(),
         Action::ReadFiles(_) => "files:read".to_owned(),
-        Action::WriteOutput(_) => "outputs:write".to_owned(),
+        Action::WriteOutput(_) | Action::ExtendOutput(_) => "outputs:write".to_owned(),
         Action::ListArtifacts | Action::ListArtifactFiles(_) | Action::ReadArtifactFile(..) => {
             "artifacts:read".to_owned()
         }
@@ -175,6 +176,7 @@ proptest! {
             | Action::SubmitJobs
             | Action::WaitForJobs
             | Action::WriteOutput(_)
+            | Action::ExtendOutput(_)
             | Action::CreateArtifact(..)
             | Action::SaveOutput(..) => matches!(&role, Role::Script { job: Some(_) }),
             _ => true,

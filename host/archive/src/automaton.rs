@@ -5,12 +5,12 @@ use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
 
 /// The most memory that the states of one automaton may take: thousands of patterns fit, and no script needs more.
-const STATES: usize = 2 * 1024 * 1024;
+pub(crate) const STATES: usize = 2 * 1024 * 1024;
 /// The most bytes of expressions: before they become states, they take some hundred times as much.
-const TEXT: usize = 512 * 1024;
+pub(crate) const TEXT: usize = 512 * 1024;
 /// The most memory that may be spent, for each thread, on remembering which states an automaton can be in at a time. It is faster
 /// with, and right without.
-const REMEMBERED: usize = 256 * 1024;
+pub(crate) const REMEMBERED: usize = 256 * 1024;
 
 /// Why patterns make no automaton.
 #[derive(Debug, thiserror::Error)]

@@ -19,9 +19,9 @@ use crate::automaton::any_of;
 /// The most bytes of a file with patterns. The longest lists that people publish have some 20 KiB.
 pub(crate) const FILE: u64 = 128 * 1024;
 /// The most bytes of patterns that hold in one place: those of all files on the way there.
-const HELD: usize = 512 * 1024;
+pub(crate) const HELD: usize = 512 * 1024;
 /// The most runs of patterns that ignore, or that don't, in one place: each is an automaton.
-const RUNS: usize = 512;
+pub(crate) const RUNS: usize = 512;
 
 /// What a file for the host to read turned out to be.
 #[derive(Debug)]

@@ -44,6 +44,7 @@
 #![deny(missing_docs)]
 
 mod automaton;
+mod budget;
 mod error;
 mod fingerprint;
 mod frames;
@@ -60,6 +61,7 @@ mod unpack;
 mod workspace;
 mod writer;
 
+pub use budget::limits;
 pub use error::{ArchiveError, Limit, Refusal};
 pub use fingerprint::{Fingerprint, Fingerprints};
 pub use glob::{BadGlob, Globs};

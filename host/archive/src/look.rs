@@ -12,7 +12,7 @@ use crate::{ArchiveError, Limit, UnpackLimits, name};
 
 /// The most bytes that the paths of a list may have, with 64 for each: a list is held in memory, and two million long names
 /// pack to nothing.
-const MAX_LISTING: u64 = 64 * 1024 * 1024;
+pub(crate) const MAX_LISTING: u64 = 64 * 1024 * 1024;
 
 /// The regular files of a hostile archive and their sizes, sorted by path. Of a file that comes twice the first counts, as in
 /// [`extract_file()`]; links, devices and directories are passed over.

@@ -14,7 +14,7 @@ use crate::limits::{Meter, PackedSide, UnpackLimits, UnpackedSide};
 use crate::{ArchiveError, Limit, Refusal, name};
 
 /// The largest zstd window, as a power of two: 8 MiB. A frame can ask the reader for gigabytes; ours need 2 MiB.
-const WINDOW_LOG_MAX: u32 = 23;
+pub(crate) const WINDOW_LOG_MAX: u32 = 23;
 
 /// The tar's bytes, metered.
 pub(crate) type Bytes<R> = UnpackedSide<Decoder<'static, BufReader<PackedSide<R>>>>;

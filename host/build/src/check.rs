@@ -27,6 +27,10 @@ pub use refined::check_refined;
 use removed::Replacement;
 pub use submitted::check_submitted;
 
+pub(crate) use container::{MAX_ARGUMENT, MAX_CACHE_KEY, MAX_DESTINATIONS};
+pub(crate) use fields::MAX_RETRIES;
+pub(crate) use removed::MOST as MAX_REPLACED;
+
 use crate::{Graph, JobDraft, JobSpec, ParamDraft, ParamSpec};
 
 /// The most jobs that a build may have.

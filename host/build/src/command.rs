@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The most test reports of one attempt of a job.
-const TEST_REPORTS: u32 = 1000;
+pub(crate) const TEST_REPORTS: u32 = 1000;
 
 /// Who asks: an attempt of a job, or `define`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod about;
+mod budget;
 mod check;
 mod command;
 mod destination;
@@ -23,6 +24,7 @@ mod state;
 mod waits;
 mod words;
 
+pub use budget::limits;
 pub use check::{
     Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,
     check_submitted, nearest, param_value,

@@ -60,7 +60,7 @@ pub struct TestFailure {
 }
 
 /// Warnings that are longer together take nothing more on, in bytes.
-const MAX_WARNING: usize = 2000;
+pub(crate) const MAX_WARNING: usize = 2000;
 
 /// What two short texts take beside their bytes.
 const PAIR: usize = 64;

@@ -18,6 +18,7 @@ use ledger::Ledger;
 use schedule::{Halt, Schedule};
 
 pub(crate) use ledger::{RESULTS, WORDS, size_of_ids, size_of_words};
+pub(crate) use retry::LONGEST_DELAY_MS;
 
 use crate::waits::Waits;
 use crate::{
@@ -223,10 +224,10 @@ impl BuildState {
         self.graph().index(job).map_or(0, |job| self.schedule.attempt(job))
     }
 
-    /// Whether a job is at work for which somebody speaks: `define` with `None`, or an attempt of a job that runs, or that the
+    /// Whether a job is at work for which somebody speaks: `define` with `None` and 0, or an attempt of a job that runs, or that the
     /// script completes. An attempt whose sidecar has said how it ended is not.
     pub fn works(&self, job: Option<&str>, attempt: u32) -> bool {
-        let Some(job) = job else { return self.phase == Phase::Defining && self.decided.is_none() };
+        let Some(job) = job else { return attempt == 0 && self.phase == Phase::Defining && self.decided.is_none() };
         self.graph().index(job).is_some_and(|job| self.schedule.works(job) && self.schedule.attempt(job) == attempt)
     }
 

@@ -40,6 +40,8 @@ pub enum Command {
     Test(TestArgs),
     /// Print the logs of a build: of all its jobs, or of one.
     Logs(LogsArgs),
+    /// Print what builds may take, and why so much; or what tokens open.
+    Limits(LimitsArgs),
     /// Remove what killed builds have left: containers, networks, volumes, files. `run` does so too when it starts.
     Gc(GcArgs),
 }
@@ -324,6 +326,16 @@ pub struct InspectArgs {
     /// The script: a WebAssembly component.
     #[arg(value_name = "SCRIPT.WASM")]
     pub script: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct LimitsArgs {
+    /// Print instead what each token opens at each route of the build API.
+    #[arg(long)]
+    pub scopes: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

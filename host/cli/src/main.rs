@@ -6,6 +6,7 @@ mod exit;
 mod gc;
 mod inputs;
 mod inspect;
+mod limits;
 mod logs;
 mod outside;
 mod progress;
@@ -38,6 +39,7 @@ fn main() -> ! {
         Command::Cancel(args) => setup::block_on(outside::cancel(args)),
         Command::Test(args) => test::test(&args),
         Command::Logs(args) => setup::block_on(logs::logs(args)),
+        Command::Limits(args) => limits::limits(&args),
         Command::Gc(args) => setup::block_on(gc::gc(args)),
     };
     let exit = done.unwrap_or_else(|(exit, error)| {

@@ -59,6 +59,15 @@ pub enum ControllerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The build API would be served where others can listen.
+    #[error(
+        "the build API has no TLS, so it listens on loopback addresses only, and {address} is none; where packets never leave this \
+         machine, as on the network of its own containers, allow it with `ApiOverTcp::plain_network`"
+    )]
+    PlainNetwork {
+        /// Where it was to listen.
+        address: std::net::SocketAddr,
+    },
     /// The sidecar's program is missing.
     #[error("the sidecar's program is not at {}: `cargo xtask demo` builds it; name it with MONKEYCI_SIDECAR if it is elsewhere", .0.display())]
     NoSidecar(PathBuf),

@@ -9,22 +9,23 @@ use std::time::Duration;
 
 use axum::Router;
 use monkeyci_build::{BuildState, Checked};
+use monkeyci_limits::{Area, Limit, Per};
 use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
 use monkeyci_storage::journal::Owner;
 use monkeyci_storage::{BlobStore, Blobs, BuildJournal, Journals, names};
 use tokio::sync::mpsc;
 
-use crate::build_api::{Api, router};
+use crate::build_api::{self, Api, router, socket_router};
 use crate::clock::{MachineClock, SteadyTime, now_ms};
 use crate::control::{self, Inside};
 use crate::error::ControllerError;
 use crate::home::{BuildDir, Home};
 use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep};
-use crate::logs::{LogLimits, Masking};
+use crate::logs::{self, LogLimits, Masking};
 use crate::observer::Observer;
-use crate::running::{Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
-use crate::serve::{ApiOverTcp, ApiSockets};
-use crate::source::SourceRequest;
+use crate::running::{self, Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
+use crate::serve::{self, ApiOverTcp, ApiSockets};
+use crate::source::{self, SourceRequest};
 use crate::tokens::Tokens;
 
 /// How long the last words of stopped jobs may take to be stored.
@@ -67,8 +68,9 @@ impl Controller {
     /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
     ///
     /// # Errors
-    /// When the home directory, the journal or the blob store can't be used.
+    /// When the home directory, the journal or the blob store can't be used, or the build API would be served where others can listen.
     pub async fn open(options: ControllerOptions) -> Result<Self, ControllerError> {
+        options.tcp.as_ref().map_or(Ok(()), ApiOverTcp::check)?;
         let home = Home::open(&options.home)?;
         let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: options.limits };
         let compiler = options.compiler;
@@ -92,7 +94,7 @@ impl Controller {
             blobs: blobs.clone(),
             log_limits: options.log_limits,
             engines: Engines::new(options.engine, home.clone(), blobs),
-            api: ApiSockets::new(router(api.clone()), options.tcp),
+            api: ApiSockets::new(router(api.clone()), socket_router(api.clone(), serve::SILENCE), options.tcp),
             sidecar_program: options.sidecar_program,
         };
         Ok(Self { home, journals, api, services: Arc::new(services), clock })
@@ -257,4 +259,34 @@ fn masking(request: &BuildRequest) -> Result<Masking, ControllerError> {
 fn build_id(source: &SourceRequest) -> String {
     let (org, repo) = source.org_and_repo();
     format!("{org}/{repo}/{:x}-{:04x}", now_ms(), rand::random::<u16>())
+}
+
+/// What a host that is set up so lets builds take, and its parts of each other: the constants that are enforced, and why they are
+/// what they are.
+pub fn limits(scripts: &Limits, logs: &LogLimits) -> Vec<Area> {
+    let end = vec![
+        Limit::time("storing a build's last words", Per::Build, LOGS, "a store that hangs must not hold its end up"),
+        Limit::time(
+            "whoever follows a log at a build's end",
+            Per::Build,
+            LISTENING,
+            "they hear it to its end, if they listen",
+        ),
+    ];
+    vec![
+        monkeyci_script::limits(scripts),
+        build_api::limits(),
+        monkeyci_api::limits(),
+        monkeyci_build::limits(),
+        serve::limits(),
+        running::limits(),
+        logs::limits(logs),
+        source::limits(),
+        monkeyci_archive::limits(),
+        monkeyci_mask::limits(),
+        monkeyci_storage::limits(),
+        jobs::limits(),
+        Area { name: "the end of a build", limits: end },
+        monkeyci_engines::limits(),
+    ]
 }

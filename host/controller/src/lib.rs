@@ -9,6 +9,8 @@ mod build_api;
 mod clock;
 mod control;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod hang_guard;
 mod home;
@@ -25,7 +27,7 @@ mod tokens;
 
 pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use error::ControllerError;
-pub use host::{Controller, ControllerOptions};
+pub use host::{Controller, ControllerOptions, limits};
 pub use inputs::Inputs;
 pub use jobs::{CheckError, EngineChoice, Sweep};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};

@@ -77,16 +77,18 @@ impl Tokens {
         text.map(Token::new).map_err(|error| ControllerError::Token(error.to_string()))
     }
 
-    /// The claims of a token that this controller made. Whether the attempt that it is for still runs says the build's state.
+    /// The claims of a token that this controller made. Whether its time is over says [`is_over`](Self::is_over), and whether the
+    /// attempt that it is for still runs, the build's state.
     ///
     /// # Errors
     /// Says in a few words why it is none.
     pub(crate) fn check(&self, token: &str) -> Result<Claims, String> {
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation);
-        let claims = decoded.map_err(|error| format!("the token is not valid: {error}"))?.claims;
-        if claims.exp <= self.time.now_ms() / 1000 {
-            return Err("the token is not valid any more: its time is over".to_owned());
-        }
-        Ok(claims)
+        Ok(decoded.map_err(|error| format!("the token is not valid: {error}"))?.claims)
+    }
+
+    /// Whether the time of a token is over.
+    pub(crate) fn is_over(&self, claims: &Claims) -> bool {
+        claims.exp <= self.time.now_ms() / 1000
     }
 }

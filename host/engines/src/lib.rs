@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-pub use docker::{DockerEngine, DockerOptions, NetworkFence};
+pub use docker::{DockerEngine, DockerOptions, NetworkFence, limits};
 pub use error::EngineError;
 pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodService};
 

@@ -62,6 +62,7 @@
 #![deny(missing_docs)]
 
 mod automaton;
+mod budget;
 mod encode;
 mod filter;
 mod masks;
@@ -72,6 +73,7 @@ mod shown;
 mod stream;
 mod values;
 
+pub use budget::limits;
 pub use masks::{MaskError, Masks};
 pub use stream::MaskStream;
 

@@ -13,7 +13,7 @@ use crate::values::{is_maskable, patterns};
 
 /// The most bytes of patterns. Those of a token are 1 KB, those of a private key 170 KB, and the search takes up to
 /// twenty times the memory: without a limit, hostile secrets could take it all.
-const MAX_PATTERN_BYTES: usize = 16 << 20;
+pub(crate) const MAX_PATTERN_BYTES: usize = 16 << 20;
 
 /// Why there can be no [`Masks`].
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use crate::search::Searcher;
 
 /// So many bytes that show nothing are held back at most between the letters of a secret. Without a limit, an escape sequence that
 /// never ends would be held back for ever.
-const MAX_HELD: usize = 64 << 10;
+pub(crate) const MAX_HELD: usize = 64 << 10;
 
 /// Where in an escape sequence (ECMA-48) the text has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

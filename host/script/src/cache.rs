@@ -28,7 +28,7 @@ const LAYOUT: &[u8] = b"2: machine code, then its authentication code";
 /// What is read at a time: an entry is never in memory as a whole.
 const PIECE: usize = 64 << 10;
 /// Entries that were not used for this long are removed when a new one is stored.
-const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// A file without its final name that is this old was left by a host that was killed while it wrote.
 const WRITTEN_BY_NOW: Duration = Duration::from_secs(60 * 60);
 

@@ -288,7 +288,7 @@ fn made_all_calls(mode: &Mode) -> Result<(), Divergence> {
 }
 
 /// The most bytes of a script's own error that stand in the journal and in messages. Its log has all of a longer one.
-const LONGEST_ERROR: usize = 4096;
+pub(crate) const LONGEST_ERROR: usize = 4096;
 
 async fn shortened(message: String, log: &Log) -> String {
     if message.len() <= LONGEST_ERROR {

@@ -9,6 +9,7 @@
 
 mod artifact;
 mod bindings;
+mod budget;
 mod cache;
 mod clock;
 mod compile;
@@ -27,6 +28,7 @@ mod store;
 mod timers;
 mod transcript;
 
+pub use budget::limits;
 pub use compile::{Compiler, compile_if_child};
 pub use error::{LoadError, RuntimeError, ScriptError};
 pub use inspect::{Inspection, Producer, inspect};

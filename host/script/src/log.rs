@@ -16,14 +16,14 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use crate::clock::Defining;
 
 /// How many frames may wait for the build API. An action that prints faster waits.
-const FRAMES: usize = 64;
+pub(crate) const FRAMES: usize = 64;
 /// How many frames of `define` may wait: it does not, for how long it waits would tell it how fast this machine is. What comes when so
 /// many wait is dropped, and the log says so.
-const FRAMES_OF_DEFINE: usize = 1 << 16;
+pub(crate) const FRAMES_OF_DEFINE: usize = 1 << 16;
 /// The most bytes that a guest may write at once.
 const CHUNK: usize = monkeyci_api::MAX_LOG_FRAME;
 /// How much of the end of stderr is kept for the message of a trap: a panic's message stands there.
-const TAIL: usize = 4096;
+pub(crate) const TAIL: usize = 4096;
 
 /// The log of one instance. Clones write to the same log.
 #[derive(Clone)]

@@ -19,7 +19,7 @@ use crate::store::State;
 use crate::timers;
 
 /// How often a running script gives way to others, and looks at its deadline.
-const TIME_SLICE: Duration = Duration::from_millis(10);
+pub(crate) const TIME_SLICE: Duration = Duration::from_millis(10);
 
 /// How a [`Runtime`] is made.
 #[derive(Clone, Debug, Default)]

@@ -89,7 +89,7 @@ pub struct Said {
 
 /// The most bytes that an action may say of its result: 1 MiB, as the file with a container job's outputs may have. They are kept for
 /// ever.
-const SAID: usize = 1 << 20;
+pub(crate) const SAID: usize = 1 << 20;
 
 impl State {
     pub(crate) fn new(

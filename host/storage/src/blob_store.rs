@@ -99,9 +99,9 @@ pub enum BlobStoreError {
 }
 
 /// A server that does not answer the first question within this time is not there. Credentials are fetched within it too.
-const FIRST_ANSWER: Duration = Duration::from_secs(15);
+pub(crate) const FIRST_ANSWER: Duration = Duration::from_secs(15);
 /// A connection that brings nothing for so long is dead. There is no limit for a whole request: archives are large.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// Has TLS work in this process: the object store speaks it with ring, unless this program has chosen something else before.
 fn provide_tls() {

@@ -140,11 +140,11 @@ pub mod names {
 }
 
 /// A blob is sent to a bucket in parts of this size, while the next one fills. Parts may number 10 000, so a blob has at most 80 GiB.
-const PART: usize = 8 << 20;
+pub(crate) const PART: usize = 8 << 20;
 /// A disk takes parts of any size, and any number.
 const PART_ON_DISK: usize = 1 << 20;
 /// The parts that are under way at a time: with the one that fills, an upload takes at most 24 MiB of memory.
-const PARTS_UNDER_WAY: usize = 2;
+pub(crate) const PARTS_UNDER_WAY: usize = 2;
 
 /// Bytes of a blob that arrive in pieces.
 pub type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;

@@ -6,6 +6,7 @@
 
 mod blob_store;
 mod blobs;
+mod budget;
 mod cache_scope;
 #[cfg(test)]
 mod hang_guard;
@@ -15,6 +16,7 @@ mod stream_writer;
 
 pub use blob_store::{BlobStore, BlobStoreError};
 pub use blobs::{BlobBytes, Blobs, Stored, hex, names};
+pub use budget::limits;
 pub use cache_scope::{CacheScope, Found};
 pub use journal::{BuildJournal, JournalError, Journals};
 pub use sealed::{Content, Sealed};

@@ -1,6 +1,6 @@
 //! What the sidecar of a job asks and tells.
 
-use reqwest::{Body, Method};
+use reqwest::Body;
 
 use super::{CALL_TIMEOUT, Client, ClientError, drain};
 use crate::{Action, SidecarPlan, SidecarReport};
@@ -23,7 +23,7 @@ impl Client {
 
     /// See [`ClientError`].
     pub async fn send_log(&self, job: Option<&str>, frames: Body) -> Result<(), ClientError> {
-        let response = self.send(Method::POST, Action::WriteLog(job.map(str::to_owned)), Some(frames), None).await?;
+        let response = self.send(Action::WriteLog(job.map(str::to_owned)), Some(frames), None).await?;
         drain(response).await
     }
 
@@ -33,7 +33,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn report_outputs(&self, job: &str, file: Vec<u8>) -> Result<(), ClientError> {
         let action = Action::ReportOutputs(job.to_owned());
-        drain(self.send(Method::POST, action, Some(file.into()), Some(CALL_TIMEOUT)).await?).await
+        drain(self.send(action, Some(file.into()), Some(CALL_TIMEOUT)).await?).await
     }
 
     /// Hands in a JUnit XML file of `job`.
@@ -42,6 +42,6 @@ impl Client {
     /// See [`ClientError`].
     pub async fn report_tests(&self, job: &str, junit: Body) -> Result<(), ClientError> {
         let action = Action::ReportTests(job.to_owned());
-        drain(self.send(Method::POST, action, Some(junit), Some(CALL_TIMEOUT)).await?).await
+        drain(self.send(action, Some(junit), Some(CALL_TIMEOUT)).await?).await
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use monkeyci_build::JobDraft;
-use reqwest::Method;
 
 use super::{CALL_TIMEOUT, Client, ClientError, drain};
 use crate::{
@@ -58,7 +57,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn secret(&self, name: &str) -> Result<(), ClientError> {
-        drain(self.send(Method::GET, Action::ReadSecret(name.to_owned()), None, Some(CALL_TIMEOUT)).await?).await
+        drain(self.send(Action::ReadSecret(name.to_owned()), None, Some(CALL_TIMEOUT)).await?).await
     }
 
     /// The bytes of a secret.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Body, Method};
+use reqwest::Body;
 
 use super::{ByteStream, CALL_TIMEOUT, CacheHit, Client, ClientError, Sized, archive, drain, json};
 use crate::{Action, ArtifactInfo, Artifacts, CACHE_HEADER, FileQuery, FileStat, FilesDigest, Globs, Names, Stored};
@@ -10,7 +10,7 @@ use crate::{Action, ArtifactInfo, Artifacts, CACHE_HEADER, FileQuery, FileStat, 
 impl Client {
     /// See [`ClientError`].
     pub async fn workspace(&self) -> Result<ByteStream, ClientError> {
-        Ok(archive(self.send(Method::GET, Action::ReadWorkspace, None, None).await?))
+        Ok(archive(self.send(Action::ReadWorkspace, None, None).await?))
     }
 
     /// See [`ClientError`].
@@ -20,12 +20,12 @@ impl Client {
 
     /// See [`ClientError`].
     pub async fn save_artifact(&self, id: &str, archive: Body) -> Result<Stored, ClientError> {
-        json(self.send(Method::PUT, Action::SaveArtifact(id.to_owned()), Some(archive), None).await?).await
+        json(self.send(Action::SaveArtifact(id.to_owned()), Some(archive), None).await?).await
     }
 
     /// See [`ClientError`].
     pub async fn save_cache(&self, id: &str, archive: Body) -> Result<Stored, ClientError> {
-        json(self.send(Method::PUT, Action::SaveCache(id.to_owned()), Some(archive), None).await?).await
+        json(self.send(Action::SaveCache(id.to_owned()), Some(archive), None).await?).await
     }
 
     /// A cache; none if there is none that fits.
@@ -33,7 +33,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn cache(&self, id: &str) -> Result<Option<CacheHit>, ClientError> {
-        match self.send(Method::GET, Action::ReadCache(id.to_owned()), None, None).await {
+        match self.send(Action::ReadCache(id.to_owned()), None, None).await {
             Ok(response) => {
                 let exact = response.headers().get(CACHE_HEADER).is_some_and(|found| found == "exact");
                 Ok(Some(CacheHit { exact, archive: archive(response) }))
@@ -73,7 +73,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn create_artifact(&self, id: &str, path: &str, content: Body) -> Result<ArtifactInfo, ClientError> {
         let action = Action::CreateArtifact(id.to_owned(), path.to_owned());
-        json(self.send(Method::PUT, action, Some(content), None).await?).await
+        json(self.send(action, Some(content), None).await?).await
     }
 
     /// Saves a file or directory of the action's output area as an artifact.
@@ -82,7 +82,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn save_output(&self, id: &str, path: &str) -> Result<ArtifactInfo, ClientError> {
         let action = Action::SaveOutput(id.to_owned(), path.to_owned());
-        json(self.send(Method::POST, action, None, None).await?).await
+        json(self.send(action, None, None).await?).await
     }
 
     /// Writes a file into the action's output area, or extends it.
@@ -90,9 +90,9 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn write_output(&self, path: &str, content: Vec<u8>, append: bool) -> Result<(), ClientError> {
-        let method = if append { Method::POST } else { Method::PUT };
-        let action = Action::WriteOutput(path.to_owned());
-        drain(self.send(method, action, Some(content.into()), Some(CALL_TIMEOUT)).await?).await
+        let path = path.to_owned();
+        let action = if append { Action::ExtendOutput(path) } else { Action::WriteOutput(path) };
+        drain(self.send(action, Some(content.into()), Some(CALL_TIMEOUT)).await?).await
     }
 
     /// A file of the workspace.

@@ -11,13 +11,13 @@ use crate::{ArtifactOption, CacheOption, Destination, JobDraft, LateValue, Servi
 pub(super) const MIN_MEMORY_BYTES: u64 = 6 * 1024 * 1024;
 
 /// The most bytes of a cache key: it becomes part of a name in the store, with room for more.
-pub(super) const MAX_CACHE_KEY: usize = 512;
+pub(crate) const MAX_CACHE_KEY: usize = 512;
 
 /// The most bytes of an argument, or of a variable with its name and the `=`.
-pub(super) const MAX_ARGUMENT: usize = 128 * 1024 - 1;
+pub(crate) const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 
 /// The most destinations that a job may be let reach: each is a rule that its packets go through.
-pub(super) const MAX_DESTINATIONS: usize = 64;
+pub(crate) const MAX_DESTINATIONS: usize = 64;
 
 /// Host names that mean something else in a job's network.
 const RESERVED: [&str; 3] = ["localhost", "job", "sidecar"];

@@ -7,7 +7,7 @@ use super::{FaultKind, Report, container, short, words};
 use crate::{JobDraft, LateValue};
 
 /// How often a job may run again.
-pub(super) const MAX_RETRIES: u32 = 10;
+pub(crate) const MAX_RETRIES: u32 = 10;
 
 /// Reports the faults of one job's fields. A job that is not complete yet may lack what makes it run.
 pub(super) fn check(draft: &JobDraft, job: usize, complete: bool, report: &mut Report<'_>) {

@@ -10,7 +10,7 @@ use crate::{JobDraft, LateValue, RunWhen};
 
 /// The most needs that may come about in place of removed jobs. A few thousand jobs that all need a few thousand removed
 /// ones would fill the memory otherwise, and the journal.
-const MOST: usize = 2_000_000;
+pub(crate) const MOST: usize = 2_000_000;
 
 /// Finds what jobs need when removed jobs are gone. Only for needs without cycle.
 pub(super) struct Replacement<'a> {

@@ -6,7 +6,7 @@ use super::schedule::Schedule;
 use crate::{Ending, EventBody, JobSpec, Retry, RetryOn, Status};
 
 /// The longest rest between two attempts: one hour, in milliseconds.
-const LONGEST_DELAY_MS: u64 = 60 * 60 * 1000;
+pub(crate) const LONGEST_DELAY_MS: u64 = 60 * 60 * 1000;
 
 impl Schedule {
     /// What to record for a job that ended so.

@@ -10,6 +10,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use monkeyci_controller::{BuildReport, Observer};
+use monkeyci_limits::{Area, Limit, Per};
 
 use crate::args::Progress;
 
@@ -41,4 +42,18 @@ pub fn display(progress: Progress) -> Arc<dyn Display> {
         Progress::Auto | Progress::Plain => Arc::new(plain::Plain::new()),
     };
     queue::Queued::new(display)
+}
+
+/// What may wait to be shown.
+pub fn limits() -> Area {
+    let limits = vec![
+        Limit::bytes(
+            "logs that wait to be printed",
+            Per::Host,
+            queue::WAITING as u64,
+            "builds do not wait for a reader that stands still",
+        ),
+        Limit::time("a reader that takes nothing", Per::Host, queue::STILL, "then logs go past it, and it is told"),
+    ];
+    Area { name: "printing", limits }
 }

@@ -12,9 +12,9 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::Display;
 
 /// The most bytes of logs that wait to be printed: 4 MiB.
-const WAITING: usize = 4 << 20;
+pub(super) const WAITING: usize = 4 << 20;
 /// A reader that took nothing for so long stands still: logs go past it until it reads on.
-const STILL: Duration = Duration::from_secs(1);
+pub(super) const STILL: Duration = Duration::from_secs(1);
 
 /// A display that prints in a thread of its own.
 ///

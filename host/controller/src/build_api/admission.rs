@@ -1,11 +1,18 @@
 //! The gate: who is asking, and may they?
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::{TryStreamExt, stream};
 use http::{HeaderMap, header};
-use monkeyci_api::{Action, Claims, Operation, authorise};
+use monkeyci_api::{Action, Claims, Denied, Operation, Standing};
 use monkeyci_build::Asker;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::Api;
 use crate::running::BuildHandle;
@@ -24,8 +31,8 @@ pub(crate) struct BuildPath {
 pub(crate) struct ItemPath {
     #[serde(flatten)]
     pub(crate) build: BuildPath,
-    /// A job, a parameter, an artifact, a cache.
-    #[serde(alias = "job", alias = "name", alias = "id")]
+    /// A job, a parameter, a path, an artifact, a cache.
+    #[serde(alias = "job", alias = "name", alias = "id", alias = "path")]
     pub(crate) item: String,
 }
 
@@ -37,19 +44,70 @@ pub(crate) fn admit(
     path: &BuildPath,
     action: Action,
 ) -> Result<(Arc<BuildHandle>, Claims), Refusal> {
+    let (build, claims, standing) = bearer(api, headers)?;
+    let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
+    monkeyci_api::admit(&claims, standing, &operation)?;
+    // No token is for another build than its own.
+    Ok((build.ok_or(Denied::Over)?, claims))
+}
+
+/// Who asks: by a token that this host has made, whose time may be over.
+fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<BuildHandle>>, Claims, Standing), Refusal> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or_else(|| Refusal::unauthorised("a bearer token is needed"))?;
     let claims = api.tokens.check(token).map_err(Refusal::unauthorised)?;
-    let own = api.build(&claims.sub).filter(|build| build.state().works(claims.role.job(), claims.attempt));
-    let own = own.ok_or_else(|| Refusal::unauthorised("the token is not valid: its build or job is over"))?;
-    let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
-    // No token is for another build than its own.
-    authorise(&claims, &operation).map_err(Refusal::denied)?;
-    Ok((own, claims))
+    let build = api.build(&claims.sub);
+    let runs = build.as_ref().is_some_and(|build| build.state().works(claims.role.job(), claims.attempt));
+    let standing = match () {
+        () if api.tokens.is_over(&claims) => Standing::Expired,
+        () if runs => Standing::Runs,
+        () => Standing::Over,
+    };
+    Ok((build, claims, standing))
 }
+
+/// How a route is entered by a socket.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) api: Arc<Api>,
+    /// How long a body may bring nothing; `None` for logs, which may say nothing for as long as their job runs.
+    pub(crate) silence: Option<Duration>,
+}
+
+/// Looks at the token before anything of a stranger's body is read. What the token allows is looked at behind this, by [`admit`].
+pub(crate) async fn at_the_door(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let standing = bearer(&door.api, request.headers()).map(|(_, _, standing)| standing);
+    let refused = match standing {
+        Ok(Standing::Runs) => None,
+        Ok(Standing::Over) => Some(Denied::Over.into()),
+        Ok(Standing::Expired) => Some(Denied::Expired.into()),
+        Err(refusal) => Some(refusal),
+    };
+    match (refused, door.silence) {
+        (Some(refusal), _) => refusal.into_response(),
+        (None, None) => next.run(request).await,
+        (None, Some(silence)) => next.run(request.map(|body| never_silent_for(silence, body))).await,
+    }
+}
+
+/// A body that ends with an error when it brings nothing for so long.
+fn never_silent_for(silence: Duration, body: Body) -> Body {
+    let chunks = stream::try_unfold(body.into_data_stream(), move |mut chunks| async move {
+        match timeout(silence, chunks.try_next()).await {
+            Ok(Ok(chunk)) => Ok(chunk.map(|chunk| (chunk, chunks))),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(axum::Error::new(Silent(silence))),
+        }
+    });
+    Body::from_stream(chunks)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("nothing came for {} s", .0.as_secs_f32())]
+struct Silent(Duration);
 
 /// Who asks, in the words of commands.
 pub(crate) fn asker(claims: &Claims) -> Asker {

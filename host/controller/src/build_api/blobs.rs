@@ -196,11 +196,20 @@ fn bytes_until(body: Body, stopping: &CancellationToken) -> BoxStream<'static, R
 }
 
 fn not_stored(stopping: &CancellationToken, what: &str, error: io::Error) -> Refusal {
-    if stopping.is_cancelled() { being_stopped() } else { Refusal::store(what, error) }
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<BrokenOff>()) {
+        _ if stopping.is_cancelled() => being_stopped(),
+        Some(broken) => Refusal::invalid(broken),
+        None => Refusal::store(what, error),
+    }
 }
 
+/// What was sent has no end: its sender's doing, and not the store's.
+#[derive(Debug, thiserror::Error)]
+#[error("it broke off: {0}")]
+struct BrokenOff(axum::Error);
+
 fn bytes_of(body: Body) -> BoxStream<'static, Result<Bytes, io::Error>> {
-    body.into_data_stream().map_err(io::Error::other).boxed()
+    body.into_data_stream().map_err(|error| io::Error::other(BrokenOff(error))).boxed()
 }
 
 /// An artifact that is saved already comes again: its sender has not heard that it was. It may send the same again.

@@ -16,9 +16,9 @@ use super::{Api, LONGEST_WAIT};
 use crate::serve::{Refusal, parse};
 
 /// The most events of one answer.
-const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 /// No more events are put into an answer that has so many bytes: 1 MiB.
-const PAGE_BYTES: usize = 1 << 20;
+pub(crate) const PAGE_BYTES: usize = 1 << 20;
 
 pub(crate) async fn read_events(
     State(api): State<Arc<Api>>,

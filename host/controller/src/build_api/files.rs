@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use futures::StreamExt;
-use http::{HeaderMap, Method, StatusCode};
-use monkeyci_api::{Action, FileQuery, FileStat, FilesDigest, Globs, Names, SIZE_HEADER};
+use http::{HeaderMap, StatusCode};
+use monkeyci_api::{Action, Claims, FileQuery, FileStat, FilesDigest, Globs, Names, SIZE_HEADER};
 use tokio_util::io::ReaderStream;
 
 use super::Api;
@@ -149,22 +149,41 @@ pub(crate) async fn hash(
 pub(crate) async fn write_output(
     State(api): State<Arc<Api>>,
     Path(path): Path<ItemPath>,
-    method: Method,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::WriteOutput(path.item.clone()))?;
+    let admitted = admit(&api, &headers, &path.build, Action::WriteOutput(path.item.clone()))?;
+    put_output(admitted, path.item, body, false).await
+}
+
+pub(crate) async fn extend_output(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let admitted = admit(&api, &headers, &path.build, Action::ExtendOutput(path.item.clone()))?;
+    put_output(admitted, path.item, body, true).await
+}
+
+/// Writes a file in the output area, or extends it.
+async fn put_output(
+    (build, claims): (Arc<BuildHandle>, Claims),
+    path: String,
+    body: Bytes,
+    extend: bool,
+) -> Result<StatusCode, Refusal> {
     let job = claims.role.job().unwrap_or_default().to_owned();
     let attempt = claims.attempt;
     blocking(build, move |dirs| {
-        let wanted = inside(&path.item)?;
+        let wanted = inside(&path)?;
         let fail = |error: io::Error| refuse(&wanted, error);
         let area = output_area(dirs, &job, attempt).map_err(fail)?;
         if let Some(parent) = wanted.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             area.create_dir_all(parent).map_err(fail)?;
         }
         let mut options = OpenOptions::new();
-        options.create(true).write(true).append(method == Method::POST).truncate(method == Method::PUT);
+        options.create(true).write(true).append(extend).truncate(!extend);
         let mut file = area.open_with(&wanted, &options).map_err(fail)?;
         io::Write::write_all(&mut file, &body).map_err(fail)
     })

@@ -12,9 +12,9 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 /// How deep elements may be nested.
-const DEPTH: usize = 100;
+pub(crate) const DEPTH: usize = 100;
 /// The longest name or message of a failure, in characters.
-const WORDS: usize = 300;
+pub(crate) const WORDS: usize = 300;
 
 /// A test case that is being read.
 #[derive(Default)]

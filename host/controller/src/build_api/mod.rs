@@ -3,13 +3,14 @@
 mod admission;
 mod artifacts;
 mod blobs;
+mod budget;
 mod events;
 mod files;
 mod inputs;
 mod jobs;
-mod junit;
+pub(crate) mod junit;
 mod logs;
-mod outputs;
+pub(crate) mod outputs;
 mod readers;
 mod results;
 mod script;
@@ -26,9 +27,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use monkeyci_api::{MAX_OUTPUTS, ROUTES, Route, RouteId, Verb};
 use monkeyci_storage::Blobs;
 
+use self::admission::{Door, at_the_door};
+pub(crate) use self::budget::limits;
 use self::readers::{ReaderLimits, Readers};
 use crate::logs::LogLimits;
 use crate::running::BuildHandle;
@@ -41,8 +46,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const SUBMISSION_LIMIT: usize = 16 << 20;
 /// What a guest can hand over in one call, which is 4 MiB.
 const OUTPUT_LIMIT: usize = 4 << 20;
-/// The file with a container job's outputs.
-const OUTPUTS_LIMIT: usize = 1 << 20;
 
 /// Bodies that are not streamed may have this many bytes: an event's payload of 64 KiB, as JSON in JSON.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -79,48 +82,79 @@ impl Api {
     }
 }
 
-/// The router. Every route's handler starts by asking [`admission::admit`].
+/// The router for calls in process: what [`ROUTES`] lists, and nothing else. Every route's handler starts by asking
+/// [`admission::admit`].
 pub(crate) fn router(api: Arc<Api>) -> Router {
-    let build = Router::new()
-        .route("/", get(script::read_build))
-        .route("/params/{name}", get(inputs::read_param))
-        .route("/params", get(inputs::list_params))
-        .route("/secrets", get(inputs::list_secrets))
-        .route("/secrets/{name}", get(inputs::read_secret))
-        .route("/secrets/{name}/reveal", post(inputs::reveal))
-        .route("/events", post(script::publish_event))
-        .route("/events/next", post(events::read_events))
-        .route("/reports", post(script::add_report))
-        .route("/logs", post(logs::write_define_log))
-        .route("/files/{name}", get(files::read_file))
-        .route("/dirs/{name}", get(files::read_dir))
-        .route("/stats/{name}", get(files::stat))
-        .route("/globs", post(files::glob))
-        .route("/hashes", post(files::hash))
-        .route("/outputs/{name}", put(files::write_output).post(files::write_output).layer(limit(OUTPUT_LIMIT)))
-        .route("/jobs", post(submit::submit).layer(limit(SUBMISSION_LIMIT)))
-        .route("/waits", post(submit::wait).layer(limit(SUBMISSION_LIMIT)))
-        .route("/jobs/{job}", get(jobs::read_job))
-        .route("/jobs/{job}/outputs", post(results::report_outputs).layer(limit(OUTPUTS_LIMIT)))
-        .route("/jobs/{job}/test-reports", post(results::report_tests))
-        .route("/jobs/{job}/logs", post(logs::write_job_log))
-        .route("/jobs/{job}/plan", get(jobs::read_plan))
-        .route("/jobs/{job}/running", post(jobs::report_running))
-        .route("/jobs/{job}/result", post(jobs::report_result))
-        .route("/workspace", get(blobs::read_workspace))
-        .route("/artifacts", get(artifacts::list))
-        .route("/artifacts/{id}/files", get(artifacts::file_names))
-        .route("/artifacts/{id}/files/{path}", get(artifacts::read_file).put(artifacts::create))
-        .route("/artifacts/{id}/outputs/{path}", post(artifacts::save_output))
-        .route("/artifacts/{id}", get(blobs::read_artifact).merge(put(blobs::save_artifact)))
-        .route("/caches/{id}", get(blobs::read_cache).merge(put(blobs::save_cache)));
+    routed(api, |_, handler| handler)
+}
+
+/// The same for whoever comes by a socket: before anything of a body is read, its bearer has to be known, and a body may not bring
+/// nothing for longer than `silence`.
+pub(crate) fn socket_router(api: Arc<Api>, silence: Duration) -> Router {
+    routed(api.clone(), move |route, handler| {
+        let is_log = matches!(route.id, RouteId::WriteDefineLog | RouteId::WriteJobLog);
+        let door = Door { api: api.clone(), silence: (!is_log).then_some(silence) };
+        handler.route_layer(from_fn_with_state(door, at_the_door))
+    })
+}
+
+fn routed(api: Arc<Api>, entered: impl Fn(&Route, MethodRouter<Arc<Api>>) -> MethodRouter<Arc<Api>>) -> Router {
+    let build =
+        ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, entered(route, handler(route))));
     Router::new()
         .nest("/v1/builds/{org}/{repo}/{build}", build)
         .fallback(serve::no_such_path)
         .method_not_allowed_fallback(serve::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(axum::middleware::map_response(serve::in_words))
+        .layer(map_response(serve::in_words))
         .with_state(api)
+}
+
+/// What answers at a route.
+fn handler(route: &Route) -> MethodRouter<Arc<Api>> {
+    let verb = match route.verb {
+        Verb::Get => MethodFilter::GET,
+        Verb::Post => MethodFilter::POST,
+        Verb::Put => MethodFilter::PUT,
+    };
+    match route.id {
+        RouteId::ReadBuild => on(verb, script::read_build),
+        RouteId::ListParams => on(verb, inputs::list_params),
+        RouteId::ReadParam => on(verb, inputs::read_param),
+        RouteId::ListSecrets => on(verb, inputs::list_secrets),
+        RouteId::ReadSecret => on(verb, inputs::read_secret),
+        RouteId::RevealSecret => on(verb, inputs::reveal),
+        RouteId::PublishEvent => on(verb, script::publish_event),
+        RouteId::ReadEvents => on(verb, events::read_events),
+        RouteId::AddReport => on(verb, script::add_report),
+        RouteId::WriteDefineLog => on(verb, logs::write_define_log),
+        RouteId::ReadFile => on(verb, files::read_file),
+        RouteId::ReadDir => on(verb, files::read_dir),
+        RouteId::ReadStat => on(verb, files::stat),
+        RouteId::FindFiles => on(verb, files::glob),
+        RouteId::HashFiles => on(verb, files::hash),
+        RouteId::WriteOutput => on(verb, files::write_output).layer(limit(OUTPUT_LIMIT)),
+        RouteId::ExtendOutput => on(verb, files::extend_output).layer(limit(OUTPUT_LIMIT)),
+        RouteId::SubmitJobs => on(verb, submit::submit).layer(limit(SUBMISSION_LIMIT)),
+        RouteId::WaitForJobs => on(verb, submit::wait).layer(limit(SUBMISSION_LIMIT)),
+        RouteId::ReadJob => on(verb, jobs::read_job),
+        RouteId::ReadPlan => on(verb, jobs::read_plan),
+        RouteId::ReportRunning => on(verb, jobs::report_running),
+        RouteId::ReportOutputs => on(verb, results::report_outputs).layer(limit(MAX_OUTPUTS as usize)),
+        RouteId::ReportTests => on(verb, results::report_tests),
+        RouteId::ReportResult => on(verb, jobs::report_result),
+        RouteId::WriteJobLog => on(verb, logs::write_job_log),
+        RouteId::ReadWorkspace => on(verb, blobs::read_workspace),
+        RouteId::ListArtifacts => on(verb, artifacts::list),
+        RouteId::ListArtifactFiles => on(verb, artifacts::file_names),
+        RouteId::ReadArtifactFile => on(verb, artifacts::read_file),
+        RouteId::CreateArtifact => on(verb, artifacts::create),
+        RouteId::SaveOutput => on(verb, artifacts::save_output),
+        RouteId::ReadArtifact => on(verb, blobs::read_artifact),
+        RouteId::SaveArtifact => on(verb, blobs::save_artifact),
+        RouteId::ReadCache => on(verb, blobs::read_cache),
+        RouteId::SaveCache => on(verb, blobs::save_cache),
+    }
 }
 
 fn limit(bytes: usize) -> DefaultBodyLimit {

@@ -8,9 +8,9 @@
 use monkeyci_build::{Results, is_link, is_output_name};
 
 /// The longest value, in bytes.
-const VALUE: usize = 64 << 10;
+pub(crate) const VALUE: usize = 64 << 10;
 /// The most outputs and links of one job.
-const COUNT: usize = 1000;
+pub(crate) const COUNT: usize = 1000;
 
 /// Reads the file.
 ///

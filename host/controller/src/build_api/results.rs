@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
-use monkeyci_api::Action;
+use monkeyci_api::{Action, MAX_TEST_REPORT};
 use monkeyci_build::{BuildCommand, CommandError, Results};
 use monkeyci_storage::{hex, names};
 use sha2::{Digest, Sha256};
@@ -16,9 +16,6 @@ use super::admission::{ItemPath, admit};
 use super::{junit, outputs};
 use crate::running::Refused;
 use crate::serve::Refusal;
-
-/// The largest test report: 16 MiB.
-const REPORT: usize = 16 << 20;
 
 pub(crate) async fn report_outputs(
     State(api): State<Arc<Api>>,
@@ -56,9 +53,9 @@ pub(crate) async fn report_tests(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::ReportTests(path.item.clone()))?;
-    let xml = axum::body::to_bytes(body, REPORT)
+    let xml = axum::body::to_bytes(body, MAX_TEST_REPORT as usize)
         .await
-        .map_err(|error| Refusal::too_large(format!("a test report has at most {REPORT} bytes: {error}")))?;
+        .map_err(|error| Refusal::too_large(format!("a test report has at most {MAX_TEST_REPORT} bytes: {error}")))?;
     let masking = build.masking.clone();
     let (summary, masked) = tokio::task::spawn_blocking(move || {
         let text = junit::decode(&xml)?;

@@ -17,7 +17,7 @@ use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::{BuildState, CacheSpec, Event, EventBody, Input, JobDraft, Source, check};
 use monkeyci_storage::{Blobs, names};
 
-use super::{Api, router, tests, workspace_files};
+use super::{Api, router, socket_router, tests, workspace_files};
 use crate::clock::MachineClock;
 use crate::hang_guard;
 use crate::inputs::Inputs;
@@ -25,7 +25,7 @@ use crate::logs::LogLimits;
 use crate::logs::Masking;
 use crate::observer::Observer;
 use crate::running::{BuildDirs, BuildHandle};
-use crate::serve::{ApiSockets, Listener};
+use crate::serve::{Listener, SILENCE, in_process};
 use crate::source::SourceRequest;
 use crate::tokens::Tokens;
 
@@ -92,8 +92,7 @@ impl Rig {
     }
 
     fn client(&self) -> Client {
-        Client::in_process(ApiSockets::new(router(self.api.clone()), None).in_process(), BUILD, self.token("mine"))
-            .expect("a client")
+        Client::in_process(in_process(router(self.api.clone())), BUILD, self.token("mine")).expect("a client")
     }
 
     /// Changes one bit of the only file below `dir` of the store.
@@ -197,7 +196,7 @@ async fn a_workspace_that_the_store_has_changed_is_an_error() {
 fn script(rig: &Rig) -> Client {
     let (role, scopes) = (Role::Script { job: Some("mine".to_owned()) }, vec![Scope::FilesRead, Scope::ArtifactsRead]);
     let token = rig.api.tokens.issue(BUILD, (role, 1), scopes, Duration::from_secs(3600)).expect("a token");
-    Client::in_process(ApiSockets::new(router(rig.api.clone()), None).in_process(), BUILD, token).expect("a client")
+    Client::in_process(in_process(router(rig.api.clone())), BUILD, token).expect("a client")
 }
 
 #[tokio::test]
@@ -307,8 +306,7 @@ async fn an_artifact_may_be_sent_again_by_its_job_and_only_as_it_was() {
     let other = client.save_artifact("out", Body::from("another")).await.expect_err("not the same");
     assert_eq!(other.status(), Some(409));
     let another =
-        Client::in_process(ApiSockets::new(router(rig.api.clone()), None).in_process(), BUILD, rig.token("another"))
-            .expect("a client");
+        Client::in_process(in_process(router(rig.api.clone())), BUILD, rig.token("another")).expect("a client");
     let other = another.save_artifact("out", Body::from("content")).await.expect_err("not its own");
     assert_eq!(other.status(), Some(409));
 }
@@ -318,7 +316,7 @@ async fn an_upload_whose_connection_breaks_can_be_made_again() {
     let rig = Rig::new(LogLimits::default());
     let socket = rig.dir.path().join("api");
     std::fs::create_dir(&socket).expect("a directory");
-    let _listener = Listener::unix(&socket, "api.sock", router(rig.api.clone())).expect("a socket");
+    let _listener = Listener::unix(&socket, "api.sock", socket_router(rig.api.clone(), SILENCE)).expect("a socket");
     let client = Client::unix(&socket.join("api.sock"), BUILD, rig.token("mine")).expect("a client");
     let half = stream::iter([Ok(Bytes::from_static(b"half")), Err(std::io::Error::other("broken"))]);
     client.save_artifact("out", Body::wrap_stream(half)).await.expect_err("broken");

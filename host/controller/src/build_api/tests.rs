@@ -1,5 +1,7 @@
 //! Who may do what: every kind of bearer at every path, and every kind of forged token.
 
+mod door;
+mod scopes;
 mod stopping;
 mod table;
 
@@ -24,14 +26,14 @@ use monkeyci_build::{
 };
 use monkeyci_storage::{Blobs, names};
 
-use super::{Api, router};
+use super::{Api, router, socket_router};
 use crate::clock::MachineClock;
 use crate::inputs::Inputs;
 use crate::logs::LogLimits;
 use crate::logs::Masking;
 use crate::observer::Silent;
 use crate::running::{BuildHandle, Refused};
-use crate::serve::{ApiSockets, Listener};
+use crate::serve::{Listener, SILENCE, in_process};
 use crate::source::SourceRequest;
 use crate::tokens::Tokens;
 
@@ -101,8 +103,7 @@ impl Rig {
     }
 
     fn client(&self, build: &str, token: Token) -> Client {
-        Client::in_process(ApiSockets::new(router(self.api.clone()), None).in_process(), build, token)
-            .expect("a client")
+        Client::in_process(in_process(router(self.api.clone())), build, token).expect("a client")
     }
 }
 
@@ -301,9 +302,9 @@ async fn the_three_transports_give_the_same_answers() {
     let rig = Rig::defining().await;
     let socket = rig.dir.path().join("api");
     std::fs::create_dir(&socket).expect("a directory");
-    let _unix = Listener::unix(&socket, "api.sock", router(rig.api.clone())).expect("a socket");
+    let _unix = Listener::unix(&socket, "api.sock", socket_router(rig.api.clone(), SILENCE)).expect("a socket");
     let address = "127.0.0.1:0".parse().expect("an address");
-    let (_tcp, address) = Listener::tcp(address, router(rig.api.clone())).await.expect("a socket");
+    let (_tcp, address) = Listener::tcp(address, socket_router(rig.api.clone(), SILENCE)).await.expect("a socket");
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(socket.join("api.sock")).expect("a socket").permissions(),
     );

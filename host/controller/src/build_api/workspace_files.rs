@@ -12,11 +12,11 @@ use crate::running::BuildDirs;
 use crate::serve::Refusal;
 
 /// The most globs of one question.
-const GLOBS: usize = 1000;
+pub(crate) const GLOBS: usize = 1000;
 /// The most bytes that a digest is made of: 4 GiB.
-const HASHED: u64 = 4 << 30;
+pub(crate) const HASHED: u64 = 4 << 30;
 /// The most bytes of paths that one answer has: 4 MiB.
-const ANSWER: usize = 4 << 20;
+pub(crate) const ANSWER: usize = 4 << 20;
 
 /// The paths of the files that match one of the globs, sorted. Links to files count as files, and are not followed.
 ///

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use monkeyci_api::{Client, Role, Scope};
+use monkeyci_api::{Client, Role, grants};
 use monkeyci_build::{EventBody, JobSpec, StopReason};
 use monkeyci_script::Runtime;
 use monkeyci_storage::Blobs;
@@ -41,21 +41,10 @@ impl Services {
         job: Option<(&JobSpec, u32)>,
         life: Duration,
     ) -> Result<Client, ControllerError> {
-        let mut scopes = vec![
-            Scope::BuildRead,
-            Scope::ParamsRead,
-            Scope::SecretsRead,
-            Scope::EventsWrite,
-            Scope::JobsRead,
-            Scope::FilesRead,
-            Scope::LogWrite,
-        ];
-        if let Some((job, _)) = job {
-            scopes.extend([Scope::EventsRead, Scope::JobsSubmit, Scope::ArtifactsRead, Scope::OutputsWrite]);
-            scopes.push(Scope::JobReport(job.id.clone()));
-            scopes.extend(job.creates_artifacts.iter().cloned().map(Scope::ArtifactWrite));
-            scopes.extend(build.inputs.reveal.iter().cloned().map(Scope::SecretReveal));
-        }
+        let scopes = match job {
+            None => grants::define(),
+            Some((job, _)) => grants::action(&job.id, &job.creates_artifacts, &build.inputs.reveal),
+        };
         let role = Role::Script { job: job.map(|(job, _)| job.id.clone()) };
         let bearer = (role, job.map_or(0, |(_, attempt)| attempt));
         let token = self.tokens.issue(&build.id, bearer, scopes, life)?;

@@ -12,7 +12,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(30);
 /// How long to wait for an engine that is away until it is asked again.
 pub(crate) const AGAIN: Duration = Duration::from_millis(250);
 /// How often an engine that answers is asked whether it does.
-const BEAT: Duration = Duration::from_secs(5);
+pub(crate) const BEAT: Duration = Duration::from_secs(5);
 
 /// Returns when the engine has not answered for so long, with what is to be said of it.
 pub(crate) async fn over(engine: &dyn Engine, lease: Duration) -> String {

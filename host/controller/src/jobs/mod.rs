@@ -17,6 +17,7 @@ pub use check::CheckError;
 pub use engine::{EngineChoice, Sweep};
 
 pub(crate) use check::check;
+pub(crate) use container::limits;
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::Engines;
 pub(crate) use restore::{restore, script};

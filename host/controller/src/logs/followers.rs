@@ -19,7 +19,7 @@ use crate::lock::lock;
 use crate::logs::tail::LogTail;
 
 /// What may wait for one who follows, in bytes. Whoever is slower than the jobs misses the rest: nobody waits for them.
-const WAITING: usize = 4 << 20;
+pub(crate) const WAITING: usize = 4 << 20;
 
 /// Frames of one log, encoded.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Logs: masked as they arrive, the end of a long one kept in memory, stored, and handed to whoever follows.
 
+mod budget;
 pub(crate) mod followers;
 mod masked;
 mod masking;
@@ -10,6 +11,7 @@ pub(crate) mod tail;
 pub use store::LogLimits;
 pub use stored::{LogsError, StoredLog, StoredLogs};
 
+pub(crate) use budget::limits;
 pub(crate) use masked::MaskedLog;
 pub(crate) use masking::Masking;
 pub(crate) use store::LogWriter;

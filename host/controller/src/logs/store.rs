@@ -37,9 +37,9 @@ impl Default for LogLimits {
 }
 
 /// The largest part: what of the start is in memory.
-const PART: usize = 4 << 20;
+pub(crate) const PART: usize = 4 << 20;
 /// The most parts of one log. A sidecar whose connection breaks starts a new one; nobody may do so for ever.
-const PARTS: u32 = 1000;
+pub(crate) const PARTS: u32 = 1000;
 
 /// Writes a log.
 pub(crate) struct LogWriter<'a> {

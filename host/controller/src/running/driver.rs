@@ -19,7 +19,7 @@ use crate::clock::SteadyTime;
 use crate::error::ControllerError;
 
 /// How long the end of a build that is killed waits for a disk that takes nothing.
-const LAST_WRITE: Duration = Duration::from_secs(5);
+pub(super) const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// The loop of one build. Nobody else appends to its journal.
 ///

@@ -2,6 +2,7 @@
 //!
 //! What the core asks for is carried out by somebody else, whom the driver knows as [`Effects`] only.
 
+mod budget;
 mod driver;
 mod effects;
 mod handle;
@@ -13,6 +14,7 @@ mod words;
 pub use request::{BuildReport, BuildRequest, Cancel};
 pub use resume::{Needed, Resumable, ResumeError, ResumeRequest};
 
+pub(crate) use budget::limits;
 pub(crate) use driver::{Begin, Driver, Outcome};
 pub(crate) use effects::{Effects, Task};
 pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Record, Refused};

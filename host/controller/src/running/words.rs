@@ -3,9 +3,9 @@
 use super::BuildHandle;
 
 /// The longest name of an event, in characters.
-const NAME_LIMIT: usize = 128;
+pub(super) const NAME_LIMIT: usize = 128;
 /// The most bytes of an event's payload, and of a report's message.
-const TEXT_LIMIT: usize = 64 * 1024;
+pub(super) const TEXT_LIMIT: usize = 64 * 1024;
 
 /// Why something can't be written down.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,7 @@
 //! The three ways to the router: in process, Unix socket, TCP.
+//!
+//! Who comes by a socket is a stranger until its token says more. So a connection has limits before anything of it reaches the
+//! router: how long its head may take and how large it may be, how many of them there may be; and on a Unix socket, whose it is.
 
 use std::convert::Infallible;
 use std::fs::{self, File};
@@ -11,11 +14,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use futures::FutureExt;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use monkeyci_api::InProcess;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
+use super::limits::SocketLimits;
+use super::peers::Peers;
+use super::problem::Refusal;
 use crate::error::ControllerError;
 
 /// Calls the router without a socket.
@@ -38,8 +48,18 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on a Unix socket of mode 0600 in `dir`, which should be 0700.
+    /// Listens on a Unix socket of mode 0600 in `dir`, which should be 0700, for those whom it is meant for.
     pub(crate) fn unix(dir: &Path, name: &str, router: Router) -> Result<Self, ControllerError> {
+        Self::unix_for(dir, name, router, Peers::of_this_host(), SocketLimits::of_build())
+    }
+
+    pub(super) fn unix_for(
+        dir: &Path,
+        name: &str,
+        router: Router,
+        peers: Peers,
+        limits: SocketLimits,
+    ) -> Result<Self, ControllerError> {
         let path = dir.join(name);
         let fail = |source| ControllerError::Listen { address: path.display().to_string(), source };
         // The path of a Unix socket has at most 107 bytes; through the directory's descriptor it is always short.
@@ -47,22 +67,56 @@ impl Listener {
         let short = format!("/proc/self/fd/{}/{name}", opened.as_raw_fd());
         let socket = UnixListener::bind(short).map_err(fail)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(fail)?;
-        let task = tokio::spawn(async move {
-            // `serve` ends only with its task.
-            let _ = axum::serve(socket, router).await;
-        });
-        Ok(Self { task })
+        Ok(Self::serve(socket, router, limits, move |stream| peers.are(stream)))
     }
 
     /// Listens on a TCP address; returns the address it has got.
     pub(crate) async fn tcp(address: SocketAddr, router: Router) -> Result<(Self, SocketAddr), ControllerError> {
+        Self::tcp_within(address, router, SocketLimits::of_host()).await
+    }
+
+    pub(super) async fn tcp_within(
+        address: SocketAddr,
+        router: Router,
+        limits: SocketLimits,
+    ) -> Result<(Self, SocketAddr), ControllerError> {
         let fail = |source| ControllerError::Listen { address: address.to_string(), source };
         let socket = TcpListener::bind(address).await.map_err(fail)?;
         let local = socket.local_addr().map_err(fail)?;
+        Ok((Self::serve(socket, router, limits, |_| Ok(())), local))
+    }
+
+    /// Serves whoever connects and `may`.
+    fn serve<L: axum::serve::Listener>(
+        mut socket: L,
+        router: Router,
+        limits: SocketLimits,
+        may: impl Fn(&L::Io) -> Result<(), Refusal> + Send + 'static,
+    ) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.head_time)
+            .max_buf_size(limits.head_bytes)
+            .max_headers(limits.headers);
+        let slots = Arc::new(Semaphore::new(limits.connections as usize));
         let task = tokio::spawn(async move {
-            let _ = axum::serve(socket, router).await;
+            // The semaphore is never closed. Whoever is beyond it waits to be taken in, and holds nothing of ours.
+            while let Ok(slot) = slots.clone().acquire_owned().await {
+                let (stream, _) = socket.accept().await;
+                let router = match may(&stream) {
+                    Ok(()) => router.clone(),
+                    Err(refusal) => Router::new().fallback(async move || refusal.clone()),
+                };
+                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+                tokio::spawn(async move {
+                    let _slot = slot;
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "a connection to an API has ended");
+                    }
+                });
+            }
         });
-        Ok((Self { task }, local))
+        Self { task }
     }
 }
 

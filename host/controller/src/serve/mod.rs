@@ -1,11 +1,18 @@
 //! What the build API and the control API share: sockets, and errors in words.
 
+mod limits;
 mod listen;
+mod peers;
 mod problem;
 mod sockets;
+#[cfg(test)]
+mod tests;
 
 pub use sockets::ApiOverTcp;
 
+pub(crate) use limits::{SILENCE, limits};
 pub(crate) use listen::Listener;
+#[cfg(test)]
+pub(crate) use listen::in_process;
 pub(crate) use problem::{Refusal, in_words, no_such_method, no_such_path, parse};
 pub(crate) use sockets::{ApiAddress, ApiSockets};

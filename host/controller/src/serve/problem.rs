@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use monkeyci_api::{Problem, STORE_FULL, is_disk_full};
+use monkeyci_api::{Denied, Problem, STORE_FULL, is_disk_full};
 use monkeyci_build::CommandError;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +13,7 @@ use crate::running::{Refused, WordsError};
 const PROBLEM: &str = "application/problem+json";
 
 /// An answer that is an error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
     title: &'static str,
@@ -78,6 +78,12 @@ impl Refusal {
         let title = if is_disk_full(&error) { STORE_FULL } else { "store failed" };
         let state = if title == STORE_FULL { "is full" } else { "failed" };
         Self::new(StatusCode::INSUFFICIENT_STORAGE, title, format_args!("{what}: the host's store {state}"))
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        if denied.is_invalid_token() { Self::unauthorised(denied) } else { Self::denied(denied) }
     }
 }
 

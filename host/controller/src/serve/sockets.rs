@@ -18,6 +18,20 @@ pub struct ApiOverTcp {
     pub listen: SocketAddr,
     /// The host name or address by which sidecars reach it.
     pub advertise: String,
+    /// Listen also on an address that is no loopback address. The API has no TLS, and tokens go over it: only where packets never leave
+    /// this machine, or a network that nobody else is on. The network of the machine's own containers is one.
+    pub plain_network: bool,
+}
+
+impl ApiOverTcp {
+    /// # Errors
+    /// When tokens would go over a network for everybody to read.
+    pub(crate) fn check(&self) -> Result<(), ControllerError> {
+        if self.listen.ip().is_loopback() || self.plain_network {
+            return Ok(());
+        }
+        Err(ControllerError::PlainNetwork { address: self.listen })
+    }
 }
 
 /// How sidecars reach the build API.
@@ -32,24 +46,26 @@ pub(crate) struct ApiAddress {
 /// The ways to the build API.
 #[derive(Debug)]
 pub(crate) struct ApiSockets {
-    router: Router,
+    in_process: Router,
+    sockets: Router,
     tcp: Option<ApiOverTcp>,
     listening: OnceCell<(Listener, String)>,
 }
 
 impl ApiSockets {
-    pub(crate) fn new(router: Router, tcp: Option<ApiOverTcp>) -> Self {
-        Self { router, tcp, listening: OnceCell::new() }
+    /// Two routers to one API: for calls in process, and for those that come by a socket.
+    pub(crate) fn new(in_process: Router, sockets: Router, tcp: Option<ApiOverTcp>) -> Self {
+        Self { in_process, sockets, tcp, listening: OnceCell::new() }
     }
 
-    /// The router itself.
+    /// The router for sockets.
     pub(crate) fn router(&self) -> Router {
-        self.router.clone()
+        self.sockets.clone()
     }
 
     /// Calls without a socket.
     pub(crate) fn in_process(&self) -> InProcess {
-        in_process(self.router.clone())
+        in_process(self.in_process.clone())
     }
 
     /// Makes the build API reachable for the sidecars of a build: on a Unix socket in the build's own directory (the listener
@@ -58,14 +74,14 @@ impl ApiSockets {
         let Some(tcp) = &self.tcp else {
             let dir = dir.join("api");
             make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
-            let listener = Listener::unix(&dir, "api.sock", self.router.clone())?;
+            let listener = Listener::unix(&dir, "api.sock", self.sockets.clone())?;
             let url = format!("unix:{}", paths::API_SOCKET);
             return Ok((ApiAddress { url, dir: Some(dir) }, Some(listener)));
         };
         let (_, url) = self
             .listening
             .get_or_try_init(|| async {
-                let (listener, address) = Listener::tcp(tcp.listen, self.router.clone()).await?;
+                let (listener, address) = Listener::tcp(tcp.listen, self.sockets.clone()).await?;
                 Ok::<_, ControllerError>((listener, format!("http://{}:{}", tcp.advertise, address.port())))
             })
             .await?;

@@ -20,7 +20,7 @@ pub struct GitAuth {
 }
 
 /// The most bytes of a file of logins.
-const FILE: u64 = 1 << 20;
+pub(super) const FILE: u64 = 1 << 20;
 
 /// Logins that are known by the server they are for.
 #[derive(Default)]

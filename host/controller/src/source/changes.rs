@@ -6,14 +6,14 @@ use git2::{Commit, Delta, Diff, DiffFindOptions, DiffOptions, Error, ErrorCode, 
 use monkeyci_build::Changes;
 
 /// More changed files than this are as good as all of them: they would only fill the journal and the script's memory.
-const MOST_FILES: usize = 100_000;
+pub(super) const MOST_FILES: usize = 100_000;
 
 /// The most entries of trees that are looked at to find out what changed.
-const MOST_SEEN: usize = 1_000_000;
+pub(super) const MOST_SEEN: usize = 1_000_000;
 
 /// How many pairs of an added and a removed file are compared by content to find renames, as git does (its
 /// `diff.renameLimit` squared). With more, only files that are the same to the byte count as renamed.
-const MOST_PAIRS: usize = 1_000_000;
+pub(super) const MOST_PAIRS: usize = 1_000_000;
 
 /// Why it is not known which files changed.
 #[derive(Debug, thiserror::Error)]

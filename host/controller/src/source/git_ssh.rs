@@ -20,7 +20,7 @@ use super::transports;
 /// How often a wait looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
 /// How much of what ssh says is kept.
-const SAID: usize = 4096;
+pub(super) const SAID: usize = 4096;
 
 /// The address of a repository that is reached by ssh.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod auth;
+mod budget;
 mod changes;
 mod checkout;
 mod clone;
@@ -20,3 +21,5 @@ pub(crate) mod workspace;
 
 pub use auth::GitAuth;
 pub use checkout::SourceRequest;
+
+pub(crate) use budget::limits;

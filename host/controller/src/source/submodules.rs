@@ -15,7 +15,7 @@ use super::git_url::shown;
 use super::tree::{self, Budget, Placed};
 
 /// The most bytes of a `.gitmodules`.
-const GITMODULES: u64 = 1 << 20;
+pub(super) const GITMODULES: u64 = 1 << 20;
 
 /// What has to be fetched, for one repository.
 pub(super) struct Parent<'a> {

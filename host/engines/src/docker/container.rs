@@ -18,7 +18,7 @@ use super::names::{Names, labels};
 use crate::{EngineError, Part, Pod, PodService};
 
 /// The size of a `/dev/shm` of which nothing is said: what Docker gives it.
-const SHM_BYTES: u64 = 64 << 20;
+pub(super) const SHM_BYTES: u64 = 64 << 20;
 
 /// A container to be.
 pub(super) struct Container {
@@ -51,7 +51,7 @@ impl Container {
 
 /// The most processes and threads of a container: more than any build on a large machine has, and too few for a fork bomb to
 /// take the machine's. (Docker has no limit of its own, Podman's is 2048.)
-const MAX_PROCESSES: i64 = 16_384;
+pub(super) const MAX_PROCESSES: i64 = 16_384;
 
 /// What root of a container loses of Docker's usual capabilities: to forge packets, to make devices, to write to the machine's
 /// audit log. Podman gives none of these either, so images can do without. (The usual `ping` needs none; busybox's does.)

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
 /// How long a program that keeps logins may take; some ask a person.
-const HELPER: Duration = Duration::from_secs(30);
+pub(super) const HELPER: Duration = Duration::from_secs(30);
 /// What a program that keeps logins calls a name that is none: the secret is a token.
 const TOKEN: &str = "<token>";
 

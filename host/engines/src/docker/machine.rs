@@ -10,20 +10,20 @@ use crate::EngineError;
 
 /// The memory of a job or service that has no limit of its own, in hundredths of the machine's: one that eats all it can get is
 /// then killed itself, and not whatever the machine's kernel picks, the host for one.
-const MOST_MEMORY: u64 = 75;
+pub(super) const MOST_MEMORY: u64 = 75;
 
 /// The weight of jobs and services where processors are scarce: half of what everything else on the machine has, so that the
 /// engine, the host and the sidecars still get to theirs.
 const SHARES: i64 = 512;
 
 /// The memory of a sidecar: three archives of 10 MiB, a test report of 16, and what the kernel keeps of files meanwhile.
-const SIDECAR_MEMORY: i64 = 512 << 20;
+pub(super) const SIDECAR_MEMORY: i64 = 512 << 20;
 
 /// The processors of a sidecar: one for what it packs or unpacks, and one for output, which it passes on meanwhile.
 const SIDECAR_PROCESSORS: i64 = 2;
 
 /// The processes and threads of a sidecar: the most threads that its runtime has, and some more.
-const SIDECAR_PROCESSES: i64 = 1024;
+pub(super) const SIDECAR_PROCESSES: i64 = 1024;
 
 /// The machine of an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

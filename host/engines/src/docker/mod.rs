@@ -1,6 +1,7 @@
 //! The docker engine: Docker, or Podman through the same API.
 
 mod architecture;
+mod budget;
 mod connect;
 mod container;
 mod credentials;
@@ -30,6 +31,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 
+pub use budget::limits;
 pub use connect::{DockerOptions, NetworkFence};
 
 use crate::{Engine, EngineError, Part, PartExit, Pod};

@@ -21,7 +21,7 @@ use super::volume::not_ours;
 use crate::{EngineError, LABEL_POD, Pod};
 
 /// The prefix of a pod's network: room for 61 containers beside the gateway.
-const PREFIX: u8 = 26;
+pub(super) const PREFIX: u8 = 26;
 
 /// So often another network is tried when somebody takes the one that was free. It is somebody else's each time, so this is plenty.
 const ATTEMPTS: u32 = 64;

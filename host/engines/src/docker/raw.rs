@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The most that an answer may have: a machine with ten thousand containers lists them in less.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// What we need to know of a container.
 #[derive(Debug, Deserialize)]

@@ -21,7 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How much of an attempt's output is kept.
-const OUTPUT: usize = 4 * 1024;
+pub(super) const OUTPUT: usize = 4 * 1024;
 
 /// How many lines of a service's output go into the error of one that was never ready.
 pub(super) const LINES: usize = 20;

@@ -18,7 +18,7 @@ use super::raw::{self, Inspected};
 use crate::{EngineError, Part, PartExit};
 
 /// The most that is kept of a container's last lines: a line has no end if its writer doesn't want one.
-const MOST_BYTES: usize = 256 * 1024;
+pub(super) const MOST_BYTES: usize = 256 * 1024;
 
 impl DockerEngine {
     /// Waits until a container does not run, and says how it ended.

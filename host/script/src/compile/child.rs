@@ -18,9 +18,9 @@ use crate::error::LoadError;
 use crate::limits::Limits;
 
 /// More threads make compiling little faster, and each takes memory of its own.
-const THREADS: usize = 8;
+pub(crate) const THREADS: usize = 8;
 /// What is read of the child's last words.
-const LAST_WORDS: u64 = 16 << 10;
+pub(crate) const LAST_WORDS: u64 = 16 << 10;
 /// How the standard library's last words begin when there is no memory; then it aborts.
 const NO_MEMORY: &str = "memory allocation of";
 

@@ -14,6 +14,7 @@ use crate::artifact::Artifact;
 use crate::error::LoadError;
 use crate::limits::Limits;
 
+pub(crate) use child::{LAST_WORDS, THREADS};
 pub use role::compile_if_child;
 
 /// Where scripts are compiled that are not in the compile cache.

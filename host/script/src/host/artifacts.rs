@@ -14,7 +14,7 @@ use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
 
 /// How many chunks may wait for the build API.
-const QUEUE: usize = 4;
+pub(crate) const QUEUE: usize = 4;
 
 /// An artifact that a guest writes: the request that takes its bytes. A writer that is dropped breaks the request off, so
 /// nothing is saved.

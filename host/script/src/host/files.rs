@@ -11,7 +11,7 @@ use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
 
 /// The most bytes that one call returns.
-const CHUNK: usize = 1 << 20;
+pub(crate) const CHUNK: usize = 1 << 20;
 
 /// A content that a guest reads.
 pub struct FileReader {

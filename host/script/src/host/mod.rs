@@ -27,17 +27,21 @@ use crate::store::State;
 use crate::transcript::{Call, Mode};
 
 pub use artifacts::ArtifactWriter;
+pub(crate) use artifacts::QUEUE;
+pub(crate) use files::CHUNK;
 pub use files::FileReader;
 pub use jobs::JobHandle;
 pub use params::ParamHandle;
+pub(crate) use results::{COUNT, TEXT};
 pub use secrets::SecretHandle;
 pub use subscription::Subscription;
+pub(crate) use workspace::WHOLE;
 
 /// How long one request to the build API waits at most; whoever wants to wait longer makes another one.
-const ONE_REQUEST: Duration = Duration::from_secs(20);
+pub(crate) const ONE_REQUEST: Duration = Duration::from_secs(20);
 
 /// How much is kept of an error that a guest was told, in bytes.
-const LAST_ERROR: usize = 500;
+pub(crate) const LAST_ERROR: usize = 500;
 
 impl types::Host for State {}
 

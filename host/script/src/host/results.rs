@@ -7,9 +7,9 @@ use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
 
 /// The longest value of an output, message or address, in bytes.
-const TEXT: usize = 64 << 10;
+pub(crate) const TEXT: usize = 64 << 10;
 /// The most outputs, and the most links.
-const COUNT: usize = 1000;
+pub(crate) const COUNT: usize = 1000;
 
 impl State {
     /// Checks what every function of this interface checks first.

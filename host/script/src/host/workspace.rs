@@ -10,7 +10,7 @@ use crate::bindings::monkeyci::script::workspace::{Host, HostMetadata};
 use crate::store::State;
 
 /// The largest file that is read at once.
-const WHOLE: u64 = 4 << 20;
+pub(crate) const WHOLE: u64 = 4 << 20;
 
 impl Host for State {
     async fn read_file(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, Error>> {

@@ -15,7 +15,7 @@ use super::signals::Signals;
 use crate::protocol::{Decoder, Frame, FromLauncher, ProtocolError, ToLauncher, decode, encode};
 
 /// While more output than this waits for the sidecar, no more is read from the job.
-const OUTBOX_LIMIT: usize = 256 * 1024;
+pub(super) const OUTBOX_LIMIT: usize = 256 * 1024;
 const READ_CHUNK: usize = 4096;
 
 /// What ended a wait.

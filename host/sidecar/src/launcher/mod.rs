@@ -3,6 +3,7 @@
 //! One thread, one [`poll`](rustix::event::poll) loop, no runtime: it is ready within a millisecond and takes no memory from the
 //! job.
 
+mod budget;
 mod link;
 mod memory;
 mod privacy;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use monkeyci_api::{API_VERSION, paths};
 
 use crate::protocol::{Failure, FromLauncher, ProcessEnd, ProtocolError, ToLauncher};
+pub use budget::limits;
 use link::{Link, Wake};
 use memory::Score;
 use rendezvous::{Arrival, Connection};

@@ -19,7 +19,7 @@ use crate::protocol::{Failure, ProcessEnd, ProtocolError};
 
 /// How long killed processes may take to be gone. Longer takes only one that hangs inside the kernel, on a dead network
 /// disk say; the job does not wait for it.
-const REST_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const REST_LIMIT: Duration = Duration::from_secs(5);
 
 /// How the main process ended and the shell line that ran last; or why the next line's shell could not be started.
 pub(super) type Ended = Result<(ProcessEnd, Option<u32>), Failure>;

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 /// While one archive waits for the store, others keep the machine busy. Each takes up to 10 MiB of memory.
-const MOST: usize = 3;
+pub(super) const MOST: usize = 3;
 
 /// How many uploads run at a time: they only read.
 pub(super) fn uploads() -> usize {

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 /// Frames that may wait for the build API, at most 64 KiB each. When it is slower than the job, the job waits.
-const QUEUE: usize = 16;
+pub(super) const QUEUE: usize = 16;
 const RETRIES: u32 = 3;
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 

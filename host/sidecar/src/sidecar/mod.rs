@@ -3,6 +3,7 @@
 //! One thread for what waits, and tokio's blocking threads for what packs and unpacks.
 
 mod at_once;
+mod budget;
 mod caches;
 mod handover;
 mod job;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig, is_disk_full, paths};
 
 use crate::protocol::ToLauncher;
+pub use budget::limits;
 use job::{Job, Outcome};
 use listen::Listener;
 use log::Log;

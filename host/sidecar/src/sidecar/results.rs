@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use cap_std::fs::Dir;
-use monkeyci_api::{Body, Client, ClientError};
+use monkeyci_api::{Body, Client, ClientError, MAX_OUTPUTS, MAX_TEST_REPORT};
 use monkeyci_archive::{Found, Globs, find};
 use rustix::fs::OFlags;
 use tokio::task::spawn_blocking;
@@ -15,15 +15,12 @@ use super::StepError;
 use super::log::Log;
 use super::test_output::without_output;
 
-/// The most that a job's outputs may have. They are for numbers, versions and links; more is for artifacts.
-const MAX_OUTPUTS: u64 = 1024 * 1024;
-/// The largest test report, and the most of them. A suite of ten thousand tests has reports of about three megabytes.
-const MAX_TEST_REPORT: u64 = 16 * 1024 * 1024;
-const MAX_TEST_REPORTS: usize = 1000;
+/// The most test reports of a job.
+pub(super) const MAX_TEST_REPORTS: usize = 1000;
 /// How much of a test report's file is looked at for what counts, when the output of tests is left out.
-const MAX_TEST_REPORT_FILE: u64 = 1024 * 1024 * 1024;
+pub(super) const MAX_TEST_REPORT_FILE: u64 = 1024 * 1024 * 1024;
 /// The most warnings of one job that are kept, of which each is a line in the log.
-const MAX_WARNINGS: usize = 10;
+pub(super) const MAX_WARNINGS: usize = 10;
 
 /// What to look at, should the job succeed.
 #[derive(Debug, Default)]

@@ -15,12 +15,12 @@ pub(super) const LARGE: usize = 16 << 10;
 /// The pieces of a list have about this size.
 const PART: usize = 1 << 20;
 /// The most that a piece may have, and that one event may add to the database.
-pub(super) const LIMIT: u64 = 256 << 20;
+pub(crate) const LIMIT: u64 = 256 << 20;
 /// The most that an event may have with all that it refers to.
-pub(super) const WHOLE_LIMIT: u64 = 2 << 30;
+pub(crate) const WHOLE_LIMIT: u64 = 2 << 30;
 
 /// How deep an event may be nested with its pieces in it: `serde_json` reads at most 128, and each may be a piece.
-const DEPTH: usize = 256;
+pub(crate) const DEPTH: usize = 256;
 
 const PIECE: &str = "$piece";
 const PIECES: &str = "$pieces";

@@ -44,6 +44,10 @@ pub use sqlite::SqliteJournal;
 pub use stream::{export, import};
 pub use writer::{Patience, Waiting};
 
+pub(crate) use content::{DEPTH, LIMIT, WHOLE_LIMIT};
+pub(crate) use postgres::CONNECTIONS;
+pub(crate) use writer::{BATCH_BYTES, BATCH_RECORDS};
+
 /// The layout of databases and streams that this version writes.
 pub const LAYOUT: i64 = 2;
 

@@ -14,7 +14,7 @@ use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page,
 /// How many rows one statement takes: a message has at most 65,535 variables.
 const ROWS: usize = 1000;
 /// One writes, and some may read meanwhile.
-const CONNECTIONS: u32 = 4;
+pub(crate) const CONNECTIONS: u32 = 4;
 /// Who makes the tables holds this lock: "monkeyci".
 const LOCK: i64 = 0x6d6f_6e6b_6579_6369;
 

@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{Append, Journal, JournalError, Obstacle};
 
 /// What goes into one transaction, about: larger ones make others wait.
-const BATCH_BYTES: u64 = 8 << 20;
-const BATCH_RECORDS: usize = 4096;
+pub(crate) const BATCH_BYTES: u64 = 8 << 20;
+pub(crate) const BATCH_RECORDS: usize = 4096;
 
 /// How long the writer waits.
 #[derive(Clone, Copy, Debug)]

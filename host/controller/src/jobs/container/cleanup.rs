@@ -11,7 +11,7 @@ use crate::jobs::JobContext;
 use crate::jobs::lease::{self, AGAIN};
 
 /// How long clearing away may take.
-const REMOVAL: Duration = Duration::from_secs(60);
+pub(super) const REMOVAL: Duration = Duration::from_secs(60);
 
 /// What is left of a job that has ended: a pod that is to be removed.
 pub(in crate::jobs) struct PodCleanup {

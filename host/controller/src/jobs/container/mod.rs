@@ -1,5 +1,6 @@
 //! Container jobs: a pod of the engine, and what its sidecar reports. Whatever dies, there is a typed end.
 
+mod budget;
 mod cleanup;
 mod plan;
 mod services;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::FutureExt;
-use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig};
+use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig, grants};
 use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Results, Status, StopReason};
 use monkeyci_engines::Pod;
 use monkeyci_storage::hex;
@@ -26,17 +27,18 @@ use super::JobContext;
 use super::lease::LEASE;
 use crate::error::ControllerError;
 use crate::home::make_dir;
+pub(crate) use budget::limits;
 use cleanup::PodCleanup;
 use plan::{env, plan, secret_env};
 use services::ServiceLogs;
 use watch::{Patience, Watch};
 
 /// How long a job may take to end after TERM.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// How long the sidecar may take after the end of a job's command, to save and report what is left of it.
-const SAVING: Duration = Duration::from_secs(5 * 60);
+pub(super) const SAVING: Duration = Duration::from_secs(5 * 60);
 /// How long an engine may be away when somebody wants the job out of the way, and has waited for it before.
-const PARTING: Duration = Duration::from_secs(10);
+pub(super) const PARTING: Duration = Duration::from_secs(10);
 
 /// Runs the container job to its end. What it leaves is to be cleared away: later, so that the jobs that wait for this one
 /// do not wait for that too.
@@ -188,11 +190,9 @@ async fn prepare(
 
 /// What the sidecar of this job may do: its own job, its own artifacts and caches, and nothing else.
 fn scopes(job: &str, spec: &ContainerSpec) -> Vec<Scope> {
-    let mut scopes = vec![Scope::JobReport(job.to_owned()), Scope::LogWrite, Scope::WorkspaceRead];
-    scopes.extend(spec.restore_artifacts.iter().map(|artifact| Scope::ArtifactRead(artifact.id.clone())));
-    scopes.extend(spec.save_artifacts.iter().map(|artifact| Scope::ArtifactWrite(artifact.id.clone())));
-    scopes.extend(spec.caches.iter().map(|cache| Scope::Cache(cache.id.clone())));
-    scopes
+    let restores = spec.restore_artifacts.iter().map(|artifact| &artifact.id);
+    let saves = spec.save_artifacts.iter().map(|artifact| &artifact.id);
+    grants::sidecar(job, restores, saves, spec.caches.iter().map(|cache| &cache.id))
 }
 
 /// Writes a file that nobody else may read.

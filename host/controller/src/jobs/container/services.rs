@@ -17,7 +17,7 @@ use crate::logs::{LogWriter, MaskedLog};
 use crate::running::BuildHandle;
 
 /// A line longer than this is cut into several.
-const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST: usize = 8 * 1024;
 
 /// Follows the output of a pod's services, once it has started and until they end. Stops when it is dropped.
 pub(super) struct ServiceLogs {

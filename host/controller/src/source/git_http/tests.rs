@@ -14,7 +14,7 @@ use crate::source::GitAuth;
 use crate::source::checkout::{Checkout, SourceRequest};
 use crate::source::clone::clone;
 use crate::source::error::CheckoutError;
-use crate::source::limits;
+use crate::source::limits::Limits as LimitsOfSource;
 
 fn limits() -> Limits {
     Limits { silence: Duration::from_secs(60), ..Limits::default() }
@@ -31,7 +31,7 @@ fn cloned_with(url: &str, logins: &str, limits: Limits) -> (TempDir, Result<Chec
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), logins).expect("written");
     let auth = GitAuth { credentials: Some(file.path().to_owned()), ..GitAuth::default() };
-    let limits = limits::Limits { http: limits, ..limits::Limits::default() };
+    let limits = LimitsOfSource { http: limits, ..LimitsOfSource::default() };
     let checkout = clone(url, None, &auth, &dir.path().join("checkout"), &limits, &CancellationToken::new());
     (dir, checkout)
 }

@@ -1,0 +1,154 @@
+//! The readers of strangers' bytes that nothing outside of this crate can name, one by one, for the fuzz targets (`tests/fuzz`). No
+//! part of what this crate offers.
+//!
+//! Each of them returns: what it is given is refused or taken, and nothing else may come of it.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, header};
+use monkeyci_api::scope_table::{BUILD, Case, OTHER, OWN};
+use monkeyci_api::{Claims, ROUTES, Standing};
+use monkeyci_build::{BuildState, EventBody, JobDraft, check};
+use monkeyci_storage::Blobs;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::build_api::{Api, junit, outputs, socket_router};
+use crate::clock::MachineClock;
+use crate::inputs::Inputs;
+use crate::logs::{LogLimits, Masking};
+use crate::observer::Silent;
+use crate::running::BuildHandle;
+use crate::source::{GitAuth, SourceRequest};
+use crate::tokens::Tokens;
+
+/// A test report, as a job hands it in.
+pub fn test_report(bytes: &[u8]) {
+    if let Ok(text) = junit::decode(bytes)
+        && let Ok(summary) = junit::parse(&text, str::to_owned)
+    {
+        assert!(summary.failures.len() <= monkeyci_build::TestSummary::FAILURES, "more failures than are kept");
+    }
+}
+
+/// The file with a container job's outputs.
+pub fn outputs_file(bytes: &[u8]) {
+    if let Ok(results) = outputs::parse(bytes) {
+        assert!(results.outputs.len() <= outputs::COUNT, "more outputs than are kept");
+        assert!(results.outputs.values().all(|value| value.len() <= outputs::VALUE), "a value that is too long");
+    }
+}
+
+/// A token: as it comes, which is never one of ours; and as the claims of one that is.
+pub fn token(bytes: &[u8]) {
+    let tokens = Tokens::new(MachineClock::new());
+    let text = String::from_utf8_lossy(bytes);
+    assert!(tokens.check(&text).is_err(), "a token that nobody signed");
+    if let Ok(claims) = serde_json::from_slice::<Claims>(bytes)
+        && let Ok(signed) = tokens.sign(&claims)
+    {
+        let read = tokens.check(signed.expose());
+        let ours = claims.iss == monkeyci_api::ISSUER && claims.aud == monkeyci_api::AUDIENCE;
+        assert_eq!(read.is_ok(), ours, "whose it is");
+        for case in Case::all().step_by(7) {
+            let _ = case.admits(&claims, Standing::Runs);
+        }
+    }
+}
+
+/// What a tree of a repository holds: the first two bytes are the length of what follows them, the content of its `.gitattributes`;
+/// the rest is a tree object, as it is. It is committed, cloned and checked out.
+pub fn git_tree(bytes: &[u8]) {
+    let Some((length, rest)) = bytes.split_at_checked(2) else { return };
+    let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+    let (attributes, tree) = rest.split_at(length.min(rest.len()));
+    let Ok(dir) = tempfile::tempdir() else { return };
+    let repository = dir.path().join("repository");
+    if commit(&repository, attributes, tree).is_err() {
+        return; // git itself does not take it
+    }
+    let url = repository.display().to_string();
+    let request = SourceRequest::Git { url, reference: None, auth: GitAuth::default() };
+    let checkout = dir.path().join("checkout");
+    if request.check_out(&checkout, &CancellationToken::new()).is_ok() {
+        let beside = dir.path().read_dir().map(|entries| entries.count());
+        assert_eq!(beside.ok(), Some(2), "something was written beside the checkout");
+    }
+}
+
+fn commit(repository: &Path, attributes: &[u8], tree: &[u8]) -> Result<(), git2::Error> {
+    let repository = git2::Repository::init(repository)?;
+    for known in [&b""[..], b"one\n", b"target"] {
+        repository.blob(known)?;
+    }
+    let (attributes, odb) = (repository.blob(attributes)?, repository.odb()?);
+    let below = odb.write(git2::ObjectType::Tree, tree)?;
+    let entry = |mode: &str, name: &str, id: git2::Oid| [format!("{mode} {name}\0").as_bytes(), id.as_bytes()].concat();
+    let root = [entry("100644", ".gitattributes", attributes), entry("40000", "sub", below)].concat();
+    let root = odb.write(git2::ObjectType::Tree, &root)?;
+    let who = "a <a@b> 1700000000 +0000";
+    let text = format!("tree {root}\nauthor {who}\ncommitter {who}\n\nfuzzed\n");
+    let commit = odb.write(git2::ObjectType::Commit, text.as_bytes())?;
+    repository.reference("refs/heads/main", commit, true, "")?;
+    repository.set_head("refs/heads/main")
+}
+
+/// A request to the build API, as a socket brings it: a byte for the route, one for the bearer, one for the length of a name in the
+/// path, the name, and the body. The answer is never the host's own failure.
+pub fn api_request(bytes: &[u8]) {
+    let [route, who, length, rest @ ..] = bytes else { return };
+    let (name, body) = rest.split_at(usize::from(*length).min(rest.len()));
+    let route = &ROUTES[usize::from(*route) % ROUTES.len()];
+    let name = String::from_utf8_lossy(name);
+    let path = format!("/v1/builds/{BUILD}{}", route.path_to([&name, "file"]));
+    let cases: Vec<Case> = Case::all().filter(|case| case.route.id == route.id).collect();
+    let claims = cases[usize::from(*who) % cases.len()].claims();
+    let body = body.to_vec();
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    runtime.block_on(async {
+        let Some((_dir, tokens, router)) = api().await else { return };
+        let Ok(token) = tokens.sign(&claims) else { return };
+        let request = Request::builder()
+            .method(http::Method::from(route.verb))
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
+            .body(Body::from(body));
+        let Ok(request) = request else { return };
+        // One that waits for something to happen is given up.
+        if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), router.oneshot(request)).await {
+            let answer = answer.unwrap_or_else(|never| match never {});
+            assert_ne!(answer.status(), http::StatusCode::INTERNAL_SERVER_ERROR, "a failure without words");
+            let whole = axum::body::to_bytes(answer.into_body(), 64 << 20);
+            let _ = tokio::time::timeout(Duration::from_secs(60), whole).await;
+        }
+    });
+}
+
+/// An API that serves one build, in which two jobs run.
+async fn api() -> Option<(tempfile::TempDir, Arc<Tokens>, Router)> {
+    let dir = tempfile::tempdir().ok()?;
+    let tokens = Arc::new(Tokens::new(MachineClock::new()));
+    let api = Api::new(tokens.clone(), Blobs::local(dir.path()).ok()?, LogLimits::default());
+    let inputs = Inputs::default();
+    let masking = Masking::new(&inputs).ok()?;
+    let (source, state) = (SourceRequest::Dir(dir.path().to_owned()), BuildState::new(NonZeroUsize::MIN));
+    let (live, inbox) = BuildHandle::new(BUILD, &source, inputs, masking, Arc::new(Silent), state);
+    tokio::spawn(live.clone().take_in_all(inbox));
+    let triggered = EventBody::BuildTriggered { build: BUILD.to_owned(), trigger: "fuzz".to_owned() };
+    let jobs = check(&[OWN, OTHER].map(JobDraft::action), &[]).ok()?.graph.into_jobs();
+    let defined = EventBody::ScriptDefined { jobs, removed: vec![], params: vec![] };
+    let checked_out = EventBody::BuildCheckedOut { source: Default::default() };
+    for event in [triggered, checked_out, defined] {
+        live.record(event).await.ok()?;
+    }
+    for job in [OWN, OTHER] {
+        live.record(EventBody::JobStarted { job: job.to_owned(), attempt: 1 }).await.ok()?;
+    }
+    api.register(live);
+    Some((dir, tokens, socket_router(api, Duration::from_secs(60))))
+}

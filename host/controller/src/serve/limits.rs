@@ -1,0 +1,83 @@
+//! What a connection may cost before anybody knows whose it is.
+
+use std::time::Duration;
+
+use monkeyci_limits::{Area, Limit, Per};
+use rustix::process::{Resource, getrlimit};
+
+/// Limits of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SocketLimits {
+    /// The connections that are served at a time.
+    pub(crate) connections: u32,
+    /// How long the head of a request may take, and how long a connection may lie idle.
+    pub(crate) head_time: Duration,
+    /// The most bytes of a request's head.
+    pub(crate) head_bytes: usize,
+    /// The most headers of a request.
+    pub(crate) headers: usize,
+}
+
+/// How long a body may bring nothing. Logs may for as long as their job runs.
+pub(crate) const SILENCE: Duration = Duration::from_secs(60);
+
+impl SocketLimits {
+    /// Of the socket of one build: 64 jobs with a log, three archives and a call each.
+    pub(crate) fn of_build() -> Self {
+        Self::of(8, 320)
+    }
+
+    /// Of the address of a host.
+    pub(crate) fn of_host() -> Self {
+        Self::of(4, 1024)
+    }
+
+    /// Each connection is an open file: the rest of the host needs some too.
+    fn of(share: u64, most: u32) -> Self {
+        let open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let connections = u32::try_from(open / share).unwrap_or(u32::MAX).clamp(16, most);
+        // A token has some 2 KiB with the scopes of a job with a dozen artifacts; a path, at most 4 KiB, three times that when encoded.
+        Self { connections, head_time: Duration::from_secs(20), head_bytes: 64 << 10, headers: 64 }
+    }
+}
+
+/// The limits of the sockets of both APIs.
+pub(crate) fn limits() -> Area {
+    let (build, host) = (SocketLimits::of_build(), SocketLimits::of_host());
+    let limits = vec![
+        Limit::count(
+            "connections to sockets",
+            Per::Build,
+            u64::from(build.connections),
+            "64 jobs with a log, three archives and a call each",
+        )
+        .by_machine("an eighth of the files that the process may have open, 16 to 320"),
+        Limit::count(
+            "connections to sockets",
+            Per::Host,
+            u64::from(host.connections),
+            "over TCP, of all builds; each is an open file",
+        )
+        .by_machine("a quarter of the files that the process may have open, 16 to 1,024"),
+        Limit::bytes(
+            "a request's head",
+            Per::Call,
+            build.head_bytes as u64,
+            "a token with all scopes, and the longest path, encoded",
+        ),
+        Limit::count("headers of a request", Per::Call, build.headers as u64, "our clients send a handful"),
+        Limit::time(
+            "a request's head, and an idle connection",
+            Per::Call,
+            build.head_time,
+            "whoever says nothing gives the connection to others",
+        ),
+        Limit::time(
+            "silence in a request's body",
+            Per::Call,
+            SILENCE,
+            "a store that hangs holds a sidecar up; logs may be silent",
+        ),
+    ];
+    Area { name: "sockets", limits }
+}

@@ -1,0 +1,109 @@
+//! What a stranger at a socket can do: nothing, for a short time. With the real listener, on loopback.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::ApiOverTcp;
+use super::limits::SocketLimits;
+use super::listen::Listener;
+use super::peers::Peers;
+use crate::hang_guard;
+
+const LIMITS: SocketLimits =
+    SocketLimits { connections: 2, head_time: Duration::from_millis(200), head_bytes: 8 << 10, headers: 8 };
+
+fn router() -> Router {
+    Router::new().route("/", get(async || "hello")).route("/", post(async |body: Bytes| body.len().to_string()))
+}
+
+/// A listener on loopback, and its address.
+async fn listener(limits: SocketLimits) -> (Listener, std::net::SocketAddr) {
+    Listener::tcp_within("127.0.0.1:0".parse().expect("an address"), router(), limits).await.expect("a socket")
+}
+
+/// Says something, and reads what comes until the other side has closed the connection.
+async fn answer(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, said: &[u8]) -> String {
+    // It may be closed before all is said.
+    let _ = stream.write_all(said).await;
+    let mut answer = Vec::new();
+    let _ = hang_guard::ends("an answer", stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn whoever_does_not_finish_a_head_is_let_go() {
+    let (_listener, address) = listener(LIMITS).await;
+    for said in [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\nx: "] {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let answer = answer(stream, said).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+    // A connection that has been answered is let go too when nothing more comes.
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let answer = answer(stream, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_or_has_too_many_headers_is_refused() {
+    let (_listener, address) = listener(SocketLimits { head_time: Duration::from_secs(600), ..LIMITS }).await;
+    let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(9 << 10));
+    let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(9));
+    for head in [long, many] {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let answer = answer(stream, head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn those_beyond_the_cap_wait_and_get_their_turn_when_silent_ones_are_let_go() {
+    let (_listener, address) = listener(LIMITS).await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(address).await.expect("connected"));
+    }
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let answer = answer(stream, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_unix_socket_answers_nobody_elses_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let own = rustix::process::geteuid().as_raw();
+    for (name, peers, status) in [("mine", Peers::only(&[own]), 200), ("others", Peers::only(&[own + 1]), 403)] {
+        let _listener = Listener::unix_for(dir.path(), name, router(), peers, LIMITS).expect("a socket");
+        let stream = UnixStream::connect(dir.path().join(name)).await.expect("connected");
+        let answer = answer(stream, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert_eq!(answer.contains(&format!("this socket is not for the user {own}")), status == 403, "{answer}");
+    }
+}
+
+#[test]
+fn tokens_go_over_no_network_in_the_clear_unless_somebody_says_that_it_is_their_own() {
+    let tcp = |listen: &str, plain_network| ApiOverTcp {
+        listen: listen.parse().expect("an address"),
+        advertise: "host".to_owned(),
+        plain_network,
+    };
+    for loopback in ["127.0.0.1:0", "[::1]:0", "127.8.8.8:80"] {
+        tcp(loopback, false).check().expect(loopback);
+    }
+    for open in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
+        let refused = tcp(open, false).check().expect_err(open).to_string();
+        assert!(refused.contains("has no TLS") && refused.contains(open), "{refused}");
+        tcp(open, true).check().expect(open);
+    }
+}
+
+#[test]
+fn an_idle_connection_of_ours_is_closed_by_us_and_not_while_a_request_is_on_its_way() {
+    assert!(monkeyci_api::IDLE * 2 < SocketLimits::of_build().head_time);
+}

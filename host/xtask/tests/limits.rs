@@ -1,0 +1,135 @@
+//! Whatever calls itself a limit is among those that `monkeyci-host limits` prints: the crate's `budget.rs` (or what has the same
+//! part) names the constant itself, so that what is printed is what is enforced.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Limits that nobody else's resources depend on: the file, the constant, and what it is.
+const OTHERS: &[(&str, &str, &str)] = &[
+    ("archive/src/glob.rs", "SHOWN", "how much of a pattern a message shows"),
+    ("build/src/check.rs", "LONGEST", "how much of a hostile text a message shows"),
+    ("build/src/check.rs", "NAMED", "how many names a message shows"),
+    ("build/src/check/image.rs", "MAX_NAME", "a rule of names of images"),
+    ("build/src/check/image.rs", "MAX_TAG", "a rule of names of images"),
+    ("build/src/check/removed.rs", "MOST", "printed, as MAX_REPLACED"),
+    ("build/src/param.rs", "SHOWN", "how many values a message shows"),
+    ("build/src/spec.rs", "SHOWN", "how much of a command a message shows"),
+    ("storage/src/journal/postgres.rs", "ROWS", "how many rows one statement takes"),
+    ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
+    ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
+    ("cli/src/progress/lines.rs", "SHOWN", "how many lines are shown"),
+    ("cli/src/progress/lines.rs", "SHOWN_REMOVED", "how many lines are shown"),
+    ("controller/src/hang_guard.rs", "HANGS", "for tests"),
+    (
+        "mask/src/filter.rs",
+        "MAX_INDEX_BITS",
+        "the size of a table, by that of the secrets' encodings, which have a limit",
+    ),
+    ("script/src/error.rs", "NAMED", "how many names a message shows"),
+    ("sidecar/src/sidecar/job.rs", "LINE_TEXT_LIMIT", "how much of a line a message shows"),
+    ("sidecar/src/sidecar/services.rs", "LONGEST_PAUSE", "a pause between two attempts"),
+    ("controller/src/source/attributes.rs", "LONGEST_POINTER", "what git-lfs itself says that a pointer is"),
+];
+
+fn host() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder").to_owned()
+}
+
+/// The source files of the host's crates, as paths below it.
+fn files(host: &Path) -> Vec<PathBuf> {
+    let (mut found, mut dirs) = (Vec::new(), vec![host.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path.strip_prefix(host).expect("inside").to_owned());
+            }
+        }
+    }
+    found.retain(|file| {
+        let mut parts =
+            file.components().map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned());
+        let is_product = !file.starts_with("xtask") && !file.starts_with("testbed");
+        is_product
+            && file.components().any(|part| part.as_os_str() == "src")
+            && !parts.any(|part| part.ends_with("tests"))
+    });
+    found.sort();
+    found
+}
+
+/// The constants of a source that call themselves a limit, by their name or by what is said of them.
+fn limits(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut said = String::new();
+    let mut found = Vec::new();
+    for line in source.lines().map(str::trim) {
+        if let Some(words) = line.strip_prefix("///") {
+            said.push_str(words);
+            continue;
+        }
+        if line.starts_with("//") {
+            continue;
+        }
+        let (said, head) = (std::mem::take(&mut said), line.split(['=', ';']).next().unwrap_or_default());
+        let Some((_, rest)) = head.split_once("const ") else { continue };
+        let Some((name, kind)) = rest.split_once(':') else { continue };
+        let is_amount = ["usize", "u64", "u32", "u16", "i64", "Duration"].contains(&kind.trim());
+        let by_name = ["MAX", "MOST", "LIMIT", "LONGEST", "LARGEST"].iter().any(|word| name.contains(word));
+        let by_words = ["The most", "The longest", "The largest", "How many", "How much"];
+        if is_amount && (by_name || by_words.iter().any(|words| said.trim_start().starts_with(words))) {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+/// What a crate prints of its limits.
+fn printed(host: &Path, name: &str) -> String {
+    let says = |file: &&PathBuf| {
+        let is_budget = file.ends_with("budget.rs") || file.ends_with("limits.rs") || file.ends_with("progress/mod.rs");
+        file.starts_with(name) && is_budget
+    };
+    let files = files(host);
+    files.iter().filter(says).map(|file| fs::read_to_string(host.join(file)).expect("text")).collect()
+}
+
+fn names(text: &str, constant: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == constant)
+}
+
+#[test]
+fn whatever_calls_itself_a_limit_is_printed() {
+    let host = host();
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for file in files(&host) {
+        let shown = file.to_string_lossy().into_owned();
+        let name = shown.split('/').next().expect("a crate").to_owned();
+        let printed = printed(&host, &name);
+        for constant in limits(&fs::read_to_string(host.join(&file)).expect("text")) {
+            seen += 1;
+            let is_other = OTHERS.iter().any(|(file, other, _)| *file == shown && *other == constant);
+            if !is_other && !names(&printed, &constant) {
+                missing.push(format!("host/{shown}: {constant}"));
+            }
+        }
+    }
+    assert!(seen > 60, "these are not all: {seen}");
+    assert!(
+        missing.is_empty(),
+        "these are limits that `monkeyci-host limits` does not print; describe them in their crate's budget.rs, or say in {} why not:\n{}",
+        file!(),
+        missing.join("\n")
+    );
+}
+
+#[test]
+fn a_limit_is_known_by_its_name_or_by_its_words() {
+    let source = "/// The most bytes\n/// of a thing.\npub(crate) const SIZE: usize = 3;\nconst MAX_DEPTH: u64 = 1;\n/// A port.\nconst DNS: u16 = 53;\n\
+                  /// The longest name.\nconst NAME: &str = \"x\";\n#[cfg(test)]\nmod tests {\n    const MOST: usize = 2;\n}\n";
+    assert_eq!(limits(source), ["SIZE", "MAX_DEPTH"]);
+    assert!(names("Limit::bytes(\"x\", Per::Call, SIZE as u64)", "SIZE") && !names("OVERSIZE", "SIZE"));
+}
