@@ -17,6 +17,11 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("storage/src/journal/postgres.rs", "ROWS", "how many rows one statement takes"),
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
     ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
+    (
+        "cli/src/test.rs",
+        "MANIFEST",
+        "how much of a Cargo.toml `monkeyci-host test` looks at, on the user's own machine",
+    ),
     ("cli/src/progress/lines.rs", "SHOWN", "how many lines are shown"),
     ("cli/src/progress/lines.rs", "SHOWN_REMOVED", "how many lines are shown"),
     ("controller/src/hang_guard.rs", "HANGS", "for tests"),

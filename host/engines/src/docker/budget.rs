@@ -4,7 +4,7 @@ use monkeyci_limits::{Amount, Area, Limit, Per};
 
 use super::container::{MAX_PROCESSES, SHM_BYTES};
 use super::credentials::HELPER;
-use super::machine::{MOST_MEMORY, SIDECAR_MEMORY, SIDECAR_PROCESSES};
+use super::machine::{MOST_MEMORY, SIDECAR_MEMORY, SIDECAR_PROCESSES, SIDECAR_PROCESSORS};
 use super::network::PREFIX;
 use super::remove::AT_ONCE;
 use super::{raw, ready, watch};
@@ -36,6 +36,12 @@ pub fn limits() -> Area {
             Per::Job,
             SIDECAR_PROCESSES as u64,
             "the most threads of its runtime, and some more",
+        ),
+        Limit::count(
+            "processors of a sidecar",
+            Per::Job,
+            SIDECAR_PROCESSORS as u64,
+            "one for an archive, and one for output meanwhile",
         ),
         Limit::count(
             "addresses of a pod's network",

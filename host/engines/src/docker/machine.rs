@@ -20,7 +20,7 @@ const SHARES: i64 = 512;
 pub(super) const SIDECAR_MEMORY: i64 = 512 << 20;
 
 /// The processors of a sidecar: one for what it packs or unpacks, and one for output, which it passes on meanwhile.
-const SIDECAR_PROCESSORS: i64 = 2;
+pub(super) const SIDECAR_PROCESSORS: i64 = 2;
 
 /// The processes and threads of a sidecar: the most threads that its runtime has, and some more.
 pub(super) const SIDECAR_PROCESSES: i64 = 1024;
