@@ -34,7 +34,7 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Publish an event to a running build.
     Publish(PublishArgs),
-    /// Stop a running build: its jobs get a signal and 10 s to end, as with Ctrl-C.
+    /// Stop a build: its jobs get a signal and 10 s to end, as with Ctrl-C. What a build has left whose host has died is removed.
     Cancel(CancelArgs),
     /// Run a script's own tests, with cargo: on this machine, without a host.
     Test(TestArgs),
@@ -255,8 +255,13 @@ pub struct PublishArgs {
 pub struct CancelArgs {
     /// The build: its id, or the last part of it.
     pub build: String,
+    /// Who stops it. Default: $USER.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    pub by: String,
     #[command(flatten)]
-    pub home: HomeArgs,
+    pub stores: StoreArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 #[derive(Debug, clap::Args)]
