@@ -1,11 +1,14 @@
 //! The host: what all builds of a process share. With its own files, the only one that joins the rooms.
 
 mod resume;
+mod retention;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use retention::Retention;
 
 use axum::Router;
 use monkeyci_build::{BuildState, Checked};

@@ -116,7 +116,7 @@ impl Controller {
         Ok(self.drive(begun, inbox, journal, begin, time, cancel).await?)
     }
 
-    fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {
+    pub(super) fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {
         self.home.live_builds(true).map(|(live, _)| live).map_err(|source| self.unreadable(source))
     }
 
