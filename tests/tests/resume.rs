@@ -212,6 +212,28 @@ fn a_build_whose_host_has_died_is_cancelled_and_what_it_has_left_is_removed() {
 }
 
 #[test]
+fn of_many_hosts_in_one_home_one_is_killed_and_the_others_do_not_notice() {
+    let (host, code) = (Host::default(), code());
+    let arguments = ["--dir", code.path().to_str().expect("text"), "--param", "version=1"];
+    let victim = host.start("resume-waiting", &[]);
+    let others: Vec<_> = (0..19).map(|_| host.start("resume", &arguments)).collect();
+    let build = kill_durably(&host, victim, "job/waiting", "waits");
+    for other in others {
+        let ended = other.end();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        ended.says("last", &["version 1, 2 files, of first"]);
+    }
+    let listed = list(&host);
+    assert!(listed.starts_with(&build) && listed.lines().count() == 1, "{listed}");
+    // Two go on with it at once: one has it.
+    let mut both: Vec<_> =
+        (0..2).map(|_| resume(&host, &build, &[])).collect::<Vec<_>>().into_iter().map(Running::end).collect();
+    both.sort_by_key(|ended| ended.of_type("build/resumed").count());
+    assert_eq!(both[1].cause("waits"), "host-died", "{both:#?}");
+    assert!(["runs in another process", "is over"].iter().any(|why| both[0].stderr.contains(why)), "{both:#?}");
+}
+
+#[test]
 fn what_can_not_be_resumed_is_refused_with_the_reason() {
     let (host, code) = (Host::default(), code());
     for id in ["o/r/nobody", "..", "../..", ""] {
