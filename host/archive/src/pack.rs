@@ -21,7 +21,8 @@ pub struct Packed {
     pub files: u64,
     /// Bytes in regular files.
     pub bytes: u64,
-    /// Sockets, devices and named pipes, which an archive can't hold, and files that vanished meanwhile.
+    /// Sockets, devices and named pipes, which an archive can't hold, and files that vanished meanwhile (but of a workspace, where an
+    /// editor's temporary files come and go).
     pub skipped: u64,
 }
 

@@ -198,8 +198,8 @@ impl Controller {
         self.api.deregister(&id);
         let kept = self.leave(&id, dir, request.keep).await;
         driven?;
-        let Outcome { status, jobs, failure, reports, duration_ms } = outcome;
-        Ok(BuildReport { build: id, status, jobs, failure, reports, duration_ms, kept })
+        let Outcome { status, jobs, failure, reports, warnings, duration_ms } = outcome;
+        Ok(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept })
     }
 
     /// Asks the script of `request` for its jobs and checks their graph, without running anything. What `define` prints

@@ -90,6 +90,22 @@ fn what_is_always_saved_and_not_there_is_a_warning_of_a_job_that_succeeds() {
 }
 
 #[test]
+fn what_an_archive_can_not_hold_of_an_artifact_is_a_warning_and_of_a_cache_a_line_in_the_log() {
+    let rig = Rig::new();
+    let done = rig.run(saving(&["mkdir out; echo x >out/x; mkfifo out/pipe"], vec![artifact("out", "out", &[])]));
+    let message = "artifact out lacks 1 of sockets, pipes, devices and files that vanished".to_owned();
+    assert_eq!(done.ending(), &Ending::Warned { message });
+    assert_eq!(files(&rig.api.state().artifacts["out"]), ["out/x"]);
+    let rig = Rig::new();
+    let done = rig.run(saving(&["mkdir out; echo x >out/x; mkfifo out/pipe"], vec![artifact("out", "out", &["x"])]));
+    assert_eq!(done.ending(), &Ending::Succeeded, "what does not match was not asked for");
+    let rig = Rig::new();
+    let done = rig.run(caching(&["mkdir kept; echo x >kept/x; mkfifo kept/pipe"], SavePolicy::Success));
+    assert_eq!(done.ending(), &Ending::Succeeded);
+    assert_eq!(rig.host_lines(), "saved cache c (2 bytes), which lacks 1 of sockets, pipes and devices\n");
+}
+
+#[test]
 fn what_is_saved_if_it_is_there_need_not_be() {
     let if_there = |path: &str| SaveArtifact { if_there: true, ..artifact("report", path, &[]) };
     let rig = Rig::new();

@@ -109,6 +109,9 @@ fn a_hostile_workspace_reaches_a_container_without_what_is_no_file() {
     symlink("/etc/shadow", path.join("out")).expect("linked");
     let ended = Host::on(&Engine::docker()).run("workspace", &["--dir", path.to_str().expect("text")]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let warned: Vec<_> = ended.of_type("build/warned").map(|event| event["message"].as_str().expect("text")).collect();
+    let said = "jobs don't get what is no file of the directory: 2 of sockets, pipes and devices";
+    assert!(warned.contains(&said), "{warned:?}");
     // The link is a link, and leads nowhere but into the job's own container.
     assert_eq!(ended.log(Some("look")), "./hello.txt\n");
 }

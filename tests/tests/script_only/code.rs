@@ -166,6 +166,36 @@ fn a_file_of_logins_opens_a_closed_repository_and_nothing_of_it_is_shown() {
 }
 
 #[test]
+fn what_is_missing_of_the_code_stands_in_the_result_of_the_build() {
+    let (host, repository) = (Host::default(), Repository::default());
+    repository.write(".gitattributes", "*.bin filter=lfs\n");
+    repository.write("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n");
+    // Without the program git-lfs, which would be asked what is to be kept.
+    repository.git(&["-c", "filter.lfs.clean=cat", "-c", "filter.lfs.required=false", "add", "--all"]);
+    repository.git(&[
+        "-c",
+        "filter.lfs.clean=cat",
+        "-c",
+        "filter.lfs.required=false",
+        "commit",
+        "--quiet",
+        "-m",
+        "a pointer",
+    ]);
+    let (dir, url) = (repository.path().to_str().expect("text").to_owned(), repository.url());
+    for (option, from) in [("--dir", &dir), ("--git", &url)] {
+        let mut command = host.command(&["run", "--progress", "plain", "--param", "case=build-info", option, from]);
+        let output = command.arg(place::script("probe_script")).output().expect("the host runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let result: Vec<&str> = text.lines().rev().take(3).collect();
+        assert!(result[0].starts_with("build succeeded"), "{text}");
+        let told =
+            result.iter().any(|line| line.starts_with("  warning: 1 file (\"big.bin\") of the code lie in Git LFS"));
+        assert!(told, "{option}: {text}");
+    }
+}
+
+#[test]
 fn code_that_is_not_there_exits_with_4_and_says_what_to_check() {
     let (host, repository) = (Host::default(), Repository::default());
     let ended = host.run("nothing", &["--git", &repository.url(), "--ref", "no-such-branch"]);

@@ -300,6 +300,23 @@ fn a_home_that_cannot_be_used_exits_with_4_and_names_it() {
 }
 
 #[test]
+fn nothing_of_a_home_is_within_reach_of_others_also_where_it_was_there_before() {
+    let host = Host::default();
+    let set = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+    };
+    set(host.home());
+    assert_eq!(host.run("action-exits", &[]).code, Some(1));
+    let files = monkeyci_tests::host::files(host.home());
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let below = file.ancestors().take_while(|path| *path != host.home());
+        let mode = |path: &std::path::Path| std::os::unix::fs::MetadataExt::mode(&path.metadata().expect("there"));
+        assert!(below.map(mode).any(|mode| mode & 0o077 == 0), "{} is open to others", file.display());
+    }
+}
+
+#[test]
 fn a_directory_without_a_script_has_no_tests_to_run() {
     let host = Host::default();
     for dir in [host.home().to_str().expect("text"), "/no/such/directory"] {

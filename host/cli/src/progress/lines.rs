@@ -166,6 +166,9 @@ impl Style {
                 text.push_str(&format!("  report: {}\n", harmless(line, false)));
             }
         }
+        for message in &report.warnings {
+            text.push_str(&format!("  {} {}\n", self.paint("33", "warning:"), one_line(message)));
+        }
         if let Some(failure) = &report.failure {
             for line in failure.lines() {
                 text.push_str(&format!("{} {}\n", self.paint("31", "error:"), harmless(line, false)));

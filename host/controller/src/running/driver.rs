@@ -77,6 +77,7 @@ pub(crate) enum Begin {
 pub(crate) struct Said {
     failure: Option<String>,
     reports: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Said {
@@ -89,6 +90,7 @@ impl Said {
                 self.failure = Some(format!("the build reached its time limit of {seconds} s: its jobs were stopped"));
             }
             EventBody::ScriptReport { message, .. } => self.reports.push(message.clone()),
+            EventBody::BuildWarned { message } => self.warnings.push(message.clone()),
             _ => {}
         }
     }
@@ -100,6 +102,7 @@ pub(crate) struct Outcome {
     pub(crate) jobs: Vec<JobSummary>,
     pub(crate) failure: Option<String>,
     pub(crate) reports: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// From trigger to end, in milliseconds.
     pub(crate) duration_ms: u64,
 }
@@ -148,9 +151,9 @@ impl Driver {
         let driven = self.run(inbox, begin, cancel, started_ms).await;
         self.end().await;
         let duration_ms = self.time.now_ms().saturating_sub(started_ms);
-        let Self { report, said: Said { failure, reports }, .. } = self;
+        let Self { report, said: Said { failure, reports, warnings }, .. } = self;
         let (status, jobs) = report.unwrap_or((BuildStatus::Error, Vec::new()));
-        (Outcome { status, jobs, failure, reports, duration_ms }, driven)
+        (Outcome { status, jobs, failure, reports, warnings, duration_ms }, driven)
     }
 
     async fn run(

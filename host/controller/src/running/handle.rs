@@ -3,6 +3,7 @@
 mod dirs;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
@@ -45,6 +46,8 @@ pub(crate) struct BuildHandle {
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
     packed_with_git: tokio::sync::OnceCell<String>,
+    /// Whether somebody has said what the archive has not.
+    left_out_is_said: AtomicBool,
     /// What an earlier `define` of a build that is gone on with has published and reported: said again, it is said once.
     said_by_define: Mutex<VecDeque<EventBody>>,
     /// Artifacts that are being uploaded, each by an attempt.
@@ -133,6 +136,7 @@ impl BuildHandle {
             last_seq: watch::Sender::new(0),
             packed: tokio::sync::OnceCell::new(),
             packed_with_git: tokio::sync::OnceCell::new(),
+            left_out_is_said: AtomicBool::new(false),
             pods: Mutex::default(),
             said_by_define: Mutex::default(),
             uploads: Mutex::default(),

@@ -43,6 +43,8 @@ pub struct BuildReport {
     pub failure: Option<String>,
     /// What the script reported.
     pub reports: Vec<String>,
+    /// What of the build as a whole is to be looked at: what is missing of its code, say.
+    pub warnings: Vec<String>,
     /// From trigger to end, in milliseconds.
     pub duration_ms: u64,
     /// Where the build's directory is, if it was kept.

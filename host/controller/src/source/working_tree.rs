@@ -98,7 +98,8 @@ pub(super) fn working_tree(
             }
         }
         Err(unknown) => {
-            warnings.push(format!("{unknown}; nor is it known whether there are changes that are not committed"));
+            let lfs = if matches!(unknown, Unknown::Unsafe(_)) { "which files lie in Git LFS, and " } else { "" };
+            warnings.push(format!("{unknown}; nor is it known {lfs}whether there are changes that are not committed"));
         }
     }
     let files = match dir.strip_prefix(&root) {

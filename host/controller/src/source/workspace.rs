@@ -20,11 +20,19 @@ pub(crate) struct Contents {
     pub(crate) history: Option<History>,
 }
 
-/// Packs those files of the directory into the blob `name`. Returns too which files with patterns of what is ignored did not count,
-/// since they are links or no files at all.
-pub(crate) async fn store(blobs: &Blobs, name: &Path, contents: Contents) -> Result<(Stored, Vec<PathBuf>), io::Error> {
-    let unread = Arc::new(OnceLock::new());
-    let found = unread.clone();
+/// What a workspace archive has not, and might have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LeftOut {
+    /// Files with patterns of what is ignored that did not count, since they are links or no files at all.
+    pub(crate) unread: Vec<PathBuf>,
+    /// How many sockets, pipes and devices there are.
+    pub(crate) no_files: u64,
+}
+
+/// Packs those files of the directory into the blob `name`. Returns too what was left out.
+pub(crate) async fn store(blobs: &Blobs, name: &Path, contents: Contents) -> Result<(Stored, LeftOut), io::Error> {
+    let left_out = Arc::new(OnceLock::new());
+    let found = left_out.clone();
     let pack = move |out: &mut dyn io::Write| {
         let Contents { dir, files, history } = contents;
         let packed = match history {
@@ -36,9 +44,9 @@ pub(crate) async fn store(blobs: &Blobs, name: &Path, contents: Contents) -> Res
                 pack_workspace_with_git(&dir, &files, &git, out).map_err(io::Error::other)?
             }
         };
-        let _ = found.set(packed.unread);
+        let _ = found.set(LeftOut { unread: packed.unread, no_files: packed.packed.skipped });
         Ok(())
     };
     let stored = written_by(blobs, name, pack).await?;
-    Ok((stored, unread.get().cloned().unwrap_or_default()))
+    Ok((stored, left_out.get().cloned().unwrap_or_default()))
 }

@@ -102,6 +102,13 @@ impl Restored {
             return format!("cache {id} is unchanged");
         }
         match upload(dir, &paths(cache).collect::<Vec<_>>(), &[], |body| client.save_cache(id, body)).await {
+            Ok(packed) if packed.skipped > 0 => {
+                let skipped = packed.skipped;
+                format!(
+                    "saved cache {id} ({}), which lacks {skipped} of sockets, pipes and devices",
+                    size(packed.bytes)
+                )
+            }
             Ok(packed) => format!("saved cache {id} ({})", size(packed.bytes)),
             Err(failed) => format!("cache {id} is not saved: {failed}"),
         }

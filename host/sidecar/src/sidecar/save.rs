@@ -80,6 +80,12 @@ pub(super) async fn artifacts(
             None => {}
             Some((SaveArtifact { id, .. }, Ok(packed))) => {
                 log.say(format!("saved artifact {id} ({})", size(packed.bytes))).await;
+                if packed.skipped > 0 {
+                    let skipped = packed.skipped;
+                    let said =
+                        format!("artifact {id} lacks {skipped} of sockets, pipes, devices and files that vanished");
+                    warnings.say(log, said).await;
+                }
             }
             Some((artifact, Err(Failed::Local(error)))) if is_excused(artifact, &error) => {
                 let said = format!("artifact {} is not saved: {error}", artifact.id);

@@ -44,6 +44,7 @@ fn a_summary_says_how_each_job_ended_and_why() {
         ],
         failure: None,
         reports: vec!["two lines\nof a report".to_owned()],
+        warnings: vec!["the submodule \"a\" is not there\n[test] forged".to_owned()],
         duration_ms: 62_000,
         kept: None,
     };
@@ -54,6 +55,7 @@ fn a_summary_says_how_each_job_ended_and_why() {
       package  skipped              "test" did not succeed
       report: two lines
       report: of a report
+      warning: the submodule "a" is not there ⏎ [test] forged
     build failed after 1 min 2 s (3 jobs)
     "#);
 }
@@ -70,6 +72,7 @@ fn nothing_that_a_job_says_is_lost_because_it_has_several_lines() {
         jobs: vec![job],
         failure: None,
         reports: Vec::new(),
+        warnings: Vec::new(),
         duration_ms: 1,
         kept: None,
     };
@@ -136,6 +139,7 @@ fn a_broken_script_is_told_from_a_failed_job() {
         jobs: Vec::new(),
         failure: Some("this is not WebAssembly".to_owned()),
         reports: Vec::new(),
+        warnings: Vec::new(),
         duration_ms: 7,
         kept: None,
     };

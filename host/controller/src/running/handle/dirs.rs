@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use cap_std::fs::Dir;
 use monkeyci_archive::WorkspaceFiles;
@@ -11,7 +12,7 @@ use object_store::path::Path as BlobName;
 
 use super::BuildHandle;
 use crate::source::history::History;
-use crate::source::workspace;
+use crate::source::workspace::{self, LeftOut};
 
 /// The directories that scripts reach into.
 #[derive(Debug)]
@@ -40,13 +41,8 @@ impl BuildHandle {
     pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
         let pack = async || {
             let Some(dirs) = self.dirs.get() else { return Err(io::Error::other("nothing is checked out")) };
-            let (stored, unread) = workspace::store(blobs, &names::workspace(&self.id), dirs.contents(None)).await?;
-            for path in unread {
-                let path = path.strip_prefix(&dirs.path).unwrap_or(&path);
-                let message = format!("what {path:?} says is not ignored: it is a link, or no regular file");
-                // Over, if the build is: then nobody wants to know.
-                let _ = self.record(EventBody::BuildWarned { message }).await;
-            }
+            let (stored, left_out) = workspace::store(blobs, &names::workspace(&self.id), dirs.contents(None)).await?;
+            self.say(dirs, left_out).await;
             Ok(stored.digest)
         };
         self.packed.get_or_try_init(pack).await.map(drop)
@@ -56,6 +52,7 @@ impl BuildHandle {
     pub(crate) async fn pack_workspace_again(&self, blobs: &Blobs) -> Result<String, io::Error> {
         let pack = async || {
             let Some(dirs) = self.dirs.get() else { return Err(io::Error::other("nothing is checked out")) };
+            self.left_out_is_said.store(true, Ordering::Relaxed);
             Ok(workspace::store(blobs, &names::workspace(&self.id), dirs.contents(None)).await?.0.digest)
         };
         self.packed.get_or_try_init(pack).await.cloned()
@@ -77,9 +74,33 @@ impl BuildHandle {
                 return Err(io::Error::other("the code is in no git repository, so there is no .git"));
             };
             let name = names::workspace_with_git(&self.id);
-            Ok(workspace::store(blobs, &name, dirs.contents(Some(history))).await?.0.digest)
+            let (stored, left_out) = workspace::store(blobs, &name, dirs.contents(Some(history))).await?;
+            self.say(dirs, left_out).await;
+            Ok(stored.digest)
         };
         self.packed_with_git.get_or_try_init(pack).await.map(drop)
+    }
+
+    /// Says, once, what of the workspace jobs don't get.
+    async fn say(&self, dirs: &BuildDirs, left_out: LeftOut) {
+        if self.left_out_is_said.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let LeftOut { unread, no_files } = left_out;
+        let mut messages: Vec<String> = Vec::new();
+        for path in unread {
+            let path = path.strip_prefix(&dirs.path).unwrap_or(&path);
+            messages.push(format!("what {path:?} says is not ignored: it is a link, or no regular file"));
+        }
+        if no_files > 0 {
+            messages.push(format!(
+                "jobs don't get what is no file of the directory: {no_files} of sockets, pipes and devices"
+            ));
+        }
+        for message in messages {
+            // Over, if the build is: then nobody wants to know.
+            let _ = self.record(EventBody::BuildWarned { message }).await;
+        }
     }
 
     /// The name of the archive that a job starts from, and its digest once it is in the store.
