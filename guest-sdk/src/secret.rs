@@ -9,6 +9,9 @@ use crate::{ErrorContext, Result};
 
 /// A handle of a secret: it can go into a job's environment or files without the script ever holding the bytes.
 ///
+/// What the build says is masked; what it runs is not. A job with the value of a secret in one of its fields is refused, whether it is
+/// declared, submitted or completed late.
+///
 /// ```
 /// # use monkeyci_sdk::prelude::*;
 /// fn script(build: &Build) -> Result<impl IntoJobs> {

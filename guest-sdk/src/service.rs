@@ -4,7 +4,15 @@ use std::time::Duration;
 
 use crate::{Lines, Secret};
 
-/// A container that lives beside a container job for as long as the job runs.
+/// A container that lives beside a container job for as long as the job runs. What it writes is in the job's log, as a stream of its
+/// own. One that ends while the job runs is said there at once, and in the job's result when the job fails.
+///
+/// ```
+/// # use monkeyci_sdk::prelude::*;
+/// fn database(version: &str) -> Service {
+///     service("db", format!("postgres:{version}")).ready_port(5432)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) name: String,

@@ -7,7 +7,7 @@ use crate::{ErrorContext, Result};
 /// The code that is built, to read: see [`Build::workspace`](crate::Build::workspace).
 ///
 /// Paths are relative to the workspace's root, their parts divided by `/`. Nothing outside is reached: `..` and absolute
-/// paths are errors, and so is a symbolic link that leads out. Globs are like [those of changes](crate::Changes#globs).
+/// paths are errors, and so is a symbolic link that leads out, or into `.git`. Globs are like [those of changes](crate::Changes#globs).
 ///
 /// The script's function may read a few megabytes: what it read is kept, so that each instance of the script reads the same.
 ///
@@ -54,10 +54,11 @@ impl Workspace {
         host::read_dir(path).told()
     }
 
-    /// The paths of all files that match one of the globs and that git does not ignore, sorted.
+    /// The paths of all files that match one of the globs, sorted: of a clone, among all that was checked out; of a local directory,
+    /// among those that git tracks and those that it does not ignore.
     ///
     /// # Errors
-    /// When the workspace can't be read.
+    /// When the workspace can't be read, or a name that matches is not UTF-8.
     pub fn glob<S: Into<String>>(&self, patterns: impl IntoIterator<Item = S>) -> Result<Vec<String>> {
         host::glob(&list(patterns)).told()
     }

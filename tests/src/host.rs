@@ -1,7 +1,7 @@
 //! Running the host's program.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
@@ -258,6 +258,19 @@ pub fn run(engine: &Engine, case: &str, arguments: &[&str]) -> Ended {
     let ended = host.run(case, arguments);
     assert_nothing_left(engine, &host);
     ended
+}
+
+/// All files below a directory: those of a host's home, say.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files(&entry.path())),
+            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Looks that nothing of a host's is left, in the engine and in the directories of its builds.

@@ -45,10 +45,10 @@ impl Context {
         Ok(Outcome::new(job.id(), jobs::look_up(job.id()).told()?))
     }
 
-    /// Publishes an event of the script's own: a name and a JSON text.
+    /// Publishes an event of the script's own: a name and a JSON text. The values of secrets are masked inside of its strings.
     ///
     /// # Errors
-    /// When the name or the payload is of the wrong form or too long.
+    /// When the name or the payload is of the wrong form or too long, or has the value of a secret in it where that can't be masked.
     pub fn publish(&self, name: impl AsRef<str>, payload: impl AsRef<str>) -> Result<()> {
         events::publish(name.as_ref(), payload.as_ref()).told()
     }

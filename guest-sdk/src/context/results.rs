@@ -43,7 +43,8 @@ impl Context {
         results::skip(reason.as_ref()).told()
     }
 
-    /// Exposes a value (at most 64 KiB) to later jobs and to people. A name is 1 to 128 characters of `a-z A-Z 0-9 . _ -`.
+    /// Exposes a value (at most 64 KiB) to later jobs and to people. A name is 1 to 128 characters of `a-z A-Z 0-9 . _ -`. One with the
+    /// value of a secret in it is not recorded, and the job ends as a warning that names both.
     ///
     /// # Errors
     /// When the name or the value is of the wrong form, or outside an action.

@@ -150,7 +150,8 @@ macro_rules! ending_setters {
                 job.retry_delay = Some(delay);
             }
 
-            /// Ends the job as a failure when it takes longer. Without it: one hour.
+            /// Ends the job as a failure when it takes longer. Without it: one hour. All processes of a container job get the signal
+            /// TERM then, and 10 s to clean up.
             fn timeout(job, limit: Duration) {
                 job.timeout = Some(limit);
             }

@@ -70,6 +70,10 @@ pub(crate) enum Variable {
 
 /// A container job in an image; say what it runs with [`ContainerJob::shell`] or [`ContainerJob::argv`].
 ///
+/// It starts in a copy of the workspace. Its environment has `CI=true`, `MONKEYCI_BUILD` (the build's full id), `MONKEYCI_REPO` (its first
+/// two parts), `MONKEYCI_JOB`, `MONKEYCI_ATTEMPT` and, as far as they are known, `MONKEYCI_COMMIT`, `MONKEYCI_BRANCH`, `MONKEYCI_TAG` and
+/// `MONKEYCI_REF`. What can't be the name of an image is a fault of the graph; a registry that can't be reached is the host's failure.
+///
 /// ```
 /// # use monkeyci_sdk::prelude::*;
 /// let test = container("test", "rust:1").shell(["cd app", "cargo test"]).user("1000").test_report("reports/*.xml");
@@ -141,8 +145,9 @@ impl ContainerJob {
     /// Sets an environment variable to the output `output` of `job`, which this one then needs.
     ///
     /// A container job exposes outputs with lines `name=value` in the file that `$MONKEYCI_OUTPUTS` names, an action with
-    /// [`Context::output`]. A value of several lines stands between `name<<END` and a line `END`. The names `monkeyci.message`,
-    /// `monkeyci.warning`, `monkeyci.coverage` and `monkeyci.link.TITLE` say something of the job itself.
+    /// [`Context::output`]. A value of several lines stands between `name<<END` and a line `END`, and keeps the line ends inside of it.
+    /// The names `monkeyci.message`, `monkeyci.warning`, `monkeyci.coverage` and `monkeyci.link.TITLE` say something of the job itself.
+    /// Where a line is of another form, no output of the job counts, and it ends as a warning.
     pub fn output_env(mut self, name: impl Into<String>, job: impl JobRef, output: impl Into<String>) -> Self {
         let job = job.id().to_owned();
         self.container.variables.push(Variable::Output { name: name.into(), job, output: output.into() });
@@ -233,7 +238,8 @@ macro_rules! container_setters {
             }
 
             /// The JUnit XML files that match this [glob](crate::Changes#globs) (relative to the working directory) are the
-            /// job's test report. They are read when the commands have ended, also when they failed.
+            /// job's test report. They are read when the commands have ended, also when they failed. A job that succeeds ends as a
+            /// warning when no file matches, or one can't be read.
             fn test_report(job, glob: impl Into<String>) {
                 job.test_reports.push(glob.into());
             }

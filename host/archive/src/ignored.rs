@@ -24,16 +24,23 @@ pub(crate) const HELD: usize = 512 * 1024;
 pub(crate) const RUNS: usize = 512;
 
 /// What a file for the host to read turned out to be.
-pub(crate) enum Content {
+#[derive(Debug)]
+pub enum Content {
+    /// Nothing is there.
     Missing,
     /// A link, a directory, a pipe, a device.
     NotAFile,
+    /// It has more bytes than are read.
     TooLarge,
+    /// All of it.
     Bytes(Vec<u8>),
 }
 
 /// Reads a small file of a stranger: regular, not through a link at its end, without waiting, and at most `max` bytes.
-pub(crate) fn read_small(path: &Path, max: u64) -> io::Result<Content> {
+///
+/// # Errors
+/// When the system can't read it.
+pub fn read_small(path: &Path, max: u64) -> io::Result<Content> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),

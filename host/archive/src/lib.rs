@@ -65,6 +65,7 @@ pub use budget::limits;
 pub use error::{ArchiveError, Limit, Refusal};
 pub use fingerprint::{Fingerprint, Fingerprints};
 pub use glob::{BadGlob, Globs};
+pub use ignored::{Content, read_small};
 pub use limits::{Links, UnpackLimits};
 pub use look::{ArchivedFile, extract_file, list_files};
 pub use pack::{Packed, pack, pack_all, pack_file, pack_matching};

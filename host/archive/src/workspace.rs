@@ -48,8 +48,13 @@ pub fn walk_workspace(root: &Path, files: &WorkspaceFiles) -> Result<WorkspaceWa
         Some(_) => Ignored::above(root)?,
         None => Ignored::default(),
     };
-    let mut walk =
-        WorkspaceWalk { root: root.to_owned(), tracked: files.tracked.clone(), ignored, pending: Vec::new() };
+    let mut walk = WorkspaceWalk {
+        root: root.to_owned(),
+        tracked: files.tracked.clone(),
+        ignored,
+        pending: Vec::new(),
+        entered: None,
+    };
     walk.enter(Path::new(""), false)?;
     Ok(walk)
 }
@@ -71,6 +76,8 @@ pub struct WorkspaceWalk {
     ignored: Ignored,
     /// The next one on top.
     pending: Vec<Step>,
+    /// How many of those were there before the last entry's own, if it is a directory.
+    entered: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -87,6 +94,15 @@ impl WorkspaceWalk {
     /// Files that should say what is ignored, and were passed over because they are links, or no files at all.
     pub fn unread(&self) -> &[PathBuf] {
         &self.ignored.unread
+    }
+
+    /// Passes over what is in the directory that came last.
+    pub fn pass_over(&mut self) {
+        let Some(before) = self.entered.take() else { return };
+        self.pending.truncate(before);
+        if self.tracked.is_some() {
+            self.ignored.leave();
+        }
     }
 
     /// Adds what is in the directory `path`, to be visited before all else.
@@ -128,6 +144,7 @@ impl WorkspaceWalk {
             }
         }
         if kind.is_dir() {
+            let before = self.pending.len();
             match self.enter(&path, below) {
                 Err(ArchiveError::Entry { source, .. })
                     if source.kind() == ErrorKind::NotFound && self.root.is_dir() =>
@@ -136,6 +153,7 @@ impl WorkspaceWalk {
                 }
                 entered => entered?,
             }
+            self.entered = Some(before);
         }
         Ok(Some(WorkspaceEntry { path, kind }))
     }
@@ -145,6 +163,7 @@ impl Iterator for WorkspaceWalk {
     type Item = Result<WorkspaceEntry, ArchiveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.entered = None;
         loop {
             match self.pending.pop()? {
                 Step::Leave => self.ignored.leave(),

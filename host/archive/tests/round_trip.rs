@@ -324,6 +324,23 @@ fn a_file_needs_a_path_and_several_files_have_no_common_one() {
 }
 
 #[test]
+fn a_name_as_long_as_linux_takes_comes_back_and_so_does_a_long_path() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = "n".repeat(255);
+    let path = Path::new(&name).join(&name).join(&name);
+    fs::create_dir_all(from.path().join(path.parent().unwrap())).unwrap();
+    fs::write(from.path().join(&path), "x").unwrap();
+    symlink(&path, from.path().join("link")).unwrap();
+    let mut workspace = Vec::new();
+    monkeyci_archive::pack_workspace(from.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut workspace).unwrap();
+    for archive in [packed(&from, "."), workspace] {
+        let into = tempfile::tempdir_in(to.path()).unwrap();
+        unpack(&archive[..], &open(&into), &UnpackLimits::default(), None).unwrap();
+        assert_eq!(read(into.path()), read(from.path()));
+    }
+}
+
+#[test]
 fn what_shrinks_ten_thousandfold_comes_back_too() {
     let from = tempfile::tempdir().unwrap();
     // Sparse, so that it takes no place here.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use monkeyci_archive::{UnpackLimits, WorkspaceFiles, pack_workspace, pack_workspace_with_git, unpack};
+use monkeyci_archive::{UnpackLimits, WorkspaceFiles, pack_workspace, pack_workspace_with_git, unpack, walk_workspace};
 use tempfile::TempDir;
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -111,6 +111,26 @@ fn nothing_of_a_checkout_is_ignored() {
 fn gitignore_counts_without_a_repository_too() {
     let root = tree(&[(".gitignore", "out\n"), ("out/x", ""), ("in", "")]);
     assert_eq!(packed(root.path()), [".gitignore", "in"]);
+}
+
+#[test]
+fn whoever_walks_may_pass_over_a_directory() {
+    let root = tree(&[("a/x", ""), ("b/.gitignore", "x\n"), ("b/deep/y", ""), ("c/x", "")]);
+    for files in [WorkspaceFiles::of_working_tree([]), WorkspaceFiles::all()] {
+        let mut walk = walk_workspace(root.path(), &files).unwrap();
+        let mut seen = Vec::new();
+        while let Some(entry) = walk.next() {
+            let path = entry.unwrap().path;
+            if path == Path::new("b") {
+                // Twice does no more than once.
+                walk.pass_over();
+                walk.pass_over();
+            }
+            seen.push(path);
+        }
+        let all = ["a", "a/x", "b", "c", "c/x"];
+        assert_eq!(seen, all.map(Path::new));
+    }
 }
 
 #[test]

@@ -7,8 +7,11 @@ impl EventBody {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::BuildTriggered { .. } => "build/triggered",
+            Self::BuildRequested { .. } => "build/requested",
+            Self::BuildResumed { .. } => "build/resumed",
             Self::BuildCheckedOut { .. } => "build/checked-out",
             Self::ScriptLoaded { .. } => "script/loaded",
+            Self::ScriptTold { .. } => "script/told",
             Self::ScriptDefined { .. } => "script/defined",
             Self::JobsSubmitted { .. } => "jobs/submitted",
             Self::BuildFailed { .. } => "build/failed",
@@ -32,6 +35,11 @@ impl EventBody {
             Self::ArtifactSaved { .. } => "artifact/saved",
             Self::BuildEnded { .. } => "build/ended",
         }
+    }
+
+    /// Whether the event is one for those who watch the build, and for its scripts. The others are for the host that goes on with it.
+    pub fn is_shown(&self) -> bool {
+        !matches!(self, Self::BuildRequested { .. } | Self::ScriptTold { .. })
     }
 
     /// The job that the event is about, or that caused it; none for events of the whole build.

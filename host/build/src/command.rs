@@ -264,6 +264,9 @@ impl BuildState {
             }
             BuildCommand::Submit { job, attempt, jobs } => {
                 self.is_at_work(&job, attempt)?;
+                if self.are_submitted(&job, attempt, &jobs) {
+                    return Ok(None);
+                }
                 let jobs = check_submitted(self.graph(), &jobs).map_err(CommandError::Faults)?;
                 EventBody::JobsSubmitted { by: job, attempt, jobs }
             }

@@ -193,6 +193,9 @@ pub enum Ending {
         /// What went wrong.
         reason: String,
     },
+    /// The host died while the job ran, and another one went on with the build without it.
+    #[error("its host died while it ran")]
+    HostDied,
     /// A job that this one needs did not succeed.
     #[error("{because:?} did not succeed")]
     Skipped {
@@ -292,7 +295,7 @@ impl Ending {
     pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
         let mut text = |text: &mut String| see(Words::Text(text));
         match self {
-            Self::Succeeded | Self::Cancelled => {}
+            Self::Succeeded | Self::Cancelled | Self::HostDied => {}
             Self::Exited { code: _, line } => {
                 line.iter_mut().for_each(|ShellLine { number: _, text: said }| text(said))
             }
@@ -338,6 +341,7 @@ impl Ending {
             | Self::Disputed { .. }
             | Self::EngineFailed { .. }
             | Self::EngineGone { .. }
+            | Self::HostDied
             | Self::DiskFull { code: None, .. } => Status::Error,
             _ => Status::Failure,
         }

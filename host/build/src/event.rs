@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::Words;
-use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Results, SidecarReport, Source};
+use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, SidecarReport, Source, Told};
 
 /// A fact about a build, with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,18 @@ pub enum EventBody {
         /// What started it: `cli`, say.
         trigger: String,
     },
+    /// What the build was asked to be, for whoever goes on with it in another process.
+    #[serde(rename = "build/requested")]
+    BuildRequested {
+        /// All of it, but for secrets.
+        request: Box<Requested>,
+    },
+    /// Another process goes on with the build, whose host has died.
+    #[serde(rename = "build/resumed")]
+    BuildResumed {
+        /// Who asked for it.
+        by: String,
+    },
     /// The code is there.
     #[serde(rename = "build/checked-out")]
     BuildCheckedOut {
@@ -48,6 +60,12 @@ pub enum EventBody {
         size: u64,
         /// Whether the compiled code came from the cache.
         cached: bool,
+    },
+    /// What `define` was told, so that it can be told the same again.
+    #[serde(rename = "script/told")]
+    ScriptTold {
+        /// All that it was told.
+        told: Box<Told>,
     },
     /// The script declared its jobs, and the graph has no fault.
     #[serde(rename = "script/defined")]
@@ -293,6 +311,9 @@ impl EventBody {
         let mut text = |text: &mut String| see(Words::Text(text));
         match self {
             Self::BuildTriggered { build: _, trigger } => text(trigger),
+            // Values in which a secret stands are no part of either.
+            Self::BuildRequested { request: _ } | Self::ScriptTold { told: _ } => {}
+            Self::BuildResumed { by } => text(by),
             Self::BuildCheckedOut { source } => source.words(see),
             Self::ScriptLoaded { digest: _, size: _, cached: _ } => {}
             Self::ScriptDefined { jobs: _, removed, params } => {

@@ -16,6 +16,7 @@ mod event;
 mod graph;
 mod param;
 mod report;
+mod request;
 mod results;
 mod source;
 mod spec;
@@ -36,6 +37,7 @@ pub use event::{BuildStatus, Event, EventBody, JobSummary};
 pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec};
 pub use report::SidecarReport;
+pub use request::{Requested, RequestedSource, Told, ToldAnswer, ToldCall};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
 pub use source::{Changes, Source};
 pub use spec::{

@@ -5,11 +5,12 @@ mod book;
 mod job;
 mod ledger;
 mod needs;
+mod resume;
 mod retry;
 mod schedule;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 pub use job::{JobState, StopReason};
@@ -20,7 +21,9 @@ pub(crate) use ledger::{RESULTS, WORDS, size_of_ids, size_of_words};
 pub(crate) use retry::LONGEST_DELAY_MS;
 
 use crate::waits::Waits;
-use crate::{BuildStatus, Ending, Event, EventBody, Graph, JobSpec, JobSummary, SavedArtifact};
+use crate::{
+    BuildStatus, Ending, Event, EventBody, Graph, JobDraft, JobSpec, JobSummary, SavedArtifact, check_submitted,
+};
 
 /// A build's state, and what is to be done next.
 ///
@@ -53,6 +56,8 @@ pub struct BuildState {
     schedule: Schedule,
     /// The jobs that a condition of the script removed, with the reasons.
     removed: Vec<(String, String)>,
+    /// Which job's action submitted a job, and in which attempt.
+    submitted: HashMap<String, (String, u32)>,
     /// The artifacts that have been saved, by id.
     artifacts: BTreeMap<String, SavedArtifact>,
     ledger: Ledger,
@@ -131,6 +136,7 @@ impl BuildState {
             decided: None,
             schedule,
             removed: Vec::new(),
+            submitted: HashMap::new(),
             artifacts: BTreeMap::new(),
             ledger: Ledger::default(),
             waits: Waits::default(),
@@ -225,6 +231,19 @@ impl BuildState {
         self.graph().index(job).is_some_and(|job| self.schedule.works(job) && self.schedule.attempt(job) == attempt)
     }
 
+    /// Whether an earlier attempt of a job has submitted these very jobs: then they are there.
+    pub(crate) fn are_submitted(&self, by: &str, attempt: u32, drafts: &[JobDraft]) -> bool {
+        let earlier = |id: &str| self.submitted.get(id).is_some_and(|(job, before)| job == by && *before < attempt);
+        if drafts.is_empty() || !drafts.iter().all(|draft| earlier(&draft.id)) {
+            return false;
+        }
+        let ids: HashSet<&str> = drafts.iter().map(|draft| draft.id.as_str()).collect();
+        let others = self.graph().jobs().iter().filter(|job| !ids.contains(job.id.as_str()));
+        let without = Graph::from_checked(others.cloned().collect());
+        let same = |job: &JobSpec| self.graph().get(&job.id) == Some(job);
+        check_submitted(&without, drafts).is_ok_and(|jobs| jobs.iter().all(same))
+    }
+
     /// Whether a job has a slot.
     pub(crate) fn has_slot(&self, job: &str) -> bool {
         self.schedule.has_slot(job)
@@ -312,7 +331,11 @@ impl BuildState {
                 self.removed.clone_from(removed);
                 self.schedule.take_in(jobs.clone(), effects);
             }
-            (EventBody::JobsSubmitted { jobs, .. }, Phase::Running) => self.schedule.take_in(jobs.clone(), effects),
+            (EventBody::JobsSubmitted { by, attempt, jobs }, Phase::Running) => {
+                let by = (by.clone(), *attempt);
+                self.submitted.extend(jobs.iter().map(|job| (job.id.clone(), by.clone())));
+                self.schedule.take_in(jobs.clone(), effects);
+            }
             (EventBody::BuildFailed { script, .. }, Phase::New | Phase::CheckingOut | Phase::Defining) => {
                 let status = if *script { BuildStatus::BadScript } else { BuildStatus::Error };
                 self.decide(status, effects);

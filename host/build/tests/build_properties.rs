@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use fake_driver::{
-    Completion, FakeDriver, Outcome, Plan, Seen, View, calm_plan, fold, play, recover, rough_plan, rough_traits,
+    Completion, FakeDriver, Outcome, Plan, Seen, View, calm_plan, fold, play, recover, resume, rough_plan, rough_traits,
 };
 use monkeyci_build::{BuildState, BuildStatus, Effect, Ending, Event, EventBody, Input, RunWhen, Source, Status};
 use proptest::collection::vec;
@@ -152,6 +152,41 @@ proptest! {
             let driver = recover(&plan, &whole.journal[..length]);
             prop_assert_eq!(statuses(&driver), statuses(&whole));
             prop_assert_eq!(driver.state.status(), whole.state.status());
+        }
+    }
+
+    #[test]
+    fn a_build_whose_host_died_at_any_point_ends_and_what_ran_then_has_failed_or_runs_again(
+        plan in rough_plan(),
+        again in any::<bool>(),
+    ) {
+        let whole = play(&plan).journal;
+        for length in 1..whole.len() {
+            let before = fold(&whole[..length], plan.max_running).0;
+            let driver = resume(&plan, &whole[..length], again);
+            assert_ended_well(&plan, &driver)?;
+            let over = endings(&whole[..length]);
+            for (spec, job) in before.jobs().filter(|(_, job)| job.status == Status::Running) {
+                let next = driver.journal[length..].iter().find_map(|event| match &event.body {
+                    EventBody::JobEnded { job, ending, .. } | EventBody::JobRetried { job, ending, .. }
+                        if *job == spec.id =>
+                    {
+                        Some((ending.clone(), matches!(event.body, EventBody::JobRetried { .. })))
+                    }
+                    _ => None,
+                });
+                let (ending, retried) = next.expect("it is told what became of it");
+                if job.stopping.is_none() {
+                    let lost = matches!(&ending, Ending::Tolerated { ending } if **ending == Ending::HostDied);
+                    prop_assert!(lost || ending == Ending::HostDied, "{ending:?}");
+                    prop_assert!(retried || !again);
+                }
+            }
+            for event in &driver.journal[length..] {
+                if let EventBody::JobStarted { job, .. } = &event.body {
+                    prop_assert!(!over.contains_key(job), "{job} was over");
+                }
+            }
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Args {
 pub enum Command {
     /// Run a build: check the code out, ask the script for its jobs, run them, report.
     Run(RunArgs),
+    /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
+    Resume(ResumeArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
     Check(CheckArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
@@ -65,6 +67,31 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct ResumeArgs {
+    /// The build: its id, or the last part of it.
+    pub build: Option<String>,
+    /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
+    #[arg(long)]
+    pub again: bool,
+    /// Who resumes it. Default: $USER.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    pub by: String,
+    /// Who we are for git servers, once more; see `run`.
+    #[arg(long = "git-auth", value_name = "A")]
+    pub git_auth: Vec<String>,
+    /// Secrets are to be given again: the journal has none. Parameters are known, but for those that a secret stands in.
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    #[command(flatten)]
+    pub stores: StoreArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// How to show progress.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
@@ -79,14 +106,17 @@ pub struct ScriptArgs {
     /// The script: a WebAssembly component.
     #[arg(value_name = "SCRIPT.WASM")]
     pub script: PathBuf,
-    /// Build the code in this directory as it stands (files that git ignores are left out).
+    /// Build the code in this directory as it stands, with what is not committed: the files that git tracks, and those that it does
+    /// not ignore. Submodules and files in Git LFS that are missing are a warning.
     #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
     pub dir: PathBuf,
     /// Build the code of this git repository: https://host/repo, https://user:token@host/repo, ssh://git@host/repo,
-    /// git@host:repo, file:///repo, or a path.
+    /// git@host:repo, file:///repo, or a path. Submodules are fetched too. What is not there (a submodule that can't be had,
+    /// files in Git LFS, which are not fetched) is a warning.
     #[arg(long, value_name = "URL")]
     pub git: Option<String>,
-    /// The branch, tag or commit to build, or the full name of any ref, refs/pull/7/head say. Default: the main branch.
+    /// The branch, tag or commit to build, or the full name of any ref, refs/pull/7/head say. Of a branch and a tag of one name, the
+    /// branch is built, and that is said. Default, and for HEAD: the main branch.
     #[arg(long = "ref", value_name = "R", requires = "git")]
     pub reference: Option<String>,
     /// Who we are for git servers: FILE with a login for each of them, a line https://user:password@host, as
@@ -104,7 +134,7 @@ pub struct ScriptArgs {
 #[derive(Debug, Default, clap::Args)]
 pub struct InputArgs {
     /// Give the script a parameter. May be repeated; counts before --param-file, and that before MONKEYCI_PARAM_K in
-    /// the environment.
+    /// the environment. One that the script neither declares nor asks for is a warning.
     #[arg(long = "param", value_name = "K=V")]
     pub params: Vec<String>,
     /// Read parameters from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise. A value is the text that
@@ -115,7 +145,7 @@ pub struct InputArgs {
     /// in the environment.
     #[arg(long = "secret", value_name = "K=FILE")]
     pub secrets: Vec<String>,
-    /// Read secrets from a file, as --param-file reads parameters.
+    /// Read secrets from a file, as --param-file reads parameters. An error in it is told by its place, and never with the text.
     #[arg(long = "secret-file", value_name = "F")]
     pub secret_files: Vec<PathBuf>,
     /// Let the script's actions read this secret; all others it can only hand on to jobs. May be repeated.

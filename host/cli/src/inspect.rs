@@ -46,3 +46,27 @@ fn render(found: &Inspection) -> String {
     list("made with", &producers.collect::<Vec<_>>());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use monkeyci_script::RefusedImport;
+
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_flagged_with_its_reason() {
+        let refused = RefusedImport { import: "wasi:http/types@0.2.0".to_owned(), reason: "nothing else".to_owned() };
+        let found = Inspection {
+            size: 7,
+            digest: "d0".to_owned(),
+            imports: ["monkeyci:script/jobs@0.1.1", "wasi:http/types@0.2.0"].map(str::to_owned).to_vec(),
+            refused: vec![refused],
+            exports: vec!["define".to_owned()],
+            producers: Vec::new(),
+        };
+        let text = render(&found);
+        assert!(text.contains("refused: this host does not run it\n  wasi:http/types@0.2.0: nothing else\n"), "{text}");
+        let fine = Inspection { refused: Vec::new(), ..found };
+        assert!(!render(&fine).contains("refused"));
+    }
+}

@@ -10,6 +10,7 @@ mod limits;
 mod logs;
 mod outside;
 mod progress;
+mod resume;
 mod run;
 mod setup;
 mod signals;
@@ -31,6 +32,7 @@ fn main() -> ! {
     let done = match args.command {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => setup::block_on(run::run(args)),
+        Command::Resume(args) => setup::block_on(resume::resume(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),

@@ -25,6 +25,13 @@ pub async fn run(args: RunArgs) -> Done {
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
 
     let controller = setup::controller(&args.script.stores, &args.engine).await?;
+    match controller.left_behind() {
+        Ok(0) => {}
+        Ok(1) => display.note("a build of this home has lost its host: `monkeyci-host resume` goes on with it"),
+        Ok(some) => display
+            .note(&format!("{some} builds of this home have lost their hosts: `monkeyci-host resume` lists them")),
+        Err(error) => display.note(&format!("builds that have lost their hosts can't be looked for: {error}")),
+    }
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let request = BuildRequest {
         script: script.into(),
@@ -45,7 +52,7 @@ pub async fn run(args: RunArgs) -> Done {
 }
 
 /// Ctrl-C, TERM or a closed terminal stops the build; a second one takes the jobs' time to end away; a third gives up at once.
-fn stop_on_signals(cancel: Cancel, display: Arc<dyn Display>) -> std::io::Result<()> {
+pub fn stop_on_signals(cancel: Cancel, display: Arc<dyn Display>) -> std::io::Result<()> {
     let mut signals = Signals::take()?;
     tokio::spawn(async move {
         for round in 1.. {

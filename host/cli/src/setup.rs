@@ -65,7 +65,7 @@ pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)>
 }
 
 /// Who we are for git servers.
-fn git_auth(given: &[String]) -> Result<GitAuth, (Exit, anyhow::Error)> {
+pub fn git_auth(given: &[String]) -> Result<GitAuth, (Exit, anyhow::Error)> {
     let mut auth = GitAuth::default();
     for given in given {
         let (place, what, path) = match given.split_once('=') {
@@ -177,6 +177,26 @@ fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_we_are_for_git_servers_is_one_file_of_each_kind_and_each_is_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("a=b");
+        std::fs::write(&file, "").expect("written");
+        let given = |kind: &str, file: &std::path::Path| format!("{kind}{}", file.display());
+        let all = ["", "ssh-key=", "known-hosts="].map(|kind| given(kind, &file));
+        let auth = git_auth(&all).map_err(|(_, error)| error).expect("files that are there");
+        let there = Some(file.clone());
+        assert_eq!(auth, GitAuth { credentials: there.clone(), ssh_key: there.clone(), known_hosts: there });
+        let gone = dir.path().join("none");
+        for kind in ["", "ssh-key=", "known-hosts="] {
+            for wrong in [vec![given(kind, &gone)], vec![given(kind, &file); 2]] {
+                let (exit, error) = git_auth(&wrong).expect_err("wrong");
+                assert_eq!(exit, Exit::Usage, "{wrong:?}");
+                assert!(error.to_string().contains("--git-auth"), "{error}");
+            }
+        }
+    }
 
     #[test]
     fn a_store_that_fails_is_infrastructure_and_a_wrong_url_is_usage() {

@@ -50,6 +50,12 @@ impl SteadyTime {
         Self { began_ms: clock.day_ms(), began: clock.since(), clock }
     }
 
+    /// Begins now, but not before a moment that has been, in milliseconds since the Unix epoch: another machine's clock may be ahead.
+    pub(crate) fn begin_after(clock: Arc<dyn Clock>, been_ms: u64) -> Self {
+        let time = Self::begin(clock);
+        Self { began_ms: time.began_ms.max(been_ms), ..time }
+    }
+
     /// The time now, in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         let passed = self.clock.since().saturating_sub(self.began);

@@ -48,13 +48,24 @@ impl Home {
         // SQLite gives what it makes beside the journal the journal's own mode.
         let journal = root.join("journal.db");
         make_file(&journal).map_err(fail(&journal))?;
-        for name in ["journal.db", "journal.db-wal", "journal.db-shm", "owner"] {
+        for name in ["journal.db", "journal.db-wal", "journal.db-shm", "owner", "digest-key"] {
             let path = root.join(name);
             private(&path, 0o600).map_err(fail(&path))?;
         }
         let path = root.join("owner");
-        let owner = owner(&path).map_err(fail(&path))?;
+        let owner = drawn_once(&path, 8).map_err(fail(&path))?;
         Ok(Self { root, owner })
+    }
+
+    /// The key for digests of secrets, which stand in the journal: so that the journal alone tells nothing of a secret.
+    pub(crate) fn digest_key(&self) -> Result<String, ControllerError> {
+        let path = self.root.join("digest-key");
+        drawn_once(&path, 32).map_err(|source| ControllerError::Home { path, source })
+    }
+
+    /// The directory itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
@@ -88,6 +99,32 @@ impl Home {
         };
         let lock = make().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
         Ok(BuildDir { path, _lock: lock, keep: false })
+    }
+
+    /// Takes the directory of a build whose process has died, and empties it; makes it where there is none any more. `None` if the
+    /// build runs, in whatever process.
+    pub(crate) fn take_build_dir(&self, build: &str) -> Result<Option<BuildDir>, ControllerError> {
+        let path = self.run().join(build.replace('/', "_"));
+        let take = || {
+            make_dir(&path)?;
+            let lock = File::create(path.join("lock"))?;
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                locked => locked?,
+            }
+            for entry in fs::read_dir(&path)? {
+                let entry = entry?;
+                match entry.file_name().to_str() {
+                    Some("lock") => {}
+                    _ if entry.file_type()?.is_dir() => fs::remove_dir_all(entry.path())?,
+                    _ => fs::remove_file(entry.path())?,
+                }
+            }
+            fs::write(path.join("build"), build)?;
+            Ok(Some(lock))
+        };
+        let lock = take().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
+        Ok(lock.map(|lock| BuildDir { path, _lock: lock, keep: false }))
     }
 
     /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
@@ -181,29 +218,29 @@ fn young(path: &Path) -> bool {
     modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 5))
 }
 
-/// The home's own id: made at random once.
-fn owner(path: &Path) -> io::Result<String> {
-    if let Some(owner) = whole_owner(path)? {
-        return Ok(owner);
+/// A number that a home drew at random once, in hexadecimal.
+fn drawn_once(path: &Path, bytes: usize) -> io::Result<String> {
+    if let Some(drawn) = whole(path)? {
+        return Ok(drawn);
     }
     let dir = File::open(path.parent().unwrap_or(Path::new(".")))?;
     // Two hosts may start at once: whoever comes second finds what the first has made.
     flock(&dir, FlockOperation::LockExclusive)?;
-    if let Some(owner) = whole_owner(path)? {
-        return Ok(owner);
+    if let Some(drawn) = whole(path)? {
+        return Ok(drawn);
     }
-    let owner = format!("{:016x}", rand::random::<u64>());
+    let drawn: String = (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect();
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(owner.as_bytes())?;
+    file.write_all(drawn.as_bytes())?;
     // Before it has its name, and the name too: after a power cut it is there whole, or not at all.
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     dir.sync_all()?;
-    Ok(owner)
+    Ok(drawn)
 }
 
-/// The id in the file; none when there is no file, or only what a power cut has left of one.
-fn whole_owner(path: &Path) -> io::Result<Option<String>> {
+/// What is in the file; none when there is no file, or only what a power cut has left of one.
+fn whole(path: &Path) -> io::Result<Option<String>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -212,7 +249,8 @@ fn whole_owner(path: &Path) -> io::Result<Option<String>> {
     if bytes.iter().all(|byte| *byte == 0) {
         tracing::warn!(
             path = %path.display(),
-            "the home's id was lost, by a power cut perhaps, and it gets a new one; containers that it had are nobody's now"
+            "it was lost, by a power cut perhaps, and is drawn anew: containers that the home's builds had are nobody's now, and their \
+             secrets can't be recognised"
         );
         return Ok(None);
     }

@@ -1,4 +1,6 @@
-//! The host: what all builds of a process share. The only file that joins the rooms.
+//! The host: what all builds of a process share. With its own files, the only one that joins the rooms.
+
+mod resume;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,17 +12,18 @@ use monkeyci_build::{BuildState, Checked};
 use monkeyci_limits::{Area, Limit, Per};
 use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
 use monkeyci_storage::journal::Owner;
-use monkeyci_storage::{BlobStore, Blobs, Journals, names};
+use monkeyci_storage::{BlobStore, Blobs, BuildJournal, Journals, names};
+use tokio::sync::mpsc;
 
 use crate::build_api::{self, Api, router, socket_router};
-use crate::clock::{MachineClock, now_ms};
+use crate::clock::{MachineClock, SteadyTime, now_ms};
 use crate::control::{self, Inside};
 use crate::error::ControllerError;
 use crate::home::{BuildDir, Home};
 use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep};
 use crate::logs::{self, LogLimits, Masking};
 use crate::observer::Observer;
-use crate::running::{self, BuildHandle, BuildReport, BuildRequest, Cancel, Driver, Outcome};
+use crate::running::{self, Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
 use crate::serve::{self, ApiOverTcp, ApiSockets};
 use crate::source::{self, SourceRequest};
 use crate::tokens::Tokens;
@@ -133,21 +136,54 @@ impl Controller {
         observer: Arc<dyn Observer>,
         cancel: Cancel,
     ) -> Result<BuildReport, ControllerError> {
-        let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
+        let masking = masking(&request)?;
         for name in masking.unmaskable() {
             tracing::warn!("the secret {name:?} is too short to be masked in logs");
         }
         let id = build_id(&request.source);
+        let key = if request.inputs.secrets.is_empty() { String::new() } else { self.home.digest_key()? };
+        let requested = request.requested(&masking, &Digests { key: &key, build: &id });
+        let begin = Begin::New(Box::new(requested));
         let dir = self.home.build_dir(&id)?;
+        let (begun, inbox) = self.begin(&id, request, masking, observer, dir, &cancel);
+        let time = SteadyTime::begin(self.clock.clone());
+        self.drive(begun, inbox, self.journals.begin(&id), begin, time, cancel).await
+    }
+
+    /// What a build needs in this process.
+    fn begin(
+        &self,
+        id: &str,
+        request: BuildRequest,
+        masking: Masking,
+        observer: Arc<dyn Observer>,
+        dir: BuildDir,
+        cancel: &Cancel,
+    ) -> (Begun, mpsc::Receiver<Record>) {
         let state = BuildState::new(request.max_running);
-        let (live, inbox) = BuildHandle::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
+        let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
+        let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
+        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
+        (Begun { live, context, request, dir }, inbox)
+    }
+
+    /// Drives a build to its end.
+    async fn drive(
+        &self,
+        begun: Begun,
+        inbox: mpsc::Receiver<Record>,
+        journal: BuildJournal,
+        begin: Begin,
+        time: SteadyTime,
+        cancel: Cancel,
+    ) -> Result<BuildReport, ControllerError> {
+        let Begun { live, context, request, dir } = begun;
+        let id = live.id.clone();
         self.api.register(live.clone());
         let inside = Inside { live: live.clone(), blobs: self.services.blobs.clone() };
         let control = control::listen(&dir.path, inside)?;
-        let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
-        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
-        let driver = Driver::new(live.clone(), self.journals.begin(&id), context, &request, self.clock.clone());
-        let (outcome, driven) = driver.drive(inbox, &cancel).await;
+        let driver = Driver::new(live.clone(), journal, context, &request, time);
+        let (outcome, driven) = driver.drive(inbox, begin, &cancel).await;
         live.writing.close();
         if tokio::time::timeout(LOGS, live.writing.wait()).await.is_err() {
             tracing::warn!("the end of a log could not be stored");
@@ -172,7 +208,7 @@ impl Controller {
         let (org, repo) = request.source.org_and_repo();
         let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
         let state = BuildState::new(NonZeroUsize::MIN);
-        let masking = Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))?;
+        let masking = masking(request)?;
         let (live, inbox) = BuildHandle::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
         self.api.register(live.clone());
         let result = tokio::select! {
@@ -205,6 +241,18 @@ impl Controller {
         }
         None
     }
+}
+
+/// A build in this process, before its driver is.
+struct Begun {
+    live: Arc<BuildHandle>,
+    context: Arc<JobContext>,
+    request: BuildRequest,
+    dir: BuildDir,
+}
+
+fn masking(request: &BuildRequest) -> Result<Masking, ControllerError> {
+    Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))
 }
 
 /// An id for a new build: organisation and repository from the source, then the time and a random part.

@@ -33,6 +33,6 @@ pub use jobs::{CheckError, EngineChoice, Sweep};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
 pub use observer::{Observer, Silent};
-pub use running::{BuildReport, BuildRequest, Cancel};
+pub use running::{BuildReport, BuildRequest, Cancel, Needed, Resumable, ResumeError, ResumeRequest};
 pub use serve::ApiOverTcp;
 pub use source::{GitAuth, SourceRequest};

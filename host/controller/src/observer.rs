@@ -6,7 +6,7 @@ use monkeyci_build::Event;
 /// Hears of everything that happens in a build, as it happens. Calls come from the build's own tasks, so they have to
 /// return quickly.
 pub trait Observer: Send + Sync + 'static {
-    /// An event was written to the journal.
+    /// An event was written to the journal, one that [is for those who watch](monkeyci_build::EventBody::is_shown).
     fn event(&self, build: &str, event: &Event) {
         let _ = (build, event);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monkeyci_api::{BuildInfo, Client};
-use monkeyci_build::{Call, JobDraft, JobSpec, ParamDraft};
+use monkeyci_build::{Call, JobDraft, JobSpec, ParamDraft, Told};
 use wasmtime::component::Resource;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
@@ -103,6 +103,31 @@ impl Script {
             Err(error) => return Err(error),
         };
         let calls = if let Mode::Record(calls) = mode { calls } else { Vec::new() };
+        let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone() });
+        Ok(Definition { jobs, params, failed, transcript })
+    }
+
+    /// Calls `define` in a fresh instance and tells it what it was told in another process. It has no effect, and prints nothing.
+    ///
+    /// # Errors
+    /// When the script traps, takes longer than its limits allow, or does something else than the first time.
+    pub async fn define_again(&self, client: &Client, info: BuildInfo, told: &Told) -> Result<Definition, ScriptError> {
+        let transcript = Transcript::of(info.clone(), told).map_err(ScriptError::Diverged)?;
+        let (time_ms, calls) = (transcript.time_ms, transcript.calls.clone());
+        let defining = Defining::new();
+        let limits = self.runtime.limits.clone();
+        let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), true);
+        let mode = Mode::Replay { transcript: Arc::new(transcript), next: 0 };
+        let limit = limits.define_time;
+        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining));
+        let (ended, Left { jobs, params, mode, .. }) = self.execute(state, None, limit).await;
+        pump.finish().await;
+        let failed = match ended {
+            Ok(()) => None,
+            Err(ScriptError::Failed(message)) => Some(message),
+            Err(error) => return Err(error),
+        };
+        made_all_calls(&mode).map_err(|Divergence(what)| ScriptError::Diverged(what))?;
         let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone() });
         Ok(Definition { jobs, params, failed, transcript })
     }
@@ -242,11 +267,7 @@ impl Script {
 
 /// Checks that `define` has done all that it did the first time.
 fn same(mode: &Mode, jobs: &[JobDraft], transcript: &Transcript) -> Result<(), Divergence> {
-    if let Mode::Replay { next, .. } = mode
-        && let Some(call) = transcript.calls.get(*next)
-    {
-        return Err(Divergence(format!("it did not make the call {}", call.request)));
-    }
+    made_all_calls(mode)?;
     if jobs == transcript.jobs {
         return Ok(());
     }
@@ -255,6 +276,15 @@ fn same(mode: &Mode, jobs: &[JobDraft], transcript: &Transcript) -> Result<(), D
         Some(id) => format!("it declared the job {id:?} differently"),
         None => format!("it declared {} jobs instead of {}", jobs.len(), transcript.jobs.len()),
     }))
+}
+
+fn made_all_calls(mode: &Mode) -> Result<(), Divergence> {
+    if let Mode::Replay { transcript, next } = mode
+        && let Some(call) = transcript.calls.get(*next)
+    {
+        return Err(Divergence(format!("it did not make the call {}", call.request)));
+    }
+    Ok(())
 }
 
 /// The most bytes of a script's own error that stand in the journal and in messages. Its log has all of a longer one.

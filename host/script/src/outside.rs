@@ -249,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn no_comment_of_the_contract_ends_those_that_are_made_of_it_in_other_languages() {
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit")).expect("the contract") {
+            let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
+            let ends = text.lines().find(|line| line.contains("*/"));
+            assert_eq!(ends, None, "a glob in words, please");
+        }
+    }
+
+    #[test]
     fn an_import_is_refused_with_the_reason_that_fits() {
         for fine in
             ["monkeyci:script/jobs@0.1.0", "monkeyci:script/jobs@0.1.9", "wasi:io/poll@0.2.6", "wasi:cli/exit@0.2.0"]

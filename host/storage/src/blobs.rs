@@ -88,6 +88,11 @@ pub mod names {
         parts(&["test-reports"], &format!("{build}/{job}"), &format!("{attempt}-{digest}.xml"))
     }
 
+    /// The bytes of a script, by their SHA-256 in hexadecimal.
+    pub fn script(digest: &str) -> Path {
+        ["scripts".to_owned(), format!("{digest}.wasm")].into_iter().collect()
+    }
+
     /// A part of the log of a job, or of `define`: in the order of their numbers they are the log.
     pub fn log(build: &str, job: Option<&str>, part: u32) -> Path {
         log_of(build, job).join(format!("{part:04}.frames"))
@@ -219,6 +224,12 @@ impl Blobs {
     /// A blob's bytes; none if there is no such blob.
     pub async fn get(&self, name: &Path) -> Result<Option<BlobBytes>, object_store::Error> {
         Ok(self.get_with(name, GetOptions::default()).await?.map(bytes_of))
+    }
+
+    /// Whether there is such a blob.
+    pub async fn has(&self, name: &Path) -> Result<bool, object_store::Error> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        Ok(self.get_with(name, options).await?.is_some())
     }
 
     /// What of a blob the options ask for; none if there is no such blob.

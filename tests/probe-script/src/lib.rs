@@ -14,6 +14,7 @@ mod options;
 mod params;
 mod probe;
 mod results;
+mod resume;
 mod scheduling;
 #[cfg(test)]
 mod tests;
@@ -216,6 +217,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         faults::jobs,
         late::jobs,
         network::jobs,
+        resume::jobs,
     ];
     for jobs in subjects {
         if let Some(jobs) = jobs(case, probe)? {

@@ -121,12 +121,25 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 Ok(())
             }))
         }
+        // As the SDK asked once.
+        #[cfg(target_arch = "wasm32")]
+        "secrets-get" => {
+            use monkeyci_sdk::__bindings::monkeyci::script::secrets;
+            println!("there is one: {}", secrets::get("TOKEN").is_ok_and(|secret| secret.name() == "TOKEN"));
+            match secrets::get("NOBODY_GAVE_THIS") {
+                Ok(_) => bail!("there is another one"),
+                Err(error) => println!("{error}"),
+            }
+            all(())
+        }
         "secrets-leaked" => {
             let image = probe.image.clone();
             let leaks = action("leaks", move |context| {
                 let token = context.build().secret("TOKEN")?.reveal_text()?;
                 let job = container("sub", &image).shell(["true"]).env("TOKEN", &token);
                 refused("a job with a secret in it", context.submit(job))?;
+                refused("an event that is named like a secret", context.publish(&token, "1"))?;
+                refused("an event with a secret for a number", context.publish("pin", r#"{"pin": 12345678}"#))?;
                 context.output("token", &token)?;
                 context.publish("token", format!("{token:?}"))?;
                 context.report(&token)?;

@@ -84,13 +84,14 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 context.test_report(JUNIT)
             });
             let none = sh("no-report", &["true"]).test_report("reports/*.xml");
+            let cut = sh("cut-off", &["echo '<testsuite><testcase name=\"a\"' >cut.xml"]).test_report("*.xml");
             let look = action("look", |context| {
                 for id in ["tests", "own", "no-report"] {
                     println!("{id}: {:?}", context.look_up(id)?.tests());
                 }
                 Ok(())
             });
-            all((tests, own, none, look.needs_all(["tests", "own", "no-report"])))
+            all((tests, own, none, cut, look.needs_all(["tests", "own", "no-report"])))
         }
         _ => Ok(None),
     }

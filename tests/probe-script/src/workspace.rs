@@ -18,6 +18,17 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 probe.sh("after", &["cat hello.txt"]).needs("again"),
             ))
         }
+        // The tests give a repository with the tag `v1`.
+        "workspace-of-git" => {
+            let files = probe.build.workspace().glob(["**"])?;
+            println!("described as {:?}, with {}", probe.build.describe(), files.join(" "));
+            let look = ["find . -type f | sort", "env | grep -E '^(CI|MONKEYCI_[A-Z]+)=' | grep -v OUTPUTS | sort"];
+            all((
+                probe.sh("looks", &look),
+                // As text: a log of bytes is shown with what is no text replaced.
+                probe.sh("with-git", &["tar -c . | od -A n -v -t x1"]).with_git(),
+            ))
+        }
         // The tests give 100,000 files, a pipe, and links to nowhere good.
         "workspace-define" => {
             let workspace = probe.build.workspace();

@@ -1,11 +1,11 @@
 //! Artifacts, caches, logs and test reports in a bucket, over the S3 protocol.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::host::{Ended, Host, Running};
+use monkeyci_tests::host::{Ended, Host, Running, files};
 use monkeyci_tests::place;
 use monkeyci_tests::s3::{self, S3, SECRET};
 
@@ -30,12 +30,6 @@ fn assert_secret(host: &Host, ended: &Ended) {
         let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
         assert!(!found, "{} has the secret key", file.display());
     }
-}
-
-/// All files below a directory.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let found = ignore::WalkBuilder::new(dir).standard_filters(false).build().flatten();
-    found.map(ignore::DirEntry::into_path).filter(|path| path.is_file()).collect()
 }
 
 #[test]

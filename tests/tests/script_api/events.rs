@@ -48,6 +48,25 @@ fn an_action_waits_for_an_event_from_outside() {
 }
 
 #[test]
+fn what_a_person_publishes_is_masked_inside_of_strings_and_refused_where_it_can_not_be() {
+    let host = Host::default();
+    let secrets = host.home().join("secrets.env");
+    std::fs::write(&secrets, "PIN=12345678\n").expect("written");
+    let mut running = host.start("subscribe-outside", &["--secret-file", secrets.to_str().expect("text")]);
+    wait_until_listening(&mut running);
+    let build = running.build_id();
+    let publish = |payload: &str| host.command(&["publish", &build, "outside/go", payload]).output().expect("it runs");
+    let refused = publish(r#"{"pin": 12345678}"#);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains(r#"the secret "PIN""#) && !said.contains("12345678"), "{said}");
+    assert!(publish(r#"{"pin": "it is 12345678", "n": 1.10}"#).status.success());
+    let ended = running.end();
+    assert_eq!(ended.of_type("build/event").next().expect("an event")["payload"], r#"{"pin": "it is ***", "n": 1.10}"#);
+    says(&ended, "listener", &[r#"heard build/event None {"pin": "it is ***", "n": 1.10}"#]);
+}
+
+#[test]
 fn waiting_for_an_event_ends_at_its_timeout() {
     let ended = Host::default().run("subscribe-never", &[]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");

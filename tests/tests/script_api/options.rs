@@ -50,6 +50,12 @@ fn what_a_service_writes_is_a_stream_of_its_own_and_its_death_is_said_at_once_an
     for job in ["fails", "goes-on"] {
         assert!(ended.log_of(job, "host").contains(dead), "{job}: {ended:#?}");
     }
+    let at = |stream: &str, text: &str| {
+        let said = |line: &serde_json::Value| line["text"].as_str().is_some_and(|said| said.contains(text));
+        let mut lines = ended.of_type("log").filter(|line| line["job"] == "goes-on").enumerate();
+        lines.find(|(_, line)| line["stream"] == stream && said(line)).expect("it is said").0
+    };
+    assert!(at("host", "has ended with exit code 5") < at("stdout", "went on"), "at once: {ended:#?}");
     let results: Vec<_> =
         ended.of_type("job/results").map(|event| (&event["job"], &event["results"]["warning"])).collect();
     assert_eq!(results, [(&"fails".into(), &dead.into())]);

@@ -1,5 +1,5 @@
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::host::Host;
+use monkeyci_tests::host::{Host, files};
 
 use crate::{run, says};
 
@@ -33,6 +33,8 @@ fn test_reports_are_counted_summarised_and_kept() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     // No tests are not tests that passed.
     assert_eq!(ended.ending("no-report")["message"], "the tests are not reported: no file matches reports/*.xml");
+    let broken = ended.ending("cut-off")["message"].as_str().expect("a warning");
+    assert!(broken.starts_with("the test report \"cut.xml\" does not count: "), "{broken}");
     let all = ended.of_type("build/ended").next().expect("an end")["jobs"].clone();
     for job in ["tests", "own"] {
         let summary = all.as_array().expect("jobs").iter().find(|summary| summary["job"] == job).expect("the job");
@@ -44,8 +46,8 @@ fn test_reports_are_counted_summarised_and_kept() {
         );
         assert_eq!(tests["failures"][0]["message"], "1 is not 2");
     }
-    let kept = ignore::WalkBuilder::new(host.home().join("blobs/test-reports")).build().flatten();
-    assert_eq!(kept.filter(|entry| entry.path().extension().is_some_and(|it| it == "xml")).count(), 2);
+    let kept = files(&host.home().join("blobs/test-reports"));
+    assert_eq!(kept.iter().filter(|path| path.extension().is_some_and(|it| it == "xml")).count(), 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use monkeyci_tests::host::{Ended, Host};
+use monkeyci_tests::host::{Ended, Host, files};
 
 use crate::{run, says};
 
@@ -22,12 +22,10 @@ fn assert_hidden(ended: &Ended) {
 }
 
 fn assert_not_kept(home: &Path) {
-    for entry in ignore::WalkBuilder::new(home).hidden(false).ignore(false).build().flatten() {
-        if entry.file_type().is_some_and(|kind| kind.is_file()) {
-            let bytes = std::fs::read(entry.path()).expect("readable");
-            let found = bytes.windows(6).any(|window| window == b"s3cr3t");
-            assert!(!found, "{} holds the secret", entry.path().display());
-        }
+    for file in files(home) {
+        let bytes = std::fs::read(&file).expect("readable");
+        let found = bytes.windows(6).any(|window| window == b"s3cr3t");
+        assert!(!found, "{} holds the secret", file.display());
     }
 }
 
@@ -88,6 +86,16 @@ fn a_missing_secret_says_where_it_was_looked_for() {
     assert!(why.contains("/dev/null") && why.contains("MONKEYCI_SECRET_"), "{why}");
     let faults = &ended.of_type("build/failed").next().expect("it failed")["faults"];
     assert_eq!((&faults[0]["job"], &faults[0]["secret"]), (&"use".into(), &"NOBODY_GAVE_THIS".into()), "{faults}");
+}
+
+#[test]
+fn a_script_of_an_older_sdk_is_told_when_it_asks_that_a_secret_is_missing() {
+    let (_dir, token) = token();
+    let ended = Host::default().run("secrets-get", &["--secret", &token]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let log = ended.log(None);
+    assert!(log.contains("there is one: true") && log.contains("NOBODY_GAVE_THIS"), "{log}");
+    assert!(log.contains("MONKEYCI_SECRET_"), "where it was looked for: {log}");
 }
 
 #[test]
@@ -153,9 +161,19 @@ fn secrets_that_are_words_of_the_hosts_own_forbid_nothing() {
 fn a_revealed_secret_is_in_nothing_that_the_build_says_or_keeps() {
     let (_dir, token) = token();
     let host = Host::default();
-    let ended = host.run("secrets-leaked", &["--secret", &token, "--reveal", "TOKEN"]);
+    let pins = host.home().join("pins.env");
+    std::fs::write(&pins, "PIN=12345678\n").expect("written");
+    let pins = pins.to_str().expect("text");
+    let ended = host.run("secrets-leaked", &["--secret", &token, "--reveal", "TOKEN", "--secret-file", pins]);
+    std::fs::remove_file(pins).expect("removed");
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    assert!(ended.log(Some("leaks")).contains("a job with a secret in it was refused"), "{ended:#?}");
+    let log = ended.log(Some("leaks"));
+    for refused in
+        ["a job with a secret in it", "an event that is named like a secret", "an event with a secret for a number"]
+    {
+        assert!(log.contains(&format!("{refused} was refused")), "{refused}: {ended:#?}");
+    }
+    assert!(log.contains(r#"the payload of the event has the value of the secret "PIN" in it"#), "{log}");
     assert_eq!(ended.ending("leaks")["message"], "it is ***");
     let late = ended.ending("late");
     assert!(late["message"].as_str().is_some_and(|why| why.contains("secret-env")), "{late}");

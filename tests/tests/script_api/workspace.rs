@@ -2,6 +2,7 @@ use std::os::unix::fs::symlink;
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::Host;
+use monkeyci_tests::repository::{Repository, git};
 
 use crate::says;
 
@@ -17,6 +18,47 @@ fn define_and_actions_read_the_workspace_and_see_the_same() {
     assert!(log.contains(r#"define sees "hello\n""#) && log.contains("hello.txt sub/"), "{log}");
     says(&ended, "again", &[r#"the action sees the same, and reads 6 bytes: "hello\n""#]);
     says(&ended, "after", &["hello"]);
+}
+
+#[test]
+fn a_job_has_what_git_tracks_and_knows_what_it_is_and_has_history_without_a_login_where_it_asks() {
+    let repository = Repository::default();
+    for (path, text) in [(".gitignore", "dist/\n"), ("dist/a.js", "a"), ("dist/b.js", "b")] {
+        repository.write(path, text);
+    }
+    repository.git(&["add", "--force", "dist/a.js"]);
+    repository.commit("a file that is ignored and tracked");
+    repository.git(&["remote", "add", "origin", "https://ada:s3cr3t@localhost/team/repo.git"]);
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    let described = format!("v1-2-g{}", &commit[..7]);
+    let (dir, url) = (repository.path().to_str().expect("text").to_owned(), repository.url());
+    for (option, from, origin) in [("--dir", &dir, "https://localhost/team/repo.git"), ("--git", &url, &url)] {
+        let ended = crate::run("workspace-of-git", &[option, from], 0);
+        let told = format!("described as Some({described:?}), with .gitignore dist/a.js first second\n");
+        assert_eq!(ended.log(None), told, "{option}");
+        let build = ended.of_type("build/triggered").next().expect("a build")["build"].as_str().expect("an id");
+        let repo = build.rsplit_once('/').expect("three parts").0;
+        let expected = format!(
+            "./.gitignore\n./dist/a.js\n./first\n./second\nCI=true\nMONKEYCI_ATTEMPT=1\nMONKEYCI_BRANCH=main\n\
+             MONKEYCI_BUILD={build}\nMONKEYCI_COMMIT={commit}\nMONKEYCI_JOB=looks\nMONKEYCI_REF=refs/heads/main\n\
+             MONKEYCI_REPO={repo}\n"
+        );
+        assert_eq!(ended.log(Some("looks")), expected, "{option}");
+
+        let digits = ended.log(Some("with-git"));
+        let archive: Vec<u8> =
+            digits.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("a byte")).collect();
+        let copy = tempfile::tempdir().expect("a directory");
+        tar::Archive::new(&archive[..]).unpack(copy.path()).expect("an archive");
+        assert_eq!(git(copy.path(), &["describe", "--tags"]), described, "{option}");
+        assert_eq!(git(copy.path(), &["log", "--format=%s"]).lines().count(), 3, "{option}");
+        assert_eq!(git(copy.path(), &["rev-parse", "--symbolic-full-name", "HEAD"]), "refs/heads/main", "{option}");
+        assert_eq!(git(copy.path(), &["status", "--porcelain"]), "", "{option}");
+        assert_eq!(git(copy.path(), &["config", "remote.origin.url"]), origin, "{option}");
+        assert!(!archive.windows(6).any(|window| window == b"s3cr3t"), "{option}: there is a login in it");
+    }
+    let tagged = crate::run("workspace-of-git", &["--git", &url, "--ref", "v1"], 0);
+    says(&tagged, "looks", &["MONKEYCI_REF=refs/tags/v1", "MONKEYCI_TAG=v1"]);
 }
 
 #[test]

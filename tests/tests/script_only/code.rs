@@ -146,6 +146,26 @@ fn a_login_and_a_proxy_are_used_for_git_and_a_redirect_without_https_is_refused(
 }
 
 #[test]
+fn a_file_of_logins_opens_a_closed_repository_and_nothing_of_it_is_shown() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let closed = GitServer::with(repository.path(), Manners { login: true, ..Manners::default() });
+    let logins = host.home().join("logins");
+    std::fs::write(&logins, format!("{}\n", closed.url_with_login("ada:p%2Fw@"))).expect("written");
+    let build = |logins: &[&str]| {
+        let mut command = host.command(&["run", "--progress", "json", "--param", "case=build-info"]);
+        command.arg(place::script("probe_script")).args(["--git", &closed.url()]).args(logins);
+        Running::spawn(command.env("SSL_CERT_FILE", closed.ca_file())).end()
+    };
+    let ended = build(&["--git-auth", logins.to_str().expect("text")]);
+    assert!(ended.log(None).contains(&repository.git(&["rev-parse", "main"])), "{ended:#?}");
+    let all = format!("{ended:?}");
+    assert!(!["p%2Fw", "p/w", "ada:"].iter().any(|secret| all.contains(secret)), "{all}");
+    let ended = build(&[]);
+    assert_eq!(ended.code, Some(4), "{ended:#?}");
+    assert!(ended.failure().contains("wants a login") && ended.failure().contains("--git-auth"), "{ended:#?}");
+}
+
+#[test]
 fn code_that_is_not_there_exits_with_4_and_says_what_to_check() {
     let (host, repository) = (Host::default(), Repository::default());
     let ended = host.run("nothing", &["--git", &repository.url(), "--ref", "no-such-branch"]);

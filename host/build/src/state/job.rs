@@ -43,6 +43,16 @@ impl JobState {
         }
     }
 
+    /// How an attempt ended that ended so, and may have said before that something is to be looked at.
+    pub fn with_warning(&self, ending: Ending) -> Ending {
+        let warning = self.results.as_ref().and_then(|results| results.warning.clone());
+        match (ending, warning) {
+            (Ending::Succeeded, Some(message)) => Ending::Warned { message },
+            (Ending::Warned { message }, Some(warning)) => Ending::Warned { message: format!("{warning}; {message}") },
+            (ending, _) => ending,
+        }
+    }
+
     /// Nothing of an attempt is left for the next one.
     pub(super) fn forget_attempt(&mut self) {
         *self = Self { attempt: self.attempt, started_ms: self.started_ms, ..Self::new() };

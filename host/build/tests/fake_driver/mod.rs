@@ -138,6 +138,18 @@ pub fn recover(plan: &Plan, journal: &[Event]) -> FakeDriver {
     driver.play()
 }
 
+/// Goes on with a build whose host has died, and all that ran with it.
+pub fn resume(plan: &Plan, journal: &[Event], again: bool) -> FakeDriver {
+    let mut driver = FakeDriver::new(Plan { moves: Vec::new(), ..plan.clone() }, journal.to_vec());
+    driver.state = fold(&driver.journal, plan.max_running).0;
+    driver.append_only(EventBody::BuildResumed { by: "ada".into() });
+    for body in driver.state.lost_attempts(again) {
+        driver.append_only(body);
+    }
+    driver.crash();
+    driver.play()
+}
+
 impl FakeDriver {
     fn new(plan: Plan, journal: Vec<Event>) -> Self {
         let state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has slots"));
@@ -297,6 +309,13 @@ impl FakeDriver {
         let effects = self.state.step(Input::Event(&event));
         self.seen.push(Seen::Known(View::of(&self.state)));
         self.issue(effects);
+    }
+
+    /// What follows is done later.
+    fn append_only(&mut self, body: EventBody) {
+        let event = Event { seq: self.journal.len() as u64 + 1, time_ms: self.now_ms, body };
+        drop(self.state.step(Input::Event(&event)));
+        self.journal.push(event);
     }
 
     fn tick(&mut self) {

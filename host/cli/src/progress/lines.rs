@@ -115,6 +115,10 @@ impl Style {
                 let text = format!("event {name} {} by {by}", beginning(payload));
                 line(None, self.paint("2", &harmless(&text, false)))
             }
+            EventBody::BuildResumed { by } => {
+                line(None, harmless(&format!("{by} goes on with the build, whose host has died"), false))
+            }
+            EventBody::BuildRequested { .. } | EventBody::ScriptTold { .. } => None,
             EventBody::JobWaiting { rest: true, .. } => None,
             EventBody::JobWaiting { job, .. } => {
                 line(Some(job), self.paint("2", "waits, and leaves its slot to other jobs"))

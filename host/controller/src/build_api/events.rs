@@ -58,7 +58,8 @@ fn wanted(query: &EventQuery, event: &Event) -> bool {
     let any = |list: &[String], value: Option<&str>| {
         list.is_empty() || value.is_some_and(|value| list.iter().any(|wanted| wanted == value))
     };
-    any(&query.kinds, Some(event.body.kind()))
+    event.body.is_shown()
+        && any(&query.kinds, Some(event.body.kind()))
         && any(&query.names, event.body.published().map(|(name, _)| name))
         && any(&query.jobs, event.body.job())
 }

@@ -290,6 +290,7 @@ mod tests {
         assert_eq!(failures(xml), ["a | the text", "b | T", "c | said"]);
         let nextest = failures(&real("nextest"));
         assert!(nextest.contains(&"rs: tests::hangs | test timeout".to_owned()), "{nextest:?}");
+        assert_eq!(failures(&real("ctest")), ["bad: bad | ", "slow: slow | ", "segv: segv | "], "it has no words");
     }
 
     #[test]
@@ -307,6 +308,10 @@ mod tests {
         for name in ["enc-utf16le-bom", "enc-utf16-name-utf8-bytes"] {
             assert_eq!(failures(&real(name)), vitest, "{name}");
         }
+        let real_latin = failures(&real("enc-latin1"));
+        assert_eq!(real_latin.len(), vitest.len());
+        let words = "expected '<div>a & b</div>' to be '<div>c</div>' // Object.is equality";
+        assert!(real_latin.contains(&format!("v/a.test.mjs: pr\u{fc}fen <tag> | {words}")), "{real_latin:?}");
         let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><testsuite><testcase name='\xfcber'><error/></testcase></testsuite>";
         assert_eq!(failures(latin), ["\u{fc}ber | "]);
         let mut bytes: Vec<u8> = "<testsuite><testcase name='\u{fc}ber'><error/></testcase></testsuite>"

@@ -263,6 +263,11 @@ async fn a_glob_says_what_it_can_not_read() {
     let error = workspace_files::glob(&dirs, &["**".to_owned()]).expect_err("too long");
     assert!(format!("{error:?}").contains("has more patterns than are read"), "{error:?}");
     std::fs::remove_file(code.join(".gitignore")).expect("removed");
+    let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"a-\xff.odd");
+    std::fs::write(code.join(odd), "x").expect("written");
+    let error = workspace_files::glob(&dirs, &["*.odd".to_owned()]).expect_err("no text");
+    assert!(format!("{error:?}").contains("its name is not UTF-8"), "{error:?}");
+    assert_eq!(workspace_files::glob(&dirs, &["f*".to_owned()]).expect("a list"), ["file"]);
     // What can't be opened is an error, and not nothing.
     std::fs::rename(&code, rig.dir.path().join("moved")).expect("moved");
     let error = workspace_files::glob(&dirs, &["**".to_owned()]).expect_err("not there");

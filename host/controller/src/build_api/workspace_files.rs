@@ -27,11 +27,14 @@ pub(crate) fn glob(dirs: &BuildDirs, globs: &[String]) -> Result<Vec<String>, Re
     let (mut found, mut bytes) = (Vec::new(), 0);
     for entry in walk_workspace(&dirs.path, &dirs.files).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        // A name that is no text can't be told to a script.
-        if !entry.kind.is_dir()
-            && globs.matches(&entry.path)
-            && let Some(path) = entry.path.to_str()
-        {
+        if !entry.kind.is_dir() && globs.matches(&entry.path) {
+            // A script that is told of fewer files than there are does the wrong thing.
+            let path = entry.path.to_str().ok_or_else(|| {
+                let path = &entry.path;
+                Refusal::invalid(format!(
+                    "{path:?} matches, and its name is not UTF-8, so a script can't be told of it; rename it, or use narrower globs"
+                ))
+            })?;
             bytes += path.len() + 8;
             if bytes > ANSWER {
                 return Err(Refusal::too_large("the globs match too many files; use narrower ones"));

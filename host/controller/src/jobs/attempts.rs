@@ -29,11 +29,9 @@ pub(super) async fn run(context: &JobContext, job: String, attempt: u32, stop: w
         }
     };
     let ending = say(context, &job, attempt, said, ending).await;
-    let known = context.live.state().job(&job).and_then(|known| known.results.as_ref()?.warning.clone());
-    let ending = match (ending, known) {
-        (Ending::Succeeded, Some(message)) => Ending::Warned { message },
-        (Ending::Warned { message }, Some(warning)) => Ending::Warned { message: format!("{warning}; {message}") },
-        (ending, _) => ending,
+    let ending = match context.live.state().job(&job) {
+        Some(known) => known.with_warning(ending),
+        None => ending,
     };
     let ended = EventBody::JobEnded { job, attempt, ending };
     match cleanup {

@@ -6,6 +6,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use monkeyci_api::BuildInfo;
 use monkeyci_build::{EventBody, Source};
+use monkeyci_storage::names;
 
 use super::JobContext;
 use super::define::failed;
@@ -16,8 +17,9 @@ use crate::source::history::History;
 /// Gets the code, and records that it is there.
 pub(super) async fn run(context: &JobContext) {
     let (source, dir) = (context.request.source.clone(), context.dir.clone());
-    match check_out(&context.live, source, &context.request.trigger, dir).await {
+    match check_out(&context.live, source, &context.request.trigger, dir, None).await {
         Ok((source, warnings)) => {
+            keep_script(context).await;
             for message in warnings {
                 context.record(EventBody::BuildWarned { message }).await;
             }
@@ -27,7 +29,8 @@ pub(super) async fn run(context: &JobContext) {
     }
 }
 
-/// Gets the code into `dir`, and tells the build where it is. What is not as one might think of it comes in words.
+/// Gets the code into `dir`, and tells the build where it is. What is not as one might think of it comes in words. What is `known` of the
+/// code counts, where it was checked out before.
 ///
 /// # Errors
 /// Says why it is not there.
@@ -36,11 +39,16 @@ pub(super) async fn check_out(
     source: SourceRequest,
     trigger: &str,
     dir: PathBuf,
+    known: Option<Source>,
 ) -> Result<(Source, Vec<String>), String> {
     let checkout = source.check_out_in_background(dir.join("checkout")).await.map_err(|error| error.to_string())?;
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;
-    let (source, warnings) = (checkout.source, checkout.warnings);
+    let (found, warnings) = (checkout.source, checkout.warnings);
+    let source = match known {
+        Some(known) if known.commit == found.commit => known,
+        _ => found,
+    };
     let history = checkout.repository.map(|repository| History {
         repository,
         scratch: dir.clone(),
@@ -54,4 +62,20 @@ pub(super) async fn check_out(
     let _ = live.dirs.set(dirs);
     let _ = live.info.set(BuildInfo { id: live.id.clone(), trigger: trigger.to_owned(), source: source.clone() });
     Ok((source, warnings))
+}
+
+/// Puts the script into the store, if it is not there: whoever goes on with the build after a crash takes it from there.
+async fn keep_script(context: &JobContext) {
+    let name = names::script(&context.request.script_digest());
+    let blobs = &context.services.blobs;
+    let kept = match blobs.has(&name).await {
+        Ok(true) => Ok(()),
+        Ok(false) => blobs.put_whole(&name, context.request.script.clone().into()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = kept {
+        let message =
+            format!("the script could not be stored: {error}; should this host die, the build can't be resumed");
+        context.record(EventBody::BuildWarned { message }).await;
+    }
 }

@@ -53,6 +53,7 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
     let defined = script.define(&client, info).await;
     let defined = defined.map_err(|error| failed(true, format!("the script could not declare its jobs: {error}")))?;
     let checked = check_definition(&script, &defined, &context.live)?;
+    let mut told = defined.transcript.told();
     let _ = context.loaded.set(Loaded { script, transcript: defined.transcript });
 
     // Before the jobs are known: without any the build ends at once.
@@ -68,6 +69,9 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
             .await
             .map_err(|error| failed(false, format!("the workspace could not be packed: {error}")))?;
     }
+    context.live.masking.withhold_told(&mut told);
+    told.workspace = context.live.packed().map(str::to_owned);
+    context.record(EventBody::ScriptTold { told: Box::new(told) }).await;
     Ok(EventBody::ScriptDefined { jobs, removed, params })
 }
 

@@ -91,6 +91,16 @@ impl Engines {
         self.sweep(engine.as_ref(), sweep).await
     }
 
+    /// Removes all that a build of this home has in the engine: it was begun by a process that has died.
+    pub(crate) async fn clear(&self, build: &str) -> Result<(), EngineError> {
+        let engine = self.find_engine().await?;
+        let removed = engine.sweep(self.owner(), &[build.to_owned()].into(), false).await?;
+        if !removed.is_empty() {
+            tracing::info!("removed what the build had left: {}", removed.join(", "));
+        }
+        Ok(())
+    }
+
     async fn find_engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
         Ok(match &self.choice {
             EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),

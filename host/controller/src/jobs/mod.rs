@@ -10,6 +10,7 @@ mod define;
 mod engine;
 pub(crate) mod lease;
 mod refine;
+mod restore;
 mod say;
 
 pub use check::CheckError;
@@ -19,3 +20,4 @@ pub(crate) use check::check;
 pub(crate) use container::limits;
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::Engines;
+pub(crate) use restore::{restore, script};

@@ -197,6 +197,12 @@ impl OpenLogs {
         log
     }
 
+    /// Goes on after the parts that another process has stored: so many of each log.
+    pub(crate) fn go_on(&self, parts: HashMap<Option<String>, u32>) {
+        let parts = parts.into_iter().map(|(job, parts)| (job.map(Arc::from), parts));
+        lock(&self.known).parts.extend(parts);
+    }
+
     /// The number of a log's next part, from 0. It has to be set in the log before that is unlocked.
     pub(crate) fn next_part(&self, log: &mut OpenLog) -> u32 {
         let number = {

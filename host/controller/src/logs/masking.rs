@@ -4,7 +4,9 @@
 //! job reads. Where data has the value of a secret in it, it is refused or left out, and whoever made it is told which secret
 //! it is.
 
-use monkeyci_build::{EventBody, Fault, FaultKind, GraphFaults, JobSpec, Place, Results, Words};
+use monkeyci_build::{
+    EventBody, Fault, FaultKind, GraphFaults, JobSpec, Place, Results, Told, ToldAnswer, ToldCall, Words,
+};
 use monkeyci_mask::{MaskError, MaskStream, Masks};
 
 use crate::inputs::Inputs;
@@ -120,6 +122,23 @@ impl Masking {
                 serde_json::Value::String(masked).to_string()
             }
             _ => written.to_owned(),
+        }
+    }
+
+    /// Takes the calls out of what `define` was told, if a secret's value stands in one of them: no journal has secrets.
+    pub(crate) fn withhold_told(&self, told: &mut Told) {
+        if self.masks.is_empty() {
+            return;
+        }
+        let find = |call: &ToldCall| {
+            let answer = match &call.answer {
+                ToldAnswer::Text(text) | ToldAnswer::Base64(text) | ToldAnswer::Refused { message: text, .. } => text,
+            };
+            self.masks.find(answer).or_else(|| self.masks.find(&call.request))
+        };
+        if let Some(secret) = told.calls.iter().find_map(find) {
+            told.withheld = Some(secret.to_owned());
+            told.calls.clear();
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use monkeyci_build::{
     BuildCommand, BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary, Phase,
-    StopReason,
+    Requested, StopReason,
 };
 use monkeyci_storage::BuildJournal;
 use monkeyci_storage::journal::Durable;
@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::handle::{Answer, BuildHandle, Record};
 use super::{BuildRequest, Cancel, Effects};
-use crate::clock::{Clock, SteadyTime};
+use crate::clock::SteadyTime;
 use crate::error::ControllerError;
 
 /// How long the end of a build that is killed waits for a disk that takes nothing.
@@ -50,8 +50,46 @@ pub(crate) struct Driver {
     report: Option<(BuildStatus, Vec<JobSummary>)>,
     /// The build's last event, until it is on disk.
     ended: Option<Event>,
+    said: Said,
+}
+
+/// How a driver begins.
+pub(crate) enum Begin {
+    /// With a build of which nothing has happened.
+    New(Box<Requested>),
+    /// With a build whose host has died; the handle has taken its events in.
+    Again {
+        /// Who asks.
+        by: String,
+        /// Whether jobs run again that ran then.
+        again: bool,
+        /// When the build began, in milliseconds since the Unix epoch.
+        started_ms: u64,
+        /// What has been said.
+        said: Said,
+    },
+}
+
+/// What was said that stands in the report.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
     failure: Option<String>,
     reports: Vec<String>,
+}
+
+impl Said {
+    /// Hears of an event.
+    pub(super) fn notice(&mut self, body: &EventBody) {
+        match body {
+            EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
+            EventBody::BuildTimedOut { after_ms } => {
+                let seconds = *after_ms as f64 / 1000.0;
+                self.failure = Some(format!("the build reached its time limit of {seconds} s: its jobs were stopped"));
+            }
+            EventBody::ScriptReport { message, .. } => self.reports.push(message.clone()),
+            _ => {}
+        }
+    }
 }
 
 /// What came of a build.
@@ -71,7 +109,7 @@ impl Driver {
         journal: BuildJournal,
         effects: Arc<dyn Effects>,
         request: &BuildRequest,
-        clock: Arc<dyn Clock>,
+        time: SteadyTime,
     ) -> Self {
         Self {
             live,
@@ -87,11 +125,10 @@ impl Driver {
             stops: HashMap::new(),
             preliminary: Vec::new(),
             names: HashMap::new(),
-            time: SteadyTime::begin(clock),
+            time,
             report: None,
             ended: None,
-            failure: None,
-            reports: Vec::new(),
+            said: Said::default(),
         }
     }
 
@@ -99,13 +136,17 @@ impl Driver {
     pub(crate) async fn drive(
         mut self,
         inbox: mpsc::Receiver<Record>,
+        begin: Begin,
         cancel: &Cancel,
     ) -> (Outcome, Result<(), ControllerError>) {
-        let started_ms = self.time.now_ms();
-        let driven = self.run(inbox, cancel, started_ms).await;
+        let started_ms = match &begin {
+            Begin::New(_) => self.time.now_ms(),
+            Begin::Again { started_ms, .. } => *started_ms,
+        };
+        let driven = self.run(inbox, begin, cancel, started_ms).await;
         self.end().await;
         let duration_ms = self.time.now_ms().saturating_sub(started_ms);
-        let Self { report, failure, reports, .. } = self;
+        let Self { report, said: Said { failure, reports }, .. } = self;
         let (status, jobs) = report.unwrap_or((BuildStatus::Error, Vec::new()));
         (Outcome { status, jobs, failure, reports, duration_ms }, driven)
     }
@@ -113,11 +154,11 @@ impl Driver {
     async fn run(
         &mut self,
         mut inbox: mpsc::Receiver<Record>,
+        begin: Begin,
         cancel: &Cancel,
         started_ms: u64,
     ) -> Result<(), ControllerError> {
-        let trigger = self.trigger.clone();
-        self.record(EventBody::BuildTriggered { build: self.live.id.clone(), trigger }).await?;
+        self.begin(begin).await?;
         let time_limit = self.timeout.map(|timeout| started_ms.saturating_add(millis(timeout)));
         let mut cancelled = false;
         while self.report.is_none() {
@@ -169,6 +210,31 @@ impl Driver {
         self.write_to_the_end(cancel).await
     }
 
+    async fn begin(&mut self, begin: Begin) -> Result<(), ControllerError> {
+        match begin {
+            Begin::New(request) => {
+                let trigger = self.trigger.clone();
+                // Both before anything is done: whoever goes on with the build needs to know what it was to be.
+                let triggered = self.write(EventBody::BuildTriggered { build: self.live.id.clone(), trigger })?;
+                let requested = self.write(EventBody::BuildRequested { request })?;
+                self.carry_out([triggered, requested].concat()).await
+            }
+            Begin::Again { by, again, said, started_ms: _ } => {
+                self.said = said;
+                self.write(EventBody::BuildResumed { by })?;
+                let lost = self.live.state().lost_attempts(again);
+                for body in lost {
+                    self.write(body)?;
+                }
+                // All that was to be done and that no event says is done, with what comes of these.
+                let outstanding = self.live.state().outstanding();
+                self.carry_out(outstanding).await?;
+                let due = self.live.state().step(Input::Tick { now_ms: self.time.now_ms() });
+                self.carry_out(due).await
+            }
+        }
+    }
+
     /// Gives the answers that waited until this many events are on disk.
     fn answer(&mut self, written: u64) {
         self.written = written;
@@ -200,30 +266,31 @@ impl Driver {
     async fn record(&mut self, body: EventBody) -> Result<(), ControllerError> {
         let mut bodies = VecDeque::from([body]);
         while let Some(body) = bodies.pop_front() {
-            // The one place that every event of the build passes.
-            let body = self.live.masking.event(body);
-            let event = self.journal.append(self.time.now_ms(), body)?;
-            match &event.body {
-                EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
-                EventBody::BuildTimedOut { after_ms } => {
-                    let seconds = *after_ms as f64 / 1000.0;
-                    self.failure =
-                        Some(format!("the build reached its time limit of {seconds} s: its jobs were stopped"));
-                }
-                EventBody::ScriptReport { message, .. } => self.reports.push(message.clone()),
-                EventBody::BuildEnded { status, jobs } => self.report = Some((*status, jobs.clone())),
-                EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => drop(self.stops.remove(job)),
-                _ => {}
-            }
-            let effects = self.live.take_in(&event);
-            match event.body {
-                // That the build is over is said when it is: nobody may hear of an end that a crash takes back.
-                EventBody::BuildEnded { .. } => self.ended = Some(event),
-                _ => self.live.observer.event(&self.live.id, &event),
-            }
+            let effects = self.write(body)?;
             bodies.extend(self.start(effects));
         }
         Ok(())
+    }
+
+    /// Appends an event and takes it into the state; returns what follows.
+    fn write(&mut self, body: EventBody) -> Result<Vec<Effect>, ControllerError> {
+        // The one place that every event of the build passes.
+        let body = self.live.masking.event(body);
+        let event = self.journal.append(self.time.now_ms(), body)?;
+        self.said.notice(&event.body);
+        match &event.body {
+            EventBody::BuildEnded { status, jobs } => self.report = Some((*status, jobs.clone())),
+            EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => drop(self.stops.remove(job)),
+            _ => {}
+        }
+        let effects = self.live.take_in(&event);
+        match event.body {
+            // That the build is over is said when it is: nobody may hear of an end that a crash takes back.
+            EventBody::BuildEnded { .. } => self.ended = Some(event),
+            ref body if body.is_shown() => self.live.observer.event(&self.live.id, &event),
+            _ => {}
+        }
+        Ok(effects)
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), ControllerError> {

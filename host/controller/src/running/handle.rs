@@ -2,7 +2,7 @@
 
 mod dirs;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
@@ -45,6 +45,8 @@ pub(crate) struct BuildHandle {
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
     packed_with_git: tokio::sync::OnceCell<String>,
+    /// What an earlier `define` of a build that is gone on with has published and reported: said again, it is said once.
+    said_by_define: Mutex<VecDeque<EventBody>>,
     /// Artifacts that are being uploaded, each by an attempt.
     pub(super) uploads: Mutex<HashSet<(String, u32)>>,
     /// Logs that are being written.
@@ -132,6 +134,7 @@ impl BuildHandle {
             packed: tokio::sync::OnceCell::new(),
             packed_with_git: tokio::sync::OnceCell::new(),
             pods: Mutex::default(),
+            said_by_define: Mutex::default(),
             uploads: Mutex::default(),
             logs: OpenLogs::default(),
             writing: TaskTracker::new(),
@@ -190,7 +193,30 @@ impl BuildHandle {
                 return Err(CommandError::Faults(faults));
             }
         }
-        Ok(accepted)
+        Ok(accepted.filter(|body| !self.was_said(body)))
+    }
+
+    /// Whether `define` says something that it has said before, in another process.
+    fn was_said(&self, body: &EventBody) -> bool {
+        let (EventBody::ScriptEvent { job: None, .. } | EventBody::ScriptReport { job: None, .. }) = body else {
+            return false;
+        };
+        let mut said = lock(&self.said_by_define);
+        let is_it = said.pop_front().is_some_and(|before| before == self.masking.event(body.clone()));
+        if !is_it {
+            // It goes another way now, and what it says is new.
+            said.clear();
+        }
+        is_it
+    }
+
+    /// Takes in what was recorded in another process.
+    pub(crate) fn take_back(&self, events: &[Event], said_by_define: Vec<EventBody>) {
+        for event in events {
+            // Those that are to be carried out again are outstanding in the end.
+            drop(self.take_in(event));
+        }
+        lock(&self.said_by_define).extend(said_by_define);
     }
 
     /// What is wrong with what these jobs do with secrets: whose values may not stand in them, and which have to be there.

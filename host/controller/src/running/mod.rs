@@ -7,13 +7,16 @@ mod driver;
 mod effects;
 mod handle;
 mod request;
+mod resume;
 mod upload;
 mod words;
 
 pub use request::{BuildReport, BuildRequest, Cancel};
+pub use resume::{Needed, Resumable, ResumeError, ResumeRequest};
 
 pub(crate) use budget::limits;
-pub(crate) use driver::{Driver, Outcome};
+pub(crate) use driver::{Begin, Driver, Outcome};
 pub(crate) use effects::{Effects, Task};
-pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Refused};
+pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Record, Refused};
+pub(crate) use resume::{Digests, Known};
 pub(crate) use words::{WordsError, check_event, check_report};

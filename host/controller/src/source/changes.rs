@@ -43,36 +43,41 @@ pub(super) fn known(found: Result<Changes, Unknown>, warnings: &mut Vec<String>)
     }
 }
 
-/// What the working tree of `repository` changes: what is committed, what is not yet, and files that git does not know and
-/// does not ignore. `head` is the checked-out commit, if there is one yet.
+/// What is known of a working tree.
+pub(super) struct WorkingTree {
+    /// What it changes: what is committed, what is not yet, and files that git does not know and does not ignore.
+    pub(super) changes: Result<Changes, Unknown>,
+    /// Whether it has anything that is not committed.
+    pub(super) dirty: bool,
+}
+
+/// Looks what the working tree of `repository` changes. `head` is the checked-out commit, if there is one yet. Its files are gone
+/// through once.
 ///
 /// # Errors
-/// Where it is not known.
+/// Where neither is known.
 pub(super) fn of_working_tree(
     repository: &Repository,
     head: Option<Oid>,
     main: Option<&str>,
-) -> Result<Changes, Unknown> {
-    let base = match head {
-        Some(head) => base(repository, &repository.find_commit(head)?, main)?,
-        None => Base::default(),
-    };
+) -> Result<WorkingTree, Unknown> {
+    let head = head.map(|head| repository.find_commit(head)).transpose()?;
+    let tree = head.as_ref().map(Commit::tree).transpose()?;
     // The index has all of its entries in a file; a commit may have any number.
-    measure(repository, base.tree.as_ref(), None, usize::MAX)?;
-    // By way of the index: it knows the files' times, so that files that did not change need not be read.
-    let diff = repository.diff_tree_to_workdir_with_index(base.tree.as_ref(), Some(&mut options()))?;
-    collect(diff, base.id)
-}
-
-/// Whether the working tree has anything that is not committed. Not so where that can't be found out.
-pub(super) fn is_dirty(repository: &Repository, head: Option<Oid>) -> bool {
-    let dirty = || {
-        let tree = head.map(|head| repository.find_commit(head)?.tree()).transpose()?;
-        measure(repository, tree.as_ref(), None, usize::MAX)?;
-        let diff = repository.diff_tree_to_workdir_with_index(tree.as_ref(), Some(&mut options()))?;
-        Ok::<_, Unknown>(diff.deltas().len() > 0)
+    measure(repository, tree.as_ref(), None, usize::MAX)?;
+    let index = repository.index()?;
+    // The index knows the files' times, so that files that did not change need not be read.
+    let not_staged = repository.diff_index_to_workdir(Some(&index), Some(&mut options()))?;
+    let staged = repository.diff_tree_to_index(tree.as_ref(), Some(&index), Some(&mut options()))?;
+    let dirty = staged.deltas().len() + not_staged.deltas().len() > 0;
+    let changes = || {
+        let base = head.as_ref().map(|head| base(repository, head, main)).transpose()?.unwrap_or_default();
+        measure(repository, base.tree.as_ref(), None, usize::MAX)?;
+        let mut diff = repository.diff_tree_to_index(base.tree.as_ref(), Some(&index), Some(&mut options()))?;
+        diff.merge(&not_staged)?;
+        collect(diff, base.id)
     };
-    dirty().unwrap_or(false)
+    Ok(WorkingTree { changes: changes(), dirty })
 }
 
 /// What `commit` changes.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{DescribeFormatOptions, DescribeOptions, Repository};
 use monkeyci_archive::WorkspaceFiles;
-use monkeyci_build::Source;
+use monkeyci_build::{RequestedSource, Source};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,29 @@ pub(crate) struct Checkout {
 }
 
 impl SourceRequest {
+    /// What the journal says of it: no login is in it.
+    pub(crate) fn requested(&self) -> RequestedSource {
+        match self {
+            Self::Dir(dir) => {
+                let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
+                RequestedSource::Dir { path: dir.to_string_lossy().into_owned() }
+            }
+            Self::Git { url, reference, auth: _ } => {
+                RequestedSource::Git { url: shown(url), reference: reference.clone() }
+            }
+        }
+    }
+
+    /// The code that a journal tells of; of a repository, the commit if it is known.
+    pub(crate) fn again(requested: &RequestedSource, commit: Option<String>, auth: GitAuth) -> Self {
+        match requested {
+            RequestedSource::Dir { path } => Self::Dir(path.into()),
+            RequestedSource::Git { url, reference } => {
+                Self::Git { url: url.clone(), reference: commit.or_else(|| reference.clone()), auth }
+            }
+        }
+    }
+
     /// Organisation and repository for the build's id, from the directory's name or the URL.
     pub(crate) fn org_and_repo(&self) -> (String, String) {
         let text = match self {

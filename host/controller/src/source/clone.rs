@@ -177,10 +177,7 @@ impl<'a> Remotes<'a> {
         let shown = shown(url);
         let failed = |error: git2::Error| {
             let reason = error.message().to_owned();
-            match error.code() {
-                git2::ErrorCode::Owner => CheckoutError::Owner { path: url.into() },
-                _ => CheckoutError::Clone { url: shown.clone(), reason },
-            }
+            CheckoutError::Clone { url: shown.clone(), reason }
         };
         transports::prepare().map_err(failed)?;
         let limit = limits.received.saturating_sub(self.received.get());
@@ -190,7 +187,16 @@ impl<'a> Remotes<'a> {
         let ssh = |source| CheckoutError::Ssh { url: shown.clone(), source };
         // A directory may have any name, also one that looks like an address to us or to libgit2.
         let there = Path::new(url).canonicalize().ok().filter(|_| !url.contains("://"));
-        let fetched = if let Some(there) = there.and_then(|there| Url::from_directory_path(there).ok()) {
+        let there = there.and_then(|there| Url::from_directory_path(there).ok());
+        let file = there.clone().or_else(|| Url::parse(url).ok().filter(|url| url.scheme() == "file"));
+        // Of a clone, libgit2 does not say that this is the reason.
+        if let Some(path) = file.and_then(|url| url.to_file_path().ok())
+            && Repository::open(&path).is_err_and(|error| error.code() == git2::ErrorCode::Owner)
+        {
+            // Without the slash at its end.
+            return Err(CheckoutError::Owner { path: path.components().collect() });
+        }
+        let fetched = if let Some(there) = there {
             git(&fetching, there.as_str()).map_err(failed)
         } else if let Some(mut address) = address {
             let http = |source| CheckoutError::Http { url: shown.clone(), source };

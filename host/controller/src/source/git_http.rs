@@ -14,6 +14,8 @@
 //!
 //! libgit2 passes an error on as text. So a [`Fetch`] keeps the first one for whoever started it.
 
+#[cfg(test)]
+mod served;
 mod server;
 mod stream;
 
@@ -74,9 +76,11 @@ pub(crate) enum HttpError {
          --git-auth names"
     )]
     LoginWanted { host: String },
-    #[error("{host} wants a login, and the one in the URL is for {given} alone; give the URL of {host} itself")]
+    #[error("{host} wants a login, and the one that was given is for {given} alone; give the URL of {host} itself")]
     LoginElsewhere { host: String, given: String },
-    #[error("{host} refuses the login in the URL; check user and password, or whether the token is still good")]
+    #[error(
+        "{host} refuses the login in the URL (or in the file of --git-auth); check user and password, or whether the token is still good"
+    )]
     LoginRefused { host: String },
     #[error("{host} wants a login of a kind that is not known here ({offered}); user and password are (Basic)")]
     LoginKind { host: String, offered: String },

@@ -121,4 +121,31 @@ mod tests {
         let config = std::fs::read_to_string(git.join("config")).expect("a file");
         assert!(config.contains("https://host/repo") && !config.contains("s3cret"), "{config}");
     }
+
+    #[test]
+    fn a_second_working_tree_of_a_repository_has_its_history_too() {
+        let from = tempfile::tempdir().expect("a directory");
+        let repository = Repository::init(from.path().join("main")).expect("a repository");
+        let ada = Signature::now("Ada", "ada@example.org").expect("a signature");
+        let tree = repository.treebuilder(None).and_then(|tree| tree.write()).expect("a tree");
+        let tree = repository.find_tree(tree).expect("a tree");
+        let commit = repository.commit(Some("HEAD"), &ada, &ada, "first", &tree, &[]).expect("a commit");
+        let second = repository.worktree("second", &from.path().join("second"), None).expect("a working tree");
+        let second = Repository::open(second.path()).expect("a repository");
+        // A commit that nothing but this tree's HEAD leads to.
+        let parent = second.find_commit(commit).expect("a commit");
+        let tree = second.find_tree(tree.id()).expect("a tree");
+        second.set_head_detached(commit).expect("detached");
+        let own = second.commit(Some("HEAD"), &ada, &ada, "own", &tree, &[&parent]).expect("a commit");
+        let at = tempfile::tempdir().expect("a directory");
+        let history = History {
+            repository: second.path().to_owned(),
+            scratch: at.path().to_owned(),
+            url: None,
+            branch: None,
+            commit: Some(own.to_string()),
+        };
+        let copy = Repository::open(history.copy(at.path()).expect("a copy")).expect("a repository");
+        assert_eq!(copy.head().expect("a head").target(), Some(own));
+    }
 }

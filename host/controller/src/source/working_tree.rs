@@ -77,24 +77,28 @@ pub(super) fn working_tree(
         warnings.push(format!("{missing} of the code are not there; fetch them with `git submodule update --init`"));
     }
     let all = WorkspaceFiles::of_working_tree(tracked.files.iter().cloned());
-    match look(&root, &all, limits, cancelled)? {
-        Err(reason) => warnings.push(Unknown::Unsafe(reason).to_string()),
-        Ok(pointers) => {
-            if !pointers.is_empty() {
-                warnings.push(format!(
-                    "{} of the code lie in Git LFS and are not there: what is in their place are pointers of some lines; fetch \
-                     them with `git lfs pull`",
-                    listed("file", &pointers)
-                ));
-            }
-            let found = changes::of_working_tree(&repository, commit, source.main_branch.as_deref());
-            source.changes = changes::known(found, &mut warnings);
-            source.dirty = changes::is_dirty(&repository, commit);
+    let looked = look(&root, &all, limits, cancelled)?.map_err(Unknown::Unsafe).and_then(|pointers| {
+        if !pointers.is_empty() {
+            warnings.push(format!(
+                "{} of the code lie in Git LFS and are not there: what is in their place are pointers of some lines; fetch \
+                 them with `git lfs pull`",
+                listed("file", &pointers)
+            ));
+        }
+        changes::of_working_tree(&repository, commit, source.main_branch.as_deref())
+    });
+    match looked {
+        Ok(found) => {
+            source.changes = changes::known(found.changes, &mut warnings);
+            source.dirty = found.dirty;
             if source.dirty
                 && let Some(name) = &mut source.describe
             {
                 name.push_str("-dirty");
             }
+        }
+        Err(unknown) => {
+            warnings.push(format!("{unknown}; nor is it known whether there are changes that are not committed"));
         }
     }
     let files = match dir.strip_prefix(&root) {
@@ -192,7 +196,7 @@ fn look(
         Err(error @ ArchiveError::TooManyPatterns { .. }) => return Ok(Err(error.to_string())),
         walk => walk.map_err(failed)?,
     };
-    let (mut attributes, mut lfs, mut pointers) = (0, false, Vec::new());
+    let (mut attributes, mut lfs) = (0, false);
     for entry in walk.by_ref() {
         if cancelled.is_cancelled() {
             return Err(CheckoutError::Stopped);
@@ -215,15 +219,24 @@ fn look(
             }
             lfs |= String::from_utf8_lossy(&text).contains("filter=lfs");
         }
+    }
+    if let Some(path) = walk.unread().first() {
+        return Ok(Err(format!("{:?} is no regular file", path.strip_prefix(root).unwrap_or(path))));
+    }
+    let mut pointers = Vec::new();
+    // Anew, since attributes may come after the files that they are about.
+    for entry in lfs.then(|| walk_workspace(root, files)).transpose().map_err(failed)?.into_iter().flatten() {
+        if cancelled.is_cancelled() {
+            return Err(CheckoutError::Stopped);
+        }
+        let entry = entry.map_err(failed)?;
+        let path = root.join(&entry.path);
         let is_small = || path.symlink_metadata().is_ok_and(|metadata| metadata.len() <= LONGEST_POINTER as u64);
-        if lfs && entry.kind.is_file() && is_small() && is_pointer(&beginning(&path, LONGEST_POINTER as u64)) {
+        if entry.kind.is_file() && is_small() && is_pointer(&beginning(&path, LONGEST_POINTER as u64)) {
             pointers.push(entry.path);
         }
     }
-    match walk.unread().first() {
-        Some(path) => Ok(Err(format!("{:?} is no regular file", path.strip_prefix(root).unwrap_or(path)))),
-        None => Ok(Ok(pointers)),
-    }
+    Ok(Ok(pointers))
 }
 
 /// The first `max` bytes of a file that was one a moment ago; none if it can't be read any more.

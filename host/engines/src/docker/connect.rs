@@ -28,7 +28,8 @@ pub struct DockerOptions {
     pub socket: Option<String>,
     /// How long a request may take, in whole seconds; not one that waits for the end of a container, nor a pull.
     pub request: Duration,
-    /// An image's registry that has not said a word for this long is given up: the image counts as not found.
+    /// An image's registry that has not said a word for this long is given up: it counts as out of reach, and its image may well be
+    /// there.
     pub pull_answer: Duration,
     /// A pull that has begun and reports no progress for this long is given up. Engines are silent while they check or
     /// unpack a large layer, so this is much longer.

@@ -19,6 +19,9 @@ const SHARES: i64 = 512;
 /// The memory of a sidecar: three archives of 10 MiB, a test report of 16, and what the kernel keeps of files meanwhile.
 pub(super) const SIDECAR_MEMORY: i64 = 512 << 20;
 
+/// The processors of a sidecar: one for what it packs or unpacks, and one for output, which it passes on meanwhile.
+const SIDECAR_PROCESSORS: i64 = 2;
+
 /// The processes and threads of a sidecar: the most threads that its runtime has, and some more.
 pub(super) const SIDECAR_PROCESSES: i64 = 1024;
 
@@ -31,6 +34,8 @@ pub(super) struct Machine {
     memory: Option<u64>,
     /// Whether the engine can weigh containers against each other.
     weighs: bool,
+    /// How many processors it has; none where the engine can't limit how much of them a container gets.
+    processors: Option<i64>,
 }
 
 impl Machine {
@@ -40,6 +45,7 @@ impl Machine {
             selinux: info.security_options.iter().flatten().any(|option| option.contains("selinux")),
             memory: memory.filter(|_| info.memory_limit == Some(true)),
             weighs: info.cpu_shares == Some(true),
+            processors: info.ncpu.filter(|count| *count > 0 && info.cpu_cfs_quota == Some(true)),
         }
     }
 
@@ -54,7 +60,9 @@ impl Machine {
     /// The limits of a sidecar.
     pub(super) fn limit_sidecar(&self, config: HostConfig) -> HostConfig {
         let memory = self.memory.map(|_| SIDECAR_MEMORY);
-        HostConfig { memory, memory_swap: memory, pids_limit: Some(SIDECAR_PROCESSES), ..config }
+        // An engine refuses to give more of them than there are.
+        let nano_cpus = self.processors.map(|count| count.min(SIDECAR_PROCESSORS) * 1_000_000_000);
+        HostConfig { memory, memory_swap: memory, pids_limit: Some(SIDECAR_PROCESSES), nano_cpus, ..config }
     }
 }
 
@@ -80,6 +88,8 @@ mod tests {
             mem_total: Some(8 << 30),
             memory_limit: Some(memory_limit),
             cpu_shares: Some(memory_limit),
+            cpu_cfs_quota: Some(memory_limit),
+            ncpu: Some(8),
             ..SystemInfo::default()
         };
         Machine::of(&info)
@@ -94,13 +104,17 @@ mod tests {
         assert_eq!((own.memory, own.memory_swap), (Some(64 << 20), Some(64 << 20)));
         let sidecar = machine(true).limit_sidecar(HostConfig::default());
         assert_eq!((sidecar.memory, sidecar.pids_limit), (Some(512 << 20), Some(1024)));
+        assert_eq!(sidecar.nano_cpus, Some(2_000_000_000));
+        let single = Machine { processors: Some(1), ..machine(true) };
+        assert_eq!(single.limit_sidecar(HostConfig::default()).nano_cpus, Some(1_000_000_000));
     }
 
     #[test]
     fn an_engine_that_can_not_limit_is_not_asked_to_by_default() {
         let limited = machine(false).limit(None, HostConfig::default());
         assert_eq!((limited.memory, limited.cpu_shares), (None, None));
-        assert_eq!(machine(false).limit_sidecar(HostConfig::default()).memory, None);
+        let sidecar = machine(false).limit_sidecar(HostConfig::default());
+        assert_eq!((sidecar.memory, sidecar.nano_cpus), (None, None));
         // Whoever asks for a limit is told by the engine.
         assert_eq!(machine(false).limit(Some(64 << 20), HostConfig::default()).memory, Some(64 << 20));
     }

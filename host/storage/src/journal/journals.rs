@@ -100,6 +100,14 @@ impl Journals {
         self.journal.builds().await
     }
 
+    /// The ids of the builds that are not over, oldest first: they run, in whatever process, or their host has died.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
+        self.journal.open_builds().await
+    }
+
     /// Why nothing can be written now; `None` when it can.
     pub fn waiting(&self) -> watch::Receiver<Option<Waiting>> {
         self.waiting.clone()

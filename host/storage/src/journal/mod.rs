@@ -221,6 +221,12 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// When the database can't be used.
     async fn builds(&self) -> Result<Vec<String>, JournalError>;
 
+    /// The ids of the builds that are not over, as far as their last record says, oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    async fn open_builds(&self) -> Result<Vec<String>, JournalError>;
+
     /// Removes the journal of a build, and what no other build refers to. False if there was none.
     ///
     /// # Errors

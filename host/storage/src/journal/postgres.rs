@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, Connection, Postgres, Row};
 
-use super::statements::{BUILDS, RECORDS, Statements, digest};
+use super::statements::{BUILDS, OPEN, RECORDS, Statements, digest};
 use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page, Piece, Record};
 
 /// How many rows one statement takes: a message has at most 65,535 variables.
@@ -147,6 +147,10 @@ impl Journal for PostgresJournal {
 
     async fn builds(&self) -> Result<Vec<String>, JournalError> {
         sqlx::query_scalar(BUILDS).fetch_all(&self.pool).await.map_err(|error| self.failure(error))
+    }
+
+    async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
+        sqlx::query_scalar(OPEN).fetch_all(&self.pool).await.map_err(|error| self.failure(error))
     }
 
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {

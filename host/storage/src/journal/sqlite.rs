@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Sqlite};
 use tokio::sync::{Mutex, OnceCell};
 
-use super::statements::{BUILDS, RECORDS, Statements};
+use super::statements::{BUILDS, OPEN, RECORDS, Statements};
 use super::{Append, Digest, Head, Journal, JournalError, Obstacle, Page, Piece, Record};
 
 mod layout;
@@ -141,6 +141,13 @@ impl Journal for SqliteJournal {
 
     async fn builds(&self) -> Result<Vec<String>, JournalError> {
         sqlx::query_scalar(BUILDS)
+            .fetch_all(&mut *self.reader().await?.lock().await)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
+    async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
+        sqlx::query_scalar(OPEN)
             .fetch_all(&mut *self.reader().await?.lock().await)
             .await
             .map_err(|error| self.failure(error))

@@ -14,6 +14,11 @@ pub(super) const RECORDS: &str = "SELECT number, epoch, time_ms, split, size, ch
 /// The ids of all builds, oldest first.
 pub(super) const BUILDS: &str = "SELECT build FROM builds ORDER BY id";
 
+/// The ids of the builds whose last record does not say that they are over, oldest first. A text in an event can't look like that: its quotes
+/// are escaped.
+pub(super) const OPEN: &str = r#"SELECT build FROM builds WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.build = builds.id
+    AND number = last AND body LIKE '%"type":"build/ended"%') ORDER BY id"#;
+
 /// The statements, on connections to this kind of database.
 pub(super) struct Statements<DB>(PhantomData<DB>);
 

@@ -192,6 +192,10 @@ impl Journal for Watched {
         self.inner.pieces(digests).await
     }
 
+    async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
+        self.inner.open_builds().await
+    }
+
     async fn builds(&self) -> Result<Vec<String>, JournalError> {
         self.inner.builds().await
     }

@@ -35,6 +35,7 @@ conformance! {
     promises: {
         appending:
             what_is_appended_comes_back_in_order_and_after_it_is_opened_again,
+            builds_that_are_not_over_are_listed_whatever_their_events_say,
             appends_that_queue_while_a_write_is_under_way_go_into_the_next_one,
             a_build_that_can_not_be_written_disturbs_no_other,
             a_full_disk_and_a_busy_database_are_waited_for_and_said,

@@ -60,7 +60,8 @@ fn a_summary_says_how_each_job_ended_and_why() {
 
 #[test]
 fn nothing_that_a_job_says_is_lost_because_it_has_several_lines() {
-    let results = Results { message: Some("all good\n3 files".to_owned()), ..Results::default() };
+    let (message, warning) = (Some("all good\n3 files".to_owned()), Some("service \"db\" has ended".to_owned()));
+    let results = Results { message, warning, ..Results::default() };
     let ending = Ending::RefineFailed { message: "the graph has 1 fault:\njob \"a\", image: none".to_owned() };
     let job = JobSummary { job: "a".to_owned(), ending, duration_ms: None, results: Some(Box::new(results)) };
     let report = BuildReport {
@@ -73,7 +74,9 @@ fn nothing_that_a_job_says_is_lost_because_it_has_several_lines() {
         kept: None,
     };
     let summary = PLAIN.summary(&report);
-    for line in ["the graph has 1 fault:", "job \"a\", image: none", "all good", "3 files"] {
+    for line in
+        ["the graph has 1 fault:", "job \"a\", image: none", "all good", "3 files", "warning: service \"db\" has ended"]
+    {
         assert!(summary.lines().any(|shown| shown.ends_with(line)), "{line:?} is missing:\n{summary}");
     }
 }

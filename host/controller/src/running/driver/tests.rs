@@ -8,11 +8,11 @@ use monkeyci_storage::journal::Owner;
 use monkeyci_storage::{Journals, Stored};
 
 use super::*;
-use crate::clock::MachineClock;
+use crate::clock::{Clock, MachineClock};
 use crate::inputs::Inputs;
 use crate::logs::Masking;
 use crate::observer::{Observer, Silent};
-use crate::running::{Refused, Task};
+use crate::running::{Digests, Refused, Task};
 use crate::source::SourceRequest;
 
 mod durable;
@@ -104,16 +104,22 @@ async fn drive_on<T>(
         timeout: Some(Duration::from_secs(3600)),
         keep: false,
     };
-    let masking = Masking::new(&request.inputs).expect("nothing to mask");
+    let masking = masking_of(&request);
     let state = BuildState::new(request.max_running);
     let inputs = Inputs::default();
     let (live, inbox) = BuildHandle::new("o/r/1", &request.source, inputs, masking, by.observer, state);
     let jobs = check(&[job], &[]).expect("no faults").graph.into_jobs();
     let play = Arc::new(Play { live: live.clone(), jobs, attempt });
-    let mut driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request, by.clock);
+    let time = SteadyTime::begin(by.clock);
+    let begin = Begin::New(Box::new(request.requested(&masking_of(&request), &Digests { key: "", build: "o/r/1" })));
+    let mut driver = Driver::new(live.clone(), journals.begin("o/r/1"), play, &request, time);
     driver.last_write = Duration::from_millis(1);
-    let ((outcome, driven), done) = tokio::join!(driver.drive(inbox, &by.cancel), meanwhile(&live));
+    let ((outcome, driven), done) = tokio::join!(driver.drive(inbox, begin, &by.cancel), meanwhile(&live));
     (outcome, done, driven)
+}
+
+fn masking_of(request: &BuildRequest) -> Masking {
+    Masking::new(&request.inputs).expect("nothing to mask")
 }
 
 /// Waits until something has happened.

@@ -52,6 +52,20 @@ impl BuildHandle {
         self.packed.get_or_try_init(pack).await.map(drop)
     }
 
+    /// Does the same for a build that is gone on with, and says nothing: it was said. Returns the archive's digest.
+    pub(crate) async fn pack_workspace_again(&self, blobs: &Blobs) -> Result<String, io::Error> {
+        let pack = async || {
+            let Some(dirs) = self.dirs.get() else { return Err(io::Error::other("nothing is checked out")) };
+            Ok(workspace::store(blobs, &names::workspace(&self.id), dirs.contents(None)).await?.0.digest)
+        };
+        self.packed.get_or_try_init(pack).await.cloned()
+    }
+
+    /// The digest of the workspace's archive, once it is in the store.
+    pub(crate) fn packed(&self) -> Option<&str> {
+        self.packed.get().map(String::as_str)
+    }
+
     /// Puts the archive into the store that has `.git` too, once for a build.
     ///
     /// # Errors

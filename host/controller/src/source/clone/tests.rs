@@ -194,3 +194,51 @@ fn submodules_are_checked_out_and_one_that_can_not_be_had_is_named() {
     let few = Limits { entries: 7, ..Limits::default() };
     assert!(matches!(outer.cloned(None, &few).1, Err(CheckoutError::TooManyEntries { limit: 7 })));
 }
+
+/// A section of a `.gitmodules`.
+fn section(path: &str, of: &Place) -> String {
+    format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = file://{}\n", of.dir.path().display())
+}
+
+#[test]
+fn files_of_lfs_in_a_submodule_are_named_by_their_whole_path() {
+    let (outer, inner) = (Place::new(), Place::new());
+    let blob = |place: &Place, text: &str| place.repository.blob(text.as_bytes()).expect("a blob");
+    let mut tree = inner.repository.treebuilder(None).expect("a tree");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\n";
+    tree.insert(".gitattributes", blob(&inner, "*.bin filter=lfs\n"), 0o100_644).expect("inserted");
+    tree.insert("big.bin", blob(&inner, pointer), 0o100_644).expect("inserted");
+    let commit = inner.commit_tree("refs/heads/main", "with a pointer", tree.write().expect("written"));
+    let mut tree = outer.repository.treebuilder(None).expect("a tree");
+    tree.insert(".gitmodules", blob(&outer, &section("sub", &inner)), 0o100_644).expect("inserted");
+    tree.insert("sub", commit, 0o160_000).expect("inserted");
+    outer.commit_tree("refs/heads/main", "with a submodule", tree.write().expect("written"));
+    let warnings = outer.checkout(None).warnings;
+    let named = r#"1 file ("sub/big.bin") of the code lie in Git LFS"#;
+    assert!(matches!(&warnings[..], [warning] if warning.starts_with(named)), "{warnings:?}");
+}
+
+#[test]
+fn submodules_have_a_depth_and_a_number_and_those_beyond_are_named() {
+    let (outer, inner) = (Place::new(), Place::new());
+    let id = inner.repository.head().expect("a head").target().expect("a commit");
+    let mut tree = outer.repository.treebuilder(None).expect("a tree");
+    let modules = [section("one", &inner), section("two", &inner)].concat();
+    let modules = outer.repository.blob(modules.as_bytes()).expect("a blob");
+    tree.insert(".gitmodules", modules, 0o100_644).expect("inserted");
+    for name in ["one", "two"] {
+        tree.insert(name, id, 0o160_000).expect("inserted");
+    }
+    outer.commit_tree("refs/heads/main", "with submodules", tree.write().expect("written"));
+    for (limits, missing) in [
+        (Limits::default(), &[][..]),
+        (Limits { submodules: 1, ..Limits::default() }, &["two"]),
+        (Limits { depth: 0, ..Limits::default() }, &["one", "two"]),
+    ] {
+        let warnings = outer.cloned(None, &limits).1.expect("a checkout").warnings;
+        let reason =
+            format!("there are more than {} of them, or they lie deeper than {}", limits.submodules, limits.depth);
+        let said = |name: &&str| format!("the submodule {name:?} is not there, its directory is empty: {reason}");
+        assert_eq!(warnings, missing.iter().map(said).collect::<Vec<_>>());
+    }
+}

@@ -1,14 +1,14 @@
 //! Against servers on this machine that do what they are told.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use git2::{Repository, Signature};
+use git2::Repository;
 use tempfile::TempDir;
 
+use super::served::{Answer, Request, Served, Server, line};
 use super::*;
 use crate::source::GitAuth;
 use crate::source::checkout::{Checkout, SourceRequest};
@@ -16,153 +16,23 @@ use crate::source::clone::clone;
 use crate::source::error::CheckoutError;
 use crate::source::limits::Limits as LimitsOfSource;
 
-/// A repository with one commit, as a server has it.
-struct Served {
-    refs: Vec<u8>,
-    pack: Vec<u8>,
-    commit: String,
-}
-
-impl Served {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut options = git2::RepositoryInitOptions::new();
-        let repository = Repository::init_opts(dir.path(), options.initial_head("main")).expect("a repository");
-        let file = repository.blob(b"content\n").expect("a file");
-        let mut tree = repository.treebuilder(None).expect("a tree");
-        tree.insert("file", file, 0o100_644).expect("inserted");
-        let tree = repository.find_tree(tree.write().expect("written")).expect("a tree");
-        let ada = Signature::now("Ada", "ada@example.org").expect("a signature");
-        let commit = repository.commit(Some("HEAD"), &ada, &ada, "first", &tree, &[]).expect("a commit");
-        let mut builder = repository.packbuilder().expect("a builder");
-        builder.insert_commit(commit).expect("inserted");
-        let mut pack = git2::Buf::new();
-        builder.write_buf(&mut pack).expect("a pack");
-
-        let mut refs = line(b"# service=git-upload-pack\n");
-        refs.extend(b"0000");
-        refs.extend(line(format!("{commit} HEAD\0side-band-64k symref=HEAD:refs/heads/main\n").as_bytes()));
-        refs.extend(line(format!("{commit} refs/heads/main\n").as_bytes()));
-        refs.extend(b"0000");
-        Self { refs, pack: pack.to_vec(), commit: commit.to_string() }
-    }
-
-    /// What a request is answered with by a server that has no objections.
-    fn answer(&self, request: &Request) -> Answer {
-        let question = if request.method == "GET" { Question::Refs } else { Question::Pack };
-        let body = if question == Question::Refs { self.refs.clone() } else { self.pack_answer(&self.pack) };
-        Answer { head: format!("200 OK\r\nContent-Type: {}", question.answer_type()), body, ..Answer::default() }
-    }
-
-    fn pack_answer(&self, pack: &[u8]) -> Vec<u8> {
-        let mut body = line(b"NAK\n");
-        body.extend(line(&[&[1], pack].concat()));
-        body.extend(b"0000");
-        body
-    }
-}
-
-/// A line of git's protocol: its length comes first.
-fn line(content: &[u8]) -> Vec<u8> {
-    [format!("{:04x}", content.len() + 4).as_bytes(), content].concat()
-}
-
-#[derive(Clone, Debug)]
-struct Request {
-    method: String,
-    target: String,
-    authorization: Option<String>,
-}
-
-#[derive(Default)]
-struct Answer {
-    /// From the status on.
-    head: String,
-    body: Vec<u8>,
-    /// How much of the body is sent; then nothing more comes.
-    silent_after: Option<usize>,
-}
-
-impl Answer {
-    fn head(head: impl Into<String>) -> Self {
-        Self { head: head.into(), ..Self::default() }
-    }
-}
-
-struct Server {
-    address: SocketAddr,
-    requests: mpsc::Receiver<Request>,
-    /// One for each connection that the client gave up while it was silent.
-    given_up: mpsc::Receiver<()>,
-}
-
-impl Server {
-    /// Answers every request on a connection of its own.
-    fn start(answer: impl Fn(&Request) -> Answer + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let ((seen, requests), (gone, given_up)) = (mpsc::channel(), mpsc::channel());
-        thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                let Some(request) = read_request(&mut stream) else { continue };
-                let answer = answer(&request);
-                let _ = seen.send(request);
-                let length = answer.body.len();
-                let head = format!("HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n", answer.head);
-                let sent = answer.silent_after.map_or(&answer.body[..], |after| &answer.body[..after]);
-                // A client may have seen enough before the end.
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent));
-                if answer.silent_after.is_some() {
-                    let _ = stream.read(&mut [0]);
-                    let _ = gone.send(());
-                }
-            }
-        });
-        Self { address, requests, given_up }
-    }
-
-    fn url(&self, login: &str) -> String {
-        format!("http://{login}{}/team/repo.git", self.address)
-    }
-
-    fn host(&self) -> String {
-        self.address.to_string()
-    }
-
-    /// The requests so far.
-    fn requests(&self) -> Vec<Request> {
-        self.requests.try_iter().collect()
-    }
-}
-
-fn read_request(stream: &mut TcpStream) -> Option<Request> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).ok()?;
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head).ok()?;
-    let header = |wanted: &str| {
-        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.to_owned())
-    };
-    let length = header("content-length").map_or(0, |length| length.parse().expect("a length"));
-    stream.read_exact(&mut vec![0; length]).ok()?;
-    let mut words = head.split(' ').map(str::to_owned);
-    Some(Request { method: words.next()?, target: words.next()?, authorization: header("authorization") })
-}
-
 fn limits() -> Limits {
     Limits { silence: Duration::from_secs(60), ..Limits::default() }
 }
 
 /// Clones as a build does.
 fn cloned(url: &str, limits: Limits) -> (TempDir, Result<Checkout, CheckoutError>) {
+    cloned_with(url, "", limits)
+}
+
+/// The same, with these lines in the file of logins.
+fn cloned_with(url: &str, logins: &str, limits: Limits) -> (TempDir, Result<Checkout, CheckoutError>) {
     let dir = tempfile::tempdir().expect("a directory");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), logins).expect("written");
+    let auth = GitAuth { credentials: Some(file.path().to_owned()), ..GitAuth::default() };
     let limits = LimitsOfSource { http: limits, ..LimitsOfSource::default() };
-    let checkout =
-        clone(url, None, &GitAuth::default(), &dir.path().join("checkout"), &limits, &CancellationToken::new());
+    let checkout = clone(url, None, &auth, &dir.path().join("checkout"), &limits, &CancellationToken::new());
     (dir, checkout)
 }
 
@@ -178,8 +48,12 @@ const LOGIN: &str = "Basic YWRhOnAvdw==";
 
 /// Wants [`LOGIN`].
 fn wants_login(request: &Request, otherwise: impl FnOnce() -> Answer) -> Answer {
+    wants(LOGIN, request, otherwise)
+}
+
+fn wants(login: &str, request: &Request, otherwise: impl FnOnce() -> Answer) -> Answer {
     match request.authorization.as_deref() {
-        Some(LOGIN) => otherwise(),
+        Some(given) if given == login => otherwise(),
         _ => Answer::head("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\""),
     }
 }
@@ -248,6 +122,51 @@ fn a_redirect_is_followed_and_takes_no_login_to_another_server() {
     let closed = error(&server.url("ada:p%2Fw@").replace("repo", "closed"), limits());
     assert_eq!(closed, HttpError::LoginElsewhere { host: other.host(), given: server.host() });
     assert!(requests.iter().chain(&other.requests()).all(|request| request.authorization.is_none()));
+}
+
+/// `bob:x`.
+const BOB: &str = "Basic Ym9iOng=";
+
+#[test]
+fn each_submodule_is_fetched_with_the_login_for_its_server_and_with_no_other() {
+    let inner = Served::new();
+    let commit = inner.commit.clone();
+    let other = Server::start(move |request| wants(BOB, request, || inner.answer(request)));
+    let outer = Served::with_submodules(&[("sub", other.url(""), &commit)]);
+    let server = Server::start(move |request| wants_login(request, || outer.answer(request)));
+    let logins = format!("http://ada:p%2Fw@{}\nhttp://bob:x@{}\n", server.host(), other.host());
+    let (dir, checkout) = cloned_with(&server.url(""), &logins, limits());
+    assert_eq!(checkout.expect("a checkout").warnings, [""; 0]);
+    assert_eq!(std::fs::read_to_string(dir.path().join("checkout/sub/file")).expect("a file"), "content\n");
+    for (server, login) in [(&server, LOGIN), (&other, BOB)] {
+        let given: Vec<_> = server.requests().into_iter().filter_map(|request| request.authorization).collect();
+        assert!(!given.is_empty() && given.iter().all(|given| given == login), "{given:?}");
+    }
+    every_file(dir.path(), &mut |path, content| {
+        let content = String::from_utf8_lossy(&content).into_owned();
+        assert!(!["p/w", "p%2Fw", "bob"].iter().any(|secret| content.contains(secret)), "{}", path.display());
+    });
+}
+
+#[test]
+fn a_login_of_a_file_goes_to_its_server_alone_wherever_that_sends_us() {
+    let served = Served::new();
+    let open = Server::start(move |request| served.answer(request));
+    let closed = Server::start(|request| wants(BOB, request, || Answer::head("500 Not Reached")));
+    for (other, fetched) in [(&open, true), (&closed, false)] {
+        let to = other.url("");
+        let server = Server::start(move |request| {
+            let to = format!("{to}/info/refs?service=git-upload-pack");
+            wants_login(request, || Answer::head(format!("302 Found\r\nLocation: {to}")))
+        });
+        let logins = format!("http://ada:p%2Fw@{}\n", server.host());
+        let (_dir, checkout) = cloned_with(&server.url(""), &logins, limits());
+        assert_eq!(checkout.is_ok(), fetched, "{checkout:?}");
+        let elsewhere = HttpError::LoginElsewhere { host: other.host(), given: server.host() };
+        assert!(fetched || checkout.expect_err("closed").to_string().ends_with(&elsewhere.to_string()));
+        let requests = other.requests();
+        assert!(!requests.is_empty() && requests.iter().all(|request| request.authorization.is_none()), "{requests:?}");
+    }
 }
 
 #[test]

@@ -40,7 +40,8 @@ fn with(script: &str, path: &str, cancelled: &CancellationToken) -> (tempfile::T
     assert!(written.expect("a shell").success());
     assert_eq!(program.metadata().expect("a file").permissions().mode() & 0o777, 0o755);
     let address = SshAddress::parse(&format!("git@host:{path}")).expect("an address").expect("ssh's");
-    let auth = GitAuth { ssh_key: Some("/the/key".into()), ..GitAuth::default() };
+    let (key, hosts) = (Some("/the/key".into()), Some("/the hosts".into()));
+    let auth = GitAuth { ssh_key: key, known_hosts: hosts, ..GitAuth::default() };
     let mut fetch = SshFetch::new(address, auth, Duration::from_secs(60), cancelled.clone());
     fetch.program = program.display().to_string();
     (dir, Arc::new(fetch))
@@ -65,7 +66,14 @@ fn a_repository_is_cloned_with_ssh_as_git_would_call_it() {
     assert_eq!(clone.head().expect("a head").target(), Some(commit));
     let called = std::fs::read_to_string(dir.path().join("called")).expect("a file");
     let path = from.path().display();
-    assert!(called.trim_end().ends_with(&format!("-i /the/key -- git@host git-upload-pack '{path}'")), "{called}");
+    assert!(called.trim_end().ends_with(&format!("-- git@host git-upload-pack '{path}'")), "{called}");
+    for option in [
+        "-o BatchMode=yes",
+        "-o IdentitiesOnly=yes -i /the/key",
+        "-o UserKnownHostsFile=\"/the hosts\" -o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes",
+    ] {
+        assert!(called.contains(option), "{option} is not in {called}");
+    }
 }
 
 #[test]

@@ -106,3 +106,66 @@ fn submodules_and_files_of_lfs_that_are_missing_are_named() {
     assert!(warnings.iter().any(|warning| warning.contains(r#"1 submodule ("sub")"#)), "{warnings:?}");
     assert!(warnings.iter().any(|warning| warning.contains(r#"1 file ("big.bin")"#)), "{warnings:?}");
 }
+
+#[test]
+fn pointers_of_lfs_are_named_wherever_attributes_come_in_a_walk_and_in_submodules_too() {
+    let (dir, repository) = place();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\n";
+    let at = |path: &str| dir.path().join(path);
+    for place in ["(a)", "sub"] {
+        std::fs::create_dir(at(place)).expect("a directory");
+    }
+    // Sorted before any `.gitattributes`.
+    std::fs::write(at("(a)/first.bin"), pointer).expect("written");
+    let sub = Repository::init(at("sub")).expect("a repository");
+    for (path, text) in [("sub/.gitattributes", "*.bin filter=lfs\n"), ("sub/big.bin", pointer)] {
+        std::fs::write(at(path), text).expect("written");
+    }
+    commit(&sub);
+    let mut index = repository.index().expect("an index");
+    let mut entry = index.get_path(Path::new("file"), 0).expect("an entry");
+    (entry.mode, entry.path) = (0o160_000, b"sub".to_vec());
+    index.add(&entry).and_then(|()| index.write()).expect("added");
+    let warnings = built(dir.path()).warnings;
+    let named = r#"2 files ("(a)/first.bin", "sub/big.bin") of the code lie in Git LFS"#;
+    assert!(warnings.iter().any(|warning| warning.starts_with(named)), "{warnings:?}");
+    assert!(!warnings.iter().any(|warning| warning.contains("submodule")), "{warnings:?}");
+}
+
+#[test]
+fn where_nobody_knows_what_is_not_committed_that_is_said() {
+    let (dir, repository) = place();
+    let tree = repository.head().and_then(|head| head.peel_to_tree()).expect("a tree").id().to_string();
+    std::fs::remove_file(repository.path().join("objects").join(&tree[..2]).join(&tree[2..])).expect("removed");
+    std::fs::write(dir.path().join("new"), "x").expect("written");
+    let Checkout { source, warnings, .. } = built(dir.path());
+    assert_eq!((source.dirty, source.changes), (false, None));
+    let said = "nor is it known whether there are changes that are not committed";
+    assert!(matches!(&warnings[..], [warning] if warning.ends_with(said)), "{warnings:?}");
+}
+
+#[test]
+fn a_repository_of_somebody_else_is_refused_with_the_remedy() {
+    use super::super::auth::GitAuth;
+    use super::super::clone::clone;
+
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (dir, repository) = place();
+    for path in [dir.path(), repository.path()] {
+        std::os::unix::fs::chown(path, Some(4711), None).expect("root may");
+    }
+    let limits = Limits::default();
+    let remedy = format!("`git config --global --add safe.directory {}`", dir.path().display());
+    let tree = working_tree(dir.path(), &limits, &CancellationToken::new());
+    for url in [dir.path().display().to_string(), format!("file://{}", dir.path().display())] {
+        let into = tempfile::tempdir().expect("a directory");
+        let live = CancellationToken::new();
+        let cloned = clone(&url, None, &GitAuth::default(), &into.path().join("checkout"), &limits, &live);
+        let error = cloned.expect_err("it belongs to somebody else").to_string();
+        assert!(error.contains(&remedy), "{url}: {error}");
+    }
+    let error = tree.expect_err("it belongs to somebody else").to_string();
+    assert!(error.contains(&remedy), "{error}");
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use monkeyci_build::{BuildStatus, EventBody};
 use monkeyci_storage::journal::{JournalError, Obstacle};
 
 use crate::database::{Database, Watched};
@@ -18,6 +19,21 @@ pub async fn what_is_appended_comes_back_in_order_and_after_it_is_opened_again(d
     let host = database.host().await;
     assert_eq!(host.events(BUILD).await.expect("read"), events);
     assert_eq!(host.builds().await.expect("read"), [BUILD, "a/b/2"], "the oldest first");
+}
+
+pub async fn builds_that_are_not_over_are_listed_whatever_their_events_say(database: &Database) {
+    let host = database.host().await;
+    let ended = || EventBody::BuildEnded { status: BuildStatus::Success, jobs: Vec::new() };
+    let says = |text: &str| EventBody::BuildWarned { message: text.to_owned() };
+    for (build, bodies) in [
+        ("o/r/open", vec![triggered()]),
+        ("o/r/over", vec![triggered(), ended()]),
+        ("o/r/tricky", vec![triggered(), says(r#""type":"build/ended""#)]),
+        ("o/r/long", vec![triggered(), says(&"x".repeat(1 << 20)), ended()]),
+    ] {
+        write(&mut host.begin(build), bodies).await.expect("written");
+    }
+    assert_eq!(host.open_builds().await.expect("read"), ["o/r/open", "o/r/tricky"]);
 }
 
 pub async fn appends_that_queue_while_a_write_is_under_way_go_into_the_next_one(database: &Database) {

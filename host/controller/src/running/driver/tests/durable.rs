@@ -54,6 +54,10 @@ impl Journal for Held {
         self.inner.builds().await
     }
 
+    async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
+        self.inner.open_builds().await
+    }
+
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {
         self.inner.remove(build).await
     }

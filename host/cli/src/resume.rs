@@ -1,0 +1,96 @@
+//! `monkeyci-host resume`
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::anyhow;
+use monkeyci_controller::{Cancel, Controller, Resumable, ResumeError, ResumeRequest};
+
+use crate::Done;
+use crate::args::ResumeArgs;
+use crate::exit::Exit;
+use crate::progress::display;
+use crate::run::stop_on_signals;
+use crate::text::{harmless, print_line};
+use crate::{inputs, setup};
+
+/// Goes on with a build, or lists those that can be.
+pub async fn resume(args: ResumeArgs) -> Done {
+    let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
+    let inputs = inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?;
+    let git_auth = setup::git_auth(&args.git_auth)?;
+    let controller = setup::controller(&args.stores, &args.engine).await?;
+    let Some(build) = &args.build else { return list(&controller).await };
+    let all = controller.resumable().await.map_err(|error| infrastructure(error.into()))?;
+    let build = find(&all, build)?;
+
+    let display = display(args.progress);
+    if let Some(known) = all.iter().find(|known| known.build == build) {
+        display.note(&format!("resuming {}", line(known)));
+    }
+    let cancel = Cancel::default();
+    stop_on_signals(cancel.clone(), display.clone())
+        .map_err(|error| infrastructure(anyhow!(error).context("signals can't be handled")))?;
+    let request = ResumeRequest { build, inputs, git_auth, again: args.again, by: args.by };
+    let report = controller.resume(request, display.clone().observer(), cancel).await.map_err(refused)?;
+    tokio::task::block_in_place(|| display.summary(&report));
+    Ok(report.status.into())
+}
+
+async fn list(controller: &Controller) -> Done {
+    let all = controller.resumable().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
+    if all.is_empty() {
+        print_line("no build of this home has lost its host");
+    }
+    for known in &all {
+        print_line(&line(known));
+        for secret in &known.needs.secrets {
+            print_line(&format!("    needs --secret {}=FILE", harmless(secret, false)));
+        }
+        for param in &known.needs.params {
+            print_line(&format!("    needs --param {}=VALUE, which a secret stands in", harmless(param, false)));
+        }
+        if let Some(reason) = &known.refused {
+            print_line(&format!("    can't be resumed: {}", harmless(reason, false)));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// The whole id. One that is in no list may be a build that runs, or is over: that is said when it is tried.
+fn find(all: &[Resumable], build: &str) -> Result<String, (Exit, anyhow::Error)> {
+    let fits = |id: &str| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
+    let found: Vec<&str> = all.iter().map(|known| known.build.as_str()).filter(|id| fits(id)).collect();
+    match found.as_slice() {
+        [] => Ok(build.to_owned()),
+        [one] => Ok((*one).to_owned()),
+        more => Err((Exit::Usage, anyhow!("{build:?} may be any of {}; give the whole id", more.join(", ")))),
+    }
+}
+
+/// A build in a line.
+fn line(known: &Resumable) -> String {
+    let Resumable { build, jobs, over, ran, last_ms, .. } = known;
+    let jobs = match jobs {
+        0 => "its jobs are not known yet".to_owned(),
+        jobs => format!("{over} of {jobs} jobs are over"),
+    };
+    let ran = if ran.is_empty() { String::new() } else { format!("; {} ran when its host died", ran.join(", ")) };
+    let last = SystemTime::UNIX_EPOCH + Duration::from_millis(*last_ms);
+    let ago = SystemTime::now().duration_since(last).unwrap_or_default();
+    let ago = humantime::format_duration(Duration::from_secs(ago.as_secs()));
+    harmless(&format!("{build}: {jobs}{ran}; last heard of {ago} ago"), false)
+}
+
+fn refused(error: ResumeError) -> (Exit, anyhow::Error) {
+    let exit = match &error {
+        ResumeError::NoBuild { .. }
+        | ResumeError::Over { .. }
+        | ResumeError::Runs { .. }
+        | ResumeError::NotEnough { .. }
+        | ResumeError::Missing { .. }
+        | ResumeError::Different { .. }
+        | ResumeError::Changed { .. } => Exit::Usage,
+        ResumeError::Code { .. } | ResumeError::Host(_) => Exit::Infrastructure,
+    };
+    (exit, error.into())
+}

@@ -1,0 +1,171 @@
+//! Going on with builds whose host has died.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use monkeyci_build::{BuildState, EventBody, Input, JobSpec, Phase};
+use monkeyci_storage::journal::History;
+use monkeyci_storage::names;
+
+use super::{Controller, masking};
+use crate::clock::SteadyTime;
+use crate::error::ControllerError;
+use crate::jobs;
+use crate::observer::Observer;
+use crate::running::{
+    Begin, BuildReport, BuildRequest, Cancel, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest,
+};
+
+impl Controller {
+    /// The builds of this home that are not over and that no process runs, oldest first.
+    ///
+    /// # Errors
+    /// When journal or home can't be read.
+    pub async fn resumable(&self) -> Result<Vec<Resumable>, ControllerError> {
+        let live = self.live_builds()?;
+        let mut found = Vec::new();
+        for build in self.journals.open_builds().await? {
+            if live.contains(&build) {
+                continue;
+            }
+            match self.journals.history(&build).await {
+                Ok(Some(history)) => found.push(resumable(build, &history)),
+                Ok(None) => {}
+                Err(error) => found.push(Resumable {
+                    build,
+                    jobs: 0,
+                    over: 0,
+                    ran: Vec::new(),
+                    last_ms: 0,
+                    needs: Needed::default(),
+                    refused: Some(error.to_string()),
+                }),
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many builds of this home have lost their host and left their directories: a quick look, at no journal.
+    ///
+    /// # Errors
+    /// When the home can't be read.
+    pub fn left_behind(&self) -> Result<usize, ControllerError> {
+        let (_, dead) = self.home.live_builds(true).map_err(|source| self.unreadable(source))?;
+        Ok(dead.iter().filter(|dir| dir.join("build").exists()).count())
+    }
+
+    /// Goes on with a build whose host has died, to its end. Jobs that are over are not run again. Those that ran when the host died
+    /// are removed from the engine; they have failed then, or run once more, as the request says.
+    ///
+    /// # Errors
+    /// When the build can't be gone on with; nothing of it has changed then.
+    pub async fn resume(
+        self: &Arc<Self>,
+        resume: ResumeRequest,
+        observer: Arc<dyn Observer>,
+        cancel: Cancel,
+    ) -> Result<BuildReport, ResumeError> {
+        let build = resume.build.clone();
+        let unknown = |build| ResumeError::NoBuild { build, home: self.home.root().to_owned() };
+        // The id is somebody's text, and a directory is named by it: only one that a host has made is looked for.
+        if self.journals.database().head(&build).await.map_err(ControllerError::from)?.is_none() {
+            return Err(unknown(build));
+        }
+        let Some(dir) = self.home.take_build_dir(&build)? else { return Err(ResumeError::Runs { build }) };
+        // Now that nobody writes it any more: a build is locked before its journal is begun.
+        let history = self.journals.history(&build).await.map_err(ControllerError::from)?;
+        let Some(history) = history else { return Err(unknown(build)) };
+        let known = Known::of(&history.events);
+        if history.missing() > 0 {
+            let reason = format!("{} records at the end of its journal are missing", history.missing());
+            return Err(ResumeError::NotEnough { build, reason });
+        }
+        if history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
+            return Err(ResumeError::Over { build });
+        }
+        let key = if known.needs() == Needed::default() { String::new() } else { self.home.digest_key()? };
+        let mut request = BuildRequest::again(&resume, &known, &Digests { key: &key, build: &build })?;
+        if let Some(requested) = &known.requested {
+            request.script = jobs::script(&self.services.blobs, &build, &requested.script).await?;
+        }
+        let masking = masking(&request)?;
+        let (begun, inbox) = self.begin(&build, request, masking, observer, dir, &cancel);
+        begun.live.take_back(&history.events, known.said_by_define.clone());
+        begun.live.logs.go_on(self.log_parts(&build).await?);
+        jobs::restore(&begun.context, &known).await?;
+        if started_containers(&history) {
+            self.services.engines.clear(&build).await.map_err(ControllerError::from)?;
+        }
+        let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
+        let begin = Begin::Again { by: resume.by, again: resume.again, started_ms: known.started_ms, said: known.said };
+        let time = SteadyTime::begin_after(self.clock.clone(), known.last_ms);
+        Ok(self.drive(begun, inbox, journal, begin, time, cancel).await?)
+    }
+
+    fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {
+        self.home.live_builds(true).map(|(live, _)| live).map_err(|source| self.unreadable(source))
+    }
+
+    fn unreadable(&self, source: std::io::Error) -> ControllerError {
+        ControllerError::Home { path: self.home.run(), source }
+    }
+
+    /// How many parts of each log of a build are in the store.
+    async fn log_parts(&self, build: &str) -> Result<HashMap<Option<String>, u32>, ControllerError> {
+        let logs = names::logs(build);
+        let mut parts = HashMap::new();
+        for (name, _) in self.services.blobs.list(&logs).await? {
+            if let Some((job, number)) = names::log_part(&logs, &name) {
+                let next: &mut u32 = parts.entry(job).or_default();
+                *next = (*next).max(number.saturating_add(1));
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// What there is to say of a build that is not over.
+fn resumable(build: String, history: &History) -> Resumable {
+    let known = Known::of(&history.events);
+    let slots = known.requested.as_ref().map_or(std::num::NonZeroUsize::MIN, |requested| requested.max_running);
+    let mut state = BuildState::new(slots);
+    for event in &history.events {
+        drop(state.step(Input::Event(event)));
+    }
+    let withheld = known.told.as_ref().and_then(|told| told.withheld.as_ref());
+    let refused = match (&known.requested, withheld) {
+        _ if history.missing() > 0 => Some("records at the end of its journal are missing".to_owned()),
+        (None, _) => Some("its journal does not say what it was asked to be: an older host wrote it".to_owned()),
+        (_, Some(secret)) => Some(format!("its script read the value of the secret {secret:?} in `define`")),
+        _ if state.phase() == Phase::Running && known.told.is_none() => {
+            Some("its journal does not say what its script was told".to_owned())
+        }
+        _ => None,
+    };
+    let ran = state.lost_attempts(false).into_iter().filter_map(|body| body.job().map(str::to_owned)).collect();
+    Resumable {
+        jobs: state.jobs().len(),
+        over: state.jobs().filter(|(_, job)| job.status.is_final()).count(),
+        ran,
+        last_ms: known.last_ms,
+        needs: known.needs(),
+        refused,
+        build,
+    }
+}
+
+/// Whether the engine may have something of the build: pods of jobs that ran, or that nobody has cleared away.
+fn started_containers(history: &History) -> bool {
+    let mut containers = BTreeSet::new();
+    let mut add = |jobs: &[JobSpec]| {
+        containers.extend(jobs.iter().filter(|job| job.container().is_some()).map(|job| job.id.clone()));
+    };
+    for event in &history.events {
+        match &event.body {
+            EventBody::ScriptDefined { jobs, .. } | EventBody::JobsSubmitted { jobs, .. } => add(jobs),
+            _ => {}
+        }
+    }
+    let started = |body: &EventBody| matches!(body, EventBody::JobStarted { job, .. } if containers.contains(job));
+    history.events.iter().any(|event| started(&event.body))
+}

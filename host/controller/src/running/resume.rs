@@ -1,0 +1,289 @@
+//! Going on with a build whose host has died: what its journal tells of it, and whether that is enough.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hmac::{Hmac, Mac};
+use monkeyci_build::{Event, EventBody, JobSpec, Requested, Source, Told};
+use monkeyci_storage::hex;
+use sha2::{Digest, Sha256};
+
+use super::BuildRequest;
+use super::driver::Said;
+use crate::error::ControllerError;
+use crate::inputs::Inputs;
+use crate::logs::Masking;
+
+/// A build to go on with.
+#[derive(Clone, Debug, Default)]
+pub struct ResumeRequest {
+    /// The build's id, `org/repo/build`.
+    pub build: String,
+    /// Secrets, once more: no journal has them. And parameters that a secret stands in.
+    pub inputs: Inputs,
+    /// Logins for git servers, once more.
+    pub git_auth: crate::source::GitAuth,
+    /// Whether jobs run again that ran when the host died; they have failed otherwise, and what their script says of retries holds.
+    pub again: bool,
+    /// Who asks.
+    pub by: String,
+}
+
+/// A build that is not over, and that no host goes on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumable {
+    /// The build's id.
+    pub build: String,
+    /// How many jobs it has, as far as it is known.
+    pub jobs: usize,
+    /// How many of them are over.
+    pub over: usize,
+    /// Those that ran when the host died.
+    pub ran: Vec<String>,
+    /// When something was last written down, in milliseconds since the Unix epoch.
+    pub last_ms: u64,
+    /// The secrets that have to be given again, and the parameters that a secret stands in.
+    pub needs: Needed,
+    /// Why nobody can go on with it; `None` if somebody can.
+    pub refused: Option<String>,
+}
+
+/// What has to be given again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// Secrets, by their names.
+    pub secrets: Vec<String>,
+    /// Parameters, by their names.
+    pub params: Vec<String>,
+}
+
+impl Needed {
+    fn is_empty(&self) -> bool {
+        self.secrets.is_empty() && self.params.is_empty()
+    }
+
+    /// How to give it, as options of the command.
+    fn options(&self) -> String {
+        let secrets = self.secrets.iter().map(|name| format!("--secret {name}=FILE"));
+        let params = self.params.iter().map(|name| format!("--param {name}=VALUE"));
+        secrets.chain(params).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Why a build is not gone on with. Nothing of it has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// There is no such build.
+    #[error("the host's home {} knows no build {build:?}; `monkeyci-host resume` lists those that can be resumed", home.display())]
+    NoBuild {
+        /// What was asked for.
+        build: String,
+        /// The home directory that was looked in.
+        home: PathBuf,
+    },
+    /// It has ended.
+    #[error("the build {build} is over: there is nothing to resume; see `monkeyci-host logs {build}`")]
+    Over {
+        /// The build.
+        build: String,
+    },
+    /// A host goes on with it.
+    #[error("the build {build} runs in another process")]
+    Runs {
+        /// The build.
+        build: String,
+    },
+    /// Its journal does not say enough.
+    #[error("the build {build} can't be resumed: {reason}; run it again")]
+    NotEnough {
+        /// The build.
+        build: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// Secrets or parameters were not given again.
+    #[error("the build {build} needs what no journal has: {}", needs.options())]
+    Missing {
+        /// The build.
+        build: String,
+        /// What is missing.
+        needs: Needed,
+    },
+    /// A secret or parameter is not the one that the build began with.
+    #[error("the {what} {name:?} is not what the build {build} began with; a build goes on with what it was given")]
+    Different {
+        /// The build.
+        build: String,
+        /// `secret` or `parameter`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The code can't be had again.
+    #[error("the code of the build {build} can't be had again: {reason}")]
+    Code {
+        /// The build.
+        build: String,
+        /// Why.
+        reason: String,
+    },
+    /// The code or what the script makes of it is not what it was.
+    #[error("the build {build} can't be resumed: {reason}; run it again")]
+    Changed {
+        /// The build.
+        build: String,
+        /// What is not as it was.
+        reason: String,
+    },
+    /// The host failed.
+    #[error(transparent)]
+    Host(#[from] ControllerError),
+}
+
+/// What the journal tells of a build, beside its state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) trigger: String,
+    pub(crate) started_ms: u64,
+    pub(crate) last_ms: u64,
+    pub(crate) requested: Option<Requested>,
+    pub(crate) source: Option<Source>,
+    pub(crate) told: Option<Told>,
+    /// The jobs that `define` declared.
+    pub(crate) jobs: Option<Vec<JobSpec>>,
+    /// What `define` published, reported and asked for.
+    pub(crate) said_by_define: Vec<EventBody>,
+    /// What was said that stands in the report.
+    pub(crate) said: Said,
+}
+
+impl Known {
+    /// What the events tell.
+    pub(crate) fn of(events: &[Event]) -> Self {
+        let mut known = Self::default();
+        if let (Some(first), Some(last)) = (events.first(), events.last()) {
+            (known.started_ms, known.last_ms) = (first.time_ms, last.time_ms);
+        }
+        for Event { body, .. } in events {
+            known.said.notice(body);
+            match body {
+                EventBody::BuildTriggered { trigger, .. } => known.trigger.clone_from(trigger),
+                EventBody::BuildRequested { request } => known.requested = Some((**request).clone()),
+                EventBody::BuildCheckedOut { source } => known.source = Some(source.clone()),
+                EventBody::ScriptTold { told } => known.told = Some((**told).clone()),
+                EventBody::ScriptDefined { jobs, .. } => known.jobs = Some(jobs.clone()),
+                EventBody::ScriptEvent { job: None, .. } | EventBody::ScriptReport { job: None, .. } => {
+                    known.said_by_define.push(body.clone());
+                }
+                _ => {}
+            }
+        }
+        known
+    }
+
+    /// What has to be given again.
+    pub(crate) fn needs(&self) -> Needed {
+        let names = |digests: &BTreeMap<String, String>| digests.keys().cloned().collect();
+        self.requested.as_ref().map_or_else(Needed::default, |requested| Needed {
+            secrets: names(&requested.secrets),
+            params: names(&requested.secret_params),
+        })
+    }
+}
+
+/// Digests of secrets, keyed with what only this home has.
+#[derive(Clone, Debug)]
+pub(crate) struct Digests<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) build: &'a str,
+}
+
+impl Digests<'_> {
+    fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
+        // A key may have any length.
+        let mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes());
+        let mac = mac.map(|mac| mac.chain_update(format!("{}\0{what}\0{name}\0", self.build)).chain_update(value));
+        mac.map_or_else(|_| String::new(), |mac| hex(&mac.finalize().into_bytes()))
+    }
+}
+
+impl BuildRequest {
+    /// The SHA-256 of the script's bytes, in hexadecimal: the store has them by it.
+    pub(crate) fn script_digest(&self) -> String {
+        hex(&Sha256::digest(&self.script))
+    }
+
+    /// What the journal says of the request.
+    pub(crate) fn requested(&self, masking: &Masking, digests: &Digests<'_>) -> Requested {
+        let has_secret = |name: &str, value: &str| masking.find(value).or_else(|| masking.find(name)).is_some();
+        let (secret_params, params): (Vec<_>, Vec<_>) =
+            self.inputs.params.iter().partition(|(name, value)| has_secret(name, value));
+        let owned = |(name, value): (&String, &String)| (name.clone(), value.clone());
+        let secret_params =
+            secret_params.into_iter().map(|(name, value)| (name.clone(), digests.of("param", name, value.as_bytes())));
+        let secrets =
+            self.inputs.secrets.iter().map(|(name, value)| (name.clone(), digests.of("secret", name, &value.0)));
+        Requested {
+            script: self.script_digest(),
+            source: self.source.requested(),
+            params: params.into_iter().map(owned).collect(),
+            secret_params: secret_params.collect(),
+            secrets: secrets.collect(),
+            reveal: self.inputs.reveal.clone(),
+            max_running: self.max_running,
+            timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            keep: self.keep,
+        }
+    }
+
+    /// The request that a journal tells of, with what was given again, and without the script's bytes.
+    ///
+    /// # Errors
+    /// When something is missing, or is not what it was.
+    pub(crate) fn again(resume: &ResumeRequest, known: &Known, digests: &Digests<'_>) -> Result<Self, ResumeError> {
+        let build = resume.build.clone();
+        let Some(requested) = &known.requested else {
+            let reason = "its journal does not say what it was asked to be: an older host wrote it".to_owned();
+            return Err(ResumeError::NotEnough { build, reason });
+        };
+        let given = &resume.inputs;
+        let mut missing = known.needs();
+        missing.secrets.retain(|name| !given.secrets.contains_key(name));
+        missing.params.retain(|name| !given.params.contains_key(name));
+        if !missing.is_empty() {
+            return Err(ResumeError::Missing { build, needs: missing });
+        }
+        let different = |what, name: &str| ResumeError::Different { build: build.clone(), what, name: name.to_owned() };
+        for (name, value) in &given.secrets {
+            if requested.secrets.get(name) != Some(&digests.of("secret", name, &value.0)) {
+                return Err(different("secret", name));
+            }
+        }
+        for (name, value) in &given.params {
+            let is_it = match requested.secret_params.get(name) {
+                Some(digest) => *digest == digests.of("param", name, value.as_bytes()),
+                None => requested.params.get(name) == Some(value),
+            };
+            if !is_it {
+                return Err(different("parameter", name));
+            }
+        }
+        let mut inputs = given.clone();
+        inputs.params.extend(requested.params.clone());
+        inputs.reveal.clone_from(&requested.reveal);
+        let commit = known.source.as_ref().and_then(|source| source.commit.clone());
+        Ok(Self {
+            script: bytes::Bytes::new(),
+            source: crate::source::SourceRequest::again(&requested.source, commit, resume.git_auth.clone()),
+            inputs,
+            trigger: known.trigger.clone(),
+            max_running: requested.max_running,
+            timeout: requested.timeout_ms.map(Duration::from_millis),
+            keep: requested.keep,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

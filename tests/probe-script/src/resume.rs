@@ -1,0 +1,82 @@
+//! Builds that go on after their host has died.
+
+use std::io::Read;
+use std::time::Duration;
+
+use monkeyci_sdk::prelude::*;
+
+use crate::probe::{Case, Probe, all};
+
+const LONG: Duration = Duration::from_secs(60);
+
+pub fn jobs(case: &str, probe: &Probe) -> Case {
+    match case {
+        // Every kind of thing that a build goes on from: values, results, files, jobs that came later, and a job that fails.
+        "resume" => {
+            let files = probe.build.workspace().glob(["*.txt"])?.len();
+            let version = probe.build.param_or("version", "none")?;
+            let first = action("first", move |context| {
+                println!("first ran");
+                context.write_file("made", "of first")?;
+                context.artifacts().save("made", "made")?;
+                context.output("files", files)
+            });
+            let adds = action("adds", |context| {
+                context.submit(action_call("added", "say", "added ran")).map(drop)
+            });
+            let say = handler("say", |context| {
+                println!("{}", context.argument().unwrap_or_default());
+                Ok(())
+            });
+            let fails = action("fails", |_| bail!("no luck")).allow_failure();
+            let last = action("last", move |context| {
+                let files = context.look_up("first")?.output("files").context("an output")?.to_owned();
+                let mut made = String::new();
+                context.artifacts().open("made", "made")?.read_to_string(&mut made)?;
+                println!("version {version}, {files} files, {made}");
+                Ok(())
+            });
+            all((
+                say,
+                first.creates_artifact("made"),
+                adds.needs("first"),
+                fails.needs("first"),
+                last.needs("adds").needs("fails"),
+            ))
+        }
+        // One job is over, one waits for a word from outside, one for both.
+        "resume-waiting" => {
+            let waits = action("waits", |context| {
+                println!("waits");
+                context.wait_for_event("outside/go", LONG)?.context("nobody said anything")?;
+                Ok(())
+            });
+            all((
+                action("done", |_| {
+                    println!("done ran");
+                    Ok(())
+                }),
+                waits.needs("done"),
+                action("after", |_| Ok(())).needs("waits"),
+            ))
+        }
+        // Nothing runs while a person is asked.
+        "resume-approval" => {
+            let secret = probe.build.secret_if_there("token")?;
+            let done = action("done", |_| {
+                println!("done ran");
+                Ok(())
+            });
+            let deploy = action("deploy", move |_| {
+                println!("deployed, {} secret", if secret.is_some() { "with a" } else { "without" });
+                Ok(())
+            });
+            all((done, deploy.needs("done").approval("really?")))
+        }
+        "resume-container" => {
+            let sleeps = probe.sh("sleeps", &["echo begins", "test -f stay || sleep 300", "echo ends"]);
+            all((probe.sh("done", &["echo done ran"]), sleeps.needs("done"), probe.sh("after", &["true"]).needs("sleeps")))
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,248 @@
+//! Builds whose host is killed, and that another one goes on with.
+
+use std::path::Path;
+
+use monkeyci_build::{Event, EventBody};
+use monkeyci_storage::Journals;
+use monkeyci_storage::journal::Owner;
+use monkeyci_tests::engine::Engine;
+use monkeyci_tests::hang_guard;
+use monkeyci_tests::host::{Ended, Host, Running};
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+/// Kills a host when its build has come so far.
+fn kill(mut build: Running, at: impl Fn(&Value) -> bool) -> (String, Ended) {
+    if !build.events().iter().any(&at) {
+        build.wait_for(at);
+    }
+    let id = build.build_id();
+    // It may just have ended.
+    let _ = kill_process(build.pid(), Signal::KILL);
+    (id, build.end())
+}
+
+/// Kills it when that is on disk too, a moment after it was said.
+fn kill_durably(host: &Host, mut build: Running, kind: &str, job: &str) -> String {
+    if !build.events().iter().any(|event| is(event, kind, job)) {
+        build.wait_for(|event| is(event, kind, job));
+    }
+    let wanted = format!("\"type\":\"{kind}\",\"job\":\"{job}\"");
+    let written = || {
+        let read = |name: &str| std::fs::read(host.home().join(name)).unwrap_or_default();
+        let all = [read("journal.db"), read("journal.db-wal")].concat();
+        all.windows(wanted.len()).any(|bytes| bytes == wanted.as_bytes())
+    };
+    hang_guard::until("an event that is on disk", written);
+    kill(build, |_| true).0
+}
+
+fn is(event: &Value, kind: &str, job: &str) -> bool {
+    event["type"] == kind && event["job"] == job
+}
+
+fn resume(host: &Host, build: &str, arguments: &[&str]) -> Running {
+    let mut command = host.command(&["resume", build, "--progress", "json", "--by", "ann"]);
+    Running::spawn(command.args(arguments))
+}
+
+/// What `resume` says instead of going on.
+fn refused(host: &Host, build: &str, arguments: &[&str]) -> String {
+    let ended = resume(host, build, arguments).end();
+    assert_eq!((ended.code, ended.of_type("build/resumed").count()), (Some(2), 0), "{ended:#?}");
+    ended.stderr
+}
+
+fn list(host: &Host) -> String {
+    let listed = host.command(&["resume"]).output().expect("the host runs");
+    assert!(listed.status.success(), "{listed:?}");
+    String::from_utf8(listed.stdout).expect("text")
+}
+
+/// How jobs ended, by the last event of the build.
+fn ends(ended: &Ended) -> Vec<(String, String)> {
+    let last = ended.of_type("build/ended").next().unwrap_or_else(|| panic!("it did not end: {ended:#?}"));
+    let jobs = last["jobs"].as_array().expect("jobs");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    jobs.iter().map(|job| (text(&job["job"]), text(&job["ending"]["cause"]))).collect()
+}
+
+/// The log of a job as the store has it, over all hosts.
+fn log(host: &Host, build: &str, job: &str) -> String {
+    let log = host.command(&["logs", build, job]).output().expect("the host runs");
+    String::from_utf8(log.stdout).expect("text")
+}
+
+fn code() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["a.txt", "b.txt"] {
+        std::fs::write(dir.path().join(name), name).expect("written");
+    }
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory").map(|entry| entry.expect("an entry")) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).expect("copied")),
+        }
+    }
+}
+
+/// A home that has the first `length` events of a build's journal, as a crash would leave it.
+async fn home_with(events: &[Event], build: &str, whole: &Path) -> Host {
+    let host = Host::default();
+    let journals = Journals::sqlite(&host.home().join("journal.db"), Owner(1)).await.expect("a journal");
+    let mut journal = journals.begin(build);
+    for event in events {
+        journal.append(event.time_ms, event.body.clone()).expect("queued");
+    }
+    journal.durable().wait(journal.last()).await.expect("written");
+    for dir in ["blobs", "compiled"] {
+        copy(&whole.join(dir), &host.home().join(dir));
+    }
+    host
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_goes_on_from_every_prefix_of_its_journal_to_the_same_end() {
+    let (host, code) = (Host::default(), code());
+    let arguments = ["--dir", code.path().to_str().expect("text"), "--param", "version=1.10", "--jobs", "1"];
+    let whole = host.run("resume", &arguments);
+    assert_eq!(whole.code, Some(0), "{whole:#?}");
+    whole.says("last", &["version 1.10, 2 files, of first"]);
+    let build = whole.events[0]["build"].as_str().expect("an id");
+    let journals = Journals::sqlite(&host.home().join("journal.db"), Owner(2)).await.expect("a journal");
+    let events = journals.events(build).await.expect("events");
+    for length in 1..events.len() {
+        let home = home_with(&events[..length], build, host.home()).await;
+        if !events[..length].iter().any(|event| matches!(event.body, EventBody::BuildRequested { .. })) {
+            assert!(refused(&home, build, &[]).contains("does not say what it was asked to be"));
+            continue;
+        }
+        let ended = resume(&home, build, &["--again"]).end();
+        assert_eq!((ended.code, ends(&ended)), (Some(0), ends(&whole)), "after {length} events: {ended:#?}");
+        let over = |event: &Event| match &event.body {
+            EventBody::JobEnded { job, .. } => Some(job.clone()),
+            _ => None,
+        };
+        let over: Vec<_> = events[..length].iter().filter_map(over).collect();
+        let again = ended.of_type("job/started").find(|event| over.iter().any(|job| event["job"] == **job));
+        assert_eq!(again, None, "{over:?} were over");
+        if !over.contains(&"last".to_owned()) {
+            ended.says("last", &["version 1.10, 2 files, of first"]);
+        }
+        // Whoever comes later finds a build that is over.
+        assert!(refused(&home, build, &[]).contains("is over"));
+    }
+}
+
+#[test]
+fn an_action_that_ran_when_its_host_died_has_failed_or_runs_again() {
+    let killed = |host: &Host| kill_durably(host, host.start("resume-waiting", &[]), "job/waiting", "waits");
+    let host = Host::default();
+    let build = killed(&host);
+    let listed = list(&host);
+    assert!(listed.starts_with(&format!("{build}: 1 of 3 jobs are over; waits ran when its host died")), "{listed}");
+    let ended = resume(&host, &build, &[]).end();
+    assert_eq!((ended.code, ended.cause("waits"), ended.cause("after")), (Some(4), "host-died", "skipped"));
+    assert_eq!(ended.of_type("build/resumed").next().expect("an event")["by"], "ann");
+    assert_eq!(log(&host, &build, "done"), "done ran\n");
+
+    let host = Host::default();
+    let build = killed(&host);
+    let last = build.rsplit('/').next().expect("a part");
+    let mut running = resume(&host, last, &["--again"]);
+    running.wait_for(|event| is(event, "job/waiting", "waits") && event["attempt"] == 2);
+    let said = host.command(&["publish", &build, "outside/go"]).output().expect("the host runs");
+    assert!(said.status.success(), "{said:?}");
+    let ended = running.end();
+    assert_eq!((ended.code, ended.cause("waits"), ended.cause("after")), (Some(0), "succeeded", "succeeded"));
+    assert_eq!(list(&host), "no build of this home has lost its host\n");
+}
+
+#[test]
+fn a_build_that_waits_for_a_person_goes_on_with_its_secrets_and_without_them_it_says_which() {
+    let host = Host::default();
+    let (secret, other) = (tempfile::NamedTempFile::new().expect("a file"), tempfile::NamedTempFile::new());
+    let other = other.expect("a file");
+    std::fs::write(secret.path(), "sw0rdfish").expect("written");
+    std::fs::write(other.path(), "sardine-7").expect("written");
+    let given = |file: &tempfile::NamedTempFile| format!("token={}", file.path().display());
+    let start = host.start("resume-approval", &["--secret", &given(&secret)]);
+    let build = kill_durably(&host, start, "job/blocked", "deploy");
+    assert!(list(&host).contains("needs --secret token=FILE"));
+    assert!(refused(&host, &build, &[]).contains("needs what no journal has: --secret token=FILE"));
+    let different = refused(&host, &build, &["--secret", &given(&other)]);
+    assert!(different.contains("the secret \"token\" is not what"), "{different}");
+
+    let mut running = resume(&host, &build, &["--secret", &given(&secret)]);
+    running.wait_for(|event| event["type"] == "build/resumed");
+    let approved = host.command(&["approve", &build, "deploy"]).output().expect("the host runs");
+    assert!(approved.status.success(), "{approved:?}");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    ended.says("deploy", &["deployed, with a secret"]);
+    assert_eq!(ended.of_type("job/started").count(), 1, "{ended:#?}");
+    let journal = std::fs::read(host.home().join("journal.db")).expect("a journal");
+    let wal = std::fs::read(host.home().join("journal.db-wal")).unwrap_or_default();
+    let secret = b"sw0rdfish";
+    assert!(![journal, wal].concat().windows(secret.len()).any(|bytes| bytes == secret));
+    assert!(refused(&host, &build, &["--secret", &given(&other)]).contains("is over"));
+}
+
+#[test]
+fn what_can_not_be_resumed_is_refused_with_the_reason() {
+    let (host, code) = (Host::default(), code());
+    for id in ["o/r/nobody", "..", "../..", ""] {
+        assert!(refused(&host, id, &[]).contains("knows no build"), "{id:?}");
+    }
+    let arguments = ["--dir", code.path().to_str().expect("text"), "--param", "version=1"];
+    let mut running = host.start("resume-waiting", &arguments);
+    running.wait_for(|event| is(event, "job/waiting", "waits"));
+    let build = running.build_id();
+    assert!(refused(&host, &build, &[]).contains("runs in another process"));
+    kill_durably(&host, running, "job/waiting", "waits");
+    let other = refused(&host, &build, &["--param", "version=2"]);
+    assert!(other.contains("the parameter \"version\" is not what"), "{other}");
+    let script = std::fs::read_dir(host.home().join("blobs/scripts")).expect("scripts").next().expect("a script");
+    let script = script.expect("a script").path();
+    let bytes = std::fs::read(&script).expect("a script");
+    std::fs::remove_file(&script).expect("removed");
+    assert!(refused(&host, &build, &[]).contains("the store does not have its script"));
+    std::fs::write(&script, bytes).expect("written");
+    // A home that refused knows the build as before.
+    let ended = resume(&host, &build, &[]).end();
+    assert_eq!(ended.cause("waits"), "host-died", "{ended:#?}");
+}
+
+#[test]
+fn a_container_that_runs_without_its_host_is_removed_before_its_build_goes_on() {
+    for engine in [Engine::docker(), Engine::podman()] {
+        let (host, code) = (Host::on(&engine), code());
+        let dir = code.path().to_str().expect("text");
+        let start = || host.start("resume-container", &["--dir", dir]);
+        let (build, _) = kill(start(), |event| is(event, "job/running", "sleeps"));
+        assert!(!engine.leftovers(&host.owner()).is_empty(), "a killed host can't clear away");
+        let on = ["--engine", &engine.address];
+        std::fs::write(code.path().join("stay"), "").expect("written");
+        let changed = refused(&host, &build, &on);
+        assert!(changed.contains("files in the code's directory are not what they were"), "{changed}");
+        std::fs::remove_file(code.path().join("stay")).expect("removed");
+        let ended = resume(&host, &build, &on).end();
+        let causes = [ended.cause("sleeps"), ended.cause("after")];
+        assert_eq!((ended.code, causes), (Some(4), ["host-died", "skipped"]), "{ended:#?}");
+        assert_eq!(log(&host, &build, "done"), "done ran\n");
+        assert_eq!(engine.leftovers(&host.owner()), [""; 0]);
+
+        std::fs::write(code.path().join("stay"), "").expect("written");
+        let (build, _) = kill(start(), |event| is(event, "job/started", "sleeps"));
+        let ended = resume(&host, &build, &[on[0], on[1], "--again"]).end();
+        assert_eq!((ended.code, ended.cause("after")), (Some(0), "succeeded"), "{ended:#?}");
+        assert!(log(&host, &build, "sleeps").ends_with("begins\nends\n"));
+        assert_eq!(engine.leftovers(&host.owner()), [""; 0]);
+    }
+}
