@@ -1,5 +1,5 @@
-//! Fuzz targets: what reads strangers' bytes, each as a function that takes any bytes. It returns, whatever they are; a panic is a
-//! finding, and so is a promise that an assertion holds against it.
+//! Fuzz targets: what reads strangers' bytes, each as a function that takes any bytes. It returns, whatever they are, and says whether
+//! they are taken and not refused; a panic is a finding, and so is a promise that an assertion holds against it.
 //!
 //! `cargo test` drives them with changed seeds, a number of inputs each (`tests/tests/fuzz.rs`); `cargo xtask soak` with many more. With a
 //! nightly toolchain, `cargo fuzz run TARGET` in `tests` drives one by coverage, from the same corpus.
@@ -19,8 +19,8 @@ use monkeyci_controller::fuzzing;
 pub struct Target {
     /// Its name, and that of its corpus.
     pub name: &'static str,
-    /// Takes any bytes.
-    pub run: fn(&[u8]),
+    /// Takes any bytes; says whether they are what it is for.
+    pub run: fn(&[u8]) -> bool,
     /// How many inputs `cargo test` gives it: such that it takes about a second.
     pub inputs: u32,
 }
@@ -42,7 +42,7 @@ pub const TARGETS: [Target; 13] = [
     target("params_file", params::params_file, 5000),
 ];
 
-const fn target(name: &'static str, run: fn(&[u8]), inputs: u32) -> Target {
+const fn target(name: &'static str, run: fn(&[u8]) -> bool, inputs: u32) -> Target {
     Target { name, run, inputs }
 }
 
@@ -53,5 +53,5 @@ const fn target(name: &'static str, run: fn(&[u8]), inputs: u32) -> Target {
 #[allow(dead_code, reason = "for the programs of cargo-fuzz")]
 pub fn run(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
-    (target.run)(bytes);
+    let _ = (target.run)(bytes);
 }
