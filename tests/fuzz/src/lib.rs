@@ -29,17 +29,17 @@ pub struct Target {
 pub const TARGETS: [Target; 13] = [
     target("component", components::load, 1500),
     target("token", fuzzing::token, 3000),
-    target("api_request", fuzzing::api_request, 300),
+    target("api_request", fuzzing::api_request, 200),
     target("launcher_protocol", protocol::frames, 20_000),
-    target("archive", archives::archive, 1500),
-    target("tar", archives::tar, 1500),
+    target("archive", archives::archive, 500),
+    target("tar", archives::tar, 500),
     target("test_report", fuzzing::test_report, 10_000),
     target("outputs_file", fuzzing::outputs_file, 20_000),
-    target("patterns", patterns::patterns, 1500),
-    target("git_tree", fuzzing::git_tree, 60),
+    target("patterns", patterns::patterns, 500),
+    target("git_tree", fuzzing::git_tree, 40),
     target("masking", masking::masking, 1500),
     target("journal", journal::journal, 5000),
-    target("params_file", params::params_file, 5000),
+    target("params_file", params::params_file, 2000),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]) -> bool, inputs: u32) -> Target {
