@@ -113,7 +113,8 @@ impl Controller {
         &self.services.runtime
     }
 
-    /// The build API's router, for a server of the embedder's.
+    /// The build API's router, for a server of the embedder's. It looks at tokens before it reads bodies; how many connections there are,
+    /// how long heads may take, and TLS, are that server's business.
     pub fn build_api(&self) -> Router {
         self.services.api.router()
     }
