@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::hang_guard::{self, HANGS};
 use crate::place;
 use crate::s3::{self, S3};
+use crate::warm;
 
 /// A host with a home of its own.
 pub struct Host {
@@ -38,12 +39,20 @@ pub struct Ended {
 }
 
 impl Default for Host {
+    /// A host in whose home the scripts of the tests are compiled.
     fn default() -> Self {
-        Self { home: tempfile::tempdir().expect("a directory"), engine: None, store: None }
+        let host = Self::cold();
+        warm::fill(host.home());
+        host
     }
 }
 
 impl Host {
+    /// A host with an empty home.
+    pub fn cold() -> Self {
+        Self { home: tempfile::tempdir().expect("a directory"), engine: None, store: None }
+    }
+
     /// A host that uses this engine.
     pub fn on(engine: &Engine) -> Self {
         Self { engine: Some(engine.address.clone()), ..Self::default() }

@@ -11,5 +11,6 @@ pub mod https;
 pub mod registry;
 pub mod repository;
 pub mod s3;
+mod warm;
 
 pub use monkeyci_testbed::handed as place;

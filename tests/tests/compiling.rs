@@ -71,7 +71,7 @@ fn nothing_is_left(host: &Host, compiler: Pid) {
 
 #[test]
 fn a_broken_component_exits_with_3_and_its_place_is_named() {
-    let host = Host::default();
+    let host = Host::cold();
     let path = script(&host, 1, 1, "");
     let mut bytes = fs::read(&path).expect("the script");
     bytes.truncate(bytes.len() - 5);
@@ -83,7 +83,7 @@ fn a_broken_component_exits_with_3_and_its_place_is_named() {
 
 #[test]
 fn a_component_that_is_too_expensive_to_compile_exits_with_3() {
-    let host = Host::default();
+    let host = Host::cold();
     let ended = Running::spawn(&mut run(&host, &huge(&host))).end();
     assert_eq!(ended.code, Some(3), "{ended:#?}");
     assert!(ended.failure().contains("more than 1024 MiB of memory"), "{}", ended.failure());
@@ -91,7 +91,7 @@ fn a_component_that_is_too_expensive_to_compile_exits_with_3() {
 
 #[test]
 fn a_compiler_that_is_killed_exits_with_4() {
-    let host = Host::default();
+    let host = Host::cold();
     let build = Running::spawn(&mut run(&host, &endless(&host)));
     kill_process(compiler(build.pid()), Signal::KILL).expect("killed");
     let ended = build.end();
@@ -101,7 +101,7 @@ fn a_compiler_that_is_killed_exits_with_4() {
 
 #[test]
 fn ctrl_c_ends_a_build_that_compiles_and_leaves_nothing() {
-    let host = Host::default();
+    let host = Host::cold();
     let mut command = run(&host, &endless(&host));
     // As a shell does it: the signal goes to the whole group.
     let build = Running::spawn(std::os::unix::process::CommandExt::process_group(&mut command, 0));
@@ -116,7 +116,7 @@ fn ctrl_c_ends_a_build_that_compiles_and_leaves_nothing() {
 
 #[test]
 fn a_host_that_is_killed_while_it_compiles_leaves_no_compiler() {
-    let host = Host::default();
+    let host = Host::cold();
     let mut command = host.command(&["check"]);
     let command = command.arg(endless(&host)).arg("--dir").arg(host.home()).stdout(Stdio::null());
     let mut check: Child = command.stderr(Stdio::null()).spawn().expect("the host starts");
@@ -128,7 +128,7 @@ fn a_host_that_is_killed_while_it_compiles_leaves_no_compiler() {
 
 #[test]
 fn a_cache_that_can_not_be_written_costs_time_and_no_build() {
-    let host = Host::default();
+    let host = Host::cold();
     let path = script(&host, 1, 1, "");
     assert_eq!(Running::spawn(&mut run(&host, &path)).end().code, Some(0));
     let cache = host.home().join("compiled");

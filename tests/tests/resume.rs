@@ -22,11 +22,9 @@ fn kill(mut build: Running, at: impl Fn(&Value) -> bool) -> (String, Ended) {
     (id, build.end())
 }
 
-/// Kills it when that is on disk too, a moment after it was said.
-fn kill_durably(host: &Host, mut build: Running, kind: &str, job: &str) -> String {
-    if !build.events().iter().any(|event| is(event, kind, job)) {
-        build.wait_for(|event| is(event, kind, job));
-    }
+/// Waits until that is said, and is on disk too: a moment later.
+fn until_on_disk(host: &Host, build: &mut Running, kind: &str, job: &str) {
+    build.wait_for(|event| is(event, kind, job));
     let wanted = format!("\"type\":\"{kind}\",\"job\":\"{job}\"");
     let written = || {
         let read = |name: &str| std::fs::read(host.home().join(name)).unwrap_or_default();
@@ -34,6 +32,11 @@ fn kill_durably(host: &Host, mut build: Running, kind: &str, job: &str) -> Strin
         all.windows(wanted.len()).any(|bytes| bytes == wanted.as_bytes())
     };
     hang_guard::until("an event that is on disk", written);
+}
+
+/// Kills a host when that is on disk.
+fn kill_durably(host: &Host, mut build: Running, kind: &str, job: &str) -> String {
+    until_on_disk(host, &mut build, kind, job);
     kill(build, |_| true).0
 }
 
@@ -82,7 +85,7 @@ fn code() -> tempfile::TempDir {
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("a directory");
+    std::fs::create_dir_all(to).expect("a directory");
     for entry in std::fs::read_dir(from).expect("a directory").map(|entry| entry.expect("an entry")) {
         let to = to.join(entry.file_name());
         match entry.file_type().expect("a type").is_dir() {
@@ -101,9 +104,7 @@ async fn home_with(events: &[Event], build: &str, whole: &Path) -> Host {
         journal.append(event.time_ms, event.body.clone()).expect("queued");
     }
     journal.durable().wait(journal.last()).await.expect("written");
-    for dir in ["blobs", "compiled"] {
-        copy(&whole.join(dir), &host.home().join(dir));
-    }
+    copy(&whole.join("blobs"), &host.home().join("blobs"));
     host
 }
 
@@ -195,6 +196,44 @@ fn a_build_that_waits_for_a_person_goes_on_with_its_secrets_and_without_them_it_
 }
 
 #[test]
+fn a_build_whose_host_has_died_is_cancelled_and_what_it_has_left_is_removed() {
+    let engine = Engine::docker();
+    let host = Host::on(&engine);
+    let (build, _) = kill(host.start("resume-container", &[]), |event| is(event, "job/running", "sleeps"));
+    assert!(!engine.leftovers(&host.owner()).is_empty(), "a killed host can't clear away");
+    let cancel = || host.command(&["cancel", &build, "--engine", &engine.address]).output().expect("the host runs");
+    let cancelled = cancel();
+    assert!(cancelled.status.success(), "{cancelled:?}");
+    let said = String::from_utf8_lossy(&cancelled.stdout).into_owned();
+    assert_eq!(said, format!("{build} had lost its host, and is cancelled\n"));
+    assert_eq!(engine.leftovers(&host.owner()), [""; 0]);
+    assert_eq!(list(&host), "no build of this home has lost its host\n");
+    assert!(String::from_utf8_lossy(&cancel().stderr).contains("does not run any more"));
+}
+
+#[test]
+fn of_many_hosts_in_one_home_one_is_killed_and_the_others_do_not_notice() {
+    let (host, code) = (Host::default(), code());
+    let arguments = ["--dir", code.path().to_str().expect("text"), "--param", "version=1"];
+    let victim = host.start("resume-waiting", &[]);
+    let others: Vec<_> = (0..19).map(|_| host.start("resume", &arguments)).collect();
+    let build = kill_durably(&host, victim, "job/waiting", "waits");
+    for other in others {
+        let ended = other.end();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        ended.says("last", &["version 1, 2 files, of first"]);
+    }
+    let listed = list(&host);
+    assert!(listed.starts_with(&build) && listed.lines().count() == 1, "{listed}");
+    // Two go on with it at once: one has it.
+    let mut both: Vec<_> =
+        (0..2).map(|_| resume(&host, &build, &[])).collect::<Vec<_>>().into_iter().map(Running::end).collect();
+    both.sort_by_key(|ended| ended.of_type("build/resumed").count());
+    assert_eq!(both[1].cause("waits"), "host-died", "{both:#?}");
+    assert!(["runs in another process", "is over"].iter().any(|why| both[0].stderr.contains(why)), "{both:#?}");
+}
+
+#[test]
 fn what_can_not_be_resumed_is_refused_with_the_reason() {
     let (host, code) = (Host::default(), code());
     for id in ["o/r/nobody", "..", "../..", ""] {
@@ -202,10 +241,10 @@ fn what_can_not_be_resumed_is_refused_with_the_reason() {
     }
     let arguments = ["--dir", code.path().to_str().expect("text"), "--param", "version=1"];
     let mut running = host.start("resume-waiting", &arguments);
-    running.wait_for(|event| is(event, "job/waiting", "waits"));
+    until_on_disk(&host, &mut running, "job/waiting", "waits");
     let build = running.build_id();
     assert!(refused(&host, &build, &[]).contains("runs in another process"));
-    kill_durably(&host, running, "job/waiting", "waits");
+    kill(running, |_| true);
     let other = refused(&host, &build, &["--param", "version=2"]);
     assert!(other.contains("the parameter \"version\" is not what"), "{other}");
     let script = std::fs::read_dir(host.home().join("blobs/scripts")).expect("scripts").next().expect("a script");

@@ -4,7 +4,7 @@ mod told_build;
 
 use monkeyci_build::{
     BuildCommand, BuildStatus, Call, CommandError, Effect, Ending, EventBody, Input, JobDraft, JobSpec, Results, Retry,
-    RetryOn, RunWhen, Status, StopReason,
+    RetryOn, RunWhen, SidecarReport, Status, StopReason,
 };
 use told_build::{Build, end, end_of, failure, skip, spec, start, start_again, stop, verdict};
 
@@ -75,6 +75,29 @@ fn an_attempt_finds_the_jobs_that_one_before_it_submitted_and_no_others() {
     refused("a", &[draft("x", "another"), jobs[1].clone()]);
     refused("a", &[jobs[0].clone(), draft("z", "3"), draft("b", "4")]);
     refused("b", &jobs);
+}
+
+#[test]
+fn an_attempt_that_ran_when_its_host_died_ended_as_its_sidecar_said_or_is_lost() {
+    let jobs = vec![spec("a", &[]), spec("b", &[]), again(1, &[RetryOn::Error], 5, spec("c", &[])), spec("d", &[])];
+    let (mut build, _) = Build::of_specs(3, jobs);
+    for job in ["a", "b", "c"] {
+        build.started(job);
+    }
+    let results = Box::new(Results { warning: Some("look".into()), ..Results::default() });
+    build.tell(EventBody::JobResults { job: "a".into(), attempt: 1, results });
+    let report = Box::new(SidecarReport::Ended(Ending::Succeeded));
+    build.tell(EventBody::JobReported { job: "a".into(), attempt: 1, report });
+    let ended = |job: &str, ending| EventBody::JobEnded { job: job.into(), attempt: 1, ending };
+    let retried =
+        |job: &str, delay_ms| EventBody::JobRetried { job: job.into(), attempt: 1, ending: Ending::HostDied, delay_ms };
+    let warned = || ended("a", Ending::Warned { message: "look".into() });
+    // `d` waits for a slot: it has not run.
+    assert_eq!(build.state.lost_attempts(false), [warned(), ended("b", Ending::HostDied), retried("c", 5)]);
+    assert_eq!(build.state.lost_attempts(true), [warned(), retried("b", 0), retried("c", 0)]);
+    build.cancelled();
+    let stopped = ["b", "c"].map(|job| ended(job, Ending::Cancelled));
+    assert_eq!(build.state.lost_attempts(true)[1..], stopped);
 }
 
 #[test]

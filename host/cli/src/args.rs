@@ -34,7 +34,7 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Publish an event to a running build.
     Publish(PublishArgs),
-    /// Stop a running build: its jobs get a signal and 10 s to end, as with Ctrl-C.
+    /// Stop a build: its jobs get a signal and 10 s to end, as with Ctrl-C. What a build has left whose host has died is removed.
     Cancel(CancelArgs),
     /// Run a script's own tests, with cargo: on this machine, without a host.
     Test(TestArgs),
@@ -255,8 +255,13 @@ pub struct PublishArgs {
 pub struct CancelArgs {
     /// The build: its id, or the last part of it.
     pub build: String,
+    /// Who stops it. Default: $USER.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    pub by: String,
     #[command(flatten)]
-    pub home: HomeArgs,
+    pub stores: StoreArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -284,6 +289,15 @@ pub struct GcArgs {
     /// Remove also what builds with --keep have left.
     #[arg(long)]
     pub kept: bool,
+    /// Remove builds of which nothing was heard for longer than this, `30d` say: journal, logs, artifacts, test reports.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub older_than: Option<Duration>,
+    /// Keep so many builds of each repository, however old they are; without --older-than, no more.
+    #[arg(long, value_name = "N")]
+    pub keep_last: Option<usize>,
+    /// Keep caches of this size together, `10G` say, and remove those that were not used for longest (in a bucket: that were saved first).
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub cache_size: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -346,6 +360,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write 90s, 30m, or 1h 30m"))
 }
 
+/// A size as people write it, in bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        "T" | "TiB" => 40,
+        other => return Err(format!("there is no unit {other:?}; write 500M, 10G or 1T, of 1024 each")),
+    };
+    let number: u64 = digits.parse().map_err(|error| format!("{digits:?} is no whole number: {error}"))?;
+    number.checked_mul(1 << unit).ok_or_else(|| format!("{text} is more than there can be"))
+}
+
 /// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
@@ -357,4 +386,19 @@ pub enum Progress {
     Plain,
     /// One JSON object a line: every event, and the logs.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_a_whole_number_with_a_unit() {
+        for (text, bytes) in [("0", 0), ("12", 12), ("500M", 500 << 20), ("10G", 10 << 30), ("1TiB", 1 << 40)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "1.5G", "-1", "1X", "99999999999T"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,21 +1,24 @@
 //! `monkeyci-host gc`
 
-use monkeyci_controller::Sweep;
+use monkeyci_controller::{ControllerError, Retention, Sweep};
 
 use crate::args::GcArgs;
 use crate::exit::Exit;
-use crate::text::print_line;
+use crate::text::{harmless, print_line};
 use crate::{Done, setup};
 
-/// Removes what no live build owns, and says what that was, one name a line.
+/// Removes what no live build owns, and what is not to be kept any more; says what that was, one name a line.
 pub async fn gc(args: GcArgs) -> Done {
     let controller = setup::controller(&args.stores, &args.engine).await?;
-    let sweep = Sweep { dry_run: args.dry_run, kept: args.kept };
-    let removed = controller.collect_garbage(sweep).await.map_err(|error| (Exit::Infrastructure, error.into()))?;
-    for name in &removed {
-        print_line(name);
-    }
-    let done = if args.dry_run { "would be removed" } else { "removed" };
-    print_line(&format!("{} {done}", removed.len()));
+    let failed = |error: ControllerError| (Exit::Infrastructure, error.into());
+    let GcArgs { dry_run, kept, older_than, keep_last, cache_size, .. } = args;
+    let retention = Retention { older_than, keep_last, cache_bytes: cache_size };
+    // What is old needs no engine: it is removed, and said, whatever becomes of the rest.
+    let old = controller.remove_old(retention, dry_run).await.map_err(failed)?;
+    old.iter().for_each(|name| print_line(&harmless(name, false)));
+    let swept = controller.collect_garbage(Sweep { dry_run, kept }).await.map_err(failed)?;
+    swept.iter().for_each(|name| print_line(name));
+    let done = if dry_run { "would be removed" } else { "removed" };
+    print_line(&format!("{} {done}", old.len() + swept.len()));
     Ok(Exit::Success)
 }

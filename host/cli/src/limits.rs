@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::args::LimitsArgs;
 use crate::exit::Exit;
+use crate::setup::BLOCKING_THREADS;
 use crate::text::print_line;
 
 /// Prints what builds may take, or what tokens open.
@@ -30,7 +31,14 @@ pub fn limits(args: &LimitsArgs) -> Done {
 /// The limits of this command's host.
 fn all() -> Vec<Area> {
     let mut all = monkeyci_controller::limits(&Limits::default(), &LogLimits::default());
-    all.extend([sidecar::limits(), launcher::limits(), crate::progress::limits()]);
+    let threads = Limit::count(
+        "threads for what blocks",
+        Per::Host,
+        BLOCKING_THREADS as u64,
+        "files, archives, git; what is beyond waits. No reader that a script holds has one",
+    );
+    let process = Area { name: "the process", limits: vec![threads] };
+    all.extend([sidecar::limits(), launcher::limits(), crate::progress::limits(), process]);
     all
 }
 

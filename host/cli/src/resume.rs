@@ -30,7 +30,7 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let cancel = Cancel::default();
     stop_on_signals(cancel.clone(), display.clone())
         .map_err(|error| infrastructure(anyhow!(error).context("signals can't be handled")))?;
-    let request = ResumeRequest { build, inputs, git_auth, again: args.again, by: args.by };
+    let request = ResumeRequest { build, inputs, git_auth, again: args.again, cancel: false, by: args.by };
     let report = controller.resume(request, display.clone().observer(), cancel).await.map_err(refused)?;
     tokio::task::block_in_place(|| display.summary(&report));
     Ok(report.status.into())
@@ -57,7 +57,7 @@ async fn list(controller: &Controller) -> Done {
 }
 
 /// The whole id. One that is in no list may be a build that runs, or is over: that is said when it is tried.
-fn find(all: &[Resumable], build: &str) -> Result<String, (Exit, anyhow::Error)> {
+pub fn find(all: &[Resumable], build: &str) -> Result<String, (Exit, anyhow::Error)> {
     let fits = |id: &str| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
     let found: Vec<&str> = all.iter().map(|known| known.build.as_str()).filter(|id| fits(id)).collect();
     match found.as_slice() {
@@ -81,7 +81,7 @@ fn line(known: &Resumable) -> String {
     harmless(&format!("{build}: {jobs}{ran}; last heard of {ago} ago"), false)
 }
 
-fn refused(error: ResumeError) -> (Exit, anyhow::Error) {
+pub fn refused(error: ResumeError) -> (Exit, anyhow::Error) {
     let exit = match &error {
         ResumeError::NoBuild { .. }
         | ResumeError::Over { .. }

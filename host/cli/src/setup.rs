@@ -33,10 +33,14 @@ pub fn logging() {
     tracing_subscriber::registry().with(lines).with(levels).init();
 }
 
+/// The most threads for what blocks: files, archives, git, compilers that are waited for. As many as tokio has unless told.
+pub const BLOCKING_THREADS: usize = 512;
+
 /// Runs a command's future.
 pub fn block_on(command: impl Future<Output = Done>) -> Done {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("the async runtime can't be set up")))?;
     runtime.block_on(command)

@@ -1,11 +1,14 @@
 //! The host: what all builds of a process share. With its own files, the only one that joins the rooms.
 
 mod resume;
+mod retention;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use retention::Retention;
 
 use axum::Router;
 use monkeyci_build::{BuildState, Checked};
@@ -110,7 +113,8 @@ impl Controller {
         &self.services.runtime
     }
 
-    /// The build API's router, for a server of the embedder's.
+    /// The build API's router, for a server of the embedder's. It looks at tokens before it reads bodies; how many connections there are,
+    /// how long heads may take, and TLS, are that server's business.
     pub fn build_api(&self) -> Router {
         self.services.api.router()
     }

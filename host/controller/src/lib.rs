@@ -27,7 +27,7 @@ mod tokens;
 
 pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use error::ControllerError;
-pub use host::{Controller, ControllerOptions, limits};
+pub use host::{Controller, ControllerOptions, Retention, limits};
 pub use inputs::Inputs;
 pub use jobs::{CheckError, EngineChoice, Sweep};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};

@@ -22,6 +22,12 @@ pub fn limits(set: &Limits) -> Area {
             "18 MiB of script take 430 MiB; it is a process of its own",
         ),
         Limit::time("compiling a component", Per::Call, set.compile_time, "18 MiB of script take 15 s"),
+        Limit::count(
+            "components that are compiled at once",
+            Per::Host,
+            u64::from(set.compilations),
+            "each may take a gigabyte; further ones wait for their turn",
+        ),
         Limit::count("threads of compiling", Per::Call, THREADS as u64, "more make it little faster, and take memory"),
         Limit::bytes("last words of a compiler", Per::Call, LAST_WORDS, "a message, and some lines before it"),
         Limit::bytes(

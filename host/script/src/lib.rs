@@ -27,6 +27,7 @@ mod slots;
 mod store;
 mod timers;
 mod transcript;
+mod turns;
 
 pub use budget::limits;
 pub use compile::{Compiler, compile_if_child};

@@ -16,6 +16,9 @@ pub struct Limits {
     /// How long compiling may take in a child process, by the clock and also in processor time of all threads. Default
     /// 2 min: a script of 18 MiB takes some 15 s of one processor.
     pub compile_time: Duration,
+    /// How many scripts may be compiled at a time, in child processes or not; further ones wait for their turn. Default 4: together
+    /// they may take four times [`compile_memory_bytes`](Self::compile_memory_bytes).
+    pub compilations: u32,
     /// The most linear memory, in bytes, of all memories together. Default 256 MiB.
     pub memory_bytes: usize,
     /// The most table elements, of all tables together. Default 100,000: scripting languages bring large tables.
@@ -56,6 +59,7 @@ impl Default for Limits {
             component_bytes: 64 << 20,
             compile_memory_bytes: 1 << 30,
             compile_time: Duration::from_secs(120),
+            compilations: 4,
             memory_bytes: 256 << 20,
             table_elements: 100_000,
             core_instances: 200,

@@ -65,6 +65,7 @@ impl Runtime {
         let component = match found {
             Some(component) => component,
             None => {
+                let _turn = self.turns.take();
                 let mut artifact = self.compiler.compile(&self.engine, &self.limits, bytes, stop)?;
                 // SAFETY: this host's own compiler wrote it and is done, and it has no name by which others could reach it.
                 let component = unsafe { artifact.load(&self.engine) }.map_err(|error| {

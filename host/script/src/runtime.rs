@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::slots::Slots;
 use crate::store::State;
 use crate::timers;
+use crate::turns::Turns;
 
 /// How often a running script gives way to others, and looks at its deadline.
 pub(crate) const TIME_SLICE: Duration = Duration::from_millis(10);
@@ -38,6 +39,8 @@ pub struct Runtime {
     pub(crate) cache: Option<Arc<CompileCache>>,
     pub(crate) compiler: Compiler,
     pub(crate) limits: Arc<Limits>,
+    /// Of those that compile.
+    pub(crate) turns: Turns,
     /// A full pool is an error; slots make it a wait.
     pub(crate) slots: Slots,
 }
@@ -72,6 +75,7 @@ impl Runtime {
             cache,
             compiler: Compiler::default(),
             slots: Slots::new(&limits),
+            turns: Turns::new(limits.compilations),
             limits,
         })
     }

@@ -31,7 +31,9 @@ pub struct Stored {
 /// The blob store.
 #[derive(Clone, Debug)]
 pub struct Blobs {
-    store: Arc<dyn ObjectStore>,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// The store again, if it is a directory.
+    pub(crate) local: Option<Arc<LocalFileSystem>>,
     /// The size of the parts of an upload.
     part: usize,
 }
@@ -119,6 +121,22 @@ pub mod names {
     // Ids of jobs start with a letter or digit, so nothing collides with this name.
     const DEFINE: &str = "_define";
 
+    /// The directories of all that is kept of a build for as long as it is known.
+    pub fn of_build(build: &str) -> [Path; 4] {
+        ["artifacts", "logs", "test-reports", "workspaces"]
+            .map(|kind| [kind].into_iter().chain(build.split('/')).collect())
+    }
+
+    /// The directory of all scripts.
+    pub fn all_scripts() -> Path {
+        Path::from("scripts")
+    }
+
+    /// The directory of all caches.
+    pub fn all_caches() -> Path {
+        Path::from("caches")
+    }
+
     /// The workspace archive of a build.
     pub fn workspace(build: &str) -> Path {
         parts(&["workspaces"], build, "workspace.tar.zst")
@@ -166,17 +184,19 @@ impl Blobs {
 
     /// A store in a directory.
     pub fn local(dir: &FsPath) -> Result<Self, object_store::Error> {
-        Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(dir)?), part: PART_ON_DISK })
+        // Directories go with the last blob in them.
+        let local = Arc::new(LocalFileSystem::new_with_prefix(dir)?.with_automatic_cleanup(true));
+        Ok(Self { store: local.clone(), local: Some(local), part: PART_ON_DISK })
     }
 
     /// A store that has been opened.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, part: PART }
+        Self { store, local: None, part: PART }
     }
 
     /// A store without anything in it.
     pub fn none() -> Self {
-        Self { store: Arc::new(InMemory::new()), part: PART }
+        Self { store: Arc::new(InMemory::new()), local: None, part: PART }
     }
 
     /// Stores a stream as one blob: whole, or not at all.

@@ -11,6 +11,7 @@ mod cache_scope;
 #[cfg(test)]
 mod hang_guard;
 pub mod journal;
+mod last_use;
 pub mod sealed;
 mod stream_writer;
 
@@ -19,5 +20,6 @@ pub use blobs::{BlobBytes, Blobs, Stored, hex, names};
 pub use budget::limits;
 pub use cache_scope::{CacheScope, Found};
 pub use journal::{BuildJournal, JournalError, Journals};
+pub use last_use::Used;
 pub use sealed::{Content, Sealed};
 pub use stream_writer::written_by;

@@ -7,6 +7,7 @@ mod bench;
 mod compile;
 mod demo;
 mod demo_repo;
+mod lanes;
 mod paths;
 mod rehearse;
 mod say;

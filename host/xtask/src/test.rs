@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{run as run_command, shown};
 use crate::compile::{Extent, Profile, everything};
+use crate::lanes;
 use crate::paths::Paths;
 use crate::say::{failure, heading, seconds};
 use crate::setup;
@@ -59,9 +60,7 @@ pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
     }
     let built = stages.run("build", || everything(paths, &ready, Profile::Debug, Extent::Workspace));
     if let Some(built) = built {
-        let mut command = cargo(paths);
-        command.args(["test", "--workspace", "--no-fail-fast"]).envs(ready.environment(&built));
-        stages.command("tests", command);
+        stages.run("tests", || lanes::run(paths, &ready.environment(&built)));
         for scripts in [paths.samples(), paths.root.join("tests/probe-script")] {
             let mut command = std::process::Command::new(&built.host);
             command.arg("test").arg(scripts).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));

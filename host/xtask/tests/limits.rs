@@ -16,6 +16,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("build/src/spec.rs", "SHOWN", "how much of a command a message shows"),
     ("storage/src/journal/postgres.rs", "ROWS", "how many rows one statement takes"),
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
+    ("cli/src/test.rs", "MANIFEST", "a file of whoever runs tests on their own machine"),
     ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
     (
         "cli/src/test.rs",

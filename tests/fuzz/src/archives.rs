@@ -13,7 +13,8 @@ fn limits(links: Links) -> UnpackLimits {
 }
 
 /// An archive, as it comes.
-pub fn archive(bytes: &[u8]) {
+pub fn archive(bytes: &[u8]) -> bool {
+    let mut taken = false;
     for links in [Links::Inside, Links::Any] {
         let limits = limits(links);
         let listed = list_files(bytes, &limits);
@@ -25,21 +26,20 @@ pub fn archive(bytes: &[u8]) {
                 let _ = file.take(1 << 20).read_to_end(&mut content);
             }
         }
-        let Ok(place) = tempfile::tempdir() else { return };
+        let Ok(place) = tempfile::tempdir() else { return false };
         let (inside, outside) = (place.path().join("inside"), place.path().join("outside"));
         let made = std::fs::create_dir(&inside).and_then(|()| std::fs::write(&outside, "as it was"));
-        let Ok(dir) = made.and_then(|()| Dir::open_ambient_dir(&inside, ambient_authority())) else { return };
-        let _ = unpack(bytes, &dir, &limits, None);
+        let Ok(dir) = made.and_then(|()| Dir::open_ambient_dir(&inside, ambient_authority())) else { return false };
+        taken |= unpack(bytes, &dir, &limits, None).is_ok();
         let beside = std::fs::read_dir(place.path()).map(|entries| entries.count());
         assert_eq!(beside.ok(), Some(2), "something was written outside");
         assert_eq!(std::fs::read(&outside).ok().as_deref(), Some(&b"as it was"[..]), "something outside was changed");
     }
     let _ = extract_file(bytes, Path::new("file"), &limits(Links::Inside));
+    taken
 }
 
 /// What is in an archive: compressed here, so that what a decoder would refuse is not in the way.
-pub fn tar(bytes: &[u8]) {
-    if let Ok(packed) = zstd::stream::encode_all(bytes, 1) {
-        archive(&packed);
-    }
+pub fn tar(bytes: &[u8]) -> bool {
+    zstd::stream::encode_all(bytes, 1).is_ok_and(|packed| archive(&packed))
 }

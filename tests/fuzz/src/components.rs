@@ -10,15 +10,16 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 });
 
 /// A component; one that begins with a bracket is its text.
-pub fn load(bytes: &[u8]) {
+pub fn load(bytes: &[u8]) -> bool {
     let bytes = match bytes {
         [b'(', ..] => match wat::parse_bytes(bytes) {
             Ok(binary) => binary,
-            Err(_) => return,
+            Err(_) => return false,
         },
         _ => bytes.into(),
     };
     let looked = inspect(&bytes, RUNTIME.limits()).is_ok();
     let loaded = RUNTIME.load(&bytes).is_ok();
     assert!(looked || !loaded, "what can't be looked into is loaded");
+    looked
 }

@@ -6,7 +6,7 @@ use monkeyci_build::{BuildState, Input};
 use monkeyci_storage::journal::{Digest, LAYOUT, import};
 
 /// The stream as it comes; and one that is sealed as it should be, with each line as the body of a record.
-pub fn journal(bytes: &[u8]) {
+pub fn journal(bytes: &[u8]) -> bool {
     let _ = import(bytes);
     let (build, text) = ("o/r/b", String::from_utf8_lossy(bytes));
     let (mut stream, mut checksum) = (format!("monkeyci journal {LAYOUT} {build}\n"), Digest::first(build));
@@ -15,11 +15,12 @@ pub fn journal(bytes: &[u8]) {
         checksum = checksum.then(&record);
         stream.push_str(&format!("{checksum} {record}\n"));
     }
-    let Ok((_, events)) = import(stream.as_bytes()) else { return };
+    let Ok((_, events)) = import(stream.as_bytes()) else { return false };
     let mut state = BuildState::new(NonZeroUsize::MIN);
     for event in &events {
         drop(state.step(Input::Event(event)));
         drop(state.step(Input::Tick { now_ms: event.time_ms }));
     }
     drop(state.outstanding());
+    !events.is_empty()
 }

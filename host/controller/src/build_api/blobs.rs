@@ -56,6 +56,7 @@ pub(crate) async fn read_cache(
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
     let found = scope.find(&api.blobs, &cache).await.map_err(|error| Refusal::store(&what, error))?;
     let found = found.ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
+    api.blobs.used(&found.name);
     let exact = if found.exact { "exact" } else { "other" };
     let kind = [
         (header::CONTENT_TYPE.as_str(), "application/octet-stream"),

@@ -55,7 +55,8 @@ impl Controller {
     }
 
     /// Goes on with a build whose host has died, to its end. Jobs that are over are not run again. Those that ran when the host died
-    /// are removed from the engine; they have failed then, or run once more, as the request says.
+    /// are removed from the engine; they have failed then, or run once more, as the request says. A build that is only to be cancelled
+    /// ends at once.
     ///
     /// # Errors
     /// When the build can't be gone on with; nothing of it has changed then.
@@ -83,26 +84,39 @@ impl Controller {
         if history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
             return Err(ResumeError::Over { build });
         }
-        let key = if known.needs() == Needed::default() { String::new() } else { self.home.digest_key()? };
-        let mut request = BuildRequest::again(&resume, &known, &Digests { key: &key, build: &build })?;
-        if let Some(requested) = &known.requested {
-            request.script = jobs::script(&self.services.blobs, &build, &requested.script).await?;
-        }
+        let request = if resume.cancel {
+            BuildRequest::ended(&known)
+        } else {
+            let key = if known.needs() == Needed::default() { String::new() } else { self.home.digest_key()? };
+            let mut request = BuildRequest::again(&resume, &known, &Digests { key: &key, build: &build })?;
+            if let Some(requested) = &known.requested {
+                request.script = jobs::script(&self.services.blobs, &build, &requested.script).await?;
+            }
+            request
+        };
         let masking = masking(&request)?;
         let (begun, inbox) = self.begin(&build, request, masking, observer, dir, &cancel);
         begun.live.take_back(&history.events, known.said_by_define.clone());
         begun.live.logs.go_on(self.log_parts(&build).await?);
-        jobs::restore(&begun.context, &known).await?;
+        if !resume.cancel {
+            jobs::restore(&begun.context, &known).await?;
+        }
         if started_containers(&history) {
             self.services.engines.clear(&build).await.map_err(ControllerError::from)?;
         }
         let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
-        let begin = Begin::Again { by: resume.by, again: resume.again, started_ms: known.started_ms, said: known.said };
+        let begin = Begin::Again {
+            by: resume.by,
+            again: resume.again,
+            cancel: resume.cancel,
+            started_ms: known.started_ms,
+            said: known.said,
+        };
         let time = SteadyTime::begin_after(self.clock.clone(), known.last_ms);
         Ok(self.drive(begun, inbox, journal, begin, time, cancel).await?)
     }
 
-    fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {
+    pub(super) fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {
         self.home.live_builds(true).map(|(live, _)| live).map_err(|source| self.unreadable(source))
     }
 

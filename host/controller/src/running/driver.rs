@@ -63,6 +63,8 @@ pub(crate) enum Begin {
         by: String,
         /// Whether jobs run again that ran then.
         again: bool,
+        /// Whether it is to be ended, and nothing of it runs any more.
+        cancel: bool,
         /// When the build began, in milliseconds since the Unix epoch.
         started_ms: u64,
         /// What has been said.
@@ -222,9 +224,12 @@ impl Driver {
                 let requested = self.write(EventBody::BuildRequested { request })?;
                 self.carry_out([triggered, requested].concat()).await
             }
-            Begin::Again { by, again, said, started_ms: _ } => {
+            Begin::Again { by, again, cancel, said, started_ms: _ } => {
                 self.said = said;
-                self.write(EventBody::BuildResumed { by })?;
+                self.write(EventBody::BuildResumed { by: by.clone() })?;
+                if cancel {
+                    self.write(EventBody::CancelRequested { by })?;
+                }
                 let lost = self.live.state().lost_attempts(again);
                 for body in lost {
                     self.write(body)?;

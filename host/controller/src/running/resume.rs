@@ -26,6 +26,8 @@ pub struct ResumeRequest {
     pub git_auth: crate::source::GitAuth,
     /// Whether jobs run again that ran when the host died; they have failed otherwise, and what their script says of retries holds.
     pub again: bool,
+    /// Whether the build is only to be ended, as cancelled: then nothing has to be given again.
+    pub cancel: bool,
     /// Who asks.
     pub by: String,
 }
@@ -234,6 +236,19 @@ impl BuildRequest {
             max_running: self.max_running,
             timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             keep: self.keep,
+        }
+    }
+
+    /// What is left of a request for a build that is only to be ended.
+    pub(crate) fn ended(known: &Known) -> Self {
+        Self {
+            script: bytes::Bytes::new(),
+            source: crate::source::SourceRequest::Dir(PathBuf::new()),
+            inputs: Inputs::default(),
+            trigger: known.trigger.clone(),
+            max_running: std::num::NonZeroUsize::MIN,
+            timeout: None,
+            keep: false,
         }
     }
 

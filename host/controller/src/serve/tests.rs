@@ -1,5 +1,7 @@
 //! What a stranger at a socket can do: nothing, for a short time. With the real listener, on loopback.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -50,6 +52,37 @@ async fn whoever_does_not_finish_a_head_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_request_may_take_longer_than_its_head() {
+    let over = Arc::new(tokio::sync::Notify::new());
+    let slow = over.clone();
+    let router = router().route("/slow", get(async move || slow.notified().await));
+    let (_listener, address) =
+        Listener::tcp_within("127.0.0.1:0".parse().expect("an address"), router, LIMITS).await.expect("a socket");
+    let mut body = TcpStream::connect(address).await.expect("connected");
+    body.write_all(b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 10\r\n\r\nhalf ")
+        .await
+        .expect("said");
+    let silent = async || answer(TcpStream::connect(address).await.expect("connected"), b"").await;
+    // Meanwhile others are let go, one after the other: so much time has passed.
+    for _ in 0..3 {
+        silent().await;
+    }
+    let answered = answer(body, b"body!").await;
+    assert!(answered.starts_with("HTTP/1.1 200") && answered.ends_with("10"), "{answered}");
+
+    let waits = TcpStream::connect(address).await.expect("connected");
+    let waiting = answer(waits, b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let others = async {
+        for _ in 0..3 {
+            silent().await;
+        }
+        over.notify_one();
+    };
+    let (answered, ()) = tokio::join!(waiting, others);
+    assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_or_has_too_many_headers_is_refused() {
     let (_listener, address) = listener(SocketLimits { head_time: Duration::from_secs(600), ..LIMITS }).await;
     let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(9 << 10));
@@ -71,6 +104,33 @@ async fn those_beyond_the_cap_wait_and_get_their_turn_when_silent_ones_are_let_g
     let stream = TcpStream::connect(address).await.expect("connected");
     let answer = answer(stream, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn no_more_connections_are_served_at_a_time_than_the_cap_says() {
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let served = most.clone();
+    let count = async move || {
+        served.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        now.fetch_sub(1, Ordering::SeqCst);
+    };
+    let limits = SocketLimits { head_time: Duration::from_secs(600), ..LIMITS };
+    let (_listener, address) =
+        Listener::tcp_within("127.0.0.1:0".parse().expect("an address"), Router::new().route("/", get(count)), limits)
+            .await
+            .expect("a socket");
+    let asked = (0..20).map(async |_| {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        answer(stream, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await
+    });
+    for answer in futures::future::join_all(asked).await {
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    let most = most.load(Ordering::SeqCst);
+    assert!((1..=LIMITS.connections).contains(&most), "{most} at a time");
 }
 
 #[tokio::test]

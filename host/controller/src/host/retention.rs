@@ -1,0 +1,159 @@
+//! What is kept of builds that are over, and of caches, and for how long.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use monkeyci_build::EventBody;
+use monkeyci_storage::journal::Page;
+use monkeyci_storage::names;
+
+use super::Controller;
+use crate::clock::now_ms;
+use crate::error::ControllerError;
+
+/// Which builds and caches are kept. By default, all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// A build of which nothing was heard for longer is removed.
+    pub older_than: Option<Duration>,
+    /// So many builds of each repository are kept, however old they are; without `older_than`, no more.
+    pub keep_last: Option<usize>,
+    /// The most bytes of caches: those that were not used for longest are removed.
+    pub cache_bytes: Option<u64>,
+}
+
+impl Retention {
+    /// Whether a build is removed: one of this age, with so many newer ones of its repository.
+    fn removes(&self, age: Duration, newer: usize) -> bool {
+        let many = |keep| newer >= keep;
+        match (self.older_than, self.keep_last) {
+            (None, None) => false,
+            (None, Some(keep)) => many(keep),
+            (Some(limit), keep) => age > limit && keep.is_none_or(many),
+        }
+    }
+}
+
+impl Controller {
+    /// Removes builds and caches that are not to be kept: journals, logs, artifacts, test reports, and scripts that no build is of any
+    /// more. No build that a process runs is touched. Returns the names of what was removed, or would be.
+    ///
+    /// # Errors
+    /// When something can't be read or removed. What was removed until then is gone.
+    pub async fn remove_old(&self, retention: Retention, dry_run: bool) -> Result<Vec<String>, ControllerError> {
+        let mut removed = Vec::new();
+        let (old, kept) = self.old_builds(retention).await?;
+        for build in &old {
+            if !dry_run && !self.remove_build(build).await? {
+                continue;
+            }
+            removed.push(format!("build {build}"));
+        }
+        if !old.is_empty() {
+            removed.extend(self.remove_scripts(&kept, dry_run).await?);
+        }
+        if let Some(limit) = retention.cache_bytes {
+            removed.extend(self.remove_caches(limit, dry_run).await?);
+        }
+        Ok(removed)
+    }
+
+    /// The builds that are removed, and those that are not.
+    async fn old_builds(&self, retention: Retention) -> Result<(Vec<String>, Vec<String>), ControllerError> {
+        let live = self.live_builds()?;
+        let (mut old, mut kept, mut newer) = (Vec::new(), Vec::new(), HashMap::<String, usize>::new());
+        let now = now_ms();
+        for build in self.journals.builds().await?.into_iter().rev() {
+            let repository = build.rsplit_once('/').map_or(build.as_str(), |(repository, _)| repository).to_owned();
+            let newer = newer.entry(repository).or_default();
+            let age = Duration::from_millis(now.saturating_sub(self.last_heard(&build).await?));
+            match !live.contains(&build) && retention.removes(age, *newer) {
+                true => old.push(build),
+                false => kept.push(build),
+            }
+            *newer += 1;
+        }
+        old.reverse();
+        Ok((old, kept))
+    }
+
+    /// When something of a build was last written down, in milliseconds since the Unix epoch.
+    async fn last_heard(&self, build: &str) -> Result<u64, ControllerError> {
+        let journal = self.journals.database();
+        let Some(head) = journal.head(build).await? else { return Ok(0) };
+        let last = journal.records(build, head.last.saturating_sub(1), Page { count: 1, ..Page::default() }).await?;
+        Ok(last.first().map_or(0, |record| record.time_ms))
+    }
+
+    /// Removes a build, unless somebody has begun to run it meanwhile.
+    async fn remove_build(&self, build: &str) -> Result<bool, ControllerError> {
+        let Some(_locked) = self.home.take_build_dir(build)? else { return Ok(false) };
+        for dir in names::of_build(build) {
+            self.services.blobs.remove_below(&dir).await?;
+        }
+        // Last: as long as there is a journal, somebody will try again.
+        self.journals.database().remove(build).await?;
+        Ok(true)
+    }
+
+    /// Removes the scripts that none of these builds is of.
+    async fn remove_scripts(&self, builds: &[String], dry_run: bool) -> Result<Vec<String>, ControllerError> {
+        let mut used = BTreeSet::new();
+        for build in builds {
+            // It is the second event, where there is one.
+            let first = self.journals.events_after(build, 0, Page { count: 2, ..Page::default() }).await?;
+            used.extend(first.into_iter().filter_map(|event| match event.body {
+                EventBody::BuildRequested { request } => Some(names::script(&request.script)),
+                _ => None,
+            }));
+        }
+        let mut removed = Vec::new();
+        for script in self.services.blobs.by_last_use(&names::all_scripts()).await? {
+            // One that was stored just now may be of a build that is being begun.
+            let young = now_ms().saturating_sub(script.last_ms) < 60 * 60 * 1000;
+            if used.contains(&script.name) || young {
+                continue;
+            }
+            if !dry_run {
+                self.services.blobs.remove(&script.name).await?;
+            }
+            removed.push(script.name.to_string());
+        }
+        Ok(removed)
+    }
+
+    /// Removes caches until they have no more than so many bytes.
+    async fn remove_caches(&self, limit: u64, dry_run: bool) -> Result<Vec<String>, ControllerError> {
+        let caches = self.services.blobs.by_last_use(&names::all_caches()).await?;
+        let mut size: u64 = caches.iter().map(|cache| cache.size).sum();
+        let mut removed = Vec::new();
+        for cache in caches {
+            if size <= limit {
+                break;
+            }
+            if !dry_run {
+                self.services.blobs.remove(&cache.name).await?;
+            }
+            size = size.saturating_sub(cache.size);
+            removed.push(format!("cache {} ({} bytes)", cache.name, cache.size));
+        }
+        Ok(removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_kept_that_is_young_or_one_of_the_last() {
+        let day = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+        let by = |older_than, keep_last| Retention { older_than, keep_last, ..Retention::default() };
+        assert!(!by(None, None).removes(day(1000), 1000));
+        assert!(by(Some(day(30)), None).removes(day(31), 0) && !by(Some(day(30)), None).removes(day(30), 1000));
+        assert!(by(None, Some(2)).removes(day(0), 2) && !by(None, Some(2)).removes(day(1000), 1));
+        let both = by(Some(day(30)), Some(2));
+        assert!(both.removes(day(31), 2));
+        assert!(!both.removes(day(31), 1) && !both.removes(day(29), 2));
+    }
+}
