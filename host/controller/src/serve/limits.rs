@@ -18,8 +18,9 @@ pub(crate) struct SocketLimits {
     pub(crate) headers: usize,
 }
 
-/// How long a body may bring nothing. Logs may for as long as their job runs.
-pub(crate) const SILENCE: Duration = Duration::from_secs(60);
+/// How long a body may bring nothing: a sidecar may look through a million files for those that an artifact is made of. Logs may for as
+/// long as their job runs.
+pub(crate) const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 impl SocketLimits {
     /// Of the socket of one build: of hundreds of jobs at a time each has a log, and now and then archives and calls. Nobody connects but
@@ -77,7 +78,7 @@ pub(crate) fn limits() -> Area {
             "silence in a request's body",
             Per::Call,
             SILENCE,
-            "a store that hangs holds a sidecar up; logs may be silent",
+            "a sidecar may look through a million files meanwhile; logs may be silent for ever",
         ),
     ];
     Area { name: "sockets", limits }
