@@ -18,13 +18,15 @@ pub(crate) struct SocketLimits {
     pub(crate) headers: usize,
 }
 
-/// How long a body may bring nothing. Logs may for as long as their job runs.
-pub(crate) const SILENCE: Duration = Duration::from_secs(60);
+/// How long a body may bring nothing: a sidecar may look through a million files for those that an artifact is made of. Logs may for as
+/// long as their job runs.
+pub(crate) const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 impl SocketLimits {
-    /// Of the socket of one build: 64 jobs with a log, three archives and a call each.
+    /// Of the socket of one build: of hundreds of jobs at a time each has a log, and now and then archives and calls. Nobody connects but
+    /// sidecars.
     pub(crate) fn of_build() -> Self {
-        Self::of(8, 320)
+        Self::of(2, 2048)
     }
 
     /// Of the address of a host.
@@ -36,8 +38,8 @@ impl SocketLimits {
     fn of(share: u64, most: u32) -> Self {
         let open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let connections = u32::try_from(open / share).unwrap_or(u32::MAX).clamp(16, most);
-        // A token has some 2 KiB with the scopes of a job with a dozen artifacts; a path, at most 4 KiB, three times that when encoded.
-        Self { connections, head_time: Duration::from_secs(20), head_bytes: 64 << 10, headers: 64 }
+        // A token names each artifact of its job: with two thousand it has some 300 KiB.
+        Self { connections, head_time: Duration::from_secs(20), head_bytes: 416 << 10, headers: 64 }
     }
 }
 
@@ -49,9 +51,9 @@ pub(crate) fn limits() -> Area {
             "connections to sockets",
             Per::Build,
             u64::from(build.connections),
-            "64 jobs with a log, three archives and a call each",
+            "a log for each of hundreds of jobs, archives and calls",
         )
-        .by_machine("an eighth of the files that the process may have open, 16 to 320"),
+        .by_machine("half of the files that the process may have open, 16 to 2,048"),
         Limit::count(
             "connections to sockets",
             Per::Host,
@@ -63,7 +65,7 @@ pub(crate) fn limits() -> Area {
             "a request's head",
             Per::Call,
             build.head_bytes as u64,
-            "a token with all scopes, and the longest path, encoded",
+            "a token names each artifact of its job, and a job may collect those of thousands",
         ),
         Limit::count("headers of a request", Per::Call, build.headers as u64, "our clients send a handful"),
         Limit::time(
@@ -76,7 +78,7 @@ pub(crate) fn limits() -> Area {
             "silence in a request's body",
             Per::Call,
             SILENCE,
-            "a store that hangs holds a sidecar up; logs may be silent",
+            "a sidecar may look through a million files meanwhile; logs may be silent for ever",
         ),
     ];
     Area { name: "sockets", limits }

@@ -67,3 +67,16 @@ async fn a_body_that_brings_nothing_is_given_up_unless_it_is_a_log() {
     let taken = String::from_utf8_lossy(&taken);
     assert!(taken.starts_with("HTTP/1.1 204"), "{taken}");
 }
+
+#[tokio::test]
+async fn the_token_of_a_job_that_collects_two_thousand_artifacts_is_taken_by_a_socket() {
+    let rig = Rig::new().await;
+    let (_listener, address) = listener(&rig).await;
+    let name =
+        |n: usize| format!("artifact-of-a-job-with-quite-a-long-name-{n:06}-on-some-platform-or-other-with-features");
+    let artifacts = (0..2000).map(|n| Scope::ArtifactRead(name(n)));
+    let token = rig.token(sidecar(), sidecar_scopes().into_iter().chain(artifacts).collect());
+    assert!(token.expose().len() > 256 << 10, "{}", token.expose().len());
+    let client = Client::tcp(&format!("http://{address}"), BUILD, token).expect("a client");
+    client.plan("mine").await.expect("an answer");
+}
