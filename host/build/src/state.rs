@@ -10,7 +10,7 @@ mod retry;
 mod schedule;
 mod verdict;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroUsize;
 
 pub use job::{JobState, StopReason};
@@ -57,7 +57,7 @@ pub struct BuildState {
     /// The jobs that a condition of the script removed, with the reasons.
     removed: Vec<(String, String)>,
     /// Which job's action submitted a job, and in which attempt.
-    submitted: HashMap<String, (String, u32)>,
+    submitted: BTreeMap<String, (String, u32)>,
     /// The artifacts that have been saved, by id.
     artifacts: BTreeMap<String, SavedArtifact>,
     ledger: Ledger,
@@ -136,7 +136,7 @@ impl BuildState {
             decided: None,
             schedule,
             removed: Vec::new(),
-            submitted: HashMap::new(),
+            submitted: BTreeMap::new(),
             artifacts: BTreeMap::new(),
             ledger: Ledger::default(),
             waits: Waits::default(),
@@ -333,7 +333,9 @@ impl BuildState {
             }
             (EventBody::JobsSubmitted { by, attempt, jobs }, Phase::Running) => {
                 let by = (by.clone(), *attempt);
-                self.submitted.extend(jobs.iter().map(|job| (job.id.clone(), by.clone())));
+                for job in jobs {
+                    self.submitted.entry(job.id.clone()).or_insert_with(|| by.clone());
+                }
                 self.schedule.take_in(jobs.clone(), effects);
             }
             (EventBody::BuildFailed { script, .. }, Phase::New | Phase::CheckingOut | Phase::Defining) => {

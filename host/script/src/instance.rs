@@ -87,24 +87,7 @@ impl Script {
     /// the parameters that it declared may tell more.
     pub async fn define(&self, client: &Client, info: BuildInfo) -> Result<Definition, ScriptError> {
         let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-        let defining = Defining::new();
-        let (log, pump) = Log::new(client, None, self.runtime.limits.output_bytes, defining.clone(), false);
-        let mode = Mode::Record(Vec::new());
-        let limits = self.runtime.limits.clone();
-        let limit = limits.define_time;
-        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining));
-        let ended = self.execute(state, None, limit).await;
-        // The log is whole before anybody hears of the end.
-        pump.finish().await;
-        let (ended, Left { jobs, params, mode, .. }) = ended;
-        let failed = match ended {
-            Ok(()) => None,
-            Err(ScriptError::Failed(message)) => Some(message),
-            Err(error) => return Err(error),
-        };
-        let calls = if let Mode::Record(calls) = mode { calls } else { Vec::new() };
-        let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone() });
-        Ok(Definition { jobs, params, failed, transcript })
+        self.defined(client, info, time_ms, Mode::Record(Vec::new())).await
     }
 
     /// Calls `define` in a fresh instance and tells it what it was told in another process. It has no effect, and prints nothing.
@@ -113,14 +96,26 @@ impl Script {
     /// When the script traps, takes longer than its limits allow, or does something else than the first time.
     pub async fn define_again(&self, client: &Client, info: BuildInfo, told: &Told) -> Result<Definition, ScriptError> {
         let transcript = Transcript::of(info.clone(), told).map_err(ScriptError::Diverged)?;
-        let (time_ms, calls) = (transcript.time_ms, transcript.calls.clone());
+        let mode = Mode::Replay { transcript: Arc::new(transcript), next: 0 };
+        self.defined(client, info, told.time_ms, mode).await
+    }
+
+    /// Calls `define`, which sees this time of day, and is answered as `mode` says.
+    async fn defined(
+        &self,
+        client: &Client,
+        info: BuildInfo,
+        time_ms: u64,
+        mode: Mode,
+    ) -> Result<Definition, ScriptError> {
         let defining = Defining::new();
         let limits = self.runtime.limits.clone();
-        let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), true);
-        let mode = Mode::Replay { transcript: Arc::new(transcript), next: 0 };
         let limit = limits.define_time;
+        let was_printed = matches!(mode, Mode::Replay { .. });
+        let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed);
         let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining));
         let (ended, Left { jobs, params, mode, .. }) = self.execute(state, None, limit).await;
+        // The log is whole before anybody hears of the end.
         pump.finish().await;
         let failed = match ended {
             Ok(()) => None,
@@ -128,6 +123,11 @@ impl Script {
             Err(error) => return Err(error),
         };
         made_all_calls(&mode).map_err(|Divergence(what)| ScriptError::Diverged(what))?;
+        let calls = match mode {
+            Mode::Record(calls) => calls,
+            Mode::Replay { transcript, .. } => transcript.calls.clone(),
+            Mode::Live => Vec::new(),
+        };
         let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone() });
         Ok(Definition { jobs, params, failed, transcript })
     }
