@@ -175,7 +175,8 @@ fn a_build_that_waits_for_a_person_goes_on_with_its_secrets_and_without_them_it_
     let given = |file: &tempfile::NamedTempFile| format!("token={}", file.path().display());
     let start = host.start("resume-approval", &["--secret", &given(&secret)]);
     let build = kill_durably(&host, start, "job/blocked", "deploy");
-    assert!(list(&host).contains("needs --secret token=FILE"));
+    let listed = list(&host);
+    assert!(listed.contains("deploy waits for approval") && listed.contains("needs --secret token=FILE"), "{listed}");
     assert!(refused(&host, &build, &[]).contains("needs what no journal has: --secret token=FILE"));
     let different = refused(&host, &build, &["--secret", &given(&other)]);
     assert!(different.contains("the secret \"token\" is not what"), "{different}");

@@ -69,16 +69,21 @@ pub fn find(all: &[Resumable], build: &str) -> Result<String, (Exit, anyhow::Err
 
 /// A build in a line.
 fn line(known: &Resumable) -> String {
-    let Resumable { build, jobs, over, ran, last_ms, .. } = known;
+    let Resumable { build, jobs, over, ran, blocked, last_ms, .. } = known;
     let jobs = match jobs {
         0 => "its jobs are not known yet".to_owned(),
         jobs => format!("{over} of {jobs} jobs are over"),
     };
     let ran = if ran.is_empty() { String::new() } else { format!("; {} ran when its host died", ran.join(", ")) };
+    let blocked = match blocked.as_slice() {
+        [] => String::new(),
+        [one] => format!("; {one} waits for approval"),
+        many => format!("; {} wait for approval", many.join(", ")),
+    };
     let last = SystemTime::UNIX_EPOCH + Duration::from_millis(*last_ms);
     let ago = SystemTime::now().duration_since(last).unwrap_or_default();
     let ago = humantime::format_duration(Duration::from_secs(ago.as_secs()));
-    harmless(&format!("{build}: {jobs}{ran}; last heard of {ago} ago"), false)
+    harmless(&format!("{build}: {jobs}{ran}{blocked}; last heard of {ago} ago"), false)
 }
 
 pub fn refused(error: ResumeError) -> (Exit, anyhow::Error) {

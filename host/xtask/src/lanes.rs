@@ -1,10 +1,10 @@
-//! The tests of the workspace in two lanes at once: those that wait for containers, daemons and time limits leave the processors to
-//! the others.
+//! The tests of the workspace in lanes at once: those that wait for containers, daemons and time limits leave the processors to the others.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,17 +12,43 @@ use crate::command::{run as run_command, shown};
 use crate::paths::Paths;
 use crate::toolchain::cargo;
 
-/// The tests that wait most, by their targets' names. What they say is shown when they are over.
-const WAITING: [&str; 3] = ["containers", "faults", "script_api"];
+/// The tests that wait most, by their targets' names: a lane each. What they say is shown when they are over.
+const WAITING: [&[&str]; 2] = [&["faults"], &["containers", "script_api"]];
+
+/// A lane that runs beside the others.
+struct Beside {
+    shown: String,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Beside {
+    fn start(paths: &Paths, mut command: Command, name: &str) -> Result<Self> {
+        let (shown, log) = (shown(&command), paths.log(&format!("tests-{name}"))?);
+        let output = File::create(&log).with_context(|| format!("{} can't be made", log.display()))?;
+        command.stdout(output.try_clone()?).stderr(output);
+        eprintln!("$ {shown}   (beside the others; shown when it is over; log: {})", log.display());
+        let child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+        Ok(Self { shown, log, child })
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let status = self.child.wait().with_context(|| format!("cannot wait for `{}`", self.shown))?;
+        eprintln!("$ {}", self.shown);
+        eprint!("{}", String::from_utf8_lossy(&fs::read(&self.log)?));
+        if status.success() { Ok(()) } else { bail!("`{}` failed ({status})", self.shown) }
+    }
+}
 
 /// Runs all tests, which are built.
 pub fn run(paths: &Paths, environment: &[(&'static str, OsString)]) -> Result<()> {
-    let (waiting, others): (BTreeSet<String>, BTreeSet<String>) =
-        targets(&paths.root)?.into_iter().partition(|name| WAITING.contains(&name.as_str()));
-    if waiting.len() != WAITING.len() {
-        bail!("of the tests {WAITING:?} there are only {waiting:?}");
+    let mut others = targets(&paths.root)?;
+    for name in WAITING.into_iter().flatten() {
+        if !others.remove(*name) {
+            bail!("there is no test {name:?}, which has a lane");
+        }
     }
-    let command = |arguments: &[&str], targets: &BTreeSet<String>| {
+    let command = |arguments: &[&str], targets: &[&str]| {
         let mut command = cargo(paths);
         command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).envs(environment.iter().cloned());
         for name in targets {
@@ -30,24 +56,15 @@ pub fn run(paths: &Paths, environment: &[(&'static str, OsString)]) -> Result<()
         }
         command
     };
-    let log = paths.log("tests-that-wait")?;
-    let mut beside = command(&[], &waiting);
-    let shown_beside = shown(&beside);
-    let output = File::create(&log).with_context(|| format!("{} can't be made", log.display()))?;
-    beside.stdout(output.try_clone()?).stderr(output);
-    eprintln!("$ {shown_beside}   (beside the others; shown when it is over)");
-    let mut beside = beside.spawn().with_context(|| format!("cannot start `{shown_beside}`"))?;
-    let all = [command(&["--lib", "--bins"], &others), command(&["--doc"], &BTreeSet::new())];
+    let beside = WAITING.map(|lane| Beside::start(paths, command(&[], lane), &lane.join("-")));
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
     let mut failed: Vec<String> = Vec::new();
-    for mut command in all {
+    for mut command in [command(&["--lib", "--bins"], &others), command(&["--doc"], &[])] {
         eprintln!("$ {}", shown(&command));
         failed.extend(run_command(&mut command).err().map(|error| format!("{error:#}")));
     }
-    let status = beside.wait().with_context(|| format!("cannot wait for `{shown_beside}`"))?;
-    eprintln!("$ {shown_beside}");
-    eprint!("{}", String::from_utf8_lossy(&fs::read(&log)?));
-    if !status.success() {
-        failed.push(format!("`{shown_beside}` failed ({status})"));
+    for lane in beside {
+        failed.extend(lane.and_then(Beside::finish).err().map(|error| format!("{error:#}")));
     }
     if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("; ")) }
 }
@@ -68,7 +85,7 @@ fn targets(root: &Path) -> Result<BTreeSet<String>> {
     Ok(targets)
 }
 
-fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).with_context(|| format!("{} can't be read", dir.display()))?;
     entries.map(|entry| Ok(entry?.path())).collect()
 }
@@ -81,7 +98,7 @@ mod tests {
     fn every_test_is_in_a_lane() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the repository");
         let found = targets(root).expect("targets");
-        for name in WAITING.into_iter().chain(["resume", "rooms", "journal", "compiling"]) {
+        for name in WAITING.into_iter().flatten().copied().chain(["resume", "rooms", "journal", "compiling"]) {
             assert!(found.contains(name), "{name} is not in {found:?}");
         }
     }

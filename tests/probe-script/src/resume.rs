@@ -21,9 +21,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 context.artifacts().save("made", "made")?;
                 context.output("files", files)
             });
-            let adds = action("adds", |context| {
-                context.submit(action_call("added", "say", "added ran")).map(drop)
-            });
+            let adds = action("adds", |context| context.submit(action_call("added", "say", "added ran")).map(drop));
             let say = handler("say", |context| {
                 println!("{}", context.argument().unwrap_or_default());
                 Ok(())
@@ -75,7 +73,11 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         }
         "resume-container" => {
             let sleeps = probe.sh("sleeps", &["echo begins", "test -f stay || sleep 300", "echo ends"]);
-            all((probe.sh("done", &["echo done ran"]), sleeps.needs("done"), probe.sh("after", &["true"]).needs("sleeps")))
+            all((
+                probe.sh("done", &["echo done ran"]),
+                sleeps.needs("done"),
+                probe.sh("after", &["true"]).needs("sleeps"),
+            ))
         }
         _ => Ok(None),
     }

@@ -121,7 +121,8 @@ fn a_file_that_may_not_be_read_is_a_clear_error() {
     use std::os::unix::fs::{PermissionsExt, chown};
     use std::os::unix::process::CommandExt;
 
-    let (host, dir) = (Host::default(), tempfile::tempdir().expect("a directory"));
+    // A home that another user gets has nothing of this one's.
+    let (host, dir) = (Host::cold(), tempfile::tempdir().expect("a directory"));
     let closed = dir.path().join("closed.txt");
     std::fs::write(&closed, "closed").expect("written");
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use monkeyci_build::{BuildState, EventBody, Input, JobSpec, Phase};
+use monkeyci_build::{BuildState, EventBody, Input, JobSpec, Phase, Status};
 use monkeyci_storage::journal::History;
 use monkeyci_storage::names;
 
@@ -36,6 +36,7 @@ impl Controller {
                     jobs: 0,
                     over: 0,
                     ran: Vec::new(),
+                    blocked: Vec::new(),
                     last_ms: 0,
                     needs: Needed::default(),
                     refused: Some(error.to_string()),
@@ -157,7 +158,9 @@ fn resumable(build: String, history: &History) -> Resumable {
         _ => None,
     };
     let ran = state.lost_attempts(false).into_iter().filter_map(|body| body.job().map(str::to_owned)).collect();
+    let blocked = state.jobs().filter(|(_, job)| job.status == Status::Blocked).map(|(spec, _)| spec.id.clone());
     Resumable {
+        blocked: blocked.collect(),
         jobs: state.jobs().len(),
         over: state.jobs().filter(|(_, job)| job.status.is_final()).count(),
         ran,

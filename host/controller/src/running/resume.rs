@@ -43,6 +43,8 @@ pub struct Resumable {
     pub over: usize,
     /// Those that ran when the host died.
     pub ran: Vec<String>,
+    /// Those that wait for a person.
+    pub blocked: Vec<String>,
     /// When something was last written down, in milliseconds since the Unix epoch.
     pub last_ms: u64,
     /// The secrets that have to be given again, and the parameters that a secret stands in.

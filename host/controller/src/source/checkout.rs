@@ -55,7 +55,14 @@ impl SourceRequest {
                 RequestedSource::Dir { path: dir.to_string_lossy().into_owned() }
             }
             Self::Git { url, reference, auth: _ } => {
-                RequestedSource::Git { url: shown(url), reference: reference.clone() }
+                let mut url = shown(url);
+                // A path may be one of where this process stands; another one stands elsewhere.
+                if is_local(&url)
+                    && let Ok(path) = std::fs::canonicalize(&url)
+                {
+                    url = path.to_string_lossy().into_owned();
+                }
+                RequestedSource::Git { url, reference: reference.clone() }
             }
         }
     }
@@ -80,8 +87,7 @@ impl SourceRequest {
             }
             Self::Git { url, .. } => shown(url),
         };
-        let by_ssh = matches!(SshAddress::parse(&text), Ok(Some(_)));
-        let local = !by_ssh && (!text.contains("://") || text.starts_with("file://"));
+        let local = is_local(&text) || text.starts_with("file://");
         let mut parts = text.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']);
         let repo = id_part(parts.next().unwrap_or("repo"));
         let org = if local { "local".to_owned() } else { id_part(parts.next().unwrap_or("git")) };
@@ -124,6 +130,11 @@ impl SourceRequest {
         let checkout = tokio::task::spawn_blocking(move || self.check_out(&into, &cancelled)).await;
         checkout.unwrap_or_else(|error| Err(CheckoutError::Panic(error.to_string())))
     }
+}
+
+/// Whether an address is a path of this machine.
+fn is_local(address: &str) -> bool {
+    !address.contains("://") && !matches!(SshAddress::parse(address), Ok(Some(_)))
 }
 
 /// A name as a part of a build's id: `[A-Za-z0-9._-]`, not empty.
