@@ -55,8 +55,9 @@ pub use monkeyci_build::{
 };
 pub use monkeyci_controller::{
     ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
-    ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Observer, OutsideError,
-    OutsideEvent, RunningBuild, Silent, SourceRequest, Sweep,
+    ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed, Observer,
+    OutsideError, OutsideEvent, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest,
+    Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
