@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
-use monkeyci_controller::{Cancel, Controller, Resumable, ResumeError, ResumeRequest};
+use monkeyci_controller::{Cancel, Controller, Resumable, ResumeError, ResumeRequest, is_called};
 
 use crate::Done;
 use crate::args::ResumeArgs;
@@ -58,8 +58,7 @@ async fn list(controller: &Controller) -> Done {
 
 /// The whole id. One that is in no list may be a build that runs, or is over: that is said when it is tried.
 pub fn find(all: &[Resumable], build: &str) -> Result<String, (Exit, anyhow::Error)> {
-    let fits = |id: &str| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
-    let found: Vec<&str> = all.iter().map(|known| known.build.as_str()).filter(|id| fits(id)).collect();
+    let found: Vec<&str> = all.iter().map(|known| known.build.as_str()).filter(|id| is_called(id, build)).collect();
     match found.as_slice() {
         [] => Ok(build.to_owned()),
         [one] => Ok((*one).to_owned()),

@@ -1,6 +1,8 @@
 //! Whatever calls itself a limit is among those that `monkeyci-host limits` prints: the crate's `budget.rs` (or what has the same
 //! part) names the constant itself, so that what is printed is what is enforced.
 
+mod tree;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,11 +20,6 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
     ("cli/src/test.rs", "MANIFEST", "a file of whoever runs tests on their own machine"),
     ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
-    (
-        "cli/src/test.rs",
-        "MANIFEST",
-        "how much of a Cargo.toml `monkeyci-host test` looks at, on the user's own machine",
-    ),
     ("cli/src/progress/lines.rs", "SHOWN", "how many lines are shown"),
     ("cli/src/progress/lines.rs", "SHOWN_REMOVED", "how many lines are shown"),
     ("controller/src/hang_guard.rs", "HANGS", "for tests"),
@@ -43,17 +40,7 @@ fn host() -> PathBuf {
 
 /// The source files of the host's crates, as paths below it.
 fn files(host: &Path) -> Vec<PathBuf> {
-    let (mut found, mut dirs) = (Vec::new(), vec![host.to_owned()]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path.strip_prefix(host).expect("inside").to_owned());
-            }
-        }
-    }
+    let mut found = tree::rust_files(host);
     found.retain(|file| {
         let mut parts =
             file.components().map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned());
@@ -62,7 +49,6 @@ fn files(host: &Path) -> Vec<PathBuf> {
             && file.components().any(|part| part.as_os_str() == "src")
             && !parts.any(|part| part.ends_with("tests"))
     });
-    found.sort();
     found
 }
 

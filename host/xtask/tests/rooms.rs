@@ -1,5 +1,7 @@
 //! Arrows point one way: no crate and no room uses what `host/ARCHITECTURE.md` does not let it use.
 
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,19 +91,8 @@ fn is_test(file: &Path) -> bool {
 
 /// The source files below a folder, but for tests; as paths inside of it.
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
-    while let Some(next) = dirs.pop() {
-        for entry in fs::read_dir(&next).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path.strip_prefix(dir).expect("inside").to_owned());
-            }
-        }
-    }
+    let mut found = tree::rust_files(dir);
     found.retain(|file| !is_test(file));
-    found.sort();
     found
 }
 

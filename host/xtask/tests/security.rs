@@ -1,5 +1,7 @@
 //! `host/SECURITY.md` promises nothing that no test shows.
 
+mod tree;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,20 +25,16 @@ fn promises(page: &str) -> Vec<(String, Vec<String>)> {
 
 /// The functions of tests: those of files that are tests, and of others those behind `#[cfg(test)]`.
 fn tests(root: &Path) -> BTreeSet<String> {
-    let (mut found, mut dirs) = (BTreeSet::new(), vec![root.join("host"), root.join("tests"), root.join("guest-sdk")]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("text");
-                let whole = path.components().any(|part| {
-                    let part = part.as_os_str().to_string_lossy();
-                    part.trim_end_matches(".rs").ends_with("tests") || part == "properties.rs"
-                });
-                found.extend(functions(if whole { &text } else { behind_cfg_test(&text) }));
-            }
+    let mut found = BTreeSet::new();
+    for dir in ["host", "tests", "guest-sdk"].map(|dir| root.join(dir)) {
+        for file in tree::rust_files(&dir) {
+            let path = dir.join(file);
+            let text = fs::read_to_string(&path).expect("text");
+            let whole = path.components().any(|part| {
+                let part = part.as_os_str().to_string_lossy();
+                part.trim_end_matches(".rs").ends_with("tests") || part == "properties.rs"
+            });
+            found.extend(functions(if whole { &text } else { behind_cfg_test(&text) }));
         }
     }
     found

@@ -19,7 +19,7 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use monkeyci_api::{
     AUDIENCE, Body, Claims, Client, ClientError, EventQuery, Hidden, ISSUER, LogFrame, LogStream, Role, Scope,
-    SidecarPlan, SidecarReport, Token, WaitQuery,
+    SidecarPlan, SidecarReport, Token, WaitQuery, grants,
 };
 use monkeyci_build::{
     BuildCommand, BuildState, Command, CommandError, Ending, EventBody, Input, JobDraft, Results, Source, check,
@@ -125,34 +125,15 @@ pub(super) fn plan() -> SidecarPlan {
 }
 
 fn script_scopes() -> Vec<Scope> {
-    vec![
-        Scope::BuildRead,
-        Scope::ParamsRead,
-        Scope::SecretsRead,
-        Scope::EventsWrite,
-        Scope::JobsRead,
-        Scope::FilesRead,
-        Scope::LogWrite,
-    ]
+    grants::define()
 }
 
 fn action_scopes() -> Vec<Scope> {
-    let more = [
-        Scope::EventsRead,
-        Scope::JobsSubmit,
-        Scope::ArtifactsRead,
-        Scope::OutputsWrite,
-        Scope::JobReport("mine".to_owned()),
-        Scope::ArtifactWrite("made".to_owned()),
-    ];
-    script_scopes().into_iter().chain(more).collect()
+    grants::action("mine", &["made".to_owned()], [])
 }
 
 fn sidecar_scopes() -> Vec<Scope> {
-    let artifacts = [Scope::ArtifactRead("in".to_owned()), Scope::ArtifactWrite("out".to_owned())];
-    let own =
-        [Scope::JobReport("mine".to_owned()), Scope::LogWrite, Scope::WorkspaceRead, Scope::Cache("kept".to_owned())];
-    artifacts.into_iter().chain(own).collect()
+    grants::sidecar("mine", &["in".to_owned()], &["out".to_owned()], &["kept".to_owned()])
 }
 
 fn sidecar() -> Role {

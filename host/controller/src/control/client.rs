@@ -10,6 +10,7 @@ use reqwest::Response;
 use serde::{Deserialize, Serialize};
 
 use super::SOCKET;
+use crate::logs::is_called;
 
 /// What a person says of a job that waits for approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,8 +100,7 @@ impl RunningBuild {
             })
             .collect();
         let ids = |builds: &[Self]| builds.iter().map(|build| build.id.clone()).collect();
-        let fits = |id: &str| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
-        let found: Vec<Self> = all.iter().filter(|running| fits(&running.id)).cloned().collect();
+        let found: Vec<Self> = all.iter().filter(|running| is_called(&running.id, build)).cloned().collect();
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [] => Err(OutsideError::NotRunning { build: build.to_owned(), home: home.to_owned(), found: ids(&all) }),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use monkeyci_build::{BuildState, EventBody, Input, JobSpec, Phase, Status};
+use monkeyci_build::{BuildState, EventBody, Input, JobSpec, JobState, Status};
 use monkeyci_storage::journal::History;
 use monkeyci_storage::names;
 
@@ -78,22 +78,19 @@ impl Controller {
         let history = self.journals.history(&build).await.map_err(ControllerError::from)?;
         let Some(history) = history else { return Err(unknown(build)) };
         let known = Known::of(&history.events);
-        if history.missing() > 0 {
-            let reason = format!("{} records at the end of its journal are missing", history.missing());
-            return Err(ResumeError::NotEnough { build, reason });
-        }
         if history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
             return Err(ResumeError::Over { build });
         }
-        let request = if resume.cancel {
-            BuildRequest::ended(&known)
-        } else {
-            let key = if known.needs() == Needed::default() { String::new() } else { self.home.digest_key()? };
-            let mut request = BuildRequest::again(&resume, &known, &Digests { key: &key, build: &build })?;
-            if let Some(requested) = &known.requested {
-                request.script = jobs::script(&self.services.blobs, &build, &requested.script).await?;
+        let request = match (&known.requested, known.lacks(history.missing())) {
+            _ if history.missing() == 0 && resume.cancel => BuildRequest::ended(&known),
+            (Some(requested), None) => {
+                let key = if known.needs() == Needed::default() { String::new() } else { self.home.digest_key()? };
+                let digests = Digests { key: &key, build: &build };
+                let request = BuildRequest::again(&resume, &known, requested, &digests)?;
+                let script = jobs::script(&self.services.blobs, &build, &requested.script).await?;
+                BuildRequest { script, ..request }
             }
-            request
+            (_, lacks) => return Err(ResumeError::NotEnough { build, reason: lacks.unwrap_or_default() }),
         };
         let masking = masking(&request)?;
         let (begun, inbox) = self.begin(&build, request, masking, observer, dir, &cancel);
@@ -102,7 +99,10 @@ impl Controller {
         if !resume.cancel {
             jobs::restore(&begun.context, &known).await?;
         }
-        if started_containers(&history) {
+        // Pods of jobs that ran, or that nobody has cleared away.
+        let has_started = |(spec, job): (&JobSpec, &JobState)| spec.container().is_some() && job.started_ms.is_some();
+        let may_have_pods = begun.live.state().jobs().any(has_started);
+        if may_have_pods {
             self.services.engines.clear(&build).await.map_err(ControllerError::from)?;
         }
         let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
@@ -147,16 +147,6 @@ fn resumable(build: String, history: &History) -> Resumable {
     for event in &history.events {
         drop(state.step(Input::Event(event)));
     }
-    let withheld = known.told.as_ref().and_then(|told| told.withheld.as_ref());
-    let refused = match (&known.requested, withheld) {
-        _ if history.missing() > 0 => Some("records at the end of its journal are missing".to_owned()),
-        (None, _) => Some("its journal does not say what it was asked to be: an older host wrote it".to_owned()),
-        (_, Some(secret)) => Some(format!("its script read the value of the secret {secret:?} in `define`")),
-        _ if state.phase() == Phase::Running && known.told.is_none() => {
-            Some("its journal does not say what its script was told".to_owned())
-        }
-        _ => None,
-    };
     let ran = state.lost_attempts(false).into_iter().filter_map(|body| body.job().map(str::to_owned)).collect();
     let blocked = state.jobs().filter(|(_, job)| job.status == Status::Blocked).map(|(spec, _)| spec.id.clone());
     Resumable {
@@ -166,23 +156,7 @@ fn resumable(build: String, history: &History) -> Resumable {
         ran,
         last_ms: known.last_ms,
         needs: known.needs(),
-        refused,
+        refused: known.lacks(history.missing()),
         build,
     }
-}
-
-/// Whether the engine may have something of the build: pods of jobs that ran, or that nobody has cleared away.
-fn started_containers(history: &History) -> bool {
-    let mut containers = BTreeSet::new();
-    let mut add = |jobs: &[JobSpec]| {
-        containers.extend(jobs.iter().filter(|job| job.container().is_some()).map(|job| job.id.clone()));
-    };
-    for event in &history.events {
-        match &event.body {
-            EventBody::ScriptDefined { jobs, .. } | EventBody::JobsSubmitted { jobs, .. } => add(jobs),
-            _ => {}
-        }
-    }
-    let started = |body: &EventBody| matches!(body, EventBody::JobStarted { job, .. } if containers.contains(job));
-    history.events.iter().any(|event| started(&event.body))
 }

@@ -77,12 +77,8 @@ async fn define_again(context: &JobContext, known: &Known) -> Result<(), ResumeE
     let not_enough = |reason: &str| ResumeError::NotEnough { build: build(), reason: reason.to_owned() };
     let changed = |reason: String| ResumeError::Changed { build: build(), reason };
     let (Some(told), Some(jobs)) = (&known.told, &known.jobs) else {
-        return Err(not_enough("its journal does not say what its script was told: an older host wrote it"));
+        return Err(not_enough("its journal does not say what its script was told"));
     };
-    if let Some(secret) = &told.withheld {
-        let reason = format!("its script read the value of the secret {secret:?} in `define`, and no journal has that");
-        return Err(not_enough(&reason));
-    }
     let loaded = services.runtime.load_in_background(context.request.script.clone()).await;
     let script = loaded.map_err(|error| changed(format!("its script can't be loaded any more: {error}")))?;
     let info = live.info.get().cloned().ok_or_else(|| not_enough("nothing was checked out"))?;
@@ -96,10 +92,11 @@ async fn define_again(context: &JobContext, known: &Known) -> Result<(), ResumeE
         return Err(changed("its script does not declare the jobs that it declared".to_owned()));
     }
     if let Some(before) = &told.workspace {
-        let packed = live.pack_workspace_again(&services.blobs).await;
-        let packed = packed.map_err(|error| changed(format!("the workspace could not be packed: {error}")))?;
+        live.left_out_was_said();
+        let packed = live.pack_workspace(&services.blobs).await;
+        packed.map_err(|error| changed(format!("the workspace could not be packed: {error}")))?;
         // A clone has times of its own, so its archive is another one each time; its commit says what is in it.
-        if matches!(context.request.source, SourceRequest::Dir(_)) && packed != *before {
+        if matches!(context.request.source, SourceRequest::Dir(_)) && live.packed() != Some(before) {
             return Err(changed("files in the code's directory are not what they were".to_owned()));
         }
     }

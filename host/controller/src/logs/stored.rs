@@ -62,6 +62,11 @@ pub enum LogsError {
     Store(#[from] ControllerError),
 }
 
+/// Whether somebody who names a build so may mean the one of this id: it is the whole id, or its last part.
+pub fn is_called(id: &str, name: &str) -> bool {
+    id == name || id.rsplit_once('/').is_some_and(|(_, last)| last == name)
+}
+
 impl StoredLogs {
     /// Opens the journal and the store of a home. The home itself need not be there.
     ///
@@ -88,8 +93,7 @@ impl StoredLogs {
             Some(journal) => journal.builds().await.map_err(ControllerError::from)?,
             None => Vec::new(),
         };
-        let fits = |id: &String| id == build || id.rsplit_once('/').is_some_and(|(_, last)| last == build);
-        let mut found: Vec<String> = all.into_iter().filter(fits).collect();
+        let mut found: Vec<String> = all.into_iter().filter(|id| is_called(id, build)).collect();
         match (found.pop(), found.is_empty()) {
             (Some(one), true) => Ok(one),
             (None, _) => Err(LogsError::NoBuild { build: build.to_owned(), home: self.home.clone() }),

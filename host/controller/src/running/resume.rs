@@ -186,6 +186,23 @@ impl Known {
         known
     }
 
+    /// What the journal does not tell, and whoever goes on with the build has to know; `missing` records at its end are lost.
+    pub(crate) fn lacks(&self, missing: u64) -> Option<String> {
+        let untold =
+            "its journal does not say what it was asked to be, or what its script was told: an older host wrote it";
+        let withheld = self.told.as_ref().and_then(|told| told.withheld.as_ref());
+        if missing > 0 {
+            Some(format!("{missing} records at the end of its journal are missing"))
+        } else if self.requested.is_none() || (self.jobs.is_some() && self.told.is_none()) {
+            Some(untold.to_owned())
+        } else {
+            let read = |secret| {
+                format!("its script read the value of the secret {secret:?} in `define`, and no journal has that")
+            };
+            withheld.map(read)
+        }
+    }
+
     /// What has to be given again.
     pub(crate) fn needs(&self) -> Needed {
         let names = |digests: &BTreeMap<String, String>| digests.keys().cloned().collect();
@@ -258,12 +275,13 @@ impl BuildRequest {
     ///
     /// # Errors
     /// When something is missing, or is not what it was.
-    pub(crate) fn again(resume: &ResumeRequest, known: &Known, digests: &Digests<'_>) -> Result<Self, ResumeError> {
+    pub(crate) fn again(
+        resume: &ResumeRequest,
+        known: &Known,
+        requested: &Requested,
+        digests: &Digests<'_>,
+    ) -> Result<Self, ResumeError> {
         let build = resume.build.clone();
-        let Some(requested) = &known.requested else {
-            let reason = "its journal does not say what it was asked to be: an older host wrote it".to_owned();
-            return Err(ResumeError::NotEnough { build, reason });
-        };
         let given = &resume.inputs;
         let mut missing = known.needs();
         missing.secrets.retain(|name| !given.secrets.contains_key(name));

@@ -48,14 +48,9 @@ impl BuildHandle {
         self.packed.get_or_try_init(pack).await.map(drop)
     }
 
-    /// Does the same for a build that is gone on with, and says nothing: it was said. Returns the archive's digest.
-    pub(crate) async fn pack_workspace_again(&self, blobs: &Blobs) -> Result<String, io::Error> {
-        let pack = async || {
-            let Some(dirs) = self.dirs.get() else { return Err(io::Error::other("nothing is checked out")) };
-            self.left_out_is_said.store(true, Ordering::Relaxed);
-            Ok(workspace::store(blobs, &names::workspace(&self.id), dirs.contents(None)).await?.0.digest)
-        };
-        self.packed.get_or_try_init(pack).await.cloned()
+    /// What of the workspace jobs don't get was said by the process that began the build.
+    pub(crate) fn left_out_was_said(&self) {
+        self.left_out_is_said.store(true, Ordering::Relaxed);
     }
 
     /// The digest of the workspace's archive, once it is in the store.

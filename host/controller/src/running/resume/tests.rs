@@ -52,7 +52,7 @@ fn known(inputs: Inputs) -> Known {
 
 fn again(known: &Known, inputs: Inputs) -> Result<BuildRequest, ResumeError> {
     let resume = ResumeRequest { build: "o/r/1".to_owned(), inputs, ..ResumeRequest::default() };
-    BuildRequest::again(&resume, known, &DIGESTS)
+    BuildRequest::again(&resume, known, known.requested.as_ref().expect("a request"), &DIGESTS)
 }
 
 #[test]
