@@ -16,6 +16,8 @@ pub(crate) struct SocketLimits {
     pub(crate) head_bytes: usize,
     /// The most headers of a request.
     pub(crate) headers: usize,
+    /// How long the rest of a body is read that nobody wants, so that who sends it learns why.
+    pub(crate) refused_body: Duration,
 }
 
 /// How long a body may bring nothing: a sidecar may look through a million files for those that an artifact is made of. Logs may for as
@@ -39,7 +41,13 @@ impl SocketLimits {
         let open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let connections = u32::try_from(open / share).unwrap_or(u32::MAX).clamp(16, most);
         // A token names each artifact of its job: with two thousand it has some 300 KiB.
-        Self { connections, head_time: Duration::from_secs(20), head_bytes: 416 << 10, headers: 64 }
+        Self {
+            connections,
+            head_time: Duration::from_secs(20),
+            head_bytes: 416 << 10,
+            headers: 64,
+            refused_body: Duration::from_secs(10),
+        }
     }
 }
 
@@ -73,6 +81,12 @@ pub(crate) fn limits() -> Area {
             Per::Call,
             build.head_time,
             "whoever says nothing gives the connection to others",
+        ),
+        Limit::time(
+            "the rest of a body that is refused",
+            Per::Call,
+            build.refused_body,
+            "it is read and thrown away, so that who sends it finds the answer and no broken connection",
         ),
         Limit::time(
             "silence in a request's body",

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use futures::FutureExt;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -26,6 +28,7 @@ use tower::ServiceExt;
 use super::limits::SocketLimits;
 use super::peers::Peers;
 use super::problem::Refusal;
+use super::unread::Unread;
 use crate::error::ControllerError;
 
 /// Calls the router without a socket.
@@ -107,7 +110,10 @@ impl Listener {
                     Ok(()) => router.clone(),
                     Err(refusal) => Router::new().fallback(async move || refusal.clone()),
                 };
-                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+                let service = router.map_request(move |request: Request<Incoming>| {
+                    request.map(|body| Body::new(Unread::new(Body::new(body), limits.refused_body)))
+                });
+                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
                 tokio::spawn(async move {
                     let _slot = slot;
                     if let Err(error) = connection.await {

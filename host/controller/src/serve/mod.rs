@@ -7,6 +7,7 @@ mod problem;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub use sockets::ApiOverTcp;
 

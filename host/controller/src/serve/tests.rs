@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
+use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -14,10 +15,16 @@ use super::ApiOverTcp;
 use super::limits::SocketLimits;
 use super::listen::Listener;
 use super::peers::Peers;
+use super::problem::Refusal;
 use crate::hang_guard;
 
-const LIMITS: SocketLimits =
-    SocketLimits { connections: 2, head_time: Duration::from_millis(200), head_bytes: 8 << 10, headers: 8 };
+const LIMITS: SocketLimits = SocketLimits {
+    connections: 2,
+    head_time: Duration::from_millis(200),
+    head_bytes: 8 << 10,
+    headers: 8,
+    refused_body: Duration::from_millis(200),
+};
 
 fn router() -> Router {
     Router::new().route("/", get(async || "hello")).route("/", post(async |body: Bytes| body.len().to_string()))
@@ -131,6 +138,46 @@ async fn no_more_connections_are_served_at_a_time_than_the_cap_says() {
     }
     let most = most.load(Ordering::SeqCst);
     assert!((1..=LIMITS.connections).contains(&most), "{most} at a time");
+}
+
+#[tokio::test]
+async fn whoever_still_sends_a_body_that_is_refused_learns_why() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // A store that is full when a part of an artifact has come.
+    let full = async |body: axum::body::Body| {
+        let mut body = body.into_data_stream();
+        for _ in 0..3 {
+            body.next().await.expect("a piece").expect("read");
+        }
+        Err::<(), _>(Refusal::too_large("no room for this"))
+    };
+    let router = Router::new().route("/", post(full));
+    let (_unix, (_tcp, address)) = (
+        Listener::unix(dir.path(), "api.sock", router.clone()).expect("a socket"),
+        Listener::tcp("127.0.0.1:0".parse().expect("an address"), router).await.expect("a socket"),
+    );
+    said_whole(UnixStream::connect(dir.path().join("api.sock")).await.expect("connected")).await;
+    said_whole(TcpStream::connect(address).await.expect("connected")).await;
+}
+
+/// Sends a body that is refused after its first pieces, to its end, and reads the answer only then.
+async fn said_whole(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) {
+    let body = vec![7; 16 << 20];
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.expect("the head is taken");
+    stream.write_all(&body).await.expect("the whole body is taken");
+    let answer = answer(stream, b"").await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("no room for this"), "{answer}");
+}
+
+#[tokio::test]
+async fn whoever_sends_a_refused_body_for_ever_is_let_go() {
+    let (_listener, address) = listener(LIMITS).await;
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    let head = b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n";
+    stream.write_all(head).await.expect("said");
+    let endless = async { while stream.write_all(&[7; 4096]).await.is_ok() {} };
+    hang_guard::ends("a body that nobody wants", endless).await;
 }
 
 #[tokio::test]
