@@ -150,6 +150,13 @@ impl Engine {
         })
     }
 
+    /// Makes an empty file in the workspace of a job that runs.
+    pub fn put(&self, owner: &str, job: &str, name: &str) {
+        let pid = self.wait_for_pid(owner, job, "job").as_raw_nonzero();
+        let workspace = std::path::PathBuf::from(format!("/proc/{pid}/root/monkeyci/work"));
+        std::fs::write(workspace.join(name), "").expect("a file in the workspace");
+    }
+
     /// Kills a part of a build's pod with SIGKILL, if it runs at this moment.
     pub fn kill_now(&self, build: &str, part: &str) -> bool {
         let filter = HashMap::from([("label", vec![format!("monkeyci.build={build}")])]);

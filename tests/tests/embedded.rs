@@ -57,6 +57,7 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
             // A test's `main` is not ours, so it can't be its own compiler.
             compiler: Compiler::InProcess,
             sidecar_program: place::sidecar(),
+            patience: monkeyci_host::PATIENCE,
             // Bound to the gateway alone: containers of this machine reach it, and nobody else.
             tcp: Some(ApiOverTcp {
                 listen: format!("{address}:0").parse().expect("an address"),
@@ -102,6 +103,7 @@ fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_containe
             limits: Limits::default(),
             compiler: Compiler::InProcess,
             sidecar_program: place::sidecar(),
+            patience: monkeyci_host::PATIENCE,
             blobs: BlobStore::Local,
             log_limits: LogLimits::default(),
             tcp: None,

@@ -16,7 +16,9 @@ use reqwest::{Body, Method, Request, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Action, DIGEST_HEADER, Operation, Problem, SIZE_HEADER, STORE_FULL, Token, checked};
+pub use jobs::Kept;
+
+use crate::{Action, DIGEST_HEADER, Operation, Problem, SIZE_HEADER, STORE_FULL, Token, UNKNOWN_TOKEN, checked};
 
 /// Calls that carry no stream have to be answered within this time.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -77,6 +79,16 @@ impl ClientError {
         match self {
             Self::Refused(problem) => problem.status >= 500,
             Self::Unreachable(_) => true,
+            Self::Changed { .. } | Self::Malformed(_) => false,
+        }
+    }
+
+    /// Whether nobody is there who knows of this build: no host, or another one than the token's, which may be about to go on with the
+    /// build.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused(problem) => problem.title == UNKNOWN_TOKEN,
             Self::Changed { .. } | Self::Malformed(_) => false,
         }
     }
@@ -196,7 +208,7 @@ impl Client {
         let response = self.send(action, None, None).await?;
         let size = response.headers().get(SIZE_HEADER).and_then(|size| size.to_str().ok()?.parse().ok());
         let size = size.ok_or_else(|| malformed("the answer does not say its size"))?;
-        Ok(Sized { size, bytes: stream(response) })
+        Ok(Sized { size, bytes: bytes_of(response) })
     }
 
     async fn send(
@@ -205,6 +217,10 @@ impl Client {
         body: Option<Body>,
         timeout: Option<Duration>,
     ) -> Result<Response, ClientError> {
+        self.execute(self.request(action, body, timeout)?).await
+    }
+
+    fn request(&self, action: Action, body: Option<Body>, timeout: Option<Duration>) -> Result<Request, ClientError> {
         let method = Method::from(action.route().verb);
         let path = Operation { build: self.build.to_string(), action }.path();
         if path.split('/').skip(1).any(str::is_empty) {
@@ -218,6 +234,10 @@ impl Client {
         request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
         *request.body_mut() = body;
         *request.timeout_mut() = timeout;
+        Ok(request)
+    }
+
+    async fn execute(&self, request: Request) -> Result<Response, ClientError> {
         let response = match &self.transport {
             Transport::InProcess(handler) => {
                 let request = http::Request::<Body>::try_from(request).map_err(unreachable)?;
@@ -255,11 +275,12 @@ fn empty_name() -> Problem {
 async fn refused(response: Response) -> ClientError {
     let status = response.status();
     let body = response.bytes().await.unwrap_or_default();
-    ClientError::Refused(serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
+    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
         status: status.as_u16(),
         title: status.canonical_reason().unwrap_or("error").to_owned(),
         detail: format!("the build API answered {status}"),
-    }))
+    });
+    ClientError::Refused(problem)
 }
 
 async fn json<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
@@ -272,14 +293,14 @@ async fn drain(response: Response) -> Result<(), ClientError> {
     response.bytes().await.map(drop).map_err(unreachable)
 }
 
-fn stream(response: Response) -> ByteStream {
+fn bytes_of(response: Response) -> ByteStream {
     response.bytes_stream().map_err(unreachable).boxed()
 }
 
 /// An archive's bytes, which end with an error if they are not those that were saved.
 fn archive(response: Response) -> ByteStream {
     let digest = response.headers().get(DIGEST_HEADER).and_then(|digest| Some(digest.to_str().ok()?.to_owned()));
-    let bytes = stream(response);
+    let bytes = bytes_of(response);
     match digest {
         Some(saved) => checked(bytes, saved.clone(), move |found| Some(ClientError::Changed { saved, found })),
         None => bytes,

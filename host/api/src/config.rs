@@ -8,6 +8,9 @@ use crate::Token;
 /// so they have to be equal.
 pub const API_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What a sidecar exits with that has waited for its host in vain.
+pub const WAITED_IN_VAIN: u8 = 75;
+
 /// The sidecar's configuration file, JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SidecarConfig {
@@ -21,4 +24,7 @@ pub struct SidecarConfig {
     pub job: String,
     /// The sidecar's token.
     pub token: Token,
+    /// For how long the sidecar waits for a host that has gone away, in milliseconds: whoever goes on with the build finds the job running.
+    /// After that it ends the job.
+    pub patience_ms: u64,
 }

@@ -32,13 +32,13 @@ pub use authorise::{Action, Denied, FileQuery, Operation, Standing, admit, autho
 pub use budget::limits;
 pub use checked::checked;
 pub use claims::{AUDIENCE, Claims, ISSUER, Role, Scope, Token};
-pub use client::{ByteStream, CacheHit, Client, ClientError, IDLE, InProcess, Sized, plain_http};
-pub use config::{API_VERSION, SidecarConfig};
+pub use client::{ByteStream, CacheHit, Client, ClientError, IDLE, InProcess, Kept, Sized, plain_http};
+pub use config::{API_VERSION, SidecarConfig, WAITED_IN_VAIN};
 pub use disk_full::is_disk_full;
 pub use guard::{GuardOrders, NetworkRules};
 pub use hidden::Hidden;
-pub use log::{LOG_FRAME_HEADER, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME};
-pub use problem::{Problem, STORE_FULL};
+pub use log::{LOG_FRAME_HEADER, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME, encode_mark};
+pub use problem::{Problem, STORE_FULL, UNKNOWN_TOKEN};
 pub use routes::{Bearer, Needs, ROUTES, Route, RouteId, Verb};
 
 /// The most bytes of the file in which a container job exposes its outputs: 1 MiB.
@@ -48,6 +48,11 @@ pub const MAX_TEST_REPORT: u64 = 16 << 20;
 
 /// The header with the size of a content that is streamed.
 pub const SIZE_HEADER: &str = "monkeyci-size";
+/// The header of a test report that says how many the same attempt has handed in before: so that one counts once that comes twice.
+pub const REPORTS_BEFORE_HEADER: &str = "monkeyci-reports-before";
+/// The header of a log that goes on at a place: the number of bytes of output that were sent before. The answer comes while the log does:
+/// a number of eight bytes, big endian, each time that more of it is kept.
+pub const LOG_FROM_HEADER: &str = "monkeyci-log-from";
 /// The header that says whether a cache was found under its own key: `exact` or `other`.
 pub const CACHE_HEADER: &str = "monkeyci-cache";
 /// The header with the SHA-256 that an archive had when it was saved, in hexadecimal.

@@ -11,6 +11,9 @@ pub const MAX_LOG_FRAME: usize = 64 * 1024;
 /// The bytes of a frame that are not its content.
 pub const LOG_FRAME_HEADER: usize = 1 + 8 + 4;
 
+/// What a mark has in place of a stream.
+const MARK: u8 = 0;
+
 /// Which stream a frame belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogStream {
@@ -67,10 +70,21 @@ impl LogFrame {
     }
 }
 
+/// Appends a mark to `out`: what whoever writes a log has to remember at this place, and no part of it. It has at most
+/// [`MAX_LOG_FRAME`] bytes.
+pub fn encode_mark(mark: &[u8], out: &mut BytesMut) {
+    let mark = &mark[..mark.len().min(MAX_LOG_FRAME)];
+    out.put_u8(MARK);
+    out.put_u64(0);
+    out.put_u32(mark.len() as u32);
+    out.put_slice(mark);
+}
+
 /// Takes frames out of bytes that arrive in pieces of any size.
 #[derive(Debug, Default)]
 pub struct LogDecoder {
     buffer: BytesMut,
+    mark: Option<Bytes>,
 }
 
 impl LogDecoder {
@@ -84,28 +98,39 @@ impl LogDecoder {
     /// # Errors
     /// When the bytes are no frames.
     pub fn next_frame(&mut self) -> Result<Option<LogFrame>, LogDecodeError> {
-        if self.buffer.len() < LOG_FRAME_HEADER {
-            return Ok(None);
+        loop {
+            if self.buffer.len() < LOG_FRAME_HEADER {
+                return Ok(None);
+            }
+            let mut header = &self.buffer[..LOG_FRAME_HEADER];
+            let stream = match header.get_u8() {
+                MARK => None,
+                1 => Some(LogStream::Stdout),
+                2 => Some(LogStream::Stderr),
+                3 => Some(LogStream::Host),
+                4 => Some(LogStream::Service),
+                other => return Err(LogDecodeError::Stream(other)),
+            };
+            let time_ms = header.get_u64();
+            let len = header.get_u32();
+            if len as usize > MAX_LOG_FRAME {
+                return Err(LogDecodeError::TooLong(len));
+            }
+            if self.buffer.len() < LOG_FRAME_HEADER + len as usize {
+                return Ok(None);
+            }
+            self.buffer.advance(LOG_FRAME_HEADER);
+            let bytes = self.buffer.split_to(len as usize).freeze();
+            match stream {
+                Some(stream) => return Ok(Some(LogFrame { stream, time_ms, bytes })),
+                None => self.mark = Some(bytes),
+            }
         }
-        let mut header = &self.buffer[..LOG_FRAME_HEADER];
-        let stream = match header.get_u8() {
-            1 => LogStream::Stdout,
-            2 => LogStream::Stderr,
-            3 => LogStream::Host,
-            4 => LogStream::Service,
-            other => return Err(LogDecodeError::Stream(other)),
-        };
-        let time_ms = header.get_u64();
-        let len = header.get_u32();
-        if len as usize > MAX_LOG_FRAME {
-            return Err(LogDecodeError::TooLong(len));
-        }
-        if self.buffer.len() < LOG_FRAME_HEADER + len as usize {
-            return Ok(None);
-        }
-        self.buffer.advance(LOG_FRAME_HEADER);
-        let bytes = self.buffer.split_to(len as usize).freeze();
-        Ok(Some(LogFrame { stream, time_ms, bytes }))
+    }
+
+    /// The last mark that came between frames.
+    pub fn mark(&self) -> Option<&Bytes> {
+        self.mark.as_ref()
     }
 
     /// Says whether the log ended at a frame's border.

@@ -52,9 +52,12 @@ fn an_attempt_that_ran_when_its_host_died_ended_as_its_sidecar_said_or_is_lost()
         |job: &str, delay_ms| EventBody::JobRetried { job: job.into(), attempt: 1, ending: Ending::HostDied, delay_ms };
     let warned = || ended("a", Ending::Warned { message: "look".into() });
     // `d` waits for a slot: it has not run.
-    assert_eq!(build.state.lost_attempts(false), [warned(), ended("b", Ending::HostDied), retried("c", 5)]);
-    assert_eq!(build.state.lost_attempts(true), [warned(), retried("b", 0), retried("c", 0)]);
+    assert_eq!(
+        build.state.lost_attempts(false, &BTreeSet::new()),
+        [warned(), ended("b", Ending::HostDied), retried("c", 5)]
+    );
+    assert_eq!(build.state.lost_attempts(true, &BTreeSet::new()), [warned(), retried("b", 0), retried("c", 0)]);
     build.cancelled();
     let stopped = ["b", "c"].map(|job| ended(job, Ending::Cancelled));
-    assert_eq!(build.state.lost_attempts(true)[1..], stopped);
+    assert_eq!(build.state.lost_attempts(true, &BTreeSet::new())[1..], stopped);
 }

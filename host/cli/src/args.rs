@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
+use monkeyci_controller::PATIENCE;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -192,6 +193,9 @@ pub struct EngineArgs {
     /// What keeps jobs from private networks, this machine and each other. It needs a kernel with nf_tables.
     #[arg(long = "network-fence", value_enum, value_name = "F", default_value_t = Fence::Required)]
     pub network_fence: Fence,
+    /// How long the containers of a job wait for another host when this one dies, at least 10s: `resume` in that time finds them running.
+    #[arg(long = "wait-for-host", value_name = "T", default_value = "15m", value_parser = duration)]
+    pub wait_for_host: Duration,
 }
 
 /// Whether jobs need the fence round their network.
@@ -212,6 +216,7 @@ impl Default for EngineArgs {
             pod_networks: POD_NETWORKS,
             registry_auth: None,
             network_fence: Fence::Required,
+            wait_for_host: PATIENCE,
         }
     }
 }

@@ -17,8 +17,13 @@ pub async fn gc(args: GcArgs) -> Done {
     let old = controller.remove_old(retention, dry_run).await.map_err(failed)?;
     old.iter().for_each(|name| print_line(&harmless(name, false)));
     let swept = controller.collect_garbage(Sweep { dry_run, kept }).await.map_err(failed)?;
-    swept.iter().for_each(|name| print_line(name));
+    swept.removed.iter().for_each(|name| print_line(name));
+    for build in &swept.left {
+        print_line(&format!(
+            "{build} is left: its containers wait for another host; `monkeyci-host resume {build}` goes on, `cancel` removes it"
+        ));
+    }
     let done = if dry_run { "would be removed" } else { "removed" };
-    print_line(&format!("{} {done}", old.len() + swept.len()));
+    print_line(&format!("{} {done}", old.len() + swept.removed.len()));
     Ok(Exit::Success)
 }

@@ -9,8 +9,8 @@
 //! use std::sync::Arc;
 //!
 //! use monkeyci_host::{
-//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, EngineChoice, Limits, LogLimits, Silent,
-//!     SourceRequest,
+//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, EngineChoice, Limits, LogLimits, PATIENCE,
+//!     Silent, SourceRequest,
 //! };
 //!
 //! fn main() -> Result<(), Box<dyn Error>> {
@@ -29,6 +29,7 @@
 //!             limits: Limits::default(),
 //!             compiler: Compiler::this_program(),
 //!             sidecar_program: "/usr/lib/my-ci/monkeyci-sidecar".into(),
+//!             patience: PATIENCE,
 //!             tcp: None,
 //!         })
 //!         .await?,
@@ -56,8 +57,8 @@ pub use monkeyci_build::{
 pub use monkeyci_controller::{
     ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
     ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed, Observer,
-    OutsideError, OutsideEvent, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest,
-    Sweep,
+    OutsideError, OutsideEvent, PATIENCE, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent,
+    SourceRequest, Sweep, Swept,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};

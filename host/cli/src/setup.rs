@@ -115,6 +115,7 @@ pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Con
         limits: Limits::default(),
         compiler: Compiler::this_program(),
         sidecar_program: sidecar_program().map_err(infrastructure)?,
+        patience: engine.wait_for_host,
         tcp: None,
     };
     let controller = Controller::open(options).await.map_err(not_opened)?;

@@ -13,6 +13,11 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::error::ControllerError;
 
+/// What a build's directory has for the containers of its jobs: for each what its sidecar is told, and where the build API is.
+pub(crate) const JOBS: &str = "jobs";
+/// The directory of the build API's socket.
+pub(crate) const API: &str = "api";
+
 /// The home directory, mode 0700.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
@@ -26,6 +31,8 @@ pub(crate) struct Home {
 #[derive(Debug)]
 pub(crate) struct BuildDir {
     pub(crate) path: PathBuf,
+    /// Whether it is as the build's process has left it when it died, and nobody has cleared away since.
+    pub(crate) left: bool,
     _lock: File,
     keep: bool,
 }
@@ -98,11 +105,11 @@ impl Home {
             Ok(lock)
         };
         let lock = make().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
-        Ok(BuildDir { path, _lock: lock, keep: false })
+        Ok(BuildDir { path, left: false, _lock: lock, keep: false })
     }
 
-    /// Takes the directory of a build whose process has died, and empties it; makes it where there is none any more. `None` if the
-    /// build runs, in whatever process.
+    /// Takes the directory of a build whose process has died, and empties it but for what containers have mounted that still run; makes
+    /// it where there is none any more. `None` if the build runs, in whatever process.
     pub(crate) fn take_build_dir(&self, build: &str) -> Result<Option<BuildDir>, ControllerError> {
         let path = self.run().join(build.replace('/', "_"));
         let take = || {
@@ -112,19 +119,27 @@ impl Home {
                 Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
                 locked => locked?,
             }
+            let left = path.join("build").exists();
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
                 match entry.file_name().to_str() {
-                    Some("lock") => {}
+                    Some("lock" | JOBS) => {}
+                    // The directory itself is mounted; the socket in it is a dead process's.
+                    Some(API) => {
+                        for socket in fs::read_dir(entry.path())? {
+                            fs::remove_file(socket?.path())?;
+                        }
+                    }
                     _ if entry.file_type()?.is_dir() => fs::remove_dir_all(entry.path())?,
                     _ => fs::remove_file(entry.path())?,
                 }
             }
             fs::write(path.join("build"), build)?;
-            Ok(Some(lock))
+            Ok(Some((lock, left)))
         };
         let lock = take().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
-        Ok(lock.map(|lock| BuildDir { path, _lock: lock, keep: false }))
+        // Whoever does not go on after all leaves it as it is.
+        Ok(lock.map(|(lock, left)| BuildDir { path, left, _lock: lock, keep: true }))
     }
 
     /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
@@ -154,6 +169,11 @@ impl Home {
 }
 
 impl BuildDir {
+    /// The build goes on here: what is in the directory goes with it.
+    pub(crate) fn is_taken_over(&mut self) {
+        self.keep = false;
+    }
+
     /// Leaves the directory and the build's containers for a person to look at.
     pub(crate) fn keep(&mut self) -> io::Result<()> {
         self.keep = true;

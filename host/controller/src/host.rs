@@ -23,7 +23,7 @@ use crate::clock::{MachineClock, SteadyTime, now_ms};
 use crate::control::{self, Inside};
 use crate::error::ControllerError;
 use crate::home::{BuildDir, Home};
-use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep};
+use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep, Swept};
 use crate::logs::{self, LogLimits, Masking};
 use crate::observer::Observer;
 use crate::running::{self, Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
@@ -53,6 +53,9 @@ pub struct ControllerOptions {
     pub compiler: Compiler,
     /// The static program of sidecar and launcher.
     pub sidecar_program: PathBuf,
+    /// How long the containers of a job wait for another host when theirs has died: whoever goes on with the build in that time finds the
+    /// job running. They wait for 10 s at least.
+    pub patience: Duration,
     /// Serve sidecars over TCP; none serves them over a Unix socket.
     pub tcp: Option<ApiOverTcp>,
 }
@@ -99,6 +102,7 @@ impl Controller {
             engines: Engines::new(options.engine, home.clone(), blobs),
             api: ApiSockets::new(router(api.clone()), socket_router(api.clone(), serve::SILENCE), options.tcp),
             sidecar_program: options.sidecar_program,
+            patience: options.patience,
         };
         Ok(Self { home, journals, api, services: Arc::new(services), clock })
     }
@@ -119,12 +123,12 @@ impl Controller {
         self.services.api.router()
     }
 
-    /// Removes what no live build of this home owns: containers, networks, volumes, directories. Returns the names of what was
-    /// removed, or would be. Nothing of other homes, and nothing foreign, is touched.
+    /// Removes what no live build of this home owns: containers, networks, volumes, directories. What a build needs to go on whose host
+    /// has died stays as long as its containers wait for another one. Nothing of other homes, and nothing foreign, is touched.
     ///
     /// # Errors
     /// When there is no engine, or something could not be removed.
-    pub async fn collect_garbage(&self, sweep: Sweep) -> Result<Vec<String>, ControllerError> {
+    pub async fn collect_garbage(&self, sweep: Sweep) -> Result<Swept, ControllerError> {
         self.services.engines.collect_garbage(sweep).await
     }
 

@@ -29,7 +29,7 @@ pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use error::ControllerError;
 pub use host::{Controller, ControllerOptions, Retention, limits};
 pub use inputs::Inputs;
-pub use jobs::{CheckError, EngineChoice, Sweep};
+pub use jobs::{CheckError, EngineChoice, PATIENCE, Sweep, Swept};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs, is_called};
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
 pub use observer::{Observer, Silent};

@@ -19,7 +19,7 @@ use futures::stream::BoxStream;
 
 pub use docker::{DockerEngine, DockerOptions, NetworkFence, limits};
 pub use error::EngineError;
-pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodService};
+pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodFound, PodService, PodState};
 
 /// Runs pods. Every call is create-or-get by the pod's key, so a controller that was killed can call it again.
 #[async_trait]
@@ -41,6 +41,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Makes all that `pod` needs and starts it: pulls images that are missing, starts the services, waits for their ready
     /// commands, starts sidecar and job. Returns when the job's container runs (its launcher then waits for the sidecar).
     /// `progress` is told in a few words what takes long ("pulling debian:12").
+    ///
+    /// Of a pod that was started before, by whatever process, it returns at once: what has ended of it since is not started again.
     ///
     /// A sidecar that fails while services still get ready ends the start.
     ///
@@ -68,9 +70,9 @@ pub trait Engine: Send + Sync + 'static {
     /// When there is no such part, or the engine has gone.
     async fn last_lines(&self, key: &str, part: &Part, lines: usize) -> Result<String, EngineError>;
 
-    /// What a part writes to its own output, from its start and as it comes, until it ends or is removed. Nothing from an engine
-    /// that can't tell.
-    fn output(&self, _key: &str, _part: &Part) -> BoxStream<'static, Result<Bytes, EngineError>> {
+    /// What a part has written to its own output, from its start; with `follow` also what it writes from now on, as it comes, until it ends
+    /// or is removed. Nothing from an engine that can't tell.
+    fn output(&self, _key: &str, _part: &Part, _follow: bool) -> BoxStream<'static, Result<Bytes, EngineError>> {
         futures::stream::empty().boxed()
     }
 
@@ -80,12 +82,13 @@ pub trait Engine: Send + Sync + 'static {
     /// When something could not be removed; all the rest is.
     async fn remove(&self, key: &str) -> Result<(), EngineError>;
 
-    /// The ids (`org/repo/build`) of this owner's builds of which the engine has anything. Whoever sweeps asks this first and
-    /// then which builds live: a build that starts in between is not in the list, so it is safe.
+    /// The pods of this owner of which the engine has anything. Whoever sweeps asks this first and then which builds live: a build that
+    /// starts in between is not in the list, so it is safe. Whoever goes on with a build calls [`Engine::start`] again for a pod that
+    /// is not over: it gets what is there, and makes what is not.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    async fn builds(&self, owner: &str) -> Result<BTreeSet<String>, EngineError>;
+    async fn pods(&self, owner: &str) -> Result<Vec<PodFound>, EngineError>;
 
     /// Removes the pods of these builds of this owner, and nothing else. Returns the names of what was removed, or with
     /// `dry_run` what would be.

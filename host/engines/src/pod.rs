@@ -78,6 +78,28 @@ pub enum Part {
     Service(String),
 }
 
+/// A pod of which an engine has something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFound {
+    /// The pod's key.
+    pub key: String,
+    /// The build's id.
+    pub build: String,
+    /// How far it has come.
+    pub state: PodState,
+}
+
+/// How far a pod has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodState {
+    /// Its sidecar was never started, or is not there any more: there may be no more of it than a network.
+    Unfinished,
+    /// Its sidecar runs: with a job, or with one that it waits for.
+    Alive,
+    /// Its sidecar has ended.
+    Over,
+}
+
 /// How a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartExit {

@@ -107,6 +107,23 @@ impl MaskStream {
         self.held.len()
     }
 
+    /// Whether it is as a new one: nothing is held back, and what comes next is in the midst of nothing.
+    ///
+    /// ```
+    /// # use monkeyci_mask::{MaskError, Masks};
+    /// # fn main() -> Result<(), MaskError> {
+    /// let mut stream = Masks::new([("key", "swordfish")])?.stream();
+    /// stream.push(b"a sword", &mut Vec::new());
+    /// assert!(!stream.is_at_rest());
+    /// stream.push(b".", &mut Vec::new());
+    /// assert!(stream.is_at_rest());
+    /// # Ok(()) }
+    /// ```
+    pub fn is_at_rest(&self) -> bool {
+        // Masks that follow each other are one.
+        self.held.is_empty() && !self.after_mask && self.shown.is_none()
+    }
+
     /// Masks with these from now on, what is held back included.
     ///
     /// ```

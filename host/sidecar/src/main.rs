@@ -7,6 +7,8 @@ use std::process::exit;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use monkeyci_api::WAITED_IN_VAIN;
+use monkeyci_sidecar::sidecar::SidecarError;
 use monkeyci_sidecar::{guard, launcher, sidecar};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -95,8 +97,13 @@ fn run_sidecar(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
             _ = terminate.recv() => exit(128 + 15),
             _ = interrupt.recv() => exit(128 + 2),
         };
-        result?;
-        Ok(0)
+        match result {
+            Err(error @ SidecarError::InVain(_)) => {
+                eprintln!("monkeyci sidecar: {error}");
+                Ok(WAITED_IN_VAIN)
+            }
+            result => result.map(|()| 0).map_err(Into::into),
+        }
     });
     // What still packs packs for nobody.
     runtime.shutdown_background();

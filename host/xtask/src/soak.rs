@@ -13,9 +13,10 @@ use crate::setup;
 use crate::toolchain::cargo;
 
 /// The tests that take a sample: the variable that says how many cases they take, how many in a soak, and the test.
-const SAMPLED: [(&str, &str, &str); 3] = [
+const SAMPLED: [(&str, &str, &str); 4] = [
     ("MONKEYCI_MASK_FUZZ_CASES", "300000", "fuzz_streams_are_masked"),
     ("MONKEYCI_FUZZ_ROUNDS", "300", "no_bytes_make_any_reader_panic"),
+    ("MONKEYCI_KILLS", "1000", "a_build_that_is_killed_anywhere_ends_as_if_nothing_had_happened"),
     ("MONKEYCI_JOURNAL_MUTATIONS", "100000", "changed_anywhere_is_read_as_it_was_written_or_refused"),
 ];
 

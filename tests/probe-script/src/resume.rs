@@ -71,12 +71,29 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             });
             all((done, deploy.needs("done").approval("really?")))
         }
-        "resume-container" => {
-            let sleeps = probe.sh("sleeps", &["echo begins", "test -f stay || sleep 300", "echo ends"]);
+        // All that a container job hands on, and a service that talks. Of `works` somebody may want that it waits.
+        "resume-pods" => {
+            let gate = match probe.build.param_or("gate", "no")?.as_str() {
+                "yes" => "while ! test -e go; do sleep 0.05; done",
+                _ => "sleep 0.3",
+            };
+            let talks = service("talks", &probe.image)
+                .argv(["sh", "-c", "seq 1 300; touch /tmp/up; exec sleep 3600"])
+                .ready_command(["test", "-e", "/tmp/up"]);
+            let first =
+                probe.sh("first", &["seq 1 300", "mkdir out; seq 1 1000 >out/list"]).save_artifact("list", "out");
+            let works = ["seq 1 500", "echo begins", gate, "seq 501 1000; cat out/list | wc -l >made"];
+            let works = probe.sh("works", &works).service(talks).restore_artifact("list", ".");
+            let outputs = "echo said=word >>$MONKEYCI_OUTPUTS";
+            let beside = probe.sh("beside", &["seq 1 200", "sleep 0.2", "seq 201 400", outputs]);
+            let fails = probe.sh("fails", &["echo no luck", "exit 3"]).allow_failure();
+            let last = probe.sh("last", &["cat made"]).restore_artifact("made", ".");
             all((
-                probe.sh("done", &["echo done ran"]),
-                sleeps.needs("done"),
-                probe.sh("after", &["true"]).needs("sleeps"),
+                first,
+                works.save_artifact("made", "made").needs("first"),
+                beside.needs("first"),
+                fails.needs("first"),
+                last.needs("works").needs("beside").needs("fails"),
             ))
         }
         _ => Ok(None),

@@ -143,7 +143,7 @@ pub fn resume(plan: &Plan, journal: &[Event], again: bool) -> FakeDriver {
     let mut driver = FakeDriver::new(Plan { moves: Vec::new(), ..plan.clone() }, journal.to_vec());
     driver.state = fold(&driver.journal, plan.max_running).0;
     driver.append_only(EventBody::BuildResumed { by: "ada".into() });
-    for body in driver.state.lost_attempts(again) {
+    for body in driver.state.lost_attempts(again, &BTreeSet::new()) {
         driver.append_only(body);
     }
     driver.crash();

@@ -58,7 +58,7 @@ fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<BuildHandle>>, C
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or_else(|| Refusal::unauthorised("a bearer token is needed"))?;
-    let claims = api.tokens.check(token).map_err(Refusal::unauthorised)?;
+    let claims = api.tokens.check(token).map_err(Refusal::unknown_token)?;
     let build = api.build(&claims.sub);
     let runs = build.as_ref().is_some_and(|build| build.state().works(claims.role.job(), claims.attempt));
     let standing = match () {

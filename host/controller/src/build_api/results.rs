@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
-use monkeyci_api::{Action, MAX_TEST_REPORT};
+use monkeyci_api::{Action, MAX_TEST_REPORT, REPORTS_BEFORE_HEADER};
 use monkeyci_build::{BuildCommand, CommandError, Results};
 use monkeyci_storage::{hex, names};
 use sha2::{Digest, Sha256};
@@ -53,6 +53,12 @@ pub(crate) async fn report_tests(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::ReportTests(path.item.clone()))?;
+    let before = headers.get(REPORTS_BEFORE_HEADER).and_then(|before| before.to_str().ok()?.parse().ok());
+    let had = build.state().job(&path.item).map_or(0, |known| known.test_reports);
+    if before.is_some_and(|before: u32| before < had) {
+        // The answer to it was lost.
+        return Ok(StatusCode::NO_CONTENT);
+    }
     let xml = axum::body::to_bytes(body, MAX_TEST_REPORT as usize)
         .await
         .map_err(|error| Refusal::too_large(format!("a test report has at most {MAX_TEST_REPORT} bytes: {error}")))?;

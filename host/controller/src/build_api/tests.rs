@@ -364,7 +364,7 @@ async fn what_a_sidecar_reports_is_written_down_before_it_is_answered() {
     let build = rig.api.build(BUILD).expect("a build");
     let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
     client.report_outputs("mine", b"version=1\nmonkeyci.warning=old".to_vec()).await.expect("taken");
-    client.report_tests("mine", Body::from("<testsuite><testcase name='a'/></testsuite>")).await.expect("taken");
+    client.report_tests("mine", None, Body::from("<testsuite><testcase name='a'/></testsuite>")).await.expect("taken");
     let known = build.job_outcome("mine").expect("a job").results;
     assert_eq!((known.outputs["version"].as_str(), known.tests.map(|tests| tests.total)), ("1", Some(1)));
     client.job_result("mine", &SidecarReport::Ended(Ending::Succeeded)).await.expect("taken");

@@ -10,7 +10,7 @@ use monkeyci_storage::names;
 use super::{Controller, masking};
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
-use crate::jobs;
+use crate::jobs::{self, Ran};
 use crate::observer::Observer;
 use crate::running::{
     Begin, BuildReport, BuildRequest, Cancel, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest,
@@ -55,9 +55,9 @@ impl Controller {
         Ok(dead.iter().filter(|dir| dir.join("build").exists()).count())
     }
 
-    /// Goes on with a build whose host has died, to its end. Jobs that are over are not run again. Those that ran when the host died
-    /// are removed from the engine; they have failed then, or run once more, as the request says. A build that is only to be cancelled
-    /// ends at once.
+    /// Goes on with a build whose host has died, to its end. Jobs that are over are not run again. Containers whose sidecars have waited
+    /// for this go on. Other jobs that ran when the host died have failed then, or run once more, as the request says. A build that is
+    /// only to be cancelled ends at once.
     ///
     /// # Errors
     /// When the build can't be gone on with; nothing of it has changed then.
@@ -93,7 +93,7 @@ impl Controller {
             (_, lacks) => return Err(ResumeError::NotEnough { build, reason: lacks.unwrap_or_default() }),
         };
         let masking = masking(&request)?;
-        let (begun, inbox) = self.begin(&build, request, masking, observer, dir, &cancel);
+        let (mut begun, inbox) = self.begin(&build, request, masking, observer, dir, &cancel);
         begun.live.take_back(&history.events, known.said_by_define.clone());
         begun.live.logs.go_on(self.log_parts(&build).await?);
         if !resume.cancel {
@@ -101,14 +101,30 @@ impl Controller {
         }
         // Pods of jobs that ran, or that nobody has cleared away.
         let has_started = |(spec, job): (&JobSpec, &JobState)| spec.container().is_some() && job.started_ms.is_some();
-        let may_have_pods = begun.live.state().jobs().any(has_started);
+        let (may_have_pods, ran) = {
+            let state = begun.live.state();
+            let ran = state.may_go_on().filter(|_| !resume.cancel);
+            let ran = ran.map(|(spec, job)| Ran {
+                job: spec.id.clone(),
+                attempt: job.attempt,
+                command_runs: job.command_runs,
+                reported: job.reported.is_some(),
+            });
+            let ran = ran.collect();
+            (state.jobs().any(has_started), ran)
+        };
+        let mut go_on = BTreeSet::new();
         if may_have_pods {
-            self.services.engines.clear(&build).await.map_err(ControllerError::from)?;
+            let left = self.services.engines.found(&build, ran, begun.dir.left).await.map_err(ControllerError::from)?;
+            go_on.clone_from(&left.go_on);
+            jobs::clear(&begun.context, left).await.map_err(ControllerError::from)?;
         }
         let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
+        begun.dir.is_taken_over();
         let begin = Begin::Again {
             by: resume.by,
             again: resume.again,
+            go_on,
             cancel: resume.cancel,
             started_ms: known.started_ms,
             said: known.said,
@@ -147,7 +163,11 @@ fn resumable(build: String, history: &History) -> Resumable {
     for event in &history.events {
         drop(state.step(Input::Event(event)));
     }
-    let ran = state.lost_attempts(false).into_iter().filter_map(|body| body.job().map(str::to_owned)).collect();
+    let ran = state
+        .lost_attempts(false, &BTreeSet::new())
+        .into_iter()
+        .filter_map(|body| body.job().map(str::to_owned))
+        .collect();
     let blocked = state.jobs().filter(|(_, job)| job.status == Status::Blocked).map(|(spec, _)| spec.id.clone());
     Resumable {
         blocked: blocked.collect(),

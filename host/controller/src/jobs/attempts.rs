@@ -1,10 +1,19 @@
 //! An attempt of a job, from its start to its end.
 
-use monkeyci_build::{BuildCommand, Ending, EventBody, JobKind, Results, StopReason};
+use monkeyci_build::{BuildCommand, Ending, EventBody, JobKind, JobSpec, Results, StopReason};
 use tokio::sync::watch;
 
 use super::{JobContext, action, container};
 use crate::running::Refused;
+
+/// Who has begun an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BegunBy {
+    /// This process.
+    This,
+    /// One that has died: there may be a pod.
+    Another,
+}
 
 /// Runs a job, for the `attempt`-th time.
 pub(super) async fn run(context: &JobContext, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) {
@@ -17,13 +26,31 @@ pub(super) async fn run(context: &JobContext, job: String, attempt: u32, stop: w
         // The engine makes a pod now.
         JobKind::Container(_) => context.record_durably(started).await,
     }
+    to_its_end(context, &spec, attempt, BegunBy::This, stop).await;
+}
+
+/// Goes on with an attempt that another process has begun.
+pub(super) async fn go_on(context: &JobContext, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) {
+    let spec = context.live.state().graph().get(&job).cloned();
+    let Some(spec) = spec else { return };
+    to_its_end(context, &spec, attempt, BegunBy::Another, stop).await;
+}
+
+async fn to_its_end(
+    context: &JobContext,
+    spec: &JobSpec,
+    attempt: u32,
+    begun: BegunBy,
+    stop: watch::Receiver<Option<StopReason>>,
+) {
+    let job = spec.id.clone();
     let (ending, said, cleanup) = match &spec.kind {
         JobKind::Action => {
-            let (ending, said) = action::run(context, &spec, attempt, stop).await;
+            let (ending, said) = action::run(context, spec, attempt, stop).await;
             (ending, said, None)
         }
         JobKind::Container(container) => {
-            let (ending, cleanup) = container::run(context, &spec, container, attempt, stop).await;
+            let (ending, cleanup) = container::run(context, spec, container, (attempt, begun), stop).await;
             // Its sidecar has handed in what it says.
             (ending, Results::default(), cleanup)
         }

@@ -31,6 +31,8 @@ pub(crate) struct Services {
     pub(crate) api: ApiSockets,
     /// The static program of sidecar and launcher.
     pub(crate) sidecar_program: PathBuf,
+    /// How long the containers of a job wait for another host when theirs has died.
+    pub(crate) patience: Duration,
 }
 
 impl Services {
@@ -120,5 +122,9 @@ impl Effects for JobContext {
 
     fn run(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task {
         Box::pin(async move { attempts::run(&self, job, attempt, stop).await })
+    }
+
+    fn go_on(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task {
+        Box::pin(async move { attempts::go_on(&self, job, attempt, stop).await })
     }
 }

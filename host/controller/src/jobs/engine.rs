@@ -1,11 +1,14 @@
 //! The engine of a home: found on first use, and cleared of what killed builds have left.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError};
+use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, PodState};
 use monkeyci_storage::{Blobs, names};
 use tokio::sync::OnceCell;
 
+use super::container;
 use super::lease::{self, LEASE};
 use crate::error::ControllerError;
 use crate::home::Home;
@@ -17,6 +20,16 @@ pub struct Sweep {
     pub dry_run: bool,
     /// Remove also what builds with `keep` have left on purpose.
     pub kept: bool,
+}
+
+/// What `gc` has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// The names of what was removed, or would be.
+    pub removed: Vec<String>,
+    /// The builds whose host has died and whose containers still run: they wait for another host. Such a build is resumed or cancelled;
+    /// after a while its containers end by themselves, and are removed as well.
+    pub left: Vec<String>,
 }
 
 /// What runs container jobs.
@@ -35,6 +48,25 @@ impl std::fmt::Debug for EngineChoice {
             Self::Custom(engine) => f.debug_tuple("Custom").field(&engine.describe()).finish(),
         }
     }
+}
+
+/// What an engine has of a build whose host has died.
+pub(crate) struct Left {
+    pub(super) engine: Arc<dyn Engine>,
+    /// The jobs that go on.
+    pub(crate) go_on: BTreeSet<String>,
+    /// The keys of the other pods, which are to be removed.
+    pub(super) others: BTreeSet<String>,
+}
+
+/// An attempt of a container job that ran when its host died.
+pub(crate) struct Ran {
+    pub(crate) job: String,
+    pub(crate) attempt: u32,
+    /// Whether its command is known to have begun.
+    pub(crate) command_runs: bool,
+    /// Whether its sidecar has said how it ended.
+    pub(crate) reported: bool,
 }
 
 /// An engine that was found, with what earlier processes left behind removed.
@@ -76,8 +108,10 @@ impl Engines {
             };
             // A leftover that can't be removed is no reason not to build.
             match swept {
-                Ok(removed) if removed.is_empty() => {}
-                Ok(removed) => tracing::info!("removed what a killed build had left: {}", removed.join(", ")),
+                Ok(Swept { removed, .. }) if removed.is_empty() => {}
+                Ok(Swept { removed, .. }) => {
+                    tracing::info!("removed what a killed build had left: {}", removed.join(", "));
+                }
                 Err(reason) => tracing::warn!("what earlier builds left behind could not be removed: {reason}"),
             }
             Ok(Readied(engine))
@@ -85,20 +119,33 @@ impl Engines {
         readied.await.map(|readied| readied.0.clone())
     }
 
-    /// Removes what no live build of this home owns. Returns the names of what was removed, or would be.
-    pub(crate) async fn collect_garbage(&self, sweep: Sweep) -> Result<Vec<String>, ControllerError> {
+    /// Removes what no live build of this home owns, and what no dead one needs to go on.
+    pub(crate) async fn collect_garbage(&self, sweep: Sweep) -> Result<Swept, ControllerError> {
         let engine = self.find_engine().await?;
         self.sweep(engine.as_ref(), sweep).await
     }
 
-    /// Removes all that a build of this home has in the engine: it was begun by a process that has died.
-    pub(crate) async fn clear(&self, build: &str) -> Result<(), EngineError> {
+    /// Looks what the engine has of a build that was begun by a process that has died. `ran` are the jobs that may go on; `left` says
+    /// whether nobody has cleared anything away since.
+    pub(crate) async fn found(&self, build: &str, ran: Vec<Ran>, left: bool) -> Result<Left, EngineError> {
         let engine = self.find_engine().await?;
-        let removed = engine.sweep(self.owner(), &[build.to_owned()].into(), false).await?;
-        if !removed.is_empty() {
-            tracing::info!("removed what the build had left: {}", removed.join(", "));
+        let pods = engine.pods(self.owner()).await?.into_iter().filter(|pod| pod.build == build);
+        let mut pods: BTreeMap<String, PodState> = pods.map(|pod| (pod.key, pod.state)).collect();
+        let mut go_on = BTreeSet::new();
+        for Ran { job, attempt, command_runs, reported } in ran {
+            let key = container::key(build, &job, attempt);
+            let goes_on = match pods.get(&key) {
+                Some(PodState::Alive) => true,
+                Some(PodState::Over) => reported,
+                // Its command can't have begun: the rest of the pod is made now.
+                Some(PodState::Unfinished) | None => left && !command_runs && !reported,
+            };
+            if goes_on {
+                pods.remove(&key);
+                go_on.insert(job);
+            }
         }
-        Ok(())
+        Ok(Left { engine, go_on, others: pods.into_keys().collect() })
     }
 
     async fn find_engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
@@ -108,17 +155,27 @@ impl Engines {
         })
     }
 
-    async fn sweep(&self, engine: &dyn Engine, sweep: Sweep) -> Result<Vec<String>, ControllerError> {
+    async fn sweep(&self, engine: &dyn Engine, sweep: Sweep) -> Result<Swept, ControllerError> {
         let run = self.home.run();
         let fail = |source| ControllerError::Home { path: run.clone(), source };
         // In this order: a build takes its lock before it makes anything, so what is there now and has no lock later is dead.
-        let known = engine.builds(&self.home.owner).await?;
+        let known = engine.pods(&self.home.owner).await?;
         let (live, dead) = self.home.live_builds(!sweep.kept).map_err(fail)?;
-        let leftovers = known.difference(&live).cloned().collect();
-        let mut removed = engine.sweep(&self.home.owner, &leftovers, sweep.dry_run).await?;
-        for dir in dead {
+        let dead = dead.into_iter().map(|dir| (std::fs::read_to_string(dir.join("build")).ok(), dir));
+        let dead: Vec<(Option<String>, PathBuf)> = dead.collect();
+        let waits = |build: &String| known.iter().any(|pod| pod.build == *build && pod.state == PodState::Alive);
+        let is_dead = |build: &&String| dead.iter().any(|(dead, _)| dead.as_ref() == Some(*build));
+        let all: BTreeSet<&String> = known.iter().map(|pod| &pod.build).collect();
+        let left: BTreeSet<String> =
+            all.iter().copied().filter(|build| waits(build)).filter(is_dead).cloned().collect();
+        let leftovers = all.into_iter().filter(|build| !live.contains(*build) && !left.contains(*build)).cloned();
+        let mut removed = engine.sweep(&self.home.owner, &leftovers.collect(), sweep.dry_run).await?;
+        for (build, dir) in dead {
+            if build.as_ref().is_some_and(|build| left.contains(build)) {
+                continue;
+            }
             if !sweep.dry_run {
-                if let Ok(build) = std::fs::read_to_string(dir.join("build")) {
+                if let Some(build) = build {
                     self.blobs.remove_below(&names::workspaces(&build)).await?;
                 }
                 match std::fs::remove_dir_all(&dir) {
@@ -129,6 +186,6 @@ impl Engines {
             }
             removed.push(dir.display().to_string());
         }
-        Ok(removed)
+        Ok(Swept { removed, left: left.into_iter().collect() })
     }
 }

@@ -14,10 +14,11 @@ mod restore;
 mod say;
 
 pub use check::CheckError;
-pub use engine::{EngineChoice, Sweep};
+pub use container::PATIENCE;
+pub use engine::{EngineChoice, Sweep, Swept};
 
 pub(crate) use check::check;
-pub(crate) use container::limits;
+pub(crate) use container::{clear, limits};
 pub(crate) use context::{JobContext, Services};
-pub(crate) use engine::Engines;
+pub(crate) use engine::{Engines, Ran};
 pub(crate) use restore::{restore, script};

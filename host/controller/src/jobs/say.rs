@@ -17,7 +17,7 @@ impl JobContext {
         let frames = masked.push(host_frame(format!("{line}\n")));
         for frame in frames.into_iter().chain(masked.finish()) {
             self.live.observer.log(&self.live.id, job, &frame);
-            stored.push(&frame).await;
+            stored.push(&frame);
         }
         if let Err(error) = stored.finish().await {
             tracing::warn!(%error, build = self.live.id, line, "the host's own words could not be stored");

@@ -57,8 +57,8 @@ pub(crate) struct Part {
 }
 
 impl OpenLog {
-    /// Adds a frame: to the start, from which its length is taken, or else to the end.
-    pub(crate) fn push(&mut self, frame: &LogFrame, head_left: &mut usize) {
+    /// Adds a frame, which can be had again from a place of the log: to the start, from which its length is taken, or else to the end.
+    pub(crate) fn push(&mut self, frame: &LogFrame, head_left: &mut usize, place: u64) {
         let before = self.part.frames.len();
         frame.encode(&mut self.part.frames);
         let encoded = &self.part.frames[before..];
@@ -70,7 +70,7 @@ impl OpenLog {
         if length > *head_left {
             // From now on all goes to the end, so that nothing changes places.
             *head_left = 0;
-            self.tail.push(encoded);
+            self.tail.push(encoded, place);
             return self.part.frames.truncate(before);
         }
         *head_left -= length;
@@ -164,6 +164,8 @@ struct Known {
     /// How many parts of each log there are.
     parts: HashMap<Option<Arc<str>>, u32>,
     followers: Vec<Follower>,
+    /// Whether another process has begun these logs.
+    go_on: bool,
     closed: bool,
 }
 
@@ -200,7 +202,15 @@ impl OpenLogs {
     /// Goes on after the parts that another process has stored: so many of each log.
     pub(crate) fn go_on(&self, parts: HashMap<Option<String>, u32>) {
         let parts = parts.into_iter().map(|(job, parts)| (job.map(Arc::from), parts));
-        lock(&self.known).parts.extend(parts);
+        let mut known = lock(&self.known);
+        known.parts.extend(parts);
+        known.go_on = true;
+    }
+
+    /// How many parts a job's log has, and whether another process may have stored some of them.
+    pub(crate) fn parts(&self, job: &str) -> (u32, bool) {
+        let known = lock(&self.known);
+        (known.parts.get(&Some(Arc::from(job))).copied().unwrap_or_default(), known.go_on)
     }
 
     /// The number of a log's next part, from 0. It has to be set in the log before that is unlocked.

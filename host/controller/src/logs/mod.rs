@@ -2,6 +2,7 @@
 
 mod budget;
 pub(crate) mod followers;
+mod mark;
 mod masked;
 mod masking;
 mod store;
@@ -12,6 +13,9 @@ pub use store::LogLimits;
 pub use stored::{LogsError, StoredLog, StoredLogs, is_called};
 
 pub(crate) use budget::limits;
+#[cfg(test)]
+pub(crate) use mark::Place;
+pub(crate) use mark::{Mark, Source};
 pub(crate) use masked::MaskedLog;
 pub(crate) use masking::Masking;
 pub(crate) use store::LogWriter;

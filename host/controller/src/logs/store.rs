@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use monkeyci_api::LogFrame;
+use monkeyci_api::{LogFrame, encode_mark};
 use monkeyci_storage::{Blobs, names};
 use object_store::PutPayload;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::lock::lock;
 use crate::logs::followers::{OpenLog, OpenLogs, Part, host_frame};
+use crate::logs::mark::{Mark, Place, STREAMS, Source};
 use crate::logs::tail::LogTail;
 
 /// How much of a log is kept, for each time that a job runs, in bytes, and how soon. Whoever watches a build sees all of it.
@@ -53,6 +55,18 @@ pub(crate) struct LogWriter<'a> {
     head_left: usize,
     /// What is not in the store, or not yet in its last form.
     log: Arc<Mutex<OpenLog>>,
+    /// Whose log it is, where another process may go on with it.
+    source: Option<Source>,
+    /// How far it has come.
+    reached: Place,
+    /// How many bytes of each stream have been added since.
+    since: [u64; 4],
+    /// How far it had come when its end began, which is in memory alone.
+    end_began: Option<Place>,
+    /// Up to where the store says it has come.
+    written: u64,
+    /// Up to where it is stored, or counts as left out.
+    settled: watch::Sender<u64>,
     failed: Option<io::Error>,
 }
 
@@ -65,7 +79,84 @@ impl<'a> LogWriter<'a> {
         limits: LogLimits,
     ) -> Self {
         let log = logs.open(job, LogTail::new(limits.tail));
-        Self { blobs, build, logs, job, limits, head_left: limits.head, log, failed: None }
+        Self {
+            blobs,
+            build,
+            logs,
+            job,
+            limits,
+            head_left: limits.head,
+            log,
+            source: None,
+            reached: Place::default(),
+            since: [0; 4],
+            end_began: None,
+            written: 0,
+            settled: watch::Sender::new(0),
+            failed: None,
+        }
+    }
+
+    /// The same for a log that another process can go on with, and that goes on at a mark if there is one, with what is sent from `from`
+    /// on.
+    pub(crate) fn going_on(mut self, source: Source, mark: Option<&Mark>, from: u64) -> Self {
+        self.source = Some(source);
+        let place = mark.map_or_else(Place::default, |mark| mark.place);
+        if let Some(mark) = mark {
+            self.head_left = self.limits.head.saturating_sub(mark.start);
+            lock(&self.log).tail.add_dropped(mark.left_out);
+        }
+        if place.at < from {
+            // Whoever sends it has heard that it is kept. What the store does not have of it did not fit.
+            let kept: u64 = place.kept.iter().sum();
+            lock(&self.log).tail.add_dropped((from - place.at).saturating_sub(kept));
+        }
+        self.reached = if place.at < from { Place { at: from, ..Place::default() } } else { place };
+        self.written = self.reached.at;
+        self.settled.send_replace(self.reached.at);
+        self
+    }
+
+    /// Tells up to where the log is stored, or counts as left out.
+    pub(crate) fn settled(&self) -> watch::Receiver<u64> {
+        self.settled.subscribe()
+    }
+
+    /// All frames have been added that come before this place, and so many bytes were left out meanwhile.
+    pub(crate) async fn reached(&mut self, place: Place, left_out: u64) {
+        (self.reached, self.since) = (place, [0; 4]);
+        let full = {
+            let mut log = lock(&self.log);
+            if left_out > 0 {
+                log.tail.add_dropped(left_out);
+            }
+            if self.source.is_some() && log.tail.place().is_none() && place.at > self.written {
+                log.part.changed.get_or_insert_with(Instant::now);
+            }
+            log.part.frames.len() >= PART
+        };
+        if full {
+            self.write().await;
+            lock(&self.log).part = Part::default();
+        }
+        self.settle();
+    }
+
+    fn settle(&self) {
+        let settled = {
+            let log = lock(&self.log);
+            match log.tail.place() {
+                _ if log.part.changed.is_some() => self.written,
+                Some(place) => place,
+                None => self.reached.at,
+            }
+        };
+        // It may be asked for before all frames of a place are there.
+        self.settled.send_if_modified(|before| {
+            let more = settled > *before;
+            *before = settled.max(*before);
+            more
+        });
     }
 
     /// When to call [`Self::write`], unless there is more before.
@@ -73,21 +164,24 @@ impl<'a> LogWriter<'a> {
         lock(&self.log).part.changed.map(|since| since + self.limits.written_every)
     }
 
-    /// Adds a frame.
-    pub(crate) async fn push(&mut self, frame: &LogFrame) {
-        let full = {
+    /// Adds a frame. What has come of a log is written when it has [reached](Self::reached) a place.
+    pub(crate) fn push(&mut self, frame: &LogFrame) {
+        let in_memory = {
             let mut log = lock(&self.log);
-            log.push(frame, &mut self.head_left);
-            log.part.frames.len() >= PART
+            log.push(frame, &mut self.head_left, self.reached.at);
+            log.tail.place().is_some()
         };
-        if full {
-            self.write().await;
-            lock(&self.log).part = Part::default();
+        if in_memory {
+            let kept = std::array::from_fn(|stream| self.reached.kept[stream] + self.since[stream]);
+            self.end_began.get_or_insert(Place { kept, ..self.reached });
+        } else if let Some(stream) = STREAMS.iter().position(|stream| *stream == frame.stream) {
+            self.since[stream] += frame.bytes.len() as u64;
         }
     }
 
     /// Writes the part that fills, as it is now.
     pub(crate) async fn write(&mut self) {
+        let place = self.end_began.unwrap_or(self.reached);
         let (number, frames, output) = {
             let mut log = lock(&self.log);
             if log.part.changed.take().is_none() {
@@ -98,13 +192,15 @@ impl<'a> LogWriter<'a> {
                 None => self.logs.next_part(&mut log),
             };
             log.part.number = Some(number);
-            (number, Bytes::copy_from_slice(&log.part.frames), log.part.output)
+            let mark = self.mark(place, log.tail.dropped());
+            (number, PutPayload::from_iter([Bytes::copy_from_slice(&log.part.frames), mark]), log.part.output)
         };
-        let result = self.put(number, frames.into()).await;
-        let mut log = lock(&self.log);
+        let result = self.put(number, frames).await;
+        self.written = self.written.max(place.at);
         match result {
-            Ok(()) => log.part.written = output,
+            Ok(()) => lock(&self.log).part.written = output,
             Err(error) => {
+                let mut log = lock(&self.log);
                 // The store gets one more chance, when the job has ended.
                 self.head_left = 0;
                 let lost = log.part.output - log.part.written;
@@ -114,6 +210,18 @@ impl<'a> LogWriter<'a> {
                 self.failed = Some(error);
             }
         }
+        self.settle();
+    }
+
+    /// What this log's part says of it when it has come so far, encoded; nothing where nobody goes on with it.
+    fn mark(&self, place: Place, left_out: u64) -> Bytes {
+        let mut encoded = BytesMut::new();
+        if let Some(source) = self.source.clone() {
+            let start = self.limits.head.saturating_sub(self.head_left);
+            let mark = Mark { source, place, start, left_out };
+            encode_mark(&mark.encoded(), &mut encoded);
+        }
+        encoded.freeze()
     }
 
     /// Writes what is left, after a line that says how much is not there.
@@ -139,8 +247,10 @@ impl<'a> LogWriter<'a> {
             }
         };
         if let Some((number, missing, tail)) = last {
-            self.put(number, [missing, tail].into_iter().collect()).await?;
+            // What was left out is said by now.
+            self.put(number, [missing, tail, self.mark(self.reached, 0)].into_iter().collect()).await?;
         }
+        self.settle();
         self.failed.map_or(Ok(()), Err)
     }
 

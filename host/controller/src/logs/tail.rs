@@ -11,8 +11,8 @@ use monkeyci_api::LOG_FRAME_HEADER;
 pub(crate) struct LogTail {
     limit: usize,
     frames: VecDeque<u8>,
-    /// The length of each frame, encoded.
-    lengths: VecDeque<u32>,
+    /// The length of each frame, encoded, and the place in the log that it can be had again from.
+    known: VecDeque<(u32, u64)>,
     /// Bytes of output in frames that did not fit.
     dropped: u64,
 }
@@ -23,8 +23,8 @@ impl LogTail {
         Self { limit, ..Self::default() }
     }
 
-    /// Adds an encoded frame, and drops from the start what does not fit any more.
-    pub(crate) fn push(&mut self, frame: &[u8]) {
+    /// Adds an encoded frame, which can be had again from a place of the log, and drops from the start what does not fit any more.
+    pub(crate) fn push(&mut self, frame: &[u8], place: u64) {
         if frame.len() > self.limit {
             return self.lose(frame.len());
         }
@@ -33,13 +33,13 @@ impl LogTail {
             self.frames.reserve_exact(self.limit);
         }
         while self.frames.len() + frame.len() > self.limit
-            && let Some(length) = self.lengths.pop_front()
+            && let Some((length, _)) = self.known.pop_front()
         {
             self.frames.drain(..length as usize);
             self.lose(length as usize);
         }
         self.frames.extend(frame);
-        self.lengths.push_back(frame.len() as u32);
+        self.known.push_back((frame.len() as u32, place));
     }
 
     /// Counts an encoded frame as dropped.
@@ -57,9 +57,14 @@ impl LogTail {
         self.dropped
     }
 
+    /// The place that all of it can be had again from; none when nothing is in it.
+    pub(crate) fn place(&self) -> Option<u64> {
+        self.known.front().map(|(_, place)| *place)
+    }
+
     /// Whether nothing has been added, or counted.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lengths.is_empty() && self.dropped == 0
+        self.known.is_empty() && self.dropped == 0
     }
 
     /// Adds the frames to `out`.
@@ -71,7 +76,7 @@ impl LogTail {
 
     /// The frames; none are left.
     pub(crate) fn take(&mut self) -> Bytes {
-        self.lengths = VecDeque::new();
+        self.known = VecDeque::new();
         // In place: nothing is copied but what stands wrong in the ring.
         Vec::from(std::mem::take(&mut self.frames)).into()
     }
@@ -101,7 +106,7 @@ mod tests {
     fn the_last_frames_are_kept_whole_and_the_rest_is_counted() {
         let mut tail = LogTail::new(2 * (LOG_FRAME_HEADER + 5));
         for text in ["one", "two", "three", "four", "five5"] {
-            tail.push(&frame(text));
+            tail.push(&frame(text), 0);
         }
         assert_eq!(tail.dropped(), 3 + 3 + 5);
         assert_eq!(texts(&mut tail), ["four", "five5"]);
@@ -110,8 +115,8 @@ mod tests {
     #[test]
     fn a_frame_that_never_fits_is_only_counted() {
         let mut tail = LogTail::new(LOG_FRAME_HEADER + 2);
-        tail.push(&frame("ab"));
-        tail.push(&frame("abc"));
+        tail.push(&frame("ab"), 0);
+        tail.push(&frame("abc"), 0);
         assert_eq!((texts(&mut tail), tail.dropped()), (vec!["ab".to_owned()], 3));
     }
 }

@@ -1,6 +1,6 @@
 //! The driver: the loop of one build. It folds the journal, and has carried out what the core asks for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::handle::{Answer, BuildHandle, Record};
-use super::{BuildRequest, Cancel, Effects};
+use super::{BuildRequest, Cancel, Effects, Task};
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
 
@@ -63,6 +63,8 @@ pub(crate) enum Begin {
         by: String,
         /// Whether jobs run again that ran then.
         again: bool,
+        /// The jobs that have run on meanwhile.
+        go_on: BTreeSet<String>,
         /// Whether it is to be ended, and nothing of it runs any more.
         cancel: bool,
         /// When the build began, in milliseconds since the Unix epoch.
@@ -224,18 +226,24 @@ impl Driver {
                 let requested = self.write(EventBody::BuildRequested { request })?;
                 self.carry_out([triggered, requested].concat()).await
             }
-            Begin::Again { by, again, cancel, said, started_ms: _ } => {
+            Begin::Again { by, again, go_on, cancel, said, started_ms: _ } => {
                 self.said = said;
                 self.write(EventBody::BuildResumed { by: by.clone() })?;
                 if cancel {
                     self.write(EventBody::CancelRequested { by })?;
                 }
-                let lost = self.live.state().lost_attempts(again);
+                let lost = self.live.state().lost_attempts(again, &go_on);
                 for body in lost {
                     self.write(body)?;
                 }
                 // All that was to be done and that no event says is done, with what comes of these.
-                let outstanding = self.live.state().outstanding();
+                let mut outstanding = self.live.state().outstanding();
+                let runs = |effect: &mut Effect| matches!(effect, Effect::Start { job, .. } if go_on.contains(job));
+                for effect in outstanding.extract_if(.., runs).collect::<Vec<_>>() {
+                    if let Effect::Start { job, attempt } = effect {
+                        self.spawn(job, attempt, |effects, job, attempt, stop| effects.go_on(job, attempt, stop));
+                    }
+                }
                 self.carry_out(outstanding).await?;
                 let due = self.live.state().step(Input::Tick { now_ms: self.time.now_ms() });
                 self.carry_out(due).await
@@ -331,10 +339,7 @@ impl Driver {
                     self.preliminary.push(task);
                 }
                 Effect::Start { job, attempt } => {
-                    let (stop, stopped) = watch::channel(None);
-                    self.stops.insert(job.clone(), stop);
-                    let task: AbortHandle = self.tasks.spawn(effects.run(job.clone(), attempt, stopped));
-                    self.names.insert(task.id(), (job, attempt));
+                    self.spawn(job, attempt, |effects, job, attempt, stop| effects.run(job, attempt, stop));
                 }
                 Effect::Stop { job, reason } => {
                     match self.stops.get(&job) {
@@ -346,6 +351,19 @@ impl Driver {
             }
         }
         bodies
+    }
+
+    /// Has an attempt of a job worked for, in a task of its own.
+    fn spawn(
+        &mut self,
+        job: String,
+        attempt: u32,
+        work: impl FnOnce(Arc<dyn Effects>, String, u32, watch::Receiver<Option<StopReason>>) -> Task,
+    ) {
+        let (stop, stopped) = watch::channel(None);
+        self.stops.insert(job.clone(), stop);
+        let task: AbortHandle = self.tasks.spawn(work(self.effects.clone(), job.clone(), attempt, stopped));
+        self.names.insert(task.id(), (job, attempt));
     }
 
     /// The end of a job that is to be stopped and that no task runs; none when it is over.

@@ -96,6 +96,22 @@ pub(crate) struct PodWatch {
     pub(crate) report: Option<oneshot::Sender<SidecarReport>>,
     /// Set when the job is being stopped: what it leaves is half made, and is not saved unless it always is.
     pub(crate) stopping: CancellationToken,
+    pub(crate) log: LogTurn,
+}
+
+/// Who sends the log of a job now: one at a time.
+#[derive(Default)]
+pub(crate) struct LogTurn {
+    gone: CancellationToken,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl LogTurn {
+    /// Sends away who sends it now. Gives what tells the next one to go, and what to hold as long as it is there.
+    pub(crate) fn next(&mut self) -> (CancellationToken, Arc<tokio::sync::Mutex<()>>) {
+        std::mem::take(&mut self.gone).cancel();
+        (self.gone.clone(), self.lock.clone())
+    }
 }
 
 /// Why a build did not do what it was asked for.
@@ -312,8 +328,19 @@ impl BuildHandle {
         plan: SidecarPlan,
     ) -> (oneshot::Receiver<()>, oneshot::Receiver<SidecarReport>) {
         let ((running, is_running), (report, reported)) = (oneshot::channel(), oneshot::channel());
-        let watch = PodWatch { plan, running: Some(running), report: Some(report), stopping: CancellationToken::new() };
+        let watch = PodWatch {
+            plan,
+            running: Some(running),
+            report: Some(report),
+            stopping: CancellationToken::new(),
+            log: LogTurn::default(),
+        };
         lock(&self.pods).insert(job.to_owned(), watch);
+        // Another process may have heard it.
+        let known = self.state().job(job).and_then(|known| known.reported.as_deref().cloned());
+        if let Some(report) = known {
+            self.pod(job, |pod| pod.report.take().map(|reported| reported.send(report)));
+        }
         (is_running, reported)
     }
 

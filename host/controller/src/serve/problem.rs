@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use monkeyci_api::{Denied, Problem, STORE_FULL, is_disk_full};
+use monkeyci_api::{Denied, Problem, STORE_FULL, UNKNOWN_TOKEN, is_disk_full};
 use monkeyci_build::CommandError;
 use serde::de::DeserializeOwned;
 
@@ -27,6 +27,11 @@ impl Refusal {
 
     pub(crate) fn unauthorised(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorised", detail)
+    }
+
+    /// A token that this host has not made. It may be one of a build that it is about to go on with.
+    pub(crate) fn unknown_token(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, UNKNOWN_TOKEN, detail)
     }
 
     pub(crate) fn denied(detail: impl fmt::Display) -> Self {

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::listen::{Listener, in_process};
 use crate::error::ControllerError;
-use crate::home::make_dir;
+use crate::home::{API, make_dir};
 
 /// Where the build API listens when sidecars run on other machines.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl ApiSockets {
     /// lives as long as the build), or on the host's TCP address.
     pub(crate) async fn listen(&self, dir: &Path) -> Result<(ApiAddress, Option<Listener>), ControllerError> {
         let Some(tcp) = &self.tcp else {
-            let dir = dir.join("api");
+            let dir = dir.join(API);
             make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
             let listener = Listener::unix(&dir, "api.sock", self.sockets.clone())?;
             let url = format!("unix:{}", paths::API_SOCKET);

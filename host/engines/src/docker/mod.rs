@@ -34,7 +34,7 @@ use tokio::sync::OnceCell;
 pub use budget::limits;
 pub use connect::{DockerOptions, NetworkFence};
 
-use crate::{Engine, EngineError, Part, PartExit, Pod};
+use crate::{Engine, EngineError, Part, PartExit, Pod, PodFound};
 use connect::Dialect;
 use fault::{is_gone, refused};
 use in_flight::InFlight;
@@ -158,9 +158,9 @@ impl Engine for DockerEngine {
         self.part_lines(&Names::of(key)?, part, lines).await
     }
 
-    fn output(&self, key: &str, part: &Part) -> BoxStream<'static, Result<Bytes, EngineError>> {
+    fn output(&self, key: &str, part: &Part, follow: bool) -> BoxStream<'static, Result<Bytes, EngineError>> {
         match Names::of(key).and_then(|names| names.part(part)) {
-            Ok(name) => self.part_output(name),
+            Ok(name) => self.part_output(name, follow),
             Err(error) => futures::stream::once(async { Err(error) }).boxed(),
         }
     }
@@ -169,8 +169,8 @@ impl Engine for DockerEngine {
         self.remove_pod(&Names::of(key)?).await
     }
 
-    async fn builds(&self, owner: &str) -> Result<BTreeSet<String>, EngineError> {
-        self.builds_of(owner).await
+    async fn pods(&self, owner: &str) -> Result<Vec<PodFound>, EngineError> {
+        self.pods_of(owner).await
     }
 
     async fn sweep(&self, owner: &str, builds: &BTreeSet<String>, dry_run: bool) -> Result<Vec<String>, EngineError> {

@@ -18,6 +18,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::PodState;
+
 /// The most that an answer may have: a machine with ten thousand containers lists them in less.
 pub(super) const MOST_BYTES: usize = 64 * 1024 * 1024;
 
@@ -105,9 +107,25 @@ pub(super) struct Listed {
     id: String,
     names: Option<Vec<String>>,
     pub(super) labels: Option<HashMap<String, String>>,
+    #[serde(default)]
+    state: String,
 }
 
 impl Listed {
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.names.iter().flatten().any(|called| called.trim_start_matches('/') == name)
+    }
+
+    /// How far a pod has come of which this is the sidecar.
+    pub(super) fn pod_state(&self) -> PodState {
+        match self.state.to_ascii_lowercase().as_str() {
+            "running" | "paused" | "restarting" | "stopping" => PodState::Alive,
+            // Podman knows some more words for one that was made and never started.
+            "created" | "configured" | "initialized" => PodState::Unfinished,
+            _ => PodState::Over,
+        }
+    }
+
     pub(super) fn into_name(self) -> String {
         let name = self.names.into_iter().flatten().next();
         name.map(|name| name.trim_start_matches('/').to_owned()).unwrap_or(self.id)

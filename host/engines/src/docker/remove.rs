@@ -1,6 +1,6 @@
 //! Removing what was made, found again by its labels alone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -13,7 +13,7 @@ use super::DockerEngine;
 use super::fault::{is_gone, is_missing, refused, said};
 use super::names::Names;
 use super::raw;
-use crate::{EngineError, LABEL_BUILD, LABEL_OWNER, LABEL_POD};
+use crate::{EngineError, LABEL_BUILD, LABEL_OWNER, LABEL_POD, PodFound, PodState};
 
 /// How often to look and remove until nothing is found. With the pauses between, this is about six seconds.
 const PASSES: u32 = 16;
@@ -61,8 +61,8 @@ struct Found {
     containers: Vec<String>,
     networks: Vec<String>,
     volumes: Vec<String>,
-    /// The builds that these belong to.
-    builds: BTreeSet<String>,
+    /// The pods that these belong to: their builds, and how far they have come.
+    pods: BTreeMap<String, (String, PodState)>,
 }
 
 impl Found {
@@ -82,11 +82,12 @@ impl DockerEngine {
         self.clear(&Scope::Pod(names)).await.map(|_| ())
     }
 
-    /// The builds of which an owner has anything.
-    pub(super) async fn builds_of(&self, owner: &str) -> Result<BTreeSet<String>, EngineError> {
+    /// The pods of which an owner has anything.
+    pub(super) async fn pods_of(&self, owner: &str) -> Result<Vec<PodFound>, EngineError> {
         // What a dropped start of this process still has under way belongs to its build too.
         self.in_flight.all_drained().await;
-        Ok(self.find(&Scope::Owner(owner)).await?.builds)
+        let pods = self.find(&Scope::Owner(owner)).await?.pods;
+        Ok(pods.into_iter().map(|(key, (build, state))| PodFound { key, build, state }).collect())
     }
 
     /// Removes builds' pods.
@@ -154,35 +155,47 @@ impl DockerEngine {
             raw::whole(&self.docker, self.docker.list_networks(Some(ListNetworksOptions { filters: filters() }))),
             raw::whole(&self.docker, self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() }))),
         )?;
-        let mut builds = BTreeSet::new();
-        let mut covers = |labels: Option<&HashMap<String, String>>| match labels {
+        let mut pods = BTreeMap::new();
+        let mut covers = |labels: Option<&HashMap<String, String>>, sidecar: PodState| match labels {
             Some(labels) if scope.covers(labels) => {
-                builds.extend(labels.get(LABEL_BUILD).cloned());
+                if let (Some(key), Some(build)) = (labels.get(LABEL_POD), labels.get(LABEL_BUILD)) {
+                    let pod = pods.entry(key.clone()).or_insert((build.clone(), PodState::Unfinished));
+                    if sidecar != PodState::Unfinished {
+                        pod.1 = sidecar;
+                    }
+                }
                 true
             }
             _ => false,
         };
+        let of_sidecar = |container: &raw::Listed| {
+            let key = container.labels.as_ref().and_then(|labels| labels.get(LABEL_POD));
+            match key.and_then(|key| Names::of(key).ok()) {
+                Some(names) if container.is_called(&names.sidecar()) => container.pod_state(),
+                _ => PodState::Unfinished,
+            }
+        };
         let found = Found {
             containers: containers
                 .into_iter()
-                .filter(|container| covers(container.labels.as_ref()))
+                .filter(|container| covers(container.labels.as_ref(), of_sidecar(container)))
                 .map(raw::Listed::into_name)
                 .collect(),
             networks: networks
                 .into_iter()
-                .filter(|network| covers(network.labels.as_ref()))
+                .filter(|network| covers(network.labels.as_ref(), PodState::Unfinished))
                 .filter_map(|network| network.name.or(network.id))
                 .collect(),
             volumes: volumes
                 .volumes
                 .into_iter()
                 .flatten()
-                .filter(|volume| covers(Some(&volume.labels)))
+                .filter(|volume| covers(Some(&volume.labels), PodState::Unfinished))
                 .map(|volume| volume.name)
                 .collect(),
-            builds: BTreeSet::new(),
+            pods: BTreeMap::new(),
         };
-        Ok(Found { builds, ..found })
+        Ok(Found { pods, ..found })
     }
 
     /// Removes what was found; returns what failed.

@@ -96,9 +96,9 @@ impl DockerEngine {
         }
     }
 
-    /// A container's output, as it comes.
-    pub(super) fn part_output(&self, name: String) -> BoxStream<'static, Result<Bytes, EngineError>> {
-        let options = LogsOptions { stdout: true, stderr: true, follow: true, ..LogsOptions::default() };
+    /// A container's output; with `follow` as it comes.
+    pub(super) fn part_output(&self, name: String, follow: bool) -> BoxStream<'static, Result<Bytes, EngineError>> {
+        let options = LogsOptions { stdout: true, stderr: true, follow, ..LogsOptions::default() };
         let chunks = self.docker.logs(&name, Some(options));
         let read = move |error| refused(format!("read the output of container {name}"), &error);
         chunks.map(move |chunk| chunk.map(LogOutput::into_bytes).map_err(&read)).boxed()

@@ -208,8 +208,9 @@ pub fn try_with(engine: &str, promise: impl for<'a> Fn(&'a Host) -> Trial<'a>) {
         let host = Host::of(engine).await;
         let trial = tokio::time::timeout(HANGS, promise(&host));
         let kept = AssertUnwindSafe(trial).catch_unwind().await;
-        let builds = host.engine.builds(&host.owner).await;
-        let swept = host.engine.sweep(&host.owner, &builds.unwrap_or_default(), false).await;
+        let pods = host.engine.pods(&host.owner).await.unwrap_or_default();
+        let builds = pods.into_iter().map(|pod| pod.build).collect();
+        let swept = host.engine.sweep(&host.owner, &builds, false).await;
         match kept {
             Err(panic) => resume_unwind(panic),
             Ok(Err(_)) => panic!("the promise is not kept: it hangs"),

@@ -76,7 +76,7 @@ impl Host for State {
             return Ok(Err(error));
         }
         let Some(job) = self.job.clone() else { return Ok(self.only_an_action()) };
-        let answer = self.client.report_tests(&job, Body::from(junit)).await;
+        let answer = self.client.report_tests(&job, None, Body::from(junit)).await;
         self.answer(answer)
     }
 

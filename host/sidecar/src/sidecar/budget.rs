@@ -3,7 +3,7 @@
 use monkeyci_limits::{Area, Limit, Per};
 
 use super::at_once::MOST;
-use super::log::QUEUE;
+use super::log::HELD;
 use super::results::{MAX_TEST_REPORT_FILE, MAX_TEST_REPORTS, MAX_WARNINGS};
 
 /// The limits of sidecars, beside those of the build API.
@@ -15,7 +15,12 @@ pub fn limits() -> Area {
             MOST as u64,
             "each takes up to 10 MiB of memory",
         ),
-        Limit::count("frames of a job's log that wait", Per::Job, QUEUE as u64, "the job waits when it is faster"),
+        Limit::bytes(
+            "a job's log that is not kept yet",
+            Per::Job,
+            HELD as u64,
+            "the job waits when it is faster, or when its host is away",
+        ),
         Limit::count(
             "test report files",
             Per::Job,

@@ -1,18 +1,19 @@
 //! Caches: restored before the job runs, saved after it. Without one a build is slower, and nothing else: what goes wrong with
 //! an archive is a line in the log.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
 use futures::{StreamExt, TryStreamExt, stream};
-use monkeyci_api::Client;
 use monkeyci_archive::{ArchiveError, Fingerprint, Fingerprints};
 use monkeyci_build::{CacheSpec, SavePolicy};
 use tokio::task::spawn_blocking;
 
+use super::host::Host;
 use super::log::Log;
-use super::restore::{Place, size, unpack_into};
+use super::restore::{Place, size, unpack_into, until_whole};
 use super::save::upload;
 use super::{StepError, at_once};
 
@@ -34,7 +35,7 @@ pub(super) struct Restored {
 
 /// Restores all that are there.
 pub(super) async fn restore(
-    client: &Client,
+    host: &Host,
     log: &Log,
     caches: &[CacheSpec],
     place: &Place,
@@ -42,7 +43,7 @@ pub(super) async fn restore(
     let mut restored = Restored::default();
     let at_once = at_once::downloads(caches.iter().flat_map(paths).map(String::as_str));
     let fingerprints = &restored.fingerprints;
-    let found = stream::iter(caches).map(|cache| restore_one(client, log, cache, place, fingerprints));
+    let found = stream::iter(caches).map(|cache| restore_one(host, log, cache, place, fingerprints));
     let found: Vec<_> = found.buffered(at_once).try_collect().await?;
     restored.exact = found.into_iter().flatten().collect();
     Ok(restored)
@@ -50,7 +51,7 @@ pub(super) async fn restore(
 
 /// Restores a cache if it is there; returns its id and what it looks like if that is the one to save again.
 async fn restore_one(
-    client: &Client,
+    host: &Host,
     log: &Log,
     cache: &CacheSpec,
     place: &Place,
@@ -58,12 +59,22 @@ async fn restore_one(
 ) -> Result<Option<(String, Option<Look>)>, StepError> {
     let id = &cache.id;
     let step = format!("restoring cache {id}");
-    let Some(hit) = client.cache(id).await.map_err(|error| StepError::new(&step, error))? else { return Ok(None) };
-    match unpack_into(&step, hit.archive, place, Path::new("")).await {
+    let exact = Cell::new(false);
+    let unpacked = until_whole(
+        host,
+        &step,
+        async |client| client.cache(id).await,
+        async |hit| {
+            exact.set(hit.exact);
+            unpack_into(&step, hit.archive, place, Path::new("")).await
+        },
+    );
+    let Some(unpacked) = unpacked.await? else { return Ok(None) };
+    match unpacked {
         Ok(unpacked) => {
-            let kind = if hit.exact { "exact" } else { "older" };
+            let kind = if exact.get() { "exact" } else { "older" };
             log.say(format!("restored cache {id} ({kind}, {})", size(unpacked.bytes))).await;
-            if !hit.exact {
+            if !exact.get() {
                 return Ok(None);
             }
             // At once: an artifact may be restored into the same place, and is a change.
@@ -83,25 +94,26 @@ async fn restore_one(
 
 impl Restored {
     /// Saves those whose time has come.
-    pub(super) async fn save(&self, client: &Client, log: &Log, caches: &[CacheSpec], dir: &Dir, succeeded: bool) {
+    pub(super) async fn save(&self, host: &Host, log: &Log, caches: &[CacheSpec], dir: &Dir, succeeded: bool) {
         let wanted = caches.iter().filter(|cache| match cache.save {
             SavePolicy::Success => succeeded,
             SavePolicy::Always => true,
             SavePolicy::Never => false,
             SavePolicy::Miss => succeeded && !self.exact.contains_key(&cache.id),
         });
-        let lines = stream::iter(wanted).map(|cache| self.save_one(client, cache, dir)).buffered(at_once::uploads());
+        let lines = stream::iter(wanted).map(|cache| self.save_one(host, cache, dir)).buffered(at_once::uploads());
         lines.for_each(|line| log.say(line)).await;
     }
 
     /// Saves a cache that has changed; returns what there is to say.
-    async fn save_one(&self, client: &Client, cache: &CacheSpec, dir: &Dir) -> String {
+    async fn save_one(&self, host: &Host, cache: &CacheSpec, dir: &Dir) -> String {
         let id = &cache.id;
         let before = self.exact.get(id).cloned().flatten();
         if before.is_some() && look(&self.fingerprints, Some(dir), cache).await == before {
             return format!("cache {id} is unchanged");
         }
-        match upload(dir, &paths(cache).collect::<Vec<_>>(), &[], |body| client.save_cache(id, body)).await {
+        let paths = paths(cache).collect::<Vec<_>>();
+        match upload(host, dir, &paths, &[], async |client, body| client.save_cache(id, body).await).await {
             Ok(packed) if packed.skipped > 0 => {
                 let skipped = packed.skipped;
                 format!(

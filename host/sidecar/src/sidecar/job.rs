@@ -1,13 +1,15 @@
 //! The way of a job through the sidecar, step by step.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 use futures::future::{try_join, try_join3};
-use monkeyci_api::{API_VERSION, ByteStream, Client, Hidden, SidecarPlan, SidecarReport};
+use monkeyci_api::{API_VERSION, ByteStream, Hidden, SidecarPlan, SidecarReport};
 use monkeyci_build::{Command, Ending, SaveArtifact, ShellLine};
 
 use super::caches::Restored;
 use super::handover::hand_over;
+use super::host::Host;
 use super::launcher::{Launcher, Said};
 use super::listen::Listener;
 use super::log::Log;
@@ -84,7 +86,7 @@ impl From<StepError> for Stop {
 }
 
 pub(super) struct Job<'a> {
-    pub(super) client: &'a Client,
+    pub(super) host: &'a Host,
     pub(super) id: &'a str,
     pub(super) log: &'a Log,
     pub(super) options: &'a Options,
@@ -99,7 +101,7 @@ impl Job<'_> {
             Err(stop) => return Outcome::from(stop).before_go(),
         };
         let launcher = self.launcher.insert(launcher);
-        let job = JobSteps { client: self.client, id: self.id, log: self.log, options: self.options, plan: &plan };
+        let job = JobSteps { host: self.host, id: self.id, log: self.log, options: self.options, plan: &plan };
         let ready = match job.prepare(launcher, workspace).await {
             Ok(ready) => ready,
             Err(stop) => return Outcome::from(stop).before_go(),
@@ -113,14 +115,14 @@ impl Job<'_> {
     /// Gets the plan and the launcher, and opens the workspace's download meanwhile.
     async fn meet(&self, listener: Listener) -> Result<(Launcher, SidecarPlan, ByteStream), Stop> {
         let plan = async {
-            self.client
-                .plan(self.id)
+            self.host
+                .ask(async |client| client.plan(self.id).await)
                 .await
                 .map_err(|error| Stop::Failed(StepError::new("fetching the job's plan", error)))
         };
         let workspace = async {
-            self.client
-                .workspace()
+            self.host
+                .ask(async |client| client.workspace().await)
                 .await
                 .map_err(|error| Stop::Failed(StepError::new("restoring the workspace", error)))
         };
@@ -155,7 +157,7 @@ struct Ready {
 
 /// The steps that need the plan.
 struct JobSteps<'a> {
-    client: &'a Client,
+    host: &'a Host,
     id: &'a str,
     log: &'a Log,
     options: &'a Options,
@@ -169,7 +171,7 @@ impl JobSteps<'_> {
             .map_err(|error| StepError::local("making the workspace", &error))?;
         let env = hand_over(self.plan, self.options, place.new_owner())?;
         let phase = Phase::default();
-        let restoring = restore::all(self.client, self.log, self.plan, &place, workspace, &phase);
+        let restoring = restore::all(self.host, self.log, self.plan, &place, workspace, &phase);
         let probing = async {
             let ready = services::wait_for_all(&self.plan.services, &self.options.services, &phase).await;
             ready.map_err(|error| match error {
@@ -192,7 +194,8 @@ impl JobSteps<'_> {
     }
 
     async fn run(&self, launcher: &mut Launcher, ready: Ready) -> Result<(), Stop> {
-        self.client.job_running(self.id).await.map_err(|error| StepError::new("reporting that the job runs", error))?;
+        let running = self.host.command_runs().await;
+        running.map_err(|error| StepError::new("reporting that the job runs", error))?;
         let work_dir = self.options.workspace.join(&self.plan.work_dir);
         let work_dir = work_dir.to_string_lossy().into_owned();
         let Ready { place, caches, env } = ready;
@@ -201,7 +204,7 @@ impl JobSteps<'_> {
         // From here on nobody runs any more, and nothing changes: also when the launcher was killed, for with it all of its
         // container died. What the launcher does now is its own business.
         let mut warnings = Warnings::default();
-        let outputs = results::outputs(self.client, self.log, &mut warnings, self.id, &self.options.outputs).await;
+        let outputs = results::outputs(self.host, self.log, &mut warnings, self.id, &self.options.outputs).await;
         let ended = match outputs {
             Err(error) => ended.and(Err(error.into())),
             Ok(()) => ended,
@@ -215,8 +218,19 @@ impl JobSteps<'_> {
 
     /// Passes the job's output on until it has ended, and says how.
     async fn follow(&self, launcher: &mut Launcher) -> Result<(), Stop> {
+        let lost = async {
+            self.log.lost().await;
+            let patience = self.host.patience().as_secs();
+            let reason = format!("the host was away for {patience} s, and no other one went on with the build");
+            StepError::new("waiting for the host", reason)
+        };
+        let mut lost = pin!(lost);
         loop {
-            match launcher.next().await? {
+            let said = tokio::select! {
+                said = launcher.next() => said?,
+                error = &mut lost => return Err(error.into()),
+            };
+            match said {
                 Said::Output(frame) => self.log.send(frame).await,
                 Said::Message(message) => return self.judge(message),
             }
@@ -238,9 +252,9 @@ impl JobSteps<'_> {
                 return self.without_work_dir(&reason, warnings, ended).await;
             }
         };
-        results::tests(self.client, self.log, warnings, self.id, &self.plan.test_reports, &dir).await;
-        let ended = save::artifacts(self.client, self.log, warnings, &self.plan.save_artifacts, &dir, ended).await;
-        caches.save(self.client, self.log, &self.plan.caches, &dir, ended.is_ok()).await;
+        results::tests(self.host, self.log, warnings, self.id, &self.plan.test_reports, &dir).await;
+        let ended = save::artifacts(self.host, self.log, warnings, &self.plan.save_artifacts, &dir, ended).await;
+        caches.save(self.host, self.log, &self.plan.caches, &dir, ended.is_ok()).await;
         ended
     }
 

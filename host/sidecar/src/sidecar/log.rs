@@ -1,37 +1,62 @@
 //! Sends the job's log to the build API as it comes.
+//!
+//! What was sent is held until the build API says that it is kept. So a log is whole also when the host dies and another one goes on
+//! with the build: it says up to where it has the log, and the rest comes again.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use futures::stream;
-use monkeyci_api::{Body, Client, ClientError, LogFrame, LogStream};
-use tokio::sync::{Mutex, mpsc};
+use futures::{Stream, StreamExt, stream};
+use monkeyci_api::{Body, ClientError, LogFrame, LogStream, MAX_LOG_FRAME};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-/// Frames that may wait for the build API, at most 64 KiB each. When it is slower than the job, the job waits.
-pub(super) const QUEUE: usize = 16;
-const RETRIES: u32 = 3;
-const RETRY_AFTER: Duration = Duration::from_millis(250);
+use super::host::{Away, Host};
 
-/// The log of one job: one request that lasts as long as the job.
+/// How much of a log is held until it is kept, in bytes. When that is full, the job waits. The host itself holds 8 MiB of a long log's
+/// end, and 4 MiB that are on their way into the store.
+pub(super) const HELD: usize = 16 << 20;
+/// What a frame takes beside its bytes: it may have one only.
+const FRAME: usize = 128;
+/// How many connections may bring nothing on, one after the other, before the log is given up.
+const FRUITLESS: u32 = 100;
+
+/// The log of one job.
 pub(super) struct Log {
-    queue: mpsc::Sender<Bytes>,
+    queue: Arc<Queue>,
     upload: JoinHandle<Result<(), ClientError>>,
+    lost: watch::Receiver<bool>,
 }
 
 impl Log {
-    pub(super) fn open(client: Client, job: String) -> Self {
-        let (queue, frames) = mpsc::channel(QUEUE);
-        Self { queue, upload: tokio::spawn(upload(client, job, frames)) }
+    pub(super) fn open(host: Host, job: String) -> Self {
+        let queue = Arc::<Queue>::default();
+        let (tell, lost) = watch::channel(false);
+        let upload = tokio::spawn({
+            let queue = queue.clone();
+            async move {
+                let sent = upload(&host, &job, &queue).await;
+                // Nobody must wait for room that nobody makes.
+                queue.give_up();
+                let _ = tell.send(sent.as_ref().is_err_and(ClientError::is_away));
+                sent
+            }
+        });
+        Self { queue, upload, lost }
     }
 
     /// Adds a piece of the job's output.
     pub(super) async fn send(&self, frame: LogFrame) {
-        let mut bytes = BytesMut::new();
-        frame.encode(&mut bytes);
-        // A log that can't be sent is no reason to end the job.
-        let _ = self.queue.send(bytes.freeze()).await;
+        // One by one: each is kept or comes again as a whole.
+        for piece in 0..frame.bytes.len().div_ceil(MAX_LOG_FRAME) {
+            let start = piece * MAX_LOG_FRAME;
+            let end = frame.bytes.len().min(start + MAX_LOG_FRAME);
+            self.queue.push(LogFrame { bytes: frame.bytes.slice(start..end), ..frame }).await;
+        }
     }
 
     /// Adds a line of the host's own.
@@ -41,35 +66,166 @@ impl Log {
         self.send(LogFrame { stream: LogStream::Host, time_ms: time.as_millis() as u64, bytes }).await;
     }
 
-    /// Ends the log and waits until all of it is stored.
+    /// Returns when the host was away for too long.
+    pub(super) async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        if lost.wait_for(|lost| *lost).await.is_err() {
+            // It was given up for another reason, or is whole.
+            std::future::pending().await
+        }
+    }
+
+    /// Ends the log and waits until all of it is kept.
     pub(super) async fn finish(self) -> Result<(), ClientError> {
-        drop(self.queue);
+        self.queue.close();
         self.upload.await.unwrap_or_else(|error| Err(ClientError::Unreachable(error.to_string())))
     }
 }
 
-async fn upload(client: Client, job: String, frames: mpsc::Receiver<Bytes>) -> Result<(), ClientError> {
-    let frames = Arc::new(Mutex::new(frames));
-    let mut lost = None;
-    let mut attempt = 0;
-    loop {
-        // The receiver is shared, so that it outlives a request that fails; what the request had taken is lost.
-        let body = stream::unfold(Arc::clone(&frames), |frames| async move {
-            let frame = frames.lock().await.recv().await?;
-            Some((Ok::<_, std::convert::Infallible>(frame), frames))
-        });
-        attempt += 1;
-        match client.send_log(Some(&job), Body::wrap_stream(body)).await {
-            Ok(()) => return lost.map_or(Ok(()), Err),
-            Err(error @ ClientError::Unreachable(_)) if attempt <= RETRIES => {
-                lost = Some(error);
-                tokio::time::sleep(RETRY_AFTER).await;
+/// A frame that is not kept yet.
+struct Held {
+    /// The bytes of output before it.
+    place: u64,
+    output: u64,
+    encoded: Bytes,
+}
+
+/// What is not kept yet.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Notify,
+    room: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    frames: VecDeque<Held>,
+    /// Of all frames, encoded.
+    bytes: usize,
+    /// The bytes of output that have come.
+    end: u64,
+    closed: bool,
+    given_up: bool,
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn push(&self, frame: LogFrame) {
+        let mut encoded = BytesMut::new();
+        frame.encode(&mut encoded);
+        let encoded = encoded.freeze();
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            {
+                let mut waiting = self.waiting();
+                if waiting.given_up {
+                    return;
+                }
+                let size = encoded.len() + FRAME;
+                if waiting.frames.is_empty() || waiting.bytes + size <= HELD {
+                    let (place, output) = (waiting.end, frame.bytes.len() as u64);
+                    waiting.end += output;
+                    waiting.bytes += size;
+                    waiting.frames.push_back(Held { place, output, encoded });
+                    break;
+                }
             }
-            Err(error) => {
-                // Nobody must wait for a queue that nobody empties.
-                while frames.lock().await.recv().await.is_some() {}
-                return Err(error);
-            }
+            room.await;
         }
+        self.more.notify_waiters();
+    }
+
+    /// Up to this place it is kept.
+    fn kept(&self, place: u64) -> bool {
+        let mut waiting = self.waiting();
+        let before = waiting.frames.len();
+        while let Some(first) = waiting.frames.pop_front_if(|held| held.place + held.output <= place) {
+            waiting.bytes -= first.encoded.len() + FRAME;
+        }
+        self.room.notify_waiters();
+        waiting.frames.len() < before
+    }
+
+    fn close(&self) {
+        self.waiting().closed = true;
+        self.more.notify_waiters();
+    }
+
+    fn give_up(&self) {
+        let mut waiting = self.waiting();
+        (waiting.given_up, waiting.bytes) = (true, 0);
+        waiting.frames.clear();
+        self.room.notify_waiters();
+    }
+
+    /// Where to go on, and whether there is nothing to go on with.
+    fn state(&self) -> (u64, bool) {
+        let waiting = self.waiting();
+        let first = waiting.frames.front().map_or(waiting.end, |held| held.place);
+        (first, waiting.closed && waiting.frames.is_empty())
+    }
+
+    /// The frames from a place on, to the end of the log.
+    fn frames(self: Arc<Self>, from: u64) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        stream::unfold((self, from), |(queue, place)| async move {
+            let notify = queue.clone();
+            loop {
+                let mut more = pin!(notify.more.notified());
+                more.as_mut().enable();
+                {
+                    let waiting = queue.waiting();
+                    let next = waiting.frames.partition_point(|held| held.place < place);
+                    if let Some(held) = waiting.frames.get(next) {
+                        let (place, frame) = (held.place + held.output, held.encoded.clone());
+                        drop(waiting);
+                        return Some((Ok(frame), (queue, place)));
+                    }
+                    if waiting.closed {
+                        return None;
+                    }
+                }
+                more.await;
+            }
+        })
+    }
+}
+
+async fn upload(host: &Host, job: &str, queue: &Arc<Queue>) -> Result<(), ClientError> {
+    let (mut away, mut fruitless) = (Away::default(), 0);
+    loop {
+        host.introduce().await;
+        let (from, _) = queue.state();
+        let body = Body::wrap_stream(queue.clone().frames(from));
+        let broken = match host.client().stream_log(job, from, body).await {
+            Ok(mut kept) => {
+                fruitless += 1;
+                loop {
+                    match kept.next().await {
+                        Some(Ok(place)) => {
+                            away.is_back();
+                            if queue.kept(place) {
+                                fruitless = 0;
+                            }
+                        }
+                        Some(Err(error)) => break error,
+                        None => break ClientError::Unreachable("it does not take the log to its end".to_owned()),
+                    }
+                }
+            }
+            Err(error) => error,
+        };
+        if queue.state().1 {
+            return Ok(());
+        }
+        host.broke_off();
+        if !broken.is_away() || fruitless > FRUITLESS {
+            return Err(broken);
+        }
+        host.wait(&mut away, broken).await?;
     }
 }

@@ -6,12 +6,12 @@ mod at_once;
 mod budget;
 mod caches;
 mod handover;
+mod host;
 mod job;
 mod launcher;
 mod listen;
 mod log;
 mod phase;
-mod report;
 mod restore;
 mod results;
 mod save;
@@ -19,13 +19,16 @@ mod services;
 mod test_output;
 mod transfer;
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig, is_disk_full, paths};
+use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig, SidecarReport, is_disk_full, paths};
 
 use crate::protocol::ToLauncher;
 pub use budget::limits;
+use host::Host;
 use job::{Job, Outcome};
 use listen::Listener;
 use log::Log;
@@ -84,6 +87,9 @@ pub enum SidecarError {
     /// A step of the job failed, which has been reported.
     #[error("failed while {}: {}", .0.step, .0.reason)]
     Step(StepError),
+    /// The host was away, and no other one came.
+    #[error("the host was away for {} s, and no other one went on with the build", .0.as_secs())]
+    InVain(Duration),
     /// The job's end could not be reported.
     #[error("can't report how the job ended: {0}")]
     Report(ClientError),
@@ -126,8 +132,9 @@ pub async fn run(options: &Options) -> Result<(), SidecarError> {
         return Err(SidecarError::Version { host: config.version });
     }
     let client = Client::connect(&config.api, &config.build, config.token).map_err(SidecarError::Address)?;
-    let log = Log::open(client.clone(), config.job.clone());
-    let mut job = Job { client: &client, id: &config.job, log: &log, options, launcher: None };
+    let host = Host::new(client, config.job.clone(), Duration::from_millis(config.patience_ms));
+    let log = Log::open(host.clone(), config.job.clone());
+    let mut job = Job { host: &host, id: &config.job, log: &log, options, launcher: None };
     let outcome = match Listener::bind(&options.socket) {
         Ok(listener) => job.run(listener).await,
         Err(error) => Outcome::failed(StepError::new("opening the launcher's socket", error)),
@@ -137,7 +144,7 @@ pub async fn run(options: &Options) -> Result<(), SidecarError> {
     if let Err(error) = log.finish().await {
         eprintln!("monkeyci sidecar: a part of the log is lost: {error}");
     }
-    let reported = report::deliver(&client, &config.job, &outcome.report).await;
+    let reported = report(&host, &config.job, &outcome.report).await;
     let last = match (outcome.farewell, &outcome.error, &reported) {
         (Some(reason), ..) => Some(ToLauncher::Refuse { reason }),
         (None, None, Ok(())) => Some(ToLauncher::Bye),
@@ -149,9 +156,25 @@ pub async fn run(options: &Options) -> Result<(), SidecarError> {
         let _ = launcher.send(&last).await;
     }
     match (reported, outcome.error) {
+        _ if host.is_gone() => Err(SidecarError::InVain(host.patience())),
         (_, Some(error)) => Err(SidecarError::Step(error)),
         (Err(error), None) => Err(SidecarError::Report(error)),
         (Ok(()), None) => Ok(()),
+    }
+}
+
+/// Delivers the job's end: the one call that must not get lost.
+async fn report(host: &Host, job: &str, report: &SidecarReport) -> Result<(), ClientError> {
+    let unheard = Cell::new(false);
+    let delivered = host.ask(async |client| {
+        let delivered = client.job_result(job, report).await;
+        unheard.set(unheard.get() || delivered.as_ref().is_err_and(ClientError::is_away));
+        delivered
+    });
+    match delivered.await {
+        // The token dies with the report: it had come, and only the answer was lost.
+        Err(ClientError::Refused(_)) if unheard.get() => Ok(()),
+        delivered => delivered,
     }
 }
 

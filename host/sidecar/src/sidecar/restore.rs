@@ -1,5 +1,6 @@
 //! Puts workspace, caches and artifacts in place.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
@@ -9,12 +10,13 @@ use std::time::{Duration, Instant};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures::{StreamExt, TryStreamExt, stream};
-use monkeyci_api::{ByteStream, Client, SidecarPlan};
+use monkeyci_api::{ByteStream, Client, ClientError, SidecarPlan};
 use monkeyci_archive::Unpacked;
 use monkeyci_build::{Ending, RestoreArtifact};
 use rustix::fs::{AtFlags, Gid, Uid, chownat};
 
 use super::caches::{self, Restored};
+use super::host::{AGAIN, Host};
 use super::job::Stop;
 use super::log::Log;
 use super::phase::Phase;
@@ -22,6 +24,9 @@ use super::{StepError, at_once, transfer};
 
 /// Restoring a workspace is worth a line in the log when it takes longer than this.
 const NOTICEABLE: Duration = Duration::from_secs(1);
+
+/// How often an archive is asked for that breaks off.
+const CUT_OFF: u32 = 20;
 
 /// A disk with less room than this, in bytes, is full: what did not fit was larger.
 const FULL: u64 = 64 << 10;
@@ -104,7 +109,8 @@ impl Place {
     fn made(&self, step: &str, path: &Path) -> Result<Dir, NotUnpacked> {
         self.make(path).map_err(|error| {
             let reason = format!("{path:?}: {error}");
-            NotUnpacked { changed: false, error: StepError { reason, ..StepError::local(step, &error) } }
+            let error = StepError { reason, ..StepError::local(step, &error) };
+            NotUnpacked::here(error)
         })
     }
 
@@ -124,7 +130,7 @@ impl Place {
 
 /// Restores all that the plan asks for, in the order in which one may build on the other.
 pub(super) async fn all(
-    client: &Client,
+    host: &Host,
     log: &Log,
     plan: &SidecarPlan,
     place: &Place,
@@ -134,17 +140,26 @@ pub(super) async fn all(
     phase.restores(Some("workspace"));
     let started = Instant::now();
     let step = "restoring the workspace";
-    let root = place.workspace.try_clone().map_err(|error| StepError::new(step, error))?;
-    let unpacked = unpack(step, workspace, root, None, place).await?;
+    let first = Cell::new(Some(workspace));
+    let get = async |client: &Client| match first.take() {
+        Some(workspace) => Ok(Some(workspace)),
+        None => client.workspace().await.map(Some),
+    };
+    let unpacked = until_whole(host, step, get, async |archive| {
+        let root = place.workspace.try_clone().map_err(|error| NotUnpacked::here(StepError::new(step, error)))?;
+        unpack(step, archive, root, None, place).await
+    });
+    // It is there.
+    let unpacked = unpacked.await?.transpose()?.unwrap_or_default();
     if started.elapsed() >= NOTICEABLE {
         log.say(format!("restored the workspace ({})", size(unpacked.bytes))).await;
     }
     phase.restores(Some("caches"));
-    let restored = caches::restore(client, log, &plan.caches, place).await?;
+    let restored = caches::restore(host, log, &plan.caches, place).await?;
     phase.restores(Some("artifacts"));
     let artifacts = &plan.restore_artifacts;
     let at_once = at_once::downloads(artifacts.iter().map(|artifact| artifact.path.as_str()));
-    let lines = stream::iter(artifacts).map(|artifact| restore_artifact(client, artifact, place)).buffered(at_once);
+    let lines = stream::iter(artifacts).map(|artifact| restore_artifact(host, artifact, place)).buffered(at_once);
     let mut lines = pin!(lines);
     while let Some(line) = lines.try_next().await? {
         log.say(line).await;
@@ -154,21 +169,48 @@ pub(super) async fn all(
 }
 
 /// Restores an artifact; returns what there is to say.
-async fn restore_artifact(client: &Client, artifact: &RestoreArtifact, place: &Place) -> Result<String, Stop> {
+async fn restore_artifact(host: &Host, artifact: &RestoreArtifact, place: &Place) -> Result<String, Stop> {
     let RestoreArtifact { id, path, at_path, .. } = artifact;
     let step = format!("restoring artifact {id}");
-    match client.artifact(id).await.map_err(|error| StepError::new(&step, error))? {
-        Some(archive) => {
-            let unpacked = if *at_path {
+    let unpacked = until_whole(
+        host,
+        &step,
+        async |client| client.artifact(id).await,
+        async |archive| {
+            if *at_path {
                 let dir = place.made(&step, Path::new(""))?;
-                unpack(&step, archive, dir, Some(path.into()), place).await?
+                unpack(&step, archive, dir, Some(path.into()), place).await
             } else {
-                unpack_into(&step, archive, place, Path::new(path)).await?
-            };
-            Ok(format!("restored artifact {id} ({})", size(unpacked.bytes)))
-        }
+                unpack_into(&step, archive, place, Path::new(path)).await
+            }
+        },
+    );
+    match unpacked.await?.transpose()? {
+        Some(unpacked) => Ok(format!("restored artifact {id} ({})", size(unpacked.bytes))),
         None if artifact.if_there => Ok(format!("artifact {id} is not there")),
         None => Err(Stop::Ended(Ending::ArtifactNotThere { id: id.clone() })),
+    }
+}
+
+/// Gets an archive and unpacks it, and both again where it broke off: the host went away meanwhile. None where there is none.
+///
+/// # Errors
+/// When the host can't be asked. What went wrong with the archive itself is inside.
+pub(super) async fn until_whole<A, T>(
+    host: &Host,
+    step: &str,
+    get: impl AsyncFn(&Client) -> Result<Option<A>, ClientError>,
+    unpack: impl AsyncFn(A) -> Result<T, NotUnpacked>,
+) -> Result<Option<Result<T, NotUnpacked>>, StepError> {
+    let mut tries = 0;
+    loop {
+        let archive = host.ask(&get).await.map_err(|error| StepError::new(step, error))?;
+        let Some(archive) = archive else { return Ok(None) };
+        tries += 1;
+        match unpack(archive).await {
+            Err(NotUnpacked { cut_off: true, .. }) if tries < CUT_OFF => tokio::time::sleep(AGAIN).await,
+            unpacked => return Ok(Some(unpacked)),
+        }
     }
 }
 
@@ -188,9 +230,11 @@ async fn unpack(
     at: Option<PathBuf>,
     place: &Place,
 ) -> Result<Unpacked, NotUnpacked> {
-    transfer::receive(archive, dir, at, place.owner)
-        .await
-        .map_err(|error| NotUnpacked { changed: transfer::is_changed(&error), error: StepError::local(step, &error) })
+    transfer::receive(archive, dir, at, place.owner).await.map_err(|error| NotUnpacked {
+        changed: transfer::is_changed(&error),
+        cut_off: transfer::is_cut_off(&error),
+        error: StepError::local(step, &error),
+    })
 }
 
 /// Why an archive was not unpacked, or not all of it.
@@ -198,6 +242,14 @@ pub(super) struct NotUnpacked {
     pub(super) error: StepError,
     /// It is not the archive that was saved.
     pub(super) changed: bool,
+    /// It did not come whole.
+    cut_off: bool,
+}
+
+impl NotUnpacked {
+    fn here(error: StepError) -> Self {
+        Self { error, changed: false, cut_off: false }
+    }
 }
 
 impl From<NotUnpacked> for Stop {

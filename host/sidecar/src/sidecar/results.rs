@@ -5,6 +5,7 @@ use std::io::{BufReader, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use bytes::Bytes;
 use cap_std::fs::Dir;
 use monkeyci_api::{Body, Client, ClientError, MAX_OUTPUTS, MAX_TEST_REPORT};
 use monkeyci_archive::{Found, Globs, find};
@@ -12,6 +13,7 @@ use rustix::fs::OFlags;
 use tokio::task::spawn_blocking;
 
 use super::StepError;
+use super::host::Host;
 use super::log::Log;
 use super::test_output::without_output;
 
@@ -47,7 +49,7 @@ impl Warnings {
 /// Outputs that can't be read (no regular file any more, too large) or that the build API refuses are a line in the log, and a
 /// warning. That the build API can't be asked is an error.
 pub(super) async fn outputs(
-    client: &Client,
+    host: &Host,
     log: &Log,
     warnings: &mut Warnings,
     job: &str,
@@ -55,7 +57,7 @@ pub(super) async fn outputs(
 ) -> Result<(), StepError> {
     match read_outputs(file) {
         Ok(content) if content.is_empty() => {}
-        Ok(content) => match client.report_outputs(job, content).await {
+        Ok(content) => match host.ask(async |client| client.report_outputs(job, content.clone()).await).await {
             Ok(()) => {}
             // The build API has made a warning of it.
             Err(ClientError::Refused(problem)) if problem.status < 500 => {
@@ -94,7 +96,7 @@ fn read_outputs(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Reports the tests, from the files of the working directory that match. Whatever goes wrong is a line in the log, and a
 /// warning: that there are no tests must not look like tests that passed.
-pub(super) async fn tests(client: &Client, log: &Log, warnings: &mut Warnings, job: &str, globs: &[String], dir: &Dir) {
+pub(super) async fn tests(host: &Host, log: &Log, warnings: &mut Warnings, job: &str, globs: &[String], dir: &Dir) {
     if globs.is_empty() {
         return;
     }
@@ -113,10 +115,15 @@ pub(super) async fn tests(client: &Client, log: &Log, warnings: &mut Warnings, j
     for report in reports.into_iter().take(MAX_TEST_REPORTS) {
         let path = report.path.clone();
         let result = match read_report(report, dir).await {
-            Ok(content) => client.report_tests(job, Body::from(content)).await.map_err(|error| match error {
-                ClientError::Refused(problem) => problem.detail,
-                error => error.to_string(),
-            }),
+            Ok(content) => {
+                let content = Bytes::from(content);
+                let report =
+                    async |client: &Client| client.report_tests(job, Some(reported), Body::from(content.clone())).await;
+                host.ask(report).await.map_err(|error| match error {
+                    ClientError::Refused(problem) => problem.detail,
+                    error => error.to_string(),
+                })
+            }
             Err(reason) => Err(reason),
         };
         match result {

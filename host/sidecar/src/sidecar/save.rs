@@ -12,6 +12,7 @@ use monkeyci_api::{Body, Client, ClientError, Stored};
 use monkeyci_archive::{ArchiveError, Globs, Packed};
 use monkeyci_build::{Ending, SaveArtifact};
 
+use super::host::{Away, Host};
 use super::job::Stop;
 use super::log::Log;
 use super::restore::size;
@@ -52,7 +53,7 @@ impl fmt::Display for Failed {
 /// promised nothing: that is a warning, or a line in the log. Once the job has failed, one way or another, saving begins only of
 /// those that are saved then, and one that is not there is a line in the log: there was no time to make it.
 pub(super) async fn artifacts(
-    client: &Client,
+    host: &Host,
     log: &Log,
     warnings: &mut Warnings,
     artifacts: &[SaveArtifact],
@@ -68,7 +69,7 @@ pub(super) async fn artifacts(
         if !wanted {
             return None;
         }
-        let saved = upload(dir, &[path], files, |body| client.save_artifact(id, body)).await;
+        let saved = upload(host, dir, &[path], files, async |client, body| client.save_artifact(id, body).await).await;
         let excused = matches!(&saved, Err(Failed::Local(error)) if is_excused(artifact, error));
         failed.set(failed.get() || (saved.is_err() && !excused));
         Some((artifact, saved))
@@ -124,59 +125,87 @@ const PAUSES_MS: [u64; 3] = [250, 1000, 3000];
 
 /// Packs these paths (of one directory, only the files that match, if there are globs) into the request that `put` makes. An upload that
 /// fails for a reason that passes is made again.
-pub(super) async fn upload<F>(
+pub(super) async fn upload(
+    host: &Host,
     dir: &Dir,
     paths: &[&String],
     files: &[String],
-    put: impl Fn(Body) -> F,
-) -> Result<Packed, Failed>
-where
-    F: Future<Output = Result<Stored, ClientError>>,
-{
-    for pause in PAUSES_MS {
-        match upload_once(dir, paths, files, &put).await {
-            Err((_, true)) => tokio::time::sleep(Duration::from_millis(pause)).await,
-            Err((failed, false)) => return Err(failed),
+    put: impl AsyncFn(&Client, Body) -> Result<Stored, ClientError>,
+) -> Result<Packed, Failed> {
+    let mut pauses = PAUSES_MS.into_iter();
+    let mut away = Away::default();
+    loop {
+        host.introduce().await;
+        let (failed, passing) = match upload_once(host.client(), dir, paths, files, &put).await {
             Ok(packed) => return Ok(packed),
+            Err(failed) => failed,
+        };
+        match passing {
+            Passing::Never => return Err(failed),
+            Passing::Away => {
+                let waited = host.wait(&mut away, ClientError::Unreachable(String::new())).await;
+                waited.map_err(|_| failed)?;
+            }
+            Passing::Soon => {
+                away.is_back();
+                let Some(pause) = pauses.next() else { return Err(failed) };
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
         }
     }
-    upload_once(dir, paths, files, &put).await.map_err(|(failed, _)| failed)
+}
+
+/// Whether an upload that failed may go well another time.
+enum Passing {
+    Never,
+    /// The store has a bad moment.
+    Soon,
+    /// The host is away.
+    Away,
+}
+
+impl Passing {
+    fn of(error: &ClientError) -> Self {
+        match error {
+            error if error.is_away() => Self::Away,
+            error if error.is_passing() => Self::Soon,
+            _ => Self::Never,
+        }
+    }
 }
 
 /// One attempt; a failure comes with whether another one may go well.
-async fn upload_once<F>(
+async fn upload_once(
+    client: &Client,
     dir: &Dir,
     paths: &[&String],
     files: &[String],
-    put: impl Fn(Body) -> F,
-) -> Result<Packed, (Failed, bool)>
-where
-    F: Future<Output = Result<Stored, ClientError>>,
-{
+    put: impl AsyncFn(&Client, Body) -> Result<Stored, ClientError>,
+) -> Result<Packed, (Failed, Passing)> {
     let given_up = |error: &dyn ToString| {
         let reason = error.to_string();
-        (Failed::Upload { reason, store_full: false }, false)
+        (Failed::Upload { reason, store_full: false }, Passing::Never)
     };
     let dir = dir.try_clone().map_err(|error| given_up(&error))?;
     let globs = if files.is_empty() { None } else { Some(Globs::new(files)) };
     let globs = globs.transpose().map_err(|error| given_up(&error))?;
     let (body, packing) = transfer::send(dir, paths.iter().map(PathBuf::from).collect(), globs).await;
     let stored = match body {
-        Some(body) => Some(put(body).await),
+        Some(body) => Some(put(client, body).await),
         None => None,
     };
     if let Some(Err(error @ ClientError::Refused(_))) = &stored
         && !error.is_passing()
     {
         // Nobody takes it any more. Packing notices when it has packed the next chunk, which nothing waits for.
-        return Err((Failed::upload(error), false));
+        return Err((Failed::upload(error), Passing::Never));
     }
     let packed = packing.await.map_err(|error| given_up(&error))?;
     match (packed, stored) {
         // The writer fails when the request has ended before: then the request knows why.
-        (Err(ArchiveError::Write(_)) | Ok(_), Some(Err(error))) => Err((Failed::upload(&error), error.is_passing())),
+        (Err(ArchiveError::Write(_)) | Ok(_), Some(Err(error))) => Err((Failed::upload(&error), Passing::of(&error))),
         (Err(error @ ArchiveError::Write(_)), _) => Err(given_up(&error)),
-        (Err(error), _) => Err((Failed::Local(error), false)),
+        (Err(error), _) => Err((Failed::Local(error), Passing::Never)),
         (Ok(_), None) => Err(given_up(&"packing gave nothing")),
         (Ok(packed), Some(Ok(_))) => Ok(packed),
     }

@@ -37,17 +37,25 @@ pub(super) async fn receive(
         }
     });
     let mut queue = Some(queue);
-    let mut changed = None;
+    let mut wrong = None;
     while let Some(chunk) = archive.next().await {
-        if let Err(error @ ClientError::Changed { .. }) = chunk {
-            changed = Some(error);
-            break;
-        }
+        let chunk = match chunk {
+            Err(error @ ClientError::Changed { .. }) => {
+                wrong = Some(error);
+                break;
+            }
+            Err(error) => {
+                let broken = io::Error::other(error.to_string());
+                wrong = Some(error);
+                Err(broken)
+            }
+            Ok(chunk) => Ok(chunk),
+        };
         let failed = chunk.is_err();
         // An error says that unpacking has given up; why, it tells itself. The rest still comes: it may have given up because
         // the archive is not the one that was saved, which is known at its end.
         if let Some(open) = &queue
-            && open.send(chunk.map_err(io::Error::other)).await.is_err()
+            && open.send(chunk).await.is_err()
         {
             queue = None;
         }
@@ -57,17 +65,25 @@ pub(super) async fn receive(
     }
     drop(queue);
     let unpacked = unpacking.await.unwrap_or_else(|error| Err(ArchiveError::Read(io::Error::other(error))));
-    match changed {
-        Some(changed) => Err(ArchiveError::Read(io::Error::other(changed))),
+    match wrong {
+        Some(wrong) => Err(ArchiveError::Read(io::Error::other(wrong))),
         None => unpacked,
     }
 }
 
 /// Whether what came is not what was saved: then what was unpacked may be wrong, and nobody can say where.
 pub(super) fn is_changed(error: &ArchiveError) -> bool {
-    let ArchiveError::Read(error) = error else { return false };
-    let inner = error.get_ref().and_then(|error| error.downcast_ref::<ClientError>());
-    matches!(inner, Some(ClientError::Changed { .. }))
+    matches!(cause(error), Some(ClientError::Changed { .. }))
+}
+
+/// Whether it did not come whole, and may when it is asked for once more.
+pub(super) fn is_cut_off(error: &ArchiveError) -> bool {
+    matches!(cause(error), Some(ClientError::Unreachable(_)))
+}
+
+fn cause(error: &ArchiveError) -> Option<&ClientError> {
+    let ArchiveError::Read(error) = error else { return None };
+    error.get_ref()?.downcast_ref::<ClientError>()
 }
 
 /// Packs these paths of `dir`, or of the first one the files that match, into the body of a request. An error in between breaks the request

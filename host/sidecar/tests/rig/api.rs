@@ -1,7 +1,8 @@
 //! The build API as far as a sidecar sees it, on a Unix socket.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -9,8 +10,11 @@ use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use monkeyci_api::{CACHE_HEADER, DIGEST_HEADER, Problem, SidecarPlan, SidecarReport, Stored};
+use monkeyci_api::{
+    CACHE_HEADER, DIGEST_HEADER, LOG_FROM_HEADER, LogDecoder, Problem, SidecarPlan, SidecarReport, Stored,
+};
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Barrier;
@@ -33,6 +37,12 @@ pub struct State {
     /// Requests that are answered with 422.
     pub refused: Vec<String>,
     pub log: Vec<u8>,
+    /// How many bytes of output are in it.
+    pub logged: u64,
+    /// Whether nobody is told what is kept of logs, as if each answer got lost.
+    pub says_nothing_of_logs: bool,
+    /// Downloads that break off in the midst, the first time.
+    pub cut_off: Vec<String>,
     pub running: bool,
     pub result: Option<SidecarReport>,
     /// Requests in the order they came, but for logs.
@@ -53,6 +63,7 @@ pub struct State {
 }
 
 pub struct Api {
+    socket: PathBuf,
     state: Arc<Mutex<State>>,
     runtime: Option<Runtime>,
 }
@@ -63,11 +74,17 @@ impl Api {
         let empty = tempfile::tempdir().unwrap();
         monkeyci_archive::pack_workspace(empty.path(), &monkeyci_archive::WorkspaceFiles::all(), &mut tar).unwrap();
         let state = Arc::new(Mutex::new(State { workspace: Some(tar), ..State::default() }));
+        let mut api = Self { socket: socket.to_owned(), state, runtime: None };
+        api.serve();
+        api
+    }
+
+    fn serve(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(async { UnixListener::bind(socket).unwrap() });
-        let router = Router::new().fallback(handle).with_state(Arc::clone(&state));
+        let listener = runtime.block_on(async { UnixListener::bind(&self.socket).unwrap() });
+        let router = Router::new().fallback(handle).with_state(Arc::clone(&self.state));
         runtime.spawn(async { axum::serve(listener, router).await.unwrap() });
-        Self { state, runtime: Some(runtime) }
+        self.runtime = Some(runtime);
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -76,26 +93,61 @@ impl Api {
 
     /// Goes away, with all connections.
     pub fn stop(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        self.runtime.take().unwrap().shutdown_timeout(HANGS);
     }
+
+    /// Comes back, with all that it knows.
+    pub fn come_back(&mut self) {
+        std::fs::remove_file(&self.socket).unwrap();
+        self.serve();
+    }
+}
+
+/// Takes a log, and says after each frame up to where it is kept.
+async fn take_log(state: Arc<Mutex<State>>, mut place: u64, mut body: Body) -> Response {
+    let (kept, places) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut decoder = LogDecoder::default();
+        while let Some(Ok(frame)) = body.frame().await {
+            let data = frame.into_data().unwrap();
+            let mut state = state.lock().unwrap();
+            if let Some(count) = &mut state.log_counted {
+                *count += data.len() as u64;
+            }
+            decoder.push(&data);
+            while let Some(frame) = decoder.next_frame().unwrap() {
+                place += frame.bytes.len() as u64;
+                if place > state.logged {
+                    state.logged = place;
+                    if state.log_counted.is_none() {
+                        let mut encoded = BytesMut::new();
+                        frame.encode(&mut encoded);
+                        state.log.extend_from_slice(&encoded);
+                    }
+                }
+                if !state.says_nothing_of_logs {
+                    let _ = kept.send(place);
+                }
+            }
+        }
+    });
+    let places = futures::stream::unfold(places, async |mut places| {
+        let place: u64 = places.recv().await?;
+        Some((Ok::<_, Infallible>(Bytes::copy_from_slice(&place.to_be_bytes())), places))
+    });
+    Body::from_stream(places).into_response()
 }
 
 async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>) -> Response {
     assert_eq!(request.headers()["authorization"], "Bearer secret");
-    let (head, mut body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let path = head.uri.path().strip_prefix("/v1/builds/org/repo/1").unwrap().to_owned();
     if path == "/jobs/test/logs" {
         if state.lock().unwrap().log_refused {
             return StatusCode::PAYLOAD_TOO_LARGE.into_response();
         }
-        while let Some(Ok(frame)) = body.frame().await {
-            let (mut state, data) = (state.lock().unwrap(), frame.into_data().unwrap());
-            match &mut state.log_counted {
-                Some(count) => *count += data.len() as u64,
-                None => state.log.extend_from_slice(&data),
-            }
-        }
-        return StatusCode::NO_CONTENT.into_response();
+        let from = head.headers[LOG_FROM_HEADER].to_str().unwrap().parse().unwrap();
+        return take_log(state, from, body).await;
     }
     let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
     let body = body.to_bytes().to_vec();
@@ -123,6 +175,13 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
     if state.refused.contains(&request) {
         let problem = Problem { status: 422, title: "no".to_owned(), detail: "this is not for me".to_owned() };
         return (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(problem)).into_response();
+    }
+    if let Some(cut) = state.cut_off.iter().position(|cut| *cut == request) {
+        state.cut_off.remove(cut);
+        let half = state.workspace.as_ref().map_or(0, |workspace| workspace.len() / 2);
+        let half = Bytes::copy_from_slice(&state.workspace.as_ref().unwrap()[..half]);
+        let broken = [Ok(half), Err(std::io::Error::other("cut off"))];
+        return Body::from_stream(futures::stream::iter(broken)).into_response();
     }
     let stored = |size: usize| axum::Json(Stored { size: size as u64, digest: String::new() }).into_response();
     let found = |bytes: Option<&Vec<u8>>| match bytes {

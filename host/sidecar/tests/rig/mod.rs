@@ -41,6 +41,8 @@ impl Rig {
             build: "org/repo/1".to_owned(),
             job: "test".to_owned(),
             token: Token::new("secret".to_owned()),
+            // Then it is the least.
+            patience_ms: 0,
         };
         fs::write(dir.path().join("config.json"), serde_json::to_vec(&config).unwrap()).unwrap();
         Self { dir, api, env: vec![], services: String::new(), wrapper: vec![], launcher: vec![PROGRAM.to_owned()] }

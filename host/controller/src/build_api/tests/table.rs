@@ -47,7 +47,7 @@ pub(super) async fn every_call(client: &Client, job: &str) -> Vec<(&'static str,
         ("create artifact out", status(client.create_artifact("out", "file", Body::from("x")).await)),
         ("save output", status(client.save_output("made", "file").await)),
         ("report outputs", status(client.report_outputs(job, b"a=b".to_vec()).await)),
-        ("report tests", status(client.report_tests(job, Body::from("<testsuite/>")).await)),
+        ("report tests", status(client.report_tests(job, None, Body::from("<testsuite/>")).await)),
         ("report result", status(client.job_result(job, &SidecarReport::Ended(Ending::Succeeded)).await)),
     ]
 }

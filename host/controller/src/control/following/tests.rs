@@ -7,7 +7,7 @@ use monkeyci_build::BuildState;
 use super::*;
 use crate::inputs::Inputs;
 use crate::logs::Masking;
-use crate::logs::{LogLimits, LogWriter};
+use crate::logs::{LogLimits, LogWriter, Place};
 use crate::observer::Silent;
 use crate::source::SourceRequest;
 
@@ -75,7 +75,8 @@ async fn whoever_begins_to_follow_at_any_time_sees_every_frame_once() {
         for number in 0..70 {
             // More than two parts, a few of them written before they are full.
             let text = format!("{attempt}-{number}:{}\n", "x".repeat(120_000));
-            log.push(&frame(&text)).await;
+            log.push(&frame(&text));
+            log.reached(Place::default(), 0).await;
             said.push_str(&text);
             if number % 8 == 0 {
                 readers.push(rig.reader(Some("job")).await);
@@ -108,10 +109,10 @@ async fn whoever_begins_late_with_a_long_log_is_told_what_is_left_out() {
     let rig = Rig::new();
     let mut log = rig.writer(None, LogLimits { head: 100, tail: 100, ..LogLimits::default() });
     for number in 0..100 {
-        log.push(&frame(&format!("line {number}\n"))).await;
+        log.push(&frame(&format!("line {number}\n")));
     }
     let reader = rig.reader(None).await;
-    log.push(&frame("the last\n")).await;
+    log.push(&frame("the last\n"));
     log.finish().await.expect("stored");
     rig.inside.live.logs.close();
     let text = reader.rest().await.remove(&None).expect("the log of define");
@@ -128,11 +129,12 @@ async fn a_slow_reader_holds_nobody_up_and_learns_how_much_it_missed() {
     let mut log = rig.writer(Some("job"), LogLimits { head: 1000, tail: 1000, ..LogLimits::default() });
     let text = "x".repeat(60_000);
     for _ in 0..200 {
-        log.push(&frame(&text)).await;
+        log.push(&frame(&text));
+        log.reached(Place::default(), 0).await;
     }
     let first = reader.body.next().await.expect("more").expect("bytes");
     reader.decoder.push(&first).expect("pieces");
-    log.push(&frame("the last\n")).await;
+    log.push(&frame("the last\n"));
     log.finish().await.expect("stored");
     rig.inside.live.logs.close();
     let text = reader.rest().await.remove(&Some("job".to_owned())).expect("a log");
@@ -146,11 +148,11 @@ async fn a_slow_reader_holds_nobody_up_and_learns_how_much_it_missed() {
 async fn whoever_wants_one_log_gets_no_other() {
     let rig = Rig::new();
     let mut one = rig.writer(Some("one"), LogLimits::default());
-    one.push(&frame("one")).await;
+    one.push(&frame("one"));
     let reader = rig.reader(Some("two")).await;
     let mut two = rig.writer(Some("two"), LogLimits::default());
-    two.push(&frame("two")).await;
-    one.push(&frame("more")).await;
+    two.push(&frame("two"));
+    one.push(&frame("more"));
     rig.inside.live.logs.close();
     assert_eq!(reader.rest().await, BTreeMap::from([(Some("two".to_owned()), "two".to_owned())]));
 }

@@ -1,17 +1,66 @@
 //! Pod cleanup: what a job leaves is removed, later than the job ends, so that the jobs that wait for it do not wait for that too.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
+use monkeyci_build::JobSpec;
 use monkeyci_engines::{Engine, EngineError, Pod};
 
-use super::PARTING;
 use super::services::ServiceLogs;
+use super::{PARTING, key};
 use crate::jobs::JobContext;
+use crate::jobs::engine::Left;
 use crate::jobs::lease::{self, AGAIN};
 
 /// How long clearing away may take.
 pub(super) const REMOVAL: Duration = Duration::from_secs(60);
+
+/// How many pods of a build that is gone on with are removed at once.
+const AT_ONCE: usize = 8;
+
+/// Removes what a process that has died has left of jobs that do not go on. What their services have written is stored first.
+///
+/// # Errors
+/// When the engine can't be asked, or something can't be removed.
+pub(crate) async fn clear(context: &JobContext, left: Left) -> Result<(), EngineError> {
+    let Left { engine, go_on, mut others } = left;
+    let build = &context.live.id;
+    let jobs: Vec<(JobSpec, u32)> = {
+        let state = context.live.state();
+        state.jobs().map(|(spec, known)| (spec.clone(), known.attempt)).collect()
+    };
+    let kept = |job: &str, attempt| (key(build, job, attempt), go_on.contains(job));
+    let going_on: BTreeSet<String> = jobs
+        .iter()
+        .map(|(spec, attempt)| kept(&spec.id, *attempt))
+        .filter_map(|(key, goes_on)| goes_on.then_some(key))
+        .collect();
+    let mut logs = Vec::new();
+    for (spec, last) in &jobs {
+        let Some(container) = spec.container() else { continue };
+        for attempt in 1..=*last {
+            let key = key(build, &spec.id, attempt);
+            if others.contains(&key) {
+                let of = (key.as_str(), spec.id.as_str(), attempt);
+                logs.extend(ServiceLogs::catch_up(context, &engine, of, container));
+            }
+        }
+    }
+    for log in logs {
+        log.finish(PARTING).await;
+    }
+    while !others.is_empty() {
+        let removals = stream::iter(others.iter().map(async |key| engine.remove(key).await));
+        removals.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        // What the dead process asked for last may have come into being meanwhile.
+        let found = engine.pods(context.services.engines.owner()).await?.into_iter();
+        let found = found.filter(|pod| pod.build == *build && !going_on.contains(&pod.key));
+        others = found.map(|pod| pod.key).collect();
+    }
+    Ok(())
+}
 
 /// What is left of a job that has ended: a pod that is to be removed.
 pub(in crate::jobs) struct PodCleanup {

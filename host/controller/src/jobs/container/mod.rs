@@ -8,7 +8,6 @@ mod verdict;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
@@ -24,11 +23,14 @@ use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
 
 use super::JobContext;
+use super::attempts::BegunBy;
 use super::lease::LEASE;
 use crate::error::ControllerError;
-use crate::home::make_dir;
+use crate::home::{JOBS, make_dir};
+use crate::tokens::Adopted;
 pub(crate) use budget::limits;
 use cleanup::PodCleanup;
+pub(crate) use cleanup::clear;
 use plan::{env, plan, secret_env};
 use services::ServiceLogs;
 use watch::{Patience, Watch};
@@ -40,13 +42,17 @@ pub(super) const SAVING: Duration = Duration::from_secs(5 * 60);
 /// How long an engine may be away when somebody wants the job out of the way, and has waited for it before.
 pub(super) const PARTING: Duration = Duration::from_secs(10);
 
+/// How long containers wait for another host when theirs has died, where nobody says otherwise: time enough to notice it, and to start a
+/// machine anew.
+pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
 /// Runs the container job to its end. What it leaves is to be cleared away: later, so that the jobs that wait for this one
 /// do not wait for that too.
 pub(super) async fn run(
     context: &JobContext,
     job: &JobSpec,
     spec: &ContainerSpec,
-    attempt: u32,
+    (attempt, begun): (u32, BegunBy),
     mut stop: Receiver<Option<StopReason>>,
 ) -> (Ending, Option<PodCleanup>) {
     let (plan, service_env) = match plan(context, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?))) {
@@ -71,15 +77,24 @@ pub(super) async fn run(
     if let Err(error) = packed {
         return (Ending::EngineFailed { reason: format!("the workspace could not be packed: {error}") }, None);
     }
-    let prepared = prepare(context, job, spec, attempt, service_env).await;
-    let pod = match prepared {
-        Ok(pod) => pod,
-        Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
-    };
+    // Before its token counts: whoever comes with that finds the plan.
     let (running, report) = context.live.watch_pod(&job.id, plan);
+    let prepared = prepare(context, job, spec, (attempt, begun), service_env).await;
+    let (pod, _adopted) = match prepared {
+        Ok(Prepared::Pod(pod, adopted)) => (*pod, adopted),
+        Ok(Prepared::Elsewhere(pod)) => {
+            context.live.unwatch_pod(&job.id);
+            let cleanup = PodCleanup { engine, pod: *pod, logs: None, lease: LEASE };
+            return (Ending::HostDied, Some(cleanup));
+        }
+        Err(error) => {
+            context.live.unwatch_pod(&job.id);
+            return (Ending::EngineFailed { reason: error.to_string() }, None);
+        }
+    };
     let (say, mut said) = mpsc::unbounded_channel::<String>();
     let watch = Watch::new(&context.live, &context.force, engine.as_ref(), &pod, Patience::default()).telling(say);
-    let logs = ServiceLogs::follow(context, &engine, &pod, watch.started());
+    let logs = ServiceLogs::follow(context, &engine, (&pod.key, &job.id, attempt), spec, watch.started());
     let saying = async {
         while let Some(line) = said.recv().await {
             context.say(Some(&job.id), &line).await;
@@ -133,37 +148,58 @@ async fn stopped(stop: &mut Receiver<Option<StopReason>>) -> StopReason {
     }
 }
 
-/// Makes the token, the sidecar's configuration and the pod's description.
+/// What is there for a pod to start.
+enum Prepared {
+    /// All; of a pod that another process has begun, its sidecar's token counts as long as that is held.
+    Pod(Box<Pod>, Option<Adopted>),
+    /// The pod that another process has begun looks for the build API at another address.
+    Elsewhere(Box<Pod>),
+}
+
+/// Makes the token, the sidecar's configuration and the pod's description. Where another process has made them, they stay.
 async fn prepare(
     context: &JobContext,
     job: &JobSpec,
     spec: &ContainerSpec,
-    attempt: u32,
+    (attempt, begun): (u32, BegunBy),
     secret_env: BTreeMap<String, BTreeMap<String, String>>,
-) -> Result<Pod, ControllerError> {
+) -> Result<Prepared, ControllerError> {
     let program = context.services.sidecar_program()?.to_owned();
     let address = context.api_address().await?;
     // The job's own limit begins before this; a minute more is for what is slow.
     let life = Duration::from_millis(job.timeout_ms).saturating_add(GRACE + SAVING + Duration::from_secs(60));
     let role = Role::Sidecar { job: job.id.clone() };
-    let token = context.services.tokens.issue(&context.live.id, (role, attempt), scopes(&job.id, spec), life)?;
-    let config = SidecarConfig {
-        version: API_VERSION.to_owned(),
-        api: address.url.clone(),
-        build: context.live.id.clone(),
-        job: job.id.clone(),
-        token,
-    };
-    let dir = context.dir.join("jobs").join(format!("{}-{attempt}", job.id));
+    let dir = context.dir.join(JOBS).join(format!("{}-{attempt}", job.id));
     let path = dir.join("config.json");
-    write_private(&path, &config)?;
+    let before = if begun == BegunBy::Another { begun_with(&path) } else { None };
+    let (adopted, is_elsewhere) = match before {
+        Some(config) => {
+            let adopted = context.services.tokens.adopt(&config.token, &context.live.id, (&role, attempt));
+            let fits = config.api == address.url && config.version == API_VERSION && adopted.is_some();
+            (adopted, !fits)
+        }
+        None => {
+            let token =
+                context.services.tokens.issue(&context.live.id, (role, attempt), scopes(&job.id, spec), life)?;
+            let config = SidecarConfig {
+                version: API_VERSION.to_owned(),
+                api: address.url.clone(),
+                build: context.live.id.clone(),
+                job: job.id.clone(),
+                token,
+                patience_ms: u64::try_from(context.services.patience.as_millis()).unwrap_or(u64::MAX),
+            };
+            write_private(&path, &config)?;
+            (None, false)
+        }
+    };
     let mut service_env = BTreeMap::new();
     for (service, env) in secret_env {
         let path = dir.join(format!("service-{service}.json"));
         write_private(&path, &env)?;
         service_env.insert(service, path);
     }
-    Ok(Pod {
+    let pod = Box::new(Pod {
         key: key(&context.live.id, &job.id, attempt),
         owner: context.services.engines.owner().to_owned(),
         build: context.live.id.clone(),
@@ -185,7 +221,13 @@ async fn prepare(
         sidecar_program: program,
         sidecar_config: path,
         api_dir: address.dir.clone(),
-    })
+    });
+    Ok(if is_elsewhere { Prepared::Elsewhere(pod) } else { Prepared::Pod(pod, adopted) })
+}
+
+/// The configuration of a sidecar that another process has made. One that was not written whole was never handed out.
+fn begun_with(path: &Path) -> Option<SidecarConfig> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 /// What the sidecar of this job may do: its own job, its own artifacts and caches, and nothing else.
@@ -195,18 +237,20 @@ fn scopes(job: &str, spec: &ContainerSpec) -> Vec<Scope> {
     grants::sidecar(job, restores, saves, spec.caches.iter().map(|cache| &cache.id))
 }
 
-/// Writes a file that nobody else may read.
+/// Writes a file that nobody else may read. A container that has the one before mounted keeps that.
 fn write_private(path: &Path, content: &impl Serialize) -> Result<(), ControllerError> {
     let write = || {
-        path.parent().map_or(Ok(()), make_dir)?;
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        serde_json::to_writer(file, content).map_err(std::io::Error::other)
+        let dir = path.parent().unwrap_or(Path::new("."));
+        make_dir(dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        serde_json::to_writer(&mut file, content).map_err(std::io::Error::other)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
     };
     write().map_err(|source| ControllerError::Home { path: path.to_owned(), source })
 }
 
 /// The pod's key: readable, and unique by the digest of all that names it.
-fn key(build: &str, job: &str, attempt: u32) -> String {
+pub(in crate::jobs) fn key(build: &str, job: &str, attempt: u32) -> String {
     let digest = Sha256::digest(format!("{build}\0{job}\0{attempt}"));
     let digest = hex(&digest[..6]);
     let clean = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::join_all;
+use monkeyci_api::LogFrame;
+use monkeyci_build::ContainerSpec;
 use monkeyci_engines::{Engine, Part};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -13,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{JobContext, Services};
 use crate::logs::followers::service_frame;
-use crate::logs::{LogWriter, MaskedLog};
+use crate::logs::{LogWriter, Mark, MaskedLog, Source};
 use crate::running::BuildHandle;
 
 /// A line longer than this is cut into several.
@@ -31,20 +33,46 @@ impl ServiceLogs {
     pub(super) fn follow(
         context: &JobContext,
         engine: &Arc<dyn Engine>,
-        pod: &monkeyci_engines::Pod,
+        of: (&str, &str, u32),
+        spec: &ContainerSpec,
         started: CancellationToken,
     ) -> Option<Self> {
-        if pod.services.is_empty() {
+        Self::read(context, engine, of, spec, Some(started))
+    }
+
+    /// Takes what the services of a pod have written so far, and that alone, of a pod that nobody has followed to its end.
+    pub(super) fn catch_up(
+        context: &JobContext,
+        engine: &Arc<dyn Engine>,
+        of: (&str, &str, u32),
+        spec: &ContainerSpec,
+    ) -> Option<Self> {
+        Self::read(context, engine, of, spec, None)
+    }
+
+    fn read(
+        context: &JobContext,
+        engine: &Arc<dyn Engine>,
+        (key, job, attempt): (&str, &str, u32),
+        spec: &ContainerSpec,
+        started: Option<CancellationToken>,
+    ) -> Option<Self> {
+        if spec.services.is_empty() {
             return None;
         }
         let (services, live, engine) = (context.services.clone(), context.live.clone(), engine.clone());
-        let (key, job) = (pod.key.clone(), pod.job.clone());
-        let names: Vec<String> = pod.services.iter().map(|service| service.name.clone()).collect();
+        let (key, job) = (key.to_owned(), job.to_owned());
+        let names: Vec<String> = spec.services.iter().map(|service| service.name.clone()).collect();
         let over = CancellationToken::new();
         let told = over.clone();
         let task = tokio::spawn(async move {
-            started.cancelled().await;
-            let logs = names.iter().map(|name| one(&services, &live, engine.as_ref(), &key, &job, name, &told));
+            if let Some(started) = &started {
+                started.cancelled().await;
+            }
+            let follow = started.is_some();
+            let logs = names
+                .iter()
+                .map(|name| one(&services, &live, engine.as_ref(), (&key, &job, attempt), (name, follow), &told));
             join_all(logs).await;
         });
         Some(Self { task, over })
@@ -65,28 +93,46 @@ impl Drop for ServiceLogs {
     }
 }
 
+/// A service's output on its way into the log of its job.
+struct Service<'a> {
+    live: &'a BuildHandle,
+    job: &'a str,
+    name: &'a str,
+    masked: MaskedLog,
+    stored: LogWriter<'a>,
+}
+
 async fn one(
     services: &Services,
     live: &BuildHandle,
     engine: &dyn Engine,
-    key: &str,
-    job: &str,
-    name: &str,
+    (key, job, attempt): (&str, &str, u32),
+    (name, follow): (&str, bool),
     over: &CancellationToken,
 ) {
     let _open = live.writing.token();
-    let mut stored = LogWriter::new(&services.blobs, &live.id, &live.logs, Some(job), services.log_limits);
-    let mut masked = MaskedLog::new(&live.masking);
-    let mut output = engine.output(key, &Part::Service(name.to_owned()));
+    let source = Source { attempt, service: Some(name.to_owned()) };
+    let (parts, others) = live.logs.parts(job);
+    let mark = match others {
+        true => Mark::find(&services.blobs, &live.id, job, parts, &source).await,
+        false => Ok(None),
+    };
+    // Where it can't be read, nobody knows what is there: better twice than never.
+    let mark = mark.unwrap_or_default();
+    let place = mark.as_ref().map_or_else(Default::default, |mark| mark.place);
+    let stored = LogWriter::new(&services.blobs, &live.id, &live.logs, Some(job), services.log_limits);
+    let stored = stored.going_on(source, mark.as_ref(), 0);
+    let mut service = Service { live, job, name, masked: MaskedLog::going_on(&live.masking, place, 0), stored };
+    let mut output = engine.output(key, &Part::Service(name.to_owned()), follow);
     let mut open = BytesMut::new();
     loop {
-        let due = stored.due();
+        let due = service.stored.due();
         let next = tokio::select! {
             biased;
             next = output.next() => next,
             () = over.cancelled() => None,
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                stored.write().await;
+                service.stored.write().await;
                 continue;
             }
         };
@@ -94,48 +140,50 @@ async fn one(
         let Some(Ok(chunk)) = next else { break };
         open.extend_from_slice(&chunk);
         while let Some(line) = take_line(&mut open) {
-            keep(live, job, name, &mut masked, &mut stored, &line).await;
+            service.keep(&line).await;
         }
     }
     if !open.is_empty() {
-        keep(live, job, name, &mut masked, &mut stored, &open).await;
+        service.keep(&open).await;
     }
-    for frame in masked.finish() {
-        live.observer.log(&live.id, Some(job), &frame);
-        stored.push(&frame).await;
-    }
-    if let Err(error) = stored.finish().await {
+    let last = service.masked.finish();
+    service.show(last).await;
+    if let Err(error) = service.stored.finish().await {
         tracing::warn!(%error, build = live.id, job, service = name, "the output of a service could not be stored");
     }
 }
 
-/// The first line of what has come, without its end.
+impl Service<'_> {
+    /// A line, with the service's name in front. Places count such lines: an engine gives all of a service's output again to who asks
+    /// again.
+    async fn keep(&mut self, line: &[u8]) {
+        let mut bytes = BytesMut::with_capacity(self.name.len() + line.len() + 3);
+        bytes.put_slice(self.name.as_bytes());
+        bytes.put_slice(b": ");
+        bytes.put_slice(line);
+        bytes.put_u8(b'\n');
+        let frames = self.masked.push(service_frame(bytes.freeze()));
+        self.show(frames).await;
+    }
+
+    async fn show(&mut self, frames: Vec<LogFrame>) {
+        for frame in frames {
+            self.live.observer.log(&self.live.id, Some(self.job), &frame);
+            self.stored.push(&frame);
+        }
+        self.stored.reached(self.masked.place(), self.masked.take_left_out()).await;
+    }
+}
+
+/// The first line of what has come, without its end. What it is depends on nothing but the bytes: whoever asks an engine for them again
+/// gets the same lines.
 fn take_line(open: &mut BytesMut) -> Option<Bytes> {
-    match open.iter().position(|byte| *byte == b'\n') {
+    match open.iter().take(LONGEST).position(|byte| *byte == b'\n') {
         Some(end) => {
             let mut line = open.split_to(end + 1);
             line.truncate(end);
             Some(line.freeze())
         }
-        None => (open.len() >= LONGEST).then(|| open.split().freeze()),
-    }
-}
-
-async fn keep(
-    live: &BuildHandle,
-    job: &str,
-    name: &str,
-    masked: &mut MaskedLog,
-    stored: &mut LogWriter<'_>,
-    line: &[u8],
-) {
-    let mut bytes = BytesMut::with_capacity(name.len() + line.len() + 3);
-    bytes.put_slice(name.as_bytes());
-    bytes.put_slice(b": ");
-    bytes.put_slice(line);
-    bytes.put_u8(b'\n');
-    for frame in masked.push(service_frame(bytes.freeze())) {
-        live.observer.log(&live.id, Some(job), &frame);
-        stored.push(&frame).await;
+        None => (open.len() >= LONGEST).then(|| open.split_to(LONGEST).freeze()),
     }
 }

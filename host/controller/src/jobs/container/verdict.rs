@@ -1,5 +1,6 @@
 //! How a job ended, judged by what its engine saw: where its sidecar said nothing.
 
+use monkeyci_api::WAITED_IN_VAIN;
 use monkeyci_build::Ending;
 use monkeyci_engines::{EngineError, PartExit};
 
@@ -32,6 +33,7 @@ impl Ends {
             (Some(Ok(exit)), None) => killed(Ok(exit), memory_bytes),
             (Some(Ok(exit)), Some(_)) if exit.code > 128 || exit.out_of_memory => killed(Ok(exit), memory_bytes),
             (Some(Err(error)), _) => killed(Err(error), memory_bytes),
+            (_, Some(Ok(exit))) if exit.code == i64::from(WAITED_IN_VAIN) => Ending::HostDied,
             (_, Some(end)) => sidecar_ended(end, last_words),
             (None, None) => sidecar_failed("running", "nothing was heard of it"),
         }
@@ -143,6 +145,7 @@ mod tests {
         assert_eq!(cause(exit(125), None), "sidecar");
         assert_eq!(cause(exit(0), exit(137)), "sidecar", "the job was done, and not saved");
         assert_eq!(cause(None, exit(1)), "sidecar");
+        assert_eq!(cause(exit(125), exit(75)), "HostDied", "nobody came in time");
     }
 
     #[test]

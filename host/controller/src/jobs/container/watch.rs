@@ -155,7 +155,8 @@ impl<'a> Watch<'a> {
             started = &mut start => started,
         };
         // Whether the job runs is asked until it is known: also that nobody will say so any more is an answer.
-        let (mut is_running, mut asking) = (false, true);
+        let is_known = live.state().job(job).is_some_and(|known| known.command_runs);
+        let (mut is_running, mut asking) = (is_known, !is_known);
         match started {
             Ok(()) => {}
             // The job runs, only the engine could not say so any more: it may do well without it.

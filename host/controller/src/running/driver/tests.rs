@@ -54,6 +54,10 @@ impl Effects for Play {
             self.live.record(EventBody::JobEnded { job, attempt, ending }).await.expect("the build goes on");
         })
     }
+
+    fn go_on(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task {
+        self.run(job, attempt, stop)
+    }
 }
 
 /// Drives a build with one job, and has `meanwhile` done to it. Returns what came of both, and the journal.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use monkeyci_engines::Part;
+use monkeyci_engines::{Part, Pod, PodFound, PodState};
 
 use crate::host::{Host, ready_command, service};
 
@@ -52,8 +52,11 @@ pub async fn sweep_removes_dead_builds_and_nothing_else(host: &Host) {
         started.expect("the pod starts");
     }
 
-    let known = host.engine.builds(&host.owner).await.expect("a list");
-    assert_eq!(known, BTreeSet::from(["test/repo/dead".to_owned(), "test/repo/live".to_owned()]));
+    let known = host.engine.pods(&host.owner).await.expect("a list");
+    let found = |pod: &Pod| PodFound { key: pod.key.clone(), build: pod.build.clone(), state: PodState::Alive };
+    let mut expected = [found(&dead), found(&live)];
+    expected.sort_by(|a, b| a.key.cmp(&b.key));
+    assert_eq!(known, expected);
     let gone = BTreeSet::from(["test/repo/dead".to_owned()]);
     let parts = ["job", "net", "shared", "sidecar"].map(|part| format!("{}-{part}", dead.key));
     let all = host.left().await;

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU32;
 
 use async_trait::async_trait;
 use monkeyci_build::BuildState;
+use monkeyci_engines::PodFound;
 
 use super::*;
 use crate::hang_guard;
@@ -83,8 +84,8 @@ impl Engine for Double {
         self.answer(()).await
     }
 
-    async fn builds(&self, _: &str) -> Result<BTreeSet<String>, EngineError> {
-        self.answer(BTreeSet::new()).await
+    async fn pods(&self, _: &str) -> Result<Vec<PodFound>, EngineError> {
+        self.answer(Vec::new()).await
     }
 
     async fn sweep(&self, _: &str, _: &BTreeSet<String>, _: bool) -> Result<Vec<String>, EngineError> {
