@@ -1,5 +1,7 @@
 //! The command line.
 
+mod builds;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,10 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
+
+pub use builds::{
+    ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
+};
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -26,6 +32,16 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
     Resume(ResumeArgs),
+    /// List builds, the newest first.
+    List(ListArgs),
+    /// Show all that is known of a build: jobs, attempts, how they ended, results, failed tests, artifacts.
+    Show(ShowArgs),
+    /// Print the events of a build; with --follow, as they come.
+    Events(EventsArgs),
+    /// List the artifacts of a build, or unpack one.
+    Artifacts(ArtifactsArgs),
+    /// Show which tests of a build failed, which were slow, and which fail now and then.
+    Tests(TestsArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
     Check(CheckArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
@@ -68,7 +84,7 @@ pub struct RunArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct ResumeArgs {
-    /// The build: its id, or the last part of it.
+    /// The build: `latest`, its id, or a part of it.
     pub build: Option<String>,
     /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
     #[arg(long)]
@@ -218,7 +234,7 @@ impl Default for EngineArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct ApproveArgs {
-    /// The build: its id, or the last part of it.
+    /// The build: `latest`, its id, or a part of it.
     pub build: String,
     /// The job that waits.
     pub job: String,
@@ -237,7 +253,7 @@ pub struct ApproveArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct PublishArgs {
-    /// The build: its id, or the last part of it.
+    /// The build: `latest`, its id, or a part of it.
     pub build: String,
     /// The event's name.
     pub name: String,
@@ -253,7 +269,7 @@ pub struct PublishArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct CancelArgs {
-    /// The build: its id, or the last part of it.
+    /// The build: `latest`, its id, or a part of it.
     pub build: String,
     /// Who stops it. Default: $USER.
     #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
@@ -298,41 +314,6 @@ pub struct GcArgs {
     /// Keep caches of this size together, `10G` say, and remove those that were not used for longest (in a bucket: that were saved first).
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub cache_size: Option<u64>,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct LogsArgs {
-    /// The build: its id, or the last part of it.
-    pub build: String,
-    /// Only the log of this job.
-    pub job: Option<String>,
-    /// Only this stream. May be repeated.
-    #[arg(long = "stream", value_enum, value_name = "S")]
-    pub streams: Vec<Stream>,
-    /// Print what the services of jobs wrote; without --stream, nothing else. Without this option that is left out.
-    #[arg(long)]
-    pub service: bool,
-    /// Of a build that runs, print what comes too, as it comes, until the build is over. Any number of readers may do so.
-    #[arg(long, short)]
-    pub follow: bool,
-    /// Print JSON, one object for each piece of a log, as `run --progress json` does.
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub stores: StoreArgs,
-}
-
-/// A stream of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stream {
-    /// The job's standard output.
-    Stdout,
-    /// The job's standard error.
-    Stderr,
-    /// What the host had to say.
-    Host,
-    /// What the job's services wrote, each line with its service in front.
-    Service,
 }
 
 #[derive(Debug, clap::Args)]

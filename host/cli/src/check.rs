@@ -27,7 +27,7 @@ pub async fn check(args: CheckArgs) -> Done {
     };
     let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
     // What the script prints is no part of the answer.
-    let quiet = display(if args.json { Progress::Json } else { Progress::Plain });
+    let quiet = display(if args.json { Progress::Json } else { Progress::Plain }, &args.script.stores.home);
     let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.clone().observer() };
     let mut signals =
         Signals::take().map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;

@@ -1,6 +1,7 @@
 //! The `monkeyci-host` command.
 
 mod args;
+mod builds;
 mod check;
 mod exit;
 mod gc;
@@ -33,6 +34,11 @@ fn main() -> ! {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Resume(args) => setup::block_on(resume::resume(args)),
+        Command::List(args) => setup::block_on(builds::list(args)),
+        Command::Show(args) => setup::block_on(builds::show(args)),
+        Command::Events(args) => setup::block_on(builds::events(args)),
+        Command::Artifacts(args) => setup::block_on(builds::artifacts(args)),
+        Command::Tests(args) => setup::block_on(builds::tests(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),

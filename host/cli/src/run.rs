@@ -20,7 +20,7 @@ pub async fn run(args: RunArgs) -> Done {
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     let cancel = Cancel::default();
-    let display = display(args.progress);
+    let display = display(args.progress, &args.script.stores.home);
     stop_on_signals(cancel.clone(), display.clone())
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
 

@@ -57,6 +57,25 @@ impl Home {
         Ok(Self { root, owner })
     }
 
+    /// Opens a home to read in it; `None` if there is none. Nothing is made or changed.
+    pub(crate) fn existing(root: &Path) -> Result<Option<Self>, ControllerError> {
+        let fail = |source| ControllerError::Home { path: root.to_owned(), source };
+        let metadata = match fs::metadata(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found.map_err(fail)?,
+        };
+        let own = rustix::process::geteuid().as_raw();
+        if metadata.uid() != own {
+            // Also where it could be read: what a database leaves beside itself would be this user's, and in the other's way.
+            let (path, owner) = (root.to_owned(), metadata.uid());
+            return Err(ControllerError::HomeOfAnother { path, owner, own });
+        }
+        let root = fs::canonicalize(root).map_err(fail)?;
+        let path = root.join("owner");
+        let owner = whole(&path).map_err(|source| ControllerError::Home { path, source })?.unwrap_or_default();
+        Ok(Some(Self { root, owner }))
+    }
+
     /// The key for digests of secrets, which stand in the journal: so that the journal alone tells nothing of a secret.
     pub(crate) fn digest_key(&self) -> Result<String, ControllerError> {
         let path = self.root.join("digest-key");
@@ -127,11 +146,22 @@ impl Home {
         Ok(lock.map(|lock| BuildDir { path, _lock: lock, keep: false }))
     }
 
+    /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.
+    pub(crate) fn begun_builds(&self) -> io::Result<Vec<String>> {
+        let mut builds = Vec::new();
+        for entry in entries(&self.run())? {
+            // One without a name is being made.
+            builds.extend(fs::read_to_string(entry?.path().join("build")).ok());
+        }
+        builds.sort();
+        Ok(builds)
+    }
+
     /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
     /// their process was killed. Builds that were kept count as live with `kept`.
     pub(crate) fn live_builds(&self, kept: bool) -> io::Result<(BTreeSet<String>, Vec<PathBuf>)> {
         let (mut live, mut dead) = (BTreeSet::new(), Vec::new());
-        for entry in fs::read_dir(self.run())? {
+        for entry in entries(&self.run())? {
             let path = entry?.path();
             // The name before the lock: a build locks first, so one that has a name now is locked if it lives.
             let name = fs::read_to_string(path.join("build"));
@@ -168,6 +198,14 @@ impl Drop for BuildDir {
         {
             tracing::warn!(%error, path = %self.path.display(), "a build's directory could not be removed");
         }
+    }
+}
+
+/// What is in a directory; nothing if there is none.
+fn entries(path: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        found => Ok(Some(found?).into_iter().flatten()),
     }
 }
 
