@@ -32,6 +32,8 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
     Resume(ResumeArgs),
+    /// Write a script to begin with, in .monkeyci of a directory, with the SDK that it needs.
+    New(NewArgs),
     /// List builds, the newest first.
     List(ListArgs),
     /// Show all that is known of a build: jobs, attempts, how they ended, results, failed tests, artifacts.
@@ -119,9 +121,10 @@ pub struct CheckArgs {
 /// The script, and what it is told.
 #[derive(Debug, clap::Args)]
 pub struct ScriptArgs {
-    /// The script: a WebAssembly component.
-    #[arg(value_name = "SCRIPT.WASM")]
-    pub script: PathBuf,
+    /// The script: a WebAssembly component, or the crate of one, which cargo compiles first. Default: what is in .monkeyci beside
+    /// the code.
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<PathBuf>,
     /// Build the code in this directory as it stands, with what is not committed: the files that git tracks, and those that it does
     /// not ignore. Submodules and files in Git LFS that are missing are a warning.
     #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
@@ -291,6 +294,14 @@ pub struct TestArgs {
     /// For the tests themselves: `-- --nocapture`, say.
     #[arg(value_name = "OPTIONS", last = true)]
     pub options: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host new demo && cd demo && monkeyci-host check")]
+pub struct NewArgs {
+    /// The directory of the code; it is made if it is not there.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -9,10 +9,12 @@ mod inputs;
 mod inspect;
 mod limits;
 mod logs;
+mod new;
 mod outside;
 mod progress;
 mod resume;
 mod run;
+mod script;
 mod setup;
 mod signals;
 mod test;
@@ -39,6 +41,7 @@ fn main() -> ! {
         Command::Events(args) => setup::block_on(builds::events(args)),
         Command::Artifacts(args) => setup::block_on(builds::artifacts(args)),
         Command::Tests(args) => setup::block_on(builds::tests(args)),
+        Command::New(args) => new::new(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),

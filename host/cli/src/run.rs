@@ -11,12 +11,12 @@ use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::progress::{Display, display};
 use crate::signals::Signals;
-use crate::{inputs, setup};
+use crate::{inputs, script, setup};
 
 /// Runs a build.
 pub async fn run(args: RunArgs) -> Done {
     let usage = |error| (Exit::Usage, error);
-    let script = setup::script(&args.script.script)?;
+    let script = script::bytes(&args.script)?;
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     let cancel = Cancel::default();

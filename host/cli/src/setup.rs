@@ -1,7 +1,7 @@
 //! What every command needs before it starts.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -47,7 +47,7 @@ pub fn block_on(command: impl Future<Output = Done>) -> Done {
 }
 
 /// Reads the script's file.
-pub fn script(path: &PathBuf) -> Result<Vec<u8>, (Exit, anyhow::Error)> {
+pub fn script(path: &Path) -> Result<Vec<u8>, (Exit, anyhow::Error)> {
     std::fs::read(path)
         .with_context(|| format!("the script {} can't be read", path.display()))
         .map_err(|error| (Exit::Usage, error))

@@ -2,6 +2,7 @@
 
 mod code;
 mod looking;
+mod starting;
 
 use std::process::Stdio;
 
