@@ -3,8 +3,10 @@
 mod args;
 mod builds;
 mod check;
+mod doctor;
 mod exit;
 mod gc;
+mod help;
 mod inputs;
 mod inspect;
 mod limits;
@@ -41,6 +43,11 @@ fn main() -> ! {
         Command::Events(args) => setup::block_on(builds::events(args)),
         Command::Artifacts(args) => setup::block_on(builds::artifacts(args)),
         Command::Tests(args) => setup::block_on(builds::tests(args)),
+        Command::Doctor(args) => setup::block_on(doctor::doctor(args)),
+        Command::Completions(args) => help::completions(&args),
+        Command::Man(args) => help::man(&args),
+        Command::Version(args) => help::version(&args),
+        Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),

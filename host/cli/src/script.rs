@@ -13,7 +13,7 @@ use crate::setup;
 use crate::test::{cargo, is_script, manifest};
 
 /// The target of scripts.
-const TARGET: &str = "wasm32-wasip2";
+pub const TARGET: &str = "wasm32-wasip2";
 /// Where a repository keeps its script.
 pub const FOLDER: &str = ".monkeyci";
 
@@ -139,7 +139,7 @@ fn compile(dir: &Path) -> Result<PathBuf, Failed> {
 }
 
 /// Whether the compiler that cargo uses in this directory is known to have no library for the target.
-fn missing_target(dir: &Path) -> bool {
+pub fn missing_target(dir: &Path) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let asked = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir).output();
     asked.is_ok_and(|answer| {

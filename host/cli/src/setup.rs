@@ -148,7 +148,7 @@ pub fn home(args: &HomeArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// The static program of sidecar and launcher: beside this program, or where MONKEYCI_SIDECAR says.
-fn sidecar_program() -> anyhow::Result<PathBuf> {
+pub fn sidecar_program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("MONKEYCI_SIDECAR") {
         return Ok(path.into());
     }
@@ -157,7 +157,7 @@ fn sidecar_program() -> anyhow::Result<PathBuf> {
 }
 
 /// The address of the engine's API; none where it is to be searched.
-fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
+pub fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
     let exists = |path: &String| std::path::Path::new(path.trim_start_matches("unix://")).exists();
     match engine {
         "auto" => Ok(None),

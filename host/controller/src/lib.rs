@@ -38,6 +38,7 @@ pub use host::{Controller, ControllerOptions, Retention, limits};
 pub use inputs::Inputs;
 pub use jobs::{CheckError, EngineChoice, Sweep};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
+pub use monkeyci_storage::journal::LAYOUT as JOURNAL_LAYOUT;
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
 pub use observer::{Observer, Silent};
 pub use running::{BuildReport, BuildRequest, Cancel, Needed, Resumable, ResumeError, ResumeRequest};

@@ -89,3 +89,14 @@ fn a_script_that_can_not_be_compiled_says_whose_fault_that_is() {
     let remote = host.command(&["run", "--git", "file:///nowhere"]).output().expect("the host runs");
     assert!(text(&remote.stderr).contains("name the script"), "{}", text(&remote.stderr));
 }
+
+#[test]
+fn the_doctor_names_what_is_missing_and_exits_with_4() {
+    let host = Host::cold();
+    let command = ["doctor", "--json", "--engine", "unix:///no/such/engine"];
+    let seen = host.command(&command).output().expect("the host runs");
+    let findings: serde_json::Value = serde_json::from_slice(&seen.stdout).expect("JSON");
+    let engine = findings.as_array().expect("a list").iter().find(|finding| finding["what"] == "engine");
+    assert_eq!((seen.status.code(), &engine.expect("an engine")["state"]), (Some(4), &"missing".into()), "{findings}");
+    assert_eq!(fs::read_dir(host.home()).expect("a home").count(), 0, "it only looks");
+}
