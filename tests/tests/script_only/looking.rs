@@ -114,22 +114,55 @@ fn logs_say_why_a_job_has_none_and_give_those_parts_that_are_asked_for() {
     }
 }
 
+/// All that looks into a home.
+const COMMANDS: [&[&str]; 8] = [
+    &["list"],
+    &["show"],
+    &["events"],
+    &["artifacts"],
+    &["artifacts", "get", "app"],
+    &["tests"],
+    &["logs"],
+    &["approve", "latest", "job"],
+];
+
+/// An SQLite database without a table, of this layout: one page.
+fn database(layout: u32) -> Vec<u8> {
+    let mut page = vec![0; 4096];
+    page[..16].copy_from_slice(b"SQLite format 3\0");
+    // The size of a page, and fixed numbers, the write-ahead log among them; the layout; an empty page of the schema.
+    page[16..24].copy_from_slice(&[16, 0, 2, 2, 0, 64, 32, 32]);
+    page[28..32].copy_from_slice(&1_u32.to_be_bytes());
+    page[44..48].copy_from_slice(&4_u32.to_be_bytes());
+    page[56..60].copy_from_slice(&1_u32.to_be_bytes());
+    page[60..64].copy_from_slice(&layout.to_be_bytes());
+    page[100] = 13;
+    page[105..107].copy_from_slice(&4096_u16.to_be_bytes());
+    page
+}
+
+#[test]
+fn a_journal_that_is_newer_or_none_exits_with_4_and_says_what_to_do() {
+    for (bytes, why) in [
+        (database(99), "has layout 99, and this version knows 2: use the version of monkeyci-host that wrote it"),
+        (b"this is no database, and it is long enough to be told from an empty one".repeat(9), "not a database"),
+    ] {
+        let host = Host::cold();
+        std::fs::write(host.home().join("journal.db"), &bytes).expect("written");
+        for command in COMMANDS {
+            let said = said(&host, command);
+            assert!(said.code == Some(4) && said.err.contains(why), "{command:?}: {:?} {}", said.code, said.err);
+        }
+        assert!(std::fs::read(host.home().join("journal.db")).expect("read") == bytes, "it is left as it was");
+    }
+}
+
 #[test]
 fn whoever_looks_into_a_home_that_is_not_there_or_not_theirs_is_told_what_to_do() {
     let host = Host::cold();
     let gone = host.home().join("gone");
-    let commands: [&[&str]; 8] = [
-        &["list"],
-        &["show"],
-        &["events"],
-        &["artifacts"],
-        &["artifacts", "get", "app"],
-        &["tests"],
-        &["logs"],
-        &["approve", "latest", "job"],
-    ];
     let home = gone.to_str().expect("text");
-    for command in commands {
+    for command in COMMANDS {
         let said = said(&host, &[command, &["--home", home]].concat());
         assert_eq!(said.code, Some(2), "{command:?}: {}", said.err);
         assert!(said.err.contains("there is no home of monkeyci-host at"), "{command:?}: {}", said.err);
@@ -138,7 +171,7 @@ fn whoever_looks_into_a_home_that_is_not_there_or_not_theirs_is_told_what_to_do(
     if rustix::process::geteuid().is_root() {
         std::fs::create_dir(&gone).expect("made");
         std::os::unix::fs::chown(&gone, Some(4711), None).expect("root may");
-        for command in commands {
+        for command in COMMANDS {
             let said = said(&host, &[command, &["--home", home]].concat());
             assert_eq!(said.code, Some(4), "{command:?}: {}", said.err);
             assert!(said.err.contains("belongs to the user 4711"), "{command:?}: {}", said.err);
