@@ -109,6 +109,8 @@ struct Wanted {
     jobs: Option<BTreeSet<String>>,
     /// When the attempt of each job began that is wanted, and when the next one did.
     attempts: Option<BTreeMap<String, (u64, u64)>>,
+    /// When the attempts began of jobs that were tried more than once.
+    began: BTreeMap<String, Vec<u64>>,
     grep: Option<Regex>,
 }
 
@@ -135,10 +137,12 @@ impl Wanted {
             .grep
             .as_ref()
             .map(|text| Regex::new(text).with_context(|| format!("--grep {text:?} is no regular expression")));
+        let began = record.jobs.iter().filter(|job| job.attempts.len() > 1);
         Ok(Self {
             only: args.job.as_ref().map(only),
             jobs: args.failed.then(failed),
             attempts,
+            began: began.map(|job| (job.job.clone(), job.attempts.iter().map(|it| it.started_ms).collect())).collect(),
             grep: regex.transpose().map_err(|error| (Exit::Usage, error))?,
         })
     }
@@ -159,6 +163,12 @@ impl Wanted {
     fn wants_at(&self, job: Option<&str>, time_ms: u64) -> bool {
         let (Some(attempts), Some(job)) = (&self.attempts, job) else { return true };
         attempts.get(job).is_some_and(|(began, next)| (*began..*next).contains(&time_ms))
+    }
+
+    /// The attempt, from 1, that said something of a job at this time; `None` if there was only one.
+    fn attempt(&self, job: &str, time_ms: u64) -> Option<usize> {
+        let began = self.began.get(job)?;
+        Some(began.partition_point(|began| *began <= time_ms).max(1))
     }
 
     fn wants_line(&self, line: &str) -> bool {
@@ -186,7 +196,9 @@ impl Out<'_> {
             // What a program reads is what the job has written.
             (false, Some(_)) if wanted.grep.is_none() && !std::io::stdout().is_terminal() => Box::new(Bytes),
             (false, named) => Box::new(Lines {
-                job: named.is_none().then(|| job.unwrap_or(DEFINE).to_owned()),
+                prefix: named.is_none().then(|| job.unwrap_or(DEFINE).to_owned()),
+                job: job.unwrap_or(DEFINE).to_owned(),
+                attempt: None,
                 style: Style { colours: colours(&std::io::stdout()) },
                 cutter: LineCutter::default(),
                 wanted,
@@ -253,8 +265,11 @@ impl Printer for Bytes {
 }
 
 struct Lines<'a> {
+    job: String,
     /// The job, if lines have to say it.
-    job: Option<String>,
+    prefix: Option<String>,
+    /// The attempt whose log is being printed.
+    attempt: Option<usize>,
     style: Style,
     cutter: LineCutter,
     wanted: &'a Wanted,
@@ -267,13 +282,23 @@ impl Lines<'_> {
                 continue;
             }
             let text = harmless(&line, self.style.colours);
-            print_line(&self.style.prefixed(&Line { job: self.job.clone(), text }));
+            self.line(text);
         }
+    }
+
+    fn line(&self, text: String) {
+        print_line(&self.style.prefixed(&Line { job: self.prefix.clone(), text }));
     }
 }
 
 impl Printer for Lines<'_> {
     fn print(&mut self, frame: &LogFrame) {
+        let attempt = self.wanted.attempt(&self.job, frame.time_ms);
+        if let Some(now) = attempt.filter(|_| attempt != self.attempt && self.wanted.grep.is_none()) {
+            self.finish();
+            self.line(self.style.paint("2", &format!("(attempt {now})")));
+        }
+        self.attempt = attempt;
         let lines = self.cutter.push(None, frame);
         self.show(lines);
     }

@@ -93,6 +93,8 @@ fn logs_say_why_a_job_has_none_and_give_those_parts_that_are_asked_for() {
         "{}",
         all.out
     );
+    let attempts = ["1", "2"].map(|attempt| format!("[fails] (attempt {attempt})\n[fails] first\n[fails] second\n"));
+    assert!(all.out.contains(&attempts.concat()), "{}", all.out);
     assert_eq!(all.err, "after did not run: \"fails\" did not succeed\n");
     assert_eq!(logs(&["define"]).out, "two jobs to look at\n");
     let seconds = "second\nsecond\n";

@@ -54,7 +54,8 @@ impl Plain {
 impl Observer for Plain {
     fn event(&self, build: &str, event: &Event) {
         let ended = match &event.body {
-            EventBody::JobEnded { job, .. } => Some(Some(job.as_str())),
+            // The next attempt begins with a line of its own.
+            EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => Some(Some(job.as_str())),
             EventBody::ScriptDefined { .. } | EventBody::BuildFailed { .. } => Some(None),
             _ => None,
         };

@@ -1,6 +1,6 @@
 //! What has been seen of a build while it ran: how many jobs are done, the last lines of each, and how often each was tried.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use monkeyci_build::{Ending, Event, EventBody, JobSummary, Status};
 use monkeyci_controller::BuildReport;
@@ -18,6 +18,7 @@ const JOBS: usize = 5;
 #[derive(Debug, Default)]
 pub struct Seen {
     jobs: usize,
+    containers: HashSet<String>,
     running: usize,
     blocked: usize,
     done: usize,
@@ -39,7 +40,11 @@ impl Seen {
     /// Takes an event in.
     pub fn event(&mut self, event: &Event) {
         match &event.body {
-            EventBody::ScriptDefined { jobs, .. } | EventBody::JobsSubmitted { jobs, .. } => self.jobs += jobs.len(),
+            EventBody::ScriptDefined { jobs, .. } | EventBody::JobsSubmitted { jobs, .. } => {
+                self.jobs += jobs.len();
+                let containers = jobs.iter().filter(|job| job.container().is_some());
+                self.containers.extend(containers.map(|job| job.id.clone()));
+            }
             EventBody::JobBlocked { job, .. } => self.put(job, Some(Place::Blocked)),
             EventBody::JobApproved { job, .. } => self.put(job, None),
             EventBody::JobStarted { job, .. } => {
@@ -79,6 +84,11 @@ impl Seen {
             Some(Place::Blocked) => self.blocked += 1,
             None => {}
         }
+    }
+
+    /// Whether a job runs in a container.
+    pub fn is_container(&self, job: &str) -> bool {
+        self.containers.contains(job)
     }
 
     /// Takes a line of a job's log in.
@@ -175,7 +185,12 @@ mod tests {
 
     #[test]
     fn jobs_are_counted_by_where_they_are() {
-        let drafts = ["a", "b", "c", "d", "e"].map(JobDraft::action);
+        let mut drafts = ["a", "b", "c", "d", "e"].map(JobDraft::action);
+        drafts[4] = JobDraft {
+            image: Some("debian:12".to_owned()),
+            argv: Some(vec!["true".to_owned()]),
+            ..JobDraft::container("e")
+        };
         let jobs = check(&drafts, &[]).expect("no faults").graph.jobs().to_vec();
         let defined = EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() };
         let message = "go?".to_owned();
@@ -187,6 +202,7 @@ mod tests {
             saw(first.clone()).counts(),
             "1 of 5 jobs done, 1 failed, 1 running, 1 wait for approval, 2 waiting"
         );
+        assert_eq!(["a", "e"].map(|job| saw(first.clone()).is_container(job)), [false, true]);
         let approved = EventBody::JobApproved { job: "d".to_owned(), attempt: 1, by: "ann".to_owned(), comment: None };
         let later = [retried, approved, started("b", 2), ended("b", Ending::Succeeded)];
         let seen = saw(first.into_iter().chain(later).collect());

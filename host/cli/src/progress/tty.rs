@@ -76,7 +76,7 @@ impl Tty {
         }
         let bar = state.counts.get_or_insert_with(|| {
             let bar = self.screen.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
                 bar.set_style(style);
             }
             bar
@@ -100,7 +100,6 @@ impl Tty {
             bar.set_style(style);
         }
         bar.set_prefix(job.to_owned());
-        bar.set_message("starts");
         bar.enable_steady_tick(Duration::from_millis(100));
         bar
     }
@@ -112,7 +111,10 @@ impl Observer for Tty {
         match &event.body {
             EventBody::JobStarted { job, .. } => {
                 let bar = self.bar(job);
-                self.state().running.insert(job.clone(), bar);
+                let mut state = self.state();
+                // Nothing has to be made ready for an action.
+                bar.set_message(if state.seen.is_container(job) { "starts" } else { "runs" });
+                state.running.insert(job.clone(), bar);
                 return;
             }
             EventBody::JobRunning { job, .. } => {
@@ -121,7 +123,7 @@ impl Observer for Tty {
                 }
                 return;
             }
-            EventBody::JobEnded { job, .. } => {
+            EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => {
                 let (bar, rest) = {
                     let mut state = self.state();
                     (state.running.remove(job), state.cutter.finish(Some(job)))
