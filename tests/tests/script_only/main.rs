@@ -3,6 +3,7 @@
 mod code;
 mod looking;
 mod starting;
+mod terminal;
 
 use std::process::Stdio;
 

@@ -1,5 +1,6 @@
 //! The command line of what looks at builds.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
@@ -17,8 +18,8 @@ pub struct ListArgs {
     #[arg(long = "status", value_enum, value_name = "S")]
     pub standing: Vec<Stands>,
     /// At most so many.
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
-    pub limit: usize,
+    #[arg(long, short = 'n', value_name = "N", default_value = "20")]
+    pub limit: NonZeroUsize,
     /// Print JSON: a list of objects.
     #[arg(long)]
     pub json: bool,

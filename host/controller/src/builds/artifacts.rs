@@ -10,6 +10,7 @@ use monkeyci_api::checked;
 use monkeyci_archive::{UnpackLimits, Unpacked, unpack};
 use monkeyci_storage::{BlobStore, Blobs, names};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{ArtifactRecord, Builds, BuildsError};
@@ -86,8 +87,12 @@ fn place(mut archive: impl Read, into: &Path) -> Result<Unpacked, Fault> {
     }
     for name in &entries {
         let to = into.join(name);
-        renameat_with(CWD, aside.path().join(name), CWD, &to, RenameFlags::NOREPLACE)
-            .map_err(|error| Fault::Place(to, error.to_string()))?;
+        let from = aside.path().join(name);
+        match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            // Not every file system can do that. What was there has been looked for just now.
+            Err(Errno::INVAL | Errno::NOSYS) => std::fs::rename(&from, &to).map_err(refused(&to))?,
+            moved => moved.map_err(|error| Fault::Place(to, error.to_string()))?,
+        }
     }
     Ok(unpacked)
 }
