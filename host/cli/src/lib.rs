@@ -54,10 +54,11 @@ pub use monkeyci_build::{
     BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status,
 };
 pub use monkeyci_controller::{
-    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
-    ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed, Observer,
-    OutsideError, OutsideEvent, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest,
-    Sweep,
+    ApiOverTcp, ArtifactRecord, AttemptRecord, BlobStore, BlobStoreError, BuildRecord, BuildReport, BuildRequest,
+    Builds, BuildsError, Cancel, CheckError, Controller, ControllerError, ControllerOptions, Decision, EngineChoice,
+    FailedJob, FlakyTest, GitAuth, Inputs, JobRecord, Journals, Listed, LogLimits, LogsError, Needed, Observer,
+    OutsideError, OutsideEvent, RemovedJob, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent,
+    SourceRequest, Standing, StoredLogs, Sweep, TestCase, TestReports, Wanted,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};

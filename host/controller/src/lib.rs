@@ -2,7 +2,7 @@
 //!
 //! [`Controller::run`] takes a build from its trigger to its end: checkout, script, graph, jobs, report. Its driver folds the
 //! journal through [`monkeyci_build::BuildState`] and has the effects carried out. Script and sidecars reach it through the
-//! build API only.
+//! build API only. [`Builds`] is for whoever looks at builds that run or ran: it names, lists and describes them, and changes nothing.
 #![deny(missing_docs)]
 
 mod build_api;

@@ -1,6 +1,7 @@
 //! From nothing to a build: `new`, and scripts that are compiled first.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -26,8 +27,13 @@ fn new(host: &Host, dir: &Path) -> Output {
 
 #[test]
 fn a_new_script_is_compiled_and_checked_without_a_registry_that_has_the_sdk() {
-    let (host, dir) = (Host::default(), tempfile::tempdir().expect("a directory"));
-    let demo = dir.path().join("demo");
+    let host = Host::default();
+    // At the same place each time: what cargo makes of it is replaced, and does not pile up.
+    let demo = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-script");
+    match fs::remove_dir_all(&demo) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        removed => removed.expect("removed"),
+    }
     let made = new(&host, &demo);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let again = new(&host, &demo);
