@@ -1,5 +1,7 @@
 //! The exact commands that come next.
 
+use std::path::PathBuf;
+
 use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::BuildRecord;
 
@@ -15,7 +17,9 @@ pub struct Hints {
 impl Hints {
     /// For the home that these arguments name.
     pub fn of(home: &HomeArgs) -> Self {
-        let given = home.home.as_ref().map(|home| home.display().to_string());
+        // Whoever types the command may be in another directory.
+        let whole = |home: &PathBuf| std::path::absolute(home).unwrap_or_else(|_| home.clone());
+        let given = home.home.as_ref().map(|home| whole(home).display().to_string());
         Self { home: given.map_or_else(Vec::new, |home| vec!["--home".to_owned(), home]) }
     }
 
@@ -83,7 +87,9 @@ mod tests {
         let none = Hints::default();
         assert_eq!(none.command(&["logs", "19c-1", "unit"]), "monkeyci-host logs 19c-1 unit");
         let hints = Hints::of(&HomeArgs { home: Some("it's here".into()) });
-        assert_eq!(hints.command(&["show", "a b"]), r"monkeyci-host show 'a b' --home 'it'\''s here'");
+        let command = hints.command(&["show", "a b"]);
+        assert!(command.starts_with("monkeyci-host show 'a b' --home '/"), "{command}");
+        assert!(command.ends_with(r"/it'\''s here'"), "{command}");
         let blocked =
             EventBody::JobBlocked { job: "deploy".to_owned(), attempt: 1, message: "go?".to_owned(), runs: None };
         let hint = none.event("o/r/19c-1", &Event { seq: 1, time_ms: 0, body: blocked });
