@@ -158,6 +158,9 @@ fn lines(record: &BuildRecord, job: &JobRecord, hints: &Hints) -> Vec<String> {
         }
         lines.push(format!("this was attempt {}", job.attempts.len()));
     }
+    if !job.services.is_empty() {
+        lines.push(format!("beside it: {}", job.services.join(", ")));
+    }
     lines.extend(job.submitted_by.as_ref().map(|by| format!("submitted by {by}")));
     lines.extend(job.approved_by.as_ref().map(|by| format!("approved by {}", one_line(by))));
     if let Some(ending) = &job.ending {

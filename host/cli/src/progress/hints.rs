@@ -57,6 +57,10 @@ impl Hints {
     pub fn next(&self, record: &BuildRecord) -> Vec<String> {
         let failed = record.jobs.iter().filter(|job| job.has_failed());
         let mut commands = self.failed(&record.build, failed.clone().map(|job| job.job.as_str()));
+        // What a service has written is not in the log of its job, unless one asks for it.
+        if let Some(job) = failed.clone().find(|job| !job.services.is_empty() && !job.attempts.is_empty()) {
+            commands.push(self.command(&["logs", short(&record.build), &job.job, "--service"]));
+        }
         if failed.flat_map(|job| &job.results.tests).any(|tests| tests.failed > 0) {
             commands.push(self.command(&["tests", short(&record.build)]));
         }

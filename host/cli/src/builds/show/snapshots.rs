@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use monkeyci_build::{
-    BuildStatus, Ending, Event, EventBody, JobDraft, Results, ShellLine, Source, TestFailure, TestSummary, check,
+    BuildStatus, Ending, Event, EventBody, JobDraft, Results, ServiceDraft, ShellLine, Source, TestFailure,
+    TestSummary, check,
 };
 
 use super::*;
@@ -19,7 +20,11 @@ fn record(bodies: Vec<EventBody>, live: bool) -> BuildRecord {
 fn defined() -> EventBody {
     let needs = |id: &str, needs: &str| JobDraft { needs: vec![needs.to_owned()], ..JobDraft::action(id) };
     let deploy = JobDraft { approval: Some("go?".to_owned()), ..needs("deploy", "unit") };
-    let drafts = [JobDraft::action("unit"), deploy, JobDraft::action("lint")];
+    let (name, image) = ("db".to_owned(), Some("postgres:17".to_owned()));
+    let services = vec![ServiceDraft { name, image: image.clone().unwrap_or_default(), ..ServiceDraft::default() }];
+    let argv = Some(vec!["test".to_owned()]);
+    let unit = JobDraft { image, argv, services, ..JobDraft::container("unit") };
+    let drafts = [unit, deploy, JobDraft::action("lint")];
     let jobs = check(&drafts, &[]).expect("no faults").graph.jobs().to_vec();
     let removed = vec![("docs".to_owned(), "nothing of the docs has changed".to_owned())];
     EventBody::ScriptDefined { jobs, removed, params: Vec::new() }
@@ -81,6 +86,7 @@ fn a_failed_build_is_shown_with_all_that_one_wants_to_know_of_it() {
       unit    failure        4.5 s  exited with code 2 at line 2: make test
                                     attempt 1 after 1.5 s: its host died while it ran
                                     this was attempt 2
+                                    beside it: db
                                     12 tests, 1 failed
                                     failed: a: adds: 3 != 4
                                     output version = 1.10 ⏎ forged
@@ -92,6 +98,7 @@ fn a_failed_build_is_shown_with_all_that_one_wants_to_know_of_it() {
     warning: the submodule "a" is not there
 
       monkeyci-host logs 19c-1 unit
+      monkeyci-host logs 19c-1 unit --service
       monkeyci-host tests 19c-1
     "#);
 }
@@ -115,7 +122,7 @@ fn a_build_that_runs_says_what_waits_and_one_that_is_lost_how_to_go_on() {
       code   main at 4ca77fb012: first
       began  2001-09-09T01:46:40Z, just now; by cli
 
-      unit    success        1.5 s
+      unit    success        1.5 s  beside it: db
       deploy  blocked               waits for approval: go?
                                     approve it: monkeyci-host approve 19c-1 deploy   (or add --reject)
       lint    running       11.0 s
@@ -125,7 +132,7 @@ fn a_build_that_runs_says_what_waits_and_one_that_is_lost_how_to_go_on() {
       code   main at 4ca77fb012: first
       began  2001-09-09T01:46:40Z, just now; by cli
 
-      unit    success        1.5 s
+      unit    success        1.5 s  beside it: db
       deploy  blocked               waits for approval: go?
       lint    ran
       docs    removed               nothing of the docs has changed
