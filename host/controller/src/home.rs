@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::error::ControllerError;
 
@@ -127,9 +128,8 @@ impl Home {
         let take = || {
             make_dir(&path)?;
             let lock = File::create(path.join("lock"))?;
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-                locked => locked?,
+            if !lock_alone(&lock)? {
+                return Ok(None);
             }
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
@@ -166,7 +166,8 @@ impl Home {
             // The name before the lock: a build locks first, so one that has a name now is locked if it lives.
             let name = fs::read_to_string(path.join("build"));
             let locked = match File::open(path.join("lock")) {
-                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
+                // Shared: so it is told from the lock of a build that runs.
+                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockShared).is_err(),
                 Err(_) => false,
             };
             match name {
@@ -198,6 +199,23 @@ impl Drop for BuildDir {
         {
             tracing::warn!(%error, path = %self.path.display(), "a build's directory could not be removed");
         }
+    }
+}
+
+/// Locks a build for this process alone; false if it runs. Those that only look which builds run share their lock for a moment: they are
+/// waited for.
+fn lock_alone(lock: &File) -> io::Result<bool> {
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {}
+            locked => return Ok(locked.map(|()| true)?),
+        }
+        match flock(lock, FlockOperation::NonBlockingLockShared) {
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            shared => shared?,
+        }
+        flock(lock, FlockOperation::Unlock)?;
+        std::thread::yield_now();
     }
 }
 
@@ -335,6 +353,30 @@ mod tests {
         assert_eq!([mode(&home.journal()), mode(&root.join("journal.db-wal")), mode(&root.join("owner"))], [0o600; 3]);
         assert_eq!([mode(&home.blobs()), mode(&home.run())], [0o700; 2]);
         assert_eq!(mode(&root), 0o755, "who made it said so");
+    }
+
+    #[test]
+    fn who_looks_which_builds_run_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::open(dir.path()).expect("a home");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::Relaxed;
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(order) {
+                        // Its directory may just have gone.
+                        let _ = home.live_builds(false);
+                    }
+                });
+            }
+            let taken = (0..500).filter(|_| home.take_build_dir("o/r/1").is_ok_and(|taken| taken.is_some())).count();
+            done.store(true, order);
+            assert_eq!(taken, 500, "whoever looked counted as a host that goes on with the build");
+        });
+        let runs = home.take_build_dir("o/r/1").expect("taken");
+        assert!(home.take_build_dir("o/r/1").expect("no error").is_none(), "one that runs is nobody else's");
+        drop(runs);
     }
 
     #[test]
