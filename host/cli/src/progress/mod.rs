@@ -1,6 +1,7 @@
 //! Showing a build while it runs.
 
 mod hints;
+mod inside;
 mod json;
 mod lines;
 mod plain;

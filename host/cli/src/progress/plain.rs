@@ -9,6 +9,7 @@ use monkeyci_controller::{BuildReport, Observer};
 
 use super::Display;
 use super::hints::Hints;
+use super::inside::Inside;
 use super::lines::{Line, LineCutter, Style};
 use super::seen::Seen;
 use crate::text::{colours, harmless, print_text};
@@ -17,6 +18,7 @@ use crate::text::{colours, harmless, print_text};
 pub struct Plain {
     style: Style,
     hints: Hints,
+    inside: Inside,
     cutter: Mutex<LineCutter>,
     seen: Mutex<Seen>,
 }
@@ -24,7 +26,8 @@ pub struct Plain {
 impl Plain {
     pub fn new(hints: Hints) -> Self {
         let style = Style { colours: colours(&std::io::stdout()) };
-        Self { style, hints, cutter: Mutex::default(), seen: Mutex::default() }
+        let inside = Inside::of(|name| std::env::var(name).ok());
+        Self { style, hints, inside, cutter: Mutex::default(), seen: Mutex::default() }
     }
 
     fn print(&self, line: &Line) {
@@ -98,7 +101,7 @@ impl Display for Plain {
 
     fn summary(&self, report: &BuildReport) {
         let seen = self.seen();
-        let before = seen.last_lines(self.style, report);
+        let before = seen.last_lines(self.style, report, self.inside);
         print_text(&format!("{before}{}{}", self.style.summary(report), seen.after(report, &self.hints)));
     }
 }

@@ -6,8 +6,9 @@ use monkeyci_build::{Ending, Event, EventBody, JobSummary, Status};
 use monkeyci_controller::BuildReport;
 
 use super::hints::Hints;
+use super::inside::Inside;
 use super::lines::{Style, one_line};
-use crate::text::harmless;
+use crate::text::{harmless, now_ms};
 
 /// A failed job is shown with so many of its last lines.
 const SHOWN: usize = 20;
@@ -114,16 +115,16 @@ impl Seen {
     }
 
     /// The last lines of each job that failed.
-    pub fn last_lines(&self, style: Style, report: &BuildReport) -> String {
+    pub fn last_lines(&self, style: Style, report: &BuildReport, inside: Inside) -> String {
         let mut text = String::new();
         let failed: Vec<&JobSummary> = failed(report).collect();
-        for job in failed.iter().take(JOBS) {
+        for (number, job) in failed.iter().enumerate().take(JOBS) {
+            text.push_str(&inside.error(&job.job, &job.ending.to_string()));
             let Some(lines) = self.lines.get(&job.job).filter(|lines| !lines.is_empty()) else { continue };
             let why = one_line(job.ending.to_string().lines().next().unwrap_or_default());
-            text.push_str(&format!("\n{}: {why}; its last lines:\n", style.paint("1;31", &harmless(&job.job, false))));
-            for line in lines {
-                text.push_str(&format!("  | {}\n", harmless(line, style.colours)));
-            }
+            let title = format!("{}: {why}; its last lines:", style.paint("1;31", &harmless(&job.job, false)));
+            let lines = lines.iter().map(|line| format!("  | {}\n", harmless(line, style.colours)));
+            text.push_str(&format!("\n{}", inside.folded(number, &title, &lines.collect::<String>(), now_ms())));
         }
         if failed.len() > JOBS {
             text.push_str(&format!("\n… and {} more jobs failed\n", failed.len() - JOBS));
@@ -233,13 +234,15 @@ mod tests {
             duration_ms: 1,
             kept: None,
         };
-        let lines = seen.last_lines(Style { colours: false }, &report);
+        let lines = seen.last_lines(Style { colours: false }, &report, Inside::Nothing);
         let shown: Vec<&str> = lines.lines().collect();
         assert_eq!(
             (shown.len(), shown[1], shown[2]),
             (22, "unit: exited with code 1; its last lines:", "  | line 10 ")
         );
         assert_eq!(shown[21], "  | line 29 ");
+        let github = seen.last_lines(Style { colours: false }, &report, Inside::GitHub);
+        assert!(github.starts_with("::error title=unit::exited with code 1\n\n::group::unit: exited"), "{github}");
         insta::assert_snapshot!(seen.after(&report, &Hints::default()), @r"
         tried again: unit 2 times
           monkeyci-host logs 19c-1 unit

@@ -11,6 +11,7 @@ use monkeyci_controller::{BuildReport, Observer};
 
 use super::Display;
 use super::hints::Hints;
+use super::inside::Inside;
 use super::lines::{Line, LineCutter, Style};
 use super::seen::Seen;
 use crate::text::{colours, harmless, print_line};
@@ -176,7 +177,7 @@ impl Display for Tty {
     fn summary(&self, report: &BuildReport) {
         let _ = self.screen.clear();
         let seen = &self.state().seen;
-        let before = seen.last_lines(self.style, report);
+        let before = seen.last_lines(self.style, report, Inside::Nothing);
         let text = format!("{before}{}{}", self.style.summary(report), seen.after(report, &self.hints));
         print_line(text.trim_end());
     }
