@@ -76,7 +76,11 @@ fn of_a_build_that_failed_one_learns_why_and_what_came_of_it() {
     let (first, again, none) = (get("made"), get("made"), get("maid"));
     assert_eq!((first.code, again.code, none.code), (Some(0), Some(2), Some(2)), "{}", first.err);
     assert!(out.join("hello.txt").exists() || out.join("made/hello.txt").exists(), "{}", first.out);
-    assert!(again.err.contains("it is there already; name another directory with -o"), "{}", again.err);
+    assert!(
+        again.err.contains("is there already, and an artifact replaces nothing; name another directory with -o"),
+        "{}",
+        again.err
+    );
     assert!(none.err.contains("it has made, tree"), "{}", none.err);
     assert_eq!(json(&host, &["artifacts", "--json"])[0]["id"], "made");
     assert!(said(&host, &["tests"]).out.contains("has handed a test report in"));

@@ -36,7 +36,9 @@ pub async fn find(home: &HomeArgs, build: &str) -> Result<(Builds, String), (Exi
 pub fn failed(error: BuildsError) -> (Exit, anyhow::Error) {
     match error {
         BuildsError::Store(error) => setup::not_opened(error),
-        error @ (BuildsError::ArtifactLost { .. } | BuildsError::Report { .. }) => (Exit::Infrastructure, error.into()),
+        error @ (BuildsError::ArtifactLost { .. } | BuildsError::Unwritten { .. } | BuildsError::Report { .. }) => {
+            (Exit::Infrastructure, error.into())
+        }
         error => (Exit::Usage, error.into()),
     }
 }

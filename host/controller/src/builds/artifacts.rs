@@ -7,7 +7,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures::{StreamExt, TryStreamExt};
 use monkeyci_api::checked;
-use monkeyci_archive::{UnpackLimits, Unpacked, unpack};
+use monkeyci_archive::{ArchiveError, UnpackLimits, Unpacked, unpack};
 use monkeyci_storage::{BlobStore, Blobs, names};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -46,7 +46,8 @@ impl Builds {
         match unpacked {
             Ok(unpacked) => Ok((artifact, unpacked)),
             Err(Fault::Artifact(reason)) => Err(lost(reason)),
-            Err(Fault::Place(path, reason)) => Err(BuildsError::Place { path, reason }),
+            Err(Fault::Taken(path)) => Err(BuildsError::Taken { path }),
+            Err(Fault::Unwritten(path, source)) => Err(BuildsError::Unwritten { path, source }),
         }
     }
 
@@ -62,20 +63,25 @@ impl Builds {
 
 enum Fault {
     Artifact(String),
-    Place(PathBuf, String),
+    Taken(PathBuf),
+    Unwritten(PathBuf, io::Error),
 }
 
 /// Unpacks beside the place first: a half of an artifact, or one that is not what was saved, is nobody's.
 fn place(mut archive: impl Read, into: &Path) -> Result<Unpacked, Fault> {
     let refused = |path: &Path| {
         let path = path.to_owned();
-        move |error: io::Error| Fault::Place(path, error.to_string())
+        move |error: io::Error| Fault::Unwritten(path, error)
     };
     std::fs::create_dir_all(into).map_err(refused(into))?;
     let aside = tempfile::Builder::new().prefix(".monkeyci-").tempdir_in(into).map_err(refused(into))?;
     let dir = Dir::open_ambient_dir(aside.path(), ambient_authority()).map_err(refused(aside.path()))?;
     let unpacked = unpack(&mut archive, &dir, &UnpackLimits::default(), None);
-    let unpacked = unpacked.map_err(|error| Fault::Artifact(error.to_string()))?;
+    let unpacked = unpacked.map_err(|error| match error {
+        // Not what is in the archive, but what the disk makes of it.
+        ArchiveError::Entry { entry, source } => Fault::Unwritten(into.join(entry), source),
+        error => Fault::Artifact(error.to_string()),
+    })?;
     // To the end, where it turns out whether they are those that were saved.
     io::copy(&mut archive, &mut io::sink()).map_err(|error| Fault::Artifact(error.to_string()))?;
     let entries: Result<Vec<_>, _> =
@@ -83,7 +89,7 @@ fn place(mut archive: impl Read, into: &Path) -> Result<Unpacked, Fault> {
     let entries = entries.map_err(refused(aside.path()))?;
     // All are looked at before one is moved.
     if let Some(taken) = entries.iter().map(|name| into.join(name)).find(|path| path.symlink_metadata().is_ok()) {
-        return Err(Fault::Place(taken, "it is there already; name another directory with -o".to_owned()));
+        return Err(Fault::Taken(taken));
     }
     for name in &entries {
         let to = into.join(name);
@@ -91,7 +97,8 @@ fn place(mut archive: impl Read, into: &Path) -> Result<Unpacked, Fault> {
         match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
             // Not every file system can do that. What was there has been looked for just now.
             Err(Errno::INVAL | Errno::NOSYS) => std::fs::rename(&from, &to).map_err(refused(&to))?,
-            moved => moved.map_err(|error| Fault::Place(to, error.to_string()))?,
+            Err(Errno::EXIST) => return Err(Fault::Taken(to)),
+            moved => moved.map_err(|error| Fault::Unwritten(to, error.into()))?,
         }
     }
     Ok(unpacked)

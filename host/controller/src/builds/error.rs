@@ -62,13 +62,19 @@ pub enum BuildsError {
         /// What is wrong.
         reason: String,
     },
-    /// The place to unpack to can't be used.
-    #[error("{} can't take the artifact: {reason}", path.display())]
-    Place {
-        /// The directory.
+    /// Something stands where a part of the artifact is to go.
+    #[error("{} is there already, and an artifact replaces nothing; name another directory with -o", path.display())]
+    Taken {
+        /// What is there.
         path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
+    },
+    /// The artifact can't be written to where it is to go.
+    #[error("{} can't be written: {source}; see to that, or name another directory with -o", path.display())]
+    Unwritten {
+        /// What could not be written.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// A test report in the store can't be read.
     #[error("the test report {name} is damaged: {reason}")]

@@ -238,7 +238,10 @@ async fn an_artifact_is_unpacked_whole_and_nothing_that_is_there_is_replaced() {
     assert_eq!((artifact.job.as_str(), unpacked.files, unpacked.bytes), ("unit", 1, 5));
     assert_eq!(std::fs::read_to_string(into.join("out/app")).expect("read"), "bytes");
     let again = get("app").await.expect_err("it is there").to_string();
-    assert!(again.contains("new/out can't take the artifact: it is there already"), "{again}");
+    assert!(again.contains("new/out is there already, and an artifact replaces nothing"), "{again}");
+    let file = into.join("out/app");
+    let unwritten = builds.unpack_artifact(&BlobStore::Local, "o/r/1", "app", &file).await;
+    assert!(matches!(unwritten, Err(BuildsError::Unwritten { path, .. }) if path == file), "a file is no directory");
     std::fs::remove_dir_all(into.join("out")).expect("removed");
     let nothing = || std::fs::read_dir(&into).expect("a directory").count() == 0;
     for bytes in [archive[..archive.len() - 9].to_vec(), [archive, vec![0; 9]].concat()] {
