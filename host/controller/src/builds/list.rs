@@ -10,7 +10,7 @@ use super::{Builds, BuildsError, outlines};
 use crate::error::ControllerError;
 
 /// So many builds are looked at, at once.
-const PAGE: usize = 100;
+const PAGE: usize = 1000;
 
 /// Where a build is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
