@@ -1,7 +1,11 @@
 //! Looking at builds: `list`, `show`, `events`, `artifacts`, `tests` and `logs`, from the home of a build that failed.
 
+use std::fs;
+use std::io::Write;
+use std::path::Path;
 use std::process::Output;
 
+use monkeyci_testbed::daemons::SmallDisk;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::place;
 use serde_json::Value;
@@ -26,12 +30,17 @@ fn json(host: &Host, arguments: &[&str]) -> Value {
 
 /// Runs the build, as a person would.
 fn failed(host: &Host) -> (Said, String) {
+    failed_in(host, host.home())
+}
+
+fn failed_in(host: &Host, home: &Path) -> (Said, String) {
+    let home = home.to_str().expect("text");
     let (script, dir) = (place::script("probe_script"), tempfile::tempdir().expect("a directory"));
     let (script, dir) = (script.to_str().expect("text"), dir.path().to_str().expect("text"));
-    let arguments = ["run", script, "--dir", dir, "--progress", "plain", "--param", "case=looked-at"];
+    let arguments = ["run", script, "--home", home, "--dir", dir, "--progress", "plain", "--param", "case=looked-at"];
     let params = ["--param", "image=none", "--param", "scratch-image=none"];
     let ran = said(host, &[&arguments[..], &params].concat());
-    let build = json(host, &["list", "--json"])[0]["build"].as_str().expect("an id").to_owned();
+    let build = json(host, &["list", "--home", home, "--json"])[0]["build"].as_str().expect("an id").to_owned();
     (ran, build)
 }
 
@@ -43,8 +52,11 @@ fn of_a_build_that_failed_one_learns_why_and_what_came_of_it() {
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
     let (_, end) = ran.out.split_once("fails: no luck today; its last lines:\n").expect("the last lines");
     assert!(end.starts_with("  | first\n  | second\n"), "{end}");
-    let next =
-        format!("tried again: fails 2 times\n  monkeyci-host logs {short} fails\n  monkeyci-host show {short}\n");
+    let [logs, show] = [format!("logs {short} fails"), format!("show {short}")];
+    let home = host.home().display();
+    let next = format!(
+        "tried again: fails 2 times\n  monkeyci-host {logs} --home {home}\n  monkeyci-host {show} --home {home}\n"
+    );
     assert!(end.ends_with(&next), "{end}");
 
     let listed = json(&host, &["list", "--status", "failure", "--json"]);
@@ -154,12 +166,12 @@ fn a_journal_that_is_newer_or_none_exits_with_4_and_says_what_to_do() {
         (b"this is no database, and it is long enough to be told from an empty one".repeat(9), "not a database"),
     ] {
         let host = Host::cold();
-        std::fs::write(host.home().join("journal.db"), &bytes).expect("written");
+        fs::write(host.home().join("journal.db"), &bytes).expect("written");
         for command in COMMANDS {
             let said = said(&host, command);
             assert!(said.code == Some(4) && said.err.contains(why), "{command:?}: {:?} {}", said.code, said.err);
         }
-        assert!(std::fs::read(host.home().join("journal.db")).expect("read") == bytes, "it is left as it was");
+        assert!(fs::read(host.home().join("journal.db")).expect("read") == bytes, "it is left as it was");
     }
 }
 
@@ -175,7 +187,7 @@ fn whoever_looks_into_a_home_that_is_not_there_or_not_theirs_is_told_what_to_do(
     }
     assert!(!gone.exists());
     if rustix::process::geteuid().is_root() {
-        std::fs::create_dir(&gone).expect("made");
+        fs::create_dir(&gone).expect("made");
         std::os::unix::fs::chown(&gone, Some(4711), None).expect("root may");
         for command in COMMANDS {
             let said = said(&host, &[command, &["--home", home]].concat());
@@ -183,4 +195,30 @@ fn whoever_looks_into_a_home_that_is_not_there_or_not_theirs_is_told_what_to_do(
             assert!(said.err.contains("belongs to the user 4711"), "{command:?}: {}", said.err);
         }
     }
+}
+
+#[test]
+fn builds_can_be_looked_at_while_the_disk_is_full() {
+    let host = Host::default();
+    let home = host.home().join("small");
+    let _disk = SmallDisk::at(&home, 32 << 20);
+    fs::create_dir(home.join("compiled")).expect("made");
+    for entry in fs::read_dir(host.home().join("compiled")).expect("compiled scripts").flatten() {
+        fs::copy(entry.path(), home.join("compiled").join(entry.file_name())).expect("copied");
+    }
+    let (ran, _) = failed_in(&host, &home);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    let mut rest = fs::File::create(home.join("rest")).expect("made");
+    // One after the other, until there is room for none.
+    while rest.write_all(&[1; 4096]).is_ok() {}
+    let text = home.to_str().expect("text");
+    for command in [&["list"][..], &["show"], &["events"], &["artifacts"], &["tests"], &["logs"]] {
+        let said = said(&host, &[command, &["--home", text]].concat());
+        assert!(said.code == Some(0) && !said.out.is_empty(), "{command:?}: {}", said.err);
+    }
+    let out = home.join("out");
+    let get = ["artifacts", "get", "made", "--home", text, "-o", out.to_str().expect("text")];
+    let refused = said(&host, &get);
+    let why = "No space left on device (os error 28); see to that, or name another directory with -o";
+    assert!(refused.code == Some(4) && refused.err.contains(why), "{:?} {}", refused.code, refused.err);
 }
