@@ -101,7 +101,7 @@ fn following_a_build_whose_host_was_killed_says_so_after_what_was_stored() {
     reader.wait_until_it_follows();
     rustix::process::kill_process(running.pid(), rustix::process::Signal::KILL).expect("killed");
     running.end();
-    for reader in [reader, Reader::start(&host, &[&build])] {
+    for reader in [reader, Reader::start(&host, &[&build]), Reader::of(&host, "events", &[&build])] {
         let (code, _, stderr) = reader.end();
         assert_eq!(code, Some(4), "{stderr}");
         assert!(stderr.contains(&build), "{stderr}");
