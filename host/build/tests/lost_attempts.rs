@@ -2,6 +2,8 @@
 
 mod told_build;
 
+use std::collections::BTreeSet;
+
 use monkeyci_build::{
     BuildCommand, Call, CommandError, Ending, EventBody, JobDraft, JobSpec, Results, Retry, RetryOn, SidecarReport,
 };

@@ -1,5 +1,9 @@
 //! The command line.
 
+mod builds;
+mod machine;
+mod outside;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +13,19 @@ use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
 use monkeyci_controller::PATIENCE;
 
+pub use builds::{
+    ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
+};
+pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
+pub use outside::{ApproveArgs, CancelArgs, PublishArgs};
+
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
 #[command(
     name = "monkeyci-host",
     version,
-    after_help = "Exit codes: 0 success, 1 a job failed or the build took too long, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted."
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 success, 1 a job failed or the build took too long, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted.\n\nhelp WHAT says more: a command, or one of exit-codes, environment and files."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -23,31 +34,56 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a script to begin with, in .monkeyci of a directory, with the SDK that it needs.
+    New(NewArgs),
     /// Run a build: check the code out, ask the script for its jobs, run them, report.
     Run(RunArgs),
-    /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
-    Resume(ResumeArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
     Check(CheckArgs),
-    /// Show what a component imports (its permissions), exports, and was made with.
-    Inspect(InspectArgs),
+    /// Run a script's own tests, with cargo: on this machine, without a host.
+    Test(TestArgs),
+    /// List builds, the newest first.
+    List(ListArgs),
+    /// Show all that is known of a build: jobs, attempts, how they ended, results, failed tests, artifacts.
+    Show(ShowArgs),
+    /// Print the logs of a build: of all its jobs, or of one.
+    Logs(LogsArgs),
+    /// Print the events of a build; with --follow, as they come.
+    Events(EventsArgs),
+    /// List the artifacts of a build, or unpack one.
+    Artifacts(ArtifactsArgs),
+    /// Show which tests of a build failed, which were slow, and which fail now and then.
+    Tests(TestsArgs),
     /// Approve a job of a running build that waits for it (or reject it).
     Approve(ApproveArgs),
     /// Publish an event to a running build.
     Publish(PublishArgs),
     /// Stop a build: its jobs get a signal and 10 s to end, as with Ctrl-C. What a build has left whose host has died is removed.
     Cancel(CancelArgs),
-    /// Run a script's own tests, with cargo: on this machine, without a host.
-    Test(TestArgs),
-    /// Print the logs of a build: of all its jobs, or of one.
-    Logs(LogsArgs),
+    /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
+    Resume(ResumeArgs),
+    /// Show what a component imports (its permissions), exports, and was made with.
+    Inspect(InspectArgs),
     /// Print what builds may take, and why so much; or what tokens open.
     Limits(LimitsArgs),
     /// Remove what killed builds have left: containers, networks, volumes, files. `run` does so too when it starts.
     Gc(GcArgs),
+    /// Look whether this machine has what builds need, and say what mends each gap.
+    Doctor(DoctorArgs),
+    /// Print what a shell needs to complete this command.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands.
+    Man(ManArgs),
+    /// Print which version this is, and of what else: the journal, the contract of scripts.
+    Version(VersionArgs),
+    /// Say more of a command, of exit codes, of the environment or of files.
+    Help(HelpArgs),
 }
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95"
+)]
 pub struct RunArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
@@ -68,8 +104,9 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host resume latest --secret token=token.txt")]
 pub struct ResumeArgs {
-    /// The build: its id, or the last part of it.
+    /// The build: `latest`, its id, or a part of it.
     pub build: Option<String>,
     /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
     #[arg(long)]
@@ -93,6 +130,7 @@ pub struct ResumeArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host check .monkeyci --param image=rust:1.95")]
 pub struct CheckArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
@@ -104,9 +142,10 @@ pub struct CheckArgs {
 /// The script, and what it is told.
 #[derive(Debug, clap::Args)]
 pub struct ScriptArgs {
-    /// The script: a WebAssembly component.
-    #[arg(value_name = "SCRIPT.WASM")]
-    pub script: PathBuf,
+    /// The script: a WebAssembly component, or the crate of one, which cargo compiles first. Default: what is in .monkeyci beside
+    /// the code.
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<PathBuf>,
     /// Build the code in this directory as it stands, with what is not committed: the files that git tracks, and those that it does
     /// not ignore. Submodules and files in Git LFS that are missing are a warning.
     #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
@@ -222,54 +261,7 @@ impl Default for EngineArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct ApproveArgs {
-    /// The build: its id, or the last part of it.
-    pub build: String,
-    /// The job that waits.
-    pub job: String,
-    /// Reject it: the job fails, and what needs it is skipped.
-    #[arg(long)]
-    pub reject: bool,
-    /// Who approves. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
-    /// What to say to it.
-    #[arg(long, value_name = "TEXT")]
-    pub comment: Option<String>,
-    #[command(flatten)]
-    pub home: HomeArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct PublishArgs {
-    /// The build: its id, or the last part of it.
-    pub build: String,
-    /// The event's name.
-    pub name: String,
-    /// The event's payload, a JSON text.
-    #[arg(default_value = "null")]
-    pub payload: String,
-    /// Who publishes it. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
-    #[command(flatten)]
-    pub home: HomeArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct CancelArgs {
-    /// The build: its id, or the last part of it.
-    pub build: String,
-    /// Who stops it. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
-    #[command(flatten)]
-    pub stores: StoreArgs,
-    #[command(flatten)]
-    pub engine: EngineArgs,
-}
-
-#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host test .monkeyci -- --nocapture")]
 pub struct TestArgs {
     /// The script's crate, or a directory above it: every script below is tested.
     #[arg(value_name = "DIR", default_value = ".")]
@@ -283,6 +275,15 @@ pub struct TestArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host new demo && cd demo && monkeyci-host check")]
+pub struct NewArgs {
+    /// The directory of the code; it is made if it is not there.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host gc --older-than 30d --keep-last 20 --dry-run")]
 pub struct GcArgs {
     #[command(flatten)]
     pub stores: StoreArgs,
@@ -306,41 +307,7 @@ pub struct GcArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct LogsArgs {
-    /// The build: its id, or the last part of it.
-    pub build: String,
-    /// Only the log of this job.
-    pub job: Option<String>,
-    /// Only this stream. May be repeated.
-    #[arg(long = "stream", value_enum, value_name = "S")]
-    pub streams: Vec<Stream>,
-    /// Print what the services of jobs wrote; without --stream, nothing else. Without this option that is left out.
-    #[arg(long)]
-    pub service: bool,
-    /// Of a build that runs, print what comes too, as it comes, until the build is over. Any number of readers may do so.
-    #[arg(long, short)]
-    pub follow: bool,
-    /// Print JSON, one object for each piece of a log, as `run --progress json` does.
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub stores: StoreArgs,
-}
-
-/// A stream of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stream {
-    /// The job's standard output.
-    Stdout,
-    /// The job's standard error.
-    Stderr,
-    /// What the host had to say.
-    Host,
-    /// What the job's services wrote, each line with its service in front.
-    Service,
-}
-
-#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host inspect ci.wasm")]
 pub struct InspectArgs {
     /// The script: a WebAssembly component.
     #[arg(value_name = "SCRIPT.WASM")]
@@ -351,6 +318,7 @@ pub struct InspectArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host limits --scopes")]
 pub struct LimitsArgs {
     /// Print instead what each token opens at each route of the build API.
     #[arg(long)]
@@ -395,7 +363,45 @@ pub enum Progress {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+
+    /// The words of a command line, as a shell has them.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+        for c in line.chars() {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '\'' | '"') => quote = Some(c),
+                (None, ' ') => words.push(std::mem::take(&mut word)),
+                (_, c) => word.push(c),
+            }
+        }
+        words.push(word);
+        words
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example_that_is_one() {
+        Args::command().debug_assert();
+        let mut commands: Vec<_> = Args::command().get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                help.lines().filter_map(|line| line.split_once("monkeyci-host ").map(|(_, rest)| rest)).collect();
+            assert!(help.starts_with("Example") && !examples.is_empty(), "{name}: {help}");
+            for example in examples {
+                let example = example.split([';', '>', '&']).next().unwrap_or_default().trim();
+                let words = ["monkeyci-host".to_owned()].into_iter().chain(words(example));
+                let parsed = Args::try_parse_from(words);
+                assert!(parsed.is_ok(), "{name}: {example}: {:?}", parsed.err().map(|error| error.to_string()));
+                assert!(example.split(' ').any(|word| word == name), "{name}: {example}");
+            }
+        }
+    }
 
     #[test]
     fn a_size_is_a_whole_number_with_a_unit() {

@@ -12,12 +12,12 @@ use crate::exit::Exit;
 use crate::progress::display;
 use crate::signals::Signals;
 use crate::text::{harmless_lines, print_line};
-use crate::{inputs, setup};
+use crate::{inputs, script, setup};
 
 /// Shows the jobs that the script declares, or all that is wrong with them.
 pub async fn check(args: CheckArgs) -> Done {
     let request = BuildRequest {
-        script: setup::script(&args.script.script)?.into(),
+        script: script::bytes(&args.script)?.into(),
         source: setup::source(&args.script)?,
         inputs: inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(|e| (Exit::Usage, e))?,
         trigger: "cli".to_owned(),
@@ -27,7 +27,7 @@ pub async fn check(args: CheckArgs) -> Done {
     };
     let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
     // What the script prints is no part of the answer.
-    let quiet = display(if args.json { Progress::Json } else { Progress::Plain });
+    let quiet = display(if args.json { Progress::Json } else { Progress::Plain }, &args.script.stores.home);
     let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.clone().observer() };
     let mut signals =
         Signals::take().map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;

@@ -54,11 +54,16 @@ pub use monkeyci_api::Hidden;
 pub use monkeyci_build::{
     BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status,
 };
+// What looks at builds.
 pub use monkeyci_controller::{
     ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
     ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed, Observer,
     OutsideError, OutsideEvent, PATIENCE, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent,
     SourceRequest, Sweep, Swept,
+};
+pub use monkeyci_controller::{
+    ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
+    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Wanted,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};

@@ -1,34 +1,33 @@
 //! `monkeyci-host logs`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use monkeyci_api::{LogFrame, LogStream};
-use monkeyci_controller::{LogsError, RunningBuild, StoredLogs};
+use monkeyci_build::nearest;
+use monkeyci_controller::{BuildRecord, JobRecord, LogsError, RunningBuild, StoredLogs};
+use regex_automata::meta::Regex;
 
 use crate::args::{LogsArgs, Stream};
 use crate::exit::Exit;
-use crate::progress::{Line, LineCutter, Style, print_log};
+use crate::progress::{Line, LineCutter, Style, one_line, print_log};
 use crate::text::{colours, harmless, print_line};
-use crate::{Done, setup};
+use crate::{Done, builds, setup};
+
+/// What the log of `define` is called.
+const DEFINE: &str = "define";
 
 /// Prints the logs of a build.
 pub async fn logs(args: LogsArgs) -> Done {
-    let home = setup::home(&args.stores.home).map_err(|error| (Exit::Infrastructure, error))?;
-    let logs = StoredLogs::open(&home, &setup::blobs(&args.stores)).await.map_err(failed)?;
-    let build = match logs.find(&args.build).await {
-        // What a build says first is shown before it is on the disk.
-        Err(error @ LogsError::NoBuild { .. }) => match RunningBuild::find(&home, &args.build) {
-            Ok(running) => running.id().to_owned(),
-            Err(_) => return Err(failed(error)),
-        },
-        found => found.map_err(failed)?,
-    };
-    let running = if args.follow { RunningBuild::find(&home, &build).ok() } else { None };
-    let mut out = Out { args: &args, build: &build, logs: BTreeMap::new() };
+    let (builds, build) = builds::find(&args.stores.home, &args.build.build).await?;
+    let logs = StoredLogs::open(builds.home(), &setup::blobs(&args.stores)).await.map_err(failed)?;
+    let record = builds.record(&build).await.map_err(builds::failed)?;
+    let wanted = Wanted::new(&args, &record)?;
+    let mut out = Out { args: &args, build: &build, wanted: &wanted, logs: BTreeMap::new() };
+    let running = if args.follow { RunningBuild::find(builds.home(), &build).ok() } else { None };
     if let Some(running) = running {
-        match running.follow(args.job.as_deref(), |job, frame| out.print(job, frame)).await {
+        match running.follow(wanted.job(), |job, frame| out.print(job, frame)).await {
             Ok(()) if !out.logs.is_empty() => {
                 out.finish();
                 return Ok(Exit::Success);
@@ -43,18 +42,20 @@ pub async fn logs(args: LogsArgs) -> Done {
         }
     }
     let mut found = logs.of(&build).await.map_err(failed)?;
-    if let Some(job) = &args.job {
-        let all: Vec<_> = found.iter().filter_map(|log| log.job.clone()).collect();
-        found.retain(|log| log.job.as_ref() == Some(job));
-        if found.is_empty() {
-            let which = if all.is_empty() { "none has".to_owned() } else { format!("these have: {}", all.join(", ")) };
-            return Err((Exit::Usage, anyhow!("no job {job:?} of build {build} has a log; {which}")));
-        }
+    let all: Vec<String> = found.iter().filter_map(|log| log.job.clone()).collect();
+    found.retain(|log| wanted.wants(log.job.as_deref()));
+    if let Some(job) = args.job.as_ref().filter(|_| found.is_empty()) {
+        return without_log(&record, job, &all);
     }
     for log in &found {
-        let mut out = Out { args: &args, build: &build, logs: BTreeMap::new() };
+        let mut out = Out { args: &args, build: &build, wanted: &wanted, logs: BTreeMap::new() };
         logs.read(log, |frame| out.print(log.job.as_deref(), &frame)).await.map_err(failed)?;
         out.finish();
+    }
+    if args.job.is_none() && !args.json {
+        for job in record.jobs.iter().filter(|job| job.attempts.is_empty() && wanted.wants(Some(&job.job))) {
+            note(&did_not_run(job));
+        }
     }
     if args.follow && !logs.is_over(&build).await.map_err(failed)? {
         let gone = anyhow!("the process of build {build} has gone before its end; this is what it had stored");
@@ -63,34 +64,154 @@ pub async fn logs(args: LogsArgs) -> Done {
     Ok(Exit::Success)
 }
 
+/// A word beside the log, which is no part of it.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", harmless(text, false));
+}
+
+/// Why there is no log of a job.
+fn did_not_run(job: &JobRecord) -> String {
+    let why = match (&job.waits_for, &job.why) {
+        (Some(message), _) => format!("it waits for approval: {}", one_line(message)),
+        (None, Some(why)) => one_line(why),
+        (None, None) => "its turn has not come".to_owned(),
+    };
+    format!("{} did not run: {why}", job.job)
+}
+
+/// Says why there is no log of the job that was asked for.
+fn without_log(record: &BuildRecord, name: &str, all: &[String]) -> Done {
+    let build = &record.build;
+    if let Some(removed) = record.removed.iter().find(|removed| removed.job == name) {
+        note(&format!("{name} was removed: {}", one_line(&removed.reason)));
+        return Ok(Exit::Success);
+    }
+    if let Some(job) = record.job(name) {
+        let said = if job.attempts.is_empty() { did_not_run(job) } else { format!("{name} has said nothing") };
+        note(&said);
+        return Ok(Exit::Success);
+    }
+    if name == DEFINE {
+        note("the script said nothing while it declared its jobs");
+        return Ok(Exit::Success);
+    }
+    let jobs = record.jobs.iter().map(|job| job.job.as_str());
+    let hint = nearest(name, jobs).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    let which = if all.is_empty() { "none has".to_owned() } else { format!("these have: {}", all.join(", ")) };
+    Err((Exit::Usage, anyhow!("no job {name:?} of build {build} has a log; {which}{hint}")))
+}
+
+/// Which logs are wanted, and what of them.
+struct Wanted {
+    /// The only log that is wanted, if it is one: of a job, or with `None` of `define`.
+    only: Option<Option<String>>,
+    /// The only jobs that are wanted, if not all are.
+    jobs: Option<BTreeSet<String>>,
+    /// When the attempt of each job began that is wanted, and when the next one did.
+    attempts: Option<BTreeMap<String, (u64, u64)>>,
+    /// When the attempts began of jobs that were tried more than once.
+    began: BTreeMap<String, Vec<u64>>,
+    grep: Option<Regex>,
+}
+
+impl Wanted {
+    fn new(args: &LogsArgs, record: &BuildRecord) -> Result<Self, (Exit, anyhow::Error)> {
+        // A job may be called so too: then that is meant.
+        let only = |job: &String| (job != DEFINE || record.job(DEFINE).is_some()).then(|| job.clone());
+        let failed = || record.jobs.iter().filter(|job| job.has_failed()).map(|job| job.job.clone()).collect();
+        let attempts = args.attempt.map(|wanted| {
+            let of = |job: &JobRecord| {
+                let began = job.attempts.iter().find(|attempt| attempt.attempt == wanted)?.started_ms;
+                let next = job.attempts.iter().find(|attempt| attempt.attempt > wanted);
+                Some((job.job.clone(), (began, next.map_or(u64::MAX, |next| next.started_ms))))
+            };
+            record.jobs.iter().filter_map(of).collect::<BTreeMap<_, _>>()
+        });
+        if let (Some(attempts), Some(wanted), Some(job)) = (&attempts, args.attempt, &args.job)
+            && !attempts.contains_key(job)
+        {
+            let made = record.job(job).map_or(0, |job| job.attempts.len());
+            return Err((Exit::Usage, anyhow!("{job:?} has no attempt {wanted}; it was tried {made} times")));
+        }
+        let regex = args
+            .grep
+            .as_ref()
+            .map(|text| Regex::new(text).with_context(|| format!("--grep {text:?} is no regular expression")));
+        let began = record.jobs.iter().filter(|job| job.attempts.len() > 1);
+        Ok(Self {
+            only: args.job.as_ref().map(only),
+            jobs: args.failed.then(failed),
+            attempts,
+            began: began.map(|job| (job.job.clone(), job.attempts.iter().map(|it| it.started_ms).collect())).collect(),
+            grep: regex.transpose().map_err(|error| (Exit::Usage, error))?,
+        })
+    }
+
+    /// The job whose log is the only one that is wanted.
+    fn job(&self) -> Option<&str> {
+        self.only.as_ref().and_then(Option::as_deref)
+    }
+
+    fn wants(&self, job: Option<&str>) -> bool {
+        let is_one = self.only.as_ref().is_none_or(|only| only.as_deref() == job);
+        let listed = |jobs: &BTreeSet<String>| job.is_some_and(|job| jobs.contains(job));
+        let tried = |attempts: &BTreeMap<String, _>| job.is_none_or(|job| attempts.contains_key(job));
+        is_one && self.jobs.as_ref().is_none_or(listed) && self.attempts.as_ref().is_none_or(tried)
+    }
+
+    /// Whether what was said at this time is of the attempt that is wanted.
+    fn wants_at(&self, job: Option<&str>, time_ms: u64) -> bool {
+        let (Some(attempts), Some(job)) = (&self.attempts, job) else { return true };
+        attempts.get(job).is_some_and(|(began, next)| (*began..*next).contains(&time_ms))
+    }
+
+    /// The attempt, from 1, that said something of a job at this time; `None` if there was only one.
+    fn attempt(&self, job: &str, time_ms: u64) -> Option<usize> {
+        let began = self.began.get(job)?;
+        Some(began.partition_point(|began| *began <= time_ms).max(1))
+    }
+
+    fn wants_line(&self, line: &str) -> bool {
+        self.grep.as_ref().is_none_or(|regex| regex.is_match(line))
+    }
+}
+
 /// What has been printed of which log.
 struct Out<'a> {
     args: &'a LogsArgs,
     build: &'a str,
-    logs: BTreeMap<Option<String>, Box<dyn Printer>>,
+    wanted: &'a Wanted,
+    logs: BTreeMap<Option<String>, Box<dyn Printer + 'a>>,
 }
 
 impl Out<'_> {
     fn print(&mut self, job: Option<&str>, frame: &LogFrame) {
-        let Self { args, build, logs } = self;
+        let Self { args, build, wanted, logs } = self;
+        let wanted: &Wanted = wanted;
+        if !wanted.wants(job) || !wanted.wants_at(job, frame.time_ms) {
+            return;
+        }
         let printer = logs.entry(job.map(str::to_owned)).or_insert_with(|| match (args.json, &args.job) {
             (true, _) => Box::new(Json { build: (*build).to_owned(), job: job.map(str::to_owned) }),
             // What a program reads is what the job has written.
-            (false, Some(_)) if !std::io::stdout().is_terminal() => Box::new(Bytes),
+            (false, Some(_)) if wanted.grep.is_none() && !std::io::stdout().is_terminal() => Box::new(Bytes),
             (false, named) => Box::new(Lines {
-                job: job.filter(|_| named.is_none()).map(str::to_owned),
+                prefix: named.is_none().then(|| job.unwrap_or(DEFINE).to_owned()),
+                job: job.unwrap_or(DEFINE).to_owned(),
+                attempt: None,
                 style: Style { colours: colours(&std::io::stdout()) },
                 cutter: LineCutter::default(),
+                wanted,
             }),
         });
         let stream = stream(frame);
-        let wanted = match (args.service, args.streams.is_empty()) {
+        let is_wanted = match (args.service, args.streams.is_empty()) {
             (true, _) if stream == Stream::Service => true,
             // A service may write far more than its job: who wants to see it says so. Programs get all.
             (false, true) => args.json || stream != Stream::Service,
             _ => args.streams.contains(&stream),
         };
-        if wanted {
+        if is_wanted {
             printer.print(frame);
         }
     }
@@ -111,7 +232,6 @@ fn stream(frame: &LogFrame) -> Stream {
 
 fn failed(error: LogsError) -> (Exit, anyhow::Error) {
     match error {
-        LogsError::NoBuild { .. } | LogsError::Ambiguous { .. } => (Exit::Usage, error.into()),
         LogsError::Store(error) => setup::not_opened(error),
         LogsError::Damaged { .. } => (Exit::Infrastructure, error.into()),
     }
@@ -144,24 +264,41 @@ impl Printer for Bytes {
     }
 }
 
-struct Lines {
+struct Lines<'a> {
+    job: String,
     /// The job, if lines have to say it.
-    job: Option<String>,
+    prefix: Option<String>,
+    /// The attempt whose log is being printed.
+    attempt: Option<usize>,
     style: Style,
     cutter: LineCutter,
+    wanted: &'a Wanted,
 }
 
-impl Lines {
+impl Lines<'_> {
     fn show(&self, lines: Vec<String>) {
         for line in lines {
+            if !self.wanted.wants_line(&line) {
+                continue;
+            }
             let text = harmless(&line, self.style.colours);
-            print_line(&self.style.prefixed(&Line { job: self.job.clone(), text }));
+            self.line(text);
         }
+    }
+
+    fn line(&self, text: String) {
+        print_line(&self.style.prefixed(&Line { job: self.prefix.clone(), text }));
     }
 }
 
-impl Printer for Lines {
+impl Printer for Lines<'_> {
     fn print(&mut self, frame: &LogFrame) {
+        let attempt = self.wanted.attempt(&self.job, frame.time_ms);
+        if let Some(now) = attempt.filter(|_| attempt != self.attempt && self.wanted.grep.is_none()) {
+            self.finish();
+            self.line(self.style.paint("2", &format!("(attempt {now})")));
+        }
+        self.attempt = attempt;
         let lines = self.cutter.push(None, frame);
         self.show(lines);
     }

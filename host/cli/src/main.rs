@@ -1,17 +1,22 @@
 //! The `monkeyci-host` command.
 
 mod args;
+mod builds;
 mod check;
+mod doctor;
 mod exit;
 mod gc;
+mod help;
 mod inputs;
 mod inspect;
 mod limits;
 mod logs;
+mod new;
 mod outside;
 mod progress;
 mod resume;
 mod run;
+mod script;
 mod setup;
 mod signals;
 mod test;
@@ -33,6 +38,17 @@ fn main() -> ! {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Resume(args) => setup::block_on(resume::resume(args)),
+        Command::List(args) => setup::block_on(builds::list(args)),
+        Command::Show(args) => setup::block_on(builds::show(args)),
+        Command::Events(args) => setup::block_on(builds::events(args)),
+        Command::Artifacts(args) => setup::block_on(builds::artifacts(args)),
+        Command::Tests(args) => setup::block_on(builds::tests(args)),
+        Command::Doctor(args) => setup::block_on(doctor::doctor(args)),
+        Command::Completions(args) => help::completions(&args),
+        Command::Man(args) => help::man(&args),
+        Command::Version(args) => help::version(&args),
+        Command::Help(args) => help::help(&args),
+        Command::New(args) => new::new(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),

@@ -1,17 +1,13 @@
 //! `monkeyci-host approve`, `publish` and `cancel`: speaking to a build that runs.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use monkeyci_controller::{
-    BlobStore, Cancel, Decision, OutsideError, OutsideEvent, ResumeRequest, RunningBuild, Silent, StoredLogs,
-};
+use monkeyci_controller::{Builds, Cancel, Decision, OutsideError, OutsideEvent, ResumeRequest, RunningBuild, Silent};
 
-use crate::Done;
-use crate::args::{ApproveArgs, CancelArgs, PublishArgs};
+use crate::args::{ApproveArgs, CancelArgs, HomeArgs, PublishArgs};
 use crate::exit::Exit;
 use crate::text::print_line;
-use crate::{resume, setup};
+use crate::{Done, builds, resume, setup};
 
 /// Approves or rejects a job.
 pub async fn approve(args: ApproveArgs) -> Done {
@@ -35,8 +31,8 @@ pub async fn publish(args: PublishArgs) -> Done {
 
 /// Stops a build; one whose host has died is ended here.
 pub async fn cancel(args: CancelArgs) -> Done {
-    let home = setup::home(&args.stores.home).map_err(|error| (Exit::Infrastructure, error))?;
-    let refused = match RunningBuild::find(&home, &args.build) {
+    let (builds, id) = known(&args.stores.home, &args.build).await?;
+    let refused = match RunningBuild::find(builds.home(), &id) {
         Ok(build) => match build.cancel().await {
             Ok(()) => {
                 print_line(&format!("asked {} to stop", build.id()));
@@ -51,37 +47,35 @@ pub async fn cancel(args: CancelArgs) -> Done {
     }
     let controller = setup::controller(&args.stores, &args.engine).await?;
     let all = controller.resumable().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
-    let build = resume::find(&all, &args.build)?;
-    if !all.iter().any(|known| known.build == build) {
-        return Err(not_running(&home, &args.build, refused).await);
+    if !all.iter().any(|known| known.build == id) {
+        return Err(not_running(&id, refused));
     }
-    let request = ResumeRequest { build, cancel: true, by: args.by, ..ResumeRequest::default() };
+    let request = ResumeRequest { build: id, cancel: true, by: args.by, ..ResumeRequest::default() };
     let report = controller.resume(request, Arc::new(Silent), Cancel::default()).await.map_err(resume::refused)?;
     print_line(&format!("{} had lost its host, and is cancelled", report.build));
     Ok(Exit::Success)
 }
 
-async fn find(home: &crate::args::HomeArgs, build: &str) -> Result<RunningBuild, (Exit, anyhow::Error)> {
-    let home = setup::home(home).map_err(|error| (Exit::Infrastructure, error))?;
-    match RunningBuild::find(&home, build) {
-        Err(error @ OutsideError::NotRunning { .. }) => Err(not_running(&home, build, error).await),
-        found => found.map_err(failed),
-    }
+async fn find(home: &HomeArgs, build: &str) -> Result<RunningBuild, (Exit, anyhow::Error)> {
+    let (builds, id) = known(home, build).await?;
+    RunningBuild::find(builds.home(), &id).map_err(|error| not_running(&id, error))
 }
 
-/// Says more of a build that does not run, if the home knows it.
-async fn not_running(home: &Path, build: &str, error: OutsideError) -> (Exit, anyhow::Error) {
-    match known(home, build).await {
-        Some(id) => {
+/// The home, and the id of the build that is meant: of several, the one that runs.
+async fn known(home: &HomeArgs, build: &str) -> Result<(Builds, String), (Exit, anyhow::Error)> {
+    let builds = builds::open(home).await?;
+    let id = builds.find_running(build).await.map_err(builds::failed)?;
+    Ok((builds, id))
+}
+
+/// Says more of a build that the home knows, and that does not run.
+fn not_running(id: &str, error: OutsideError) -> (Exit, anyhow::Error) {
+    match error {
+        OutsideError::NotRunning { .. } => {
             (Exit::Usage, anyhow::anyhow!("the build {id} does not run any more; see `monkeyci-host logs {id}`"))
         }
-        None => failed(error),
+        error => failed(error),
     }
-}
-
-/// The id of a build that the home knows of, though it does not run.
-async fn known(home: &Path, build: &str) -> Option<String> {
-    StoredLogs::open(home, &BlobStore::Local).await.ok()?.find(build).await.ok()
 }
 
 fn failed(error: OutsideError) -> (Exit, anyhow::Error) {

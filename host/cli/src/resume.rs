@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
-use monkeyci_controller::{Cancel, Controller, Resumable, ResumeError, ResumeRequest, is_called};
+use monkeyci_controller::{Cancel, Controller, Resumable, ResumeError, ResumeRequest};
 
 use crate::Done;
 use crate::args::ResumeArgs;
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::progress::display;
 use crate::run::stop_on_signals;
 use crate::text::{harmless, print_line};
-use crate::{inputs, setup};
+use crate::{builds, inputs, setup};
 
 /// Goes on with a build, or lists those that can be.
 pub async fn resume(args: ResumeArgs) -> Done {
@@ -21,9 +21,10 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let controller = setup::controller(&args.stores, &args.engine).await?;
     let Some(build) = &args.build else { return list(&controller).await };
     let all = controller.resumable().await.map_err(|error| infrastructure(error.into()))?;
-    let build = find(&all, build)?;
+    // One that is in no list may be a build that runs, or is over: that is said when it is tried.
+    let (_, build) = builds::find(&args.stores.home, build).await?;
 
-    let display = display(args.progress);
+    let display = display(args.progress, &args.stores.home);
     if let Some(known) = all.iter().find(|known| known.build == build) {
         display.note(&format!("resuming {}", line(known)));
     }
@@ -54,16 +55,6 @@ async fn list(controller: &Controller) -> Done {
         }
     }
     Ok(Exit::Success)
-}
-
-/// The whole id. One that is in no list may be a build that runs, or is over: that is said when it is tried.
-pub fn find(all: &[Resumable], build: &str) -> Result<String, (Exit, anyhow::Error)> {
-    let found: Vec<&str> = all.iter().map(|known| known.build.as_str()).filter(|id| is_called(id, build)).collect();
-    match found.as_slice() {
-        [] => Ok(build.to_owned()),
-        [one] => Ok((*one).to_owned()),
-        more => Err((Exit::Usage, anyhow!("{build:?} may be any of {}; give the whole id", more.join(", ")))),
-    }
 }
 
 /// A build in a line.

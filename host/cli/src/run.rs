@@ -11,16 +11,16 @@ use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::progress::{Display, display};
 use crate::signals::Signals;
-use crate::{inputs, setup};
+use crate::{inputs, script, setup};
 
 /// Runs a build.
 pub async fn run(args: RunArgs) -> Done {
     let usage = |error| (Exit::Usage, error);
-    let script = setup::script(&args.script.script)?;
+    let script = script::bytes(&args.script)?;
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     let cancel = Cancel::default();
-    let display = display(args.progress);
+    let display = display(args.progress, &args.script.stores.home);
     stop_on_signals(cancel.clone(), display.clone())
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
 

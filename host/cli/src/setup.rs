@@ -1,7 +1,7 @@
 //! What every command needs before it starts.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -47,7 +47,7 @@ pub fn block_on(command: impl Future<Output = Done>) -> Done {
 }
 
 /// Reads the script's file.
-pub fn script(path: &PathBuf) -> Result<Vec<u8>, (Exit, anyhow::Error)> {
+pub fn script(path: &Path) -> Result<Vec<u8>, (Exit, anyhow::Error)> {
     std::fs::read(path)
         .with_context(|| format!("the script {} can't be read", path.display()))
         .map_err(|error| (Exit::Usage, error))
@@ -149,7 +149,7 @@ pub fn home(args: &HomeArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// The static program of sidecar and launcher: beside this program, or where MONKEYCI_SIDECAR says.
-fn sidecar_program() -> anyhow::Result<PathBuf> {
+pub fn sidecar_program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("MONKEYCI_SIDECAR") {
         return Ok(path.into());
     }
@@ -158,7 +158,7 @@ fn sidecar_program() -> anyhow::Result<PathBuf> {
 }
 
 /// The address of the engine's API; none where it is to be searched.
-fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
+pub fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
     let exists = |path: &String| std::path::Path::new(path.trim_start_matches("unix://")).exists();
     match engine {
         "auto" => Ok(None),

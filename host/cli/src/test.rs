@@ -1,5 +1,6 @@
 //! `monkeyci-host test`: a script's own tests, which need no host.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,7 +25,7 @@ pub fn test(args: &TestArgs) -> Done {
     let mut failed = Vec::new();
     for manifest in &scripts {
         print_line(&format!("testing {}", manifest.parent().unwrap_or(manifest).display()));
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let cargo = cargo();
         let mut command = Command::new(&cargo);
         command.arg("test").arg("--manifest-path").arg(manifest);
         // Tests run on this machine, whatever target the script's project is set up for.
@@ -48,6 +49,11 @@ pub fn test(args: &TestArgs) -> Done {
     }
     print_line(&format!("tests failed: {}", failed.join(", ")));
     Ok(Exit::JobFailed)
+}
+
+/// The program that compiles scripts.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 fn count(scripts: usize) -> String {
@@ -84,7 +90,7 @@ fn scripts(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// A manifest; none where it is none, unless it is that of the named directory itself.
-fn manifest(path: &Path, is_own: bool) -> anyhow::Result<Option<toml::Table>> {
+pub fn manifest(path: &Path, is_own: bool) -> anyhow::Result<Option<toml::Table>> {
     let failed = || format!("{} can't be read", path.display());
     let read = match read_small(path, MANIFEST).with_context(failed)? {
         Content::Bytes(bytes) => String::from_utf8(bytes).map_err(anyhow::Error::from),
@@ -101,7 +107,7 @@ fn manifest(path: &Path, is_own: bool) -> anyhow::Result<Option<toml::Table>> {
 }
 
 /// A script depends on the SDK, and is a `cdylib`.
-fn is_script(manifest: &toml::Table) -> bool {
+pub fn is_script(manifest: &toml::Table) -> bool {
     let depends = manifest.get("dependencies").and_then(|all| all.get("monkeyci-sdk")).is_some();
     let kinds = manifest.get("lib").and_then(|lib| lib.get("crate-type")).and_then(|kinds| kinds.as_array());
     depends && kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind.as_str() == Some("cdylib")))

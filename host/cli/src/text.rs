@@ -1,10 +1,44 @@
 //! Text for people: colours, durations, and what strangers wrote.
 
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, SystemTime};
 
 /// Whether to use colours on this stream: a terminal, unless NO_COLOR says no (<https://no-color.org>).
 pub fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The time of day, in milliseconds since the Unix epoch.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time of day as people read it.
+pub fn utc(ms: u64) -> String {
+    // What no calendar has is none of ours.
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// How long ago something was, roughly.
+pub fn ago(now_ms: u64, then_ms: u64) -> String {
+    let seconds = now_ms.saturating_sub(then_ms) / 1000;
+    let (number, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3600 => (seconds / 60, "min"),
+        3600..86_400 => (seconds / 3600, "h"),
+        86_400..172_800 => return "1 day ago".to_owned(),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{number} {unit} ago")
+}
+
+/// A size as people read it.
+pub fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let found = units.into_iter().find(|(unit, _)| bytes >= *unit);
+    found.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{:.1} {name}", bytes as f64 / unit as f64))
 }
 
 /// A duration as people read it.
@@ -12,7 +46,8 @@ pub fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{:.1} s", ms as f64 / 1000.0),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+        _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
     }
 }
 
@@ -78,6 +113,11 @@ pub fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Prints lines on stdout, as [`print_line`] does.
+pub fn print_text(text: &str) {
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
 /// An error with its causes, each said once: many errors repeat their cause in their own words.
 pub fn causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
@@ -114,5 +154,16 @@ mod tests {
     #[test]
     fn durations_are_as_long_as_they_need_to_be() {
         assert_eq!([duration(7), duration(1500), duration(61_000)], ["7 ms", "1.5 s", "1 min 1 s"]);
+        assert_eq!(duration(3_600_000 * 30 + 61_000), "30 h 1 min");
+    }
+
+    #[test]
+    fn times_and_sizes_are_told_as_roughly_as_people_want_them() {
+        let then = |seconds: u64| ago(1_000_000_000, 1_000_000_000 - seconds * 1000);
+        assert_eq!([then(59), then(60), then(7200), then(100_000)], ["just now", "1 min ago", "2 h ago", "1 day ago"]);
+        assert_eq!(ago(0, 5), "just now", "a clock that was set back");
+        assert_eq!(utc(1_000_000_000_000), "2001-09-09T01:46:40Z");
+        assert_eq!(utc(u64::MAX), "9999-12-31T23:59:59Z");
+        assert_eq!([size(7), size(2048), size(3 << 20)], ["7 bytes", "2.0 KiB", "3.0 MiB"]);
     }
 }

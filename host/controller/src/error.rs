@@ -25,6 +25,20 @@ pub enum ControllerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The home directory is another user's.
+    #[error(
+        "the home directory {} belongs to the user {owner}, and this is the user {own}: only they may look into it; run this command as \
+         that user, or name another home with --home",
+        path.display()
+    )]
+    HomeOfAnother {
+        /// The directory.
+        path: PathBuf,
+        /// The id of the user whose it is.
+        owner: u32,
+        /// The id of this user.
+        own: u32,
+    },
     /// The journal can't be used.
     #[error(transparent)]
     Journal(#[from] monkeyci_storage::JournalError),

@@ -18,9 +18,10 @@ use monkeyci_storage::Blobs;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::build_api::{Api, junit, outputs, socket_router};
+use crate::build_api::{Api, outputs, socket_router};
 use crate::clock::MachineClock;
 use crate::inputs::Inputs;
+use crate::junit;
 use crate::logs::{LogLimits, Masking};
 use crate::observer::Silent;
 use crate::running::BuildHandle;

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::error::ControllerError;
 
@@ -64,6 +65,25 @@ impl Home {
         Ok(Self { root, owner })
     }
 
+    /// Opens a home to read in it; `None` if there is none. Nothing is made or changed.
+    pub(crate) fn existing(root: &Path) -> Result<Option<Self>, ControllerError> {
+        let fail = |source| ControllerError::Home { path: root.to_owned(), source };
+        let metadata = match fs::metadata(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found.map_err(fail)?,
+        };
+        let own = rustix::process::geteuid().as_raw();
+        if metadata.uid() != own {
+            // Also where it could be read: what a database leaves beside itself would be this user's, and in the other's way.
+            let (path, owner) = (root.to_owned(), metadata.uid());
+            return Err(ControllerError::HomeOfAnother { path, owner, own });
+        }
+        let root = fs::canonicalize(root).map_err(fail)?;
+        let path = root.join("owner");
+        let owner = whole(&path).map_err(|source| ControllerError::Home { path, source })?.unwrap_or_default();
+        Ok(Some(Self { root, owner }))
+    }
+
     /// The key for digests of secrets, which stand in the journal: so that the journal alone tells nothing of a secret.
     pub(crate) fn digest_key(&self) -> Result<String, ControllerError> {
         let path = self.root.join("digest-key");
@@ -115,9 +135,8 @@ impl Home {
         let take = || {
             make_dir(&path)?;
             let lock = File::create(path.join("lock"))?;
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-                locked => locked?,
+            if !lock_alone(&lock)? {
+                return Ok(None);
             }
             let left = path.join("build").exists();
             for entry in fs::read_dir(&path)? {
@@ -142,16 +161,28 @@ impl Home {
         Ok(lock.map(|(lock, left)| BuildDir { path, left, _lock: lock, keep: true }))
     }
 
+    /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.
+    pub(crate) fn begun_builds(&self) -> io::Result<Vec<String>> {
+        let mut builds = Vec::new();
+        for entry in entries(&self.run())? {
+            // One without a name is being made.
+            builds.extend(fs::read_to_string(entry?.path().join("build")).ok());
+        }
+        builds.sort();
+        Ok(builds)
+    }
+
     /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
     /// their process was killed. Builds that were kept count as live with `kept`.
     pub(crate) fn live_builds(&self, kept: bool) -> io::Result<(BTreeSet<String>, Vec<PathBuf>)> {
         let (mut live, mut dead) = (BTreeSet::new(), Vec::new());
-        for entry in fs::read_dir(self.run())? {
+        for entry in entries(&self.run())? {
             let path = entry?.path();
             // The name before the lock: a build locks first, so one that has a name now is locked if it lives.
             let name = fs::read_to_string(path.join("build"));
             let locked = match File::open(path.join("lock")) {
-                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
+                // Shared: so it is told from the lock of a build that runs.
+                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockShared).is_err(),
                 Err(_) => false,
             };
             match name {
@@ -188,6 +219,31 @@ impl Drop for BuildDir {
         {
             tracing::warn!(%error, path = %self.path.display(), "a build's directory could not be removed");
         }
+    }
+}
+
+/// Locks a build for this process alone; false if it runs. Those that only look which builds run share their lock for a moment: they are
+/// waited for.
+fn lock_alone(lock: &File) -> io::Result<bool> {
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {}
+            locked => return Ok(locked.map(|()| true)?),
+        }
+        match flock(lock, FlockOperation::NonBlockingLockShared) {
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            shared => shared?,
+        }
+        flock(lock, FlockOperation::Unlock)?;
+        std::thread::yield_now();
+    }
+}
+
+/// What is in a directory; nothing if there is none.
+fn entries(path: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        found => Ok(Some(found?).into_iter().flatten()),
     }
 }
 
@@ -317,6 +373,30 @@ mod tests {
         assert_eq!([mode(&home.journal()), mode(&root.join("journal.db-wal")), mode(&root.join("owner"))], [0o600; 3]);
         assert_eq!([mode(&home.blobs()), mode(&home.run())], [0o700; 2]);
         assert_eq!(mode(&root), 0o755, "who made it said so");
+    }
+
+    #[test]
+    fn who_looks_which_builds_run_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::open(dir.path()).expect("a home");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::Relaxed;
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(order) {
+                        // Its directory may just have gone.
+                        let _ = home.live_builds(false);
+                    }
+                });
+            }
+            let taken = (0..500).filter(|_| home.take_build_dir("o/r/1").is_ok_and(|taken| taken.is_some())).count();
+            done.store(true, order);
+            assert_eq!(taken, 500, "whoever looked counted as a host that goes on with the build");
+        });
+        let runs = home.take_build_dir("o/r/1").expect("taken");
+        assert!(home.take_build_dir("o/r/1").expect("no error").is_none(), "one that runs is nobody else's");
+        drop(runs);
     }
 
     #[test]

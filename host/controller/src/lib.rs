@@ -2,10 +2,11 @@
 //!
 //! [`Controller::run`] takes a build from its trigger to its end: checkout, script, graph, jobs, report. Its driver folds the
 //! journal through [`monkeyci_build::BuildState`] and has the effects carried out. Script and sidecars reach it through the
-//! build API only.
+//! build API only. [`Builds`] is for whoever looks at builds that run or ran: it names, lists and describes them, and changes nothing.
 #![deny(missing_docs)]
 
 mod build_api;
+mod builds;
 mod clock;
 mod control;
 mod error;
@@ -17,20 +18,27 @@ mod home;
 mod host;
 mod inputs;
 mod jobs;
+mod junit;
 mod lock;
 mod logs;
+mod naming;
 mod observer;
 mod running;
 mod serve;
 mod source;
 mod tokens;
 
+pub use builds::{
+    ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
+    RemovedJob, Standing, TestCase, TestReports, Wanted,
+};
 pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use error::ControllerError;
 pub use host::{Controller, ControllerOptions, Retention, limits};
 pub use inputs::Inputs;
 pub use jobs::{CheckError, EngineChoice, PATIENCE, Sweep, Swept};
-pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs, is_called};
+pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
+pub use monkeyci_storage::journal::LAYOUT as JOURNAL_LAYOUT;
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
 pub use observer::{Observer, Silent};
 pub use running::{BuildReport, BuildRequest, Cancel, Needed, Resumable, ResumeError, ResumeRequest};

@@ -36,7 +36,7 @@ pub use inspect::{Inspection, Producer, inspect};
 pub use instance::{Acted, Action, Definition, Refined};
 pub use limits::Limits;
 pub use load::Script;
-pub use outside::RefusedImport;
+pub use outside::{CONTRACT_VERSION, RefusedImport};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use store::Said;
 pub use transcript::Transcript;

@@ -9,7 +9,7 @@ use wasmparser::{
 /// The name of the contract's package.
 const CONTRACT: &str = "monkeyci:script";
 /// The version of the contract that this host speaks; a test compares it with `wit/`.
-pub(crate) const CONTRACT_VERSION: &str = "0.1.1";
+pub const CONTRACT_VERSION: &str = "0.1.1";
 /// The interfaces of the contract; a test compares them with `wit/`.
 const INTERFACES: [&str; 11] = [
     "artifacts",

@@ -90,6 +90,19 @@ pub mod names {
         parts(&["test-reports"], &format!("{build}/{job}"), &format!("{attempt}-{digest}.xml"))
     }
 
+    /// The directory of all test reports of a build.
+    pub fn test_reports(build: &str) -> Path {
+        ["test-reports"].into_iter().chain(build.split('/')).collect()
+    }
+
+    /// The job and the attempt of a test report below `reports`; none if it is none.
+    pub fn test_report_of(reports: &Path, report: &Path) -> Option<(String, u32)> {
+        let mut parts = report.prefix_match(reports)?;
+        let (job, file, None) = (parts.next()?, parts.next()?, parts.next()) else { return None };
+        let (attempt, _) = file.as_ref().strip_suffix(".xml")?.split_once('-')?;
+        Some((job.as_ref().to_owned(), attempt.parse().ok()?))
+    }
+
     /// The bytes of a script, by their SHA-256 in hexadecimal.
     pub fn script(digest: &str) -> Path {
         ["scripts".to_owned(), format!("{digest}.wasm")].into_iter().collect()

@@ -1,6 +1,7 @@
 //! Artifacts and caches.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use monkeyci_sdk::prelude::*;
 
@@ -19,6 +20,20 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             .restore_artifact("tree", ".")
             .save_artifact("box", "box");
             all((make, use_it, action("read", read).needs("use")))
+        }
+        "looked-at" => {
+            println!("two jobs to look at");
+            let fails = action("fails", |_| {
+                println!("first");
+                println!("second");
+                bail!("no luck today")
+            });
+            all((
+                action("make", make).creates_artifact("made").creates_artifact("tree"),
+                fails.retry(1).retry_delay(Duration::from_millis(300)),
+                action("after", |_| Ok(())).needs("fails"),
+                action("gone", |_| Ok(())).only_if(false, "nobody wants it"),
+            ))
         }
         "action-artifact-missing" => all(action("lazy", |_| Ok(())).creates_artifact("never")),
         "artifact-globs" => {

@@ -16,7 +16,11 @@ struct Reader {
 
 impl Reader {
     fn start(host: &Host, arguments: &[&str]) -> Self {
-        let mut command = host.command(&["logs", "--follow"]);
+        Self::of(host, "logs", arguments)
+    }
+
+    fn of(host: &Host, command: &str, arguments: &[&str]) -> Self {
+        let mut command = host.command(&[command, "--follow"]);
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the host starts");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -52,6 +56,7 @@ fn any_number_of_readers_follow_a_build_and_each_gets_all_of_it() {
     let follow = |arguments: &[&str]| Reader::start(&host, &[&[build.as_str()], arguments].concat());
     let mut early = follow(&[]);
     wait_until_listening(&mut running);
+    let events = Reader::of(&host, "events", &["latest", "--json"]);
     let [mut all, mut one, mut json] = [follow(&[]), follow(&["listener"]), follow(&["--json"])];
     for reader in [&mut early, &mut all, &mut one, &mut json] {
         reader.wait_until_it_follows();
@@ -77,6 +82,12 @@ fn any_number_of_readers_follow_a_build_and_each_gets_all_of_it() {
         values.filter(|line| line["job"] == "listener").filter_map(|line| Some(line["text"].as_str()?.to_owned()));
     assert_eq!(texts.collect::<String>(), said);
 
+    // The events come too, up to the last one; some of them are only for hosts.
+    let events: Vec<serde_json::Value> =
+        events.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of_run: Vec<_> = ended.events.iter().filter(|event| event["seq"].is_u64()).cloned().collect();
+    assert_eq!(events, of_run);
+
     // Of a build that is over it is what is stored.
     assert_eq!(follow(&["listener"]).text(), said);
 }
@@ -90,7 +101,7 @@ fn following_a_build_whose_host_was_killed_says_so_after_what_was_stored() {
     reader.wait_until_it_follows();
     rustix::process::kill_process(running.pid(), rustix::process::Signal::KILL).expect("killed");
     running.end();
-    for reader in [reader, Reader::start(&host, &[&build])] {
+    for reader in [reader, Reader::start(&host, &[&build]), Reader::of(&host, "events", &[&build])] {
         let (code, _, stderr) = reader.end();
         assert_eq!(code, Some(4), "{stderr}");
         assert!(stderr.contains(&build), "{stderr}");

@@ -48,6 +48,12 @@ fn test_reports_are_counted_summarised_and_kept() {
     }
     let kept = files(&host.home().join("blobs/test-reports"));
     assert_eq!(kept.iter().filter(|path| path.extension().is_some_and(|it| it == "xml")).count(), 2);
+    let told = host.command(&["tests", "--json"]).output().expect("the host runs");
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    let failed = told["failed"].as_array().expect("a list").iter().map(|test| test["job"].as_str().expect("a job"));
+    let failed: Vec<&str> = failed.collect();
+    assert_eq!((failed, &told["total"]), (vec!["own", "own", "tests", "tests"], &8.into()), "{told}");
+    assert_eq!(told["failed"][0]["message"], "1 is not 2");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Builds without containers: no engine is looked for, and every end has its exit code.
 
 mod code;
+mod looking;
+mod starting;
+mod terminal;
 
 use std::process::Stdio;
 

@@ -60,7 +60,7 @@ fn print(line: &impl Serialize) {
 
 impl Observer for Json {
     fn event(&self, build: &str, event: &Event) {
-        print(&EventLine::new(build, event));
+        print_event(build, event);
     }
 
     fn log(&self, build: &str, job: Option<&str>, frame: &LogFrame) {
@@ -70,6 +70,11 @@ impl Observer for Json {
     fn progress(&self, build: &str, job: &str, message: &str) {
         print(&NoteLine { kind: "progress", build: Some(build), job: Some(job), message });
     }
+}
+
+/// Prints an event.
+pub fn print_event(build: &str, event: &Event) {
+    print(&EventLine::new(build, event));
 }
 
 /// Prints a piece of a log.

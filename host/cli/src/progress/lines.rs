@@ -195,7 +195,7 @@ impl Style {
 }
 
 /// What a job says of its result, in lines.
-fn said(ending: &Ending, results: &Results) -> Vec<String> {
+pub fn said(ending: &Ending, results: &Results) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(results.message.iter().flat_map(|message| message.lines()).map(str::to_owned));
     if let (Some(warning), false) = (&results.warning, matches!(ending, Ending::Warned { .. })) {
@@ -218,12 +218,12 @@ fn said(ending: &Ending, results: &Results) -> Vec<String> {
 }
 
 /// A stranger's text as part of a line of ours: what comes after an end of the line would look like a line of another job.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.lines().map(|line| harmless(line, false)).collect::<Vec<_>>().join(" \u{23ce} ")
 }
 
 /// As much of a payload as fits a line or two: the journal and JSON mode have all of it.
-fn beginning(payload: &str) -> String {
+pub fn beginning(payload: &str) -> String {
     const SHOWN: usize = 200;
     match payload.char_indices().nth(SHOWN) {
         None => payload.to_owned(),
@@ -244,7 +244,7 @@ fn plain_status_len(status: Status) -> usize {
     Style { colours: false }.status(status).len()
 }
 
-fn checked_out(source: &Source) -> String {
+pub fn checked_out(source: &Source) -> String {
     let Some(commit) = &source.commit else {
         let Some(branch) = &source.branch else { return "checked out: not a git repository".to_owned() };
         return harmless(&format!("checked out {branch}: no commit yet"), false);

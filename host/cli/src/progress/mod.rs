@@ -1,9 +1,12 @@
 //! Showing a build while it runs.
 
+mod hints;
+mod inside;
 mod json;
 mod lines;
 mod plain;
 mod queue;
+mod seen;
 mod tty;
 
 use std::io::IsTerminal;
@@ -12,10 +15,11 @@ use std::sync::Arc;
 use monkeyci_controller::{BuildReport, Observer};
 use monkeyci_limits::{Area, Limit, Per};
 
-use crate::args::Progress;
+use crate::args::{HomeArgs, Progress};
 
-pub use json::print_log;
-pub use lines::{Line, LineCutter, Style};
+pub use hints::{Hints, short};
+pub use json::{print_event, print_log};
+pub use lines::{Line, LineCutter, Style, beginning, checked_out, one_line, said};
 
 /// One way of showing a build.
 pub trait Display: Send + Sync {
@@ -32,14 +36,14 @@ pub trait Display: Send + Sync {
     fn flush(&self) {}
 }
 
-/// The way that `progress` names.
-pub fn display(progress: Progress) -> Arc<dyn Display> {
+/// The way that `progress` names. Commands that it says are for this home.
+pub fn display(progress: Progress, home: &HomeArgs) -> Arc<dyn Display> {
     let terminal = std::io::stdout().is_terminal() && std::env::var_os("CI").is_none();
     let display: Arc<dyn Display> = match progress {
         Progress::Json => Arc::new(json::Json),
-        Progress::Tty => Arc::new(tty::Tty::new()),
-        Progress::Auto if terminal => Arc::new(tty::Tty::new()),
-        Progress::Auto | Progress::Plain => Arc::new(plain::Plain::new()),
+        Progress::Tty => Arc::new(tty::Tty::new(Hints::of(home))),
+        Progress::Auto if terminal => Arc::new(tty::Tty::new(Hints::of(home))),
+        Progress::Auto | Progress::Plain => Arc::new(plain::Plain::new(Hints::of(home))),
     };
     queue::Queued::new(display)
 }

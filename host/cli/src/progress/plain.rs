@@ -8,18 +8,26 @@ use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::{BuildReport, Observer};
 
 use super::Display;
+use super::hints::Hints;
+use super::inside::Inside;
 use super::lines::{Line, LineCutter, Style};
-use crate::text::{colours, harmless};
+use super::seen::Seen;
+use crate::text::{colours, harmless, print_text};
 
 /// Lines on stdout.
 pub struct Plain {
     style: Style,
+    hints: Hints,
+    inside: Inside,
     cutter: Mutex<LineCutter>,
+    seen: Mutex<Seen>,
 }
 
 impl Plain {
-    pub fn new() -> Self {
-        Self { style: Style { colours: colours(&std::io::stdout()) }, cutter: Mutex::default() }
+    pub fn new(hints: Hints) -> Self {
+        let style = Style { colours: colours(&std::io::stdout()) };
+        let inside = Inside::of(|name| std::env::var(name).ok());
+        Self { style, hints, inside, cutter: Mutex::default(), seen: Mutex::default() }
     }
 
     fn print(&self, line: &Line) {
@@ -29,6 +37,9 @@ impl Plain {
 
     fn print_log(&self, job: Option<&str>, lines: Vec<String>) {
         for line in lines {
+            if let Some(job) = job {
+                self.seen().line(job, &line);
+            }
             let text = format!("| {}", harmless(&line, self.style.colours));
             self.print(&Line { job: Some(job.unwrap_or("define").to_owned()), text });
         }
@@ -37,12 +48,17 @@ impl Plain {
     fn cutter(&self) -> std::sync::MutexGuard<'_, LineCutter> {
         self.cutter.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Observer for Plain {
-    fn event(&self, _build: &str, event: &Event) {
+    fn event(&self, build: &str, event: &Event) {
         let ended = match &event.body {
-            EventBody::JobEnded { job, .. } => Some(Some(job.as_str())),
+            // The next attempt begins with a line of its own.
+            EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => Some(Some(job.as_str())),
             EventBody::ScriptDefined { .. } | EventBody::BuildFailed { .. } => Some(None),
             _ => None,
         };
@@ -50,8 +66,12 @@ impl Observer for Plain {
             let rest = self.cutter().finish(job);
             self.print_log(job, rest);
         }
+        self.seen().event(event);
         if let Some(line) = self.style.event(event) {
             self.print(&line);
+        }
+        if let Some(text) = self.hints.event(build, event) {
+            self.print(&Line { job: event.body.job().map(str::to_owned), text });
         }
     }
 
@@ -80,6 +100,8 @@ impl Display for Plain {
     }
 
     fn summary(&self, report: &BuildReport) {
-        let _ = write!(std::io::stdout(), "{}", self.style.summary(report));
+        let seen = self.seen();
+        let before = seen.last_lines(self.style, report, self.inside);
+        print_text(&format!("{before}{}{}", self.style.summary(report), seen.after(report, &self.hints)));
     }
 }

@@ -10,12 +10,16 @@ use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::{BuildReport, Observer};
 
 use super::Display;
+use super::hints::Hints;
+use super::inside::Inside;
 use super::lines::{Line, LineCutter, Style};
+use super::seen::Seen;
 use crate::text::{colours, harmless, print_line};
 
 /// Running jobs at the bottom of the terminal.
 pub struct Tty {
     style: Style,
+    hints: Hints,
     screen: MultiProgress,
     state: Mutex<State>,
 }
@@ -24,11 +28,15 @@ pub struct Tty {
 struct State {
     cutter: LineCutter,
     running: HashMap<String, ProgressBar>,
+    seen: Seen,
+    /// How far the build is, below the jobs that run.
+    counts: Option<ProgressBar>,
 }
 
 impl Tty {
-    pub fn new() -> Self {
+    pub fn new(hints: Hints) -> Self {
         Self {
+            hints,
             style: Style { colours: colours(&std::io::stderr()) },
             screen: MultiProgress::new(),
             state: Mutex::default(),
@@ -50,13 +58,40 @@ impl Tty {
 
     fn print_log(&self, job: Option<&str>, lines: Vec<String>) {
         for line in lines {
+            if let Some(job) = job {
+                self.state().seen.line(job, &line);
+            }
             let text = format!("| {}", harmless(&line, self.style.colours));
             self.print(&self.style.prefixed(&Line { job: Some(job.unwrap_or("define").to_owned()), text }));
         }
     }
 
+    /// Shows how far the build is.
+    fn count(&self, event: &Event) {
+        let mut state = self.state();
+        let before = state.seen.counts();
+        state.seen.event(event);
+        let counts = state.seen.counts();
+        if counts == before {
+            return;
+        }
+        let bar = state.counts.get_or_insert_with(|| {
+            let bar = self.screen.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        bar.set_message(counts);
+    }
+
     fn bar(&self, job: &str) -> ProgressBar {
-        let bar = self.screen.add(ProgressBar::new_spinner());
+        let bar = ProgressBar::new_spinner();
+        let counts = self.state().counts.clone();
+        let bar = match &counts {
+            Some(counts) => self.screen.insert_before(counts, bar),
+            None => self.screen.add(bar),
+        };
         let template = if self.style.colours {
             "{spinner:.cyan} {prefix} {msg:.dim} {elapsed}"
         } else {
@@ -66,18 +101,21 @@ impl Tty {
             bar.set_style(style);
         }
         bar.set_prefix(job.to_owned());
-        bar.set_message("starts");
         bar.enable_steady_tick(Duration::from_millis(100));
         bar
     }
 }
 
 impl Observer for Tty {
-    fn event(&self, _build: &str, event: &Event) {
+    fn event(&self, build: &str, event: &Event) {
+        self.count(event);
         match &event.body {
             EventBody::JobStarted { job, .. } => {
                 let bar = self.bar(job);
-                self.state().running.insert(job.clone(), bar);
+                let mut state = self.state();
+                // Nothing has to be made ready for an action.
+                bar.set_message(if state.seen.is_container(job) { "starts" } else { "runs" });
+                state.running.insert(job.clone(), bar);
                 return;
             }
             EventBody::JobRunning { job, .. } => {
@@ -86,7 +124,7 @@ impl Observer for Tty {
                 }
                 return;
             }
-            EventBody::JobEnded { job, .. } => {
+            EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => {
                 let (bar, rest) = {
                     let mut state = self.state();
                     (state.running.remove(job), state.cutter.finish(Some(job)))
@@ -104,6 +142,10 @@ impl Observer for Tty {
         }
         if let Some(line) = self.style.event(event) {
             self.print(&self.style.prefixed(&line));
+        }
+        if let Some(text) = self.hints.event(build, event) {
+            let job = event.body.job().map(str::to_owned);
+            self.print(&self.style.prefixed(&Line { job, text }));
         }
     }
 
@@ -134,6 +176,9 @@ impl Display for Tty {
 
     fn summary(&self, report: &BuildReport) {
         let _ = self.screen.clear();
-        print_line(self.style.summary(report).trim_end());
+        let seen = &self.state().seen;
+        let before = seen.last_lines(self.style, report, Inside::Nothing);
+        let text = format!("{before}{}{}", self.style.summary(report), seen.after(report, &self.hints));
+        print_line(text.trim_end());
     }
 }

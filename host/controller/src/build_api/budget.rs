@@ -5,7 +5,8 @@ use monkeyci_limits::{Area, Limit, Per};
 use super::events::{PAGE, PAGE_BYTES};
 use super::readers::ReaderLimits;
 use super::workspace_files::{ANSWER, GLOBS, HASHED};
-use super::{BODY_LIMIT, LONGEST_WAIT, OUTPUT_LIMIT, SUBMISSION_LIMIT, junit, outputs};
+use super::{BODY_LIMIT, LONGEST_WAIT, OUTPUT_LIMIT, SUBMISSION_LIMIT, outputs};
+use crate::junit;
 
 /// The limits of the build API.
 pub(crate) fn limits() -> Area {

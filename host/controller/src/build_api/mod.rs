@@ -8,7 +8,6 @@ mod events;
 mod files;
 mod inputs;
 mod jobs;
-pub(crate) mod junit;
 mod logs;
 pub(crate) mod outputs;
 mod readers;

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::Api;
 use super::admission::{ItemPath, admit};
-use super::{junit, outputs};
+use super::outputs;
+use crate::junit;
 use crate::running::Refused;
 use crate::serve::Refusal;
 

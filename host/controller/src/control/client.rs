@@ -10,7 +10,7 @@ use reqwest::Response;
 use serde::{Deserialize, Serialize};
 
 use super::SOCKET;
-use crate::logs::is_called;
+use crate::naming::{Named, in_words, named};
 
 /// What a person says of a job that waits for approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub enum OutsideError {
         found: Vec<String>,
     },
     /// More than one build of this id runs.
-    #[error("{build:?} may be any of {}; give the whole id", found.join(", "))]
+    #[error("{build:?} may be any of {}; give more of the id", in_words(found))]
     Ambiguous {
         /// What was asked for.
         build: String,
@@ -85,7 +85,8 @@ pub struct RunningBuild {
 }
 
 impl RunningBuild {
-    /// Finds the build `build` below the home directory `home`: by its whole id `org/repo/build`, or by the last part of it.
+    /// Finds the build `build` below the home directory `home`: by its whole id `org/repo/build`, by the last part of it, or by a beginning
+    /// or an end of either that no other build has which runs.
     ///
     /// # Errors
     /// When there is none, or more than one.
@@ -99,12 +100,16 @@ impl RunningBuild {
                 dir.join(SOCKET).exists().then_some(Self { id, dir })
             })
             .collect();
-        let ids = |builds: &[Self]| builds.iter().map(|build| build.id.clone()).collect();
-        let found: Vec<Self> = all.iter().filter(|running| is_called(&running.id, build)).cloned().collect();
-        match found.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => Err(OutsideError::NotRunning { build: build.to_owned(), home: home.to_owned(), found: ids(&all) }),
-            _ => Err(OutsideError::Ambiguous { build: build.to_owned(), found: ids(&found) }),
+        let ids = all.iter().map(|running| running.id.as_str());
+        let not_running = || OutsideError::NotRunning {
+            build: build.to_owned(),
+            home: home.to_owned(),
+            found: ids.clone().map(str::to_owned).collect(),
+        };
+        match named(build, ids.clone()) {
+            Named::One(id) => all.iter().find(|running| running.id == id).cloned().ok_or_else(not_running),
+            Named::None => Err(not_running()),
+            Named::Several(found) => Err(OutsideError::Ambiguous { build: build.to_owned(), found }),
         }
     }
 

@@ -10,7 +10,7 @@ mod stored;
 pub(crate) mod tail;
 
 pub use store::LogLimits;
-pub use stored::{LogsError, StoredLog, StoredLogs, is_called};
+pub use stored::{LogsError, StoredLog, StoredLogs};
 
 pub(crate) use budget::limits;
 #[cfg(test)]

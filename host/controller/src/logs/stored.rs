@@ -1,12 +1,12 @@
 //! Reading the logs of builds, running or ended.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures::TryStreamExt;
 use monkeyci_api::{LogDecodeError, LogDecoder, LogFrame};
 use monkeyci_build::{Event, EventBody};
-use monkeyci_storage::journal::{Journal, SqliteJournal, history};
+use monkeyci_storage::journal::{SqliteJournal, history};
 use monkeyci_storage::{BlobStore, Blobs, names};
 use object_store::path::Path as BlobName;
 
@@ -15,7 +15,6 @@ use crate::error::ControllerError;
 /// The logs that a home has stored.
 #[derive(Debug)]
 pub struct StoredLogs {
-    home: PathBuf,
     journal: Option<SqliteJournal>,
     blobs: Blobs,
 }
@@ -33,22 +32,6 @@ pub struct StoredLog {
 /// Why a log can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// There is no such build.
-    #[error("the host's home {} knows no build {build:?}; name its home with --home", home.display())]
-    NoBuild {
-        /// What was asked for.
-        build: String,
-        /// The home directory that was looked in.
-        home: PathBuf,
-    },
-    /// There is more than one build of this id.
-    #[error("{build:?} may be any of {}; give the whole id", found.join(", "))]
-    Ambiguous {
-        /// What was asked for.
-        build: String,
-        /// The builds that it may be.
-        found: Vec<String>,
-    },
     /// Bytes of the log are not what was written.
     #[error("the log {part} is damaged: {reason}")]
     Damaged {
@@ -60,11 +43,6 @@ pub enum LogsError {
     /// Journal or store can't be used.
     #[error(transparent)]
     Store(#[from] ControllerError),
-}
-
-/// Whether somebody who names a build so may mean the one of this id: it is the whole id, or its last part.
-pub fn is_called(id: &str, name: &str) -> bool {
-    id == name || id.rsplit_once('/').is_some_and(|(_, last)| last == name)
 }
 
 impl StoredLogs {
@@ -81,27 +59,7 @@ impl StoredLogs {
         let none = *blobs == BlobStore::Local && !local.exists();
         let blobs =
             if none { Blobs::none() } else { Blobs::open(blobs, &local).await.map_err(ControllerError::from)? };
-        Ok(Self { home: home.to_owned(), journal, blobs })
-    }
-
-    /// Finds a build by its whole id `org/repo/build`, or by the last part of it.
-    ///
-    /// # Errors
-    /// When there is none, or more than one.
-    pub async fn find(&self, build: &str) -> Result<String, LogsError> {
-        let all = match &self.journal {
-            Some(journal) => journal.builds().await.map_err(ControllerError::from)?,
-            None => Vec::new(),
-        };
-        let mut found: Vec<String> = all.into_iter().filter(|id| is_called(id, build)).collect();
-        match (found.pop(), found.is_empty()) {
-            (Some(one), true) => Ok(one),
-            (None, _) => Err(LogsError::NoBuild { build: build.to_owned(), home: self.home.clone() }),
-            (Some(one), false) => {
-                found.push(one);
-                Err(LogsError::Ambiguous { build: build.to_owned(), found })
-            }
-        }
+        Ok(Self { journal, blobs })
     }
 
     /// The logs of a build: that of `define` first, then those of its jobs in the order in which they started.
@@ -228,20 +186,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_build_is_found_by_the_last_part_of_its_id_if_that_is_enough() {
-        let home = home().await;
-        let logs = StoredLogs::open(home.path(), &BlobStore::Local).await.expect("a home");
-        assert_eq!(logs.find("o/s/1").await.expect("found"), "o/s/1");
-        assert!(matches!(logs.find("1").await, Err(LogsError::Ambiguous { found, .. }) if found.len() == 2));
-        assert!(matches!(logs.find("2").await, Err(LogsError::NoBuild { .. })));
-    }
-
-    #[tokio::test]
     async fn looking_into_a_home_that_is_not_there_makes_none() {
         let dir = tempfile::tempdir().expect("a directory");
         let home = dir.path().join("home");
         let logs = StoredLogs::open(&home, &BlobStore::Local).await.expect("nothing");
-        assert!(matches!(logs.find("o/r/1").await, Err(LogsError::NoBuild { .. })));
+        assert_eq!(logs.of("o/r/1").await.expect("nothing"), []);
         assert!(!home.exists());
     }
 

@@ -102,8 +102,11 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The event of a record that has been checked.
-pub(super) async fn event(journal: &dyn Journal, build: &str, record: &Record) -> Result<Event, JournalError> {
+/// The event of a record, with all that it refers to. The record's own checksum is not looked at.
+///
+/// # Errors
+/// When it can't be read, or is not what was written.
+pub async fn event(journal: &dyn Journal, build: &str, record: &Record) -> Result<Event, JournalError> {
     let mut pieces = Pieces::new();
     if record.split {
         let damaged = |reason: String| damaged(build, record, reason);

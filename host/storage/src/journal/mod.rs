@@ -22,6 +22,7 @@ mod digest;
 mod error;
 mod history;
 mod journals;
+mod outline;
 mod postgres;
 mod sqlite;
 mod statements;
@@ -37,8 +38,9 @@ pub use build_journal::{BuildJournal, Durable};
 pub use content::Piece;
 pub use digest::Digest;
 pub use error::{JournalError, Obstacle};
-pub use history::{History, history};
+pub use history::{History, event as read_event, history};
 pub use journals::Journals;
+pub use outline::{Outline, outlines};
 pub use postgres::PostgresJournal;
 pub use sqlite::SqliteJournal;
 pub use stream::{export, import};
@@ -226,6 +228,13 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the database can't be used.
     async fn open_builds(&self) -> Result<Vec<String>, JournalError>;
+
+    /// Of the builds from the newest on, after the first `skip`, and at most `count`: a few records of each, with the build's id before
+    /// them. These are the first, that of its code if it is one of the first 16, and the last, in this order.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError>;
 
     /// Removes the journal of a build, and what no other build refers to. False if there was none.
     ///

@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, Connection, Postgres, Row};
 
-use super::statements::{BUILDS, OPEN, RECORDS, Statements, digest};
+use super::statements::{BUILDS, OPEN, OUTLINES, RECORDS, Statements, digest};
 use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page, Piece, Record};
 
 /// How many rows one statement takes: a message has at most 65,535 variables.
@@ -151,6 +151,15 @@ impl Journal for PostgresJournal {
 
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
         sqlx::query_scalar(OPEN).fetch_all(&self.pool).await.map_err(|error| self.failure(error))
+    }
+
+    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
+        let rows = sqlx::query(OUTLINES)
+            .bind(i64::try_from(skip).unwrap_or(i64::MAX))
+            .bind(i64::try_from(count).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool);
+        let rows = rows.await.map_err(|error| self.failure(error))?;
+        rows.iter().map(Statements::<Postgres>::outlined).collect::<Result<_, _>>().map_err(|error| self.failure(error))
     }
 
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Sqlite};
 use tokio::sync::{Mutex, OnceCell};
 
-use super::statements::{BUILDS, OPEN, RECORDS, Statements};
+use super::statements::{BUILDS, OPEN, OUTLINES, RECORDS, Statements};
 use super::{Append, Digest, Head, Journal, JournalError, Obstacle, Page, Piece, Record};
 
 mod layout;
@@ -151,6 +151,16 @@ impl Journal for SqliteJournal {
             .fetch_all(&mut *self.reader().await?.lock().await)
             .await
             .map_err(|error| self.failure(error))
+    }
+
+    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
+        let mut reader = self.reader().await?.lock().await;
+        let rows = sqlx::query(OUTLINES)
+            .bind(i64::try_from(skip).unwrap_or(i64::MAX))
+            .bind(i64::try_from(count).unwrap_or(i64::MAX))
+            .fetch_all(&mut *reader);
+        let rows = rows.await.map_err(|error| self.failure(error))?;
+        rows.iter().map(Statements::<Sqlite>::outlined).collect::<Result<_, _>>().map_err(|error| self.failure(error))
     }
 
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {

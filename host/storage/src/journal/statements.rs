@@ -14,10 +14,24 @@ pub(super) const RECORDS: &str = "SELECT number, epoch, time_ms, split, size, ch
 /// The ids of all builds, oldest first.
 pub(super) const BUILDS: &str = "SELECT build FROM builds ORDER BY id";
 
-/// The ids of the builds whose last record does not say that they are over, oldest first. A text in an event can't look like that: its quotes
-/// are escaped.
+/// The ids of the builds whose last record does not say that they are over, oldest first. The type of an event is its first field, or of one
+/// that refers to large values its last: what stands further in, an output called `type` say, is something else.
 pub(super) const OPEN: &str = r#"SELECT build FROM builds WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.build = builds.id
-    AND number = last AND body LIKE '%"type":"build/ended"%') ORDER BY id"#;
+    AND number = last AND (body LIKE '{"type":"build/ended"%' OR body LIKE '%"type":"build/ended"}')) ORDER BY id"#;
+
+/// A few records of builds from the newest on, after the first `$1`, and at most `$2`: the columns of [`RECORDS`], and the build's id. The
+/// record of a build's code is looked for among the first 16: a few warnings may stand before it. These are two looks, each by the key:
+/// whoever asks for both at once has all records read.
+pub(super) const OUTLINES: &str = r#"SELECT number, epoch, time_ms, split, size, checksum, body, named FROM (
+    SELECT number, records.epoch, time_ms, split, size, records.checksum, body, named, id
+        FROM (SELECT id, build AS named, last FROM builds ORDER BY id DESC LIMIT $2 OFFSET $1) AS newest
+        JOIN records ON records.build = id AND number <= 16
+        WHERE number < last AND (number = 1 OR body LIKE '%"type":"build/checked-out"%')
+    UNION ALL
+    SELECT number, records.epoch, time_ms, split, size, records.checksum, body, named, id
+        FROM (SELECT id, build AS named, last FROM builds ORDER BY id DESC LIMIT $2 OFFSET $1) AS newest
+        JOIN records ON records.build = id AND number = last
+    ) AS few ORDER BY id DESC, number"#;
 
 /// The statements, on connections to this kind of database.
 pub(super) struct Statements<DB>(PhantomData<DB>);
@@ -173,6 +187,11 @@ where
             checksum: digest(row.try_get(5)?)?,
             body: row.try_get(6)?,
         })
+    }
+
+    /// A row of [`OUTLINES`].
+    pub(super) fn outlined(row: &DB::Row) -> Result<(String, Record), sqlx::Error> {
+        Ok((row.try_get(7)?, Self::record(row)?))
     }
 }
 

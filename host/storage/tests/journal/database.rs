@@ -192,6 +192,10 @@ impl Journal for Watched {
         self.inner.pieces(digests).await
     }
 
+    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
+        self.inner.outlines(skip, count).await
+    }
+
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
         self.inner.open_builds().await
     }

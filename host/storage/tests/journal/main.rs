@@ -36,6 +36,7 @@ conformance! {
         appending:
             what_is_appended_comes_back_in_order_and_after_it_is_opened_again,
             builds_that_are_not_over_are_listed_whatever_their_events_say,
+            builds_are_outlined_from_the_newest_on_by_a_few_records_of_each,
             appends_that_queue_while_a_write_is_under_way_go_into_the_next_one,
             a_build_that_can_not_be_written_disturbs_no_other,
             a_full_disk_and_a_busy_database_are_waited_for_and_said,

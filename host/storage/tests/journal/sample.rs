@@ -14,6 +14,13 @@ pub fn report(message: impl Into<String>) -> EventBody {
     EventBody::ScriptReport { job: None, attempt: 1, message: message.into() }
 }
 
+/// An output of a job.
+pub fn output(name: &str, value: &str) -> EventBody {
+    let text = serde_json::json!({ "outputs": { name: value } });
+    let results = Box::new(serde_json::from_value(text).expect("results"));
+    EventBody::JobResults { job: "test".to_owned(), attempt: 1, results }
+}
+
 /// Results of many kilobytes.
 pub fn results(value: &str) -> Box<Results> {
     let text = serde_json::json!({ "outputs": { "small": "x", "large": value.repeat(60_000 / value.len()) } });

@@ -84,6 +84,9 @@ impl PodCleanup {
             return;
         }
         let removal = async {
+            if let Some(logs) = &logs {
+                logs.store().await;
+            }
             loop {
                 match engine.remove(&pod.key).await {
                     // It may be back in a moment.

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use monkeyci_api::LogFrame;
 use monkeyci_build::ContainerSpec;
 use monkeyci_engines::{Engine, Part};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub(super) struct ServiceLogs {
     task: JoinHandle<()>,
     /// Cancelled when nobody wants to hear more of it.
     over: CancellationToken,
+    /// For each service: has stored what has come, and is told when it is.
+    flush: Vec<mpsc::Sender<oneshot::Sender<()>>>,
 }
 
 impl ServiceLogs {
@@ -65,17 +68,30 @@ impl ServiceLogs {
         let names: Vec<String> = spec.services.iter().map(|service| service.name.clone()).collect();
         let over = CancellationToken::new();
         let told = over.clone();
+        let (flush, flushes): (Vec<_>, Vec<_>) = names.iter().map(|_| mpsc::channel(1)).unzip();
         let task = tokio::spawn(async move {
             if let Some(started) = &started {
                 started.cancelled().await;
             }
             let follow = started.is_some();
-            let logs = names
-                .iter()
-                .map(|name| one(&services, &live, engine.as_ref(), (&key, &job, attempt), (name, follow), &told));
+            let logs = names.iter().zip(flushes).map(|(name, flushes)| {
+                one(&services, &live, engine.as_ref(), (&key, &job, attempt), (name, follow), (&told, flushes))
+            });
             join_all(logs).await;
         });
-        Some(Self { task, over })
+        Some(Self { task, over, flush })
+    }
+
+    /// Has stored what they have written so far: what is in a container that is about to be removed is nowhere else.
+    pub(super) async fn store(&self) {
+        let stored = self.flush.iter().map(async |flush| {
+            let (done, stored) = oneshot::channel();
+            // One that has ended has stored all.
+            if flush.send(done).await.is_ok() {
+                let _ = stored.await;
+            }
+        });
+        join_all(stored).await;
     }
 
     /// Waits until all is stored that they have written. Services that do not end within `patience` are not listened to any more.
@@ -108,7 +124,7 @@ async fn one(
     engine: &dyn Engine,
     (key, job, attempt): (&str, &str, u32),
     (name, follow): (&str, bool),
-    over: &CancellationToken,
+    (over, mut flushes): (&CancellationToken, mpsc::Receiver<oneshot::Sender<()>>),
 ) {
     let _open = live.writing.token();
     let source = Source { attempt, service: Some(name.to_owned()) };
@@ -130,6 +146,11 @@ async fn one(
         let next = tokio::select! {
             biased;
             next = output.next() => next,
+            Some(done) = flushes.recv() => {
+                service.stored.write().await;
+                let _ = done.send(());
+                continue;
+            }
             () = over.cancelled() => None,
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 service.stored.write().await;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use monkeyci_build::{BuildStatus, EventBody};
-use monkeyci_storage::journal::{JournalError, Obstacle};
+use monkeyci_build::{BuildStatus, Ending, EventBody, JobSummary, Source};
+use monkeyci_storage::journal::{JournalError, Obstacle, outlines};
 
 use crate::database::{Database, Watched};
-use crate::sample::{BUILD, bodies, report, triggered, write, written};
+use crate::sample::{BUILD, bodies, output, report, results, triggered, write, written};
 
 pub async fn what_is_appended_comes_back_in_order_and_after_it_is_opened_again(database: &Database) {
     let host = database.host().await;
@@ -29,11 +29,43 @@ pub async fn builds_that_are_not_over_are_listed_whatever_their_events_say(datab
         ("o/r/open", vec![triggered()]),
         ("o/r/over", vec![triggered(), ended()]),
         ("o/r/tricky", vec![triggered(), says(r#""type":"build/ended""#)]),
+        ("o/r/named", vec![triggered(), output("type", "build/ended")]),
         ("o/r/long", vec![triggered(), says(&"x".repeat(1 << 20)), ended()]),
     ] {
         write(&mut host.begin(build), bodies).await.expect("written");
     }
-    assert_eq!(host.open_builds().await.expect("read"), ["o/r/open", "o/r/tricky"]);
+    assert_eq!(host.open_builds().await.expect("read"), ["o/r/open", "o/r/tricky", "o/r/named"]);
+}
+
+pub async fn builds_are_outlined_from_the_newest_on_by_a_few_records_of_each(database: &Database) {
+    let host = database.host().await;
+    let source = Source { branch: Some("main".to_owned()), ..Source::default() };
+    let checked_out = || EventBody::BuildCheckedOut { source: source.clone() };
+    let large =
+        JobSummary { job: "a".to_owned(), ending: Ending::Succeeded, duration_ms: None, results: Some(results("r")) };
+    let ended = EventBody::BuildEnded { status: BuildStatus::Failure, jobs: vec![large] };
+    for (build, bodies) in [
+        ("o/r/1", vec![triggered()]),
+        ("o/r/2", vec![triggered(), checked_out()]),
+        ("o/r/3", vec![triggered(), report("first"), checked_out(), report("more"), ended.clone()]),
+        ("o/r/4", vec![triggered(), output("type", "build/ended")]),
+    ] {
+        write(&mut host.begin(build), bodies).await.expect("written");
+    }
+    let outlined = async |skip, count| {
+        let found = outlines(host.database(), skip, count).await.expect("read");
+        found.into_iter().map(|outline| outline.expect("readable")).collect::<Vec<_>>()
+    };
+    let all = outlined(0, 10).await;
+    let told: Vec<_> = all.iter().map(|it| (it.build.as_str(), it.events, it.source.is_some(), it.status)).collect();
+    let failed = Some(BuildStatus::Failure);
+    let expected =
+        [("o/r/4", 2, false, None), ("o/r/3", 5, true, failed), ("o/r/2", 2, true, None), ("o/r/1", 1, false, None)];
+    assert_eq!(told, expected);
+    assert_eq!((all[1].begun_ms, all[1].last_ms), (1000, 1004));
+    assert_eq!(all[1].last_event(host.database()).await.expect("whole").body, ended);
+    assert_eq!(outlined(1, 2).await, all[1..3]);
+    assert_eq!(outlined(4, 2).await, []);
 }
 
 pub async fn appends_that_queue_while_a_write_is_under_way_go_into_the_next_one(database: &Database) {

@@ -54,6 +54,10 @@ impl Journal for Held {
         self.inner.builds().await
     }
 
+    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Stored)>, JournalError> {
+        self.inner.outlines(skip, count).await
+    }
+
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
         self.inner.open_builds().await
     }

@@ -80,21 +80,58 @@ fn declared(xml: &[u8]) -> Option<&[u8]> {
     value[1..].split(|byte| *byte == quote).next()
 }
 
+/// A test case of a report.
+pub(crate) struct Told<'a> {
+    /// Its name, with its class or suite in front.
+    pub(crate) name: &'a str,
+    /// What it says of its failure; `None` if it did not fail.
+    pub(crate) failure: Option<&'a str>,
+    /// Whether it was skipped.
+    pub(crate) skipped: bool,
+    /// Whether it is disabled, or did not run for another reason that is no skip.
+    pub(crate) not_run: bool,
+    /// How long it took.
+    pub(crate) seconds: f64,
+}
+
 /// Counts the tests of a report. What is said of failures goes through `mask` before it is cut: what is left of a secret that
 /// was cut in two would not be known any more.
 ///
 /// # Errors
 /// Says what is wrong with the document.
 pub(crate) fn parse(xml: &str, mask: impl Fn(&str) -> String) -> Result<TestSummary, String> {
+    let (mut summary, mut seconds) = (TestSummary::default(), 0.0);
+    read(xml, &mut |case: Told<'_>| {
+        let said = |failure: &str| TestFailure { name: short(&mask(case.name)), message: short(mask(failure).trim()) };
+        let one = TestSummary {
+            total: 1,
+            failed: u32::from(case.failure.is_some()),
+            skipped: u32::from(case.skipped),
+            not_run: u32::from(case.not_run),
+            duration_ms: 0,
+            failures: case.failure.map(said).into_iter().collect(),
+        };
+        summary.add(one);
+        seconds += case.seconds;
+    })?;
+    // A report may claim any time; what does not fit is as good as the largest that does.
+    summary.duration_ms = (seconds * 1000.0).round() as u64;
+    Ok(summary)
+}
+
+/// Hands each test case of a report to `each`.
+///
+/// # Errors
+/// Says what is wrong with the document.
+pub(crate) fn read(xml: &str, each: &mut dyn FnMut(Told<'_>)) -> Result<(), String> {
     let mut reader = Reader::from_str(xml);
-    let (mut summary, mut case, mut depth, mut seen_root) = (TestSummary::default(), None::<Case>, 0_usize, false);
-    let mut seconds = 0.0;
+    let (mut case, mut depth, mut seen_root) = (None::<Case>, 0_usize, false);
     loop {
         let event = reader.read_event().map_err(|error| format!("{error} (at byte {})", reader.error_position()))?;
         match event {
             Event::Eof if depth > 0 => return Err("the document ends in the middle".to_owned()),
             Event::Eof if !seen_root => return Err("the document is empty".to_owned()),
-            Event::Eof => break,
+            Event::Eof => return Ok(()),
             Event::Start(element) => {
                 depth += 1;
                 if depth > DEPTH {
@@ -104,11 +141,11 @@ pub(crate) fn parse(xml: &str, mask: impl Fn(&str) -> String) -> Result<TestSumm
             }
             Event::Empty(element) => {
                 open(&element, &mut case, &mut seen_root)?;
-                close(element.local_name().as_ref(), &mut case, &mut summary, &mut seconds, &mask);
+                close(element.local_name().as_ref(), &mut case, each);
             }
             Event::End(element) => {
                 depth = depth.saturating_sub(1);
-                close(element.local_name().as_ref(), &mut case, &mut summary, &mut seconds, &mask);
+                close(element.local_name().as_ref(), &mut case, each);
             }
             Event::Text(text) => add_text(&mut case, &String::from_utf8_lossy(&text)),
             Event::CData(text) => add_text(&mut case, &String::from_utf8_lossy(&text)),
@@ -116,9 +153,6 @@ pub(crate) fn parse(xml: &str, mask: impl Fn(&str) -> String) -> Result<TestSumm
             _ => {}
         }
     }
-    // A report may claim any time; what does not fit is as good as the largest that does.
-    summary.duration_ms = (seconds * 1000.0).round() as u64;
-    Ok(summary)
 }
 
 /// The character that a reference stands for. The document's own entities are not expanded: they stay as they are written.
@@ -171,31 +205,19 @@ fn seconds_of(time: &str) -> Option<f64> {
     plain.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
 }
 
-fn close(
-    name: &[u8],
-    case: &mut Option<Case>,
-    summary: &mut TestSummary,
-    seconds: &mut f64,
-    mask: &impl Fn(&str) -> String,
-) {
+fn close(name: &[u8], case: &mut Option<Case>, each: &mut dyn FnMut(Told<'_>)) {
     match (name, &mut *case) {
         (b"failure" | b"error", Some(case)) => case.in_failure = false,
         (b"testcase", Some(_)) => {
             let Some(ended) = case.take() else { return };
-            let said = |failure: &Failure| TestFailure {
-                name: short(&mask(&ended.name)),
-                message: short(mask(failure.words()).trim()),
-            };
-            let one = TestSummary {
-                total: 1,
-                failed: u32::from(ended.failure.is_some()),
-                skipped: u32::from(ended.skipped && ended.failure.is_none()),
-                not_run: u32::from(ended.not_run && !ended.skipped && ended.failure.is_none()),
-                duration_ms: 0,
-                failures: ended.failure.as_ref().map(said).into_iter().collect(),
-            };
-            summary.add(one);
-            *seconds += ended.seconds;
+            let has_failed = ended.failure.is_some();
+            each(Told {
+                name: &ended.name,
+                failure: ended.failure.as_ref().map(Failure::words),
+                skipped: ended.skipped && !has_failed,
+                not_run: ended.not_run && !ended.skipped && !has_failed,
+                seconds: ended.seconds,
+            });
         }
         _ => {}
     }
@@ -214,7 +236,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
 }
 
 /// The first line, not too long.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     match line.char_indices().nth(WORDS) {
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -1,0 +1,61 @@
+//! Packs the SDK's sources into the program: `monkeyci-host new` writes them beside a script, because no registry has them.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo names no OUT_DIR"))?);
+    let mut files = Vec::new();
+    for (dir, to) in [("guest-sdk/src", "rust/src"), ("wit", "wit")] {
+        walk(&root.join(dir), Path::new(to), &mut files)?;
+    }
+    files.push((PathBuf::from("rust/GUIDE.md"), root.join("guest-sdk/GUIDE.md")));
+    let manifest = out.join("sdk-manifest.toml");
+    let read = |path: &str| {
+        println!("cargo::rerun-if-changed={}", root.join(path).display());
+        fs::read_to_string(root.join(path))
+    };
+    fs::write(&manifest, standalone(&read("guest-sdk/Cargo.toml")?, &read("Cargo.toml")?))?;
+    files.push((PathBuf::from("rust/Cargo.toml"), manifest));
+    files.sort();
+    let mut code = String::from("pub const FILES: &[(&str, &str)] = &[\n");
+    for (to, from) in &files {
+        println!("cargo::rerun-if-changed={}", from.display());
+        let _ = writeln!(code, "    ({to:?}, include_str!({from:?})),");
+    }
+    code.push_str("];\n");
+    fs::write(out.join("sdk.rs"), code)
+}
+
+fn walk(dir: &Path, to: &Path, files: &mut Vec<(PathBuf, PathBuf)>) -> io::Result<()> {
+    println!("cargo::rerun-if-changed={}", dir.display());
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => walk(&entry.path(), &to, files)?,
+            false => files.push((to, entry.path())),
+        }
+    }
+    Ok(())
+}
+
+/// A member's manifest, with what it takes from its workspace written out.
+fn standalone(member: &str, workspace: &str) -> String {
+    let value = |name: &str| {
+        let start = format!("{name} = ");
+        workspace.lines().find(|line| line.starts_with(&start)).map(str::to_owned)
+    };
+    let mut lines = Vec::new();
+    for line in member.lines() {
+        match line.strip_suffix(".workspace = true") {
+            Some(name) => lines.extend(value(name)),
+            // The lints of the workspace.
+            None if line == "workspace = true" => {}
+            None => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,53 @@
+//! The command line of what is about the machine and the command itself.
+
+use std::path::PathBuf;
+
+use clap_complete::Shell;
+
+use super::{EngineArgs, HomeArgs};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host doctor")]
+pub struct DoctorArgs {
+    /// Print JSON: a list of objects.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub home: HomeArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: monkeyci-host completions bash >~/.local/share/bash-completion/completions/monkeyci-host"
+)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  monkeyci-host man\n  monkeyci-host man --dir ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// Write the pages of all commands into this directory, a file each.
+    #[arg(long, value_name = "D")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host version --json")]
+pub struct VersionArgs {
+    /// Print JSON: an object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  monkeyci-host help exit-codes\n  monkeyci-host help artifacts get")]
+pub struct HelpArgs {
+    /// A command, or one of exit-codes, environment and files.
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+}

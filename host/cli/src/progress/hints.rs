@@ -1,0 +1,109 @@
+//! The exact commands that come next.
+
+use std::path::PathBuf;
+
+use monkeyci_build::{Event, EventBody};
+use monkeyci_controller::BuildRecord;
+
+use crate::args::HomeArgs;
+
+/// Says which commands come next, for the home that this one was given.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    /// The option that names the home, where one was given.
+    home: Vec<String>,
+}
+
+impl Hints {
+    /// For the home that these arguments name.
+    pub fn of(home: &HomeArgs) -> Self {
+        // Whoever types the command may be in another directory.
+        let whole = |home: &PathBuf| std::path::absolute(home).unwrap_or_else(|_| home.clone());
+        let given = home.home.as_ref().map(|home| whole(home).display().to_string());
+        Self { home: given.map_or_else(Vec::new, |home| vec!["--home".to_owned(), home]) }
+    }
+
+    /// A command of this program, as a shell takes it.
+    pub fn command(&self, words: &[&str]) -> String {
+        let own = words.iter().copied().chain(self.home.iter().map(String::as_str));
+        std::iter::once("monkeyci-host".to_owned()).chain(own.map(quoted)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a person may do about an event.
+    pub fn event(&self, build: &str, event: &Event) -> Option<String> {
+        let EventBody::JobBlocked { job, .. } = &event.body else { return None };
+        Some(self.approve(build, job))
+    }
+
+    /// How a job is approved.
+    pub fn approve(&self, build: &str, job: &str) -> String {
+        format!("approve it: {}   (or add --reject)", self.command(&["approve", short(build), job]))
+    }
+
+    /// How to look at a build of which these jobs failed.
+    pub fn failed<'a>(&self, build: &str, jobs: impl Iterator<Item = &'a str>) -> Vec<String> {
+        const SHOWN: usize = 5;
+        let build = short(build);
+        let jobs: Vec<&str> = jobs.collect();
+        let logs = jobs.iter().take(SHOWN).map(|job| self.command(&["logs", build, job]));
+        let mut commands: Vec<String> = logs.collect();
+        if jobs.len() > SHOWN {
+            commands.push(self.command(&["logs", build, "--failed"]));
+        }
+        commands
+    }
+
+    /// What to do with a build that is looked at.
+    pub fn next(&self, record: &BuildRecord) -> Vec<String> {
+        let failed = record.jobs.iter().filter(|job| job.has_failed());
+        let mut commands = self.failed(&record.build, failed.clone().map(|job| job.job.as_str()));
+        // What a service has written is not in the log of its job, unless one asks for it.
+        if let Some(job) = failed.clone().find(|job| !job.services.is_empty() && !job.attempts.is_empty()) {
+            commands.push(self.command(&["logs", short(&record.build), &job.job, "--service"]));
+        }
+        if failed.flat_map(|job| &job.results.tests).any(|tests| tests.failed > 0) {
+            commands.push(self.command(&["tests", short(&record.build)]));
+        }
+        commands
+    }
+}
+
+/// What names a build shortly: the last part of its id.
+pub fn short(build: &str) -> &str {
+    build.rsplit_once('/').map_or(build, |(_, last)| last)
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:=@,+-%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_what_a_shell_takes_and_names_the_home_that_was_given() {
+        let none = Hints::default();
+        assert_eq!(none.command(&["logs", "19c-1", "unit"]), "monkeyci-host logs 19c-1 unit");
+        let hints = Hints::of(&HomeArgs { home: Some("it's here".into()) });
+        let command = hints.command(&["show", "a b"]);
+        assert!(command.starts_with("monkeyci-host show 'a b' --home '/"), "{command}");
+        assert!(command.ends_with(r"/it'\''s here'"), "{command}");
+        let blocked =
+            EventBody::JobBlocked { job: "deploy".to_owned(), attempt: 1, message: "go?".to_owned(), runs: None };
+        let hint = none.event("o/r/19c-1", &Event { seq: 1, time_ms: 0, body: blocked });
+        assert_eq!(hint.as_deref(), Some("approve it: monkeyci-host approve 19c-1 deploy   (or add --reject)"));
+    }
+
+    #[test]
+    fn of_many_failed_jobs_some_are_named_and_one_command_has_all() {
+        let jobs: Vec<String> = (0..9).map(|number| format!("job-{number}")).collect();
+        let commands = Hints::default().failed("o/r/1", jobs.iter().map(String::as_str));
+        assert_eq!((commands.len(), commands[5].as_str()), (6, "monkeyci-host logs 1 --failed"));
+    }
+}

@@ -1,0 +1,149 @@
+//! The script of a command: a component, or what one is made of.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, anyhow};
+use serde::Deserialize;
+
+use crate::args::ScriptArgs;
+use crate::exit::Exit;
+use crate::setup;
+use crate::test::{cargo, is_script, manifest};
+
+/// The target of scripts.
+pub const TARGET: &str = "wasm32-wasip2";
+/// Where a repository keeps its script.
+pub const FOLDER: &str = ".monkeyci";
+
+type Failed = (Exit, anyhow::Error);
+
+/// The bytes of the script: of a component; of what cargo makes of a crate; or of what is in `.monkeyci` beside the code.
+pub fn bytes(args: &ScriptArgs) -> Result<Vec<u8>, Failed> {
+    let usage = |error: anyhow::Error| (Exit::Usage, error);
+    let (path, named) = match &args.script {
+        Some(path) => (path.clone(), true),
+        None if args.git.is_some() => {
+            return Err(usage(anyhow!(
+                "name the script: with --git, {FOLDER} of the repository is not looked at, because compiling what is in it would run \
+                 it on this machine"
+            )));
+        }
+        None => (args.dir.join(FOLDER), false),
+    };
+    if !path.is_dir() {
+        if named || path.exists() {
+            return setup::script(&path);
+        }
+        return Err(usage(anyhow!(
+            "there is no script: {} is not there; `monkeyci-host new` makes one, or name a component or a script's crate",
+            path.display()
+        )));
+    }
+    let inner = path.join(FOLDER);
+    for dir in [&path, &inner] {
+        if let Some(found) = of_dir(dir).map_err(usage)? {
+            return match found {
+                Made::Component(path) => setup::script(&path),
+                Made::Crate(dir) => setup::script(&compile(&dir)?),
+            };
+        }
+    }
+    Err(usage(anyhow!(
+        "there is no script in {}: neither a Cargo.toml that depends on monkeyci-sdk and makes a `cdylib`, nor one file with the end .wasm; \
+         `monkeyci-host new` makes one",
+        path.display()
+    )))
+}
+
+/// What is in a script's directory.
+enum Made {
+    Component(PathBuf),
+    Crate(PathBuf),
+}
+
+fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
+    if let Some(found) = manifest(&dir.join("Cargo.toml"), true)? {
+        return Ok(is_script(&found).then(|| Made::Crate(dir.to_owned())));
+    }
+    if !dir.is_dir() {
+        return Ok(None);
+    }
+    let failed = || format!("{} can't be read", dir.display());
+    let mut components = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if path.extension().is_some_and(|end| end == "wasm") {
+            components.push(path);
+        }
+    }
+    match components.len() {
+        0 => Ok(None),
+        1 => Ok(components.pop().map(Made::Component)),
+        many => Err(anyhow!("{} has {many} files with the end .wasm; name one of them", dir.display())),
+    }
+}
+
+/// A line of what cargo says to programs.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    manifest_path: Option<PathBuf>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// Has cargo make the component of a crate, and returns its path. What cargo says goes to standard error.
+fn compile(dir: &Path) -> Result<PathBuf, Failed> {
+    let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
+    let dir = std::fs::canonicalize(dir)
+        .with_context(|| format!("{} can't be looked at", dir.display()))
+        .map_err(|error| (Exit::Usage, error))?;
+    let (cargo, manifest) = (cargo(), dir.join("Cargo.toml"));
+    let mut command = Command::new(&cargo);
+    command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.arg("--manifest-path").arg(&manifest).current_dir(&dir);
+    // Flags and targets that are meant for this machine's programs.
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        command.env_remove(name);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{} can't be run; install Rust from https://rustup.rs", cargo.display()))
+        .map_err(infrastructure)?;
+    let mut component = None;
+    let said = child.stdout.take().map(BufReader::new);
+    for line in said.into_iter().flat_map(|said| said.split(b'\n')).map_while(Result::ok) {
+        let Ok(message) = serde_json::from_slice::<Message>(&line) else { continue };
+        if message.reason == "compiler-artifact" && message.manifest_path.as_ref() == Some(&manifest) {
+            let found = message.filenames.into_iter().find(|name| name.extension().is_some_and(|end| end == "wasm"));
+            component = found.or(component);
+        }
+    }
+    let status = child.wait().context("cargo can't be waited for").map_err(infrastructure)?;
+    if !status.success() {
+        return Err(match missing_target(&dir) {
+            true => infrastructure(anyhow!(
+                "Rust can't compile for scripts: the target {TARGET} is not installed; `rustup target add {TARGET}` installs it"
+            )),
+            false => (Exit::BadScript, anyhow!("the script {} can't be compiled", dir.display())),
+        });
+    }
+    component.ok_or_else(|| {
+        let made_none = anyhow!("{} makes no component: its lib needs crate-type = [\"cdylib\"]", manifest.display());
+        (Exit::BadScript, made_none)
+    })
+}
+
+/// Whether the compiler that cargo uses in this directory is known to have no library for the target.
+pub fn missing_target(dir: &Path) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let asked = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir).output();
+    asked.is_ok_and(|answer| {
+        let path = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        answer.status.success() && !path.is_empty() && !Path::new(&path).exists()
+    })
+}
