@@ -32,7 +32,7 @@ on_each_engine! {
     a_process_left_behind_does_not_hold_the_job_up
     no_more_jobs_run_at_a_time_than_allowed
     an_interrupt_cancels_the_build_and_leaves_nothing
-    what_a_killed_host_left_is_removed_by_the_next_one
+    what_a_killed_host_left_stays_while_it_waits_and_is_removed_by_the_next_one_after_that
     kept_containers_stay_until_somebody_removes_them
     this_repository_passes_its_own_check
 }
@@ -244,15 +244,19 @@ fn an_interrupt_cancels_the_build_and_leaves_nothing(engine: &Engine) {
     }
 }
 
-fn what_a_killed_host_left_is_removed_by_the_next_one(engine: &Engine) {
+fn what_a_killed_host_left_stays_while_it_waits_and_is_removed_by_the_next_one_after_that(engine: &Engine) {
     let host = Host::on(engine);
     let mut build = host.start("sleeps", &[]);
     build.wait_until_running("sleeper");
     kill_process(build.pid(), Signal::KILL).expect("killed");
     build.end();
-    assert!(!engine.leftovers(&host.owner()).is_empty(), "a killed host can't clear away");
-    let ended = host.run("hello", &[]);
-    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let left = engine.leftovers(&host.owner());
+    assert!(!left.is_empty(), "a killed host can't clear away");
+    assert_eq!(host.run("hello", &[]).code, Some(0));
+    assert_eq!(engine.leftovers(&host.owner()), left, "somebody may go on with the build");
+    // As if it had waited in vain.
+    engine.kill(&host.owner(), "sleeper", "sidecar");
+    assert_eq!(host.run("hello", &[]).code, Some(0));
     assert_nothing_left(engine, &host);
 }
 

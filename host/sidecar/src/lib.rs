@@ -44,7 +44,11 @@
 //! | launcher | after `Hello`, before `Go` | the sidecar reports [`monkeyci_api::SidecarReport::LauncherGone`], and what it was preparing; the engine knows how it died |
 //! | launcher | after `Go`, before `Exited` or `Failed` | the same, after it has saved and reported what it does of a job that failed |
 //! | launcher | after `Exited` or `Failed` | nothing: all that the sidecar needs is in the volume |
-//! | build API | any time | the sidecar can't report, exits 1, the launcher ends as above |
+//! | build API | any time | the job runs on, and the sidecar waits for another host; in vain it exits with [`monkeyci_api::WAITED_IN_VAIN`], and the launcher ends as above |
+//!
+//! **While the host is away** the log is held, up to 16 MiB, and every call is made again until somebody answers. So each call may come
+//! twice, and does the same as if it had come once. Whoever answers hears first that the command runs, if it does: the host that was told so
+//! may have died before it was on disk.
 //!
 //! **The end of a job** is the end of its main process. What it leaves behind is killed, its output is read to the end, then
 //! `Exited` follows. So a daemon that holds standard output open can't keep a job from ending, and files don't change any more

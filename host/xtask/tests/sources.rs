@@ -27,6 +27,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_MASK_FUZZ_CASES", "the user's choice, at the test that reads it"),
     ("MONKEYCI_FUZZ_ROUNDS", "the user's choice, at the test that reads it"),
     ("MONKEYCI_JOURNAL_MUTATIONS", "the user's choice, at the test that reads it"),
+    ("MONKEYCI_KILLS", "the user's choice, at the test that reads it"),
     ("<INSIDE>", "a test's own, for itself as a job"),
     ("<TRIES>", "a test's own, for itself as a program that may be ended"),
     ("DOCKER_HOST", "the user's choice, in the usage of `cargo xtask`"),

@@ -44,7 +44,7 @@ pub(crate) async fn clear(context: &JobContext, left: Left) -> Result<(), Engine
             let key = key(build, &spec.id, attempt);
             if others.contains(&key) {
                 let of = (key.as_str(), spec.id.as_str(), attempt);
-                logs.extend(ServiceLogs::catch_up(context, &engine, of, container));
+                logs.extend(ServiceLogs::catch_up(context, &engine, of, &container.services));
             }
         }
     }
@@ -68,6 +68,8 @@ pub(in crate::jobs) struct PodCleanup {
     pub(super) pod: Pod,
     /// What still follows the output of its services.
     pub(super) logs: Option<ServiceLogs>,
+    /// The attempt, where another process has begun it: what its services have written may be known to nobody yet.
+    pub(super) taken_over: Option<u32>,
     /// How long the engine may be away.
     pub(super) lease: Duration,
 }
@@ -75,7 +77,16 @@ pub(in crate::jobs) struct PodCleanup {
 impl PodCleanup {
     /// Removes the pod, or tells where it is.
     pub(in crate::jobs) async fn run(self, context: &JobContext) {
-        let Self { engine, pod, logs, lease } = self;
+        let Self { engine, pod, mut logs, taken_over, lease } = self;
+        if let Some(attempt) = taken_over {
+            if let Some(logs) = logs.take() {
+                logs.finish(Duration::ZERO).await;
+            }
+            let of = (pod.key.as_str(), pod.job.as_str(), attempt);
+            if let Some(rest) = ServiceLogs::catch_up(context, &engine, of, &pod.services) {
+                rest.finish(PARTING).await;
+            }
+        }
         if context.request.keep {
             context.live.observer.progress(&context.live.id, &pod.job, &format!("kept its containers: {}", pod.key));
             if let Some(logs) = logs {

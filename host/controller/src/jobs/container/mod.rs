@@ -84,7 +84,7 @@ pub(super) async fn run(
         Ok(Prepared::Pod(pod, adopted)) => (*pod, adopted),
         Ok(Prepared::Elsewhere(pod)) => {
             context.live.unwatch_pod(&job.id);
-            let cleanup = PodCleanup { engine, pod: *pod, logs: None, lease: LEASE };
+            let cleanup = PodCleanup { engine, pod: *pod, logs: None, taken_over: Some(attempt), lease: LEASE };
             return (Ending::HostDied, Some(cleanup));
         }
         Err(error) => {
@@ -94,7 +94,7 @@ pub(super) async fn run(
     };
     let (say, mut said) = mpsc::unbounded_channel::<String>();
     let watch = Watch::new(&context.live, &context.force, engine.as_ref(), &pod, Patience::default()).telling(say);
-    let logs = ServiceLogs::follow(context, &engine, (&pod.key, &job.id, attempt), spec, watch.started());
+    let logs = ServiceLogs::follow(context, &engine, (&pod.key, &job.id, attempt), &spec.services, watch.started());
     let saying = async {
         while let Some(line) = said.recv().await {
             context.say(Some(&job.id), &line).await;
@@ -137,7 +137,8 @@ pub(super) async fn run(
     }
     context.live.unwatch_pod(&job.id);
     let logs = logs.filter(|_| watch_started);
-    (ending, Some(PodCleanup { engine, pod, logs, lease }))
+    let taken_over = (begun == BegunBy::Another).then_some(attempt);
+    (ending, Some(PodCleanup { engine, pod, logs, taken_over, lease }))
 }
 
 async fn stopped(stop: &mut Receiver<Option<StopReason>>) -> StopReason {

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::join_all;
 use monkeyci_api::LogFrame;
-use monkeyci_build::ContainerSpec;
+use monkeyci_build::ServiceSpec;
 use monkeyci_engines::{Engine, Part};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -37,10 +37,10 @@ impl ServiceLogs {
         context: &JobContext,
         engine: &Arc<dyn Engine>,
         of: (&str, &str, u32),
-        spec: &ContainerSpec,
+        specs: &[ServiceSpec],
         started: CancellationToken,
     ) -> Option<Self> {
-        Self::read(context, engine, of, spec, Some(started))
+        Self::read(context, engine, of, specs, Some(started))
     }
 
     /// Takes what the services of a pod have written so far, and that alone, of a pod that nobody has followed to its end.
@@ -48,24 +48,24 @@ impl ServiceLogs {
         context: &JobContext,
         engine: &Arc<dyn Engine>,
         of: (&str, &str, u32),
-        spec: &ContainerSpec,
+        specs: &[ServiceSpec],
     ) -> Option<Self> {
-        Self::read(context, engine, of, spec, None)
+        Self::read(context, engine, of, specs, None)
     }
 
     fn read(
         context: &JobContext,
         engine: &Arc<dyn Engine>,
         (key, job, attempt): (&str, &str, u32),
-        spec: &ContainerSpec,
+        specs: &[ServiceSpec],
         started: Option<CancellationToken>,
     ) -> Option<Self> {
-        if spec.services.is_empty() {
+        if specs.is_empty() {
             return None;
         }
         let (services, live, engine) = (context.services.clone(), context.live.clone(), engine.clone());
         let (key, job) = (key.to_owned(), job.to_owned());
-        let names: Vec<String> = spec.services.iter().map(|service| service.name.clone()).collect();
+        let names: Vec<String> = specs.iter().map(|service| service.name.clone()).collect();
         let over = CancellationToken::new();
         let told = over.clone();
         let (flush, flushes): (Vec<_>, Vec<_>) = names.iter().map(|_| mpsc::channel(1)).unzip();
