@@ -9,8 +9,8 @@
 //! use std::sync::Arc;
 //!
 //! use monkeyci_host::{
-//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, EngineChoice, Limits, LogLimits, Silent,
-//!     SourceRequest,
+//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, DiskLimits, EngineChoice, Limits, LogLimits,
+//!     Silent, SourceRequest,
 //! };
 //!
 //! fn main() -> Result<(), Box<dyn Error>> {
@@ -24,6 +24,7 @@
 //!         Controller::open(ControllerOptions {
 //!             home: "/var/lib/my-ci".into(),
 //!             blobs: BlobStore::Local,
+//!             disk: DiskLimits::default(),
 //!             log_limits: LogLimits::default(),
 //!             engine: EngineChoice::Docker(Default::default()),
 //!             limits: Limits::default(),
@@ -55,9 +56,9 @@ pub use monkeyci_build::{
 };
 pub use monkeyci_controller::{
     ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
-    ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed, Observer,
-    OutsideError, OutsideEvent, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest,
-    Sweep,
+    ControllerOptions, Decision, DiskLimits, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed,
+    Observer, OutsideError, OutsideEvent, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent,
+    SourceRequest, Sweep,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};

@@ -8,6 +8,7 @@
 mod build_api;
 mod clock;
 mod control;
+mod disk;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -26,6 +27,7 @@ mod source;
 mod tokens;
 
 pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
+pub use disk::DiskLimits;
 pub use error::ControllerError;
 pub use host::{Controller, ControllerOptions, Retention, limits};
 pub use inputs::Inputs;

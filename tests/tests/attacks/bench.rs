@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use monkeyci_host::{
-    BlobStore, BuildReport, BuildRequest, BuildStatus, Cancel, Compiler, Controller, ControllerOptions, EngineChoice,
-    Event, EventBody, Inputs, Limits, LogLimits, Observer, OutsideEvent, RunningBuild, SourceRequest, Status,
+    BlobStore, BuildReport, BuildRequest, BuildStatus, Cancel, Compiler, Controller, ControllerOptions, DiskLimits,
+    EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, OutsideEvent, RunningBuild, SourceRequest,
+    Status,
 };
 use monkeyci_tests::hang_guard::HANGS;
 use monkeyci_tests::place;
@@ -118,10 +119,16 @@ impl Running {
 
 impl Bench {
     pub async fn open(limits: Limits) -> Self {
+        Self::with(limits, DiskLimits::default()).await
+    }
+
+    /// One where builds may take so much of the disk.
+    pub async fn with(limits: Limits, disk: DiskLimits) -> Self {
         let (home, code) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
         let controller = Controller::open(ControllerOptions {
             home: home.path().join("home"),
             blobs: BlobStore::Local,
+            disk,
             log_limits: LogLimits::default(),
             // Nobody has a container job.
             engine: EngineChoice::Docker(monkeyci_host::DockerOptions {

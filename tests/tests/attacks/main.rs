@@ -4,4 +4,5 @@
 //! inside of the test's process, which may take only so much memory.
 
 mod bench;
+mod disk;
 mod memory;

@@ -7,9 +7,11 @@ use axum::extract::{Path, State};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, LogDecoder, LogFrame};
+use monkeyci_build::EventBody;
 
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
+use crate::disk::DiskError;
 use crate::logs::{LogWriter, MaskedLog};
 use crate::running::BuildHandle;
 use crate::serve::Refusal;
@@ -91,7 +93,16 @@ async fn take_log(api: &Api, build: &BuildHandle, job: Option<&str>, body: Body)
     for frame in masked.finish() {
         keep(build, job, &mut stored, &frame).await;
     }
-    stored.finish().await.map_err(|error| Refusal::store("the log", error))?;
+    if let Err(error) = stored.finish().await {
+        if let Some(limit) = DiskError::of(&error)
+            && build.disk.is_said_first()
+        {
+            let message = format!("not all of the logs is kept: {limit}");
+            // Over, if the build is: then nobody wants to know.
+            let _ = build.record(EventBody::BuildWarned { message }).await;
+        }
+        return Err(Refusal::store("the log", error));
+    }
     end
 }
 

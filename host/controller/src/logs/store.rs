@@ -14,6 +14,7 @@ use monkeyci_storage::{Blobs, names};
 use object_store::PutPayload;
 use tokio::time::Instant;
 
+use crate::disk::{DiskError, FILE};
 use crate::lock::lock;
 use crate::logs::followers::{OpenLog, OpenLogs, Part, host_frame};
 use crate::logs::tail::LogTail;
@@ -53,6 +54,8 @@ pub(crate) struct LogWriter<'a> {
     head_left: usize,
     /// What is not in the store, or not yet in its last form.
     log: Arc<Mutex<OpenLog>>,
+    /// What the part that fills takes of the disk.
+    on_disk: (u32, u64),
     failed: Option<io::Error>,
 }
 
@@ -65,7 +68,7 @@ impl<'a> LogWriter<'a> {
         limits: LogLimits,
     ) -> Self {
         let log = logs.open(job, LogTail::new(limits.tail));
-        Self { blobs, build, logs, job, limits, head_left: limits.head, log, failed: None }
+        Self { blobs, build, logs, job, limits, head_left: limits.head, log, on_disk: (0, 0), failed: None }
     }
 
     /// When to call [`Self::write`], unless there is more before.
@@ -139,22 +142,46 @@ impl<'a> LogWriter<'a> {
             }
         };
         if let Some((number, missing, tail)) = last {
-            self.put(number, [missing, tail].into_iter().collect()).await?;
+            let lost = tail.len() as u64;
+            if let Err(error) = self.put(number, [missing, tail].into_iter().collect()).await {
+                if DiskError::of(&error).is_some() {
+                    self.failed = Some(error);
+                    self.put_last_words(number, lost).await?;
+                } else {
+                    return Err(error);
+                }
+            }
         }
         self.failed.map_or(Ok(()), Err)
     }
 
-    async fn put(&self, number: u32, frames: PutPayload) -> io::Result<()> {
+    /// Of a log that may take no more of the disk, at least what is not there is said.
+    async fn put_last_words(&self, number: u32, lost: u64) -> io::Result<()> {
+        let mut words = BytesMut::new();
+        let dropped = lock(&self.log).tail.dropped();
+        self.left_out(dropped + lost).encode(&mut words);
+        let name = names::log(self.build, self.job, number);
+        self.blobs.put_whole(&name, words.freeze().into()).await.map_err(io::Error::from)
+    }
+
+    async fn put(&mut self, number: u32, frames: PutPayload) -> io::Result<()> {
         if number >= PARTS {
             return Err(io::Error::other(format!("the log has more than {PARTS} parts")));
         }
+        let size = frames.content_length() as u64 + FILE;
+        let before = if self.on_disk.0 == number { self.on_disk.1 } else { 0 };
+        self.logs.disk.take(size.saturating_sub(before))?;
+        self.on_disk = (number, size);
         let name = names::log(self.build, self.job, number);
         self.blobs.put_whole(&name, frames).await.map_err(io::Error::from)
     }
 
     fn left_out(&self, bytes: u64) -> LogFrame {
         let why = match &self.failed {
-            Some(_) => "the host's store failed".to_owned(),
+            Some(error) => match DiskError::of(error) {
+                Some(limit) => limit.to_string(),
+                None => "the host's store failed".to_owned(),
+            },
             None => {
                 let (head, tail) = (size(self.limits.head as u64), size(self.limits.tail as u64));
                 format!("the first {head} and the last {tail} of a log are kept")

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::now_ms;
+use crate::disk::Disk;
 use crate::inputs::Inputs;
 use crate::lock::lock;
 use crate::logs::Masking;
@@ -52,6 +53,8 @@ pub(crate) struct BuildHandle {
     said_by_define: Mutex<VecDeque<EventBody>>,
     /// Artifacts that are being uploaded, each by an attempt.
     pub(super) uploads: Mutex<HashSet<(String, u32)>>,
+    /// What it may take of the disk.
+    pub(crate) disk: Disk,
     /// Logs that are being written.
     pub(crate) logs: OpenLogs,
     /// Whoever writes them.
@@ -122,6 +125,7 @@ impl BuildHandle {
         state: BuildState,
     ) -> (Arc<Self>, mpsc::Receiver<Record>) {
         let (records, inbox) = mpsc::channel(64);
+        let logs = OpenLogs::default();
         let live = Self {
             id: id.to_owned(),
             repository: source.identity(),
@@ -140,7 +144,8 @@ impl BuildHandle {
             pods: Mutex::default(),
             said_by_define: Mutex::default(),
             uploads: Mutex::default(),
-            logs: OpenLogs::default(),
+            disk: logs.disk.clone(),
+            logs,
             writing: TaskTracker::new(),
         };
         (Arc::new(live), inbox)
@@ -220,6 +225,7 @@ impl BuildHandle {
             // Those that are to be carried out again are outstanding in the end.
             drop(self.take_in(event));
         }
+        self.disk.count(self.state().artifacts().map(|(_, saved)| saved.size).sum());
         lock(&self.said_by_define).extend(said_by_define);
     }
 
