@@ -312,6 +312,9 @@ const TOO_MUCH_AT_ONCE: &str = "fuel allocated for hostcalls";
 /// In its words too: more instances, memories or tables than a component may have, on a machine without a pool.
 const TOO_MANY: &str = "resource limit exceeded";
 
+/// And: more handles than a component may have.
+const NO_HANDLES: &str = "has no free keys";
+
 /// Bytes in words.
 fn size(bytes: usize) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
@@ -356,6 +359,10 @@ fn cause(error: &wasmtime::Error, state: &State) -> ScriptError {
             "one of its calls handed the host more than {} at once; hand large values on as files, in several calls",
             size(state.limits.call_bytes)
         ));
+    }
+    if trap.contains(NO_HANDLES) {
+        let limit = state.limits.handles;
+        return ScriptError::Trapped(format!("it reached its limit of {limit} handles ({trap}); let some go first"));
     }
     if trap.contains(TOO_MANY) {
         return ScriptError::Trapped(format!("the component needs more than a script may have: {trap}"));

@@ -26,9 +26,8 @@ pub fn under_cap(name: &str, mebibytes: u64) -> bool {
         std::thread::spawn(move || watch(mebibytes));
         return true;
     }
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("ulimit -d {} && exec \"$0\" \"$@\"", mebibytes << 10));
-    command.arg(std::env::current_exe().expect("this test")).args([name, "--exact", "--nocapture"]);
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args([name, "--exact", "--nocapture"]);
     let ended = command.env(CAPPED, "1").output().expect("it starts");
     let shown = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{} (signal {:?})\n{shown}", ended.status, ended.status.signal());
@@ -39,8 +38,8 @@ pub fn under_cap(name: &str, mebibytes: u64) -> bool {
     false
 }
 
-/// Ends this process when it has more memory than it may have: not every kernel looks at what `ulimit` says when a memory of a script
-/// grows.
+/// Ends this process when it has more memory than it may have. A limit of the kernel's would be one of addresses, of which the pool of
+/// instances reserves far more than it uses.
 fn watch(mebibytes: u64) {
     loop {
         let has = resident(true);

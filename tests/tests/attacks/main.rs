@@ -4,5 +4,7 @@
 //! inside of the test's process, which may take only so much memory.
 
 mod bench;
+mod components;
 mod disk;
+mod guests;
 mod memory;

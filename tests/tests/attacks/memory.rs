@@ -99,3 +99,26 @@ fn fifty_greedy_builds_leave_each_other_something_and_an_honest_one_beside_them_
         assert!(more <= 2000, "{more} MiB");
     });
 }
+
+#[test]
+fn the_jobs_that_actions_submit_have_a_budget_of_their_build() {
+    if !under_cap("memory::the_jobs_that_actions_submit_have_a_budget_of_their_build", 1200) {
+        return;
+    }
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    tokio.block_on(async {
+        let bench = Bench::open(Limits::default()).await;
+        let mut program = "x 20 action a#\n".to_owned();
+        for job in 0..20 {
+            let _ = writeln!(program, "act a{job}\naction b{job}\ncalls h 3500000*x\nsubmit");
+        }
+        let report = bench.start(&program).end().await;
+        let refused = report.jobs.iter().filter(|job| {
+            job.ending
+                .to_string()
+                .contains("the jobs that the build's actions submit have reached their limit of 64 MiB")
+        });
+        assert_eq!((refused.count(), report.jobs.len()), (1, 39), "{:?}", report.jobs);
+        bench.neighbour_is_well().await;
+    });
+}

@@ -25,6 +25,9 @@ use crate::source::SourceRequest;
 
 pub(crate) use self::dirs::BuildDirs;
 
+/// The most bytes of jobs that the actions of a build may submit, as they are sent: as many as `define` may declare.
+pub(crate) const SUBMITTED: usize = 64 << 20;
+
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
 pub(crate) struct BuildHandle {
     pub(crate) id: String,
@@ -53,6 +56,8 @@ pub(crate) struct BuildHandle {
     said_by_define: Mutex<VecDeque<EventBody>>,
     /// Artifacts that are being uploaded, each by an attempt.
     pub(super) uploads: Mutex<HashSet<(String, u32)>>,
+    /// Bytes of jobs that actions have submitted.
+    submitted: Mutex<usize>,
     /// What it may take of the disk.
     pub(crate) disk: Disk,
     /// Logs that are being written.
@@ -144,6 +149,7 @@ impl BuildHandle {
             pods: Mutex::default(),
             said_by_define: Mutex::default(),
             uploads: Mutex::default(),
+            submitted: Mutex::default(),
             disk: logs.disk.clone(),
             logs,
             writing: TaskTracker::new(),
@@ -219,11 +225,26 @@ impl BuildHandle {
         is_it
     }
 
+    /// Whether so many bytes more of jobs may be submitted; if so, they count.
+    pub(crate) fn may_submit(&self, bytes: usize) -> bool {
+        let mut submitted = lock(&self.submitted);
+        let may = submitted.saturating_add(bytes) <= SUBMITTED;
+        if may {
+            *submitted += bytes;
+        }
+        may
+    }
+
     /// Takes in what was recorded in another process.
     pub(crate) fn take_back(&self, events: &[Event], said_by_define: Vec<EventBody>) {
         for event in events {
             // Those that are to be carried out again are outstanding in the end.
             drop(self.take_in(event));
+        }
+        for event in events {
+            if let EventBody::JobsSubmitted { jobs, .. } = &event.body {
+                *lock(&self.submitted) += serde_json::to_vec(jobs).map_or(0, |json| json.len());
+            }
         }
         self.disk.count(self.state().artifacts().map(|(_, saved)| saved.size).sum());
         lock(&self.said_by_define).extend(said_by_define);
