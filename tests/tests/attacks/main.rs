@@ -3,6 +3,7 @@
 //! The scripts are programs of host calls for the script of `tests/call-script`, or components written by hand. They run against a host
 //! inside of the test's process, which may take only so much memory.
 
+mod archives;
 mod bench;
 mod components;
 mod disk;
