@@ -96,6 +96,13 @@ impl Notes {
     }
 }
 
+/// What is said of a build's end.
+pub fn said(report: &BuildReport) -> String {
+    let failure = report.failure.iter().cloned();
+    let endings = report.jobs.iter().map(|job| job.ending.to_string()).filter(|ending| ending != "succeeded");
+    failure.chain(endings).chain(report.warnings.iter().cloned()).collect::<Vec<_>>().join(" | ")
+}
+
 /// A host, and code to build.
 pub struct Bench {
     pub controller: Arc<Controller>,
@@ -155,12 +162,21 @@ impl Bench {
         self.start_script(self.calls.clone(), &[("program", program)])
     }
 
+    /// Starts a build of a program, of other code.
+    pub fn start_source(&self, source: SourceRequest, program: &str) -> Running {
+        self.start_build(source, self.calls.clone(), &[("program", program)])
+    }
+
     /// Starts a build of any script.
     pub fn start_script(&self, script: Bytes, params: &[(&str, &str)]) -> Running {
+        self.start_build(SourceRequest::Dir(self.code().to_owned()), script, params)
+    }
+
+    fn start_build(&self, source: SourceRequest, script: Bytes, params: &[(&str, &str)]) -> Running {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let request = BuildRequest {
             script,
-            source: SourceRequest::Dir(self.code().to_owned()),
+            source,
             inputs: Inputs { params, ..Inputs::default() },
             trigger: "test".to_owned(),
             max_running: NonZeroUsize::new(2).expect("not zero"),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use monkeyci_host::{BuildReport, BuildStatus, DiskLimits, Limits};
+use monkeyci_host::{BuildStatus, DiskLimits, Limits};
 
-use crate::bench::{Bench, resident, under_cap};
+use crate::bench::{Bench, resident, said, under_cap};
 use crate::components::components;
 
 /// A script: what it is called, what it does, and what it is told.
@@ -242,13 +242,6 @@ const PROGRAMS: &[Row] = &[
         "reached its time limit of 0.2 s",
     ),
 ];
-
-/// What is said of a build's end.
-fn said(report: &BuildReport) -> String {
-    let failure = report.failure.iter().cloned();
-    let endings = report.jobs.iter().map(|job| job.ending.to_string()).filter(|ending| ending != "succeeded");
-    failure.chain(endings).chain(report.warnings.iter().cloned()).collect::<Vec<_>>().join(" | ")
-}
 
 #[test]
 fn every_hostile_script_is_told_in_words_of_its_own_and_disturbs_no_neighbour() {

@@ -9,3 +9,4 @@ mod components;
 mod disk;
 mod guests;
 mod memory;
+mod repositories;
