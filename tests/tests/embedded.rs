@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use monkeyci_host::{
     ApiOverTcp, BlobStore, BuildRequest, BuildStatus, Cancel, Compiler, Controller, ControllerOptions, Decision,
-    DockerOptions, Ending, EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, RunningBuild,
-    SourceRequest,
+    DiskLimits, DockerOptions, Ending, EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer,
+    RunningBuild, SourceRequest,
 };
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::place;
@@ -48,6 +48,7 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
         let controller = Controller::open(ControllerOptions {
             home: home.path().to_owned(),
             blobs: BlobStore::Local,
+            disk: DiskLimits::default(),
             log_limits: LogLimits::default(),
             engine: EngineChoice::Docker(DockerOptions {
                 socket: Some(engine.address.clone()),
@@ -105,6 +106,7 @@ fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_containe
             sidecar_program: place::sidecar(),
             patience: monkeyci_host::PATIENCE,
             blobs: BlobStore::Local,
+            disk: DiskLimits::default(),
             log_limits: LogLimits::default(),
             tcp: None,
         });

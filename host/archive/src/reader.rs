@@ -106,7 +106,10 @@ fn visit_entries<R: Read, B>(
             }
         }
     }
-    Ok(None)
+    match long_name.or(long_target) {
+        Some(name) => Err(ArchiveError::Truncated { entry: OsStr::from_bytes(&name).into() }),
+        None => Ok(None),
+    }
 }
 
 /// The text of a long name's entry: it ends with a NUL byte, which does not count.

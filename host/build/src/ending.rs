@@ -163,6 +163,12 @@ pub enum Ending {
         /// The trap, and the panic's message where there was one.
         message: String,
     },
+    /// What the whole build may take of something is used up.
+    #[error("a limit of the build is reached: {limit}")]
+    LimitReached {
+        /// Which, and how much it is.
+        limit: String,
+    },
     /// The sidecar died, or failed in a step of its own.
     #[error("the sidecar failed while {step}: {reason}")]
     SidecarFailed {
@@ -317,6 +323,7 @@ impl Ending {
             Self::ServiceNotReady { service: _, reason, last_lines } => [reason, last_lines].into_iter().for_each(text),
             Self::ArtifactNotThere { id: _ } => {}
             Self::ArtifactMissing { id: _, reason } => text(reason),
+            Self::LimitReached { limit } => text(limit),
             Self::ActionFailed { message }
             | Self::ActionTrapped { message }
             | Self::Warned { message }

@@ -9,7 +9,8 @@
 //! use std::sync::Arc;
 //!
 //! use monkeyci_host::{
-//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, EngineChoice, Limits, LogLimits, PATIENCE,
+//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, DiskLimits, EngineChoice, Limits, LogLimits,
+//!     PATIENCE,
 //!     Silent, SourceRequest,
 //! };
 //!
@@ -24,6 +25,7 @@
 //!         Controller::open(ControllerOptions {
 //!             home: "/var/lib/my-ci".into(),
 //!             blobs: BlobStore::Local,
+//!             disk: DiskLimits::default(),
 //!             log_limits: LogLimits::default(),
 //!             engine: EngineChoice::Docker(Default::default()),
 //!             limits: Limits::default(),
@@ -57,9 +59,9 @@ pub use monkeyci_build::{
 // What looks at builds.
 pub use monkeyci_controller::{
     ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
-    ControllerOptions, Decision, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed, Observer,
-    OutsideError, OutsideEvent, PATIENCE, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent,
-    SourceRequest, Sweep, Swept,
+    ControllerOptions, Decision, DiskLimits, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed,
+    Observer, OutsideError, OutsideEvent, PATIENCE, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild,
+    Silent, SourceRequest, Sweep, Swept,
 };
 pub use monkeyci_controller::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,

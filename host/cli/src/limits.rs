@@ -4,7 +4,7 @@ mod scopes;
 
 use std::fmt::Write;
 
-use monkeyci_controller::LogLimits;
+use monkeyci_controller::{DiskLimits, LogLimits};
 use monkeyci_limits::{Amount, Area, Limit, Per};
 use monkeyci_script::Limits;
 use monkeyci_sidecar::{launcher, sidecar};
@@ -30,7 +30,7 @@ pub fn limits(args: &LimitsArgs) -> Done {
 
 /// The limits of this command's host.
 fn all() -> Vec<Area> {
-    let mut all = monkeyci_controller::limits(&Limits::default(), &LogLimits::default());
+    let mut all = monkeyci_controller::limits(&Limits::default(), &LogLimits::default(), &DiskLimits::default());
     let threads = Limit::count(
         "threads for what blocks",
         Per::Host,
@@ -168,7 +168,7 @@ message), one instance of a script, one attempt of a job, one build, or all buil
     fn what_is_printed_is_what_was_set() {
         let set = Limits { memory_bytes: 7 << 20, calls: 12_345, ..Limits::default() };
         let logs = LogLimits { head: 3 << 10, ..LogLimits::default() };
-        let all = monkeyci_controller::limits(&set, &logs);
+        let all = monkeyci_controller::limits(&set, &logs, &DiskLimits::default());
         let printed = text(&all);
         let unpack = UnpackLimits::default();
         for expected in [

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{
-    BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, EngineChoice, GitAuth, LogLimits,
-    SourceRequest,
+    BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, DiskLimits, EngineChoice, GitAuth,
+    LogLimits, SourceRequest,
 };
 use monkeyci_engines::{DockerOptions, NetworkFence};
 use monkeyci_script::{Compiler, Limits};
@@ -100,6 +100,7 @@ pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Con
     let options = ControllerOptions {
         home: home(&args.home).map_err(infrastructure)?,
         blobs: blobs(args),
+        disk: DiskLimits::default(),
         log_limits: LogLimits::default(),
         engine: EngineChoice::Docker(DockerOptions {
             socket: socket(&engine.engine)?,

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::build_api::{self, Api, router, socket_router};
 use crate::clock::{MachineClock, SteadyTime, now_ms};
 use crate::control::{self, Inside};
+use crate::disk::{self, DiskLimits};
 use crate::error::ControllerError;
 use crate::home::{BuildDir, Home};
 use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep, Swept};
@@ -47,6 +48,8 @@ pub struct ControllerOptions {
     pub log_limits: LogLimits,
     /// What runs container jobs. It is looked for when the first container job starts.
     pub engine: EngineChoice,
+    /// What builds may take of the disk.
+    pub disk: DiskLimits,
     /// What scripts may use.
     pub limits: Limits,
     /// Where scripts are compiled: in this process, or in a limited one.
@@ -68,6 +71,7 @@ pub struct Controller {
     api: Arc<Api>,
     services: Arc<Services>,
     clock: Arc<MachineClock>,
+    disk: DiskLimits,
 }
 
 impl Controller {
@@ -104,7 +108,7 @@ impl Controller {
             sidecar_program: options.sidecar_program,
             patience: options.patience,
         };
-        Ok(Self { home, journals, api, services: Arc::new(services), clock })
+        Ok(Self { home, journals, api, services: Arc::new(services), clock, disk: options.disk })
     }
 
     /// The journals of this home.
@@ -170,6 +174,7 @@ impl Controller {
     ) -> (Begun, mpsc::Receiver<Record>) {
         let state = BuildState::new(request.max_running);
         let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
+        live.disk.set(self.disk, dir.path.clone());
         let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
         let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
         (Begun { live, context, request, dir }, inbox)
@@ -271,7 +276,7 @@ fn build_id(source: &SourceRequest) -> String {
 
 /// What a host that is set up so lets builds take, and its parts of each other: the constants that are enforced, and why they are
 /// what they are.
-pub fn limits(scripts: &Limits, logs: &LogLimits) -> Vec<Area> {
+pub fn limits(scripts: &Limits, logs: &LogLimits, disk: &DiskLimits) -> Vec<Area> {
     let end = vec![
         Limit::time("storing a build's last words", Per::Build, LOGS, "a store that hangs must not hold its end up"),
         Limit::time(
@@ -286,6 +291,7 @@ pub fn limits(scripts: &Limits, logs: &LogLimits) -> Vec<Area> {
         build_api::limits(),
         monkeyci_api::limits(),
         monkeyci_build::limits(),
+        disk::limits(disk),
         serve::limits(),
         running::limits(),
         logs::limits(logs),

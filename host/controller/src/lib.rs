@@ -9,6 +9,7 @@ mod build_api;
 mod builds;
 mod clock;
 mod control;
+mod disk;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -33,6 +34,7 @@ pub use builds::{
     RemovedJob, Standing, TestCase, TestReports, Wanted,
 };
 pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
+pub use disk::DiskLimits;
 pub use error::ControllerError;
 pub use host::{Controller, ControllerOptions, Retention, limits};
 pub use inputs::Inputs;

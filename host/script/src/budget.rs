@@ -36,6 +36,24 @@ pub fn limits(set: &Limits) -> Area {
             set.memory_bytes as u64,
             "far above what a build script needs",
         ),
+        Limit::bytes(
+            "memory of scripts: linear memory, tables, what is held for them",
+            Per::Build,
+            set.build_memory_bytes as u64,
+            "two instances that have all that one may have, or hundreds of usual ones; what waits counts too",
+        ),
+        Limit::bytes(
+            "memory of scripts: linear memory, tables, what is held for them",
+            Per::Host,
+            set.host_memory_bytes as u64,
+            "a build takes no more of it than it leaves to others",
+        ),
+        Limit::bytes(
+            "memory of scripts that others can't take",
+            Per::Build,
+            set.own_memory_bytes as u64,
+            "a script in Rust begins with one or two",
+        ),
         Limit::count(
             "table elements of a script",
             Per::Instance,
@@ -104,7 +122,7 @@ pub fn limits(set: &Limits) -> Area {
             "instances that wait for jobs or events",
             Per::Host,
             u64::from(set.waiting_instances),
-            "each holds its memory; one more is refused to wait",
+            "each has a place in the pool; one more is refused to wait",
         ),
         Limit::bytes("a file that is read whole", Per::Call, WHOLE, "larger ones are read in pieces"),
         Limit::bytes("a piece of a file", Per::Call, CHUNK as u64, "it is copied into the guest"),

@@ -117,6 +117,9 @@ pub enum ScriptError {
     /// It trapped: a panic, a limit, a breach of the contract.
     #[error("the script trapped: {0}")]
     Trapped(String),
+    /// What all instances of a build may take together is used up.
+    #[error("the script used up {0}")]
+    UsedUp(String),
     /// Its program ended by itself, with this exit status.
     #[error("the script ended itself with exit status {0}; a script returns, with an error when it has failed")]
     Exited(i32),

@@ -12,8 +12,10 @@ use wasmtime_wasi::I32Exit;
 use crate::clock::Defining;
 use crate::error::{ScriptError, beginning};
 use crate::host::JobHandle;
+use crate::limits::Reached;
 use crate::load::Script;
 use crate::log::Log;
+use crate::memory::Short;
 use crate::store::{Left, Refining, Said, State};
 use crate::transcript::{Divergence, Mode, Transcript};
 
@@ -111,10 +113,11 @@ impl Script {
         let defining = Defining::new();
         let limits = self.runtime.limits.clone();
         let limit = limits.define_time;
+        let memory = self.memory.begin(self.needs, limit).await.map_err(used_up)?;
         let was_printed = matches!(mode, Mode::Replay { .. });
         let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed);
-        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining));
-        let (ended, Left { jobs, params, mode, .. }) = self.execute(state, None, limit).await;
+        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining), memory);
+        let (ended, Left { jobs, params, mode, memory, .. }) = self.execute(state, None, limit).await;
         // The log is whole before anybody hears of the end.
         pump.finish().await;
         let failed = match ended {
@@ -128,7 +131,7 @@ impl Script {
             Mode::Replay { transcript, .. } => transcript.calls.clone(),
             Mode::Live => Vec::new(),
         };
-        let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone() });
+        let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone(), memory });
         Ok(Definition { jobs, params, failed, transcript })
     }
 
@@ -181,10 +184,14 @@ impl Script {
     ) -> (Result<(), ScriptError>, Left) {
         let defining = Defining::new();
         let limits = self.runtime.limits.clone();
+        let memory = match self.memory.begin(self.needs, limit).await {
+            Ok(memory) => memory,
+            Err(short) => return (Err(used_up(short)), Left::default()),
+        };
         let (log, pump) = Log::new(client, Some(job), limits.output_bytes, defining.clone(), true);
         let mode = Mode::Replay { transcript: transcript.clone(), next: 0 };
         let (info, time_ms) = (transcript.info.clone(), transcript.time_ms);
-        let state = State::new(limits, client.clone(), info, Some(job), time_ms, mode, (log, defining));
+        let state = State::new(limits, client.clone(), info, Some(job), time_ms, mode, (log, defining), memory);
         let then = Then { job, transcript: transcript.clone(), what };
         let ended = self.execute(state, Some(then), limit).await;
         pump.finish().await;
@@ -197,10 +204,11 @@ impl Script {
     /// When the instance can't be made.
     pub async fn instantiate(&self, client: &Client, info: BuildInfo) -> Result<(), ScriptError> {
         let limits = self.runtime.limits.clone();
+        let memory = self.memory.begin(self.needs, limits.define_time).await.map_err(used_up)?;
         let defining = Defining::new();
         let (log, _) = Log::new(client, None, limits.output_bytes, defining.clone(), false);
         let mode = Mode::Record(Vec::new());
-        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, defining));
+        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, defining), memory);
         let _slot = self.runtime.slots.take().await;
         let mut store = self.store(state);
         match self.pre.instantiate_async(&mut store).await {
@@ -237,6 +245,7 @@ impl Script {
     /// The calls into the guest: an error is a trap, an inner error is the script's own.
     async fn call(&self, store: &mut Store<State>, then: Option<Then<'_>>) -> wasmtime::Result<Result<(), String>> {
         let instance = self.pre.instance_pre().instantiate_async(&mut *store).await?;
+        store.data_mut().meter.memory.has_begun();
         let script = self.indices.load(&mut *store, &instance)?;
         if let Err(message) = script.call_define(&mut *store).await? {
             return Ok(Err(message));
@@ -303,9 +312,16 @@ const TOO_MUCH_AT_ONCE: &str = "fuel allocated for hostcalls";
 /// In its words too: more instances, memories or tables than a component may have, on a machine without a pool.
 const TOO_MANY: &str = "resource limit exceeded";
 
+/// And: more handles than a component may have.
+const NO_HANDLES: &str = "has no free keys";
+
 /// Bytes in words.
 fn size(bytes: usize) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
+}
+
+fn used_up(short: Short) -> ScriptError {
+    ScriptError::UsedUp(short.to_string())
 }
 
 /// Finds the words for a trap, and adds what the host has refused last: that is mostly why.
@@ -333,14 +349,20 @@ fn cause(error: &wasmtime::Error, state: &State) -> ScriptError {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    if let Some(reached) = &state.meter.reached {
-        return ScriptError::Trapped(format!("it reached {reached} ({trap})"));
+    match &state.meter.reached {
+        Some(Reached::Own(reached)) => return ScriptError::Trapped(format!("it reached {reached} ({trap})")),
+        Some(Reached::Memory(short)) => return ScriptError::UsedUp(format!("{short} ({trap})")),
+        None => {}
     }
     if trap.contains(TOO_MUCH_AT_ONCE) {
         return ScriptError::Trapped(format!(
             "one of its calls handed the host more than {} at once; hand large values on as files, in several calls",
             size(state.limits.call_bytes)
         ));
+    }
+    if trap.contains(NO_HANDLES) {
+        let limit = state.limits.handles;
+        return ScriptError::Trapped(format!("it reached its limit of {limit} handles ({trap}); let some go first"));
     }
     if trap.contains(TOO_MANY) {
         return ScriptError::Trapped(format!("the component needs more than a script may have: {trap}"));

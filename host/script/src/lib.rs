@@ -21,6 +21,7 @@ mod instance;
 mod limits;
 mod load;
 mod log;
+mod memory;
 mod outside;
 mod runtime;
 mod slots;

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::memory::{Share, Short};
+
+/// What an element of a table takes, in bytes.
+const TABLE_ELEMENT: usize = 16;
+
 /// What one instance of a script may use. The defaults are far above what a build script needs, and far below what would
 /// hurt the host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +26,15 @@ pub struct Limits {
     pub compilations: u32,
     /// The most linear memory, in bytes, of all memories together. Default 256 MiB.
     pub memory_bytes: usize,
+    /// The most memory, in bytes, of all instances of a build together: linear memory, tables, and what the host holds for them.
+    /// Default 512 MiB: two instances that have all that one may have, or hundreds of usual ones.
+    pub build_memory_bytes: usize,
+    /// The most memory, in bytes, of all builds' instances together, beside [`own_memory_bytes`](Self::own_memory_bytes) of each. Of it
+    /// a build takes no more than it leaves to others. Default 1 GiB.
+    pub host_memory_bytes: usize,
+    /// The memory, in bytes, that each build's instances have whatever other builds take. Default 8 MiB: a script in Rust begins with one
+    /// or two.
+    pub own_memory_bytes: usize,
     /// The most table elements, of all tables together. Default 100,000: scripting languages bring large tables.
     pub table_elements: usize,
     /// The most core instances of one component. Default 200: composed components have many.
@@ -49,7 +63,7 @@ pub struct Limits {
     /// The most instances that may run at a time; further ones wait until they may begin. Default 64.
     pub instances: u32,
     /// The most instances that may wait for jobs or events at a time, beside those that run; whoever is beyond it is refused to wait.
-    /// Default 256: each holds its memory.
+    /// Default 256: each has a place in the pool.
     pub waiting_instances: u32,
 }
 
@@ -61,6 +75,9 @@ impl Default for Limits {
             compile_time: Duration::from_secs(120),
             compilations: 4,
             memory_bytes: 256 << 20,
+            build_memory_bytes: 512 << 20,
+            host_memory_bytes: 1 << 30,
+            own_memory_bytes: 8 << 20,
             table_elements: 100_000,
             core_instances: 200,
             memories: 4,
@@ -87,13 +104,25 @@ pub(crate) struct Meter {
     instances: usize,
     memories: usize,
     tables: usize,
-    /// The limit that was reached, in words: the guest only sees that it got no more.
-    pub(crate) reached: Option<String>,
+    /// What the instance has of its build's memory.
+    pub(crate) memory: Share,
+    /// The limit that was reached: the guest only sees that it got no more.
+    pub(crate) reached: Option<Reached>,
+}
+
+/// A limit that a script has reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// One that each instance has for itself, in words.
+    Own(String),
+    /// The memory of its build, or of the host.
+    Memory(Short),
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, memory: Share) -> Self {
         Self {
+            memory,
             memory_left: limits.memory_bytes,
             table_left: limits.table_elements,
             instances: limits.core_instances,
@@ -110,10 +139,20 @@ impl Meter {
         };
         let more = desired.saturating_sub(current);
         if more > *left {
-            self.reached.get_or_insert_with(|| match what {
-                Resource::Memory => format!("its memory limit, by asking for {desired} bytes"),
-                Resource::Table => format!("its table limit, by asking for {desired} elements"),
+            self.reached.get_or_insert_with(|| {
+                Reached::Own(match what {
+                    Resource::Memory => format!("its memory limit, by asking for {desired} bytes"),
+                    Resource::Table => format!("its table limit, by asking for {desired} elements"),
+                })
             });
+            return false;
+        }
+        let bytes = match what {
+            Resource::Memory => more,
+            Resource::Table => more.saturating_mul(TABLE_ELEMENT),
+        };
+        if let Err(short) = self.memory.take(bytes) {
+            self.reached.get_or_insert(Reached::Memory(short));
             return false;
         }
         *left -= more;

@@ -5,22 +5,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
 
 use crate::bindings::{ScriptIndices, ScriptPre};
 use crate::cache::hex;
 use crate::error::LoadError;
 use crate::limits::Limits;
+use crate::memory::BuildMemory;
 use crate::outside::{CONTRACT_VERSION, Outside};
 use crate::runtime::Runtime;
 use crate::store::State;
 
 /// A loaded script: compiled and linked. Cheap to clone.
+///
+/// Its instances, and those of its clones, share the memory that a build may have: load a script once for each build.
 #[derive(Clone)]
 pub struct Script {
     pub(crate) runtime: Runtime,
     pub(crate) pre: Arc<ScriptPre<State>>,
     pub(crate) indices: Arc<ScriptIndices>,
     pub(crate) refines: bool,
+    /// Of all instances of this script, and of its clones.
+    pub(crate) memory: BuildMemory,
+    /// How much of it an instance needs to begin with.
+    pub(crate) needs: usize,
     digest: Arc<str>,
     size: usize,
     cached: bool,
@@ -96,6 +104,8 @@ impl Runtime {
             runtime: self.clone(),
             pre: Arc::new(pre),
             indices: Arc::new(indices),
+            memory: self.memory.build(),
+            needs: needs(&component),
             refines: component.get_export_index(None, "refine").is_some(),
             digest: digest.into(),
             size: bytes.len(),
@@ -135,6 +145,16 @@ fn check_outside(bytes: &[u8]) -> Result<Option<Outside>, LoadError> {
         }
     }
     Ok(Some(outside))
+}
+
+/// How much linear memory an instance has when it begins, or somewhat more.
+fn needs(component: &Component) -> usize {
+    // None where it makes instances of what it imports, which no script can.
+    let required = component.resources_required();
+    let bytes = required.map_or(0, |required| {
+        required.max_initial_memory_size.unwrap_or(0).saturating_mul(u64::from(required.num_memories))
+    });
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// The limit of the pool of instances that a component does not fit into, in the words of wasmtime, which has no type for it.

@@ -14,6 +14,7 @@ use crate::cache::CompileCache;
 use crate::compile::Compiler;
 use crate::error::RuntimeError;
 use crate::limits::Limits;
+use crate::memory::HostMemory;
 use crate::slots::Slots;
 use crate::store::State;
 use crate::timers;
@@ -41,6 +42,8 @@ pub struct Runtime {
     pub(crate) limits: Arc<Limits>,
     /// Of those that compile.
     pub(crate) turns: Turns,
+    /// Of all builds' scripts.
+    pub(crate) memory: HostMemory,
     /// A full pool is an error; slots make it a wait.
     pub(crate) slots: Slots,
 }
@@ -74,6 +77,7 @@ impl Runtime {
             linker: Arc::new(linker),
             cache,
             compiler: Compiler::default(),
+            memory: HostMemory::new(&limits),
             slots: Slots::new(&limits),
             turns: Turns::new(limits.compilations),
             limits,
@@ -88,6 +92,11 @@ impl Runtime {
     /// How many instances live now. A build that waits (for approval, for a container) has none.
     pub fn live_instances(&self) -> usize {
         self.slots.live(&self.limits)
+    }
+
+    /// How many bytes of memory all scripts have taken now: linear memory, tables, and what is held for them.
+    pub fn taken_memory(&self) -> usize {
+        self.memory.taken()
     }
 
     /// The engine's limits.

@@ -13,6 +13,7 @@ use crate::clock::{Defining, MonotonicClock, Random, WallClock, hash_seed};
 use crate::held::Held;
 use crate::limits::{Limits, Meter};
 use crate::log::{Log, Output};
+use crate::memory::{Kept, Share};
 use crate::slots::{Slot, TooManyWait, Waiting};
 use crate::transcript::Mode;
 
@@ -62,19 +63,21 @@ pub(crate) struct Refining {
 }
 
 /// What is left of an instance.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Left {
     pub(crate) jobs: Vec<JobDraft>,
     pub(crate) params: Vec<ParamDraft>,
     pub(crate) mode: Mode,
     pub(crate) refining: Option<Refining>,
     pub(crate) said: Said,
+    /// What it has taken for what is left of it.
+    pub(crate) memory: Kept,
 }
 
 impl From<State> for Left {
     fn from(state: State) -> Self {
-        let State { jobs, params, mode, refining, said, .. } = state;
-        Self { jobs, params, mode, refining, said }
+        let State { jobs, params, mode, refining, said, meter, declared_bytes, .. } = state;
+        Self { jobs, params, mode, refining, said, memory: meter.memory.keep(declared_bytes) }
     }
 }
 
@@ -100,6 +103,7 @@ impl State {
         time_ms: u64,
         mode: Mode,
         (log, defining): (Log, Defining),
+        memory: Share,
     ) -> Self {
         let random = |purpose| Random::new(defining.clone(), &info.id, job, purpose);
         let wasi = WasiCtx::builder()
@@ -120,7 +124,7 @@ impl State {
         Self {
             wasi,
             table,
-            meter: Meter::new(&limits),
+            meter: Meter::new(&limits, memory),
             client,
             info,
             log,
@@ -148,10 +152,12 @@ impl State {
     /// Leaves the instance's slot to others, until [`go_on`](Self::go_on): it waits for jobs or events.
     pub(crate) fn begin_to_wait(&mut self) -> Result<Option<Waiting>, Error> {
         let given_up = self.slot.as_mut().map(Slot::give_up).transpose();
-        given_up.map_err(|TooManyWait| {
+        let given_up = given_up.map_err(|TooManyWait| {
             let limit = self.limits.waiting_instances;
             Error::Quota(format!("{limit} actions wait on this host already; let some end first"))
-        })
+        })?;
+        self.meter.memory.waits(true);
+        Ok(given_up)
     }
 
     /// Takes a slot again.
@@ -159,11 +165,22 @@ impl State {
         if let (Some(slot), Some(waiting)) = (&mut self.slot, waiting) {
             slot.take_again(waiting).await;
         }
+        self.meter.memory.waits(false);
     }
 
     /// Counts what the guest is to hold, until it lets it go.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Error> {
-        self.held.take(bytes).map_err(Error::Quota)
+        self.held.take(bytes).map_err(Error::Quota)?;
+        self.meter.memory.take(bytes).map_err(|short| {
+            self.held.let_go(bytes);
+            Error::Quota(format!("what the script looks up would go beyond {short}"))
+        })
+    }
+
+    /// The guest has let it go.
+    pub(crate) fn let_go(&mut self, bytes: usize) {
+        self.held.let_go(bytes);
+        self.meter.memory.give_back(bytes);
     }
 
     /// Whether the action may say so many bytes more of its result.

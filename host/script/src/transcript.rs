@@ -7,6 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use monkeyci_api::BuildInfo;
 use monkeyci_build::{JobDraft, Told, ToldAnswer, ToldCall};
 
+use crate::memory::Kept;
+
 /// What happened in the first `define` of a build. Instances that run actions are answered from it, so that every instance
 /// of a build sees the same graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct Transcript {
     pub(crate) time_ms: u64,
     pub(crate) calls: Vec<Call>,
     pub(crate) jobs: Vec<JobDraft>,
+    /// Its part of the build's memory.
+    pub(crate) memory: Kept,
 }
 
 impl Transcript {
@@ -35,7 +39,7 @@ impl Transcript {
             Ok(Call { request: request.clone(), answer })
         };
         let calls = told.calls.iter().enumerate().map(call).collect::<Result<_, String>>()?;
-        Ok(Self { info, time_ms: told.time_ms, calls, jobs: Vec::new() })
+        Ok(Self { info, time_ms: told.time_ms, calls, jobs: Vec::new(), memory: Kept::default() })
     }
 }
 
@@ -69,13 +73,14 @@ pub(crate) struct Call {
 pub(crate) type Answer = Result<Vec<u8>, (u16, String)>;
 
 /// How an instance answers calls.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Mode {
     /// `define`, for the first time: answers come from the build API and are kept.
     Record(Vec<Call>),
     /// `define`, once more: answers come from the transcript.
     Replay { transcript: Arc<Transcript>, next: usize },
     /// `act`: answers come from the build API.
+    #[default]
     Live,
 }
 
@@ -119,7 +124,8 @@ mod tests {
         let answers = [Ok(b"\"text\"".to_vec()), Ok(vec![0xff, 0, 1]), Ok(Vec::new()), Err((404, "none".to_owned()))];
         let calls = answers.map(|answer| Call { request: "ask".to_owned(), answer }).to_vec();
         let info = BuildInfo { id: "o/r/1".to_owned(), trigger: "test".to_owned(), source: Default::default() };
-        let transcript = Transcript { info: info.clone(), time_ms: 7, calls, jobs: Vec::new() };
+        let memory = Kept::default();
+        let transcript = Transcript { info: info.clone(), time_ms: 7, calls, jobs: Vec::new(), memory };
         let text = serde_json::to_string(&transcript.told()).expect("JSON");
         let told: Told = serde_json::from_str(&text).expect("what was written");
         assert_eq!(Transcript::of(info.clone(), &told), Ok(transcript));

@@ -13,6 +13,7 @@ mod rehearse;
 mod say;
 mod setup;
 mod soak;
+mod supply;
 mod test;
 mod toolchain;
 
@@ -40,6 +41,7 @@ Commands:
                     Needs root, and Docker
   soak              the long runs: the fault runs, and whole what `test` takes a sample of; takes an hour and more
   rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
+  sbom              print what the host is made of, with licences and digests, in CycloneDX's JSON
   setup [--podman]  only the set-up: programs, wasm target, container engine, images
 
 Environment:
@@ -59,6 +61,7 @@ enum Task {
     Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
     Soak,
+    Sbom,
     Setup { podman: bool },
 }
 
@@ -85,6 +88,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
         }
         Some("faults") => Ok(Task::Faults(rest)),
         Some("soak") if rest.is_empty() => Ok(Task::Soak),
+        Some("sbom") if rest.is_empty() => Ok(Task::Sbom),
         Some("test") if rest == ["--quick"] => Ok(Task::QuickTest),
         Some("rehearse") => rehearse::Request::parse(&rest).map(Task::Rehearse),
         Some("test") => flag("--fast").map(|fast| Task::Test { fast }),
@@ -102,6 +106,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Rehearse(request) => rehearse::run(&paths, &request),
         Task::Bench { release, args } => bench::run(&paths, release, &args),
         Task::Faults(args) => soak::run(&paths, false, &args),
+        Task::Sbom => supply::sbom(&paths),
         Task::Soak => soak::run(&paths, true, &[]),
         Task::Setup { podman } => {
             let scope = setup::Scope { docker: podman, podman, tests: true, ..setup::Scope::default() };

@@ -22,6 +22,7 @@ use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
 use super::files::{inside, output_area};
 use super::readers;
+use crate::disk::{FILE, Taken};
 use crate::running::BuildHandle;
 use crate::serve::Refusal;
 
@@ -105,7 +106,8 @@ pub(crate) async fn create(
     let FileInArtifact { build, id, path } = path;
     let (build, claims) = admit(&api, &headers, &build, Action::CreateArtifact(id.clone(), path.clone()))?;
     let wanted = inside(&path)?;
-    let (file, size) = spool(body).await?;
+    let spooled = build.disk.begin();
+    let (file, size) = spool(body, &spooled).await?;
     save(&api, &build, &claims, id, move |out| pack_file(&wanted, size, file, out).map(drop)).await
 }
 
@@ -127,7 +129,7 @@ pub(crate) async fn save_output(
 }
 
 /// Keeps a body in a file, since an archive says the size of a file before its content.
-async fn spool(body: Body) -> Result<(std::fs::File, u64), Refusal> {
+async fn spool(body: Body, taken: &Taken) -> Result<(std::fs::File, u64), Refusal> {
     let failed = |error: io::Error| Refusal::store("a file for an artifact", error);
     let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
     let mut file = tokio::fs::File::from_std(file.map_err(|error| Refusal::store("a file", error))?.map_err(failed)?);
@@ -135,6 +137,7 @@ async fn spool(body: Body) -> Result<(std::fs::File, u64), Refusal> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| Refusal::invalid(format!("the artifact broke off: {error}")))?;
         size += chunk.len() as u64;
+        taken.take(chunk.len() as u64)?;
         file.write_all(&chunk).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;
@@ -155,9 +158,32 @@ async fn save(
         .upload(&id, claims.role.job().unwrap_or_default(), claims.attempt)
         .ok_or_else(|| Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")))?;
     let what = format!("artifact {id:?}");
-    let stored = written_by(&api.blobs, &upload.name(), move |out| write(out).map_err(io::Error::other)).await;
+    let taken = Arc::new(build.disk.begin());
+    taken.take(FILE)?;
+    let counted = taken.clone();
+    let count = move |out: &mut dyn io::Write| write(&mut Counted { out, taken: counted }).map_err(io::Error::other);
+    let stored = written_by(&api.blobs, &upload.name(), count).await;
     let stored = stored.map_err(|error| Refusal::store(&what, error))?;
+    taken.keep();
     Ok(Json(upload.saved(stored).await?))
+}
+
+/// Counts what is written.
+struct Counted<'a> {
+    out: &'a mut dyn io::Write,
+    taken: Arc<Taken>,
+}
+
+impl io::Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.taken.take(bytes.len() as u64)?;
+        self.out.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// An artifact's archive, for code that reads and blocks.

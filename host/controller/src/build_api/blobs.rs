@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
+use crate::disk::{FILE, Taken};
 use crate::running::{BuildHandle, PodWatch};
 use crate::serve::Refusal;
 
@@ -99,7 +100,10 @@ pub(crate) async fn save_artifact(
     let Some(upload) = build.upload(&id, job, claims.attempt) else {
         return same_again(&build, &claims, &id, body).await;
     };
-    let (blobs, name, bytes) = (api.blobs.clone(), upload.name(), bytes_until(body, &stopping));
+    let taken = Arc::new(build.disk.begin());
+    taken.take(FILE)?;
+    let bytes = counted(bytes_until(body, &stopping), taken.clone());
+    let (blobs, name) = (api.blobs.clone(), upload.name());
     // In a task of its own: the upload is not over for as long as the store may still change what is there.
     let mut storing = tokio::spawn({
         let (blobs, name) = (blobs.clone(), name.clone());
@@ -122,6 +126,7 @@ pub(crate) async fn save_artifact(
     let what = format!("artifact {id:?}");
     let (stored, upload) = stored.map_err(|error| Refusal::store(&what, error))?;
     let stored = stored.map_err(|error| not_stored(&stopping, &what, error))?;
+    taken.keep();
     upload.saved(stored.clone()).await?;
     Ok(answer(stored))
 }
@@ -135,9 +140,18 @@ pub(crate) async fn save_cache(
     let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
     let stopping = stopping(&build, &claims, cache.save == SavePolicy::Always)?;
-    let (blobs, name, bytes) = (api.blobs.clone(), scope.to_write(&cache), bytes_until(body, &stopping));
+    let taken = Arc::new(build.disk.begin());
+    taken.take(FILE)?;
+    let bytes = counted(bytes_until(body, &stopping), taken.clone());
+    let (blobs, name) = (api.blobs.clone(), scope.to_write(&cache));
     // A cache that is whole when its job is stopped is one of a job that went well.
-    let storing = tokio::spawn(async move { sealed::put(&blobs, &name, bytes).await });
+    let storing = tokio::spawn(async move {
+        let stored = sealed::put(&blobs, &name, bytes).await;
+        if stored.is_ok() {
+            taken.keep();
+        }
+        stored
+    });
     let what = format!("cache {:?}", path.item);
     tokio::select! {
         biased;
@@ -194,6 +208,18 @@ fn bytes_until(body: Body, stopping: &CancellationToken) -> BoxStream<'static, R
         }
     });
     all.boxed()
+}
+
+/// The same, while the build may take more of the disk.
+fn counted(
+    bytes: BoxStream<'static, Result<Bytes, io::Error>>,
+    taken: Arc<Taken>,
+) -> BoxStream<'static, Result<Bytes, io::Error>> {
+    let count = move |bytes: Bytes| {
+        taken.take(bytes.len() as u64)?;
+        Ok(bytes)
+    };
+    bytes.map(move |bytes| bytes.and_then(&count)).boxed()
 }
 
 fn not_stored(stopping: &CancellationToken, what: &str, error: io::Error) -> Refusal {

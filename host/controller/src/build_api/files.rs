@@ -20,6 +20,7 @@ use tokio_util::io::ReaderStream;
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
 use super::{readers, workspace_files};
+use crate::disk::FILE;
 use crate::home::make_dir;
 use crate::running::{BuildDirs, BuildHandle};
 use crate::serve::{Refusal, parse};
@@ -175,17 +176,28 @@ async fn put_output(
 ) -> Result<StatusCode, Refusal> {
     let job = claims.role.job().unwrap_or_default().to_owned();
     let attempt = claims.attempt;
+    let disk = build.disk.clone();
     blocking(build, move |dirs| {
         let wanted = inside(&path)?;
+        let taken = disk.begin();
         let fail = |error: io::Error| refuse(&wanted, error);
         let area = output_area(dirs, &job, attempt).map_err(fail)?;
+        let before = area.metadata(&wanted).map(|metadata| metadata.len()).ok();
+        // A new file takes room for its name, and may for the directories above it.
+        let named = if before.is_none() { FILE * wanted.components().count() as u64 } else { 0 };
+        taken.take(body.len() as u64 + named)?;
         if let Some(parent) = wanted.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             area.create_dir_all(parent).map_err(fail)?;
         }
         let mut options = OpenOptions::new();
         options.create(true).write(true).append(extend).truncate(!extend);
         let mut file = area.open_with(&wanted, &options).map_err(fail)?;
-        io::Write::write_all(&mut file, &body).map_err(fail)
+        io::Write::write_all(&mut file, &body).map_err(fail)?;
+        taken.keep();
+        if !extend {
+            disk.give_back(before.unwrap_or(0));
+        }
+        Ok(())
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

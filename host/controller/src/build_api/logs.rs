@@ -10,12 +10,14 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, LOG_FROM_HEADER, LogDecoder, LogFrame};
+use monkeyci_build::EventBody;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
+use crate::disk::DiskError;
 use crate::logs::{LogWriter, Mark, MaskedLog, Source};
 use crate::running::BuildHandle;
 use crate::serve::Refusal;
@@ -100,7 +102,7 @@ async fn stream_log(
         let ended = match taking.take(body, &gone).await {
             Ok(()) => taking.finish().await,
             // What is held back comes again.
-            Err(_) => taking.stored.finish().await.map_err(|error| Refusal::store("the log", error)),
+            Err(_) => taking.stop().await,
         };
         if let Err(refusal) = ended {
             tracing::warn!(?refusal, build = build.id, job, "a part of a log is lost");
@@ -168,6 +170,20 @@ impl Taking<'_> {
     async fn finish(mut self) -> Result<(), Refusal> {
         let last = self.masked.finish();
         self.keep(last).await;
-        self.stored.finish().await.map_err(|error| Refusal::store("the log", error))
+        self.stop().await
+    }
+
+    /// Nothing more of it comes here.
+    async fn stop(self) -> Result<(), Refusal> {
+        let Self { build, stored, .. } = self;
+        let Err(error) = stored.finish().await else { return Ok(()) };
+        if let Some(limit) = DiskError::of(&error)
+            && build.disk.is_said_first()
+        {
+            let message = format!("not all of the logs is kept: {limit}");
+            // Over, if the build is: then nobody wants to know.
+            let _ = build.record(EventBody::BuildWarned { message }).await;
+        }
+        Err(Refusal::store("the log", error))
     }
 }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::Api;
 use super::admission::{ItemPath, admit};
 use super::outputs;
+use crate::disk::FILE;
 use crate::junit;
 use crate::running::Refused;
 use crate::serve::Refusal;
@@ -74,9 +75,12 @@ pub(crate) async fn report_tests(
     .map_err(|error| Refusal::store("a test report", error))?
     .map_err(|error| Refusal::invalid(format!("this is no JUnit XML: {error}")))?;
     let digest = hex(&Sha256::digest(&masked));
+    let taken = build.disk.begin();
+    taken.take(masked.len() as u64 + FILE)?;
     let bytes = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(masked))]).boxed();
     let name = names::test_report(&build.id, &path.item, claims.attempt, &digest);
     api.blobs.put(&name, bytes).await.map_err(|error| Refusal::store("a test report", error))?;
+    taken.keep();
     let results = Box::new(Results { tests: Some(summary), ..Results::default() });
     build.command(BuildCommand::Say { job: path.item, attempt: claims.attempt, results }).await?;
     Ok(StatusCode::NO_CONTENT)

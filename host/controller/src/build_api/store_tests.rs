@@ -19,6 +19,7 @@ use monkeyci_storage::{Blobs, names};
 
 use super::{Api, router, socket_router, tests, workspace_files};
 use crate::clock::MachineClock;
+use crate::disk::DiskLimits;
 use crate::hang_guard;
 use crate::inputs::Inputs;
 use crate::logs::LogLimits;
@@ -309,6 +310,22 @@ async fn an_artifact_may_be_sent_again_by_its_job_and_only_as_it_was() {
         Client::in_process(in_process(router(rig.api.clone())), BUILD, rig.token("another")).expect("a client");
     let other = another.save_artifact("out", Body::from("content")).await.expect_err("not its own");
     assert_eq!(other.status(), Some(409));
+}
+
+#[tokio::test]
+async fn what_a_sidecar_saves_draws_on_the_disk_of_its_build_and_what_is_refused_gives_its_part_back() {
+    let rig = Rig::new(LogLimits::default());
+    let journal = rig.dir.path().to_owned();
+    rig.live.disk.set(DiskLimits { of_build: 20_000, reserve: 0 }, journal);
+    let client = rig.client();
+    let refused = |error: ClientError| {
+        assert_eq!(error.status(), Some(429));
+        assert!(error.to_string().contains("the build's disk"), "{error}");
+    };
+    refused(client.save_cache("kept", Body::from(vec![b'x'; 30_000])).await.expect_err("too large"));
+    refused(client.save_artifact("out", Body::from(vec![b'x'; 30_000])).await.expect_err("too large"));
+    client.save_artifact("out", Body::from(vec![b'x'; 8000])).await.expect("it fits");
+    refused(client.save_cache("kept", Body::from(vec![b'x'; 8000])).await.expect_err("both do not"));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::admission::{BuildPath, admit};
 use super::{Api, LONGEST_WAIT};
+use crate::running::SUBMITTED;
 use crate::serve::{Refusal, parse};
 
 pub(crate) async fn submit(
@@ -25,6 +26,12 @@ pub(crate) async fn submit(
     let NewJobs { jobs } = parse(&body)?;
     if jobs.is_empty() {
         return Ok(StatusCode::NO_CONTENT);
+    }
+    if !build.may_submit(body.len()) {
+        let limit = SUBMITTED >> 20;
+        return Err(Refusal::too_many(format!(
+            "the jobs that the build's actions submit have reached their limit of {limit} MiB; hand large values on as artifacts"
+        )));
     }
     let (job, attempt) = (claims.role.job().unwrap_or_default().to_owned(), claims.attempt);
     build.command(BuildCommand::Submit { job, attempt, jobs }).await?;

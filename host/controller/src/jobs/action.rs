@@ -47,6 +47,7 @@ fn ended(context: &JobContext, job: &JobSpec, acted: Acted) -> (Ending, Results)
         },
         Err(ScriptError::Failed(message)) => Ending::ActionFailed { message },
         Err(ScriptError::Trapped(message)) => Ending::ActionTrapped { message },
+        Err(ScriptError::UsedUp(limit)) => Ending::LimitReached { limit },
         Err(ScriptError::TimedOut(_)) => Ending::TimedOut { after_ms: job.timeout_ms, during: None },
         Err(error @ (ScriptError::Diverged(_) | ScriptError::Exited(_))) => {
             Ending::ActionFailed { message: error.to_string() }

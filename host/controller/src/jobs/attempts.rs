@@ -56,6 +56,11 @@ async fn to_its_end(
         }
     };
     let ending = say(context, &job, attempt, said, ending).await;
+    // What it was refused for the sake of others, whoever says it: script or sidecar.
+    let ending = match context.live.disk.named_in(&ending.to_string()) {
+        Some(limit) => Ending::LimitReached { limit },
+        None => ending,
+    };
     let ending = match context.live.state().job(&job) {
         Some(known) => known.with_warning(ending),
         None => ending,

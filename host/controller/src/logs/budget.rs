@@ -4,6 +4,7 @@ use monkeyci_limits::{Area, Limit, Per};
 
 use super::LogLimits;
 use super::followers::WAITING;
+use super::masked::LONGEST_HELD;
 use super::store::{PART, PARTS};
 
 /// The limits of logs on a host that was set up with `set`.
@@ -28,11 +29,17 @@ pub(crate) fn limits(set: &LogLimits) -> Area {
             u64::from(PARTS),
             "one more for each connection that broke, but not for ever",
         ),
+        Limit::bytes(
+            "output that always ends with what may begin a secret",
+            Per::Job,
+            LONGEST_HELD,
+            "then a host that comes after this one drops a line there",
+        ),
         Limit::time(
             "a log until it is in the store",
             Per::Job,
             set.written_every,
-            "so much is lost when the host is killed",
+            "a sidecar holds so much of it at least",
         ),
         Limit::bytes(
             "what waits for one who follows a log",

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::clock::now_ms;
+use crate::disk::Disk;
 use crate::lock::lock;
 use crate::logs::tail::LogTail;
 
@@ -154,6 +155,8 @@ pub(crate) fn service_frame(line: Bytes) -> LogFrame {
 #[derive(Debug, Default)]
 pub(crate) struct OpenLogs {
     known: Mutex<Known>,
+    /// What the build may take of the disk, of which its logs are a part.
+    pub(crate) disk: Disk,
     /// Those who have not heard all of it.
     pub(crate) listening: TaskTracker,
 }

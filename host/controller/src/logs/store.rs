@@ -15,6 +15,7 @@ use object_store::PutPayload;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::disk::{DiskError, FILE};
 use crate::lock::lock;
 use crate::logs::followers::{OpenLog, OpenLogs, Part, host_frame};
 use crate::logs::mark::{Mark, Place, STREAMS, Source};
@@ -67,6 +68,8 @@ pub(crate) struct LogWriter<'a> {
     written: u64,
     /// Up to where it is stored, or counts as left out.
     settled: watch::Sender<u64>,
+    /// What the part that fills takes of the disk.
+    on_disk: (u32, u64),
     failed: Option<io::Error>,
 }
 
@@ -93,6 +96,7 @@ impl<'a> LogWriter<'a> {
             end_began: None,
             written: 0,
             settled: watch::Sender::new(0),
+            on_disk: (0, 0),
             failed: None,
         }
     }
@@ -247,24 +251,49 @@ impl<'a> LogWriter<'a> {
             }
         };
         if let Some((number, missing, tail)) = last {
+            let lost = tail.len() as u64;
             // What was left out is said by now.
-            self.put(number, [missing, tail, self.mark(self.reached, 0)].into_iter().collect()).await?;
+            let mark = self.mark(self.reached, 0);
+            if let Err(error) = self.put(number, [missing, tail, mark].into_iter().collect()).await {
+                if DiskError::of(&error).is_some() {
+                    self.failed = Some(error);
+                    self.put_last_words(number, lost).await?;
+                } else {
+                    return Err(error);
+                }
+            }
         }
         self.settle();
         self.failed.map_or(Ok(()), Err)
     }
 
-    async fn put(&self, number: u32, frames: PutPayload) -> io::Result<()> {
+    /// Of a log that may take no more of the disk, at least what is not there is said.
+    async fn put_last_words(&self, number: u32, lost: u64) -> io::Result<()> {
+        let mut words = BytesMut::new();
+        let dropped = lock(&self.log).tail.dropped();
+        self.left_out(dropped + lost).encode(&mut words);
+        let name = names::log(self.build, self.job, number);
+        self.blobs.put_whole(&name, words.freeze().into()).await.map_err(io::Error::from)
+    }
+
+    async fn put(&mut self, number: u32, frames: PutPayload) -> io::Result<()> {
         if number >= PARTS {
             return Err(io::Error::other(format!("the log has more than {PARTS} parts")));
         }
+        let size = frames.content_length() as u64 + FILE;
+        let before = if self.on_disk.0 == number { self.on_disk.1 } else { 0 };
+        self.logs.disk.take(size.saturating_sub(before))?;
+        self.on_disk = (number, size);
         let name = names::log(self.build, self.job, number);
         self.blobs.put_whole(&name, frames).await.map_err(io::Error::from)
     }
 
     fn left_out(&self, bytes: u64) -> LogFrame {
         let why = match &self.failed {
-            Some(_) => "the host's store failed".to_owned(),
+            Some(error) => match DiskError::of(error) {
+                Some(limit) => limit.to_string(),
+                None => "the host's store failed".to_owned(),
+            },
             None => {
                 let (head, tail) = (size(self.limits.head as u64), size(self.limits.tail as u64));
                 format!("the first {head} and the last {tail} of a log are kept")

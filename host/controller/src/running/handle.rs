@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::now_ms;
+use crate::disk::Disk;
 use crate::inputs::Inputs;
 use crate::lock::lock;
 use crate::logs::Masking;
@@ -23,6 +24,9 @@ use crate::observer::Observer;
 use crate::source::SourceRequest;
 
 pub(crate) use self::dirs::BuildDirs;
+
+/// The most bytes of jobs that the actions of a build may submit, as they are sent: as many as `define` may declare.
+pub(crate) const SUBMITTED: usize = 64 << 20;
 
 /// A running build. Only its loop appends to the journal and steps the state; everybody else asks it to.
 pub(crate) struct BuildHandle {
@@ -52,6 +56,10 @@ pub(crate) struct BuildHandle {
     said_by_define: Mutex<VecDeque<EventBody>>,
     /// Artifacts that are being uploaded, each by an attempt.
     pub(super) uploads: Mutex<HashSet<(String, u32)>>,
+    /// Bytes of jobs that actions have submitted.
+    submitted: Mutex<usize>,
+    /// What it may take of the disk.
+    pub(crate) disk: Disk,
     /// Logs that are being written.
     pub(crate) logs: OpenLogs,
     /// Whoever writes them.
@@ -138,6 +146,7 @@ impl BuildHandle {
         state: BuildState,
     ) -> (Arc<Self>, mpsc::Receiver<Record>) {
         let (records, inbox) = mpsc::channel(64);
+        let logs = OpenLogs::default();
         let live = Self {
             id: id.to_owned(),
             repository: source.identity(),
@@ -156,7 +165,9 @@ impl BuildHandle {
             pods: Mutex::default(),
             said_by_define: Mutex::default(),
             uploads: Mutex::default(),
-            logs: OpenLogs::default(),
+            submitted: Mutex::default(),
+            disk: logs.disk.clone(),
+            logs,
             writing: TaskTracker::new(),
         };
         (Arc::new(live), inbox)
@@ -230,12 +241,28 @@ impl BuildHandle {
         is_it
     }
 
+    /// Whether so many bytes more of jobs may be submitted; if so, they count.
+    pub(crate) fn may_submit(&self, bytes: usize) -> bool {
+        let mut submitted = lock(&self.submitted);
+        let may = submitted.saturating_add(bytes) <= SUBMITTED;
+        if may {
+            *submitted += bytes;
+        }
+        may
+    }
+
     /// Takes in what was recorded in another process.
     pub(crate) fn take_back(&self, events: &[Event], said_by_define: Vec<EventBody>) {
         for event in events {
             // Those that are to be carried out again are outstanding in the end.
             drop(self.take_in(event));
         }
+        for event in events {
+            if let EventBody::JobsSubmitted { jobs, .. } = &event.body {
+                *lock(&self.submitted) += serde_json::to_vec(jobs).map_or(0, |json| json.len());
+            }
+        }
+        self.disk.count(self.state().artifacts().map(|(_, saved)| saved.size).sum());
         lock(&self.said_by_define).extend(said_by_define);
     }
 

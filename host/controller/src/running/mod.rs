@@ -17,6 +17,6 @@ pub use resume::{Needed, Resumable, ResumeError, ResumeRequest};
 pub(crate) use budget::limits;
 pub(crate) use driver::{Begin, Driver, Outcome};
 pub(crate) use effects::{Effects, Task};
-pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Record, Refused};
+pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Record, Refused, SUBMITTED};
 pub(crate) use resume::{Digests, Known};
 pub(crate) use words::{WordsError, check_event, check_report};

@@ -8,6 +8,7 @@ use monkeyci_api::{Denied, Problem, STORE_FULL, UNKNOWN_TOKEN, is_disk_full};
 use monkeyci_build::CommandError;
 use serde::de::DeserializeOwned;
 
+use crate::disk::DiskError;
 use crate::running::{Refused, WordsError};
 
 const PROBLEM: &str = "application/problem+json";
@@ -79,10 +80,22 @@ impl Refusal {
 
     /// A store failed. The detail is kept for our own log: a bearer learns nothing of the host's inside, only whether it is full.
     pub(crate) fn store(what: &str, error: impl std::error::Error + 'static) -> Self {
+        if let Some(limit) = DiskError::of(&error) {
+            return limit.clone().into();
+        }
         tracing::error!(%error, "{what}: the store failed");
         let title = if is_disk_full(&error) { STORE_FULL } else { "store failed" };
         let state = if title == STORE_FULL { "is full" } else { "failed" };
         Self::new(StatusCode::INSUFFICIENT_STORAGE, title, format_args!("{what}: the host's store {state}"))
+    }
+}
+
+impl From<DiskError> for Refusal {
+    fn from(error: DiskError) -> Self {
+        match error {
+            DiskError::UsedUp { .. } => Self::too_many(error),
+            DiskError::Reserve => Self::new(StatusCode::INSUFFICIENT_STORAGE, STORE_FULL, error),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use wasmtime::component::Resource;
 
 use super::SecretHandle;
 use crate::bindings::monkeyci::script::jobs::HostJob;
+use crate::limits::Reached;
 use crate::store::State;
 use crate::transcript::Mode;
 
@@ -95,8 +96,13 @@ impl State {
         self.declared_bytes = self.declared_bytes.saturating_add(bytes);
         if self.declared_bytes > self.limits.declared_bytes {
             let limit = self.limits.declared_bytes;
-            self.meter.reached.get_or_insert_with(|| format!("its limit of {limit} bytes of declarations"));
+            let reached = || Reached::Own(format!("its limit of {limit} bytes of declarations"));
+            self.meter.reached.get_or_insert_with(reached);
             wasmtime::bail!("too many bytes of declarations");
+        }
+        if let Err(short) = self.meter.memory.take(bytes) {
+            self.meter.reached.get_or_insert(Reached::Memory(short));
+            wasmtime::bail!("no memory for what the script declares");
         }
         Ok(())
     }

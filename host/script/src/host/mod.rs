@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::monkeyci::script::types;
 use crate::error::beginning;
+use crate::limits::Reached;
 use crate::store::State;
 use crate::transcript::{Call, Mode};
 
@@ -54,7 +55,7 @@ impl State {
         self.calls += 1;
         if self.calls > self.limits.calls {
             let limit = self.limits.calls;
-            self.meter.reached.get_or_insert_with(|| format!("its limit of {limit} calls to the host"));
+            self.meter.reached.get_or_insert_with(|| Reached::Own(format!("its limit of {limit} calls to the host")));
             wasmtime::bail!("too many calls to the host");
         }
         Ok(())

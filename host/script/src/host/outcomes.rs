@@ -75,7 +75,7 @@ impl HostOutcome for State {
 
     async fn drop(&mut self, outcome: Resource<JobOutcome>) -> wasmtime::Result<()> {
         let outcome = self.table.delete(outcome)?;
-        self.held.let_go(outcome.results.size());
+        self.let_go(outcome.results.size());
         Ok(())
     }
 }

@@ -164,7 +164,7 @@ impl HostEvent for State {
 
     async fn drop(&mut self, event: Resource<Event>) -> wasmtime::Result<()> {
         let event = self.table.delete(event)?;
-        self.held.let_go(size(&event));
+        self.let_go(size(&event));
         Ok(())
     }
 }

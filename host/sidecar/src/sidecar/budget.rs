@@ -3,7 +3,8 @@
 use monkeyci_limits::{Area, Limit, Per};
 
 use super::at_once::MOST;
-use super::log::HELD;
+use super::log::{FRUITLESS, HELD};
+use super::restore::CUT_OFF;
 use super::results::{MAX_TEST_REPORT_FILE, MAX_TEST_REPORTS, MAX_WARNINGS};
 
 /// The limits of sidecars, beside those of the build API.
@@ -21,6 +22,13 @@ pub fn limits() -> Area {
             HELD as u64,
             "the job waits when it is faster, or when its host is away",
         ),
+        Limit::count(
+            "connections for a log that bring nothing on, one after the other",
+            Per::Job,
+            u64::from(FRUITLESS),
+            "then the log is given up",
+        ),
+        Limit::count("archives that break off, each", Per::Job, u64::from(CUT_OFF), "hosts that die meanwhile"),
         Limit::count(
             "test report files",
             Per::Job,

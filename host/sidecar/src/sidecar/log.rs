@@ -23,7 +23,7 @@ pub(super) const HELD: usize = 16 << 20;
 /// What a frame takes beside its bytes: it may have one only.
 const FRAME: usize = 128;
 /// How many connections may bring nothing on, one after the other, before the log is given up.
-const FRUITLESS: u32 = 100;
+pub(super) const FRUITLESS: u32 = 100;
 
 /// The log of one job.
 pub(super) struct Log {

@@ -26,7 +26,7 @@ use super::{StepError, at_once, transfer};
 const NOTICEABLE: Duration = Duration::from_secs(1);
 
 /// How often an archive is asked for that breaks off.
-const CUT_OFF: u32 = 20;
+pub(super) const CUT_OFF: u32 = 20;
 
 /// A disk with less room than this, in bytes, is full: what did not fit was larger.
 const FULL: u64 = 64 << 10;

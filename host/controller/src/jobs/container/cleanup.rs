@@ -18,7 +18,7 @@ use crate::jobs::lease::{self, AGAIN};
 pub(super) const REMOVAL: Duration = Duration::from_secs(60);
 
 /// How many pods of a build that is gone on with are removed at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// Removes what a process that has died has left of jobs that do not go on. What their services have written is stored first.
 ///

@@ -1,0 +1,209 @@
+//! A host inside of a process that may take only so much memory.
+
+use std::num::NonZeroUsize;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use monkeyci_host::{
+    BlobStore, BuildReport, BuildRequest, BuildStatus, Cancel, Compiler, Controller, ControllerOptions, DiskLimits,
+    EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, OutsideEvent, RunningBuild, SourceRequest,
+    Status,
+};
+use monkeyci_tests::hang_guard::HANGS;
+use monkeyci_tests::place;
+use tempfile::TempDir;
+
+/// Says that a process is the one with the cap.
+const CAPPED: &str = "MONKEYCI_TEST_CAPPED";
+
+/// Runs the rest of the test `name` in a process of its own that gets no more than so many MiB of memory. In that process it returns, and
+/// true.
+pub fn under_cap(name: &str, mebibytes: u64) -> bool {
+    if std::env::var_os(CAPPED).is_some() {
+        std::thread::spawn(move || watch(mebibytes));
+        return true;
+    }
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args([name, "--exact", "--nocapture"]);
+    let ended = command.env(CAPPED, "1").output().expect("it starts");
+    let shown = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{} (signal {:?})\n{shown}", ended.status, ended.status.signal());
+    let said = String::from_utf8_lossy(&ended.stdout);
+    print!("{said}");
+    let ran = said.contains("1 passed");
+    assert!(ran, "there is no test {name:?}");
+    false
+}
+
+/// Ends this process when it has more memory than it may have. A limit of the kernel's would be one of addresses, of which the pool of
+/// instances reserves far more than it uses.
+fn watch(mebibytes: u64) {
+    loop {
+        let has = resident(true);
+        if has > mebibytes {
+            eprintln!("the host has taken {has} MiB, and may have {mebibytes}");
+            std::process::abort();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// The most memory that this process has had at a time, in MiB; what it has now with `now`.
+pub fn resident(now: bool) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix(if now { "VmRSS:" } else { "VmHWM:" }));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.trim().parse::<u64>().ok());
+    kib.expect("a size") >> 10
+}
+
+/// Keeps what it hears.
+#[derive(Default)]
+pub struct Notes(Mutex<Vec<EventBody>>);
+
+impl Observer for Notes {
+    fn event(&self, _build: &str, event: &Event) {
+        self.0.lock().expect("nobody panicked").push(event.body.clone());
+    }
+}
+
+impl Notes {
+    /// How many events are so.
+    pub fn count(&self, wanted: impl Fn(&EventBody) -> bool) -> usize {
+        self.0.lock().expect("nobody panicked").iter().filter(|body| wanted(body)).count()
+    }
+
+    /// Waits until so many events are so.
+    pub async fn wait_for(&self, count: usize, wanted: impl Fn(&EventBody) -> bool) {
+        let waiting = async {
+            while self.count(&wanted) < count {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(HANGS, waiting).await.expect("it happens");
+    }
+
+    /// The build's id.
+    pub fn build(&self) -> String {
+        let heard = self.0.lock().expect("nobody panicked");
+        let id = heard.iter().find_map(|body| match body {
+            EventBody::BuildTriggered { build, .. } => Some(build.clone()),
+            _ => None,
+        });
+        id.expect("it was triggered")
+    }
+}
+
+/// What is said of a build's end.
+pub fn said(report: &BuildReport) -> String {
+    let failure = report.failure.iter().cloned();
+    let endings = report.jobs.iter().map(|job| job.ending.to_string()).filter(|ending| ending != "succeeded");
+    failure.chain(endings).chain(report.warnings.iter().cloned()).collect::<Vec<_>>().join(" | ")
+}
+
+/// A host, and code to build.
+pub struct Bench {
+    pub controller: Arc<Controller>,
+    pub home: TempDir,
+    code: TempDir,
+    calls: Bytes,
+}
+
+/// A build that runs.
+pub struct Running {
+    pub notes: Arc<Notes>,
+    ended: tokio::task::JoinHandle<BuildReport>,
+}
+
+impl Running {
+    pub async fn end(self) -> BuildReport {
+        tokio::time::timeout(HANGS, self.ended).await.expect("it ends").expect("no panic")
+    }
+}
+
+impl Bench {
+    pub async fn open(limits: Limits) -> Self {
+        Self::with(limits, DiskLimits::default()).await
+    }
+
+    /// One where builds may take so much of the disk.
+    pub async fn with(limits: Limits, disk: DiskLimits) -> Self {
+        let (home, code) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let controller = Controller::open(ControllerOptions {
+            home: home.path().join("home"),
+            blobs: BlobStore::Local,
+            disk,
+            log_limits: LogLimits::default(),
+            // Nobody has a container job.
+            engine: EngineChoice::Docker(monkeyci_host::DockerOptions {
+                socket: Some("unix:///no/such/engine".to_owned()),
+                ..Default::default()
+            }),
+            limits,
+            // A test's `main` is not ours, so it can't be its own compiler.
+            compiler: Compiler::InProcess,
+            sidecar_program: "/no/such/program".into(),
+            patience: monkeyci_host::PATIENCE,
+            tcp: None,
+        });
+        let controller = Arc::new(controller.await.expect("a host"));
+        let calls = std::fs::read(place::script("call_script")).expect("the script").into();
+        Self { controller, home, code, calls }
+    }
+
+    /// The code that is built.
+    pub fn code(&self) -> &Path {
+        self.code.path()
+    }
+
+    /// Starts a build of a program for `call_script`.
+    pub fn start(&self, program: &str) -> Running {
+        self.start_script(self.calls.clone(), &[("program", program)])
+    }
+
+    /// Starts a build of a program, of other code.
+    pub fn start_source(&self, source: SourceRequest, program: &str) -> Running {
+        self.start_build(source, self.calls.clone(), &[("program", program)])
+    }
+
+    /// Starts a build of any script.
+    pub fn start_script(&self, script: Bytes, params: &[(&str, &str)]) -> Running {
+        self.start_build(SourceRequest::Dir(self.code().to_owned()), script, params)
+    }
+
+    fn start_build(&self, source: SourceRequest, script: Bytes, params: &[(&str, &str)]) -> Running {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let request = BuildRequest {
+            script,
+            source,
+            inputs: Inputs { params, ..Inputs::default() },
+            trigger: "test".to_owned(),
+            max_running: NonZeroUsize::new(2).expect("not zero"),
+            timeout: None,
+            keep: false,
+        };
+        let (controller, notes) = (self.controller.clone(), Arc::new(Notes::default()));
+        let heard = notes.clone();
+        let ended =
+            tokio::spawn(async move { controller.run(request, heard, Cancel::default()).await.expect("a report") });
+        Running { notes, ended }
+    }
+
+    /// Publishes an event to a build.
+    pub async fn publish(&self, running: &Running, name: &str) {
+        let running = RunningBuild::find(&self.home.path().join("home"), &running.notes.build()).expect("it runs");
+        let event = OutsideEvent { name: name.to_owned(), payload: "1".to_owned(), by: "test".to_owned() };
+        running.publish(&event).await.expect("published");
+    }
+
+    /// A small honest build beside all others: its result is right.
+    pub async fn neighbour_is_well(&self) {
+        let program = "action works\ncreates-artifact kept\nact works\nwrite-file a 100*a\nsave kept a\noutput answer 42\nprint done";
+        let report = self.start(program).end().await;
+        assert_eq!(report.status, BuildStatus::Success, "{report:#?}");
+        let results = report.jobs[0].results.as_ref().expect("results");
+        assert_eq!((report.jobs[0].ending.status(), results.outputs.len()), (Status::Success, 1), "{report:#?}");
+    }
+}
