@@ -107,6 +107,18 @@ impl Results {
         self.coverage = coverage.or(self.coverage.take());
     }
 
+    /// Whether all that is said in `again`, but for tests, has been said before.
+    pub fn has(&self, again: &Self) -> bool {
+        let Self { message, warning, outputs, links, tests: _, coverage } = again;
+        let same = |one: &Option<String>, other: &Option<String>| one.is_none() || one == other;
+        let warned = |warning: &String| self.warning.as_ref().is_some_and(|said| said.contains(warning.as_str()));
+        same(message, &self.message)
+            && warning.iter().all(warned)
+            && outputs.iter().all(|(name, value)| self.outputs.get(name) == Some(value))
+            && links.iter().all(|link| self.links.contains(link))
+            && (coverage.is_none() || *coverage == self.coverage)
+    }
+
     /// About how many bytes it takes to keep this.
     pub fn size(&self) -> usize {
         let Self { message, warning, outputs, links, tests, coverage: _ } = self;

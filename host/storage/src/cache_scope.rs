@@ -5,7 +5,8 @@ use monkeyci_build::{CacheSpec, Source};
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
 
-use crate::blobs::{Blobs, hex, names};
+use crate::blobs::{Blobs, hex};
+use crate::names;
 use crate::sealed::{self, Content, Sealed};
 
 /// Where the caches of a build are.

@@ -12,11 +12,12 @@ mod cache_scope;
 mod hang_guard;
 pub mod journal;
 mod last_use;
+pub mod names;
 pub mod sealed;
 mod stream_writer;
 
 pub use blob_store::{BlobStore, BlobStoreError};
-pub use blobs::{BlobBytes, Blobs, Stored, hex, names};
+pub use blobs::{BlobBytes, Blobs, Stored, hex};
 pub use budget::limits;
 pub use cache_scope::{CacheScope, Found};
 pub use journal::{BuildJournal, JournalError, Journals};

@@ -50,6 +50,7 @@ const VARIABLES: &[(&str, &str)] = &[
 
 /// Places of the machine. With a final slash, all below.
 const PLACES: &[(&str, &str)] = &[
+    ("/tmp/victim", "what a hostile archive names, and does not make"),
     ("/proc", "the kernel's"),
     ("/proc/", "the kernel's"),
     ("/sys/fs/cgroup/cgroup.controllers", "the kernel's"),
