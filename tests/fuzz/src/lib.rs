@@ -29,7 +29,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: [Target; 14] = [
     target("component", components::load, 1500),
-    target("host_calls", calls::host_calls, 25),
+    target("host_calls", calls::host_calls, 8),
     target("token", fuzzing::token, 3000),
     target("api_request", fuzzing::api_request, 200),
     target("launcher_protocol", protocol::frames, 20_000),
