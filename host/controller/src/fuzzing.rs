@@ -5,26 +5,30 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
+use cap_std::fs::Dir;
 use http::{Request, header};
 use monkeyci_api::scope_table::{BUILD, Case, OTHER, OWN};
-use monkeyci_api::{Claims, ROUTES, Standing};
+use monkeyci_api::{BuildInfo, Claims, Client, ROUTES, Role, Standing, grants};
+use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::{BuildState, EventBody, JobDraft, check};
+use monkeyci_script::{Action, Limits, Runtime, RuntimeOptions, Script};
 use monkeyci_storage::Blobs;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::build_api::{Api, outputs, socket_router};
+use crate::build_api::{Api, outputs, router, socket_router};
 use crate::clock::MachineClock;
 use crate::inputs::Inputs;
 use crate::junit;
+use crate::lock::lock;
 use crate::logs::{LogLimits, Masking};
 use crate::observer::Silent;
-use crate::running::BuildHandle;
+use crate::running::{BuildDirs, BuildHandle};
+use crate::serve::in_process;
 use crate::source::{GitAuth, SourceRequest};
 use crate::tokens::Tokens;
 
@@ -108,8 +112,10 @@ pub fn api_request(bytes: &[u8]) -> bool {
     let body = body.to_vec();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
     runtime.block_on(async {
-        let Some((_dir, tokens, router)) = api().await else { return false };
-        let Ok(token) = tokens.sign(&claims) else { return false };
+        let Some(served) = served(Inputs::default()).await else { return false };
+        let Some(()) = served.work().await else { return false };
+        let router = socket_router(served.api.clone(), Duration::from_secs(60));
+        let Ok(token) = served.tokens.sign(&claims) else { return false };
         let request = Request::builder()
             .method(http::Method::from(route.verb))
             .uri(path)
@@ -127,26 +133,87 @@ pub fn api_request(bytes: &[u8]) -> bool {
     })
 }
 
-/// An API that serves one build, in which two jobs run.
-async fn api() -> Option<(tempfile::TempDir, Arc<Tokens>, Router)> {
+/// What a script calls: `program` is one for the script of `tests/call-script`, whose bytes `script` has. What stands in it before the
+/// first action is `define`; the action that is run is called `own`.
+pub fn host_calls(script: &[u8], program: &[u8]) -> bool {
+    static LOADED: OnceLock<Option<(Runtime, Script)>> = OnceLock::new();
+    // One after the other, so that it can be told what is left of each.
+    static TURN: Mutex<()> = Mutex::new(());
+    let load = || {
+        let define_time = Duration::from_millis(300);
+        let limits = Limits { memory_bytes: 32 << 20, calls: 2000, handles: 500, define_time, ..Limits::default() };
+        let runtime = Runtime::new(RuntimeOptions { cache_dir: None, limits }).ok()?;
+        let script = runtime.load(script).ok()?;
+        Some((runtime, script))
+    };
+    let _turn = lock(&TURN);
+    let Some((runtime, script)) = LOADED.get_or_init(load) else { return false };
+    let params = [("program".to_owned(), String::from_utf8_lossy(program).into_owned())].into();
+    let Ok(tokio) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
+    let taken = tokio.block_on(async {
+        let served = served(Inputs { params, ..Inputs::default() }).await?;
+        let creates = ["kept".to_owned()];
+        let client = |role: Role, scopes| {
+            let attempt = u32::from(role.job().is_some());
+            let token = served.tokens.issue(BUILD, (role, attempt), scopes, Duration::from_secs(60)).ok()?;
+            Client::in_process(in_process(router(served.api.clone())), BUILD, token).ok()
+        };
+        let info = BuildInfo { id: BUILD.to_owned(), trigger: "fuzz".to_owned(), source: Default::default() };
+        let defining = client(Role::Script { job: None }, grants::define())?;
+        let defined = script.define(&defining, info).await.ok()?;
+        served.work().await?;
+        let acting = client(Role::Script { job: Some(OWN.to_owned()) }, grants::action(OWN, &creates, []))?;
+        let action = Action { job: OWN, creates: &creates, ..Action::default() };
+        let acted = script.act(&acting, &defined.transcript, action, Duration::from_millis(100)).await;
+        Some(defined.failed.is_none() && acted.ended.is_ok())
+    });
+    assert_eq!((runtime.live_instances(), runtime.taken_memory()), (0, 0), "something is left of an instance");
+    taken.unwrap_or(false)
+}
+
+/// A build API of one build.
+struct Served {
+    /// What it serves is in there.
+    _dir: tempfile::TempDir,
+    tokens: Arc<Tokens>,
+    api: Arc<Api>,
+    live: Arc<BuildHandle>,
+}
+
+impl Served {
+    /// From now on two jobs run.
+    async fn work(&self) -> Option<()> {
+        let jobs = check(&[OWN, OTHER].map(JobDraft::action), &[]).ok()?.graph.into_jobs();
+        let defined = EventBody::ScriptDefined { jobs, removed: vec![], params: vec![] };
+        self.live.record(defined).await.ok()?;
+        for job in [OWN, OTHER] {
+            self.live.record(EventBody::JobStarted { job: job.to_owned(), attempt: 1 }).await.ok()?;
+        }
+        Some(())
+    }
+}
+
+/// An API that serves one build, whose code is checked out.
+async fn served(inputs: Inputs) -> Option<Served> {
     let dir = tempfile::tempdir().ok()?;
     let tokens = Arc::new(Tokens::new(MachineClock::new()));
     let api = Api::new(tokens.clone(), Blobs::local(dir.path()).ok()?, LogLimits::default());
-    let inputs = Inputs::default();
     let masking = Masking::new(&inputs).ok()?;
     let (source, state) = (SourceRequest::Dir(dir.path().to_owned()), BuildState::new(NonZeroUsize::MIN));
+    let info = BuildInfo { id: BUILD.to_owned(), trigger: "fuzz".to_owned(), source: Default::default() };
     let (live, inbox) = BuildHandle::new(BUILD, &source, inputs, masking, Arc::new(Silent), state);
     tokio::spawn(live.clone().take_in_all(inbox));
     let triggered = EventBody::BuildTriggered { build: BUILD.to_owned(), trigger: "fuzz".to_owned() };
-    let jobs = check(&[OWN, OTHER].map(JobDraft::action), &[]).ok()?.graph.into_jobs();
-    let defined = EventBody::ScriptDefined { jobs, removed: vec![], params: vec![] };
     let checked_out = EventBody::BuildCheckedOut { source: Default::default() };
-    for event in [triggered, checked_out, defined] {
+    for event in [triggered, checked_out] {
         live.record(event).await.ok()?;
     }
-    for job in [OWN, OTHER] {
-        live.record(EventBody::JobStarted { job: job.to_owned(), attempt: 1 }).await.ok()?;
-    }
-    api.register(live);
-    Some((dir, tokens, socket_router(api, Duration::from_secs(60))))
+    let (path, outputs) = (dir.path().join("code"), dir.path().join("outputs"));
+    std::fs::create_dir(&path).ok()?;
+    std::fs::write(path.join("file"), "content").ok()?;
+    let workspace = Dir::open_ambient_dir(&path, cap_std::ambient_authority()).ok()?;
+    let _ = live.dirs.set(BuildDirs { path, files: WorkspaceFiles::all(), history: None, workspace, outputs });
+    let _ = live.info.set(info);
+    api.register(live.clone());
+    Some(Served { _dir: dir, tokens, api, live })
 }

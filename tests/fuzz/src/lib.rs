@@ -5,6 +5,7 @@
 //! nightly toolchain, `cargo fuzz run TARGET` in `tests` drives one by coverage, from the same corpus.
 
 mod archives;
+mod calls;
 mod components;
 mod journal;
 mod masking;
@@ -26,8 +27,9 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     target("component", components::load, 1500),
+    target("host_calls", calls::host_calls, 8),
     target("token", fuzzing::token, 3000),
     target("api_request", fuzzing::api_request, 200),
     target("launcher_protocol", protocol::frames, 20_000),

@@ -44,7 +44,10 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
         size: script.size() as u64,
         cached: script.cached(),
     };
-    context.record(loaded).await;
+    // A build that is gone on with has its script already, and says so once.
+    if !context.live.has_happened(|body| matches!(body, EventBody::ScriptLoaded { .. })) {
+        context.record(loaded).await;
+    }
 
     let info = context.live.info.get().cloned().ok_or_else(|| failed(false, "nothing was checked out".to_owned()))?;
     let life = context.services.runtime.limits().define_time + Duration::from_secs(60);

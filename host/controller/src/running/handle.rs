@@ -343,6 +343,11 @@ impl BuildHandle {
         (found, seen)
     }
 
+    /// Whether something of the kind has been recorded.
+    pub(crate) fn has_happened(&self, what: impl Fn(&EventBody) -> bool) -> bool {
+        lock(&self.events).iter().any(|event| what(&event.body))
+    }
+
     /// Tells the place in the journal of each event, as it is recorded.
     pub(crate) fn last_seq(&self) -> watch::Receiver<u64> {
         self.last_seq.subscribe()

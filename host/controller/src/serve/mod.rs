@@ -12,8 +12,6 @@ mod unread;
 pub use sockets::ApiOverTcp;
 
 pub(crate) use limits::{SILENCE, limits};
-pub(crate) use listen::Listener;
-#[cfg(test)]
-pub(crate) use listen::in_process;
+pub(crate) use listen::{Listener, in_process};
 pub(crate) use problem::{Refusal, in_words, no_such_method, no_such_path, parse};
 pub(crate) use sockets::{ApiAddress, ApiSockets};
