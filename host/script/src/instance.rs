@@ -116,7 +116,7 @@ impl Script {
         let memory = self.memory.begin(self.needs, limit).await.map_err(used_up)?;
         let was_printed = matches!(mode, Mode::Replay { .. });
         let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed);
-        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining), memory);
+        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining, memory));
         let (ended, Left { jobs, params, mode, memory, .. }) = self.execute(state, None, limit).await;
         // The log is whole before anybody hears of the end.
         pump.finish().await;
@@ -191,7 +191,7 @@ impl Script {
         let (log, pump) = Log::new(client, Some(job), limits.output_bytes, defining.clone(), true);
         let mode = Mode::Replay { transcript: transcript.clone(), next: 0 };
         let (info, time_ms) = (transcript.info.clone(), transcript.time_ms);
-        let state = State::new(limits, client.clone(), info, Some(job), time_ms, mode, (log, defining), memory);
+        let state = State::new(limits, client.clone(), info, Some(job), time_ms, mode, (log, defining, memory));
         let then = Then { job, transcript: transcript.clone(), what };
         let ended = self.execute(state, Some(then), limit).await;
         pump.finish().await;
@@ -208,7 +208,7 @@ impl Script {
         let defining = Defining::new();
         let (log, _) = Log::new(client, None, limits.output_bytes, defining.clone(), false);
         let mode = Mode::Record(Vec::new());
-        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, defining), memory);
+        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, defining, memory));
         let _slot = self.runtime.slots.take().await;
         let mut store = self.store(state);
         match self.pre.instantiate_async(&mut store).await {

@@ -102,8 +102,7 @@ impl State {
         job: Option<&str>,
         time_ms: u64,
         mode: Mode,
-        (log, defining): (Log, Defining),
-        memory: Share,
+        (log, defining, memory): (Log, Defining, Share),
     ) -> Self {
         let random = |purpose| Random::new(defining.clone(), &info.id, job, purpose);
         let wasi = WasiCtx::builder()

@@ -11,6 +11,7 @@ use crate::lanes;
 use crate::paths::Paths;
 use crate::say::{failure, heading, seconds};
 use crate::setup;
+use crate::supply;
 use crate::toolchain::cargo;
 
 /// The stages so far: name, time, and what went wrong. One that fails does not keep the next from running, so one run shows
@@ -87,6 +88,7 @@ fn lint(stages: &mut Stages, paths: &Paths) {
     // For this machine's target: Debian's toolchain has no clippy, and scripts are plain Rust but for their imports.
     check("clippy of scripts", CLIPPY, true);
     check("docs", &["doc", "--workspace", "--no-deps"], false);
+    stages.run("supply chain", || supply::check(paths));
 }
 
 #[cfg(test)]
