@@ -37,7 +37,9 @@ pub use config::{API_VERSION, SidecarConfig, WAITED_IN_VAIN};
 pub use disk_full::is_disk_full;
 pub use guard::{GuardOrders, NetworkRules};
 pub use hidden::Hidden;
-pub use log::{LOG_FRAME_HEADER, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME, encode_mark};
+pub use log::{
+    LOG_FRAME_HEADER, LOG_HELD, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME, encode_mark,
+};
 pub use problem::{Problem, STORE_FULL, UNKNOWN_TOKEN};
 pub use routes::{Bearer, Needs, ROUTES, Route, RouteId, Verb};
 

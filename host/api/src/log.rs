@@ -11,6 +11,10 @@ pub const MAX_LOG_FRAME: usize = 64 * 1024;
 /// The bytes of a frame that are not its content.
 pub const LOG_FRAME_HEADER: usize = 1 + 8 + 4;
 
+/// How much of a log, as frames, its sender holds until it hears that it is kept. A receiver that says so of nothing for longer than that
+/// has the job wait for ever.
+pub const LOG_HELD: usize = 16 << 20;
+
 /// What a mark has in place of a stream.
 const MARK: u8 = 0;
 

@@ -163,7 +163,7 @@ impl Taking<'_> {
             self.build.observer.log(&self.build.id, self.job, &frame);
             self.stored.push(&frame);
         }
-        self.stored.reached(self.masked.place(), self.masked.take_left_out()).await;
+        self.stored.reached(self.masked.place(), self.masked.came(), self.masked.take_left_out()).await;
     }
 
     /// The log is whole.

@@ -58,8 +58,8 @@ pub(crate) struct Part {
 }
 
 impl OpenLog {
-    /// Adds a frame, which can be had again from a place of the log: to the start, from which its length is taken, or else to the end.
-    pub(crate) fn push(&mut self, frame: &LogFrame, head_left: &mut usize, place: u64) {
+    /// Adds a frame, which can be had again from a place of the log, of which so much had come then: to the start, from which its length is taken, or else to the end.
+    pub(crate) fn push(&mut self, frame: &LogFrame, head_left: &mut usize, at: (u64, u64)) {
         let before = self.part.frames.len();
         frame.encode(&mut self.part.frames);
         let encoded = &self.part.frames[before..];
@@ -71,7 +71,7 @@ impl OpenLog {
         if length > *head_left {
             // From now on all goes to the end, so that nothing changes places.
             *head_left = 0;
-            self.tail.push(encoded, place);
+            self.tail.push(encoded, at);
             return self.part.frames.truncate(before);
         }
         *head_left -= length;

@@ -1,7 +1,7 @@
 //! A log on its way from a job to whoever reads it: without secrets.
 
 use bytes::Bytes;
-use monkeyci_api::{LogFrame, MAX_LOG_FRAME};
+use monkeyci_api::{LOG_FRAME_HEADER, LogFrame, MAX_LOG_FRAME};
 use monkeyci_mask::MaskStream;
 
 use super::mark::{Place, STREAMS};
@@ -18,6 +18,8 @@ pub(crate) struct MaskedLog {
     streams: [MaskStream; 4],
     /// How many bytes have come, from the log's beginning.
     end: u64,
+    /// How much has come here, as frames; and how much when the place was reached.
+    came: [u64; 2],
     place: Place,
     /// How many bytes of each stream were kept before, and come again.
     again: [u64; 4],
@@ -40,6 +42,7 @@ impl MaskedLog {
         Self {
             streams: STREAMS.map(|_| masking.stream()),
             end: from,
+            came: [0; 2],
             again: place.kept,
             torn: [place.torn; 4],
             place: Place { at: place.at, ..Place::default() },
@@ -52,8 +55,10 @@ impl MaskedLog {
         let Some(number) = STREAMS.iter().position(|stream| *stream == frame.stream) else { return Vec::new() };
         let length = frame.bytes.len() as u64;
         self.end += length;
+        self.came[0] += length + LOG_FRAME_HEADER as u64;
         if self.end <= self.place.at {
             // It is kept already.
+            self.came[1] = self.came[0];
             return Vec::new();
         }
         let mut rest = &frame.bytes[..];
@@ -76,8 +81,9 @@ impl MaskedLog {
     /// Looks whether every stream is at rest.
     fn rest(&mut self) {
         let rests = self.streams.iter().all(MaskStream::is_at_rest) && self.again == [0; 4];
-        let torn = self.end - self.place.at > LONGEST_HELD;
+        let torn = self.came[0] - self.came[1] > LONGEST_HELD;
         if rests || torn {
+            self.came[1] = self.came[0];
             self.place = Place { at: self.end, kept: [0; 4], torn: !rests };
         }
     }
@@ -87,6 +93,11 @@ impl MaskedLog {
         // What came before counts as kept until it has come again.
         let kept = std::array::from_fn(|number| self.place.kept[number] + self.again[number]);
         Place { kept, ..self.place }
+    }
+
+    /// How much has come here, as frames.
+    pub(crate) fn came(&self) -> u64 {
+        self.came[0]
     }
 
     /// How many bytes were dropped since this was asked last.

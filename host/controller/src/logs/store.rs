@@ -60,6 +60,8 @@ pub(crate) struct LogWriter<'a> {
     source: Option<Source>,
     /// How far it has come.
     reached: Place,
+    /// How much has come of it by then, as frames.
+    came: u64,
     /// How many bytes of each stream have been added since.
     since: [u64; 4],
     /// How far it had come when its end began, which is in memory alone.
@@ -92,6 +94,7 @@ impl<'a> LogWriter<'a> {
             log,
             source: None,
             reached: Place::default(),
+            came: 0,
             since: [0; 4],
             end_began: None,
             written: 0,
@@ -126,15 +129,16 @@ impl<'a> LogWriter<'a> {
         self.settled.subscribe()
     }
 
-    /// All frames have been added that come before this place, and so many bytes were left out meanwhile.
-    pub(crate) async fn reached(&mut self, place: Place, left_out: u64) {
-        (self.reached, self.since) = (place, [0; 4]);
+    /// All frames have been added that come before this place. So much of the log has come, as frames, and so many bytes were left out since
+    /// the place before.
+    pub(crate) async fn reached(&mut self, place: Place, came: u64, left_out: u64) {
+        (self.reached, self.came, self.since) = (place, came, [0; 4]);
         let full = {
             let mut log = lock(&self.log);
             if left_out > 0 {
                 log.tail.add_dropped(left_out);
             }
-            if self.source.is_some() && log.tail.place().is_none() && place.at > self.written {
+            if self.source.is_some() && !log.tail.has_frames() && place.at > self.written {
                 log.part.changed.get_or_insert_with(Instant::now);
             }
             log.part.frames.len() >= PART
@@ -148,8 +152,8 @@ impl<'a> LogWriter<'a> {
 
     fn settle(&self) {
         let settled = {
-            let log = lock(&self.log);
-            match log.tail.place() {
+            let mut log = lock(&self.log);
+            match log.tail.held_from(self.came) {
                 _ if log.part.changed.is_some() => self.written,
                 Some(place) => place,
                 None => self.reached.at,
@@ -172,8 +176,8 @@ impl<'a> LogWriter<'a> {
     pub(crate) fn push(&mut self, frame: &LogFrame) {
         let in_memory = {
             let mut log = lock(&self.log);
-            log.push(frame, &mut self.head_left, self.reached.at);
-            log.tail.place().is_some()
+            log.push(frame, &mut self.head_left, (self.reached.at, self.came));
+            log.tail.has_frames()
         };
         if in_memory {
             let kept = std::array::from_fn(|stream| self.reached.kept[stream] + self.since[stream]);

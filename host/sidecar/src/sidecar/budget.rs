@@ -1,9 +1,10 @@
 //! How much a job may make its sidecar hold.
 
+use monkeyci_api::LOG_HELD;
 use monkeyci_limits::{Area, Limit, Per};
 
 use super::at_once::MOST;
-use super::log::{FRUITLESS, HELD};
+use super::log::FRUITLESS;
 use super::restore::CUT_OFF;
 use super::results::{MAX_TEST_REPORT_FILE, MAX_TEST_REPORTS, MAX_WARNINGS};
 
@@ -19,7 +20,7 @@ pub fn limits() -> Area {
         Limit::bytes(
             "a job's log that is not kept yet",
             Per::Job,
-            HELD as u64,
+            LOG_HELD as u64,
             "the job waits when it is faster, or when its host is away",
         ),
         Limit::count(

@@ -11,17 +11,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
-use monkeyci_api::{Body, ClientError, LogFrame, LogStream, MAX_LOG_FRAME};
+use monkeyci_api::{Body, ClientError, LOG_HELD, LogFrame, LogStream, MAX_LOG_FRAME};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::host::{Away, Host};
 
-/// How much of a log is held until it is kept, in bytes. When that is full, the job waits. The host itself holds 8 MiB of a long log's
-/// end, and 4 MiB that are on their way into the store.
-pub(super) const HELD: usize = 16 << 20;
-/// What a frame takes beside its bytes: it may have one only.
-const FRAME: usize = 128;
 /// How many connections may bring nothing on, one after the other, before the log is given up.
 pub(super) const FRUITLESS: u32 = 100;
 
@@ -126,8 +121,9 @@ impl Queue {
                 if waiting.given_up {
                     return;
                 }
-                let size = encoded.len() + FRAME;
-                if waiting.frames.is_empty() || waiting.bytes + size <= HELD {
+                // When it is full, the job waits.
+                let size = encoded.len();
+                if waiting.frames.is_empty() || waiting.bytes + size <= LOG_HELD {
                     let (place, output) = (waiting.end, frame.bytes.len() as u64);
                     waiting.end += output;
                     waiting.bytes += size;
@@ -145,7 +141,7 @@ impl Queue {
         let mut waiting = self.waiting();
         let before = waiting.frames.len();
         while let Some(first) = waiting.frames.pop_front_if(|held| held.place + held.output <= place) {
-            waiting.bytes -= first.encoded.len() + FRAME;
+            waiting.bytes -= first.encoded.len();
         }
         self.room.notify_waiters();
         waiting.frames.len() < before

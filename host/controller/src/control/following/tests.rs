@@ -76,7 +76,7 @@ async fn whoever_begins_to_follow_at_any_time_sees_every_frame_once() {
             // More than two parts, a few of them written before they are full.
             let text = format!("{attempt}-{number}:{}\n", "x".repeat(120_000));
             log.push(&frame(&text));
-            log.reached(Place::default(), 0).await;
+            log.reached(Place::default(), 0, 0).await;
             said.push_str(&text);
             if number % 8 == 0 {
                 readers.push(rig.reader(Some("job")).await);
@@ -130,7 +130,7 @@ async fn a_slow_reader_holds_nobody_up_and_learns_how_much_it_missed() {
     let text = "x".repeat(60_000);
     for _ in 0..200 {
         log.push(&frame(&text));
-        log.reached(Place::default(), 0).await;
+        log.reached(Place::default(), 0, 0).await;
     }
     let first = reader.body.next().await.expect("more").expect("bytes");
     reader.decoder.push(&first).expect("pieces");

@@ -192,7 +192,7 @@ impl Service<'_> {
             self.live.observer.log(&self.live.id, Some(self.job), &frame);
             self.stored.push(&frame);
         }
-        self.stored.reached(self.masked.place(), self.masked.take_left_out()).await;
+        self.stored.reached(self.masked.place(), self.masked.came(), self.masked.take_left_out()).await;
     }
 }
 

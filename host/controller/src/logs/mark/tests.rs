@@ -78,7 +78,7 @@ async fn send(frames: &[(usize, &str)], accidents: &[(bool, bool, bool)], limits
             for frame in masked.push(frame) {
                 writer.push(&frame);
             }
-            writer.reached(masked.place(), masked.take_left_out()).await;
+            writer.reached(masked.place(), masked.came(), masked.take_left_out()).await;
             let (written, dies, heard) = accidents.next().copied().unwrap_or_default();
             if written {
                 writer.write().await;
@@ -98,7 +98,7 @@ async fn send(frames: &[(usize, &str)], accidents: &[(bool, bool, bool)], limits
             for frame in masked.finish() {
                 writer.push(&frame);
             }
-            writer.reached(masked.place(), masked.take_left_out()).await;
+            writer.reached(masked.place(), masked.came(), masked.take_left_out()).await;
             writer.finish().await.expect("stored");
             assert_eq!(*settled.borrow(), end, "all is kept");
         }
