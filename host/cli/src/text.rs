@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
+use monkeyci_build::Status;
+
 /// Whether to use colours on this stream: a terminal, unless NO_COLOR says no (<https://no-color.org>).
 pub fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -32,6 +34,22 @@ pub fn ago(now_ms: u64, then_ms: u64) -> String {
         _ => (seconds / 86_400, "days"),
     };
     format!("{number} {unit} ago")
+}
+
+/// A job's status, with its colour.
+pub fn status(status: Status) -> (&'static str, &'static str) {
+    match status {
+        Status::Success => ("32", "success"),
+        Status::Warning => ("33", "warning"),
+        Status::Failure => ("31", "failure"),
+        Status::Error => ("31", "error"),
+        Status::Skipped => ("33", "skipped"),
+        Status::Cancelled => ("33", "cancelled"),
+        Status::Blocked => ("33", "blocked"),
+        Status::Running => ("36", "running"),
+        Status::Queued => ("36", "queued"),
+        Status::Pending => ("36", "pending"),
+    }
 }
 
 /// A size as people read it.

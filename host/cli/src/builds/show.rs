@@ -8,7 +8,7 @@ use crate::Done;
 use crate::args::ShowArgs;
 use crate::exit::Exit;
 use crate::progress::{Hints, Style, beginning, checked_out, one_line, said};
-use crate::text::{ago, colours, duration, harmless, now_ms, print_line, print_text, size, utc};
+use crate::text::{self, ago, colours, duration, harmless, now_ms, print_line, print_text, size, utc};
 
 /// Shows all that is known of a build.
 pub async fn show(args: ShowArgs) -> Done {
@@ -120,18 +120,9 @@ fn jobs(style: Style, record: &BuildRecord, now_ms: u64, hints: &Hints) -> Strin
 
 fn status(record: &BuildRecord, status: Status) -> (&'static str, &'static str) {
     match status {
-        Status::Success => ("32", "success"),
-        Status::Warning => ("33", "warning"),
-        Status::Failure => ("31", "failure"),
-        Status::Error => ("31", "error"),
-        Status::Skipped => ("33", "skipped"),
-        Status::Cancelled => ("33", "cancelled"),
-        Status::Blocked => ("33", "blocked"),
         // Of a build that is over, or that nobody drives, nothing runs.
-        Status::Running if record.status == Standing::Running => ("36", "running"),
-        Status::Running => ("31", "ran"),
-        Status::Queued => ("36", "queued"),
-        Status::Pending => ("36", "pending"),
+        Status::Running if record.status != Standing::Running => ("31", "ran"),
+        status => text::status(status),
     }
 }
 

@@ -6,7 +6,7 @@ use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Results, Source, Status};
 use monkeyci_controller::BuildReport;
 
-use crate::text::{duration, harmless};
+use crate::text::{self, duration, harmless};
 
 /// A monorepo may remove hundreds of jobs from each build.
 const SHOWN_REMOVED: usize = 50;
@@ -43,15 +43,7 @@ impl Style {
 
     /// A status, in its colour.
     pub fn status(self, status: Status) -> String {
-        let (code, word) = match status {
-            Status::Success => ("32", "success"),
-            Status::Warning => ("33", "warning"),
-            Status::Failure => ("31", "failure"),
-            Status::Error => ("31", "error"),
-            Status::Skipped => ("33", "skipped"),
-            Status::Cancelled => ("33", "cancelled"),
-            Status::Pending | Status::Blocked | Status::Queued | Status::Running => ("36", "not ended"),
-        };
+        let (code, word) = if status.is_final() { text::status(status) } else { ("36", "not ended") };
         self.paint(code, word)
     }
 

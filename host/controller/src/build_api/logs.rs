@@ -148,7 +148,7 @@ impl Taking<'_> {
             match next {
                 Some(Ok(chunk)) => decoder.push(&chunk),
                 Some(Err(error)) => return Err(Refusal::invalid(format!("the log broke off: {error}"))),
-                None => return Ok(()),
+                None => return decoder.finish().map_err(Refusal::invalid),
             }
             while let Some(frame) = decoder.next_frame().map_err(Refusal::invalid)? {
                 let frames = self.masked.push(frame);

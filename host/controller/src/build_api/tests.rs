@@ -411,17 +411,17 @@ async fn an_action_waits_for_as_many_jobs_as_a_graph_may_have() {
 async fn the_jobs_of_a_build_have_a_limit_of_results() {
     let rig = Rig::new().await;
     let build = rig.api.build(BUILD).expect("a build");
-    let outputs = (0..16).map(|n| (n.to_string(), "x".repeat(64 << 10))).collect();
-    let results = Box::new(Results { outputs, ..Results::default() });
-    let say = BuildCommand::Say { job: "mine".to_owned(), attempt: 1, results };
-    let mut taken = 0;
-    let refused = loop {
-        match build.command(say.clone()).await {
-            Ok(()) => taken += 1,
-            Err(error) => break error,
-        }
+    // Other values each time: what was said before is not taken again.
+    let say = |number: u32| {
+        let outputs = (0..16).map(|n| (n.to_string(), format!("{number:02}{}", "x".repeat((64 << 10) - 2)))).collect();
+        let results = Box::new(Results { outputs, ..Results::default() });
+        build.command(BuildCommand::Say { job: "mine".to_owned(), attempt: 1, results })
     };
-    assert!(taken == 31 && matches!(refused, Refused::Command(CommandError::ResultsUsedUp)), "{taken}: {refused}");
+    for number in 0..31 {
+        say(number).await.expect("taken");
+    }
+    let refused = say(31).await.expect_err("used up");
+    assert!(matches!(refused, Refused::Command(CommandError::ResultsUsedUp)), "{refused}");
     // That nothing more is taken can be told.
     let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
     let file: String = (0..16).map(|n| format!("more-{n}={}\n", "x".repeat(65_000))).collect();
