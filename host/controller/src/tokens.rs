@@ -134,3 +134,6 @@ impl Drop for Adopted {
         self.tokens.adopted.write().unwrap_or_else(PoisonError::into_inner).remove(&self.digest);
     }
 }
+
+#[cfg(test)]
+mod tests;
