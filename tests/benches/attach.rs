@@ -30,7 +30,11 @@ fn round(engine: &Engine) -> [Duration; 2] {
         start.args(["--param", param]);
     }
     let mut running = Running::spawn(&mut start);
-    running.wait_for(|event| event["type"] == "log" && event["job"] == "works" && event["text"] == "begins\n");
+    running.wait_for(|event| {
+        event["type"] == "log"
+            && event["job"] == "works"
+            && event["text"].as_str().is_some_and(|text| text.contains("begins"))
+    });
     let build = running.build_id();
     kill_process(running.pid(), Signal::KILL).expect("killed");
     running.end();

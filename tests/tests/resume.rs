@@ -45,6 +45,11 @@ fn is(event: &Value, kind: &str, job: &str) -> bool {
     event["type"] == kind && event["job"] == job
 }
 
+/// Whether a job says these words. They may come with others: what is written at about the same time is one piece.
+fn says(event: &Value, job: &str, words: &str) -> bool {
+    event["type"] == "log" && event["job"] == job && event["text"].as_str().is_some_and(|text| text.contains(words))
+}
+
 fn resume(host: &Host, build: &str, arguments: &[&str]) -> Running {
     let mut command = host.command(&["resume", build, "--progress", "json", "--by", "ann"]);
     Running::spawn(command.args(arguments))
@@ -281,7 +286,7 @@ fn a_container_runs_on_without_its_host_and_the_next_one_finds_it() {
         let (host, code) = (Host::on(&engine), code());
         let dir = code.path().to_str().expect("text");
         let (build, _) = kill(host.start("resume-pods", &["--dir", dir, "--param", "gate=yes"]), |event| {
-            event["type"] == "log" && event["job"] == "works" && event["text"] == "begins\n"
+            says(event, "works", "begins")
         });
         let pid = engine.wait_for_pid(&host.owner(), "works", "job");
         let on = ["--engine", &engine.address];

@@ -42,7 +42,7 @@ pub async fn remove_after_a_dropped_start_leaves_nothing(host: &Host) {
 pub async fn sweep_removes_dead_builds_and_nothing_else(host: &Host) {
     let foreign = format!("{}-foreign", host.owner);
     host.outside.plant(&foreign).await;
-    let [mut dead, mut live, mut other] = [(); 3].map(|()| host.pod("sleep 60000", ""));
+    let [mut dead, mut live, mut other] = ["", "sleep 60000", ""].map(|sidecar| host.pod("sleep 60000", sidecar));
     dead.build = "test/repo/dead".to_owned();
     live.build = "test/repo/live".to_owned();
     other.owner = format!("{}-other", host.owner);
@@ -52,11 +52,12 @@ pub async fn sweep_removes_dead_builds_and_nothing_else(host: &Host) {
         started.expect("the pod starts");
     }
 
-    let known = host.engine.pods(&host.owner).await.expect("a list");
-    let found = |pod: &Pod| PodFound { key: pod.key.clone(), build: pod.build.clone(), state: PodState::Alive };
-    let mut expected = [found(&dead), found(&live)];
+    // Only of a pod whose sidecar runs somebody may still hear something.
+    host.engine.wait(&dead.key, &Part::Sidecar).await.expect("it has ended");
+    let found = |pod: &Pod, state| PodFound { key: pod.key.clone(), build: pod.build.clone(), state };
+    let mut expected = [found(&dead, PodState::Over), found(&live, PodState::Alive)];
     expected.sort_by(|a, b| a.key.cmp(&b.key));
-    assert_eq!(known, expected);
+    assert_eq!(host.engine.pods(&host.owner).await.expect("a list"), expected);
     let gone = BTreeSet::from(["test/repo/dead".to_owned()]);
     let parts = ["job", "net", "shared", "sidecar"].map(|part| format!("{}-{part}", dead.key));
     let all = host.left().await;
