@@ -157,8 +157,8 @@ impl Home {
             Ok(Some((lock, left)))
         };
         let lock = take().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
-        // Whoever does not go on after all leaves it as it is.
-        Ok(lock.map(|(lock, left)| BuildDir { path, left, _lock: lock, keep: true }))
+        // Whoever does not go on after all leaves it as it is; and one that was cleared away is not there again.
+        Ok(lock.map(|(lock, left)| BuildDir { path, left, _lock: lock, keep: left }))
     }
 
     /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.
@@ -200,8 +200,8 @@ impl Home {
 }
 
 impl BuildDir {
-    /// The build goes on here: what is in the directory goes with it.
-    pub(crate) fn is_taken_over(&mut self) {
+    /// The directory is removed when this is dropped.
+    pub(crate) fn goes_at_the_end(&mut self) {
         self.keep = false;
     }
 

@@ -120,7 +120,7 @@ impl Controller {
             jobs::clear(&begun.context, left).await.map_err(ControllerError::from)?;
         }
         let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
-        begun.dir.is_taken_over();
+        begun.dir.goes_at_the_end();
         let begin = Begin::Again {
             by: resume.by,
             again: resume.again,

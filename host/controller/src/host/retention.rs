@@ -87,7 +87,8 @@ impl Controller {
 
     /// Removes a build, unless somebody has begun to run it meanwhile.
     async fn remove_build(&self, build: &str) -> Result<bool, ControllerError> {
-        let Some(_locked) = self.home.take_build_dir(build)? else { return Ok(false) };
+        let Some(mut locked) = self.home.take_build_dir(build)? else { return Ok(false) };
+        locked.goes_at_the_end();
         for dir in names::of_build(build) {
             self.services.blobs.remove_below(&dir).await?;
         }
