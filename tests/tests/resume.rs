@@ -313,11 +313,33 @@ fn a_container_runs_on_without_its_host_and_the_next_one_finds_it() {
 }
 
 #[test]
+fn a_container_that_can_not_find_the_next_host_is_lost_at_once_and_its_log_says_so() {
+    let engine = Engine::docker();
+    for missing in ["jobs/works-1/config.json", "api"] {
+        let host = Host::on(&engine);
+        let start = host.start("resume-pods", &["--param", "gate=yes"]);
+        let (build, _) = kill(start, |event| is(event, "job/running", "works"));
+        // What a build needs to go on is not old.
+        let gc =
+            host.command(&["gc", "--older-than", "0s", "--engine", &engine.address]).output().expect("the host runs");
+        assert!(String::from_utf8_lossy(&gc.stdout).ends_with("0 removed\n"), "{gc:?}");
+        let path = host.home().join("run").join(build.replace('/', "_")).join(missing);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(&path).expect("removed"),
+            false => std::fs::write(&path, "{").expect("written"),
+        }
+        let ended = resume(&host, &build, &["--engine", &engine.address]).end();
+        assert_eq!((ended.code, ended.cause("works")), (Some(4), "host-died"), "{missing}: {ended:#?}");
+        assert!(log(&host, &build, "works").contains("what it said last may be missing here"));
+        assert_eq!(engine.leftovers(&host.owner()), [""; 0]);
+    }
+}
+
+#[test]
 fn a_build_whose_containers_have_waited_in_vain_goes_on_without_them() {
     let engine = Engine::docker();
     let host = Host::on(&engine);
-    // Ten seconds are the least.
-    let arguments = ["--param", "gate=yes", "--wait-for-host", "0s"];
+    let arguments = ["--param", "gate=yes", "--wait-for-host", "10s"];
     let (build, _) = kill(host.start("resume-pods", &arguments), |event| is(event, "job/running", "works"));
     let [job, sidecar] = ["job", "sidecar"].map(|part| engine.wait_for_pid(&host.owner(), "works", part));
     for process in [job, sidecar] {

@@ -233,7 +233,7 @@ pub struct EngineArgs {
     #[arg(long = "network-fence", value_enum, value_name = "F", default_value_t = Fence::Required)]
     pub network_fence: Fence,
     /// How long the containers of a job wait for another host when this one dies, at least 10s: `resume` in that time finds them running.
-    #[arg(long = "wait-for-host", value_name = "T", default_value = "15m", value_parser = duration)]
+    #[arg(long = "wait-for-host", value_name = "T", default_value = "15m", value_parser = wait_for_host)]
     pub wait_for_host: Duration,
 }
 
@@ -326,6 +326,14 @@ pub struct LimitsArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How long containers wait: less than it takes to start a host anew is none.
+fn wait_for_host(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        wait if wait < Duration::from_secs(10) => Err("it is at least 10s".to_owned()),
+        wait => Ok(wait),
+    }
 }
 
 /// A time as people write it.

@@ -34,6 +34,8 @@ pub(crate) struct BuildDir {
     pub(crate) path: PathBuf,
     /// Whether it is as the build's process has left it when it died, and nobody has cleared away since.
     pub(crate) left: bool,
+    /// Whether the directory is the one in which its containers look for the build API.
+    pub(crate) has_api: bool,
     _lock: File,
     keep: bool,
 }
@@ -125,7 +127,7 @@ impl Home {
             Ok(lock)
         };
         let lock = make().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
-        Ok(BuildDir { path, left: false, _lock: lock, keep: false })
+        Ok(BuildDir { path, left: false, has_api: false, _lock: lock, keep: false })
     }
 
     /// Takes the directory of a build whose process has died, and empties it but for what containers have mounted that still run; makes
@@ -138,7 +140,7 @@ impl Home {
             if !lock_alone(&lock)? {
                 return Ok(None);
             }
-            let left = path.join("build").exists();
+            let left = (path.join("build").exists(), path.join(API).is_dir());
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
                 match entry.file_name().to_str() {
@@ -158,7 +160,7 @@ impl Home {
         };
         let lock = take().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
         // Whoever does not go on after all leaves it as it is; and one that was cleared away is not there again.
-        Ok(lock.map(|(lock, left)| BuildDir { path, left, _lock: lock, keep: left }))
+        Ok(lock.map(|(lock, (left, has_api))| BuildDir { path, left, has_api, _lock: lock, keep: left }))
     }
 
     /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.

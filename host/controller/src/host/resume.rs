@@ -109,6 +109,7 @@ impl Controller {
                 attempt: job.attempt,
                 command_runs: job.command_runs,
                 reported: job.reported.is_some(),
+                finds_us: jobs::finds_us(&begun.dir, &spec.id, job.attempt),
             });
             let ran = ran.collect();
             (state.jobs().any(has_started), ran)
@@ -117,7 +118,11 @@ impl Controller {
         if may_have_pods {
             let left = self.services.engines.found(&build, ran, begun.dir.left).await.map_err(ControllerError::from)?;
             go_on.clone_from(&left.go_on);
+            let lost = begun.context.lost(&go_on);
             jobs::clear(&begun.context, left).await.map_err(ControllerError::from)?;
+            for job in lost {
+                begun.context.say_lost(&job).await;
+            }
         }
         let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
         begun.dir.goes_at_the_end();
@@ -137,7 +142,7 @@ impl Controller {
         self.home.live_builds(true).map(|(live, _)| live).map_err(|source| self.unreadable(source))
     }
 
-    fn unreadable(&self, source: std::io::Error) -> ControllerError {
+    pub(super) fn unreadable(&self, source: std::io::Error) -> ControllerError {
         ControllerError::Home { path: self.home.run(), source }
     }
 

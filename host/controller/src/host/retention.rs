@@ -60,7 +60,9 @@ impl Controller {
 
     /// The builds that are removed, and those that are not.
     async fn old_builds(&self, retention: Retention) -> Result<(Vec<String>, Vec<String>), ControllerError> {
-        let live = self.live_builds()?;
+        // Those whose host has died too, as long as there is what they need to go on: the sweep clears that away.
+        let (mut live, dead) = self.home.live_builds(true).map_err(|source| self.unreadable(source))?;
+        live.extend(dead.iter().filter_map(|dir| std::fs::read_to_string(dir.join("build")).ok()));
         let (mut old, mut kept, mut newer) = (Vec::new(), Vec::new(), HashMap::<String, usize>::new());
         let now = now_ms();
         for build in self.journals.builds().await?.into_iter().rev() {
@@ -87,8 +89,11 @@ impl Controller {
 
     /// Removes a build, unless somebody has begun to run it meanwhile.
     async fn remove_build(&self, build: &str) -> Result<bool, ControllerError> {
-        let Some(mut locked) = self.home.take_build_dir(build)? else { return Ok(false) };
-        locked.goes_at_the_end();
+        let Some(locked) = self.home.take_build_dir(build)? else { return Ok(false) };
+        if locked.left {
+            // Its host has died, and its containers may wait for another one. The sweep knows, and clears away what nobody waits for.
+            return Ok(false);
+        }
         for dir in names::of_build(build) {
             self.services.blobs.remove_below(&dir).await?;
         }

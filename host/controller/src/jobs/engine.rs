@@ -67,6 +67,8 @@ pub(crate) struct Ran {
     pub(crate) command_runs: bool,
     /// Whether its sidecar has said how it ended.
     pub(crate) reported: bool,
+    /// Whether what its sidecar was told is there, and where it looks for the build API.
+    pub(crate) finds_us: bool,
 }
 
 /// An engine that was found, with what earlier processes left behind removed.
@@ -132,10 +134,10 @@ impl Engines {
         let pods = engine.pods(self.owner()).await?.into_iter().filter(|pod| pod.build == build);
         let mut pods: BTreeMap<String, PodState> = pods.map(|pod| (pod.key, pod.state)).collect();
         let mut go_on = BTreeSet::new();
-        for Ran { job, attempt, command_runs, reported } in ran {
+        for Ran { job, attempt, command_runs, reported, finds_us } in ran {
             let key = container::key(build, &job, attempt);
             let goes_on = match pods.get(&key) {
-                Some(PodState::Alive) => true,
+                Some(PodState::Alive) => finds_us,
                 Some(PodState::Over) => reported,
                 // Its command can't have begun: the rest of the pod is made now.
                 Some(PodState::Unfinished) | None => left && !command_runs && !reported,

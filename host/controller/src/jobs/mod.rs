@@ -18,7 +18,7 @@ pub use container::PATIENCE;
 pub use engine::{EngineChoice, Sweep, Swept};
 
 pub(crate) use check::check;
-pub(crate) use container::{clear, limits};
+pub(crate) use container::{clear, finds_us, limits};
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::{Engines, Ran};
 pub(crate) use restore::{restore, script};

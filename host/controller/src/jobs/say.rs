@@ -1,5 +1,8 @@
 //! What the host itself has to say, in the log of the job that it is about.
 
+use std::collections::BTreeSet;
+
+use monkeyci_build::Status;
 use monkeyci_engines::Engine;
 
 use super::JobContext;
@@ -22,6 +25,21 @@ impl JobContext {
         if let Err(error) = stored.finish().await {
             tracing::warn!(%error, build = self.live.id, line, "the host's own words could not be stored");
         }
+    }
+
+    /// The container jobs that ran when the host died and do not go on.
+    pub(crate) fn lost(&self, go_on: &BTreeSet<String>) -> Vec<String> {
+        let state = self.live.state();
+        let lost = state.jobs().filter(|(spec, job)| {
+            let ran = job.status == Status::Running && job.reported.is_none();
+            ran && spec.container().is_some() && !go_on.contains(&spec.id)
+        });
+        lost.map(|(spec, _)| spec.id.clone()).collect()
+    }
+
+    /// Says in the log of such a job what it may lack.
+    pub(crate) async fn say_lost(&self, job: &str) {
+        self.say(Some(job), "--- the host died while this job ran: what it said last may be missing here ---").await;
     }
 
     /// Says what the engine does not enforce, once in a build and before any of its containers runs.

@@ -9,7 +9,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -26,7 +26,7 @@ use super::JobContext;
 use super::attempts::BegunBy;
 use super::lease::LEASE;
 use crate::error::ControllerError;
-use crate::home::{JOBS, make_dir};
+use crate::home::{BuildDir, JOBS, make_dir};
 use crate::tokens::Adopted;
 pub(crate) use budget::limits;
 use cleanup::PodCleanup;
@@ -34,6 +34,9 @@ pub(crate) use cleanup::clear;
 use plan::{env, plan, secret_env};
 use services::ServiceLogs;
 use watch::{Patience, Watch};
+
+/// What a sidecar is told.
+const CONFIG: &str = "config.json";
 
 /// How long a job may take to end after TERM.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -170,8 +173,8 @@ async fn prepare(
     // The job's own limit begins before this; a minute more is for what is slow.
     let life = Duration::from_millis(job.timeout_ms).saturating_add(GRACE + SAVING + Duration::from_secs(60));
     let role = Role::Sidecar { job: job.id.clone() };
-    let dir = context.dir.join(JOBS).join(format!("{}-{attempt}", job.id));
-    let path = dir.join("config.json");
+    let dir = directory(&context.dir, &job.id, attempt);
+    let path = dir.join(CONFIG);
     let before = if begun == BegunBy::Another { begun_with(&path) } else { None };
     let (adopted, is_elsewhere) = match before {
         Some(config) => {
@@ -224,6 +227,18 @@ async fn prepare(
         api_dir: address.dir.clone(),
     });
     Ok(if is_elsewhere { Prepared::Elsewhere(pod) } else { Prepared::Pod(pod, adopted) })
+}
+
+/// Whether the sidecar of an attempt that another process has begun finds the one that goes on with the build: what it was told is there,
+/// and so is the directory that it has mounted.
+pub(crate) fn finds_us(dir: &BuildDir, job: &str, attempt: u32) -> bool {
+    let config = begun_with(&directory(&dir.path, job, attempt).join(CONFIG));
+    config.is_some_and(|config| dir.has_api || !config.api.starts_with("unix:"))
+}
+
+/// What the containers of an attempt have of the build's directory.
+fn directory(build: &Path, job: &str, attempt: u32) -> PathBuf {
+    build.join(JOBS).join(format!("{job}-{attempt}"))
 }
 
 /// The configuration of a sidecar that another process has made. One that was not written whole was never handed out.
