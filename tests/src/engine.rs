@@ -153,7 +153,7 @@ impl Engine {
     /// Makes an empty file in the workspace of a job that runs.
     pub fn put(&self, owner: &str, job: &str, name: &str) {
         let pid = self.wait_for_pid(owner, job, "job").as_raw_nonzero();
-        let workspace = std::path::PathBuf::from(format!("/proc/{pid}/root/monkeyci/work"));
+        let workspace = std::path::PathBuf::from(format!("/proc/{pid}/root{}", monkeyci_api::paths::WORKSPACE));
         std::fs::write(workspace.join(name), "").expect("a file in the workspace");
     }
 

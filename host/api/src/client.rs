@@ -275,12 +275,11 @@ fn empty_name() -> Problem {
 async fn refused(response: Response) -> ClientError {
     let status = response.status();
     let body = response.bytes().await.unwrap_or_default();
-    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
+    ClientError::Refused(serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
         status: status.as_u16(),
         title: status.canonical_reason().unwrap_or("error").to_owned(),
         detail: format!("the build API answered {status}"),
-    });
-    ClientError::Refused(problem)
+    }))
 }
 
 async fn json<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {

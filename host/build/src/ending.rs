@@ -293,6 +293,11 @@ impl Status {
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::Blocked | Self::Queued | Self::Running)
     }
+
+    /// Whether a job has failed, by its own doing or the host's.
+    pub fn is_failed(self) -> bool {
+        matches!(self, Self::Failure | Self::Error)
+    }
 }
 
 impl Ending {

@@ -27,6 +27,14 @@ pub(crate) struct Home {
     pub(crate) owner: String,
 }
 
+/// What a build has left in its home whose process was killed.
+#[derive(Debug)]
+pub(crate) struct DeadBuild {
+    /// The build's id; none of one that had not got so far.
+    pub(crate) build: Option<String>,
+    pub(crate) dir: PathBuf,
+}
+
 /// The directory of a running build. It is locked for as long as the build runs, so that nobody takes its containers
 /// for leftovers; dropping it removes the directory.
 #[derive(Debug)]
@@ -176,7 +184,7 @@ impl Home {
 
     /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
     /// their process was killed. Builds that were kept count as live with `kept`.
-    pub(crate) fn live_builds(&self, kept: bool) -> io::Result<(BTreeSet<String>, Vec<PathBuf>)> {
+    pub(crate) fn live_builds(&self, kept: bool) -> io::Result<(BTreeSet<String>, Vec<DeadBuild>)> {
         let (mut live, mut dead) = (BTreeSet::new(), Vec::new());
         for entry in entries(&self.run())? {
             let path = entry?.path();
@@ -191,10 +199,10 @@ impl Home {
                 Ok(build) if locked || (kept && path.join("kept").exists()) => {
                     live.insert(build);
                 }
-                Ok(_) => dead.push(path),
+                Ok(build) => dead.push(DeadBuild { build: Some(build), dir: path }),
                 // One without a name is being made, unless it has been so for long.
                 Err(_) if young(&path) => {}
-                Err(_) => dead.push(path),
+                Err(_) => dead.push(DeadBuild { build: None, dir: path }),
             }
         }
         Ok((live, dead))

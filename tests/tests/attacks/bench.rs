@@ -1,10 +1,11 @@
 //! A host inside of a process that may take only so much memory.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use monkeyci_host::{
@@ -15,16 +16,17 @@ use monkeyci_host::{
 use monkeyci_tests::hang_guard::HANGS;
 use monkeyci_tests::place;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// Says that a process is the one with the cap.
 const CAPPED: &str = "MONKEYCI_TEST_CAPPED";
 
-/// Runs the rest of the test `name` in a process of its own that gets no more than so many MiB of memory. In that process it returns, and
-/// true.
-pub fn under_cap(name: &str, mebibytes: u64) -> bool {
+/// Runs a test, which is called `name`, in a process of its own that gets no more than so many MiB of memory.
+pub fn under_cap(name: &str, mebibytes: u64, test: impl AsyncFnOnce()) {
     if std::env::var_os(CAPPED).is_some() {
         std::thread::spawn(move || watch(mebibytes));
-        return true;
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        return tokio.block_on(test());
     }
     let mut command = Command::new(std::env::current_exe().expect("this test"));
     command.args([name, "--exact", "--nocapture"]);
@@ -33,9 +35,7 @@ pub fn under_cap(name: &str, mebibytes: u64) -> bool {
     assert!(ended.status.success(), "{} (signal {:?})\n{shown}", ended.status, ended.status.signal());
     let said = String::from_utf8_lossy(&ended.stdout);
     print!("{said}");
-    let ran = said.contains("1 passed");
-    assert!(ran, "there is no test {name:?}");
-    false
+    assert!(said.contains("1 passed"), "there is no test {name:?}");
 }
 
 /// Ends this process when it has more memory than it may have. A limit of the kernel's would be one of addresses, of which the pool of
@@ -61,38 +61,40 @@ pub fn resident(now: bool) -> u64 {
 
 /// Keeps what it hears.
 #[derive(Default)]
-pub struct Notes(Mutex<Vec<EventBody>>);
+pub struct Notes(watch::Sender<Vec<EventBody>>);
 
 impl Observer for Notes {
     fn event(&self, _build: &str, event: &Event) {
-        self.0.lock().expect("nobody panicked").push(event.body.clone());
+        self.0.send_modify(|heard| heard.push(event.body.clone()));
     }
 }
 
 impl Notes {
-    /// How many events are so.
-    pub fn count(&self, wanted: impl Fn(&EventBody) -> bool) -> usize {
-        self.0.lock().expect("nobody panicked").iter().filter(|body| wanted(body)).count()
-    }
-
     /// Waits until so many events are so.
     pub async fn wait_for(&self, count: usize, wanted: impl Fn(&EventBody) -> bool) {
-        let waiting = async {
-            while self.count(&wanted) < count {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(HANGS, waiting).await.expect("it happens");
+        let mut heard = self.0.subscribe();
+        let waiting = heard.wait_for(|heard| heard.iter().filter(|body| wanted(body)).count() >= count);
+        let _ = tokio::time::timeout(HANGS, waiting).await.expect("it happens");
     }
 
     /// The build's id.
     pub fn build(&self) -> String {
-        let heard = self.0.lock().expect("nobody panicked");
+        let heard = self.0.borrow();
         let id = heard.iter().find_map(|body| match body {
             EventBody::BuildTriggered { build, .. } => Some(build.clone()),
             _ => None,
         });
         id.expect("it was triggered")
+    }
+}
+
+/// A corpus, of cases with their names and what each is told, has so many, and no two are told the same.
+pub fn assert_no_two_alike<'a>(rows: impl IntoIterator<Item = (&'a str, &'a str)>, least: usize) {
+    let (names, told): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    for alike in [&names, &told] {
+        let distinct: BTreeSet<&str> = alike.iter().copied().collect();
+        assert_eq!(distinct.len(), alike.len());
+        assert!(!distinct.contains("") && distinct.len() >= least, "{} of {least}", distinct.len());
     }
 }
 

@@ -23,11 +23,7 @@ fn ending(report: &BuildReport) -> &Ending {
 
 #[test]
 fn whatever_a_build_leaves_on_the_disk_draws_on_one_budget_that_its_end_names() {
-    if !under_cap("disk::whatever_a_build_leaves_on_the_disk_draws_on_one_budget_that_its_end_names", 1000) {
-        return;
-    }
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    tokio.block_on(async {
+    under_cap("disk::whatever_a_build_leaves_on_the_disk_draws_on_one_budget_that_its_end_names", 1000, async || {
         let bench = Bench::with(Limits::default(), DiskLimits { of_build: 6 << 20, reserve: 0 }).await;
         // What is written compresses well: of an artifact of an action, its spooled body counts while it is made.
         for (way, does) in [

@@ -1,10 +1,8 @@
 //! Scripts that break a rule, take too much, or lie: each is told in words of its own why it goes no further.
 
-use std::collections::BTreeSet;
-
 use monkeyci_host::{BuildStatus, DiskLimits, Limits};
 
-use crate::bench::{Bench, resident, said, under_cap};
+use crate::bench::{Bench, assert_no_two_alike, resident, said, under_cap};
 use crate::components::components;
 
 /// A script: what it is called, what it does, and what it is told.
@@ -245,11 +243,7 @@ const PROGRAMS: &[Row] = &[
 
 #[test]
 fn every_hostile_script_is_told_in_words_of_its_own_and_disturbs_no_neighbour() {
-    if !under_cap("guests::every_hostile_script_is_told_in_words_of_its_own_and_disturbs_no_neighbour", 1200) {
-        return;
-    }
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    tokio.block_on(async {
+    under_cap("guests::every_hostile_script_is_told_in_words_of_its_own_and_disturbs_no_neighbour", 1200, async || {
         let limits = Limits {
             define_time: std::time::Duration::from_secs(3),
             calls: 20_000,
@@ -287,9 +281,6 @@ fn every_hostile_script_is_told_in_words_of_its_own_and_disturbs_no_neighbour() 
 #[test]
 fn the_corpus_of_scripts_is_large_and_no_two_have_one_cause() {
     let programs = PROGRAMS.iter().map(|(name, _, told)| (*name, *told));
-    let rows: Vec<_> = programs.chain(components().into_iter().map(|(name, _, told)| (name, told))).collect();
-    let told: BTreeSet<&str> = rows.iter().map(|(_, told)| *told).collect();
-    let names: BTreeSet<&str> = rows.iter().map(|(name, _)| *name).collect();
-    assert_eq!((told.len(), names.len()), (rows.len(), rows.len()));
-    assert!(told.len() >= 80, "{}", told.len());
+    let components = components();
+    assert_no_two_alike(programs.chain(components.iter().map(|(name, _, told)| (*name, *told))), 80);
 }

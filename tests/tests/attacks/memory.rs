@@ -24,89 +24,86 @@ fn is_end(body: &EventBody) -> bool {
 fn actions_that_wait_hold_no_more_memory_than_their_build_may_have_and_its_end_says_so() {
     const WAITING: usize = 24;
     // Two of them fit. Without a budget it would be 5 GB.
-    if !under_cap("memory::actions_that_wait_hold_no_more_memory_than_their_build_may_have_and_its_end_says_so", 2000) {
-        return;
-    }
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    tokio.block_on(async {
-        let bench = Bench::open(Limits::default()).await;
-        bench.neighbour_is_well().await;
-        let quiet = resident(true);
-        let waits = "allocate 240\nsubscribe\nnamed go\nnext 3600000";
-        let running = bench.start(&each(WAITING, waits));
-        running.notes.wait_for(WAITING - 2, is_end).await;
-        assert_eq!(bench.controller.runtime().live_instances(), 2);
-        bench.neighbour_is_well().await;
-        let greedy = bench.start(&each(1, "allocate 200")).end().await;
-        assert_eq!(greedy.status, BuildStatus::Success, "{greedy:#?}");
+    under_cap(
+        "memory::actions_that_wait_hold_no_more_memory_than_their_build_may_have_and_its_end_says_so",
+        2000,
+        async || {
+            let bench = Bench::open(Limits::default()).await;
+            bench.neighbour_is_well().await;
+            let quiet = resident(true);
+            let waits = "allocate 240\nsubscribe\nnamed go\nnext 3600000";
+            let running = bench.start(&each(WAITING, waits));
+            running.notes.wait_for(WAITING - 2, is_end).await;
+            assert_eq!(bench.controller.runtime().live_instances(), 2);
+            bench.neighbour_is_well().await;
+            let greedy = bench.start(&each(1, "allocate 200")).end().await;
+            assert_eq!(greedy.status, BuildStatus::Success, "{greedy:#?}");
 
-        bench.publish(&running, "go").await;
-        let report = running.end().await;
-        assert_eq!(report.status, BuildStatus::Failure);
-        let refused = report.jobs.iter().filter_map(|job| match &job.ending {
-            Ending::LimitReached { limit } => Some(limit.as_str()),
-            Ending::Succeeded => None,
-            other => panic!("{other:?}"),
-        });
-        let refused: Vec<&str> = refused.collect();
-        assert_eq!(refused.len(), WAITING - 2);
-        let named =
-            |limit: &&str| limit.contains("the memory of the build's scripts, 512 MiB for all its instances together");
-        assert!(refused.iter().all(named), "{refused:?}");
-        assert_eq!(bench.controller.runtime().live_instances(), 0);
-        let more = resident(false) - quiet;
-        println!("at most {more} MiB more than when it was quiet ({quiet} MiB)");
-        // 440 MiB for the two, and 200 for the greedy one beside them.
-        assert!(more <= 800, "{more} MiB");
-    });
+            bench.publish(&running, "go").await;
+            let report = running.end().await;
+            assert_eq!(report.status, BuildStatus::Failure);
+            let refused = report.jobs.iter().filter_map(|job| match &job.ending {
+                Ending::LimitReached { limit } => Some(limit.as_str()),
+                Ending::Succeeded => None,
+                other => panic!("{other:?}"),
+            });
+            let refused: Vec<&str> = refused.collect();
+            assert_eq!(refused.len(), WAITING - 2);
+            let named = |limit: &&str| {
+                limit.contains("the memory of the build's scripts, 512 MiB for all its instances together")
+            };
+            assert!(refused.iter().all(named), "{refused:?}");
+            assert_eq!(bench.controller.runtime().live_instances(), 0);
+            let more = resident(false) - quiet;
+            println!("at most {more} MiB more than when it was quiet ({quiet} MiB)");
+            // 440 MiB for the two, and 200 for the greedy one beside them.
+            assert!(more <= 800, "{more} MiB");
+        },
+    );
 }
 
 #[test]
 fn fifty_greedy_builds_leave_each_other_something_and_an_honest_one_beside_them_starts() {
-    if !under_cap("memory::fifty_greedy_builds_leave_each_other_something_and_an_honest_one_beside_them_starts", 4000) {
-        return;
-    }
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    tokio.block_on(async {
-        let bench = Bench::open(Limits::default()).await;
-        bench.neighbour_is_well().await;
-        let quiet = resident(true);
-        let takes_all = "subscribe\nnamed go\nx 64 try hoard 4\nforget-memory\npublish full 1\nnext 3600000";
-        let greedy: Vec<Running> = (0..50).map(|_| bench.start(&each(1, takes_all))).collect();
-        for running in &greedy {
-            let full = |body: &EventBody| matches!(body, EventBody::ScriptEvent { name, .. } if name == "full");
-            running.notes.wait_for(1, full).await;
-        }
-        let taken = bench.controller.runtime().taken_memory() >> 20;
-        println!("{taken} MiB taken, {} MiB more than when it was quiet", resident(true) - quiet);
-        assert!((1000..=1024 + 50 * 8).contains(&taken), "{taken} MiB");
-        bench.neighbour_is_well().await;
-        for running in &greedy {
-            bench.publish(running, "go").await;
-        }
-        for running in greedy {
-            let report = running.end().await;
-            let ending = report.jobs[0].ending.to_string();
-            // One that has all that it may have does not even get the event.
-            assert!(
-                ending == "succeeded" || ending.contains("its part of the memory of all builds' scripts"),
-                "{ending}"
-            );
-        }
-        bench.neighbour_is_well().await;
-        let more = resident(false) - quiet;
-        println!("at most {more} MiB more than when it was quiet ({quiet} MiB)");
-        assert!(more <= 2000, "{more} MiB");
-    });
+    under_cap(
+        "memory::fifty_greedy_builds_leave_each_other_something_and_an_honest_one_beside_them_starts",
+        4000,
+        async || {
+            let bench = Bench::open(Limits::default()).await;
+            bench.neighbour_is_well().await;
+            let quiet = resident(true);
+            let takes_all = "subscribe\nnamed go\nx 64 try hoard 4\nforget-memory\npublish full 1\nnext 3600000";
+            let greedy: Vec<Running> = (0..50).map(|_| bench.start(&each(1, takes_all))).collect();
+            for running in &greedy {
+                let full = |body: &EventBody| matches!(body, EventBody::ScriptEvent { name, .. } if name == "full");
+                running.notes.wait_for(1, full).await;
+            }
+            let taken = bench.controller.runtime().taken_memory() >> 20;
+            println!("{taken} MiB taken, {} MiB more than when it was quiet", resident(true) - quiet);
+            assert!((1000..=1024 + 50 * 8).contains(&taken), "{taken} MiB");
+            bench.neighbour_is_well().await;
+            for running in &greedy {
+                bench.publish(running, "go").await;
+            }
+            for running in greedy {
+                let report = running.end().await;
+                let ending = report.jobs[0].ending.to_string();
+                // One that has all that it may have does not even get the event.
+                assert!(
+                    ending == "succeeded" || ending.contains("its part of the memory of all builds' scripts"),
+                    "{ending}"
+                );
+            }
+            bench.neighbour_is_well().await;
+            let more = resident(false) - quiet;
+            println!("at most {more} MiB more than when it was quiet ({quiet} MiB)");
+            assert!(more <= 2000, "{more} MiB");
+        },
+    );
 }
 
 #[test]
 fn the_jobs_that_actions_submit_have_a_budget_of_their_build() {
-    if !under_cap("memory::the_jobs_that_actions_submit_have_a_budget_of_their_build", 1200) {
-        return;
-    }
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    tokio.block_on(async {
+    under_cap("memory::the_jobs_that_actions_submit_have_a_budget_of_their_build", 1200, async || {
         let bench = Bench::open(Limits::default()).await;
         let mut program = "x 20 action a#\n".to_owned();
         for job in 0..20 {

@@ -1,13 +1,12 @@
 //! Repositories as strangers make them: each is refused, or what it lacks is said, in words of its own.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use git2::{ObjectType, Oid, Repository};
 use monkeyci_host::{GitAuth, SourceRequest};
 
-use crate::bench::{Bench, resident, said, under_cap};
+use crate::bench::{Bench, assert_no_two_alike, resident, said, under_cap};
 
 const FILE: &str = "100644";
 const DIRECTORY: &str = "40000";
@@ -311,11 +310,7 @@ fn source(at: &Path) -> SourceRequest {
 
 #[test]
 fn every_hostile_repository_is_told_in_words_of_its_own() {
-    if !under_cap("repositories::every_hostile_repository_is_told_in_words_of_its_own", 1200) {
-        return;
-    }
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    tokio.block_on(async {
+    under_cap("repositories::every_hostile_repository_is_told_in_words_of_its_own", 1200, async || {
         let bench = Bench::open(monkeyci_host::Limits::default()).await;
         bench.neighbour_is_well().await;
         let (quiet, mut wrong) = (resident(true), Vec::new());
@@ -331,7 +326,6 @@ fn every_hostile_repository_is_told_in_words_of_its_own() {
         bench.neighbour_is_well().await;
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(resident(false) - quiet <= 600, "{} MiB", resident(false) - quiet);
-        let told: BTreeSet<&str> = REPOSITORIES.iter().map(|(_, _, told)| *told).collect();
-        assert!(told.len() == REPOSITORIES.len() && told.len() >= 30, "{} of {}", told.len(), REPOSITORIES.len());
+        assert_no_two_alike(REPOSITORIES.iter().map(|(name, _, told)| (*name, *told)), 30);
     });
 }

@@ -17,7 +17,7 @@ impl Schedule {
         };
         let attempt = self.attempt(index);
         let spec = &self.graph.jobs()[index];
-        if !matches!(ending.status(), Status::Failure | Status::Error) {
+        if !ending.status().is_failed() {
             return EventBody::JobEnded { job, attempt, ending };
         }
         if let Some(retry) = self.may_retry(index, spec, &ending) {

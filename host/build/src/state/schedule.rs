@@ -164,7 +164,7 @@ impl Schedule {
         self.ended += 1;
         // A person's no is no failure of the job.
         let rejected = matches!(ending, Ending::Rejected { .. });
-        if matches!(self.states[job].status, Status::Failure | Status::Error) && !rejected {
+        if self.states[job].status.is_failed() && !rejected {
             self.fail_fast(job, effects);
         }
         for at in 0..self.graph.dependents_of(job).len() {

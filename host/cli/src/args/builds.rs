@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueEnum};
 use monkeyci_controller::Standing;
 
@@ -15,8 +16,8 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     pub branch: Option<String>,
     /// Only builds that stand so. May be repeated.
-    #[arg(long = "status", value_enum, value_name = "S")]
-    pub standing: Vec<Stands>,
+    #[arg(long = "status", value_parser = standing(), value_name = "S")]
+    pub standing: Vec<Standing>,
     /// At most so many.
     #[arg(long, short = 'n', value_name = "N", default_value = "20")]
     pub limit: NonZeroUsize,
@@ -27,43 +28,12 @@ pub struct ListArgs {
     pub home: HomeArgs,
 }
 
-/// Where a build is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stands {
-    /// A process drives it.
-    Running,
-    /// Its host has died: `resume` goes on with it.
-    Lost,
-    /// Every job succeeded.
-    Success,
-    /// A job failed.
-    Failure,
-    /// The script is broken.
-    BadScript,
-    /// The host, an engine or a store failed.
-    Error,
-    /// Somebody stopped it.
-    Cancelled,
-    /// It reached its time limit.
-    TimedOut,
-    /// Its journal can't be read.
-    Unreadable,
-}
-
-impl From<Stands> for Standing {
-    fn from(stands: Stands) -> Self {
-        match stands {
-            Stands::Running => Self::Running,
-            Stands::Lost => Self::Lost,
-            Stands::Success => Self::Success,
-            Stands::Failure => Self::Failure,
-            Stands::BadScript => Self::BadScript,
-            Stands::Error => Self::Error,
-            Stands::Cancelled => Self::Cancelled,
-            Stands::TimedOut => Self::TimedOut,
-            Stands::Unreadable => Self::Unreadable,
-        }
-    }
+/// Where builds are, by their words.
+fn standing() -> impl TypedValueParser<Value = Standing> {
+    PossibleValuesParser::new(Standing::ALL.map(Standing::as_str)).try_map(|word| {
+        let known = Standing::ALL.into_iter().find(|standing| standing.as_str() == word);
+        known.ok_or("no build can stand so")
+    })
 }
 
 /// A build, by default the newest.

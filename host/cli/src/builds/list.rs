@@ -12,8 +12,7 @@ use crate::text::{ago, colours, duration, harmless, now_ms, print_line, print_te
 /// Lists builds, the newest first.
 pub async fn list(args: ListArgs) -> Done {
     let builds = open(&args.home).await?;
-    let standing = args.standing.iter().map(|stands| (*stands).into()).collect();
-    let wanted = Wanted { branch: args.branch, standing, limit: args.limit.get() };
+    let wanted = Wanted { branch: args.branch, standing: args.standing, limit: args.limit.get() };
     let listed = builds.list(&wanted).await.map_err(failed)?;
     if args.json {
         print_line(&serde_json::json!(listed).to_string());

@@ -45,17 +45,18 @@ pub fn failed(error: BuildsError) -> (Exit, anyhow::Error) {
 
 /// Where a build is, in words and in colour.
 fn standing(status: Standing) -> (&'static str, &'static str) {
-    match status {
-        Standing::Running => ("36", "running"),
-        Standing::Lost => ("31", "lost"),
-        Standing::Success => ("32", "success"),
-        Standing::Failure => ("31", "failure"),
-        Standing::BadScript => ("31", "bad-script"),
-        Standing::Error => ("31", "error"),
-        Standing::Cancelled => ("33", "cancelled"),
-        Standing::TimedOut => ("31", "timed-out"),
-        Standing::Unreadable => ("31", "unreadable"),
-    }
+    let colour = match status {
+        Standing::Running => "36",
+        Standing::Success => "32",
+        Standing::Cancelled => "33",
+        Standing::Lost
+        | Standing::Failure
+        | Standing::BadScript
+        | Standing::Error
+        | Standing::TimedOut
+        | Standing::Unreadable => "31",
+    };
+    (colour, status.as_str())
 }
 
 /// A cell of a table: its text, and its colour.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use monkeyci_build::{Ending, Event, EventBody, JobSummary, Status};
+use monkeyci_build::{Event, EventBody, JobSummary};
 use monkeyci_controller::BuildReport;
 
 use super::hints::Hints;
@@ -60,7 +60,7 @@ impl Seen {
             EventBody::JobEnded { job, ending, .. } => {
                 self.put(job, None);
                 self.done += 1;
-                if has_failed(ending) {
+                if ending.status().is_failed() {
                     self.failed += 1;
                 } else {
                     self.lines.remove(job);
@@ -151,16 +151,12 @@ impl Seen {
 }
 
 fn failed(report: &BuildReport) -> impl Iterator<Item = &JobSummary> {
-    report.jobs.iter().filter(|job| has_failed(&job.ending))
-}
-
-fn has_failed(ending: &Ending) -> bool {
-    matches!(ending.status(), Status::Failure | Status::Error)
+    report.jobs.iter().filter(|job| job.ending.status().is_failed())
 }
 
 #[cfg(test)]
 mod tests {
-    use monkeyci_build::{BuildStatus, JobDraft, check};
+    use monkeyci_build::{BuildStatus, Ending, JobDraft, check};
 
     use super::*;
 

@@ -9,16 +9,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
-use monkeyci_api::{Action, LOG_FROM_HEADER, LogDecoder, LogFrame};
-use monkeyci_build::EventBody;
+use monkeyci_api::{Action, LOG_FROM_HEADER, LogDecoder};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::admission::{BuildPath, ItemPath, admit};
-use crate::disk::DiskError;
-use crate::logs::{LogWriter, Mark, MaskedLog, Source};
+use crate::logs::{LogIntake, Source};
 use crate::running::BuildHandle;
 use crate::serve::Refusal;
 
@@ -59,11 +57,10 @@ async fn write_log(
     let open = build.writing.token();
     let writing = tokio::spawn(async move {
         let _open = open;
-        let stored = LogWriter::new(&api.blobs, &build.id, &build.logs, job.as_deref(), api.log_limits);
-        let mut taking = Taking { build: &build, job: job.as_deref(), masked: MaskedLog::new(&build.masking), stored };
-        let came = taking.take(body, &CancellationToken::new()).await;
-        taking.finish().await?;
-        came
+        let mut log = LogIntake::new(build.log_of(job.as_deref(), &api.blobs, api.log_limits));
+        let came = take(&mut log, body, &CancellationToken::new()).await;
+        let stored = build.stored_log(job.as_deref(), log.finish().await).await;
+        stored.map_err(|error| Refusal::store("the log", error)).and(came)
     });
     writing.await.map_err(|error| Refusal::store("the log", error))??;
     Ok(StatusCode::NO_CONTENT)
@@ -82,33 +79,25 @@ async fn stream_log(
     let turn = build.pod(&job, |pod| pod.log.next());
     let (gone, lock) = turn.ok_or_else(|| Refusal::not_found(format!("job {job:?} does not run now")))?;
     let turn = lock.lock_owned().await;
-    let source = Source { attempt, service: None };
-    let (parts, others) = build.logs.parts(&job);
-    let mark = match from > 0 || others {
-        true => Mark::find(&api.blobs, &build.id, &job, parts, &source).await,
-        false => Ok(None),
-    };
-    let mark = mark.map_err(|error| Refusal::store("the log", error))?;
     let (told, kept) = oneshot::channel();
     let open = build.writing.token();
     tokio::spawn(async move {
         let (_open, _turn) = (open, turn);
-        let stored = LogWriter::new(&api.blobs, &build.id, &build.logs, Some(&job), api.log_limits);
-        let stored = stored.going_on(source, mark.as_ref(), from);
-        let _ = told.send(stored.settled());
-        let place = mark.map_or_else(Default::default, |mark| mark.place);
-        let masked = MaskedLog::going_on(&build.masking, place, from);
-        let mut taking = Taking { build: &build, job: Some(&job), masked, stored };
-        let ended = match taking.take(body, &gone).await {
-            Ok(()) => taking.finish().await,
-            // What is held back comes again.
-            Err(_) => taking.stop().await,
+        let source = Source { attempt, service: None };
+        let log = LogIntake::go_on(build.log_of(Some(&job), &api.blobs, api.log_limits), source, from).await;
+        let mut log = match log {
+            Ok(log) => log,
+            Err(error) => return drop(told.send(Err(Refusal::store("the log", error)))),
         };
-        if let Err(refusal) = ended {
-            tracing::warn!(?refusal, build = build.id, job, "a part of a log is lost");
-        }
+        let _ = told.send(Ok(log.settled()));
+        let stored = match take(&mut log, body, &gone).await {
+            Ok(()) => log.finish().await,
+            Err(_) => log.stop().await,
+        };
+        // The log says itself what it lacks.
+        let _ = build.stored_log(Some(&job), stored).await;
     });
-    let mut kept = kept.await.map_err(|error| Refusal::store("the log", error))?;
+    let mut kept = kept.await.map_err(|error| Refusal::store("the log", error))??;
     // The answer begins at once: by it the sidecar knows that the host is there.
     kept.mark_changed();
     let places = stream::unfold(kept, async |mut kept| {
@@ -119,71 +108,30 @@ async fn stream_log(
     Ok(Body::from_stream(places).into_response())
 }
 
-/// A log that arrives.
-struct Taking<'a> {
-    build: &'a BuildHandle,
-    job: Option<&'a str>,
-    masked: MaskedLog,
-    stored: LogWriter<'a>,
-}
-
-impl Taking<'_> {
-    /// Takes what comes, to its end, or until somebody else takes the rest.
-    ///
-    /// # Errors
-    /// When it breaks off, or is no log.
-    async fn take(&mut self, body: Body, gone: &CancellationToken) -> Result<(), Refusal> {
-        let (mut decoder, mut chunks) = (LogDecoder::default(), body.into_data_stream());
-        loop {
-            let due = self.stored.due();
-            let next = tokio::select! {
-                biased;
-                next = chunks.next() => next,
-                () = gone.cancelled() => return Err(Refusal::conflict("the log goes on elsewhere")),
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    self.stored.write().await;
-                    continue;
-                }
-            };
-            match next {
-                Some(Ok(chunk)) => decoder.push(&chunk),
-                Some(Err(error)) => return Err(Refusal::invalid(format!("the log broke off: {error}"))),
-                None => return decoder.finish().map_err(Refusal::invalid),
+/// Takes in what comes of a log, to its end, or until somebody else takes the rest.
+///
+/// # Errors
+/// When it breaks off, or is no log.
+async fn take(log: &mut LogIntake<'_>, body: Body, gone: &CancellationToken) -> Result<(), Refusal> {
+    let (mut decoder, mut chunks) = (LogDecoder::default(), body.into_data_stream());
+    loop {
+        let due = log.due();
+        let next = tokio::select! {
+            biased;
+            next = chunks.next() => next,
+            () = gone.cancelled() => return Err(Refusal::conflict("the log goes on elsewhere")),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                log.write().await;
+                continue;
             }
-            while let Some(frame) = decoder.next_frame().map_err(Refusal::invalid)? {
-                let frames = self.masked.push(frame);
-                self.keep(frames).await;
-            }
+        };
+        match next {
+            Some(Ok(chunk)) => decoder.push(&chunk),
+            Some(Err(error)) => return Err(Refusal::invalid(format!("the log broke off: {error}"))),
+            None => return decoder.finish().map_err(Refusal::invalid),
         }
-    }
-
-    /// Shows frames, and stores them.
-    async fn keep(&mut self, frames: Vec<LogFrame>) {
-        for frame in frames {
-            self.build.observer.log(&self.build.id, self.job, &frame);
-            self.stored.push(&frame);
+        while let Some(frame) = decoder.next_frame().map_err(Refusal::invalid)? {
+            log.push(frame).await;
         }
-        self.stored.reached(self.masked.place(), self.masked.came(), self.masked.take_left_out()).await;
-    }
-
-    /// The log is whole.
-    async fn finish(mut self) -> Result<(), Refusal> {
-        let last = self.masked.finish();
-        self.keep(last).await;
-        self.stop().await
-    }
-
-    /// Nothing more of it comes here.
-    async fn stop(self) -> Result<(), Refusal> {
-        let Self { build, stored, .. } = self;
-        let Err(error) = stored.finish().await else { return Ok(()) };
-        if let Some(limit) = DiskError::of(&error)
-            && build.disk.is_said_first()
-        {
-            let message = format!("not all of the logs is kept: {limit}");
-            // Over, if the build is: then nobody wants to know.
-            let _ = build.record(EventBody::BuildWarned { message }).await;
-        }
-        Err(Refusal::store("the log", error))
     }
 }

@@ -37,6 +37,34 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// All there are.
+    pub const ALL: [Self; 9] = [
+        Self::Running,
+        Self::Lost,
+        Self::Success,
+        Self::Failure,
+        Self::BadScript,
+        Self::Error,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::Unreadable,
+    ];
+
+    /// What it is called, in JSON too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Lost => "lost",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::BadScript => "bad-script",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed-out",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
     /// Of a build that ended so, if it did, and that a process drives or not.
     pub(super) fn of(status: Option<BuildStatus>, live: bool) -> Self {
         match status {
@@ -99,8 +127,7 @@ pub struct FailedJob {
 
 impl FailedJob {
     fn of(job: &str, ending: &Ending) -> Option<Self> {
-        let failed = matches!(ending.status(), Status::Failure | Status::Error);
-        failed.then(|| Self { job: job.to_owned(), why: ending.to_string() })
+        ending.status().is_failed().then(|| Self { job: job.to_owned(), why: ending.to_string() })
     }
 }
 

@@ -282,6 +282,6 @@ impl JobRecord {
 
     /// Whether it ended badly, by its own doing or the host's.
     pub fn has_failed(&self) -> bool {
-        matches!(self.status, Status::Failure | Status::Error)
+        self.status.is_failed()
     }
 }

@@ -296,3 +296,10 @@ async fn a_home_that_is_not_there_or_not_ours_is_said_to_be_so_and_stays_as_it_i
         assert!(refused.contains("belongs to the user 4711"), "{refused}");
     }
 }
+
+#[test]
+fn a_status_is_called_in_json_what_it_is_called_elsewhere() {
+    for standing in Standing::ALL {
+        assert_eq!(serde_json::to_value(standing).expect("JSON"), standing.as_str());
+    }
+}

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use monkeyci_build::{BuildState, EventBody, Input, JobSpec, JobState, Status};
+use monkeyci_build::{BuildState, EventBody, Input, Status};
 use monkeyci_storage::journal::History;
 use monkeyci_storage::names;
 
 use super::{Controller, masking};
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
-use crate::jobs::{self, Ran};
+use crate::jobs;
 use crate::observer::Observer;
 use crate::running::{
     Begin, BuildReport, BuildRequest, Cancel, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest,
@@ -52,7 +52,7 @@ impl Controller {
     /// When the home can't be read.
     pub fn left_behind(&self) -> Result<usize, ControllerError> {
         let (_, dead) = self.home.live_builds(true).map_err(|source| self.unreadable(source))?;
-        Ok(dead.iter().filter(|dir| dir.join("build").exists()).count())
+        Ok(dead.iter().filter(|dead| dead.build.is_some()).count())
     }
 
     /// Goes on with a build whose host has died, to its end. Jobs that are over are not run again. Containers whose sidecars have waited
@@ -99,31 +99,7 @@ impl Controller {
         if !resume.cancel {
             jobs::restore(&begun.context, &known).await?;
         }
-        // Pods of jobs that ran, or that nobody has cleared away.
-        let has_started = |(spec, job): (&JobSpec, &JobState)| spec.container().is_some() && job.started_ms.is_some();
-        let (may_have_pods, ran) = {
-            let state = begun.live.state();
-            let ran = state.may_go_on().filter(|_| !resume.cancel);
-            let ran = ran.map(|(spec, job)| Ran {
-                job: spec.id.clone(),
-                attempt: job.attempt,
-                command_runs: job.command_runs,
-                reported: job.reported.is_some(),
-                finds_us: jobs::finds_us(&begun.dir, &spec.id, job.attempt),
-            });
-            let ran = ran.collect();
-            (state.jobs().any(has_started), ran)
-        };
-        let mut go_on = BTreeSet::new();
-        if may_have_pods {
-            let left = self.services.engines.found(&build, ran, begun.dir.left).await.map_err(ControllerError::from)?;
-            go_on.clone_from(&left.go_on);
-            let lost = begun.context.lost(&go_on);
-            jobs::clear(&begun.context, left).await.map_err(ControllerError::from)?;
-            for job in lost {
-                begun.context.say_lost(&job).await;
-            }
-        }
+        let go_on = jobs::take_over(&begun.context, &begun.dir, resume.cancel).await.map_err(ControllerError::from)?;
         let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
         begun.dir.goes_at_the_end();
         let begin = Begin::Again {

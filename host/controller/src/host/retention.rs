@@ -62,7 +62,7 @@ impl Controller {
     async fn old_builds(&self, retention: Retention) -> Result<(Vec<String>, Vec<String>), ControllerError> {
         // Those whose host has died too, as long as there is what they need to go on: the sweep clears that away.
         let (mut live, dead) = self.home.live_builds(true).map_err(|source| self.unreadable(source))?;
-        live.extend(dead.iter().filter_map(|dir| std::fs::read_to_string(dir.join("build")).ok()));
+        live.extend(dead.into_iter().filter_map(|dead| dead.build));
         let (mut old, mut kept, mut newer) = (Vec::new(), Vec::new(), HashMap::<String, usize>::new());
         let now = now_ms();
         for build in self.journals.builds().await?.into_iter().rev() {

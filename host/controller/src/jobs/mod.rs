@@ -12,13 +12,15 @@ pub(crate) mod lease;
 mod refine;
 mod restore;
 mod say;
+mod take_over;
 
 pub use check::CheckError;
 pub use container::PATIENCE;
 pub use engine::{EngineChoice, Sweep, Swept};
 
 pub(crate) use check::check;
-pub(crate) use container::{clear, finds_us, limits};
+pub(crate) use container::limits;
 pub(crate) use context::{JobContext, Services};
-pub(crate) use engine::{Engines, Ran};
+pub(crate) use engine::Engines;
 pub(crate) use restore::{restore, script};
+pub(crate) use take_over::take_over;

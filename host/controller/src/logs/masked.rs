@@ -34,11 +34,8 @@ impl MaskedLog {
         Self::going_on(masking, Place::default(), 0)
     }
 
-    /// Goes on at a place of which another process has told, with what is sent from `from` on.
-    pub(crate) fn going_on(masking: &Masking, mut place: Place, from: u64) -> Self {
-        if place.at < from {
-            place = Place { at: from, ..Place::default() };
-        }
+    /// Goes on at a place with what is sent from `from` on, which may begin before it.
+    pub(crate) fn going_on(masking: &Masking, place: Place, from: u64) -> Self {
         Self {
             streams: STREAMS.map(|_| masking.stream()),
             end: from,

@@ -2,6 +2,7 @@
 
 mod budget;
 pub(crate) mod followers;
+mod intake;
 mod mark;
 mod masked;
 mod masking;
@@ -13,9 +14,10 @@ pub use store::LogLimits;
 pub use stored::{LogsError, StoredLog, StoredLogs};
 
 pub(crate) use budget::limits;
+pub(crate) use intake::{Destination, LogIntake};
 #[cfg(test)]
 pub(crate) use mark::Place;
-pub(crate) use mark::{Mark, Source};
-pub(crate) use masked::MaskedLog;
+pub(crate) use mark::Source;
 pub(crate) use masking::Masking;
+#[cfg(test)]
 pub(crate) use store::LogWriter;

@@ -124,6 +124,11 @@ impl<'a> LogWriter<'a> {
         self
     }
 
+    /// How far it has come.
+    pub(crate) fn place(&self) -> Place {
+        self.reached
+    }
+
     /// Tells up to where the log is stored, or counts as left out.
     pub(crate) fn settled(&self) -> watch::Receiver<u64> {
         self.settled.subscribe()

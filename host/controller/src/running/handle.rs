@@ -1,6 +1,7 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
 mod dirs;
+mod logs;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -24,6 +25,7 @@ use crate::observer::Observer;
 use crate::source::SourceRequest;
 
 pub(crate) use self::dirs::BuildDirs;
+pub(crate) use self::logs::LogTurn;
 
 /// The most bytes of jobs that the actions of a build may submit, as they are sent: as many as `define` may declare.
 pub(crate) const SUBMITTED: usize = 64 << 20;
@@ -105,21 +107,6 @@ pub(crate) struct PodWatch {
     /// Set when the job is being stopped: what it leaves is half made, and is not saved unless it always is.
     pub(crate) stopping: CancellationToken,
     pub(crate) log: LogTurn,
-}
-
-/// Who sends the log of a job now: one at a time.
-#[derive(Default)]
-pub(crate) struct LogTurn {
-    gone: CancellationToken,
-    lock: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl LogTurn {
-    /// Sends away who sends it now. Gives what tells the next one to go, and what to hold as long as it is there.
-    pub(crate) fn next(&mut self) -> (CancellationToken, Arc<tokio::sync::Mutex<()>>) {
-        std::mem::take(&mut self.gone).cancel();
-        (self.gone.clone(), self.lock.clone())
-    }
 }
 
 /// Why a build did not do what it was asked for.

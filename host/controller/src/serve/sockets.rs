@@ -32,6 +32,16 @@ impl ApiOverTcp {
         }
         Err(ControllerError::PlainNetwork { address: self.listen })
     }
+
+    /// The address for sidecars.
+    fn url(&self, port: u16) -> String {
+        format!("http://{}:{port}", self.advertise)
+    }
+}
+
+/// The address of the build API's Unix socket, as sidecars see it.
+fn unix() -> String {
+    format!("unix:{}", paths::API_SOCKET)
 }
 
 /// How sidecars reach the build API.
@@ -68,6 +78,14 @@ impl ApiSockets {
         in_process(self.in_process.clone())
     }
 
+    /// Whether the build API is at this address, for sidecars, once it is listened to. With a port that the system chooses, nobody knows.
+    pub(crate) fn is_at(&self, url: &str) -> bool {
+        match &self.tcp {
+            None => url == unix(),
+            Some(tcp) => tcp.listen.port() != 0 && url == tcp.url(tcp.listen.port()),
+        }
+    }
+
     /// Makes the build API reachable for the sidecars of a build: on a Unix socket in the build's own directory (the listener
     /// lives as long as the build), or on the host's TCP address.
     pub(crate) async fn listen(&self, dir: &Path) -> Result<(ApiAddress, Option<Listener>), ControllerError> {
@@ -75,14 +93,14 @@ impl ApiSockets {
             let dir = dir.join(API);
             make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
             let listener = Listener::unix(&dir, "api.sock", self.sockets.clone())?;
-            let url = format!("unix:{}", paths::API_SOCKET);
+            let url = unix();
             return Ok((ApiAddress { url, dir: Some(dir) }, Some(listener)));
         };
         let (_, url) = self
             .listening
             .get_or_try_init(|| async {
                 let (listener, address) = Listener::tcp(tcp.listen, self.sockets.clone()).await?;
-                Ok::<_, ControllerError>((listener, format!("http://{}:{}", tcp.advertise, address.port())))
+                Ok::<_, ControllerError>((listener, tcp.url(address.port())))
             })
             .await?;
         Ok((ApiAddress { url: url.clone(), dir: None }, None))

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use monkeyci_api::{Client, ClientError};
+use tokio::sync::watch;
 
 /// How long to wait until a host that is away is asked again.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
@@ -26,7 +27,7 @@ pub(super) struct Host {
     /// Whether another host may have come, which does not know that.
     other: Arc<AtomicBool>,
     /// It was away for too long, and is not waited for any more.
-    gone: Arc<AtomicBool>,
+    gone: Arc<watch::Sender<bool>>,
 }
 
 impl Host {
@@ -66,7 +67,13 @@ impl Host {
 
     /// Whether it was away for too long.
     pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
+        *self.gone.borrow()
+    }
+
+    /// Returns when it was away for too long.
+    pub(super) async fn gone(&self) {
+        // Its sender is here.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
     /// The client, for what waits in its own way.
@@ -86,8 +93,8 @@ impl Host {
     pub(super) async fn wait(&self, away: &mut Away, error: ClientError) -> Result<(), ClientError> {
         self.broke_off();
         let since = *away.since.get_or_insert_with(Instant::now);
-        if self.gone.load(Ordering::Relaxed) || since.elapsed() >= self.patience {
-            self.gone.store(true, Ordering::Relaxed);
+        if self.is_gone() || since.elapsed() >= self.patience {
+            self.gone.send_replace(true);
             return Err(error);
         }
         tokio::time::sleep(AGAIN).await;

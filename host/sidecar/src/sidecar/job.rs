@@ -201,6 +201,10 @@ impl JobSteps<'_> {
         let Ready { place, caches, env } = ready;
         launcher.send(&ToLauncher::Go { command: self.plan.command.clone(), work_dir, env: Hidden(env) }).await?;
         let ended = self.follow(launcher).await.map_err(|stop| no_room(stop, &place));
+        if self.host.is_gone() {
+            // Nobody takes what the job leaves. It runs until the launcher notices.
+            return ended;
+        }
         // From here on nobody runs any more, and nothing changes: also when the launcher was killed, for with it all of its
         // container died. What the launcher does now is its own business.
         let mut warnings = Warnings::default();
@@ -218,17 +222,11 @@ impl JobSteps<'_> {
 
     /// Passes the job's output on until it has ended, and says how.
     async fn follow(&self, launcher: &mut Launcher) -> Result<(), Stop> {
-        let lost = async {
-            self.log.lost().await;
-            let patience = self.host.patience().as_secs();
-            let reason = format!("the host was away for {patience} s, and no other one went on with the build");
-            StepError::new("waiting for the host", reason)
-        };
-        let mut lost = pin!(lost);
+        let mut gone = pin!(self.host.gone());
         loop {
             let said = tokio::select! {
                 said = launcher.next() => said?,
-                error = &mut lost => return Err(error.into()),
+                () = &mut gone => return Err(StepError::new("waiting for the host", "it did not come back").into()),
             };
             match said {
                 Said::Output(frame) => self.log.send(frame).await,

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use monkeyci_api::{Body, ClientError, LOG_HELD, LogFrame, LogStream, MAX_LOG_FRAME};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::host::{Away, Host};
@@ -24,24 +24,21 @@ pub(super) const FRUITLESS: u32 = 100;
 pub(super) struct Log {
     queue: Arc<Queue>,
     upload: JoinHandle<Result<(), ClientError>>,
-    lost: watch::Receiver<bool>,
 }
 
 impl Log {
     pub(super) fn open(host: Host, job: String) -> Self {
         let queue = Arc::<Queue>::default();
-        let (tell, lost) = watch::channel(false);
         let upload = tokio::spawn({
             let queue = queue.clone();
             async move {
                 let sent = upload(&host, &job, &queue).await;
                 // Nobody must wait for room that nobody makes.
                 queue.give_up();
-                let _ = tell.send(sent.as_ref().is_err_and(ClientError::is_away));
                 sent
             }
         });
-        Self { queue, upload, lost }
+        Self { queue, upload }
     }
 
     /// Adds a piece of the job's output.
@@ -59,15 +56,6 @@ impl Log {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let bytes = Bytes::from(line + "\n");
         self.send(LogFrame { stream: LogStream::Host, time_ms: time.as_millis() as u64, bytes }).await;
-    }
-
-    /// Returns when the host was away for too long.
-    pub(super) async fn lost(&self) {
-        let mut lost = self.lost.clone();
-        if lost.wait_for(|lost| *lost).await.is_err() {
-            // It was given up for another reason, or is whole.
-            std::future::pending().await
-        }
     }
 
     /// Ends the log and waits until all of it is kept.

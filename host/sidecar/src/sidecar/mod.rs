@@ -156,6 +156,7 @@ pub async fn run(options: &Options) -> Result<(), SidecarError> {
         let _ = launcher.send(&last).await;
     }
     match (reported, outcome.error) {
+        // Whatever else it could not do, this is why.
         _ if host.is_gone() => Err(SidecarError::InVain(host.patience())),
         (_, Some(error)) => Err(SidecarError::Step(error)),
         (Err(error), None) => Err(SidecarError::Report(error)),

@@ -2,9 +2,10 @@
 
 use monkeyci_limits::{Area, Limit, Per};
 
-use super::cleanup::{AT_ONCE, REMOVAL};
+use super::cleanup::REMOVAL;
 use super::services::LONGEST;
 use super::{GRACE, LEASE, PARTING, PATIENCE, SAVING};
+use crate::jobs::take_over::AT_ONCE;
 
 /// The limits of pods.
 pub(crate) fn limits() -> Area {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig, grants};
-use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Results, Status, StopReason};
+use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Results, StopReason};
 use monkeyci_engines::Pod;
 use monkeyci_storage::hex;
 use serde::Serialize;
@@ -30,9 +30,8 @@ use crate::home::{BuildDir, JOBS, make_dir};
 use crate::tokens::Adopted;
 pub(crate) use budget::limits;
 use cleanup::PodCleanup;
-pub(crate) use cleanup::clear;
 use plan::{env, plan, secret_env};
-use services::ServiceLogs;
+pub(super) use services::ServiceLogs;
 use watch::{Patience, Watch};
 
 /// What a sidecar is told.
@@ -58,9 +57,12 @@ pub(super) async fn run(
     (attempt, begun): (u32, BegunBy),
     mut stop: Receiver<Option<StopReason>>,
 ) -> (Ending, Option<PodCleanup>) {
-    let (plan, service_env) = match plan(context, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?))) {
-        Ok(planned) => planned,
-        Err(ending) => return (ending, None),
+    let taken_over = (begun == BegunBy::Another).then_some(attempt);
+    let planned = plan(context, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?)));
+    let planned = match planned {
+        // Of one that another process has begun there is something in the engine.
+        Err(ending) if taken_over.is_none() => return (ending, None),
+        planned => planned,
     };
     let engine = tokio::select! {
         engine = context.services.engines.get() => match engine {
@@ -71,6 +73,20 @@ pub(super) async fn run(
             return (reason.ending_while(job, Some("looking for the container engine".to_owned())), None);
         }
     };
+    let cleanup = PodCleanup {
+        engine: engine.clone(),
+        key: key(&context.live.id, &job.id, attempt),
+        job: job.id.clone(),
+        services: spec.services.clone(),
+        dir: directory(&context.dir, &job.id, attempt),
+        logs: None,
+        taken_over,
+        lease: LEASE,
+    };
+    let (plan, service_env) = match planned {
+        Ok(planned) => planned,
+        Err(ending) => return (ending, Some(cleanup)),
+    };
     context.say_not_enforced(engine.as_ref()).await;
     // Where it was packed before, this is done at once.
     let packed = match spec.with_git {
@@ -78,21 +94,17 @@ pub(super) async fn run(
         false => context.live.pack_workspace(&context.services.blobs).await,
     };
     if let Err(error) = packed {
-        return (Ending::EngineFailed { reason: format!("the workspace could not be packed: {error}") }, None);
+        let reason = format!("the workspace could not be packed: {error}");
+        return (Ending::EngineFailed { reason }, taken_over.map(|_| cleanup));
     }
     // Before its token counts: whoever comes with that finds the plan.
     let (running, report) = context.live.watch_pod(&job.id, plan);
     let prepared = prepare(context, job, spec, (attempt, begun), service_env).await;
     let (pod, _adopted) = match prepared {
-        Ok(Prepared::Pod(pod, adopted)) => (*pod, adopted),
-        Ok(Prepared::Elsewhere(pod)) => {
-            context.live.unwatch_pod(&job.id);
-            let cleanup = PodCleanup { engine, pod: *pod, logs: None, taken_over: Some(attempt), lease: LEASE };
-            return (Ending::HostDied, Some(cleanup));
-        }
+        Ok(prepared) => prepared,
         Err(error) => {
             context.live.unwatch_pod(&job.id);
-            return (Ending::EngineFailed { reason: error.to_string() }, None);
+            return (Ending::EngineFailed { reason: error.to_string() }, taken_over.map(|_| cleanup));
         }
     };
     let (say, mut said) = mpsc::unbounded_channel::<String>();
@@ -113,7 +125,7 @@ pub(super) async fn run(
                 driven = driven => driven.unwrap_or(Ending::EngineFailed { reason }),
                 ending = async { saying.await; std::future::pending().await } => ending,
             };
-            if matches!(ending.status(), Status::Failure | Status::Error)
+            if ending.status().is_failed()
                 && let Some(dead) = watch.dead_services().await
             {
                 let mut results = Results::default();
@@ -139,9 +151,7 @@ pub(super) async fn run(
         context.say(Some(&job.id), &line).await;
     }
     context.live.unwatch_pod(&job.id);
-    let logs = logs.filter(|_| watch_started);
-    let taken_over = (begun == BegunBy::Another).then_some(attempt);
-    (ending, Some(PodCleanup { engine, pod, logs, taken_over, lease }))
+    (ending, Some(PodCleanup { logs: logs.filter(|_| watch_started), lease, ..cleanup }))
 }
 
 async fn stopped(stop: &mut Receiver<Option<StopReason>>) -> StopReason {
@@ -152,22 +162,15 @@ async fn stopped(stop: &mut Receiver<Option<StopReason>>) -> StopReason {
     }
 }
 
-/// What is there for a pod to start.
-enum Prepared {
-    /// All; of a pod that another process has begun, its sidecar's token counts as long as that is held.
-    Pod(Box<Pod>, Option<Adopted>),
-    /// The pod that another process has begun looks for the build API at another address.
-    Elsewhere(Box<Pod>),
-}
-
-/// Makes the token, the sidecar's configuration and the pod's description. Where another process has made them, they stay.
+/// Makes the token, the sidecar's configuration and the pod's description. Where another process has made them, they stay, and its token
+/// counts as long as what comes with the pod is held.
 async fn prepare(
     context: &JobContext,
     job: &JobSpec,
     spec: &ContainerSpec,
     (attempt, begun): (u32, BegunBy),
     secret_env: BTreeMap<String, BTreeMap<String, String>>,
-) -> Result<Prepared, ControllerError> {
+) -> Result<(Pod, Option<Adopted>), ControllerError> {
     let program = context.services.sidecar_program()?.to_owned();
     let address = context.api_address().await?;
     // The job's own limit begins before this; a minute more is for what is slow.
@@ -176,11 +179,11 @@ async fn prepare(
     let dir = directory(&context.dir, &job.id, attempt);
     let path = dir.join(CONFIG);
     let before = if begun == BegunBy::Another { begun_with(&path) } else { None };
-    let (adopted, is_elsewhere) = match before {
+    let adopted = match before {
         Some(config) => {
             let adopted = context.services.tokens.adopt(&config.token, &context.live.id, (&role, attempt));
-            let fits = config.api == address.url && config.version == API_VERSION && adopted.is_some();
-            (adopted, !fits)
+            let strange = || ControllerError::Token(format!("the one in {} is not the job's own", path.display()));
+            Some(adopted.ok_or_else(strange)?)
         }
         None => {
             let token =
@@ -194,7 +197,7 @@ async fn prepare(
                 patience_ms: u64::try_from(context.services.patience.as_millis()).unwrap_or(u64::MAX),
             };
             write_private(&path, &config)?;
-            (None, false)
+            None
         }
     };
     let mut service_env = BTreeMap::new();
@@ -203,7 +206,7 @@ async fn prepare(
         write_private(&path, &env)?;
         service_env.insert(service, path);
     }
-    let pod = Box::new(Pod {
+    let pod = Pod {
         key: key(&context.live.id, &job.id, attempt),
         owner: context.services.engines.owner().to_owned(),
         build: context.live.id.clone(),
@@ -225,15 +228,17 @@ async fn prepare(
         sidecar_program: program,
         sidecar_config: path,
         api_dir: address.dir.clone(),
-    });
-    Ok(if is_elsewhere { Prepared::Elsewhere(pod) } else { Prepared::Pod(pod, adopted) })
+    };
+    Ok((pod, adopted))
 }
 
-/// Whether the sidecar of an attempt that another process has begun finds the one that goes on with the build: what it was told is there,
-/// and so is the directory that it has mounted.
-pub(crate) fn finds_us(dir: &BuildDir, job: &str, attempt: u32) -> bool {
-    let config = begun_with(&directory(&dir.path, job, attempt).join(CONFIG));
-    config.is_some_and(|config| dir.has_api || !config.api.starts_with("unix:"))
+/// Whether the sidecar of an attempt that another process has begun finds this one: what it was told is there, and it looks for the build
+/// API where that will be.
+pub(in crate::jobs) fn finds_us(context: &JobContext, dir: &BuildDir, job: &str, attempt: u32) -> bool {
+    begun_with(&directory(&dir.path, job, attempt).join(CONFIG)).is_some_and(|config| {
+        let is_there = dir.has_api || !config.api.starts_with("unix:");
+        is_there && config.version == API_VERSION && context.services.api.is_at(&config.api)
+    })
 }
 
 /// What the containers of an attempt have of the build's directory.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::join_all;
 use monkeyci_api::LogFrame;
@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{JobContext, Services};
 use crate::logs::followers::service_frame;
-use crate::logs::{LogWriter, Mark, MaskedLog, Source};
+use crate::logs::{LogIntake, Source};
 use crate::running::BuildHandle;
 
 /// A line longer than this is cut into several.
 pub(super) const LONGEST: usize = 8 * 1024;
 
 /// Follows the output of a pod's services, once it has started and until they end. Stops when it is dropped.
-pub(super) struct ServiceLogs {
+pub(in crate::jobs) struct ServiceLogs {
     task: JoinHandle<()>,
     /// Cancelled when nobody wants to hear more of it.
     over: CancellationToken,
@@ -44,7 +44,7 @@ impl ServiceLogs {
     }
 
     /// Takes what the services of a pod have written so far, and that alone, of a pod that nobody has followed to its end.
-    pub(super) fn catch_up(
+    pub(in crate::jobs) fn catch_up(
         context: &JobContext,
         engine: &Arc<dyn Engine>,
         of: (&str, &str, u32),
@@ -95,7 +95,7 @@ impl ServiceLogs {
     }
 
     /// Waits until all is stored that they have written. Services that do not end within `patience` are not listened to any more.
-    pub(super) async fn finish(mut self, patience: Duration) {
+    pub(in crate::jobs) async fn finish(mut self, patience: Duration) {
         if tokio::time::timeout(patience, &mut self.task).await.is_err() {
             self.over.cancel();
             let _ = (&mut self.task).await;
@@ -109,15 +109,7 @@ impl Drop for ServiceLogs {
     }
 }
 
-/// A service's output on its way into the log of its job.
-struct Service<'a> {
-    live: &'a BuildHandle,
-    job: &'a str,
-    name: &'a str,
-    masked: MaskedLog,
-    stored: LogWriter<'a>,
-}
-
+/// Takes in what a service writes, into the log of its job.
 async fn one(
     services: &Services,
     live: &BuildHandle,
@@ -127,33 +119,25 @@ async fn one(
     (over, mut flushes): (&CancellationToken, mpsc::Receiver<oneshot::Sender<()>>),
 ) {
     let _open = live.writing.token();
+    let to = live.log_of(Some(job), &services.blobs, services.log_limits);
     let source = Source { attempt, service: Some(name.to_owned()) };
-    let (parts, others) = live.logs.parts(job);
-    let mark = match others {
-        true => Mark::find(&services.blobs, &live.id, job, parts, &source).await,
-        false => Ok(None),
-    };
-    // Where it can't be read, nobody knows what is there: better twice than never.
-    let mark = mark.unwrap_or_default();
-    let place = mark.as_ref().map_or_else(Default::default, |mark| mark.place);
-    let stored = LogWriter::new(&services.blobs, &live.id, &live.logs, Some(job), services.log_limits);
-    let stored = stored.going_on(source, mark.as_ref(), 0);
-    let mut service = Service { live, job, name, masked: MaskedLog::going_on(&live.masking, place, 0), stored };
+    // Where nobody knows what is there: better twice than never.
+    let mut log = LogIntake::go_on(to, source, 0).await.unwrap_or_else(|_| LogIntake::new(to));
     let mut output = engine.output(key, &Part::Service(name.to_owned()), follow);
     let mut open = BytesMut::new();
     loop {
-        let due = service.stored.due();
+        let due = log.due();
         let next = tokio::select! {
             biased;
             next = output.next() => next,
             Some(done) = flushes.recv() => {
-                service.stored.write().await;
+                log.write().await;
                 let _ = done.send(());
                 continue;
             }
             () = over.cancelled() => None,
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                service.stored.write().await;
+                log.write().await;
                 continue;
             }
         };
@@ -161,39 +145,19 @@ async fn one(
         let Some(Ok(chunk)) = next else { break };
         open.extend_from_slice(&chunk);
         while let Some(line) = take_line(&mut open) {
-            service.keep(&line).await;
+            log.push(line_of(name, &line)).await;
         }
     }
     if !open.is_empty() {
-        service.keep(&open).await;
+        log.push(line_of(name, &open)).await;
     }
-    let last = service.masked.finish();
-    service.show(last).await;
-    if let Err(error) = service.stored.finish().await {
-        tracing::warn!(%error, build = live.id, job, service = name, "the output of a service could not be stored");
-    }
+    // The log says itself what it lacks.
+    let _ = live.stored_log(Some(job), log.finish().await).await;
 }
 
-impl Service<'_> {
-    /// A line, with the service's name in front. Places count such lines: an engine gives all of a service's output again to who asks
-    /// again.
-    async fn keep(&mut self, line: &[u8]) {
-        let mut bytes = BytesMut::with_capacity(self.name.len() + line.len() + 3);
-        bytes.put_slice(self.name.as_bytes());
-        bytes.put_slice(b": ");
-        bytes.put_slice(line);
-        bytes.put_u8(b'\n');
-        let frames = self.masked.push(service_frame(bytes.freeze()));
-        self.show(frames).await;
-    }
-
-    async fn show(&mut self, frames: Vec<LogFrame>) {
-        for frame in frames {
-            self.live.observer.log(&self.live.id, Some(self.job), &frame);
-            self.stored.push(&frame);
-        }
-        self.stored.reached(self.masked.place(), self.masked.came(), self.masked.take_left_out()).await;
-    }
+/// A line, with the service's name in front. Places count such lines: an engine gives all of a service's output again to who asks again.
+fn line_of(name: &str, line: &[u8]) -> LogFrame {
+    service_frame([name.as_bytes(), b": ", line, b"\n"].concat().into())
 }
 
 /// The first line of what has come, without its end. What it is depends on nothing but the bytes: whoever asks an engine for them again

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::inputs::Inputs;
 use crate::logs::followers::OpenLogs;
-use crate::logs::{LogLimits, LogWriter, MaskedLog, Masking};
+use crate::logs::{Destination, LogIntake, LogLimits, Masking};
+use crate::observer::Silent;
 
 const BUILD: &str = "org/repo/1";
 const JOB: &str = "job";
@@ -66,22 +67,24 @@ async fn send(frames: &[(usize, &str)], accidents: &[(bool, bool, bool)], limits
     loop {
         let logs = OpenLogs::default();
         logs.go_on([(Some(JOB.to_owned()), parts)].into());
-        let mark = Mark::find(&blobs, BUILD, JOB, parts, &source).await.expect("the store");
         let from = held.front().map_or(end, |(place, _)| *place);
-        let place = mark.as_ref().map_or_else(Place::default, |mark| mark.place);
-        let mut masked = MaskedLog::going_on(&masking, place, from);
-        let stored_log = LogWriter::new(&blobs, BUILD, &logs, Some(JOB), limits);
-        let mut writer = stored_log.going_on(source.clone(), mark.as_ref(), from);
-        let settled = writer.settled();
+        let to = Destination {
+            blobs: &blobs,
+            limits,
+            masking: &masking,
+            observer: &Silent,
+            logs: &logs,
+            build: BUILD,
+            job: Some(JOB),
+        };
+        let mut log = LogIntake::go_on(to, source.clone(), from).await.expect("the store");
+        let settled = log.settled();
         let mut died = false;
         for (_, frame) in held.clone() {
-            for frame in masked.push(frame) {
-                writer.push(&frame);
-            }
-            writer.reached(masked.place(), masked.came(), masked.take_left_out()).await;
+            log.push(frame).await;
             let (written, dies, heard) = accidents.next().copied().unwrap_or_default();
             if written {
-                writer.write().await;
+                log.write().await;
             }
             if heard {
                 let kept = *settled.borrow();
@@ -95,11 +98,7 @@ async fn send(frames: &[(usize, &str)], accidents: &[(bool, bool, bool)], limits
             }
         }
         if !died {
-            for frame in masked.finish() {
-                writer.push(&frame);
-            }
-            writer.reached(masked.place(), masked.came(), masked.take_left_out()).await;
-            writer.finish().await.expect("stored");
+            log.finish().await.expect("stored");
             assert_eq!(*settled.borrow(), end, "all is kept");
         }
         parts = logs.parts(JOB).0;
