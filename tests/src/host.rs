@@ -273,6 +273,18 @@ pub fn run(engine: &Engine, case: &str, arguments: &[&str]) -> Ended {
     ended
 }
 
+/// Runs something under a time limit in milliseconds, until the limit ran out where the test wants it to.
+///
+/// How far a build comes in a given time depends on the machine and on what else it does. Each run has four times as long as the
+/// one before. What the last one gives is returned as it is, for the test to judge.
+pub fn run_limited(run: impl Fn(u64) -> Ended, ran_out_there: impl Fn(&Ended) -> bool) -> Ended {
+    let first = run(3_000);
+    [12_000, 48_000, 192_000].into_iter().fold(first, |ended, limit| match ran_out_there(&ended) {
+        true => ended,
+        false => run(limit),
+    })
+}
+
 /// All files below a directory: those of a host's home, say.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

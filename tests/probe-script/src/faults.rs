@@ -42,7 +42,6 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             all(sh("victim", &make).save_artifact("small", "small").save_artifact("big", "big"))
         }
         "stopped" => {
-            let limit = probe.build.param_or("limit-ms", "300000")?.parse()?;
             let work = "mkdir -p logs kept half; tee logs/log >kept/file <<.\nwhat happened\n.";
             let stoppable = "trap 'echo stopped by TERM; exit 7' TERM; echo begun; sleep 300 & wait";
             let job = sh("victim", &[work, stoppable])
@@ -50,7 +49,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 .save_artifact("result", "half")
                 .keep(cache("kept", "kept").save(SavePolicy::Always))
                 .cache("half", "half");
-            all(job.timeout(Duration::from_millis(limit)))
+            all(job.timeout(probe.limit()?))
         }
         // Nobody stops this one in time: it takes TERM for nothing, and long to save.
         "stubborn" => {

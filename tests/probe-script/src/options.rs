@@ -53,9 +53,10 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             ))
         }
         "never-ready" => {
-            let service = || service("db", &probe.image).argv(["sleep", "300"]).ready_timeout(Duration::from_secs(100));
-            // So long that a busy machine gets to waiting for the service.
-            let job = |id: &str| sh(id, &["true"]).timeout(Duration::from_secs(20)).allow_failure();
+            let service =
+                || service("db", &probe.image).argv(["sleep", "300"]).ready_timeout(Duration::from_secs(3600));
+            let limit = probe.limit()?;
+            let job = |id: &str| sh(id, &["true"]).timeout(limit).allow_failure();
             let command = job("command").service(service().ready_command(["false"]));
             all((job("port").service(service().ready_port(5432)), command))
         }
@@ -74,8 +75,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 .allow_failure(),
             sh("hopeless", &["echo \"attempt $MONKEYCI_ATTEMPT\"", "exit 1"]).retry(1).allow_failure(),
             sh("too-slow", &["echo \"attempt $MONKEYCI_ATTEMPT\"", "test \"$MONKEYCI_ATTEMPT\" = 2 || sleep 300"])
-                // So long that a busy machine gets to its command.
-                .timeout(Duration::from_secs(20))
+                .timeout(probe.limit()?)
                 .retry(1)
                 .retry_on(RetryOn::Timeout),
         )),

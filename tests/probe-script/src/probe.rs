@@ -1,5 +1,7 @@
 //! What cases are made of.
 
+use std::time::Duration;
+
 use monkeyci_sdk::prelude::*;
 
 /// The build and the image with a shell.
@@ -15,6 +17,11 @@ impl Probe<'_> {
     /// A container job with these lines.
     pub fn sh(&self, id: &str, lines: &[&str]) -> ContainerJob {
         container(id, &self.image).shell(lines.iter().copied())
+    }
+
+    /// How long a job may take that is to be stopped, or not: five minutes unless the test says otherwise.
+    pub fn limit(&self) -> Result<Duration> {
+        Ok(Duration::from_millis(self.build.param_or("limit-ms", "300000")?.parse()?))
     }
 }
 

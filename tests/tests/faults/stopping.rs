@@ -1,7 +1,7 @@
 //! Cancelling and time limits, in every phase of a job.
 
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::host::{Ended, Host, Running};
+use monkeyci_tests::host::{Ended, Host, Running, run_limited};
 use monkeyci_tests::registry::Registry;
 use monkeyci_tests::repository::Repository;
 use monkeyci_tests::s3::S3;
@@ -30,6 +30,11 @@ fn cancelled_on(
     assert_eq!((ended.code, ended.cause("victim")), (Some(130), "cancelled"), "{ended:#?}");
     assert_nothing_left(engine, &host);
     ended
+}
+
+/// Whether the command of the job ran when something stopped it.
+fn has_begun(ended: &Ended) -> bool {
+    ended.log(Some("victim")).contains("begun\n")
 }
 
 fn saved(ended: &Ended) -> Vec<&str> {
@@ -74,17 +79,19 @@ fn a_build_is_cancelled_from_another_process() {
 
 #[test]
 fn a_job_that_reaches_its_time_limit_saves_what_it_always_saves() {
-    let ended = run(&Engine::docker(), "stopped", &["--param", "limit-ms=3000"]);
+    let limited = |limit| run(&Engine::docker(), "stopped", &["--param", &format!("limit-ms={limit}")]);
+    let ended = run_limited(limited, has_begun);
     assert_eq!((ended.code, ended.cause("victim")), (Some(1), "timed-out"), "{ended:#?}");
     assert_only_what_is_always_saved(&ended);
 }
 
 #[test]
 fn a_build_that_reaches_its_time_limit_stops_its_jobs_and_says_so() {
-    let ended = run(&Engine::docker(), "stopped", &["--timeout", "20s"]);
+    let limited = |limit| run(&Engine::docker(), "stopped", &["--timeout", &format!("{limit}ms")]);
+    let ended = run_limited(limited, has_begun);
     assert_eq!((ended.code, ended.cause("victim")), (Some(1), "cancelled"), "{ended:#?}");
     assert_only_what_is_always_saved(&ended);
-    assert_eq!(ended.of_type("build/timed-out").next().expect("it says so")["after_ms"], 20_000);
+    assert_eq!(ended.of_type("build/timed-out").count(), 1, "{ended:#?}");
     assert_eq!(ended.of_type("build/ended").next().expect("an end")["status"], "timed-out");
 }
 

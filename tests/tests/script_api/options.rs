@@ -1,4 +1,5 @@
-use monkeyci_tests::host::Host;
+use monkeyci_tests::engine::Engine;
+use monkeyci_tests::host::{Ended, Host, run_limited};
 
 use crate::{run, says};
 
@@ -25,7 +26,9 @@ fn a_job_can_not_open_what_its_launcher_has_open_whoever_it_is() {
 
 #[test]
 fn a_job_that_is_not_ready_in_time_says_what_it_waited_for() {
-    let ended = run("never-ready", &[], 0);
+    let limited = |limit| run("never-ready", &["--param", &format!("limit-ms={limit}")], 0);
+    let waits = |ended: &Ended, job| ended.ending(job)["ending"]["during"] == "waiting for service db";
+    let ended = run_limited(limited, |ended| ["port", "command"].iter().all(|job| waits(ended, job)));
     for job in ["port", "command"] {
         let ending = &ended.ending(job)["ending"];
         assert_eq!(
@@ -38,7 +41,7 @@ fn a_job_that_is_not_ready_in_time_says_what_it_waited_for() {
 
 #[test]
 fn what_a_service_writes_is_a_stream_of_its_own_and_its_death_is_said_at_once_and_in_the_result() {
-    let host = Host::on(&monkeyci_tests::engine::Engine::docker());
+    let host = Host::on(&Engine::docker());
     let ended = host.run("service-ends", &[]);
     assert_eq!(
         (ended.code, ended.cause("fails"), ended.cause("goes-on")),
@@ -80,7 +83,12 @@ fn an_architecture_that_the_engine_has_not_is_a_typed_end() {
 
 #[test]
 fn a_job_runs_again_after_the_failures_it_names_and_no_others() {
-    let ended = run("retry", &[], 0);
+    let docker = Engine::docker();
+    let limited = |limit| Host::on(&docker).run("retry", &["--param", &format!("limit-ms={limit}")]);
+    let ended = run_limited(limited, |ended| {
+        ended.log(Some("too-slow")).contains("attempt 1\n") && ended.cause("too-slow") == "succeeded"
+    });
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
     says(&ended, "flaky", &["attempt 1", "attempt 2", "attempt 3"]);
     assert_eq!(ended.log(Some("other-exit-code")), "attempt 1\n");
     says(&ended, "hopeless", &["attempt 1", "attempt 2"]);
