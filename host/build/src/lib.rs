@@ -18,6 +18,7 @@ mod param;
 mod report;
 mod request;
 mod results;
+mod select;
 mod source;
 mod spec;
 mod state;
@@ -39,6 +40,10 @@ pub use param::{ParamKind, ParamSpec};
 pub use report::SidecarReport;
 pub use request::{Requested, RequestedSource, Told, ToldAnswer, ToldCall};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
+pub use select::{
+    Again, Earlier, EarlierJob, Rerun, ReusedArtifact, ReusedJob, Select, SelectError, Selection, Submitted,
+    select_again, select_only,
+};
 pub use source::{Changes, Source};
 pub use spec::{
     CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, NetworkMode,

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod again;
 mod builds;
 mod machine;
 mod outside;
@@ -13,6 +14,7 @@ use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
 use monkeyci_controller::PATIENCE;
 
+pub use again::{RerunArgs, SelectArgs};
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
@@ -62,6 +64,8 @@ pub enum Command {
     Cancel(CancelArgs),
     /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
     Resume(ResumeArgs),
+    /// Run jobs of an earlier build again, as a new build that reuses the results of the others.
+    Rerun(RerunArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print what builds may take, and why so much; or what tokens open.
@@ -82,11 +86,13 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95"
+    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95\n  monkeyci-host run --job unit\n  monkeyci-host run --until package"
 )]
 pub struct RunArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// How many jobs may run at a time. Default: the number of processors.
@@ -401,6 +407,10 @@ mod tests {
             let examples: Vec<&str> =
                 help.lines().filter_map(|line| line.split_once("monkeyci-host ").map(|(_, rest)| rest)).collect();
             assert!(help.starts_with("Example") && !examples.is_empty(), "{name}: {help}");
+            // clap's own check is compiled out with its debug assertions: of two options of one id, one takes what the other is given.
+            let ids: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+            let distinct: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
+            assert_eq!(ids.len(), distinct.len(), "{name}: two options have one id: {ids:?}");
             for example in examples {
                 let example = example.split([';', '>', '&']).next().unwrap_or_default().trim();
                 let words = ["monkeyci-host".to_owned()].into_iter().chain(words(example));

@@ -24,6 +24,7 @@ pub async fn check(args: CheckArgs) -> Done {
         max_running: NonZeroUsize::MIN,
         timeout: None,
         keep: false,
+        select: None,
     };
     let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
     // What the script prints is no part of the answer.

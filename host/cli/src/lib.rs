@@ -44,6 +44,7 @@
 //!         max_running: NonZeroUsize::new(4).ok_or("not zero")?,
 //!         timeout: None,
 //!         keep: false,
+//!         select: None,
 //!     };
 //!     let report = controller.run(request, Arc::new(Silent), Cancel::default()).await?;
 //!     println!("{}: {:?}", report.build, report.status);

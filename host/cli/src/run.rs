@@ -41,6 +41,7 @@ pub async fn run(args: RunArgs) -> Done {
         max_running: args.jobs.unwrap_or(processors),
         timeout: args.timeout,
         keep: args.keep,
+        select: args.select.select(),
     };
     let report = controller
         .run(request, display.clone().observer(), cancel)

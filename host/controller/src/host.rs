@@ -1,5 +1,6 @@
 //! The host: what all builds of a process share. With its own files, the only one that joins the rooms.
 
+mod rerun;
 mod resume;
 mod retention;
 
@@ -24,7 +25,7 @@ use crate::control::{self, Inside};
 use crate::disk::{self, DiskLimits};
 use crate::error::ControllerError;
 use crate::home::{BuildDir, Home};
-use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep, Swept};
+use crate::jobs::{self, CheckError, EarlierBuild, EngineChoice, Engines, JobContext, Services, Sweep, Swept};
 use crate::logs::{self, LogLimits, Masking};
 use crate::observer::Observer;
 use crate::running::{self, Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
@@ -148,6 +149,17 @@ impl Controller {
         observer: Arc<dyn Observer>,
         cancel: Cancel,
     ) -> Result<BuildReport, ControllerError> {
+        self.run_one(request, None, observer, cancel).await
+    }
+
+    /// Runs a build to its end: a new one, or one more run of an earlier one.
+    async fn run_one(
+        self: &Arc<Self>,
+        request: BuildRequest,
+        earlier: Option<EarlierBuild>,
+        observer: Arc<dyn Observer>,
+        cancel: Cancel,
+    ) -> Result<BuildReport, ControllerError> {
         let masking = masking(&request)?;
         for name in masking.unmaskable() {
             tracing::warn!("the secret {name:?} is too short to be masked in logs");
@@ -158,6 +170,7 @@ impl Controller {
         let begin = Begin::New(Box::new(requested));
         let dir = self.home.build_dir(&id)?;
         let (begun, inbox) = self.begin(&id, request, masking, observer, dir, &cancel);
+        earlier.map(|earlier| begun.context.runs_again(earlier));
         let time = SteadyTime::begin(self.clock.clone());
         self.drive(begun, inbox, self.journals.begin(&id), begin, time, cancel).await
     }

@@ -43,6 +43,8 @@ pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
 pub use monkeyci_storage::journal::LAYOUT as JOURNAL_LAYOUT;
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
 pub use observer::{Observer, Silent};
-pub use running::{BuildReport, BuildRequest, Cancel, Needed, Resumable, ResumeError, ResumeRequest};
+pub use running::{
+    BuildReport, BuildRequest, Cancel, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest,
+};
 pub use serve::ApiOverTcp;
 pub use source::{GitAuth, SourceRequest};

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use monkeyci_build::{
-    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, SidecarReport, Source,
-    Status, StopReason,
+    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, Selection, SidecarReport,
+    Source, Status, StopReason,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -112,6 +112,8 @@ pub struct FakeDriver {
     now_ms: u64,
     work: Vec<Work>,
     occupied: BTreeSet<String>,
+    /// What is decided of the jobs before they are declared.
+    selection: Option<Selection>,
 }
 
 // There are few at a time.
@@ -128,6 +130,13 @@ enum Work {
 pub fn play(plan: &Plan) -> FakeDriver {
     let mut driver = FakeDriver::new(plan.clone(), Vec::new());
     driver.append(EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() });
+    driver.play()
+}
+
+/// The same for a build of which some jobs are reused or left out.
+pub fn play_selected(plan: &Plan, selection: Selection) -> FakeDriver {
+    let mut driver = FakeDriver { selection: Some(selection), ..FakeDriver::new(plan.clone(), Vec::new()) };
+    driver.append(EventBody::BuildTriggered { build: "o/r/2".into(), trigger: "test".into() });
     driver.play()
 }
 
@@ -154,7 +163,8 @@ impl FakeDriver {
     fn new(plan: Plan, journal: Vec<Event>) -> Self {
         let state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has slots"));
         let now_ms = journal.last().map_or(0, |event| event.time_ms);
-        Self { plan, state, journal, seen: Vec::new(), now_ms, work: Vec::new(), occupied: BTreeSet::new() }
+        let (work, occupied) = (Vec::new(), BTreeSet::new());
+        Self { plan, state, journal, seen: Vec::new(), now_ms, work, occupied, selection: None }
     }
 
     fn play(mut self) -> Self {
@@ -187,6 +197,9 @@ impl FakeDriver {
         match self.work.remove(possible[nth % possible.len()]) {
             Work::Do(Effect::CheckOut) => self.append(EventBody::BuildCheckedOut { source: Source::default() }),
             Work::Do(Effect::Define) => {
+                if let Some(selection) = self.selection.clone() {
+                    self.append(EventBody::JobsSelected { selection: Box::new(selection) });
+                }
                 self.append(EventBody::ScriptDefined { jobs: self.plan.jobs(), removed: vec![], params: vec![] });
             }
             Work::Do(Effect::Refine { job }) => self.refine(job),

@@ -139,11 +139,13 @@ impl Seen {
             let jobs = self.attempts.iter().map(|(job, attempts)| format!("{} {attempts} times", harmless(job, false)));
             text.push_str(&format!("tried again: {}\n", jobs.collect::<Vec<_>>().join(", ")));
         }
-        let commands = hints.failed(&report.build, failed(report).map(|job| job.job.as_str()));
+        let commands =
+            hints.failed(&report.build, failed(report).map(|job| (job.job.as_str(), job.ending.reused_from())));
         if !commands.is_empty() {
             for command in commands {
                 text.push_str(&format!("  {command}\n"));
             }
+            text.push_str(&format!("  {}\n", hints.rerun(&report.build)));
             text.push_str(&format!("  {}\n", hints.command(&["show", super::short(&report.build)])));
         }
         text
@@ -242,6 +244,7 @@ mod tests {
         insta::assert_snapshot!(seen.after(&report, &Hints::default()), @r"
         tried again: unit 2 times
           monkeyci-host logs 19c-1 unit
+          monkeyci-host rerun 19c-1 --failed
           monkeyci-host show 19c-1
         ");
     }

@@ -96,6 +96,10 @@ impl Controller {
         let (mut begun, inbox) = self.begin(&build, request, masking, observer, dir, &cancel);
         begun.live.take_back(&history.events, known.said_by_define.clone());
         begun.live.logs.go_on(self.log_parts(&build).await?);
+        let phase = begun.live.state().phase();
+        if let Some(earlier) = self.earlier(&begun.request, phase).await? {
+            begun.context.runs_again(earlier);
+        }
         if !resume.cancel {
             jobs::restore(&begun.context, &known).await?;
         }

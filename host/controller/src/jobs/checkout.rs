@@ -17,7 +17,9 @@ use crate::source::history::History;
 /// Gets the code, and records that it is there.
 pub(super) async fn run(context: &JobContext) {
     let (source, dir) = (context.request.source.clone(), context.dir.clone());
-    match check_out(&context.live, source, &context.request.trigger, dir, None).await {
+    // Of a commit that is fetched by its id, nobody knows which branch or tag was meant.
+    let known = context.earlier().and_then(|earlier| earlier.source.clone());
+    match check_out(&context.live, source, &context.request.trigger, dir, known).await {
         Ok((source, warnings)) => {
             keep_script(context).await;
             for message in warnings {

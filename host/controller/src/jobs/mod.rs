@@ -12,6 +12,7 @@ pub(crate) mod lease;
 mod refine;
 mod restore;
 mod say;
+mod select;
 mod take_over;
 
 pub use check::CheckError;
@@ -23,4 +24,5 @@ pub(crate) use container::limits;
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::Engines;
 pub(crate) use restore::{restore, script};
+pub(crate) use select::EarlierBuild;
 pub(crate) use take_over::take_over;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use monkeyci_build::{
     BuildCommand, BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary, Phase,
-    Requested, StopReason,
+    Requested, Rerun, Select, StopReason,
 };
 use monkeyci_storage::BuildJournal;
 use monkeyci_storage::journal::Durable;
@@ -87,6 +87,7 @@ impl Said {
     pub(super) fn notice(&mut self, body: &EventBody) {
         match body {
             EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
+            EventBody::BuildRefused { message } => self.failure = Some(message.clone()),
             EventBody::BuildTimedOut { after_ms } => {
                 let seconds = *after_ms as f64 / 1000.0;
                 self.failure = Some(format!("the build reached its time limit of {seconds} s: its jobs were stopped"));
@@ -223,7 +224,14 @@ impl Driver {
                 let trigger = self.trigger.clone();
                 // Both before anything is done: whoever goes on with the build needs to know what it was to be.
                 let triggered = self.write(EventBody::BuildTriggered { build: self.live.id.clone(), trigger })?;
+                let rerun = match &request.select {
+                    Some(Select::Again(rerun)) => Some(rerun.clone()),
+                    _ => None,
+                };
                 let requested = self.write(EventBody::BuildRequested { request })?;
+                if let Some(Rerun { of, by, what, with_changes, .. }) = rerun {
+                    self.write(EventBody::BuildRerun { of, by, what, with_changes })?;
+                }
                 self.carry_out([triggered, requested].concat()).await
             }
             Begin::Again { by, again, go_on, cancel, said, started_ms: _ } => {

@@ -7,11 +7,13 @@ mod driver;
 mod effects;
 mod handle;
 mod request;
+mod rerun;
 mod resume;
 mod upload;
 mod words;
 
 pub use request::{BuildReport, BuildRequest, Cancel};
+pub use rerun::{RerunError, RerunRequest};
 pub use resume::{Needed, Resumable, ResumeError, ResumeRequest};
 
 pub(crate) use budget::limits;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use monkeyci_build::{BuildStatus, JobSummary};
+use monkeyci_build::{BuildStatus, JobSummary, Select};
 use tokio_util::sync::CancellationToken;
 
 use crate::inputs::Inputs;
@@ -28,6 +28,8 @@ pub struct BuildRequest {
     pub timeout: Option<Duration>,
     /// Leave containers and files of the build for a person to look at.
     pub keep: bool,
+    /// Which of its jobs are to run; all if `None`.
+    pub select: Option<Select>,
 }
 
 /// How a build ended.

@@ -63,12 +63,12 @@ pub struct Needed {
 }
 
 impl Needed {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.secrets.is_empty() && self.params.is_empty()
     }
 
     /// How to give it, as options of the command.
-    fn options(&self) -> String {
+    pub(super) fn options(&self) -> String {
         let secrets = self.secrets.iter().map(|name| format!("--secret {name}=FILE"));
         let params = self.params.iter().map(|name| format!("--param {name}=VALUE"));
         secrets.chain(params).collect::<Vec<_>>().join(" ")
@@ -221,7 +221,7 @@ pub(crate) struct Digests<'a> {
 }
 
 impl Digests<'_> {
-    fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
+    pub(super) fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
         // A key may have any length.
         let mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes());
         let mac = mac.map(|mac| mac.chain_update(format!("{}\0{what}\0{name}\0", self.build)).chain_update(value));
@@ -255,6 +255,7 @@ impl BuildRequest {
             max_running: self.max_running,
             timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             keep: self.keep,
+            select: self.select.clone(),
         }
     }
 
@@ -268,6 +269,7 @@ impl BuildRequest {
             max_running: std::num::NonZeroUsize::MIN,
             timeout: None,
             keep: false,
+            select: None,
         }
     }
 
@@ -316,6 +318,7 @@ impl BuildRequest {
             max_running: requested.max_running,
             timeout: requested.timeout_ms.map(Duration::from_millis),
             keep: requested.keep,
+            select: requested.select.clone(),
         })
     }
 }
