@@ -170,7 +170,9 @@ impl Controller {
         let begin = Begin::New(Box::new(requested));
         let dir = self.home.build_dir(&id)?;
         let (begun, inbox) = self.begin(&id, request, masking, observer, dir, &cancel);
-        earlier.map(|earlier| begun.context.runs_again(earlier));
+        if let Some(earlier) = earlier {
+            begun.context.runs_again(earlier);
+        }
         let time = SteadyTime::begin(self.clock.clone());
         self.drive(begun, inbox, self.journals.begin(&id), begin, time, cancel).await
     }

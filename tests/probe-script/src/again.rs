@@ -55,10 +55,14 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         // What a container makes is given to another one, in a build in which it does not run.
         "again-pods" => {
             let lucky = probe.build.param_or("luck", "no")?;
-            let make = probe.sh("make", &["echo payload >made", "echo number=42 >>\"$MONKEYCI_OUTPUTS\""]);
+            let suite = "<testsuite><testcase name=\\\"adds\\\"/></testsuite>";
+            let lines =
+                ["echo payload >made", "echo number=42 >>\"$MONKEYCI_OUTPUTS\"", &format!("echo \"{suite}\" >r.xml")];
+            let make = probe.sh("make", &lines).save_artifact("made", "made").test_report("r.xml");
             let fails = probe.sh("fails", &["test \"$LUCK\" = yes"]).env("LUCK", lucky);
-            let last = probe.sh("last", &["cat made"]).restore_artifact("made", ".");
-            all((make.save_artifact("made", "made"), fails, last.needs("make").needs("fails")))
+            let last = probe.sh("last", &["cat made", "echo \"$NUMBER\"", "ls"]);
+            let last = last.restore_artifact("made", ".").output_env("NUMBER", "make", "number").needs("fails");
+            all((make, fails, last))
         }
         _ => Ok(None),
     }
