@@ -35,6 +35,7 @@ fn request(case: &str) -> BuildRequest {
         timeout: None,
         keep: false,
         select: None,
+        given: Default::default(),
     }
 }
 

@@ -13,6 +13,7 @@ mod destination;
 mod draft;
 mod ending;
 mod event;
+mod given;
 mod graph;
 mod param;
 mod report;
@@ -35,6 +36,7 @@ pub use destination::{AddressRange, Destination, DestinationHost, NoDestination}
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Event, EventBody, JobSummary};
+pub use given::Given;
 pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec};
 pub use report::SidecarReport;

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Select;
+use crate::{Given, Select};
 
 /// What a build was asked to be.
 ///
@@ -40,6 +40,9 @@ pub struct Requested {
     /// Which of its jobs are to run; all if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
+    /// What is said of its code.
+    #[serde(default, skip_serializing_if = "Given::is_empty")]
+    pub given: Given,
 }
 
 /// Where the code was to come from.

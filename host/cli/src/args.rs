@@ -2,6 +2,7 @@
 
 mod again;
 mod builds;
+mod given;
 mod machine;
 mod outside;
 
@@ -18,6 +19,7 @@ pub use again::{RerunArgs, SelectArgs};
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
+pub use given::GivenArgs;
 pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
 pub use outside::{ApproveArgs, CancelArgs, PublishArgs};
 
@@ -136,7 +138,7 @@ pub struct ResumeArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: monkeyci-host check .monkeyci --param image=rust:1.95")]
+#[command(after_help = "Example: monkeyci-host check --tag v1.2 --changed src/lib.rs")]
 pub struct CheckArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
@@ -170,6 +172,8 @@ pub struct ScriptArgs {
     /// repeated. Also for submodules.
     #[arg(long = "git-auth", value_name = "A", requires = "git")]
     pub git_auth: Vec<String>,
+    #[command(flatten)]
+    pub given: GivenArgs,
     #[command(flatten)]
     pub inputs: InputArgs,
     #[command(flatten)]

@@ -12,19 +12,21 @@ use crate::exit::Exit;
 use crate::progress::display;
 use crate::signals::Signals;
 use crate::text::{harmless_lines, print_line};
-use crate::{inputs, script, setup};
+use crate::{given, inputs, script, setup};
 
 /// Shows the jobs that the script declares, or all that is wrong with them.
 pub async fn check(args: CheckArgs) -> Done {
+    let given = given::collect(&args.script.given).map_err(|error| (Exit::Usage, error))?;
     let request = BuildRequest {
         script: script::bytes(&args.script)?.into(),
         source: setup::source(&args.script)?,
         inputs: inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(|e| (Exit::Usage, e))?,
-        trigger: "cli".to_owned(),
+        trigger: given.trigger.clone().unwrap_or_else(|| "cli".to_owned()),
         max_running: NonZeroUsize::MIN,
         timeout: None,
         keep: false,
         select: None,
+        given,
     };
     let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
     // What the script prints is no part of the answer.

@@ -45,6 +45,7 @@
 //!         timeout: None,
 //!         keep: false,
 //!         select: None,
+//!         given: Default::default(),
 //!     };
 //!     let report = controller.run(request, Arc::new(Silent), Cancel::default()).await?;
 //!     println!("{}: {:?}", report.build, report.status);

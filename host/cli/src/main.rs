@@ -6,6 +6,7 @@ mod check;
 mod doctor;
 mod exit;
 mod gc;
+mod given;
 mod help;
 mod inputs;
 mod inspect;

@@ -11,7 +11,7 @@ use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::progress::{Display, display};
 use crate::signals::Signals;
-use crate::{inputs, script, setup};
+use crate::{given, inputs, script, setup};
 
 /// Runs a build.
 pub async fn run(args: RunArgs) -> Done {
@@ -19,6 +19,7 @@ pub async fn run(args: RunArgs) -> Done {
     let script = script::bytes(&args.script)?;
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
+    let given = given::collect(&args.script.given).map_err(usage)?;
     let cancel = Cancel::default();
     let display = display(args.progress, &args.script.stores.home);
     stop_on_signals(cancel.clone(), display.clone())
@@ -37,11 +38,12 @@ pub async fn run(args: RunArgs) -> Done {
         script: script.into(),
         source,
         inputs,
-        trigger: "cli".to_owned(),
+        trigger: given.trigger.clone().unwrap_or_else(|| "cli".to_owned()),
         max_running: args.jobs.unwrap_or(processors),
         timeout: args.timeout,
         keep: args.keep,
         select: args.select.select(),
+        given,
     };
     let report = controller
         .run(request, display.clone().observer(), cancel)

@@ -186,6 +186,7 @@ impl Bench {
             timeout: None,
             keep: false,
             select: None,
+            given: Default::default(),
         };
         let (controller, notes) = (self.controller.clone(), Arc::new(Notes::default()));
         let heard = notes.clone();

@@ -266,15 +266,19 @@ fn plain_status_len(status: Status) -> usize {
 }
 
 pub fn checked_out(source: &Source) -> String {
+    let given = if source.given.is_empty() { String::new() } else { format!(" (given: {})", source.given.join(", ")) };
     let Some(commit) = &source.commit else {
-        let Some(branch) = &source.branch else { return "checked out: not a git repository".to_owned() };
-        return harmless(&format!("checked out {branch}: no commit yet"), false);
+        return match &source.branch {
+            Some(branch) if given.is_empty() => harmless(&format!("checked out {branch}: no commit yet"), false),
+            Some(branch) => harmless(&format!("checked out {branch}{given}: no commit"), false),
+            None => format!("checked out: not a git repository{given}"),
+        };
     };
     let name = source.tag.as_ref().or(source.branch.as_ref()).or(source.git_ref.as_ref());
     let at = name.map_or_else(String::new, |name| format!("{name} at "));
     let message = source.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
     let dirty = if source.dirty { ", with changes that are not committed" } else { "" };
-    harmless(&format!("checked out {at}{:.10}{dirty}: {message}", commit), false)
+    harmless(&format!("checked out {at}{:.10}{dirty}{given}: {message}", commit), false)
 }
 
 /// Cuts logs into lines. Output without a line's end is shown when it has become long, or when its job ends.

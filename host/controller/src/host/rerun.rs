@@ -57,14 +57,9 @@ impl Controller {
         if !rerun.with_changes {
             let masking = masking(&request)?;
             if let (SourceRequest::Dir(_), Some(before)) = (&request.source, &known.source) {
-                same_code(
-                    &request.source,
-                    before,
-                    known.told.as_ref().and_then(|told| told.workspace.as_deref()),
-                    &masking,
-                )
-                .await
-                .map_err(|error| error.of(&build))?;
+                same_code(&request, before, known.told.as_ref().and_then(|told| told.workspace.as_deref()), &masking)
+                    .await
+                    .map_err(|error| error.of(&build))?;
             } else {
                 source = known.source;
             }
@@ -110,7 +105,7 @@ impl OtherCode {
 
 /// Looks whether the code in a directory is what it was: by what git says of it, and by the archive that jobs started from.
 async fn same_code(
-    request: &SourceRequest,
+    BuildRequest { source: request, given, .. }: &BuildRequest,
     before: &Source,
     packed: Option<&str>,
     masking: &Masking,
@@ -119,7 +114,9 @@ async fn same_code(
     // A directory is not copied anywhere.
     let checkout = request.clone().check_out_in_background(std::path::PathBuf::new()).await;
     let checkout = checkout.map_err(|error| unreadable(error.to_string()))?;
-    let now = masking.event(EventBody::BuildCheckedOut { source: checkout.source });
+    let mut source = checkout.source;
+    given.apply(&mut source);
+    let now = masking.event(EventBody::BuildCheckedOut { source });
     if let EventBody::BuildCheckedOut { source } = now
         && source != *before
     {

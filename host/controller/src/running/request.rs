@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use monkeyci_build::{BuildStatus, JobSummary, Select};
+use monkeyci_build::{BuildStatus, Given, JobSummary, Select};
 use tokio_util::sync::CancellationToken;
 
 use crate::inputs::Inputs;
@@ -30,6 +30,8 @@ pub struct BuildRequest {
     pub keep: bool,
     /// Which of its jobs are to run; all if `None`.
     pub select: Option<Select>,
+    /// What is said of its code, in place of what is found there.
+    pub given: Given,
 }
 
 /// How a build ended.

@@ -147,6 +147,7 @@ impl BuildRequest {
             max_running: rerun.max_running.unwrap_or(requested.max_running),
             timeout: rerun.timeout.or(requested.timeout_ms.map(Duration::from_millis)),
             keep: rerun.keep,
+            given: requested.given.clone(),
             select: Some(Select::Again(Rerun {
                 of: rerun.build.clone(),
                 by: rerun.by.clone(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
-use monkeyci_build::{Event, EventBody, JobSpec, Requested, Source, Told};
+use monkeyci_build::{Event, EventBody, Given, JobSpec, Requested, Source, Told};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 
@@ -256,6 +256,7 @@ impl BuildRequest {
             timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             keep: self.keep,
             select: self.select.clone(),
+            given: self.given.clone(),
         }
     }
 
@@ -270,6 +271,7 @@ impl BuildRequest {
             timeout: None,
             keep: false,
             select: None,
+            given: Given::default(),
         }
     }
 
@@ -319,6 +321,7 @@ impl BuildRequest {
             timeout: requested.timeout_ms.map(Duration::from_millis),
             keep: requested.keep,
             select: requested.select.clone(),
+            given: requested.given.clone(),
         })
     }
 }

@@ -183,6 +183,7 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 timeout_ms: None,
                 keep: false,
                 select: None,
+                given: Default::default(),
             };
             EventBody::BuildRequested { request: Box::new(requested) }
         }

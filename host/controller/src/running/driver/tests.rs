@@ -108,6 +108,7 @@ async fn drive_on<T>(
         timeout: Some(Duration::from_secs(3600)),
         keep: false,
         select: None,
+        given: Default::default(),
     };
     let masking = masking_of(&request);
     let state = BuildState::new(request.max_running);

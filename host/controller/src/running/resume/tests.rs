@@ -29,6 +29,7 @@ fn request(inputs: Inputs) -> BuildRequest {
         timeout: Some(Duration::from_secs(60)),
         keep: true,
         select: None,
+        given: Default::default(),
     }
 }
 
