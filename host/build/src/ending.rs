@@ -228,6 +228,9 @@ pub enum Ending {
         /// Why.
         reason: String,
     },
+    /// The job waits to be started by a person, and the build does not wait for that: one more run of it starts the job.
+    #[error("it is started by hand")]
+    Manual,
     /// A person did not approve the job.
     #[error("rejected by {by}{}", comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}")))]
     Rejected {
@@ -319,7 +322,7 @@ impl Ending {
         match self {
             Self::Succeeded => Status::Success,
             Self::Warned { .. } | Self::Tolerated { .. } => Status::Warning,
-            Self::Skipped { .. } | Self::NotNeeded { .. } => Status::Skipped,
+            Self::Skipped { .. } | Self::NotNeeded { .. } | Self::Manual => Status::Skipped,
             Self::Cancelled | Self::FailedFast { .. } => Status::Cancelled,
             Self::SidecarFailed { .. }
             | Self::Disputed { .. }
@@ -344,6 +347,11 @@ impl Ending {
             Self::Reused { ending, .. } => ending.itself(),
             ending => ending,
         }
+    }
+
+    /// Whether the job was not to run: an intended skip, and no failure of what needs it.
+    pub(crate) fn is_intended_skip(&self) -> bool {
+        matches!(self.itself(), Self::NotNeeded { .. } | Self::Manual)
     }
 
     /// The build that the job is reused from, if it is.

@@ -129,7 +129,7 @@ mod tests {
         for wrong in ["", "a b", "/a", "a//b", "a..b", "a/.b", "a\n"] {
             assert!(branch(wrong).check().is_err(), "{wrong:?}");
         }
-        for wrong in ["", "/etc/passwd", "../a", "a/./b", "a/"] {
+        for wrong in ["", "/a", "../a", "a/./b", "a/"] {
             assert!(changed(wrong).check().is_err(), "{wrong:?}");
         }
         assert!(trigger("my trigger").check().is_err() && trigger("webhook/").check().is_err());

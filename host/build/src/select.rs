@@ -93,6 +93,9 @@ pub struct Selection {
     /// Those of an earlier build that run again, with the reasons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<(String, String)>,
+    /// The manual jobs that are started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub started: Vec<String>,
 }
 
 /// A job whose results are reused.
@@ -137,7 +140,7 @@ pub struct ReusedArtifact {
 impl Selection {
     /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words).
     pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
-        let Self { reused, left_out, again } = self;
+        let Self { reused, left_out, again, started: _ } = self;
         for ReusedJob { job: _, ending, results, artifacts: _, submitted: _ } in reused {
             ending.words(see);
             results.iter_mut().for_each(|results| results.words(see));

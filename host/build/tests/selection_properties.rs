@@ -265,6 +265,41 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_manual_job_starts_only_when_it_is_named_and_no_build_fails_or_waits_for_its_want(
+        plan in calm_plan(), pick in any::<prop::sample::Index>(),
+    ) {
+        prop_assume!(!plan.needs.is_empty());
+        let manual = pick.index(plan.needs.len());
+        let mut plan = better(&Plan { submitted: vec![], ..plan });
+        for (job, of_job) in plan.traits.iter_mut().enumerate() {
+            (of_job.manual, of_job.run_when) = (job == manual, Default::default());
+        }
+        let (first, name) = (play(&plan), id(manual));
+        prop_assert_eq!(first.state.status(), Some(BuildStatus::Success));
+        let after: BTreeSet<String> = with_dependents(&plan, [manual].into_iter()).into_iter().map(id).collect();
+        prop_assert!(touched(&first).is_disjoint(&after));
+        let earlier = Earlier::of("o/r/1", &first.journal);
+        // None of them failed.
+        let nothing = select(&earlier, &plan, Again::Failed);
+        prop_assert!(matches!(nothing, Err(SelectError::NothingFailed { .. })), "{nothing:?}");
+        let all = select(&earlier, &plan, Again::All).expect("something to run");
+        prop_assert!(touched(&play_selected(&plan, all)).is_disjoint(&after));
+        let named = BTreeSet::from([name.clone()]);
+        for (what, runs) in [(Again::From(named.clone()), after.clone()), (Again::Jobs(named.clone()), named.clone())] {
+            let selection = select(&earlier, &plan, what).expect("it is there");
+            let second = play_selected(&plan, selection.clone());
+            assert_reused(&second, &earlier, &selection)?;
+            prop_assert_eq!((touched(&second), second.state.status()), (runs, Some(BuildStatus::Success)));
+        }
+        let only = select_only(&plan.jobs(), &[], &named, false).expect("it is there");
+        prop_assert!(touched(&play_selected(&plan, only)).contains(&name));
+    }
+}
+
 #[test]
 fn what_is_not_there_is_refused_with_what_was_probably_meant() {
     let plan = Plan {

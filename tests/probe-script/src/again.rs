@@ -64,6 +64,25 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let last = last.restore_artifact("made", ".").output_env("NUMBER", "make", "number").needs("fails");
             all((make, fails, last))
         }
+        // A job that somebody starts later, with what needs it; and what is not held up by that.
+        "manual" => {
+            let deploy = action("deploy", |_| {
+                println!("deployed");
+                Ok(())
+            });
+            let look = action("look", |context| {
+                let deploy = context.wait("deploy")?;
+                println!("deploy: {:?}", deploy.status());
+                Ok(())
+            });
+            all((
+                action("test", |_| Ok(())),
+                deploy.needs("test").manual(),
+                action("smoke", |_| Ok(())).needs("deploy"),
+                action("clean", |_| Ok(())).needs("deploy").always(),
+                look.needs("test"),
+            ))
+        }
         _ => Ok(None),
     }
 }

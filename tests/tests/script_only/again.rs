@@ -119,6 +119,25 @@ fn a_failed_build_says_how_to_run_it_again_and_a_job_that_is_named_runs_alone_or
 }
 
 #[test]
+fn a_manual_job_holds_nothing_up_and_is_started_in_one_more_run() {
+    let host = Host::default();
+    let first = host.run("manual", &[]);
+    assert_eq!((first.code, started(&first)), (Some(0), ["test", "look", "clean"].into()), "{first:#?}");
+    assert_eq!((first.cause("deploy"), first.ending("smoke")["because"].as_str()), ("manual", Some("deploy")));
+    first.says("look", &["deploy: Status::Blocked"]);
+    let build = id(&first);
+    let short = build.rsplit('/').next().expect("a part");
+    let text = said(&host, &["show"]);
+    assert!(text.contains(&format!("start it: monkeyci-host rerun {short} --from deploy")), "{text}");
+    let none = rerun(&host, &["--failed"]);
+    assert!(none.code == Some(2) && none.stderr.contains("no job of the build"), "{none:#?}");
+    let second = rerun(&host, &["--from", "deploy"]);
+    assert_eq!((second.code, started(&second)), (Some(0), ["deploy", "smoke", "clean"].into()), "{second:#?}");
+    second.says("deploy", &["deployed"]);
+    assert_eq!(second.cause("test"), "reused");
+}
+
+#[test]
 fn a_build_runs_again_with_the_code_and_the_secrets_that_it_had_or_it_is_said_what_is_not_the_same() {
     let (host, code) = (Host::default(), tempfile::tempdir().expect("a directory"));
     fs::write(code.path().join("a.txt"), "a").expect("written");

@@ -9,7 +9,7 @@ impl Ending {
     pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
         let mut text = |text: &mut String| see(Words::Text(text));
         match self {
-            Self::Succeeded | Self::Cancelled | Self::HostDied => {}
+            Self::Succeeded | Self::Cancelled | Self::HostDied | Self::Manual => {}
             Self::Exited { code: _, line } => {
                 line.iter_mut().for_each(|ShellLine { number: _, text: said }| text(said))
             }

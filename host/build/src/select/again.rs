@@ -12,6 +12,7 @@ use crate::{Ending, JobKind, JobSpec, RunWhen, Status};
 ///   declared otherwise than it was, and one whose artifact is gone.
 /// - What needs a job that runs again runs too, unless jobs are asked for alone, or the job only makes its artifacts again.
 /// - What a job needs to succeed and has no result to reuse runs too.
+/// - A manual job is started when it is named, or needed by one that is, and again when it was started before.
 /// - The action that submitted a job runs again when the job does. What it submits then and declared so before is reused, if it
 ///   succeeded. An action that is asked for, or that needs a job that runs again, does all of its work again.
 /// - All others are reused as they ended: also one that failed and is not asked for. One that did not run then is left out, and what
@@ -148,7 +149,7 @@ impl<'a> Plan<'a> {
             _ if alone || was_left_out => None,
             None => Some(Why::New),
             Some(old) if self.differs(node, old) => Some(Why::Changed),
-            Some(old) if self.rerun.what == Again::Failed && !succeeded(old) => Some(Why::Unsuccessful),
+            Some(old) if self.rerun.what == Again::Failed && !succeeded(old) && !old.excused => Some(Why::Unsuccessful),
             Some(_) if self.gone.contains_key(id) => Some(Why::Gone),
             Some(_) => None,
         }
@@ -234,10 +235,14 @@ impl<'a> Plan<'a> {
         let mut selection = Selection::default();
         // Whether each job runs, or is reused: what was submitted is in the build with its action only.
         let mut there = vec![false; self.nodes.len()];
+        let after = self.after_those_that_run();
         for (job, node) in self.nodes.iter().enumerate() {
             let id = node.spec.id.clone();
             there[job] = true;
             if let Some(run) = self.runs[job] {
+                if node.spec.manual && self.starts(node, run.why) {
+                    selection.started.push(id.clone());
+                }
                 selection.again.extend(self.reason(job, run.why).map(|reason| (id, reason)));
                 continue;
             }
@@ -246,6 +251,8 @@ impl<'a> Plan<'a> {
                 // Its action submits it again, and it runs.
                 Some(_) if action_runs && !self.is_usable(job) => {}
                 Some(reused) => selection.reused.push(reused),
+                // What comes of it comes of the rules, as it did then.
+                None if self.is_still_excused(job, &after) => {}
                 None => {
                     there[job] = false;
                     if node.by.is_none() {
@@ -255,6 +262,28 @@ impl<'a> Plan<'a> {
             }
         }
         selection
+    }
+
+    /// Whether a manual job is started: one that is asked for, with what it needs; and one that was started before.
+    fn starts(&self, node: &Node<'_>, why: Why) -> bool {
+        let named = matches!(self.rerun.what, Again::From(_) | Again::Jobs(_));
+        node.old.is_some_and(|old| old.ran) || (named && matches!(why, Why::Asked | Why::NeededBy(_)))
+    }
+
+    /// Whether a job was not to run, and is not now either: nothing that it waits for, however far, runs again.
+    fn is_still_excused(&self, job: usize, after: &BTreeSet<usize>) -> bool {
+        let is_it = self.nodes[job].old.is_some_and(|old| old.excused && !old.ran);
+        is_it && !self.was_left_out(job) && !after.contains(&job)
+    }
+
+    /// The jobs that need, however far, one that runs again.
+    fn after_those_that_run(&self) -> BTreeSet<usize> {
+        let mut open: Vec<usize> = (0..self.nodes.len()).filter(|job| self.runs[*job].is_some()).collect();
+        let mut after = BTreeSet::new();
+        while let Some(job) = open.pop() {
+            open.extend(self.nodes[job].dependents.iter().copied().filter(|next| after.insert(*next)));
+        }
+        after
     }
 
     /// What is reused of a job; none where there is nothing.

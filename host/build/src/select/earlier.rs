@@ -1,6 +1,6 @@
 //! What an earlier build has: jobs, how they ended, and what is left of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use super::ReusedArtifact;
@@ -29,6 +29,8 @@ pub struct EarlierJob {
     pub ending: Option<Ending>,
     /// Whether it ran, there or in a build before.
     pub ran: bool,
+    /// Whether it did not run and was not to: it is manual, or can't do without one that had nothing to do.
+    pub excused: bool,
     /// How long it took, in milliseconds.
     pub duration_ms: Option<u64>,
     /// What it said of its result.
@@ -65,6 +67,7 @@ impl Earlier {
             }
             drop(state.step(Input::Event(event)));
         }
+        let excused = excused(&state);
         for (spec, submitted_by) in declared {
             // One that was on offer, and that nobody submitted again, was no job of that build.
             let Some(known) = state.job(&spec.id).filter(|_| !earlier.index.contains_key(&spec.id)) else { continue };
@@ -79,7 +82,12 @@ impl Earlier {
                 let (size, digest) = (saved.size, saved.digest.clone());
                 (ReusedArtifact { id: id.to_owned(), size, digest }, saved.attempt)
             });
+            let excused = match &known.ending {
+                Some(Ending::Skipped { because }) => excused.contains(because.as_str()),
+                ending => ending.as_ref().is_some_and(Ending::is_intended_skip),
+            };
             let job = EarlierJob {
+                excused,
                 ending: known.ending.clone(),
                 ran,
                 duration_ms,
@@ -119,4 +127,30 @@ impl Earlier {
     pub fn removed(&self) -> &[(String, String)] {
         &self.removed
     }
+}
+
+/// The jobs that were not to run, with those that were skipped for the want of one of them.
+fn excused(state: &BuildState) -> HashSet<String> {
+    let skipped: HashMap<&str, &str> = state
+        .jobs()
+        .filter_map(|(spec, job)| match &job.ending {
+            Some(Ending::Skipped { because }) => Some((spec.id.as_str(), because.as_str())),
+            _ => None,
+        })
+        .collect();
+    let intended = |id: &str| state.job(id).and_then(|job| job.ending.as_ref()).is_some_and(Ending::is_intended_skip);
+    let mut excused: HashSet<String> =
+        state.jobs().map(|(spec, _)| spec.id.clone()).filter(|id| intended(id)).collect();
+    // From what is skipped to what it was skipped for the want of, until that is known.
+    for job in skipped.keys() {
+        let (mut chain, mut at) = (vec![*job], *job);
+        while let Some(because) = skipped.get(at).filter(|_| chain.len() <= skipped.len()) {
+            at = because;
+            chain.push(at);
+        }
+        if excused.contains(at) {
+            excused.extend(chain.into_iter().map(str::to_owned));
+        }
+    }
+    excused
 }

@@ -38,7 +38,10 @@ pub fn select_only(
         false => format!("left out: only what is named runs: {}", listed(jobs)),
     };
     let left_out = out.difference(&wanted).map(|job| (graph.jobs()[*job].id.clone(), reason.clone()));
-    Ok(Selection { left_out: left_out.collect(), ..Selection::default() })
+    // Who asks for a job asks for what it needs.
+    let started = wanted.iter().map(|job| &graph.jobs()[*job]).filter(|job| job.manual);
+    let started = started.map(|job| job.id.clone()).collect();
+    Ok(Selection { left_out: left_out.collect(), started, ..Selection::default() })
 }
 
 /// These jobs, and all that can be reached from them.

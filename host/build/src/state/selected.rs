@@ -11,6 +11,7 @@ use crate::{Ending, JobSpec, ReusedJob, SavedArtifact, Selection};
 pub(super) struct Selected {
     reused: HashMap<String, ReusedJob>,
     left_out: HashMap<String, String>,
+    started: HashSet<String>,
     /// Those of the reused ones that were submitted, in their order.
     submitted: Vec<String>,
 }
@@ -22,6 +23,7 @@ impl Selected {
             submitted: submitted.map(|reused| reused.job.clone()).collect(),
             reused: selection.reused.iter().map(|reused| (reused.job.clone(), reused.clone())).collect(),
             left_out: selection.left_out.iter().cloned().collect(),
+            started: selection.started.iter().cloned().collect(),
         }
     }
 
@@ -31,7 +33,8 @@ impl Selected {
         let is_it = |reused: &&ReusedJob| reused.submitted.as_ref().is_none_or(|submitted| submitted.spec == *spec);
         let reused = self.reused.get(&spec.id).filter(is_it).map(|reused| reused.ending.clone());
         let left_out = || self.left_out.get(&spec.id).map(|reason| Ending::NotNeeded { reason: reason.clone() });
-        reused.or_else(left_out)
+        let manual = || (spec.manual && !self.started.contains(&spec.id)).then_some(Ending::Manual);
+        reused.or_else(left_out).or_else(manual)
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Traits {
     pub group: Option<u8>,
     /// Whether it has to be approved, and is.
     pub approval: Option<bool>,
+    /// Whether it is started by hand only.
+    pub manual: bool,
     /// Whether it is late, and what comes of that.
     pub late: Option<Completion>,
     /// Whether it waits for other jobs while it runs.
@@ -443,6 +445,7 @@ impl Plan {
             priority: traits.priority,
             fail_fast: traits.group.map(|group| group.to_string()),
             approval: traits.approval.map(|_| "Go on?".into()),
+            manual: traits.manual,
             late: traits.late.is_some(),
             ..plain
         }

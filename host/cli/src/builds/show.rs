@@ -1,6 +1,6 @@
 //! `monkeyci-host show`
 
-use monkeyci_build::{RequestedSource, Status};
+use monkeyci_build::{Ending, RequestedSource, Status};
 use monkeyci_controller::{BuildRecord, JobRecord, Standing};
 
 use super::{failed, find, plain, standing, table};
@@ -146,6 +146,9 @@ fn lines(record: &BuildRecord, job: &JobRecord, hints: &Hints) -> Vec<String> {
         (_, Some(why)) => why.lines().map(|line| harmless(line, false)).collect(),
         _ => vec![String::new()],
     };
+    if job.ending == Some(Ending::Manual) && record.status != Standing::Running {
+        lines.push(hints.start(&record.build, &job.job));
+    }
     if job.attempts.len() > 1 {
         for attempt in job.attempts.iter().rev().skip(1).rev() {
             let took = attempt.ended_ms.map(|ended| duration(ended.saturating_sub(attempt.started_ms)));

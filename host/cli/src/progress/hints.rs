@@ -72,6 +72,11 @@ impl Hints {
         commands
     }
 
+    /// How a manual job is started.
+    pub fn start(&self, build: &str, job: &str) -> String {
+        format!("start it: {}", self.command(&["rerun", short(build), "--from", job]))
+    }
+
     /// How to run again what failed.
     pub fn rerun(&self, build: &str) -> String {
         self.command(&["rerun", short(build), "--failed"])

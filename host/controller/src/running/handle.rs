@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{
     BuildCommand, BuildState, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSpec,
-    SavedArtifact,
+    SavedArtifact, Status,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -285,7 +285,9 @@ impl BuildHandle {
         let results = job.results.as_deref().cloned().unwrap_or_default();
         // A script is told of a job that is reused what it was told when that ran.
         let ending = job.ending.as_ref().map(|ending| ending.itself().clone());
-        Some(JobOutcome { status: job.status, ending, duration_ms, results })
+        // Whether a person starts it or approves it is one to a script.
+        let status = if ending == Some(Ending::Manual) { Status::Blocked } else { job.status };
+        Some(JobOutcome { status, ending, duration_ms, results })
     }
 
     fn publish(&self, event: &Event) {

@@ -79,6 +79,7 @@ fn job(text: &str) -> JobSpec {
         priority: 0,
         fail_fast: Some(s()),
         approval: Some(s()),
+        manual: false,
         late: false,
         labels: map(text),
         calls: Some(Call { handler: s(), argument: s() }),
@@ -128,7 +129,8 @@ fn next_ending(before: Option<&Ending>, text: &str) -> Option<Ending> {
             ending: Box::new(Ending::Tolerated { ending: Box::new(Ending::ActionFailed { message: s() }) }),
         },
         Some(Ending::Tolerated { .. }) => Ending::NotNeeded { reason: s() },
-        Some(Ending::NotNeeded { .. }) => Ending::Rejected { by: s(), comment: Some(s()) },
+        Some(Ending::NotNeeded { .. }) => Ending::Manual,
+        Some(Ending::Manual) => Ending::Rejected { by: s(), comment: Some(s()) },
         Some(Ending::Rejected { .. }) => Ending::FailedFast { group: "g".to_owned(), because: "job".to_owned() },
         Some(Ending::FailedFast { .. }) => Ending::RefineFailed { message: s() },
         Some(Ending::RefineFailed { .. }) => Ending::Reused {
@@ -216,7 +218,9 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 submitted: None,
             };
             let (left_out, again) = (vec![(job(), s())], vec![(job(), s())]);
-            EventBody::JobsSelected { selection: Box::new(Selection { reused: vec![reused], left_out, again }) }
+            EventBody::JobsSelected {
+                selection: Box::new(Selection { reused: vec![reused], left_out, again, started: vec![job()] }),
+            }
         }
         Some(EventBody::JobsSelected { .. }) => EventBody::BuildRefused { message: s() },
         Some(EventBody::BuildRefused { .. }) => EventBody::ScriptDefined {
