@@ -180,6 +180,27 @@ async fn a_rerun_whose_host_dies_goes_on_with_what_it_reuses_from_wherever_it_wa
 }
 
 #[test]
+fn a_build_that_is_not_over_is_not_run_again_and_one_that_was_cancelled_is() {
+    let host = Host::default();
+    let rerun = || Running::spawn(&mut host.command(&["rerun", "--failed", "--progress", "json"]));
+    let mut running = host.start("resume-waiting", &[]);
+    until_on_disk(&host, &mut running, "job/waiting", "waits");
+    let ended = rerun().end();
+    assert!(ended.code == Some(2) && ended.stderr.contains("still runs: wait for its end"), "{ended:#?}");
+    let (build, _) = kill(running, |_| true);
+    let ended = rerun().end();
+    assert!(ended.code == Some(2) && ended.stderr.contains("its containers may still run"), "{ended:#?}");
+    let cancelled = host.command(&["cancel", &build]).output().expect("the host runs");
+    assert!(cancelled.status.success(), "{cancelled:?}");
+    let mut again = rerun();
+    again.wait_for(|event| is(event, "job/waiting", "waits"));
+    let said = host.command(&["publish", &again.build_id(), "outside/go"]).output().expect("the host runs");
+    assert!(said.status.success(), "{said:?}");
+    let ended = again.end();
+    assert_eq!((ended.code, ended.cause("done"), ended.cause("after")), (Some(0), "reused", "succeeded"), "{ended:#?}");
+}
+
+#[test]
 fn an_action_that_ran_when_its_host_died_has_failed_or_runs_again() {
     let killed = |host: &Host| kill_durably(host, host.start("resume-waiting", &[]), "job/waiting", "waits");
     let host = Host::default();

@@ -194,6 +194,37 @@ proptest! {
     }
 
     #[test]
+    fn of_a_changed_script_what_is_declared_otherwise_or_new_runs_with_what_needs_it(
+        plan in calm_plan(), changed in any::<prop::sample::Index>(), alone in any::<bool>(),
+    ) {
+        prop_assume!(plan.needs.len() > 1);
+        let plan = Plan { submitted: vec![], ..plan };
+        let first = play(&better(&plan));
+        let earlier = Earlier::of("o/r/1", &first.journal);
+        let mut now = better(&plan);
+        let changed = changed.index(now.needs.len());
+        now.traits[changed].priority = 7;
+        now.needs.push(vec![]);
+        let new = now.needs.len() - 1;
+        let last = BTreeSet::from([id(new)]);
+        let what = if alone { Again::Jobs(last) } else { Again::Failed };
+        let rerun = Rerun { with_changes: true, ..rerun(what) };
+        let selection = select_again(&earlier, &now.jobs(), &[], &rerun, &BTreeMap::new()).expect("something to run");
+        let second = play_selected(&now, selection.clone());
+        assert_reused(&second, &earlier, &selection)?;
+        // In the order of the plan the new job may have taken the traits of one that was submitted.
+        let after = with_dependents(&now, [changed].into_iter());
+        let (kept, runs) = (reused(&selection), touched(&second));
+        prop_assert!(!kept.contains(&id(changed)), "it is declared otherwise");
+        if alone {
+            prop_assert!(runs.is_subset(&[id(new)].into()), "{runs:?}");
+            prop_assert!(selection.left_out.iter().any(|(job, reason)| *job == id(changed) && reason.contains("otherwise")));
+        } else {
+            prop_assert!(kept.is_disjoint(&after.into_iter().map(id).collect()) && !kept.contains(&id(new)));
+        }
+    }
+
+    #[test]
     fn a_build_that_runs_again_in_all_its_jobs_reuses_nothing(plan in rough_plan()) {
         let first = play(&plan);
         let earlier = Earlier::of("o/r/1", &first.journal);

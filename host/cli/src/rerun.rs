@@ -57,6 +57,7 @@ fn refused(error: RerunError) -> (Exit, anyhow::Error) {
     let exit = match &error {
         RerunError::NoBuild { .. }
         | RerunError::Runs { .. }
+        | RerunError::Lost { .. }
         | RerunError::NotEnough { .. }
         | RerunError::Missing { .. }
         | RerunError::Changed { .. }

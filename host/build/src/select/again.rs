@@ -272,7 +272,8 @@ impl<'a> Plan<'a> {
 
     /// Whether a job was not to run, and is not now either: nothing that it waits for, however far, runs again.
     fn is_still_excused(&self, job: usize, after: &BTreeSet<usize>) -> bool {
-        let is_it = self.nodes[job].old.is_some_and(|old| old.excused && !old.ran);
+        let node = &self.nodes[job];
+        let is_it = node.old.is_some_and(|old| old.excused && !old.ran && !self.differs(node, old));
         is_it && !self.was_left_out(job) && !after.contains(&job)
     }
 

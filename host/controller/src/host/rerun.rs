@@ -30,8 +30,12 @@ impl Controller {
         let history = self.journals.history(&build).await.map_err(ControllerError::from)?;
         let history =
             history.ok_or_else(|| RerunError::NoBuild { build: build.clone(), home: self.home.root().to_owned() })?;
-        if self.live_builds()?.contains(&build) {
-            return Err(RerunError::Runs { build });
+        if !history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
+            return Err(match self.live_builds()?.contains(&build) {
+                true => RerunError::Runs { build },
+                // What it has begun may go on without it.
+                false => RerunError::Lost { build },
+            });
         }
         let not_enough = |reason: &str| RerunError::NotEnough { build: build.clone(), reason: reason.to_owned() };
         let known = Known::of(&history.events);

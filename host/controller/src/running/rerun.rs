@@ -55,6 +55,15 @@ pub enum RerunError {
         /// The build.
         build: String,
     },
+    /// It is not over, and no host goes on with it.
+    #[error(
+        "the host of the build {build} has died, and its containers may still run: go on with it (`monkeyci-host resume {build}`), or end it \
+         (`monkeyci-host cancel {build}`), before it is run again"
+    )]
+    Lost {
+        /// The build.
+        build: String,
+    },
     /// Its journal or the store does not have what it takes.
     #[error("the build {build} can't be run again: {reason}")]
     NotEnough {
