@@ -142,7 +142,7 @@ impl Builds {
         while listed.len() < wanted.limit {
             let page =
                 if wanted.branch.is_none() && wanted.standing.is_empty() { wanted.limit.min(PAGE) } else { PAGE };
-            let found = outlines(&self.journal, skip, page).await.map_err(ControllerError::from)?;
+            let found = outlines(&*self.journal, skip, page).await.map_err(ControllerError::from)?;
             let is_last = found.len() < page;
             skip += found.len();
             for outline in found {
@@ -191,7 +191,7 @@ impl Builds {
                 }
             }
             Standing::Success | Standing::Lost | Standing::Unreadable => {}
-            _ => match outline.last_event(&self.journal).await {
+            _ => match outline.last_event(&*self.journal).await {
                 Ok(Event { body: EventBody::BuildEnded { jobs, .. }, .. }) => {
                     line.failed = jobs.iter().filter_map(|job| FailedJob::of(&job.job, &job.ending)).collect();
                     if jobs.is_empty() {
