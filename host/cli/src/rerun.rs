@@ -1,14 +1,12 @@
 //! `monkeyci-host rerun`
 
-use anyhow::anyhow;
 use monkeyci_build::RequestedSource;
-use monkeyci_controller::{BuildRecord, Cancel, RerunError, RerunRequest};
+use monkeyci_controller::{BuildRecord, RerunError, RerunRequest};
 
 use crate::args::RerunArgs;
 use crate::exit::Exit;
 use crate::progress::display;
-use crate::run::stop_on_signals;
-use crate::{Done, builds, inputs, script, setup};
+use crate::{Done, builds, inputs, run, script, setup};
 
 /// Runs jobs of an earlier build again.
 pub async fn rerun(args: RerunArgs) -> Done {
@@ -19,11 +17,8 @@ pub async fn rerun(args: RerunArgs) -> Done {
     let record = builds.record(&build).await.map_err(builds::failed)?;
     let script = if args.with_changes { changed_script(&args, &record)? } else { None };
     drop(builds);
-    let cancel = Cancel::default();
     let display = display(args.progress, &args.stores.home);
-    stop_on_signals(cancel.clone(), display.clone())
-        .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
-    let controller = setup::controller(&args.stores, &args.engine).await?;
+    let (host, signals) = run::open(&args.stores, &args.engine, display.clone()).await?;
     let request = RerunRequest {
         build,
         what: args.what(),
@@ -34,11 +29,10 @@ pub async fn rerun(args: RerunArgs) -> Done {
         max_running: args.jobs,
         timeout: args.timeout,
         keep: args.keep,
-        by: args.by,
+        by: args.by.clone(),
     };
-    let report = controller.rerun(request, display.clone().observer(), cancel).await.map_err(refused)?;
-    tokio::task::block_in_place(|| display.summary(&report));
-    Ok(report.status.into())
+    let build = host.rerun(request).await.map_err(refused)?;
+    run::to_the_end(build, &args.by, signals, display).await
 }
 
 /// The script as it is now; `None` for the one that the earlier build had.
@@ -62,7 +56,7 @@ fn refused(error: RerunError) -> (Exit, anyhow::Error) {
         | RerunError::Missing { .. }
         | RerunError::Changed { .. }
         | RerunError::Select(_) => Exit::Usage,
-        RerunError::Code { .. } | RerunError::Host(_) => Exit::Infrastructure,
+        RerunError::Code { .. } | RerunError::NotTaken { .. } | RerunError::Host(_) => Exit::Infrastructure,
     };
     (exit, error.into())
 }

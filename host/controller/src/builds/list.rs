@@ -6,7 +6,7 @@ use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, P
 use monkeyci_storage::journal::Outline;
 use serde::{Deserialize, Serialize};
 
-use super::{Builds, BuildsError, Journal, Page, outlines, read_event};
+use super::{Builds, BuildsError, Page, outlines, read_event};
 use crate::error::ControllerError;
 
 /// So many builds are looked at, at once.
@@ -151,7 +151,7 @@ impl Builds {
         while listed.len() < wanted.limit {
             let page =
                 if wanted.branch.is_none() && wanted.standing.is_empty() { wanted.limit.min(PAGE) } else { PAGE };
-            let found = outlines(&self.journal, skip, page).await.map_err(ControllerError::from)?;
+            let found = outlines(&*self.journal, skip, page).await.map_err(ControllerError::from)?;
             let is_last = found.len() < page;
             skip += found.len();
             for outline in found {
@@ -194,7 +194,7 @@ impl Builds {
             // Read as what it is said to be: a list says of one that can't be read only that.
             if record.body.contains(RERUN)
                 && let Ok(Event { body: EventBody::BuildRerun { of, .. }, .. }) =
-                    read_event(&self.journal, build, &record).await
+                    read_event(&*self.journal, build, &record).await
             {
                 return Ok(Some(of));
             }
@@ -216,7 +216,7 @@ impl Builds {
                 }
             }
             Standing::Success | Standing::Lost | Standing::Unreadable => {}
-            _ => match outline.last_event(&self.journal).await {
+            _ => match outline.last_event(&*self.journal).await {
                 Ok(Event { body: EventBody::BuildEnded { jobs, .. }, .. }) => {
                     line.failed = jobs.iter().filter_map(|job| FailedJob::of(&job.job, &job.ending)).collect();
                     if jobs.is_empty() {

@@ -1,35 +1,31 @@
 //! One more run of an earlier build.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use monkeyci_build::{Earlier, EventBody, Phase, RequestedSource, Rerun, Select, Source, select_again};
 
-use super::{Controller, masking};
+use super::Host;
+use super::build::Build;
+use super::drive::masking;
+use super::sources::BuildContext;
 use crate::error::ControllerError;
 use crate::jobs::{self, EarlierBuild};
 use crate::logs::Masking;
-use crate::observer::Observer;
-use crate::running::{BuildReport, BuildRequest, Cancel, Digests, Known, Needed, RerunError, RerunRequest};
+use crate::running::{BuildRequest, Digests, Known, Needed, RerunError, RerunRequest};
 use crate::source::SourceRequest;
 use crate::source::workspace;
 
-impl Controller {
-    /// Runs a build again, as a new one, to its end. Jobs that succeeded are not run again, unless that is asked for: their results and
+impl Host {
+    /// Runs a build again, as a new one. Jobs that succeeded are not run again, unless that is asked for: their results and
     /// artifacts are reused.
     ///
     /// # Errors
     /// When it can't be run again; nothing has begun then.
-    pub async fn rerun(
-        self: &Arc<Self>,
-        rerun: RerunRequest,
-        observer: Arc<dyn Observer>,
-        cancel: Cancel,
-    ) -> Result<BuildReport, RerunError> {
+    pub async fn rerun(&self, mut rerun: RerunRequest) -> Result<Build, RerunError> {
         let build = rerun.build.clone();
-        let history = self.journals.history(&build).await.map_err(ControllerError::from)?;
+        let history = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
         let history =
-            history.ok_or_else(|| RerunError::NoBuild { build: build.clone(), home: self.home.root().to_owned() })?;
+            history.ok_or_else(|| RerunError::NoBuild { build: build.clone(), home: self.0.home.root().to_owned() })?;
         if !history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
             return Err(match self.live_builds()?.contains(&build) {
                 true => RerunError::Runs { build },
@@ -42,7 +38,12 @@ impl Controller {
         let Some(requested) = &known.requested else {
             return Err(not_enough("its journal does not say what it was asked to be: an older host wrote it"));
         };
-        let key = if known.needs() == Needed::default() { String::new() } else { self.home.digest_key()? };
+        let not_taken = |reason: String| RerunError::NotTaken { build: build.clone(), reason };
+        let (trigger, source) = (known.trigger.clone(), requested.source.clone());
+        let context = BuildContext { build: build.clone(), trigger, source };
+        let collected = self.collect(&context, &mut rerun.inputs, Some(&known.needs())).await;
+        collected.map_err(|error| not_taken(error.to_string()))?;
+        let key = if known.needs() == Needed::default() { String::new() } else { self.0.home.digest_key()? };
         let request = BuildRequest::rerun(&rerun, &known, requested, &Digests { key: &key, build: &build })?;
         let jobs = Earlier::of(&build, &history.events);
         if let (Some(Select::Again(again)), false) = (&request.select, rerun.with_changes) {
@@ -52,7 +53,7 @@ impl Controller {
         let script = match rerun.script {
             Some(script) => script,
             None => {
-                let script = jobs::script(&self.services.blobs, &build, &requested.script).await;
+                let script = jobs::script(&self.0.services.blobs, &build, &requested.script).await;
                 script.map_err(RerunError::no_script)?
             }
         };
@@ -68,7 +69,8 @@ impl Controller {
                 source = known.source;
             }
         }
-        Ok(self.run_one(request, Some(EarlierBuild { jobs, source }), observer, cancel).await?)
+        let started = self.start_one(request, Some(EarlierBuild { jobs, source })).await;
+        started.map_err(|error| not_taken(error.to_string()))
     }
 
     /// What there is to know of the build of which a build is one more run, for whoever goes on with that before its jobs are known.
@@ -81,7 +83,7 @@ impl Controller {
         if phase == Phase::Running {
             return Ok(None);
         }
-        let Some(history) = self.journals.history(of).await? else { return Ok(None) };
+        let Some(history) = self.0.journals.history(of).await? else { return Ok(None) };
         let source = Known::of(&history.events).source.filter(|_| !with_changes && !is_dir(&request.source));
         Ok(Some(EarlierBuild { jobs: Earlier::of(of, &history.events), source }))
     }

@@ -6,11 +6,11 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use monkeyci_api::BuildInfo;
 use monkeyci_build::{EventBody, Given, Source};
-use monkeyci_storage::names;
+use monkeyci_storage::{Blobs, names};
 
 use super::JobContext;
 use super::define::failed;
-use crate::running::{BuildDirs, BuildHandle};
+use crate::running::{BuildDirs, BuildHandle, BuildRequest};
 use crate::source::SourceRequest;
 use crate::source::history::History;
 
@@ -73,15 +73,19 @@ pub(super) async fn check_out(
 }
 
 /// Puts the script into the store, if it is not there: whoever goes on with the build after a crash takes it from there.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn store_script(blobs: &Blobs, request: &BuildRequest) -> Result<(), object_store::Error> {
+    let name = names::script(&request.script_digest());
+    match blobs.has(&name).await? {
+        true => Ok(()),
+        false => blobs.put_whole(&name, request.script.clone().into()).await,
+    }
+}
+
 async fn keep_script(context: &JobContext) {
-    let name = names::script(&context.request.script_digest());
-    let blobs = &context.services.blobs;
-    let kept = match blobs.has(&name).await {
-        Ok(true) => Ok(()),
-        Ok(false) => blobs.put_whole(&name, context.request.script.clone().into()).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = kept {
+    if let Err(error) = store_script(&context.services.blobs, &context.request).await {
         let message =
             format!("the script could not be stored: {error}; should this host die, the build can't be resumed");
         context.record(EventBody::BuildWarned { message }).await;

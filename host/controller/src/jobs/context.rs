@@ -101,6 +101,13 @@ impl JobContext {
         self.earlier.get()
     }
 
+    /// Breaks off the connections of sidecars: what is not answered is said to the host that goes on with the build.
+    pub(crate) fn cut_connections(&self) {
+        if let Some((_, Some(listener))) = self.listening.get() {
+            listener.cut();
+        }
+    }
+
     /// How sidecars reach the build API; it is made reachable on first use.
     pub(super) async fn api_address(&self) -> Result<&ApiAddress, ControllerError> {
         Ok(&self.listening.get_or_try_init(|| self.services.api.listen(&self.dir)).await?.0)

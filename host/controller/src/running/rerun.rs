@@ -96,6 +96,14 @@ pub enum RerunError {
         /// What is not as it was.
         reason: String,
     },
+    /// A source of parameters or secrets can't tell, or the host takes no such build.
+    #[error("the build {build} can't be run again: {reason}")]
+    NotTaken {
+        /// The build.
+        build: String,
+        /// Why.
+        reason: String,
+    },
     /// What was asked for can't be run.
     #[error(transparent)]
     Select(#[from] SelectError),
@@ -156,6 +164,7 @@ impl BuildRequest {
             max_running: rerun.max_running.unwrap_or(requested.max_running),
             timeout: rerun.timeout.or(requested.timeout_ms.map(Duration::from_millis)),
             keep: rerun.keep,
+            key: None,
             given: requested.given.clone(),
             select: Some(Select::Again(Rerun {
                 of: rerun.build.clone(),

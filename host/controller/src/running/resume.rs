@@ -10,13 +10,14 @@ use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 
 use super::BuildRequest;
-use super::driver::Said;
+use super::said::Said;
 use crate::error::ControllerError;
 use crate::inputs::Inputs;
 use crate::logs::Masking;
 
-/// A build to go on with.
+/// A build to go on with: [`ResumeRequest::new`], and then whatever else is to be said.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ResumeRequest {
     /// The build's id, `org/repo/build`.
     pub build: String,
@@ -32,8 +33,16 @@ pub struct ResumeRequest {
     pub by: String,
 }
 
+impl ResumeRequest {
+    /// Of this build, `org/repo/build`, by somebody. What ran when its host died has failed.
+    pub fn new(build: impl Into<String>, by: impl Into<String>) -> Self {
+        Self { build: build.into(), by: by.into(), ..Self::default() }
+    }
+}
+
 /// A build that is not over, and that no host goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Resumable {
     /// The build's id.
     pub build: String,
@@ -77,6 +86,7 @@ impl Needed {
 
 /// Why a build is not gone on with. Nothing of it has changed then.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResumeError {
     /// There is no such build.
     #[error("the host's home {} knows no build {build:?}; `monkeyci-host resume` lists those that can be resumed", home.display())]
@@ -123,6 +133,12 @@ pub enum ResumeError {
         what: &'static str,
         /// Its name.
         name: String,
+    },
+    /// What is given again can't be had.
+    #[error("{reason}")]
+    Inputs {
+        /// Who can't tell, and what is wrong.
+        reason: String,
     },
     /// The code can't be had again.
     #[error("the code of the build {build} can't be had again: {reason}")]
@@ -272,6 +288,7 @@ impl BuildRequest {
             keep: false,
             select: None,
             given: Given::default(),
+            key: None,
         }
     }
 
@@ -322,6 +339,7 @@ impl BuildRequest {
             keep: requested.keep,
             select: requested.select.clone(),
             given: requested.given.clone(),
+            key: None,
         })
     }
 }

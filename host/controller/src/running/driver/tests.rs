@@ -109,6 +109,7 @@ async fn drive_on<T>(
         keep: false,
         select: None,
         given: Default::default(),
+        key: None,
     };
     let masking = masking_of(&request);
     let state = BuildState::new(request.max_running);

@@ -30,6 +30,7 @@ fn request(inputs: Inputs) -> BuildRequest {
         keep: true,
         select: None,
         given: Default::default(),
+        key: None,
     }
 }
 
