@@ -103,13 +103,20 @@ fn copy(from: &Path, to: &Path) {
 
 /// A home that has the first `length` events of a build's journal, as a crash would leave it.
 async fn home_with(events: &[Event], build: &str, whole: &Path) -> Host {
+    home_with_builds(&[(build, events)], whole).await
+}
+
+/// The same with several builds.
+async fn home_with_builds(builds: &[(&str, &[Event])], whole: &Path) -> Host {
     let host = Host::default();
     let journals = Journals::sqlite(&host.home().join("journal.db"), Owner(1)).await.expect("a journal");
-    let mut journal = journals.begin(build);
-    for event in events {
-        journal.append(event.time_ms, event.body.clone()).expect("queued");
+    for (build, events) in builds {
+        let mut journal = journals.begin(build);
+        for event in *events {
+            journal.append(event.time_ms, event.body.clone()).expect("queued");
+        }
+        journal.durable().wait(journal.last()).await.expect("written");
     }
-    journal.durable().wait(journal.last()).await.expect("written");
     copy(&whole.join("blobs"), &host.home().join("blobs"));
     host
 }
@@ -145,6 +152,52 @@ async fn a_build_goes_on_from_every_prefix_of_its_journal_to_the_same_end() {
         // Whoever comes later finds a build that is over.
         assert!(refused(&home, build, &[]).contains("is over"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rerun_whose_host_dies_goes_on_with_what_it_reuses_from_wherever_it_was() {
+    let host = Host::default();
+    let first = host.run("again", &["--jobs", "1"]);
+    let first = first.events[0]["build"].as_str().expect("an id").to_owned();
+    let mut command = host.command(&["rerun", &first, "--failed", "--progress", "json", "--param", "luck=yes"]);
+    let whole = Running::spawn(&mut command).end();
+    assert_eq!(whole.code, Some(0), "{whole:#?}");
+    let second = whole.events[0]["build"].as_str().expect("an id");
+    let journals = Journals::sqlite(&host.home().join("journal.db"), Owner(2)).await.expect("a journal");
+    let (before, events) =
+        (journals.events(&first).await.expect("events"), journals.events(second).await.expect("events"));
+    let at = |kind: &str| events.iter().position(|event| event.body.kind() == kind).expect("it happened") + 1;
+    let (asked, selected, defined) = (at("build/requested"), at("jobs/selected"), at("script/defined"));
+    for length in [asked, asked + 1, selected, defined, defined + 1, (defined + events.len()) / 2, events.len() - 2] {
+        // Once its jobs are known, nobody needs the earlier build.
+        let builds = [(&*first, &before[..]), (second, &events[..length])];
+        let home = home_with_builds(&builds[usize::from(length >= defined)..], host.home()).await;
+        let ended = resume(&home, second, &["--again"]).end();
+        assert_eq!((ended.code, ends(&ended)), (Some(0), ends(&whole)), "after {length} events: {ended:#?}");
+        let run: Vec<_> = ended.of_type("job/started").map(|event| event["job"].clone()).collect();
+        assert!(run.iter().all(|job| ["fails", "last"].iter().any(|known| *job == **known)), "{run:?}");
+    }
+}
+
+#[test]
+fn a_build_that_is_not_over_is_not_run_again_and_one_that_was_cancelled_is() {
+    let host = Host::default();
+    let rerun = || Running::spawn(&mut host.command(&["rerun", "--failed", "--progress", "json"]));
+    let mut running = host.start("resume-waiting", &[]);
+    until_on_disk(&host, &mut running, "job/waiting", "waits");
+    let ended = rerun().end();
+    assert!(ended.code == Some(2) && ended.stderr.contains("still runs: wait for its end"), "{ended:#?}");
+    let (build, _) = kill(running, |_| true);
+    let ended = rerun().end();
+    assert!(ended.code == Some(2) && ended.stderr.contains("its containers may still run"), "{ended:#?}");
+    let cancelled = host.command(&["cancel", &build]).output().expect("the host runs");
+    assert!(cancelled.status.success(), "{cancelled:?}");
+    let mut again = rerun();
+    again.wait_for(|event| is(event, "job/waiting", "waits"));
+    let said = host.command(&["publish", &again.build_id(), "outside/go"]).output().expect("the host runs");
+    assert!(said.status.success(), "{said:?}");
+    let ended = again.end();
+    assert_eq!((ended.code, ended.cause("done"), ended.cause("after")), (Some(0), "reused", "succeeded"), "{ended:#?}");
 }
 
 #[test]

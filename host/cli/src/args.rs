@@ -1,6 +1,8 @@
 //! The command line.
 
+mod again;
 mod builds;
+mod given;
 mod machine;
 mod outside;
 
@@ -13,9 +15,11 @@ use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
 use monkeyci_controller::PATIENCE;
 
+pub use again::{RerunArgs, SelectArgs};
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
+pub use given::GivenArgs;
 pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
 pub use outside::{ApproveArgs, CancelArgs, PublishArgs};
 
@@ -62,6 +66,8 @@ pub enum Command {
     Cancel(CancelArgs),
     /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
     Resume(ResumeArgs),
+    /// Run jobs of an earlier build again, as a new build that reuses the results of the others.
+    Rerun(RerunArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print what builds may take, and why so much; or what tokens open.
@@ -82,11 +88,13 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95"
+    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95\n  monkeyci-host run --job unit\n  monkeyci-host run --until package"
 )]
 pub struct RunArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// How many jobs may run at a time. Default: the number of processors.
@@ -130,7 +138,7 @@ pub struct ResumeArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: monkeyci-host check .monkeyci --param image=rust:1.95")]
+#[command(after_help = "Example: monkeyci-host check --tag v1.2 --changed src/lib.rs")]
 pub struct CheckArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
@@ -164,6 +172,8 @@ pub struct ScriptArgs {
     /// repeated. Also for submodules.
     #[arg(long = "git-auth", value_name = "A", requires = "git")]
     pub git_auth: Vec<String>,
+    #[command(flatten)]
+    pub given: GivenArgs,
     #[command(flatten)]
     pub inputs: InputArgs,
     #[command(flatten)]
@@ -401,6 +411,10 @@ mod tests {
             let examples: Vec<&str> =
                 help.lines().filter_map(|line| line.split_once("monkeyci-host ").map(|(_, rest)| rest)).collect();
             assert!(help.starts_with("Example") && !examples.is_empty(), "{name}: {help}");
+            // clap's own check is compiled out with its debug assertions: of two options of one id, one takes what the other is given.
+            let ids: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+            let distinct: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
+            assert_eq!(ids.len(), distinct.len(), "{name}: two options have one id: {ids:?}");
             for example in examples {
                 let example = example.split([';', '>', '&']).next().unwrap_or_default().trim();
                 let words = ["monkeyci-host".to_owned()].into_iter().chain(words(example));

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use monkeyci_build::{
-    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, SidecarReport, Source,
-    Status, StopReason,
+    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, Selection, SidecarReport,
+    Source, Status, StopReason,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -51,6 +51,8 @@ pub struct Traits {
     pub group: Option<u8>,
     /// Whether it has to be approved, and is.
     pub approval: Option<bool>,
+    /// Whether it is started by hand only.
+    pub manual: bool,
     /// Whether it is late, and what comes of that.
     pub late: Option<Completion>,
     /// Whether it waits for other jobs while it runs.
@@ -112,6 +114,8 @@ pub struct FakeDriver {
     now_ms: u64,
     work: Vec<Work>,
     occupied: BTreeSet<String>,
+    /// What is decided of the jobs before they are declared.
+    selection: Option<Selection>,
 }
 
 // There are few at a time.
@@ -128,6 +132,13 @@ enum Work {
 pub fn play(plan: &Plan) -> FakeDriver {
     let mut driver = FakeDriver::new(plan.clone(), Vec::new());
     driver.append(EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() });
+    driver.play()
+}
+
+/// The same for a build of which some jobs are reused or left out.
+pub fn play_selected(plan: &Plan, selection: Selection) -> FakeDriver {
+    let mut driver = FakeDriver { selection: Some(selection), ..FakeDriver::new(plan.clone(), Vec::new()) };
+    driver.append(EventBody::BuildTriggered { build: "o/r/2".into(), trigger: "test".into() });
     driver.play()
 }
 
@@ -154,7 +165,8 @@ impl FakeDriver {
     fn new(plan: Plan, journal: Vec<Event>) -> Self {
         let state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has slots"));
         let now_ms = journal.last().map_or(0, |event| event.time_ms);
-        Self { plan, state, journal, seen: Vec::new(), now_ms, work: Vec::new(), occupied: BTreeSet::new() }
+        let (work, occupied) = (Vec::new(), BTreeSet::new());
+        Self { plan, state, journal, seen: Vec::new(), now_ms, work, occupied, selection: None }
     }
 
     fn play(mut self) -> Self {
@@ -187,6 +199,9 @@ impl FakeDriver {
         match self.work.remove(possible[nth % possible.len()]) {
             Work::Do(Effect::CheckOut) => self.append(EventBody::BuildCheckedOut { source: Source::default() }),
             Work::Do(Effect::Define) => {
+                if let Some(selection) = self.selection.clone() {
+                    self.append(EventBody::JobsSelected { selection: Box::new(selection) });
+                }
                 self.append(EventBody::ScriptDefined { jobs: self.plan.jobs(), removed: vec![], params: vec![] });
             }
             Work::Do(Effect::Refine { job }) => self.refine(job),
@@ -430,6 +445,7 @@ impl Plan {
             priority: traits.priority,
             fail_fast: traits.group.map(|group| group.to_string()),
             approval: traits.approval.map(|_| "Go on?".into()),
+            manual: traits.manual,
             late: traits.late.is_some(),
             ..plain
         }

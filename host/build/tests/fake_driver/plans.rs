@@ -62,6 +62,7 @@ fn traits(
             priority,
             group,
             approval,
+            manual: false,
             late,
             waits,
             says,

@@ -8,6 +8,7 @@ mod reports;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use monkeyci_build::{Event, EventBody};
 use monkeyci_storage::journal::{History, Journal, Page, SqliteJournal, history, outlines, read_event};
@@ -25,10 +26,10 @@ use crate::naming::{Named, in_words, named};
 const LATEST: &str = "latest";
 
 /// The builds of a home.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Builds {
     home: Home,
-    journal: SqliteJournal,
+    journal: Arc<dyn Journal>,
 }
 
 impl Builds {
@@ -44,7 +45,12 @@ impl Builds {
             return Err(none());
         }
         let journal = SqliteJournal::open(&journal).await.map_err(ControllerError::from)?;
-        Ok(Self { home, journal })
+        Ok(Self::of(home, Arc::new(journal)))
+    }
+
+    /// Of a home whose journal is open.
+    pub(crate) fn of(home: Home, journal: Arc<dyn Journal>) -> Self {
+        Self { home, journal }
     }
 
     /// The home's directory.
@@ -110,7 +116,7 @@ impl Builds {
         let failed = ControllerError::from;
         let mut events = Vec::new();
         for record in self.journal.records(build, after, Page::default()).await.map_err(failed)? {
-            events.push(read_event(&self.journal, build, &record).await.map_err(failed)?);
+            events.push(read_event(&*self.journal, build, &record).await.map_err(failed)?);
         }
         Ok(events)
     }
@@ -136,7 +142,7 @@ impl Builds {
         let failed = ControllerError::from;
         for record in self.journal.records(build, 0, page).await.map_err(failed)? {
             if let EventBody::BuildCheckedOut { source } =
-                read_event(&self.journal, build, &record).await.map_err(failed)?.body
+                read_event(&*self.journal, build, &record).await.map_err(failed)?.body
             {
                 return Ok(source.commit.filter(|_| !source.dirty).unwrap_or_else(|| build.to_owned()));
             }
@@ -145,7 +151,7 @@ impl Builds {
     }
 
     async fn history(&self, build: &str) -> Result<Option<History>, BuildsError> {
-        Ok(history(&self.journal, build).await.map_err(ControllerError::from)?)
+        Ok(history(&*self.journal, build).await.map_err(ControllerError::from)?)
     }
 
     fn live(&self) -> Result<BTreeSet<String>, BuildsError> {

@@ -7,7 +7,7 @@ use monkeyci_build::EventBody;
 use monkeyci_storage::journal::Page;
 use monkeyci_storage::names;
 
-use super::Controller;
+use super::Host;
 use crate::clock::now_ms;
 use crate::error::ControllerError;
 
@@ -34,7 +34,7 @@ impl Retention {
     }
 }
 
-impl Controller {
+impl Host {
     /// Removes builds and caches that are not to be kept: journals, logs, artifacts, test reports, and scripts that no build is of any
     /// more. No build that a process runs is touched. Returns the names of what was removed, or would be.
     ///
@@ -61,11 +61,11 @@ impl Controller {
     /// The builds that are removed, and those that are not.
     async fn old_builds(&self, retention: Retention) -> Result<(Vec<String>, Vec<String>), ControllerError> {
         // Those whose host has died too, as long as there is what they need to go on: the sweep clears that away.
-        let (mut live, dead) = self.home.live_builds(true).map_err(|source| self.unreadable(source))?;
+        let (mut live, dead) = self.0.home.live_builds(true).map_err(|source| self.unreadable(source))?;
         live.extend(dead.into_iter().filter_map(|dead| dead.build));
         let (mut old, mut kept, mut newer) = (Vec::new(), Vec::new(), HashMap::<String, usize>::new());
         let now = now_ms();
-        for build in self.journals.builds().await?.into_iter().rev() {
+        for build in self.0.journals.builds().await?.into_iter().rev() {
             let repository = build.rsplit_once('/').map_or(build.as_str(), |(repository, _)| repository).to_owned();
             let newer = newer.entry(repository).or_default();
             let age = Duration::from_millis(now.saturating_sub(self.last_heard(&build).await?));
@@ -81,7 +81,7 @@ impl Controller {
 
     /// When something of a build was last written down, in milliseconds since the Unix epoch.
     async fn last_heard(&self, build: &str) -> Result<u64, ControllerError> {
-        let journal = self.journals.database();
+        let journal = self.0.journals.database();
         let Some(head) = journal.head(build).await? else { return Ok(0) };
         let last = journal.records(build, head.last.saturating_sub(1), Page { count: 1, ..Page::default() }).await?;
         Ok(last.first().map_or(0, |record| record.time_ms))
@@ -89,16 +89,16 @@ impl Controller {
 
     /// Removes a build, unless somebody has begun to run it meanwhile.
     async fn remove_build(&self, build: &str) -> Result<bool, ControllerError> {
-        let Some(locked) = self.home.take_build_dir(build)? else { return Ok(false) };
+        let Some(locked) = self.0.home.take_build_dir(build)? else { return Ok(false) };
         if locked.left {
             // Its host has died, and its containers may wait for another one. The sweep knows, and clears away what nobody waits for.
             return Ok(false);
         }
         for dir in names::of_build(build) {
-            self.services.blobs.remove_below(&dir).await?;
+            self.0.services.blobs.remove_below(&dir).await?;
         }
         // Last: as long as there is a journal, somebody will try again.
-        self.journals.database().remove(build).await?;
+        self.0.journals.database().remove(build).await?;
         Ok(true)
     }
 
@@ -107,21 +107,21 @@ impl Controller {
         let mut used = BTreeSet::new();
         for build in builds {
             // It is the second event, where there is one.
-            let first = self.journals.events_after(build, 0, Page { count: 2, ..Page::default() }).await?;
+            let first = self.0.journals.events_after(build, 0, Page { count: 2, ..Page::default() }).await?;
             used.extend(first.into_iter().filter_map(|event| match event.body {
                 EventBody::BuildRequested { request } => Some(names::script(&request.script)),
                 _ => None,
             }));
         }
         let mut removed = Vec::new();
-        for script in self.services.blobs.by_last_use(&names::all_scripts()).await? {
+        for script in self.0.services.blobs.by_last_use(&names::all_scripts()).await? {
             // One that was stored just now may be of a build that is being begun.
             let young = now_ms().saturating_sub(script.last_ms) < 60 * 60 * 1000;
             if used.contains(&script.name) || young {
                 continue;
             }
             if !dry_run {
-                self.services.blobs.remove(&script.name).await?;
+                self.0.services.blobs.remove(&script.name).await?;
             }
             removed.push(script.name.to_string());
         }
@@ -130,7 +130,7 @@ impl Controller {
 
     /// Removes caches until they have no more than so many bytes.
     async fn remove_caches(&self, limit: u64, dry_run: bool) -> Result<Vec<String>, ControllerError> {
-        let caches = self.services.blobs.by_last_use(&names::all_caches()).await?;
+        let caches = self.0.services.blobs.by_last_use(&names::all_caches()).await?;
         let mut size: u64 = caches.iter().map(|cache| cache.size).sum();
         let mut removed = Vec::new();
         for cache in caches {
@@ -138,7 +138,7 @@ impl Controller {
                 break;
             }
             if !dry_run {
-                self.services.blobs.remove(&cache.name).await?;
+                self.0.services.blobs.remove(&cache.name).await?;
             }
             size = size.saturating_sub(cache.size);
             removed.push(format!("cache {} ({} bytes)", cache.name, cache.size));

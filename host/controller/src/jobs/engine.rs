@@ -32,7 +32,7 @@ pub struct Swept {
 
 /// What runs container jobs.
 #[derive(Clone)]
-pub enum EngineChoice {
+pub(crate) enum EngineChoice {
     /// Docker or Podman, through their API.
     Docker(DockerOptions),
     /// An engine of the embedder's.

@@ -107,6 +107,9 @@ async fn drive_on<T>(
         max_running: NonZeroUsize::MIN,
         timeout: Some(Duration::from_secs(3600)),
         keep: false,
+        select: None,
+        given: Default::default(),
+        key: None,
     };
     let masking = masking_of(&request);
     let state = BuildState::new(request.max_running);

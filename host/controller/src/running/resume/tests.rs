@@ -28,6 +28,9 @@ fn request(inputs: Inputs) -> BuildRequest {
         max_running: NonZeroUsize::new(3).expect("not 0"),
         timeout: Some(Duration::from_secs(60)),
         keep: true,
+        select: None,
+        given: Default::default(),
+        key: None,
     }
 }
 
