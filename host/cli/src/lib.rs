@@ -33,8 +33,8 @@ pub use monkeyci_build::{
 };
 // What looks at builds.
 pub use monkeyci_controller::{
-    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, CheckError, ControllerError, Decision,
-    DiskLimits, GitAuth, Inputs, LogLimits, LogsError, Needed, Observer, OutsideError, OutsideEvent, PATIENCE,
+    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, CheckError, Clock, ControllerError, Decision,
+    DiskLimits, GitAuth, Inputs, LogLimits, LogsError, Needed, Observer, OutsideError, OutsideEvent, PATIENCE, Removed,
     Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest, Sweep, Swept,
 };
 pub use monkeyci_controller::{
@@ -43,8 +43,21 @@ pub use monkeyci_controller::{
 };
 pub use monkeyci_controller::{
     BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
-    LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shutdown, ShutdownReport, SourceError, SubmitError, Usage,
-    Verdict, WaitError,
+    LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shutdown, ShutdownReport, SourceError, SubmitError, Upkeep,
+    Upkept, Usage, Verdict, WaitError,
 };
 pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
+
+/// What whoever writes an [`Engine`] of their own needs: what a pod is, and what its sidecar tells the host, by which API.
+///
+/// An engine that runs the program [`HostBuilder::sidecar_program`] beside a job, as [`DockerEngine`] does, needs no more than the pod. One
+/// that does a sidecar's work itself speaks to the host with a [`Client`](engine::Client).
+pub mod engine {
+    pub use monkeyci_api::{Client, ClientError, LogFrame, LogStream, SidecarConfig, SidecarPlan, Token, paths};
+    pub use monkeyci_build::{Destination, NetworkMode, PullPolicy, ServiceSpec, SidecarReport};
+    pub use monkeyci_engines::{
+        Engine, EngineError, LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodFound, PodService,
+        PodState,
+    };
+}

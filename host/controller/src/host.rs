@@ -2,6 +2,7 @@
 
 mod build;
 mod builder;
+mod cleaning;
 mod drive;
 mod driven;
 mod events;
@@ -9,10 +10,10 @@ mod logs;
 mod policy;
 mod rerun;
 mod resume;
-mod retention;
 mod shutdown;
 mod sinks;
 mod sources;
+mod upkeep;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -28,14 +29,15 @@ use tokio_util::task::TaskTracker;
 
 pub use build::{Build, CancelError, WaitError};
 pub use builder::HostBuilder;
+pub use cleaning::{Removed, Retention};
 pub use drive::SubmitError;
 pub use events::EventsError;
 pub use logs::{BuildLogError, LogPiece, LogPieces};
 pub use policy::{Capability, Policy, Verdict};
-pub use retention::Retention;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use sinks::EventSink;
 pub use sources::{BoxError, BuildContext, ParamSource, SecretSource, SourceError};
+pub use upkeep::{Upkeep, Upkept};
 
 use self::builder::Sources;
 use self::drive::masking;
@@ -43,7 +45,7 @@ use self::driven::Driven;
 use self::sinks::Sink;
 use crate::build_api::{self, Api};
 use crate::builds::{Builds, BuildsError};
-use crate::clock::MachineClock;
+use crate::clock::Clock;
 use crate::disk::{self, DiskLimits};
 use crate::error::ControllerError;
 use crate::home::Home;
@@ -84,7 +86,7 @@ struct Inner {
     journals: Journals,
     api: Arc<Api>,
     services: Arc<Services>,
-    clock: Arc<MachineClock>,
+    clock: Arc<dyn Clock>,
     disk: DiskLimits,
     observer: Arc<dyn Observer>,
     sources: Sources,

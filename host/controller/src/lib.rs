@@ -33,13 +33,14 @@ pub use builds::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
     RemovedJob, Standing, TestCase, TestReports, Wanted,
 };
+pub use clock::Clock;
 pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use disk::DiskLimits;
 pub use error::ControllerError;
 pub use host::{
     BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
-    LogPiece, LogPieces, ParamSource, Policy, Retention, SecretSource, Shutdown, ShutdownReport, SourceError,
-    SubmitError, Usage, Verdict, WaitError, limits,
+    LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown, ShutdownReport, SourceError,
+    SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits,
 };
 pub use inputs::Inputs;
 pub use jobs::{CheckError, PATIENCE, Sweep, Swept};

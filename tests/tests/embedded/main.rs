@@ -1,8 +1,10 @@
 //! The host as a library.
 
 mod containers;
+mod examples;
 mod handles;
 mod shutdown;
+mod upkeep;
 
 use std::num::NonZeroUsize;
 use std::path::Path;

@@ -227,16 +227,9 @@ mod tests {
             seen.event(&Event { seq: 1, time_ms: 0, body });
         }
         let job = |job: &str, ending| JobSummary { job: job.to_owned(), ending, duration_ms: Some(1), results: None };
-        let report = BuildReport {
-            build: "o/r/19c-1".to_owned(),
-            status: BuildStatus::Failure,
-            jobs: vec![job("unit", exited()), job("lint", Ending::Succeeded)],
-            failure: None,
-            reports: Vec::new(),
-            warnings: Vec::new(),
-            duration_ms: 1,
-            kept: None,
-        };
+        let mut report = BuildReport::new("o/r/19c-1".to_owned(), BuildStatus::Failure);
+        report.jobs = vec![job("unit", exited()), job("lint", Ending::Succeeded)];
+        report.duration_ms = 1;
         let lines = seen.last_lines(Style { colours: false }, &report, Inside::Nothing);
         let shown: Vec<&str> = lines.lines().collect();
         assert_eq!(

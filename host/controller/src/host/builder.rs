@@ -15,9 +15,10 @@ use super::driven::Driven;
 use super::policy::Policy;
 use super::sinks::{EventSink, Sink};
 use super::sources::{ParamSource, SecretSource};
+use super::upkeep::Upkeep;
 use super::{Host, Inner};
 use crate::build_api::{Api, router, socket_router};
-use crate::clock::MachineClock;
+use crate::clock::{Clock, MachineClock};
 use crate::disk::DiskLimits;
 use crate::error::ControllerError;
 use crate::home::Home;
@@ -59,6 +60,8 @@ pub struct HostBuilder {
     sources: Sources,
     sinks: Vec<Arc<dyn EventSink>>,
     policy: Option<Arc<dyn Policy>>,
+    upkeep: Option<Upkeep>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Where parameters and secrets come from, beside what requests bring.
@@ -93,6 +96,8 @@ impl HostBuilder {
             sources: Sources::default(),
             sinks: Vec::new(),
             policy: None,
+            upkeep: None,
+            clock: MachineClock::new(),
         }
     }
 
@@ -179,6 +184,17 @@ impl HostBuilder {
         Self { policy: Some(Arc::new(policy)), ..self }
     }
 
+    /// Looks after the home for as long as the host lives: goes on with builds that have lost their hosts, and clears away. By default, nobody
+    /// does; whoever opens a home for a moment leaves that to others.
+    pub fn upkeep(self, upkeep: Upkeep) -> Self {
+        Self { upkeep: Some(upkeep), ..self }
+    }
+
+    /// What tells the time; by default, the clocks of the machine.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
     /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
     ///
     /// # Errors
@@ -206,7 +222,7 @@ impl HostBuilder {
         let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
         let sinks_dir = home.sinks();
         let sinks = self.sinks.into_iter().map(|sink| Sink::open(sink, &sinks_dir)).collect::<Result<_, _>>()?;
-        let clock = MachineClock::new();
+        let clock = self.clock;
         let tokens = Arc::new(Tokens::new(clock.clone()));
         let api = Api::new(tokens.clone(), blobs.clone(), self.log_limits);
         let services = Services {
@@ -235,6 +251,9 @@ impl HostBuilder {
             closed: CancellationToken::new(),
         }));
         host.catch_up_with_sinks().await?;
+        if let Some(upkeep) = self.upkeep {
+            host.look_after(upkeep);
+        }
         Ok(host)
     }
 }

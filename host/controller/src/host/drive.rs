@@ -25,7 +25,7 @@ use crate::logs::Masking;
 use crate::running::{Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
 use crate::source::SourceRequest;
 
-/// How many events a build has before anything is done for it: that it was triggered, and what it was asked to be.
+/// A build begins with two events: that it was triggered, and what it was asked to be.
 const FIRST_EVENTS: u64 = 2;
 /// How often it is looked what another process does.
 pub(super) const LOOK: Duration = Duration::from_millis(200);

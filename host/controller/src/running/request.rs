@@ -106,6 +106,20 @@ pub struct BuildReport {
 }
 
 impl BuildReport {
+    /// The report of a build that ended so, and of which nothing else is to be said.
+    pub fn new(build: impl Into<String>, status: BuildStatus) -> Self {
+        Self {
+            build: build.into(),
+            status,
+            jobs: Vec::new(),
+            failure: None,
+            reports: Vec::new(),
+            warnings: Vec::new(),
+            duration_ms: 0,
+            kept: None,
+        }
+    }
+
     /// What the events of a build tell of its end; `None` if it has not ended. Where its directory is kept, the caller says.
     pub(crate) fn of(build: &str, events: &[Event], kept: Option<PathBuf>) -> Option<Self> {
         let (first, last) = (events.first()?, events.last()?);
