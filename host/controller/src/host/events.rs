@@ -109,8 +109,8 @@ impl Listener {
         // It may have ended, or have been taken over, since it was looked at.
         match std::mem::replace(&mut self.looked, true) {
             false => Ok(()),
-            // Whoever goes on after the end hears nothing more.
-            true if self.build.is_over().await? => {
+            // Whoever goes on after the end hears nothing more, nor does who listens to a host that lets go of its builds.
+            true if host.0.driven.is_open().is_err() || self.build.is_over().await? => {
                 self.over = true;
                 Ok(())
             }
