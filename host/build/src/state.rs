@@ -145,6 +145,19 @@ impl BuildState {
         }
     }
 
+    /// What these events have made of a build, from its first one on.
+    pub fn of(events: &[Event]) -> Self {
+        let asked = events.iter().find_map(|event| match &event.body {
+            EventBody::BuildRequested { request } => Some(request.max_running),
+            _ => None,
+        });
+        let mut state = Self::new(asked.unwrap_or(NonZeroUsize::MIN));
+        for event in events {
+            drop(state.step(Input::Event(event)));
+        }
+        state
+    }
+
     /// Takes an input in, and returns what is to be done about it, in this order.
     pub fn step(&mut self, input: Input<'_>) -> Vec<Effect> {
         let mut effects = Vec::new();

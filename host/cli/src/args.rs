@@ -21,7 +21,7 @@ pub use builds::{
 };
 pub use given::GivenArgs;
 pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
-pub use outside::{ApproveArgs, CancelArgs, PublishArgs};
+pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -119,9 +119,8 @@ pub struct ResumeArgs {
     /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
     #[arg(long)]
     pub again: bool,
-    /// Who resumes it. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
+    #[command(flatten)]
+    pub by: ByArgs,
     /// Who we are for git servers, once more; see `run`.
     #[arg(long = "git-auth", value_name = "A")]
     pub git_auth: Vec<String>,

@@ -13,7 +13,7 @@ use crate::{Done, builds, resume, setup};
 pub async fn approve(args: ApproveArgs) -> Done {
     let build = find(&args.home, &args.build).await?;
     let approved = !args.reject;
-    let decision = Decision { job: args.job, by: args.by, comment: args.comment, approved };
+    let decision = Decision { job: args.job, by: args.by.name, comment: args.comment, approved };
     build.decide(&decision).await.map_err(failed)?;
     let done = if approved { "approved" } else { "rejected" };
     print_line(&format!("{done} {} of {}", decision.job, build.id()));
@@ -23,7 +23,7 @@ pub async fn approve(args: ApproveArgs) -> Done {
 /// Publishes an event.
 pub async fn publish(args: PublishArgs) -> Done {
     let build = find(&args.home, &args.build).await?;
-    let event = OutsideEvent { by: args.by, name: args.name, payload: args.payload };
+    let event = OutsideEvent { by: args.by.name, name: args.name, payload: args.payload };
     build.publish(&event).await.map_err(failed)?;
     print_line(&format!("published {} to {}", event.name, build.id()));
     Ok(Exit::Success)
@@ -52,7 +52,7 @@ pub async fn cancel(args: CancelArgs) -> Done {
         return Err(not_running(&id, refused));
     }
     let build = host.build(&id).await.map_err(builds::failed)?;
-    build.cancel(&args.by).await.map_err(|error| match error {
+    build.cancel(&args.by.name).await.map_err(|error| match error {
         CancelError::Resume(error) => resume::refused(error),
         CancelError::Outside(error) => failed(error),
         error => infrastructure(error.into()),

@@ -29,10 +29,10 @@ pub async fn rerun(args: RerunArgs) -> Done {
         max_running: args.jobs,
         timeout: args.timeout,
         keep: args.keep,
-        by: args.by.clone(),
+        by: args.by.name.clone(),
     };
     let build = host.rerun(request).await.map_err(refused)?;
-    run::to_the_end(build, &args.by, signals, display).await
+    run::to_the_end(build, &args.by.name, signals, display).await
 }
 
 /// The script as it is now; `None` for the one that the earlier build had.

@@ -28,10 +28,10 @@ pub async fn resume(args: ResumeArgs) -> Done {
     if let Some(known) = all.iter().find(|known| known.build == build) {
         display.note(&format!("resuming {}", line(known)));
     }
-    let mut request = ResumeRequest::new(build, &args.by);
+    let mut request = ResumeRequest::new(build, &args.by.name);
     (request.inputs, request.git_auth, request.again) = (inputs, git_auth, args.again);
     let build = host.resume(request).await.map_err(refused)?;
-    run::to_the_end(build, &args.by, signals, display).await
+    run::to_the_end(build, &args.by.name, signals, display).await
 }
 
 async fn list(host: &Host) -> Done {

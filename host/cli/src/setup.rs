@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use monkeyci_controller::{BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest};
+use monkeyci_controller::{
+    BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest, sidecar_beside_this_program,
+};
 use monkeyci_engines::{DockerOptions, NetworkFence};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -148,8 +150,7 @@ pub fn sidecar_program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("MONKEYCI_SIDECAR") {
         return Ok(path.into());
     }
-    let own = std::env::current_exe().context("this program's own path can't be found")?;
-    Ok(own.with_file_name("monkeyci-sidecar"))
+    Ok(sidecar_beside_this_program()?)
 }
 
 /// The address of the engine's API; none where it is to be searched.

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use build::{Build, CancelError, WaitError};
-pub use builder::HostBuilder;
+pub use builder::{HostBuilder, sidecar_beside_this_program};
 pub use cleaning::{Removed, Retention};
 pub use drive::SubmitError;
 pub use events::EventsError;

@@ -40,7 +40,7 @@ pub use error::ControllerError;
 pub use host::{
     BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
     LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown, ShutdownReport, SourceError,
-    SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits,
+    SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits, sidecar_beside_this_program,
 };
 pub use inputs::Inputs;
 pub use jobs::{CheckError, PATIENCE, Sweep, Swept};

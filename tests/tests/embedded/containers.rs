@@ -1,11 +1,10 @@
 //! Builds with containers.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use monkeyci_host::{ApiOverTcp, BuildStatus, Ending, Event, EventBody, Observer};
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::hang_guard::HANGS;
+use monkeyci_tests::hang_guard;
 
 use crate::{host, is_blocked, request, rest, until};
 
@@ -66,13 +65,10 @@ fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_containe
         until(&build, is_blocked).await;
         until(&build, |body| matches!(body, EventBody::JobEnded { job, .. } if job == "meanwhile")).await;
         let owner = || std::fs::read_to_string(home.path().join("owner")).expect("an owner");
-        let nothing = async {
-            // The containers of the jobs before are removed beside.
-            while !tokio::task::block_in_place(|| engine.leftovers(&owner())).is_empty() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(HANGS, nothing).await.expect("it waits, and has nothing");
+        // The containers of the jobs before are removed beside.
+        tokio::task::block_in_place(|| {
+            hang_guard::until("a build that waits and has nothing", || engine.leftovers(&owner()).is_empty());
+        });
         assert_eq!(host.usage().instances, 0);
         build.approve("deploy", "ann").await.expect("approved");
         let report = build.wait().await.expect("a report");

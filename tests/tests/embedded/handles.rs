@@ -5,17 +5,25 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use monkeyci_build::{Event as Fact, EventBody as Body};
-use monkeyci_host::{BuildStatus, CancelError, EventBody, EventsError, Standing, WaitError};
+use monkeyci_host::{
+    BuildStatus, CancelError, EventBody, EventsError, LogPieces, ResumeError, Standing, SubmitError, WaitError,
+};
 use monkeyci_storage::Journals;
 use monkeyci_storage::journal::Owner;
 use monkeyci_tests::hang_guard::HANGS;
 
-use crate::{go, host_without_engine, is_blocked, request, rest, until, until_it_waits};
+use crate::{all, go, host_without_engine, is_blocked, request, rest, until, until_it_waits};
 
 /// What the journal of a home has of a build, read by somebody else.
 async fn on_disk(home: &Path, build: &str) -> Vec<Fact> {
     let journals = Journals::sqlite(&home.join("journal.db"), Owner(7)).await.expect("a journal");
     journals.events(build).await.expect("events")
+}
+
+/// What a log says, to its end.
+async fn text(pieces: LogPieces) -> String {
+    let pieces: Vec<_> = tokio::time::timeout(HANGS, pieces.try_collect()).await.expect("an end").expect("a log");
+    pieces.iter().map(|piece| String::from_utf8_lossy(&piece.frame.bytes).into_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,10 +93,6 @@ async fn who_has_a_handle_of_another_hosts_build_reads_its_log_decides_and_stops
     let seen = elsewhere.build(build.id()).await.expect("known");
     assert_eq!(seen.status().await.expect("a status"), Standing::Running);
     let (live, far) = (build.logs(None), seen.logs(Some("done")));
-    let text = async |pieces: monkeyci_host::LogPieces| -> String {
-        let pieces: Vec<_> = tokio::time::timeout(HANGS, pieces.try_collect()).await.expect("an end").expect("a log");
-        pieces.iter().map(|piece| String::from_utf8_lossy(&piece.frame.bytes).into_owned()).collect()
-    };
     let reading = tokio::spawn(async move { tokio::join!(text(live), text(far)) });
     let refused = seen.approve("done", "ann").await.expect_err("it does not wait");
     assert!(refused.to_string().contains("done"), "{refused}");
@@ -99,13 +103,46 @@ async fn who_has_a_handle_of_another_hosts_build_reads_its_log_decides_and_stops
     // And from the store, when all is over.
     assert_eq!(text(seen.logs(Some("done"))).await, far);
     let over = seen.cancel("ann").await.expect_err("it is over");
-    assert!(matches!(over, CancelError::Resume(_)), "{over}");
+    assert!(matches!(over, CancelError::Resume(ResumeError::Over { .. })), "{over}");
 
     let build = host.submit(request("resume-approval")).await.expect("taken");
     until(&build, is_blocked).await;
     elsewhere.build(build.id()).await.expect("known").reject("deploy", "bob").await.expect("rejected");
     assert_eq!(build.wait().await.expect("a report").status, BuildStatus::Failure);
     assert!(elsewhere.build("o/r/nobody").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_over_is_so_for_everybody_before_all_of_it_is_cleared_away() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (host, elsewhere) = (host_without_engine(home.path()).await, host_without_engine(home.path()).await);
+    let build = host.submit(request("resume-approval")).await.expect("taken");
+    until(&build, is_blocked).await;
+    // The host waits for whoever hears a log and has not come to its end.
+    let mut slow = build.logs(None);
+    slow.next().await.expect("a piece").expect("a log");
+    let seen = elsewhere.build(build.id()).await.expect("known");
+    seen.approve("deploy", "ann").await.expect("approved");
+    seen.wait().await.expect("a report");
+    for known in [&seen, &build] {
+        let over = known.cancel("ann").await.expect_err("it is over");
+        assert!(matches!(over, CancelError::Resume(ResumeError::Over { .. })), "{over}");
+    }
+    assert!(text(seen.logs(Some("done"))).await.contains("done ran"));
+    drop(slow);
+    build.wait().await.expect("a report");
+    assert!(text(seen.logs(Some("done"))).await.contains("done ran"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_the_code_and_can_not_be_is_refused_before_anything_is_kept() {
+    let home = tempfile::tempdir().expect("a directory");
+    let host = host_without_engine(home.path()).await;
+    let mut request = request("resume");
+    request.given.branch = Some("a b".to_owned());
+    let refused = host.start(request).await.expect_err("no branch is called so");
+    assert!(matches!(refused, SubmitError::Given { .. }), "{refused}");
+    assert_eq!(all(&host).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

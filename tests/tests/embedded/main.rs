@@ -12,6 +12,7 @@ use std::path::Path;
 use futures::TryStreamExt;
 use monkeyci_host::{
     Build, BuildRequest, Compiler, DockerOptions, Event, EventBody, Host, HostBuilder, OutsideEvent, SourceRequest,
+    Standing, Wanted,
 };
 use monkeyci_tests::hang_guard::HANGS;
 use monkeyci_tests::{place, warm};
@@ -74,4 +75,11 @@ async fn go(build: &Build) {
 /// Its action waits until it is told to go on.
 async fn until_it_waits(build: &Build) {
     until(build, |body| matches!(body, EventBody::JobWaiting { .. })).await;
+}
+
+/// The builds that a home has, and how they stand, the newest first.
+async fn all(host: &Host) -> Vec<(String, Standing)> {
+    let wanted = Wanted { branch: None, standing: Vec::new(), limit: 100 };
+    let listed = host.builds().list(&wanted).await.expect("a list");
+    listed.into_iter().map(|listed| (listed.build, listed.status)).collect()
 }

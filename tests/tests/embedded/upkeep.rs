@@ -8,12 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use monkeyci_host::engine::{Part, PartExit, Pod, PodFound, PodState};
-use monkeyci_host::{
-    BuildStatus, Clock, Engine, EngineError, Host, HostBuilder, Retention, Shutdown, Standing, Upkeep, Wanted,
-};
+use monkeyci_host::{BuildStatus, Clock, Engine, EngineError, HostBuilder, Retention, Shutdown, Standing, Upkeep};
 use monkeyci_tests::hang_guard::{self, HANGS};
 
-use crate::{host, is_blocked, request, until};
+use crate::{all, host, is_blocked, request, until};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -33,13 +31,6 @@ impl Clock for Day {
 
 fn without_engine(home: &Path) -> HostBuilder {
     host(home, "unix:///no/such/engine")
-}
-
-/// The builds that a home has, and how they stand, the newest first.
-async fn all(host: &Host) -> Vec<(String, Standing)> {
-    let wanted = Wanted { branch: None, standing: Vec::new(), limit: 100 };
-    let listed = host.builds().list(&wanted).await.expect("a list");
-    listed.into_iter().map(|listed| (listed.build, listed.status)).collect()
 }
 
 fn retention(older_than_days: u64, keep_last: usize) -> Retention {
@@ -161,9 +152,8 @@ async fn a_host_that_lives_long_goes_on_with_lost_builds_and_clears_away_again_a
     let mut upkeep = Upkeep::default();
     (upkeep.every, upkeep.retention.keep_last) = (Duration::from_millis(20), Some(1));
     let host = host(home.path(), "").engine(littered.clone()).upkeep(upkeep).open().await.expect("a host");
-    tokio::task::block_in_place(|| {
-        hang_guard::until("the sweep", || littered.cleared.load(Ordering::Relaxed));
-    });
+    let is_swept = async || littered.cleared.load(Ordering::Relaxed);
+    hang_guard::until_async("the sweep", is_swept).await;
 
     // What comes later is found as well: a build that loses its host, one that is more than there may be, and a pod once more.
     let other = without_engine(home.path()).open().await.expect("a host");
@@ -171,24 +161,13 @@ async fn a_host_that_lives_long_goes_on_with_lost_builds_and_clears_away_again_a
     until(&lost, is_blocked).await;
     other.shutdown(Shutdown::Leave, HANGS).await;
     let resumed = host.build(lost.id()).await.expect("known");
-    let goes_on = async {
-        while resumed.approve("deploy", "ann").await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(HANGS, goes_on).await.expect("it goes on");
+    hang_guard::until_async("a build that goes on", async || resumed.approve("deploy", "ann").await.is_ok()).await;
     assert_eq!(resumed.wait().await.expect("a report").status, BuildStatus::Success);
     littered.cleared.store(false, Ordering::Relaxed);
     let newer = host.submit(request("resume").param("version", "1")).await.expect("taken");
     newer.wait().await.expect("a report");
-    let gone = async {
-        while all(&host).await != [(newer.id().to_owned(), Standing::Success)] {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(HANGS, gone).await.expect("the older one goes");
-    tokio::task::block_in_place(|| {
-        hang_guard::until("the next sweep", || littered.cleared.load(Ordering::Relaxed));
-    });
+    let only_newer = [(newer.id().to_owned(), Standing::Success)];
+    hang_guard::until_async("the older one to go", async || all(&host).await == only_newer).await;
+    hang_guard::until_async("the next sweep", is_swept).await;
     host.shutdown(Shutdown::Drain, HANGS).await;
 }

@@ -1,10 +1,9 @@
 //! What an earlier build has: jobs, how they ended, and what is left of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::num::NonZeroUsize;
 
 use super::ReusedArtifact;
-use crate::{BuildState, Ending, Event, EventBody, Input, JobSpec, Results};
+use crate::{BuildState, Ending, Event, EventBody, JobSpec, Results};
 
 /// What an earlier build has.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +44,6 @@ impl Earlier {
     /// What the events of a build tell.
     pub fn of(build: &str, events: &[Event]) -> Self {
         let mut earlier = Self { build: build.to_owned(), ..Self::default() };
-        // How many run at a time is no matter for a fold.
-        let mut state = BuildState::new(NonZeroUsize::MAX);
         let mut declared: Vec<(JobSpec, Option<String>)> = Vec::new();
         for event in events {
             match &event.body {
@@ -65,8 +62,8 @@ impl Earlier {
                 }
                 _ => {}
             }
-            drop(state.step(Input::Event(event)));
         }
+        let state = BuildState::of(events);
         let excused = excused(&state);
         for (spec, submitted_by) in declared {
             // One that was on offer, and that nobody submitted again, was no job of that build.

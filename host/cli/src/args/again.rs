@@ -9,7 +9,7 @@ use clap::ArgGroup;
 use monkeyci_build::{Again, Select};
 
 use super::builds::BuildArg;
-use super::{EngineArgs, InputArgs, Progress, StoreArgs, duration};
+use super::{ByArgs, EngineArgs, InputArgs, Progress, StoreArgs, duration};
 
 /// Which jobs of a build run.
 #[derive(Debug, Default, clap::Args)]
@@ -76,9 +76,8 @@ pub struct RerunArgs {
     /// Leave the build's containers and files for you to look at, until `gc --kept`.
     #[arg(long)]
     pub keep: bool,
-    /// Who runs it again. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
+    #[command(flatten)]
+    pub by: ByArgs,
     #[command(flatten)]
     pub stores: StoreArgs,
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, Phase, Status};
+use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Phase, Status};
 use monkeyci_storage::journal::Outline;
 use serde::{Deserialize, Serialize};
 
@@ -255,7 +255,7 @@ impl Listed {
     }
 
     fn tell_of_running(&mut self, events: &[Event]) {
-        let state = fold(events);
+        let state = BuildState::of(events);
         if let Phase::Ended(status) = state.phase() {
             self.status = Standing::of(Some(status), true);
         }
@@ -266,17 +266,4 @@ impl Listed {
             }
         }
     }
-}
-
-/// The state that these events have made.
-pub(super) fn fold(events: &[Event]) -> BuildState {
-    let requested = events.iter().find_map(|event| match &event.body {
-        EventBody::BuildRequested { request } => Some(request.max_running),
-        _ => None,
-    });
-    let mut state = BuildState::new(requested.unwrap_or(std::num::NonZeroUsize::MIN));
-    for event in events {
-        drop(state.step(Input::Event(event)));
-    }
-    state
 }

@@ -8,7 +8,7 @@ use monkeyci_build::{
 };
 use serde::Serialize;
 
-use super::list::{Standing, fold};
+use super::list::Standing;
 
 /// A build, with all that its journal tells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -132,7 +132,7 @@ pub struct ArtifactRecord {
 impl BuildRecord {
     /// What these events tell of a build, that a process drives or not.
     pub fn of(build: &str, events: &[Event], live: bool) -> Self {
-        let state = fold(events);
+        let state = BuildState::of(events);
         let mut record = Self {
             build: build.to_owned(),
             status: Standing::of(state.status(), live),

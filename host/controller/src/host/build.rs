@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use monkeyci_build::{BuildCommand, EventBody};
+use monkeyci_build::BuildCommand;
 use monkeyci_storage::JournalError;
-use monkeyci_storage::journal::Page;
+use monkeyci_storage::journal::is_over;
 use tokio::sync::watch;
 
 use super::Host;
@@ -155,16 +155,21 @@ impl Build {
     /// # Errors
     /// When it is over, or its host does not answer.
     pub async fn cancel(&self, by: &str) -> Result<(), CancelError> {
-        if let Some(driven) = self.host.0.driven.get(&self.id) {
-            let cancel = BuildCommand::Cancel { by: by.to_owned() };
-            return Ok(driven.live.command(cancel).await.map_err(refused)?);
+        let inner = &self.host.0;
+        let asked = match inner.driven.get(&self.id) {
+            Some(driven) => driven.live.command(BuildCommand::Cancel { by: by.to_owned() }).await.map_err(refused),
+            None if inner.home.is_live(&self.id) => async { self.elsewhere()?.cancel().await }.await,
+            None => {
+                let request = ResumeRequest { cancel: true, ..ResumeRequest::new(&self.id, by) };
+                self.host.resume(request).await?;
+                return Ok(());
+            }
+        };
+        // One that is over may not be cleared away yet: then it is too late, or nobody answers.
+        if asked.is_err() && self.is_over().await.map_err(ControllerError::from).map_err(ResumeError::from)? {
+            return Err(ResumeError::Over { build: self.id.clone() }.into());
         }
-        if self.host.0.home.is_live(&self.id) {
-            return Ok(self.elsewhere()?.cancel().await?);
-        }
-        let request = ResumeRequest { cancel: true, ..ResumeRequest::new(&self.id, by) };
-        self.host.resume(request).await?;
-        Ok(())
+        Ok(asked?)
     }
 
     /// Stops the build if this host drives it, and takes from its jobs the seconds to end: they are killed. What the build has made is still
@@ -182,11 +187,7 @@ impl Build {
 
     /// Whether it is over, as far as is on disk.
     pub(super) async fn is_over(&self) -> Result<bool, JournalError> {
-        let journal = self.host.0.journals.database();
-        let Some(head) = journal.head(&self.id).await? else { return Ok(false) };
-        let page = Page { count: 1, ..Page::default() };
-        let last = self.host.0.journals.events_after(&self.id, head.last.saturating_sub(1), page).await?;
-        Ok(last.last().is_some_and(|event| matches!(event.body, EventBody::BuildEnded { .. })))
+        is_over(self.host.0.journals.database(), &self.id).await
     }
 }
 

@@ -204,7 +204,7 @@ impl HostBuilder {
         self.tcp.as_ref().map_or(Ok(()), ApiOverTcp::check)?;
         let sidecar_program = match self.sidecar_program {
             Some(program) => program,
-            None => beside_this_program()?,
+            None => sidecar_beside_this_program()?,
         };
         let home = Home::open(&self.home)?;
         let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: self.limits };
@@ -258,8 +258,11 @@ impl HostBuilder {
     }
 }
 
-/// The sidecar's program, where it is delivered with this one.
-fn beside_this_program() -> Result<PathBuf, ControllerError> {
+/// The program of sidecar and launcher where it is delivered with this one: `monkeyci-sidecar` beside it.
+///
+/// # Errors
+/// When this program's own path can't be found.
+pub fn sidecar_beside_this_program() -> Result<PathBuf, ControllerError> {
     let own =
         std::env::current_exe().map_err(|source| ControllerError::Home { path: "monkeyci-sidecar".into(), source })?;
     Ok(own.with_file_name("monkeyci-sidecar"))

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use monkeyci_build::EventBody;
-use monkeyci_storage::journal::Page;
+use monkeyci_storage::journal::{Page, last_record};
 use monkeyci_storage::names;
 
 use super::Host;
@@ -115,10 +115,7 @@ impl Host {
 
     /// When something of a build was last written down, in milliseconds since the Unix epoch.
     async fn last_heard(&self, build: &str) -> Result<u64, ControllerError> {
-        let journal = self.0.journals.database();
-        let Some(head) = journal.head(build).await? else { return Ok(0) };
-        let last = journal.records(build, head.last.saturating_sub(1), Page { count: 1, ..Page::default() }).await?;
-        Ok(last.first().map_or(0, |record| record.time_ms))
+        Ok(last_record(self.0.journals.database(), build).await?.map_or(0, |record| record.time_ms))
     }
 
     /// Removes a build, unless somebody has begun to run it meanwhile.

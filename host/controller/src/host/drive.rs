@@ -47,6 +47,12 @@ pub enum SubmitError {
         /// What the policy says.
         reason: String,
     },
+    /// What the request says of its code can't be.
+    #[error("what is said of the code can't be: {reason}")]
+    Given {
+        /// What, and why.
+        reason: String,
+    },
     /// A source of parameters or secrets can't tell.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -107,6 +113,7 @@ impl Host {
         earlier: Option<EarlierBuild>,
     ) -> Result<Build, SubmitError> {
         self.0.driven.is_open()?;
+        request.given.check().map_err(|reason| SubmitError::Given { reason })?;
         let id = build_id(&request);
         let dir = if request.key.is_none() {
             self.0.home.build_dir(&id)?
@@ -130,17 +137,16 @@ impl Host {
         for name in masking.unmaskable() {
             tracing::warn!("the secret {name:?} is too short to be masked in logs");
         }
-        let key = if request.inputs.secrets.is_empty() { String::new() } else { self.0.home.digest_key()? };
+        let key = self.digest_key(!request.inputs.secrets.is_empty())?;
         let requested = request.requested(&masking, &Digests { key: &key, build: &id });
-        let cancel = Cancel::default();
-        let (begun, inbox) = self.begin(&id, request, masking, dir, &cancel);
+        let begun = self.begin(&id, request, masking, dir);
         if let Some(earlier) = earlier {
             begun.context.runs_again(earlier);
         }
         let time = SteadyTime::begin(self.0.clock.clone());
         let begin = Begin::New(Box::new(requested));
         let live = begun.live.clone();
-        let build = self.drive(begun, inbox, self.0.journals.begin(&id), begin, time, cancel)?;
+        let build = self.drive(begun, self.0.journals.begin(&id), begin, time)?;
         for message in withheld {
             // Over, if the build is: then nobody wants to know.
             let _ = live.record(EventBody::BuildWarned { message }).await;
@@ -178,21 +184,15 @@ impl Host {
     }
 
     /// What a build needs in this process.
-    pub(super) fn begin(
-        &self,
-        id: &str,
-        request: BuildRequest,
-        masking: Masking,
-        dir: BuildDir,
-        cancel: &Cancel,
-    ) -> (Begun, mpsc::Receiver<Record>) {
+    pub(super) fn begin(&self, id: &str, request: BuildRequest, masking: Masking, dir: BuildDir) -> Begun {
         let state = BuildState::new(request.max_running);
         let observer = self.0.observer.clone();
         let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
         live.disk.set(self.0.disk, dir.path.clone());
+        let cancel = Cancel::default();
         let (services, path, force) = (self.0.services.clone(), dir.path.clone(), cancel.force.clone());
         let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
-        (Begun { live, context, request, dir }, inbox)
+        Begun { live, context, request, dir, inbox, cancel }
     }
 
     /// Drives a build, in a task of its own.
@@ -202,18 +202,16 @@ impl Host {
     pub(super) fn drive(
         &self,
         begun: Begun,
-        inbox: mpsc::Receiver<Record>,
         journal: BuildJournal,
         begin: Begin,
         time: SteadyTime,
-        cancel: Cancel,
     ) -> Result<Build, ControllerError> {
         let id = begun.live.id.clone();
         let (told, ended) = watch::channel(None);
         self.0.driven.insert(DrivenBuild {
             live: begun.live.clone(),
             context: begun.context.clone(),
-            cancel: cancel.clone(),
+            cancel: begun.cancel.clone(),
             durable: journal.durable(),
             ended: ended.clone(),
         })?;
@@ -222,11 +220,11 @@ impl Host {
         let host = self.clone();
         tokio::spawn(async move {
             let id = begun.live.id.clone();
-            let driven = AssertUnwindSafe(host.to_the_end(begun, inbox, journal, begin, time, cancel)).catch_unwind();
+            let driven = AssertUnwindSafe(host.to_the_end(begun, journal, begin, time)).catch_unwind();
             let panicked = || ControllerError::Panic(format!("the driver of {id} panicked"));
             let outcome = driven.await.unwrap_or_else(|_| Err(panicked()));
-            told.send_replace(Some(outcome.map_err(Arc::new)));
             host.0.api.deregister(&id);
+            told.send_replace(Some(outcome.map_err(Arc::new)));
             host.0.driven.remove(&id);
         });
         Ok(build)
@@ -236,13 +234,11 @@ impl Host {
     async fn to_the_end(
         &self,
         begun: Begun,
-        inbox: mpsc::Receiver<Record>,
         journal: BuildJournal,
         begin: Begin,
         time: SteadyTime,
-        cancel: Cancel,
     ) -> Result<BuildReport, ControllerError> {
-        let Begun { live, context, request, mut dir } = begun;
+        let Begun { live, context, request, mut dir, inbox, cancel } = begun;
         let id = live.id.clone();
         self.0.api.register(live.clone());
         let inside = Inside { live: live.clone(), blobs: self.0.services.blobs.clone() };
@@ -260,7 +256,6 @@ impl Host {
         // Whoever follows a log may hear it to its end, if they listen.
         let _ = tokio::time::timeout(LISTENING, live.logs.listening.wait()).await;
         drop(control);
-        self.0.api.deregister(&id);
         let kept = match driven {
             Err(ControllerError::LetGo { .. }) => None,
             _ => self.leave(&id, dir, request.keep).await,
@@ -295,6 +290,9 @@ pub(super) struct Begun {
     pub(super) context: Arc<JobContext>,
     pub(super) request: BuildRequest,
     pub(super) dir: BuildDir,
+    /// What comes to be written down.
+    inbox: mpsc::Receiver<Record>,
+    cancel: Cancel,
 }
 
 pub(super) fn masking(request: &BuildRequest) -> Result<Masking, ControllerError> {

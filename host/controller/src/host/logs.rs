@@ -61,7 +61,8 @@ impl Build {
             let broken = move |reason| BuildLogError::Broken { build: build.clone(), reason };
             return Ok(frames.map_ok(piece).map_err(broken).boxed());
         }
-        if inner.home.is_live(self.id()) && !self.is_over().await.map_err(|error| stored(error.into()))? {
+        // Also when it is over: what it has said last may not be in the store yet.
+        if inner.home.is_live(self.id()) {
             match self.elsewhere()?.frames(job.as_deref()).await {
                 Ok(frames) => return Ok(frames.map_ok(piece).map_err(BuildLogError::from).boxed()),
                 // It has ended meanwhile.

@@ -7,11 +7,10 @@ use monkeyci_build::{Earlier, EventBody, Phase, RequestedSource, Rerun, Select, 
 use super::Host;
 use super::build::Build;
 use super::drive::masking;
-use super::sources::BuildContext;
 use crate::error::ControllerError;
 use crate::jobs::{self, EarlierBuild};
 use crate::logs::Masking;
-use crate::running::{BuildRequest, Digests, Known, Needed, RerunError, RerunRequest};
+use crate::running::{BuildRequest, Digests, Known, RerunError, RerunRequest};
 use crate::source::SourceRequest;
 use crate::source::workspace;
 
@@ -26,24 +25,22 @@ impl Host {
         let history = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
         let history =
             history.ok_or_else(|| RerunError::NoBuild { build: build.clone(), home: self.0.home.root().to_owned() })?;
-        if !history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
+        let known = Known::of(&history.events);
+        if !known.over {
             return Err(match self.live_builds()?.contains(&build) {
                 true => RerunError::Runs { build },
                 // What it has begun may go on without it.
                 false => RerunError::Lost { build },
             });
         }
-        let not_enough = |reason: &str| RerunError::NotEnough { build: build.clone(), reason: reason.to_owned() };
-        let known = Known::of(&history.events);
         let Some(requested) = &known.requested else {
-            return Err(not_enough("its journal does not say what it was asked to be: an older host wrote it"));
+            let reason = "its journal does not say what it was asked to be: an older host wrote it".to_owned();
+            return Err(RerunError::NotEnough { build, reason });
         };
         let not_taken = |reason: String| RerunError::NotTaken { build: build.clone(), reason };
-        let (trigger, source) = (known.trigger.clone(), requested.source.clone());
-        let context = BuildContext { build: build.clone(), trigger, source };
-        let collected = self.collect(&context, &mut rerun.inputs, Some(&known.needs())).await;
+        let collected = self.collect_again(&build, &known, requested, &mut rerun.inputs).await;
         collected.map_err(|error| not_taken(error.to_string()))?;
-        let key = if known.needs() == Needed::default() { String::new() } else { self.0.home.digest_key()? };
+        let key = self.digest_key(!known.needs().is_empty())?;
         let request = BuildRequest::rerun(&rerun, &known, requested, &Digests { key: &key, build: &build })?;
         let jobs = Earlier::of(&build, &history.events);
         if let (Some(Select::Again(again)), false) = (&request.select, rerun.with_changes) {

@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use monkeyci_build::{BuildState, EventBody, Input, Status};
+use monkeyci_build::{BuildState, Status};
 use monkeyci_storage::journal::History;
 use monkeyci_storage::names;
 
 use super::Host;
 use super::build::Build;
 use super::drive::masking;
-use super::sources::BuildContext;
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
 use crate::jobs;
-use crate::running::{Begin, BuildRequest, Cancel, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest};
+use crate::running::{Begin, BuildRequest, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest};
 
 impl Host {
     /// The builds of this home that are not over and that no process runs, oldest first.
@@ -62,7 +61,6 @@ impl Host {
     /// When the build can't be gone on with; nothing of it has changed then.
     pub async fn resume(&self, mut resume: ResumeRequest) -> Result<Build, ResumeError> {
         self.0.driven.is_open()?;
-        let cancel = Cancel::default();
         let build = resume.build.clone();
         let unknown = |build| ResumeError::NoBuild { build, home: self.0.home.root().to_owned() };
         // The id is somebody's text, and a directory is named by it: only one that a host has made is looked for.
@@ -74,17 +72,15 @@ impl Host {
         let history = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
         let Some(history) = history else { return Err(unknown(build)) };
         let known = Known::of(&history.events);
-        if history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
+        if known.over {
             return Err(ResumeError::Over { build });
         }
         let request = match (&known.requested, known.lacks(history.missing())) {
             _ if history.missing() == 0 && resume.cancel => BuildRequest::ended(&known),
             (Some(requested), None) => {
-                let source = requested.source.clone();
-                let context = BuildContext { build: build.clone(), trigger: known.trigger.clone(), source };
-                let collected = self.collect(&context, &mut resume.inputs, Some(&known.needs())).await;
+                let collected = self.collect_again(&build, &known, requested, &mut resume.inputs).await;
                 collected.map_err(|error| ResumeError::Inputs { reason: error.to_string() })?;
-                let key = if known.needs() == Needed::default() { String::new() } else { self.0.home.digest_key()? };
+                let key = self.digest_key(!known.needs().is_empty())?;
                 let digests = Digests { key: &key, build: &build };
                 let request = BuildRequest::again(&resume, &known, requested, &digests)?;
                 let script = jobs::script(&self.0.services.blobs, &build, &requested.script).await?;
@@ -93,7 +89,7 @@ impl Host {
             (_, lacks) => return Err(ResumeError::NotEnough { build, reason: lacks.unwrap_or_default() }),
         };
         let masking = masking(&request)?;
-        let (mut begun, inbox) = self.begin(&build, request, masking, dir, &cancel);
+        let mut begun = self.begin(&build, request, masking, dir);
         begun.live.take_back(&history.events, known.said_by_define.clone());
         begun.live.logs.go_on(self.log_parts(&build).await?);
         let phase = begun.live.state().phase();
@@ -115,7 +111,7 @@ impl Host {
             said: known.said,
         };
         let time = SteadyTime::begin_after(self.0.clock.clone(), known.last_ms);
-        Ok(self.drive(begun, inbox, journal, begin, time, cancel)?)
+        Ok(self.drive(begun, journal, begin, time)?)
     }
 
     pub(super) fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {
@@ -143,11 +139,7 @@ impl Host {
 /// What there is to say of a build that is not over.
 fn resumable(build: String, history: &History) -> Resumable {
     let known = Known::of(&history.events);
-    let slots = known.requested.as_ref().map_or(std::num::NonZeroUsize::MIN, |requested| requested.max_running);
-    let mut state = BuildState::new(slots);
-    for event in &history.events {
-        drop(state.step(Input::Event(event)));
-    }
+    let state = BuildState::of(&history.events);
     let ran = state
         .lost_attempts(false, &BTreeSet::new())
         .into_iter()

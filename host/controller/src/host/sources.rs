@@ -5,12 +5,13 @@ use std::error::Error;
 
 use async_trait::async_trait;
 use monkeyci_api::Hidden;
-use monkeyci_build::RequestedSource;
+use monkeyci_build::{Requested, RequestedSource};
 
 use super::Host;
 use super::builder::Sources;
+use crate::error::ControllerError;
 use crate::inputs::Inputs;
-use crate::running::Needed;
+use crate::running::{Known, Needed};
 
 /// An error of the embedder's.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -92,6 +93,24 @@ pub struct SourceError {
 }
 
 impl Host {
+    /// Adds what the sources give of what an earlier process was given for a build, and no journal has.
+    pub(super) async fn collect_again(
+        &self,
+        build: &str,
+        known: &Known,
+        requested: &Requested,
+        inputs: &mut Inputs,
+    ) -> Result<(), SourceError> {
+        let (trigger, source) = (known.trigger.clone(), requested.source.clone());
+        let context = BuildContext { build: build.to_owned(), trigger, source };
+        self.collect(&context, inputs, Some(&known.needs())).await
+    }
+
+    /// What digests of secrets are keyed with, if there are any: a home whose builds have no secrets has no key.
+    pub(super) fn digest_key(&self, has_secrets: bool) -> Result<String, ControllerError> {
+        if has_secrets { Ok(self.0.home.digest_key()?) } else { Ok(String::new()) }
+    }
+
     /// Adds what the sources give to what was given; of what is `needed` only, if something is.
     pub(super) async fn collect(
         &self,

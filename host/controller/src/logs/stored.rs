@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::{LogDecodeError, LogDecoder, LogFrame};
 use monkeyci_build::{Event, EventBody};
-use monkeyci_storage::journal::{Journal, SqliteJournal, history};
+use monkeyci_storage::journal::{Journal, SqliteJournal, history, is_over};
 use monkeyci_storage::{BlobStore, Blobs, names};
 use object_store::path::Path as BlobName;
 
@@ -114,8 +114,8 @@ impl StoredLogs {
     /// # Errors
     /// When the journal can't be read.
     pub async fn is_over(&self, build: &str) -> Result<bool, LogsError> {
-        let events = self.events(build).await?;
-        Ok(events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })))
+        let Some(journal) = &self.journal else { return Ok(false) };
+        Ok(is_over(&**journal, build).await.map_err(ControllerError::from)?)
     }
 
     /// Hands the frames of a log to `each`, in order; holds no more than one of them.

@@ -72,7 +72,7 @@ pub struct Needed {
 }
 
 impl Needed {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.secrets.is_empty() && self.params.is_empty()
     }
 
@@ -176,6 +176,8 @@ pub(crate) struct Known {
     pub(crate) said_by_define: Vec<EventBody>,
     /// What was said that stands in the report.
     pub(crate) said: Said,
+    /// Whether it has ended.
+    pub(crate) over: bool,
 }
 
 impl Known {
@@ -193,6 +195,7 @@ impl Known {
                 EventBody::BuildCheckedOut { source } => known.source = Some(source.clone()),
                 EventBody::ScriptTold { told } => known.told = Some((**told).clone()),
                 EventBody::ScriptDefined { jobs, .. } => known.jobs = Some(jobs.clone()),
+                EventBody::BuildEnded { .. } => known.over = true,
                 EventBody::ScriptEvent { job: None, .. } | EventBody::ScriptReport { job: None, .. } => {
                     known.said_by_define.push(body.clone());
                 }
