@@ -202,6 +202,19 @@ pub enum Ending {
     /// The host died while the job ran, and another one went on with the build without it.
     #[error("its host died while it ran")]
     HostDied,
+    /// An action that ran when its host died did something else when it was told the same again, so it can't be gone on with.
+    #[error(
+        "its host died while it ran, and the script did something else when it was run up to the same point again: call {call} was \
+         {recorded}, and is {now} now"
+    )]
+    Diverged {
+        /// The number of the call, from 1.
+        call: u64,
+        /// The call that was recorded.
+        recorded: String,
+        /// What was done in its place.
+        now: String,
+    },
     /// A job that this one needs did not succeed.
     #[error("{because:?} did not succeed")]
     Skipped {
@@ -334,6 +347,7 @@ impl Ending {
             | Self::Warned { message }
             | Self::RefineFailed { message } => text(message),
             Self::SidecarFailed { step, reason } => [step, reason].into_iter().for_each(text),
+            Self::Diverged { call: _, recorded, now } => [recorded, now].into_iter().for_each(text),
             Self::EngineGone { reason } | Self::EngineFailed { reason } | Self::NotNeeded { reason } => text(reason),
             Self::Skipped { because: _ } | Self::FailedFast { group: _, because: _ } => {}
             Self::Tolerated { ending } => ending.words(see),
@@ -354,6 +368,7 @@ impl Ending {
             | Self::EngineFailed { .. }
             | Self::EngineGone { .. }
             | Self::HostDied
+            | Self::Diverged { .. }
             | Self::DiskFull { code: None, .. } => Status::Error,
             _ => Status::Failure,
         }

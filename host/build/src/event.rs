@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::Words;
-use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, SidecarReport, Source, Told};
+use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, SidecarReport, Source, Told, ToldCall};
 
 /// A fact about a build, with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,17 @@ pub enum EventBody {
     ScriptTold {
         /// All that it was told.
         told: Box<Told>,
+    },
+    /// What an action, or the function that completes a job, was told beside what it was told before in the same attempt, so that
+    /// another instance can be told the same.
+    #[serde(rename = "job/told")]
+    JobTold {
+        /// The job's id.
+        job: String,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// The calls, in their order.
+        calls: Vec<ToldCall>,
     },
     /// The script declared its jobs, and the graph has no fault.
     #[serde(rename = "script/defined")]
@@ -312,7 +323,9 @@ impl EventBody {
         match self {
             Self::BuildTriggered { build: _, trigger } => text(trigger),
             // Values in which a secret stands are no part of either.
-            Self::BuildRequested { request: _ } | Self::ScriptTold { told: _ } => {}
+            Self::BuildRequested { request: _ }
+            | Self::ScriptTold { told: _ }
+            | Self::JobTold { job: _, attempt: _, calls: _ } => {}
             Self::BuildResumed { by } => text(by),
             Self::BuildCheckedOut { source } => source.words(see),
             Self::ScriptLoaded { digest: _, size: _, cached: _ } => {}

@@ -157,7 +157,7 @@ impl Controller {
         let requested = request.requested(&masking, &Digests { key: &key, build: &id });
         let begin = Begin::New(Box::new(requested));
         let dir = self.home.build_dir(&id)?;
-        let (begun, inbox) = self.begin(&id, request, masking, observer, dir, &cancel);
+        let (begun, inbox) = self.begin(&id, (request, &key), masking, observer, dir, &cancel);
         let time = SteadyTime::begin(self.clock.clone());
         self.drive(begun, inbox, self.journals.begin(&id), begin, time, cancel).await
     }
@@ -166,7 +166,7 @@ impl Controller {
     fn begin(
         &self,
         id: &str,
-        request: BuildRequest,
+        (request, digest_key): (BuildRequest, &str),
         masking: Masking,
         observer: Arc<dyn Observer>,
         dir: BuildDir,
@@ -176,7 +176,7 @@ impl Controller {
         let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
         live.disk.set(self.disk, dir.path.clone());
         let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
-        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
+        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force, digest_key));
         (Begun { live, context, request, dir }, inbox)
     }
 

@@ -110,7 +110,7 @@ impl Style {
             EventBody::BuildResumed { by } => {
                 line(None, harmless(&format!("{by} goes on with the build, whose host has died"), false))
             }
-            EventBody::BuildRequested { .. } | EventBody::ScriptTold { .. } => None,
+            EventBody::BuildRequested { .. } | EventBody::ScriptTold { .. } | EventBody::JobTold { .. } => None,
             EventBody::JobWaiting { rest: true, .. } => None,
             EventBody::JobWaiting { job, .. } => {
                 line(Some(job), self.paint("2", "waits, and leaves its slot to other jobs"))

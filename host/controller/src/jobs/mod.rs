@@ -13,6 +13,7 @@ mod refine;
 mod restore;
 mod say;
 mod take_over;
+mod told;
 
 pub use check::CheckError;
 pub use container::PATIENCE;
