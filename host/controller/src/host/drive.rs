@@ -133,7 +133,7 @@ impl Host {
         let key = if request.inputs.secrets.is_empty() { String::new() } else { self.0.home.digest_key()? };
         let requested = request.requested(&masking, &Digests { key: &key, build: &id });
         let cancel = Cancel::default();
-        let (begun, inbox) = self.begin(&id, request, masking, dir, &cancel);
+        let (begun, inbox) = self.begin(&id, (request, &key), masking, dir, &cancel);
         if let Some(earlier) = earlier {
             begun.context.runs_again(earlier);
         }
@@ -181,7 +181,7 @@ impl Host {
     pub(super) fn begin(
         &self,
         id: &str,
-        request: BuildRequest,
+        (request, digest_key): (BuildRequest, &str),
         masking: Masking,
         dir: BuildDir,
         cancel: &Cancel,
@@ -191,7 +191,7 @@ impl Host {
         let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
         live.disk.set(self.0.disk, dir.path.clone());
         let (services, path, force) = (self.0.services.clone(), dir.path.clone(), cancel.force.clone());
-        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
+        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force, digest_key));
         (Begun { live, context, request, dir }, inbox)
     }
 
