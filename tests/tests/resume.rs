@@ -400,8 +400,7 @@ fn a_build_that_waits_for_a_person_goes_on_with_its_secrets_and_without_them_it_
 fn a_build_whose_host_has_died_is_cancelled_and_what_it_has_left_is_removed() {
     let engine = Engine::docker();
     let host = Host::on(&engine);
-    let (build, _) =
-        kill(host.start("resume-pods", &["--param", "gate=yes"]), |event| is(event, "job/running", "works"));
+    let build = kill_durably(&host, host.start("resume-pods", &["--param", "gate=yes"]), "job/running", "works");
     assert!(!engine.leftovers(&host.owner()).is_empty(), "a killed host can't clear away");
     let cancel = || host.command(&["cancel", &build, "--engine", &engine.address]).output().expect("the host runs");
     let cancelled = cancel();
@@ -515,7 +514,8 @@ fn a_container_that_can_not_find_the_next_host_is_lost_at_once_and_its_log_says_
     for missing in ["jobs/works-1/config.json", "api"] {
         let host = Host::on(&engine);
         let start = host.start("resume-pods", &["--param", "gate=yes"]);
-        let (build, _) = kill(start, |event| is(event, "job/running", "works"));
+        // What the journal does not say to run is begun anew, with all that it needs.
+        let build = kill_durably(&host, start, "job/running", "works");
         // What a build needs to go on is not old.
         let gc =
             host.command(&["gc", "--older-than", "0s", "--engine", &engine.address]).output().expect("the host runs");
@@ -537,7 +537,7 @@ fn a_build_whose_containers_have_waited_in_vain_goes_on_without_them() {
     let engine = Engine::docker();
     let host = Host::on(&engine);
     let arguments = ["--param", "gate=yes", "--wait-for-host", "10s"];
-    let (build, _) = kill(host.start("resume-pods", &arguments), |event| is(event, "job/running", "works"));
+    let build = kill_durably(&host, host.start("resume-pods", &arguments), "job/running", "works");
     let [job, sidecar] = ["job", "sidecar"].map(|part| engine.wait_for_pid(&host.owner(), "works", part));
     for process in [job, sidecar] {
         hang_guard::until("the pod to end by itself", || rustix::process::test_kill_process(process).is_err());

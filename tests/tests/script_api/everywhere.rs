@@ -28,7 +28,11 @@ const ENCODINGS: [(&str, &str, &str); 15] = [
     ("quoted for a shell", r#"'t0p<s3cr3t>"k'"'"'&y'"#, r#"t0p<s3cr3t>"k'"'"'&y"#),
     ("in colours", "t0p\u{1b}[31m<s3c\u{1b}[0mr3t>\"k'&y", "t0p\u{1b}[31m<s3c\u{1b}[0mr3t>\"k'&y"),
     ("with marks of no width", "t0p<s3\u{200b}cr3t>\"k'&y", "t0p<s3\u{200b}cr3t>\"k'&y"),
-    ("UTF-16", "t\00\0p\0<\0s\03\0c\0r\03\0t\0>\0\"\0k\0'\0&\0y\0", "s\03\0c\0r\03\0t"),
+    (
+        "UTF-16",
+        "t\x000\x00p\x00<\x00s\x003\x00c\x00r\x003\x00t\x00>\x00\"\x00k\x00'\x00&\x00y\x00",
+        "s\x003\x00c\x00r\x003\x00t",
+    ),
 ];
 
 /// The lines for `printf` of a shell, byte by byte: no encoding of the secret that anybody masks, or that this test looks for.
