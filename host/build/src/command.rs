@@ -231,6 +231,18 @@ pub enum CommandError {
     TestReportsUsedUp,
 }
 
+impl BuildCommand {
+    /// The attempt of a container job whose command has run, if its sidecar asks for this: the job, and the attempt.
+    pub fn comes_after_a_command(&self) -> Option<(&str, u32)> {
+        match self {
+            Self::SaveArtifact { artifact, .. } => Some((&artifact.job, artifact.attempt)),
+            Self::Say { job, attempt, .. } => Some((job, *attempt)),
+            Self::ReportEnd { job, attempt, report } if report.tells_that_the_command_ran() => Some((job, *attempt)),
+            _ => None,
+        }
+    }
+}
+
 impl BuildState {
     /// What to record for a command: nothing where the state says already what was asked for.
     ///

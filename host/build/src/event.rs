@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::Words;
 use crate::{
-    Again, Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, Selection, SidecarReport, Source, Told, ToldCall,
+    Again, Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, Selection, SidecarReport, Source, Told,
+    ToldCall,
 };
 
 /// A fact about a build, with its place in the journal.

@@ -60,6 +60,8 @@ struct Then<'a> {
     tape: Tape,
     clock: ActionClock,
     what: What<'a>,
+    /// Whether it takes the place of one that was dropped, and so needs at least the memory that that one had.
+    anew: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -193,19 +195,21 @@ impl Script {
         };
         let (defining, clock, output) = (Defining::new(), ActionClock::default(), self.runtime.limits.output_bytes);
         let (log, pump) = Log::new(client, Some(job), output, defining.clone(), true, Some(tape.clone()));
-        let then = Then { job, transcript: transcript.clone(), tape: tape.clone(), clock, what };
-        let mut left_of_limit = limit;
+        let mut then = Then { job, transcript: transcript.clone(), tape: tape.clone(), clock, what, anew: false };
+        let (mut left_of_limit, mut needs) = (limit, self.needs);
         let ended = loop {
-            let memory = match self.memory.begin(self.needs, left_of_limit).await {
+            let began = Instant::now();
+            let memory = match self.memory.begin(needs, left_of_limit).await {
                 Ok(memory) => memory,
                 Err(short) => break failed(used_up(short)),
             };
             let (limits, info, time_ms) = (self.runtime.limits.clone(), transcript.info.clone(), transcript.time_ms);
             let own = (log.clone(), defining.clone(), memory);
             let state = State::new(limits, client.clone(), info, Some(job), time_ms, transcript.tape(), own);
-            let began = Instant::now();
             let (ended, mut left) = self.execute(state, Some(then.clone()), (left_of_limit, limit)).await;
             let Some(wait) = left.suspended.take() else { break (ended, left) };
+            // All of that at once: others may take the memory meanwhile, and it has done nothing to be refused it now.
+            (needs, then.anew) = (left.had.max(needs), true);
             drop(left);
             left_of_limit = left_of_limit.saturating_sub(began.elapsed());
             // What comes of it is asked again by the next instance, and comes at once.
@@ -282,12 +286,14 @@ impl Script {
     /// The calls into the guest: an error is a trap, an inner error is the script's own.
     async fn call(&self, store: &mut Store<State>, then: Option<Then<'_>>) -> wasmtime::Result<Result<(), String>> {
         let instance = self.pre.instance_pre().instantiate_async(&mut *store).await?;
-        store.data_mut().meter.memory.has_begun();
+        if !then.as_ref().is_some_and(|then| then.anew) {
+            store.data_mut().meter.memory.has_begun();
+        }
         let script = self.indices.load(&mut *store, &instance)?;
         if let Err(message) = script.call_define(&mut *store).await? {
             return Ok(Err(message));
         }
-        let Some(Then { job, transcript, tape, clock, what }) = then else { return Ok(Ok(())) };
+        let Some(Then { job, transcript, tape, clock, what, anew: _ }) = then else { return Ok(Ok(())) };
         let state = store.data_mut();
         same(&state.tape, &state.jobs, &transcript)?;
         (state.tape, state.clock) = (tape.clone(), clock);

@@ -273,6 +273,11 @@ impl Share {
         self.build.give_back(bytes);
     }
 
+    /// How much it has taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// The instance has begun: what it has not needed for that is free.
     pub(crate) fn has_begun(&mut self) {
         let kept = std::mem::take(&mut self.kept);

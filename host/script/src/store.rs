@@ -83,6 +83,8 @@ pub(crate) struct Left {
     pub(crate) jobs: Vec<JobDraft>,
     pub(crate) params: Vec<ParamDraft>,
     pub(crate) suspended: Option<Wait>,
+    /// How much memory it had.
+    pub(crate) had: usize,
     pub(crate) refining: Option<Refining>,
     pub(crate) said: Said,
     /// What it has taken for what is left of it.
@@ -92,7 +94,8 @@ pub(crate) struct Left {
 impl From<State> for Left {
     fn from(state: State) -> Self {
         let State { jobs, params, suspended, refining, said, meter, declared_bytes, .. } = state;
-        Self { jobs, params, suspended, refining, said, memory: meter.memory.keep(declared_bytes) }
+        let had = meter.memory.taken();
+        Self { jobs, params, suspended, had, refining, said, memory: meter.memory.keep(declared_bytes) }
     }
 }
 

@@ -97,7 +97,20 @@ impl JobContext {
         let (loaded, listening, said_not_enforced) = (OnceLock::new(), OnceCell::new(), OnceCell::new());
         let (told, digest_key, again) = (ToldActions::default(), Arc::from(digest_key), AtomicBool::new(false));
         let earlier = OnceLock::new();
-        Self { services, live, request, dir, force, loaded, told, digest_key, again, listening, said_not_enforced, earlier }
+        Self {
+            services,
+            live,
+            request,
+            dir,
+            force,
+            loaded,
+            told,
+            digest_key,
+            again,
+            listening,
+            said_not_enforced,
+            earlier,
+        }
     }
 
     /// Says of which build this one is one more run, before anything is done.

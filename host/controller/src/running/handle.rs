@@ -176,6 +176,13 @@ impl BuildHandle {
 
     /// Asks for something, and returns what came of it. The answers to people and sidecars come when that is on disk.
     pub(crate) async fn command(&self, command: BuildCommand) -> Result<(), Refused> {
+        if let Some((job, attempt)) = command.comes_after_a_command()
+            && self.pod(job, |_| ()).is_some()
+        {
+            // The host that was told so may have died with it. Where it is known, nothing is written down; where it is refused, so is this.
+            let runs = BuildCommand::CommandRuns { job: job.to_owned(), attempt };
+            let _ = self.ask(Asked::Command(runs), false).await?;
+        }
         let durable = match &command {
             BuildCommand::Cancel { .. }
             | BuildCommand::Decide { .. }
