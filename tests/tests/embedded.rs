@@ -34,6 +34,7 @@ fn request(case: &str) -> BuildRequest {
         max_running: NonZeroUsize::new(2).expect("not zero"),
         timeout: None,
         keep: false,
+        keep_failed: false,
     }
 }
 

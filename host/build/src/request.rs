@@ -35,6 +35,9 @@ pub struct Requested {
     /// Whether its containers and files are left for a person to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+    /// Whether the containers of jobs that fail are left for a person to look into.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_failed: bool,
 }
 
 /// Where the code was to come from.

@@ -3,6 +3,7 @@
 mod builds;
 mod machine;
 mod outside;
+mod shell;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use builds::{
 };
 pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
 pub use outside::{ApproveArgs, CancelArgs, PublishArgs};
+pub use shell::ShellArgs;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -54,6 +56,8 @@ pub enum Command {
     Artifacts(ArtifactsArgs),
     /// Show which tests of a build failed, which were slow, and which fail now and then.
     Tests(TestsArgs),
+    /// Open a terminal in a job's container: of a job that runs, or that failed with `run --keep-failed`.
+    Shell(ShellArgs),
     /// Approve a job of a running build that waits for it (or reject it).
     Approve(ApproveArgs),
     /// Publish an event to a running build.
@@ -101,6 +105,9 @@ pub struct RunArgs {
     /// Leave the build's containers and files for you to look at, until `gc --kept`.
     #[arg(long)]
     pub keep: bool,
+    /// Leave the containers of jobs that fail, stopped, for `shell` to look into, until a shell in them ends, or `gc --kept`.
+    #[arg(long)]
+    pub keep_failed: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -292,7 +299,7 @@ pub struct GcArgs {
     /// Only say what would be removed.
     #[arg(long)]
     pub dry_run: bool,
-    /// Remove also what builds with --keep have left.
+    /// Remove also what builds with --keep or --keep-failed have left.
     #[arg(long)]
     pub kept: bool,
     /// Remove builds of which nothing was heard for longer than this, `30d` say: journal, logs, artifacts, test reports.

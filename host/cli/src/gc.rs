@@ -23,6 +23,10 @@ pub async fn gc(args: GcArgs) -> Done {
             "{build} is left: its containers wait for another host; `monkeyci-host resume {build}` goes on, `cancel` removes it"
         ));
     }
+    for (build, job) in &swept.kept {
+        let shell = harmless(&format!("monkeyci-host shell {build} {job}"), false);
+        print_line(&format!("kept: `{shell}` looks into a failed job, `gc --kept` removes its containers"));
+    }
     let done = if dry_run { "would be removed" } else { "removed" };
     print_line(&format!("{} {done}", old.len() + swept.removed.len()));
     Ok(Exit::Success)

@@ -44,6 +44,7 @@
 //!         max_running: NonZeroUsize::new(4).ok_or("not zero")?,
 //!         timeout: None,
 //!         keep: false,
+//!         keep_failed: false,
 //!     };
 //!     let report = controller.run(request, Arc::new(Silent), Cancel::default()).await?;
 //!     println!("{}: {:?}", report.build, report.status);
@@ -59,13 +60,16 @@ pub use monkeyci_build::{
 // What looks at builds.
 pub use monkeyci_controller::{
     ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
-    ControllerOptions, Decision, DiskLimits, EngineChoice, GitAuth, Inputs, Journals, LogLimits, LogsError, Needed,
-    Observer, OutsideError, OutsideEvent, PATIENCE, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild,
-    Silent, SourceRequest, Sweep, Swept,
+    ControllerOptions, Decision, DiskLimits, EngineChoice, GitAuth, Inputs, Journals, Left, LogLimits, LogsError,
+    Needed, Observer, OutsideError, OutsideEvent, PATIENCE, Resumable, ResumeError, ResumeRequest, Retention,
+    RunningBuild, Shell, ShellError, ShellRequest, Silent, SourceRequest, Sweep, Swept,
 };
 pub use monkeyci_controller::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
     RemovedJob, Standing, StoredLogs, TestCase, TestReports, Wanted,
 };
-pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
+pub use monkeyci_engines::{
+    DockerEngine, DockerOptions, Engine, EngineError, NetworkFence, Session, SessionControl, SessionOutput,
+    TerminalSize,
+};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};

@@ -18,6 +18,7 @@ mod resume;
 mod run;
 mod script;
 mod setup;
+mod shell;
 mod signals;
 mod test;
 mod text;
@@ -50,6 +51,7 @@ fn main() -> ! {
         Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
+        Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),
         Command::Cancel(args) => setup::block_on(outside::cancel(args)),

@@ -8,7 +8,7 @@ use monkeyci_controller::{Cancel, Controller, Resumable, ResumeError, ResumeRequ
 use crate::Done;
 use crate::args::ResumeArgs;
 use crate::exit::Exit;
-use crate::progress::display;
+use crate::progress::{Hints, display};
 use crate::run::stop_on_signals;
 use crate::text::{harmless, print_line};
 use crate::{builds, inputs, setup};
@@ -24,7 +24,7 @@ pub async fn resume(args: ResumeArgs) -> Done {
     // One that is in no list may be a build that runs, or is over: that is said when it is tried.
     let (_, build) = builds::find(&args.stores.home, build).await?;
 
-    let display = display(args.progress, &args.stores.home);
+    let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
     if let Some(known) = all.iter().find(|known| known.build == build) {
         display.note(&format!("resuming {}", line(known)));
     }

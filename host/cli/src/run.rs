@@ -9,7 +9,7 @@ use monkeyci_controller::{BuildRequest, Cancel};
 use crate::Done;
 use crate::args::RunArgs;
 use crate::exit::Exit;
-use crate::progress::{Display, display};
+use crate::progress::{Display, Hints, display};
 use crate::signals::Signals;
 use crate::{inputs, script, setup};
 
@@ -20,7 +20,7 @@ pub async fn run(args: RunArgs) -> Done {
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     let cancel = Cancel::default();
-    let display = display(args.progress, &args.script.stores.home);
+    let display = display(args.progress, Hints::of(&args.script.stores.home).on(&args.engine));
     stop_on_signals(cancel.clone(), display.clone())
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
 
@@ -41,6 +41,7 @@ pub async fn run(args: RunArgs) -> Done {
         max_running: args.jobs.unwrap_or(processors),
         timeout: args.timeout,
         keep: args.keep,
+        keep_failed: args.keep_failed,
     };
     let report = controller
         .run(request, display.clone().observer(), cancel)

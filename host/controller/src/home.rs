@@ -3,6 +3,8 @@
 //! All of it is its user's alone. A home that somebody else owns, or can write to, is refused: machine code in it would be run, and
 //! what is in it shown. Where the directory was there before, it may stay readable for others; what the host keeps in it is not.
 
+mod held;
+
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -13,6 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::ControllerError;
+pub(crate) use held::{Held, is_held};
 
 /// What a build's directory has for the containers of its jobs: for each what its sidecar is told, and where the build API is.
 pub(crate) const JOBS: &str = "jobs";
@@ -122,9 +125,14 @@ impl Home {
         self.root.join("compiled")
     }
 
+    /// Where the directory of a build is, if it has one.
+    pub(crate) fn path_of(&self, build: &str) -> PathBuf {
+        self.run().join(build.replace('/', "_"))
+    }
+
     /// Makes the directory of a build, and locks it.
     pub(crate) fn build_dir(&self, build: &str) -> Result<BuildDir, ControllerError> {
-        let path = self.run().join(build.replace('/', "_"));
+        let path = self.path_of(build);
         let make = || {
             make_dir(&path)?;
             // The lock comes before the name: a directory with a name and without a lock is one whose process is dead.
@@ -141,7 +149,7 @@ impl Home {
     /// Takes the directory of a build whose process has died, and empties it but for what containers have mounted that still run; makes
     /// it where there is none any more. `None` if the build runs, in whatever process.
     pub(crate) fn take_build_dir(&self, build: &str) -> Result<Option<BuildDir>, ControllerError> {
-        let path = self.run().join(build.replace('/', "_"));
+        let path = self.path_of(build);
         let take = || {
             make_dir(&path)?;
             let lock = File::create(path.join("lock"))?;
@@ -173,13 +181,21 @@ impl Home {
 
     /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.
     pub(crate) fn begun_builds(&self) -> io::Result<Vec<String>> {
-        let mut builds = Vec::new();
+        // One without a name is being made.
+        Ok(self.build_dirs()?.into_iter().map(|(build, _)| build).collect())
+    }
+
+    /// The directories of the builds of this home that have one, with the builds' ids.
+    pub(crate) fn build_dirs(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut dirs = Vec::new();
         for entry in entries(&self.run())? {
-            // One without a name is being made.
-            builds.extend(fs::read_to_string(entry?.path().join("build")).ok());
+            let path = entry?.path();
+            if let Ok(build) = fs::read_to_string(path.join("build")) {
+                dirs.push((build, path));
+            }
         }
-        builds.sort();
-        Ok(builds)
+        dirs.sort();
+        Ok(dirs)
     }
 
     /// The builds of this home that run now, in any process; and the directories of those that do not any more, because

@@ -206,10 +206,11 @@ impl Controller {
         let _ = tokio::time::timeout(LISTENING, live.logs.listening.wait()).await;
         drop(control);
         self.api.deregister(&id);
-        let kept = self.leave(&id, dir, request.keep).await;
+        let kept_jobs: Vec<String> = jobs::kept_in(&dir.path).into_iter().map(|kept| kept.job).collect();
+        let kept = self.leave(&id, dir, request.keep, !kept_jobs.is_empty()).await;
         driven?;
         let Outcome { status, jobs, failure, reports, warnings, duration_ms } = outcome;
-        Ok(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept })
+        Ok(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept, kept_jobs })
     }
 
     /// Asks the script of `request` for its jobs and checks their graph, without running anything. What `define` prints
@@ -238,7 +239,7 @@ impl Controller {
     }
 
     /// Clears away what only a running build needs. Returns its directory, if it was to be kept.
-    async fn leave(&self, build: &str, mut dir: BuildDir, keep: bool) -> Option<PathBuf> {
+    async fn leave(&self, build: &str, mut dir: BuildDir, keep: bool, kept_jobs: bool) -> Option<PathBuf> {
         if keep {
             let kept = dir.path.clone();
             return match dir.keep() {
@@ -251,6 +252,9 @@ impl Controller {
         }
         if let Err(error) = self.services.blobs.remove_below(&names::workspaces(build)).await {
             tracing::warn!(%error, "the workspace archive could not be removed");
+        }
+        if kept_jobs && let Err(error) = dir.keep() {
+            tracing::warn!(%error, path = %dir.path.display(), "the build's directory can't be kept");
         }
         None
     }

@@ -8,6 +8,7 @@ use monkeyci_sdk::prelude::*;
 mod artifacts;
 mod events;
 mod faults;
+mod inside;
 mod late;
 mod network;
 mod options;
@@ -215,6 +216,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         scheduling::jobs,
         results::jobs,
         faults::jobs,
+        inside::jobs,
         late::jobs,
         network::jobs,
         resume::jobs,

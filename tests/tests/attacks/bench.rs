@@ -185,6 +185,7 @@ impl Bench {
             max_running: NonZeroUsize::new(2).expect("not zero"),
             timeout: None,
             keep: false,
+            keep_failed: false,
         };
         let (controller, notes) = (self.controller.clone(), Arc::new(Notes::default()));
         let heard = notes.clone();

@@ -141,7 +141,7 @@ impl Seen {
         }
         let commands = hints.failed(&report.build, failed(report).map(|job| job.job.as_str()));
         if !commands.is_empty() {
-            for command in commands {
+            for command in commands.into_iter().chain(hints.kept(&report.build, &report.kept_jobs)) {
                 text.push_str(&format!("  {command}\n"));
             }
             text.push_str(&format!("  {}\n", hints.command(&["show", super::short(&report.build)])));
@@ -229,6 +229,7 @@ mod tests {
             warnings: Vec::new(),
             duration_ms: 1,
             kept: None,
+            kept_jobs: Vec::new(),
         };
         let lines = seen.last_lines(Style { colours: false }, &report, Inside::Nothing);
         let shown: Vec<&str> = lines.lines().collect();

@@ -7,9 +7,10 @@ use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, PodStat
 use monkeyci_storage::{Blobs, names};
 use tokio::sync::OnceCell;
 
+use super::container::kept_in;
 use super::lease::{self, LEASE};
 use crate::error::ControllerError;
-use crate::home::{DeadBuild, Home};
+use crate::home::{DeadBuild, Home, is_held};
 
 /// What `gc` removes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Swept {
     /// The builds whose host has died and whose containers still run: they wait for another host. Such a build is resumed or cancelled;
     /// after a while its containers end by themselves, and are removed as well.
     pub left: Vec<String>,
+    /// The failed jobs whose containers are kept for somebody to look into, with their builds.
+    pub kept: Vec<(String, String)>,
 }
 
 /// What runs container jobs.
@@ -37,6 +40,16 @@ pub enum EngineChoice {
     Docker(DockerOptions),
     /// An engine of the embedder's.
     Custom(Arc<dyn Engine>),
+}
+
+impl EngineChoice {
+    /// The engine that is meant, found now.
+    pub(crate) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        Ok(match self {
+            Self::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
+            Self::Custom(engine) => engine.clone(),
+        })
+    }
 }
 
 impl std::fmt::Debug for EngineChoice {
@@ -106,10 +119,7 @@ impl Engines {
 
     /// The engine, and nothing removed from it.
     pub(super) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
-        Ok(match &self.choice {
-            EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
-            EngineChoice::Custom(engine) => engine.clone(),
-        })
+        self.choice.find().await
     }
 
     async fn sweep(&self, engine: &dyn Engine, sweep: Sweep) -> Result<Swept, ControllerError> {
@@ -124,8 +134,11 @@ impl Engines {
             .filter(|pod| pod.state == PodState::Alive && is_dead(&pod.build))
             .map(|pod| pod.build.clone())
             .collect();
+        let (held, dead): (Vec<DeadBuild>, Vec<DeadBuild>) = dead.into_iter().partition(|dead| is_held(&dead.dir));
+        let is_held = |build: &str| held.iter().any(|held| held.build.as_deref() == Some(build));
         let leftovers = known.into_iter().map(|pod| pod.build);
-        let leftovers = leftovers.filter(|build| !live.contains(build) && !left.contains(build)).collect();
+        let leftovers =
+            leftovers.filter(|build| !live.contains(build) && !left.contains(build) && !is_held(build)).collect();
         let mut removed = engine.sweep(&self.home.owner, &leftovers, sweep.dry_run).await?;
         for DeadBuild { build, dir } in dead {
             if build.as_ref().is_some_and(|build| left.contains(build)) {
@@ -143,6 +156,13 @@ impl Engines {
             }
             removed.push(dir.display().to_string());
         }
-        Ok(Swept { removed, left: left.into_iter().collect() })
+        let mut kept = Vec::new();
+        for (build, dir) in self.home.build_dirs().map_err(fail)? {
+            // With a dry run, what would be removed is still there.
+            if !removed.iter().any(|removed| *removed == dir.display().to_string()) {
+                kept.extend(kept_in(&dir).into_iter().map(|kept| (build.clone(), kept.job)));
+            }
+        }
+        Ok(Swept { removed, left: left.into_iter().collect(), kept })
     }
 }

@@ -19,7 +19,7 @@ pub use container::PATIENCE;
 pub use engine::{EngineChoice, Sweep, Swept};
 
 pub(crate) use check::check;
-pub(crate) use container::limits;
+pub(crate) use container::{LateValues, directory, kept_in, kept_pod, key, late_values, limits};
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::Engines;
 pub(crate) use restore::{restore, script};

@@ -28,6 +28,8 @@ pub struct BuildRequest {
     pub timeout: Option<Duration>,
     /// Leave containers and files of the build for a person to look at.
     pub keep: bool,
+    /// Leave the containers of each job that fails in the end as they are then, stopped: somebody may look into them.
+    pub keep_failed: bool,
 }
 
 /// How a build ended.
@@ -49,6 +51,8 @@ pub struct BuildReport {
     pub duration_ms: u64,
     /// Where the build's directory is, if it was kept.
     pub kept: Option<PathBuf>,
+    /// The failed jobs whose containers were kept, stopped, for somebody to look into.
+    pub kept_jobs: Vec<String>,
 }
 
 /// Stops a build from outside. Clones stop the same build.

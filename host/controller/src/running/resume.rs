@@ -221,7 +221,8 @@ pub(crate) struct Digests<'a> {
 }
 
 impl Digests<'_> {
-    fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
+    /// The digest of a value: of a `secret`, or a `param`, of this name.
+    pub(crate) fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
         // A key may have any length.
         let mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes());
         let mac = mac.map(|mac| mac.chain_update(format!("{}\0{what}\0{name}\0", self.build)).chain_update(value));
@@ -255,6 +256,7 @@ impl BuildRequest {
             max_running: self.max_running,
             timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             keep: self.keep,
+            keep_failed: self.keep_failed,
         }
     }
 
@@ -268,6 +270,7 @@ impl BuildRequest {
             max_running: std::num::NonZeroUsize::MIN,
             timeout: None,
             keep: false,
+            keep_failed: false,
         }
     }
 
@@ -316,6 +319,7 @@ impl BuildRequest {
             max_running: requested.max_running,
             timeout: requested.timeout_ms.map(Duration::from_millis),
             keep: requested.keep,
+            keep_failed: requested.keep_failed,
         })
     }
 }

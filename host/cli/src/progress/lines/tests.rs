@@ -47,6 +47,7 @@ fn a_summary_says_how_each_job_ended_and_why() {
         warnings: vec!["the submodule \"a\" is not there\n[test] forged".to_owned()],
         duration_ms: 62_000,
         kept: None,
+        kept_jobs: Vec::new(),
     };
     insta::assert_snapshot!(PLAIN.summary(&report), @r#"
 
@@ -75,6 +76,7 @@ fn nothing_that_a_job_says_is_lost_because_it_has_several_lines() {
         warnings: Vec::new(),
         duration_ms: 1,
         kept: None,
+        kept_jobs: Vec::new(),
     };
     let summary = PLAIN.summary(&report);
     for line in
@@ -142,6 +144,7 @@ fn a_broken_script_is_told_from_a_failed_job() {
         warnings: Vec::new(),
         duration_ms: 7,
         kept: None,
+        kept_jobs: Vec::new(),
     };
     insta::assert_snapshot!(PLAIN.summary(&report), @r"
 

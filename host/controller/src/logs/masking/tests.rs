@@ -177,6 +177,7 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 max_running: std::num::NonZeroUsize::MIN,
                 timeout_ms: None,
                 keep: false,
+                keep_failed: false,
             };
             EventBody::BuildRequested { request: Box::new(requested) }
         }

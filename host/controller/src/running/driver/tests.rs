@@ -107,6 +107,7 @@ async fn drive_on<T>(
         max_running: NonZeroUsize::MIN,
         timeout: Some(Duration::from_secs(3600)),
         keep: false,
+        keep_failed: false,
     };
     let masking = masking_of(&request);
     let state = BuildState::new(request.max_running);
