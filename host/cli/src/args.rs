@@ -5,6 +5,7 @@ mod machine;
 mod outside;
 mod shell;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +18,9 @@ use monkeyci_controller::PATIENCE;
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
-pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
+pub use machine::{
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
+};
 pub use outside::{ApproveArgs, CancelArgs, PublishArgs};
 pub use shell::ShellArgs;
 
@@ -27,7 +30,7 @@ pub use shell::ShellArgs;
     name = "monkeyci-host",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 success, 1 a job failed or the build took too long, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted.\n\nhelp WHAT says more: a command, or one of exit-codes, environment and files."
+    after_help = "Exit codes: 0 success, 1 a job failed or the build took too long, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted.\n\nhelp WHAT says more: a command, or one of exit-codes, environment, files and config."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -80,7 +83,9 @@ pub enum Command {
     Man(ManArgs),
     /// Print which version this is, and of what else: the journal, the contract of scripts.
     Version(VersionArgs),
-    /// Say more of a command, of exit codes, of the environment or of files.
+    /// Show what the config files say, and what counts.
+    Config(ConfigArgs),
+    /// Say more of a command, of exit codes, of the environment, of files or of config files.
     Help(HelpArgs),
 }
 
@@ -198,6 +203,20 @@ pub struct InputArgs {
     /// Let the script's actions read this secret; all others it can only hand on to jobs. May be repeated.
     #[arg(long = "reveal", value_name = "K")]
     pub reveal: Vec<String>,
+    /// What config files say: it counts before nothing.
+    #[arg(skip)]
+    pub from_files: FromFiles,
+}
+
+/// Parameters and secrets that config files name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FromFiles {
+    /// Parameters.
+    pub params: BTreeMap<String, String>,
+    /// The files that hold the secrets.
+    pub secrets: BTreeMap<String, PathBuf>,
+    /// The config files.
+    pub files: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

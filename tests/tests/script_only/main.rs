@@ -1,6 +1,7 @@
 //! Builds without containers: no engine is looked for, and every end has its exit code.
 
 mod code;
+mod config;
 mod looking;
 mod starting;
 mod terminal;
