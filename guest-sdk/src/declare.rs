@@ -62,6 +62,9 @@ fn common(host: &jobs::Job, job: &Common) {
     if let Some(message) = &job.approval {
         host.approval(message);
     }
+    if job.manual {
+        host.manual();
+    }
     if job.refine.is_some() {
         host.late();
     }

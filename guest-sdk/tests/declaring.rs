@@ -32,6 +32,7 @@ fn everything_that_can_be_said_of_a_container_job_reaches_the_host() {
             .priority(-2)
             .fail_fast("tests")
             .approval("go on?")
+            .manual()
             .label("team", "core")
             .timeout(Duration::from_secs(60))
             .shell(["one", "two"])

@@ -7,8 +7,8 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ContainerSummary, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptions, RemoveVolumeOptions,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
 };
 use futures::StreamExt;
 use monkeyci_testbed::daemons::Podman;
@@ -236,6 +236,40 @@ impl Engine {
                 let _ = self.docker.remove_network(&name).await;
             });
         }
+    }
+
+    /// All that the engine tells of what carries the owner's label: how it is set up, and what job and sidecar have written to the
+    /// engine's logs. (What a service writes goes that way to the host.)
+    pub fn told_of(&self, owner: &str) -> Vec<(String, String)> {
+        let filter = HashMap::from([("label", vec![format!("monkeyci.owner={owner}")])]);
+        self.runtime.block_on(async {
+            let mut told = Vec::new();
+            for id in self.containers(true, &filter).await.into_iter().filter_map(|container| container.id) {
+                let found =
+                    self.docker.inspect_container(&id, None::<InspectContainerOptions>).await.expect("it is there");
+                told.push((format!("container {:?}", found.name), format!("{found:?}")));
+                if found.name.as_ref().is_some_and(|name| name.contains("-svc-")) {
+                    continue;
+                }
+                let all = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
+                let mut log = std::pin::pin!(self.docker.logs(&id, Some(all)));
+                while let Some(Ok(part)) = log.next().await {
+                    told.push((format!("the engine's log of {:?}", found.name), part.to_string()));
+                }
+            }
+            assert!(told.len() >= 2, "a job and its sidecar: {told:?}");
+            let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
+            let volumes = ListVolumesOptionsBuilder::new().filters(&filter).build();
+            told.push((
+                "networks".to_owned(),
+                format!("{:?}", self.docker.list_networks(Some(networks)).await.expect("a list")),
+            ));
+            told.push((
+                "volumes".to_owned(),
+                format!("{:?}", self.docker.list_volumes(Some(volumes)).await.expect("a list")),
+            ));
+            told
+        })
     }
 
     /// Kills the running container of a job, or of its sidecar, with SIGKILL, as somebody at a terminal would.

@@ -25,6 +25,16 @@ pub fn found_or<T>(mut look: impl FnMut() -> Option<T>, hangs: impl FnOnce() -> 
     hangs()
 }
 
+/// Waits until it is so, and leaves the thread to other tasks meanwhile.
+pub async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(HANGS, looking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
 /// Waits until it is so.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     found(what, || is_so().then_some(()));

@@ -11,6 +11,6 @@ pub mod https;
 pub mod registry;
 pub mod repository;
 pub mod s3;
-mod warm;
+pub mod warm;
 
 pub use monkeyci_testbed::handed as place;

@@ -34,6 +34,7 @@ on_each_engine! {
     an_interrupt_cancels_the_build_and_leaves_nothing
     what_a_killed_host_left_stays_while_it_waits_and_is_removed_by_the_next_one_after_that
     kept_containers_stay_until_somebody_removes_them
+    what_a_container_made_is_given_to_one_that_runs_again_in_another_build
     this_repository_passes_its_own_check
 }
 
@@ -233,7 +234,9 @@ fn an_interrupt_cancels_the_build_and_leaves_nothing(engine: &Engine) {
             build.wait_for(|event: &Value| event["type"] == "job/started");
         } else {
             // Its output is there while it runs.
-            build.wait_for(|event: &Value| event["type"] == "log" && event["text"] == "sleeping\n");
+            build.wait_for(|event: &Value| {
+                event["type"] == "log" && event["text"].as_str().is_some_and(|text| text.ends_with("sleeping\n"))
+            });
         }
         kill_process(build.pid(), Signal::INT).expect("signalled");
         let ended = build.end();
@@ -278,6 +281,28 @@ fn kept_containers_stay_until_somebody_removes_them(engine: &Engine) {
     assert!(named.contains("-job"), "{named}");
     assert_eq!(engine.leftovers(&host.owner()), kept);
     assert_eq!(gc(&["--kept"]), named.replace("would be removed", "removed"));
+    assert_nothing_left(engine, &host);
+}
+
+fn what_a_container_made_is_given_to_one_that_runs_again_in_another_build(engine: &Engine) {
+    let (host, repository) = (Host::on(engine), Repository::default());
+    let first = host.run("again-pods", &["--git", &repository.url(), "--ref", "topic"]);
+    assert_eq!((first.code, first.cause("make"), first.cause("last")), (Some(1), "succeeded", "skipped"), "{first:#?}");
+    // What it was of is what it is of, whatever has come meanwhile.
+    repository.git(&["checkout", "--quiet", "topic"]);
+    repository.write("later", "l");
+    repository.commit("later");
+    let mut command = host.command(&["rerun", "--failed", "--progress", "json", "--engine", &engine.address]);
+    let again = monkeyci_tests::host::Running::spawn(command.args(["--param", "luck=yes"])).end();
+    assert_eq!((again.code, again.cause("make"), again.cause("last")), (Some(0), "reused", "succeeded"), "{again:#?}");
+    again.says("last", &["payload", "42", "first", "made", "on-topic"]);
+    assert!(!again.log(Some("last")).contains("later"), "{again:#?}");
+    let source = |ended: &Ended| ended.of_type("build/checked-out").next().expect("the code")["source"].clone();
+    assert_eq!((source(&again), &source(&again)["branch"]), (source(&first), &"topic".into()));
+    let build = again.events[0]["build"].as_str().expect("an id");
+    let tests = host.command(&["tests", build, "--json"]).output().expect("the host runs");
+    let tests: Value = serde_json::from_slice(&tests.stdout).expect("JSON");
+    assert_eq!((&tests["total"], &tests["build"]), (&1.into(), &build.into()), "{tests}");
     assert_nothing_left(engine, &host);
 }
 

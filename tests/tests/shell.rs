@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc;
 
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::hang_guard::HANGS;
+use monkeyci_tests::hang_guard::{self, HANGS};
 use monkeyci_tests::host::{Ended, Host, assert_nothing_left};
 use monkeyci_tests::on_each_engine;
 use monkeyci_tests::repository::Repository;
@@ -15,6 +15,7 @@ on_each_engine! {
     a_terminal_is_passed_on_with_its_size_its_keys_and_its_exit_code
     a_failed_job_is_entered_as_it_was_left_with_its_services_and_without_its_secrets
     what_is_kept_of_a_failed_job_stays_until_a_shell_in_it_ends
+    what_is_kept_of_a_failed_job_outlives_its_host_and_stays_when_the_build_is_ended
 }
 
 /// `shell` with these arguments, which reads `input`.
@@ -160,8 +161,11 @@ fn a_terminal_is_passed_on_with_its_size_its_keys_and_its_exit_code(engine: &Eng
         typist.types("printf '\\001\\002\\000\\000\\000\\000\\000\\000'; echo whole $((1 + 1))\r");
         typist.sees("whole 2");
     }
-    // Ctrl-D ends the shell.
-    typist.types("(exit 5)\r\x04");
+    // Ctrl-D ends the shell, at its prompt: while a command runs it is that command's.
+    typist.sees(" # ");
+    typist.types("(exit 5)\r");
+    typist.sees(" # ");
+    typist.types("\x04");
     assert_eq!(typist.end(), Some(5));
     assert_eq!(build.events().last().map(|event| event["type"] == "build/ended"), Some(false), "the job runs on");
     rustix::process::kill_process(build.pid(), rustix::process::Signal::INT).expect("signalled");
@@ -221,6 +225,9 @@ fn what_is_kept_of_a_failed_job_stays_until_a_shell_in_it_ends(engine: &Engine) 
     let kept = engine.leftovers(&host.owner());
     assert!(kept.iter().any(|name| name.contains("-shared")), "{kept:?}");
     assert_eq!(host.run("hello", &[]).code, Some(0));
+    // Nor does whoever would like to go on with the build, and is refused.
+    let (code, _, err) = said(&host.command(&["resume", &build]).output().expect("the host runs"));
+    assert!(code == Some(2) && err.contains("is over"), "{err}");
     let gc = |arguments: &[&str]| {
         let mut command = host.command(&["gc", "--engine", &engine.address]);
         let (code, out, err) = said(&command.args(arguments).output().expect("the host runs"));
@@ -248,6 +255,34 @@ fn what_is_kept_of_a_failed_job_stays_until_a_shell_in_it_ends(engine: &Engine) 
     // Or `gc` does, where nobody is.
     broken(&host, &repository);
     assert_eq!(gc(&["--kept", "--dry-run"]), gc(&["--kept"]).replace("removed", "would be removed"));
+    assert_nothing_left(engine, &host);
+}
+
+fn what_is_kept_of_a_failed_job_outlives_its_host_and_stays_when_the_build_is_ended(engine: &Engine) {
+    let host = Host::on(engine);
+    let mut build = host.start("inside-open", &["--keep-failed"]);
+    build.wait_for(|event| event["type"] == "job/blocked");
+    build.wait_for(|event| event["type"] == "job/ended" && event["job"] == "broken");
+    let id = build.build_id();
+    let kept = host.home().join("run").join(id.replace('/', "_")).join("jobs/broken-1/kept.json");
+    hang_guard::until("the containers that are kept", || kept.exists());
+    rustix::process::kill_process(build.pid(), rustix::process::Signal::KILL).expect("signalled");
+    build.wait_for_exit();
+    let kept = engine.leftovers(&host.owner());
+    // Another build sweeps.
+    assert_eq!(host.run("hello", &[]).code, Some(0));
+    assert_eq!(engine.leftovers(&host.owner()), kept);
+    let enter = |arguments: &[&str]| {
+        let arguments = [arguments, &[&id, "broken", "--", "cat", "made"]].concat();
+        let (code, out, err) = said(&shell(&host, engine, &arguments, ""));
+        assert_eq!((code, out.as_str()), (Some(0), "made\n"), "{err}");
+    };
+    enter(&["--keep"]);
+    let mut command = host.command(&["cancel", "--engine", &engine.address, &id]);
+    let (code, out, err) = said(&command.output().expect("the host runs"));
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(engine.leftovers(&host.owner()), kept);
+    enter(&[]);
     assert_nothing_left(engine, &host);
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Common {
     pub priority: Option<i32>,
     pub fail_fast: Option<String>,
     pub approval: Option<String>,
+    pub manual: bool,
     pub refine: Option<RefineFn>,
     pub ending: Ending,
 }
@@ -111,6 +112,13 @@ macro_rules! graph_setters {
             /// This job waits until a person approves it. The message says what they approve.
             fn approval(job, message: impl Into<String>) {
                 job.approval = Some(message.into());
+            }
+
+            /// This job starts only when a person has it started: `monkeyci-host rerun BUILD --from JOB`. The build does not wait for
+            /// it, and ends without it and without what needs it, which is no failure. To [`look_up`](crate::Context::look_up) it is
+            /// `blocked` then.
+            fn manual(job) {
+                job.manual = true;
             }
 
             /// When this job's turn comes, the closure completes it, or [skips](Refine::skip) it, with the results of

@@ -58,6 +58,7 @@ impl Job {
         priority(job, priority: i32) job.priority = priority;
         fail_fast(job, group: &str) job.fail_fast = Some(group.to_owned());
         approval(job, message: &str) job.approval = Some(message.to_owned());
+        manual(job) job.manual = true;
         late(job) job.late = true;
         skip(job, reason: &str) job.skipped = Some(reason.to_owned());
         label(job, name: &str, value: &str) job.labels.insert(name.to_owned(), value.to_owned());

@@ -34,6 +34,8 @@ pub struct DeclaredJob {
     pub fail_fast: Option<String>,
     /// What a person has to approve.
     pub approval: Option<String>,
+    /// Whether it starts only when a person has it started.
+    pub manual: bool,
     /// Whether a closure completes it when its turn comes.
     pub late: bool,
     /// Why that closure has skipped it, if it has.

@@ -28,6 +28,7 @@ impl DeclaredJob {
         line(f, "retry delay", self.retry_delay.map(|delay| format!("{delay:?}")))?;
         line(f, "priority", (self.priority != 0).then_some(self.priority))?;
         line(f, "fail fast", self.fail_fast.as_ref())?;
+        flag(f, "manual", self.manual)?;
         flag(f, "late", self.late)?;
         line(f, "timeout", self.timeout.map(|limit| format!("{limit:?}")))?;
         list(f, "labels", self.labels.iter().map(|(name, value)| format!("{name} = {value}")))?;

@@ -8,10 +8,13 @@ impl EventBody {
         match self {
             Self::BuildTriggered { .. } => "build/triggered",
             Self::BuildRequested { .. } => "build/requested",
+            Self::BuildRerun { .. } => "build/rerun",
             Self::BuildResumed { .. } => "build/resumed",
             Self::BuildCheckedOut { .. } => "build/checked-out",
             Self::ScriptLoaded { .. } => "script/loaded",
             Self::ScriptTold { .. } => "script/told",
+            Self::JobsSelected { .. } => "jobs/selected",
+            Self::BuildRefused { .. } => "build/refused",
             Self::ScriptDefined { .. } => "script/defined",
             Self::JobsSubmitted { .. } => "jobs/submitted",
             Self::BuildFailed { .. } => "build/failed",
@@ -98,7 +101,7 @@ impl EventBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ending;
+    use crate::{Again, Ending};
 
     #[test]
     fn the_kind_is_what_stands_in_the_journal() {
@@ -108,6 +111,9 @@ mod tests {
             EventBody::JobEnded { job: "a".to_owned(), attempt: 1, ending: Ending::Succeeded },
             EventBody::OutsideEvent { by: "b".to_owned(), name: "n".to_owned(), payload: "1".to_owned() },
             EventBody::JobsSubmitted { by: "a".to_owned(), attempt: 1, jobs: Vec::new() },
+            EventBody::BuildRerun { of: "o/r/1".to_owned(), by: "b".to_owned(), what: Again::All, with_changes: true },
+            EventBody::JobsSelected { selection: Box::default() },
+            EventBody::BuildRefused { message: "why".to_owned() },
             EventBody::CancelRequested { by: "b".to_owned() },
             EventBody::BuildTimedOut { after_ms: 1 },
         ];

@@ -37,6 +37,8 @@ pub struct JobDraft {
     pub fail_fast: Option<String>,
     /// What a person has to approve.
     pub approval: Option<String>,
+    /// Whether it starts only when a person has it started.
+    pub manual: bool,
     /// Whether it is completed late.
     pub late: bool,
     /// Labels in the order given; the last one of a name counts.

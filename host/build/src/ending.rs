@@ -1,8 +1,10 @@
 //! How a job ended: one typed value for every cause we know.
 
+mod texts;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Words;
+use texts::{at, limit, phase, said, signal_name, tail};
 
 /// How a job ended, and why. [`std::fmt::Display`] gives the sentence a person reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -226,6 +228,9 @@ pub enum Ending {
         /// Why.
         reason: String,
     },
+    /// The job waits to be started by a person, and the build does not wait for that: one more run of it starts the job.
+    #[error("it is started by hand")]
+    Manual,
     /// A person did not approve the job.
     #[error("rejected by {by}{}", comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}")))]
     Rejected {
@@ -247,6 +252,17 @@ pub enum Ending {
     RefineFailed {
         /// What went wrong.
         message: String,
+    },
+    /// The job did not run: an earlier build has its results, and they are reused.
+    #[error("reused from {build}{}", said(ending))]
+    Reused {
+        /// The build in which it ran.
+        build: String,
+        /// How long it took there, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_ms: Option<u64>,
+        /// How it ended there.
+        ending: Box<Ending>,
     },
     /// The build was cancelled before the job ended.
     #[error("cancelled")]
@@ -301,53 +317,12 @@ impl Status {
 }
 
 impl Ending {
-    /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words). What a job is called,
-    /// and what it runs, are data.
-    pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
-        let mut text = |text: &mut String| see(Words::Text(text));
-        match self {
-            Self::Succeeded | Self::Cancelled | Self::HostDied => {}
-            Self::Exited { code: _, line } => {
-                line.iter_mut().for_each(|ShellLine { number: _, text: said }| text(said))
-            }
-            Self::Signalled { signal: _, line } => {
-                line.iter_mut().for_each(|ShellLine { number: _, text: said }| text(said));
-            }
-            Self::OutOfMemory { limit_bytes: _ } | Self::Killed { code: _ } => {}
-            Self::TimedOut { after_ms: _, during } => during.iter_mut().for_each(text),
-            Self::DiskFull { place, step, reason, code: _ } => [place, step, reason].into_iter().for_each(text),
-            Self::CommandNotFound { command, image } => [command, image].into_iter().for_each(text),
-            Self::NotExecutable { command, image, reason } => [command, image, reason].into_iter().for_each(text),
-            Self::ImageNotFound { image, reason }
-            | Self::PullDenied { image, reason }
-            | Self::StartFailed { image, reason } => [image, reason].into_iter().for_each(text),
-            Self::NoSuchArchitecture { image, architecture, reason } => {
-                [image, architecture, reason].into_iter().for_each(text);
-            }
-            Self::ValueMissing { name, reason } => [name, reason].into_iter().for_each(text),
-            Self::ServiceNotReady { service: _, reason, last_lines } => [reason, last_lines].into_iter().for_each(text),
-            Self::ArtifactNotThere { id: _ } => {}
-            Self::ArtifactMissing { id: _, reason } => text(reason),
-            Self::LimitReached { limit } => text(limit),
-            Self::ActionFailed { message }
-            | Self::ActionTrapped { message }
-            | Self::Warned { message }
-            | Self::RefineFailed { message } => text(message),
-            Self::SidecarFailed { step, reason } => [step, reason].into_iter().for_each(text),
-            Self::EngineGone { reason } | Self::EngineFailed { reason } | Self::NotNeeded { reason } => text(reason),
-            Self::Skipped { because: _ } | Self::FailedFast { group: _, because: _ } => {}
-            Self::Tolerated { ending } => ending.words(see),
-            Self::Disputed { reported, code: _ } => reported.words(see),
-            Self::Rejected { by, comment } => [by].into_iter().chain(comment).for_each(text),
-        }
-    }
-
     /// The status of a job that ended so.
     pub fn status(&self) -> Status {
         match self {
             Self::Succeeded => Status::Success,
             Self::Warned { .. } | Self::Tolerated { .. } => Status::Warning,
-            Self::Skipped { .. } | Self::NotNeeded { .. } => Status::Skipped,
+            Self::Skipped { .. } | Self::NotNeeded { .. } | Self::Manual => Status::Skipped,
             Self::Cancelled | Self::FailedFast { .. } => Status::Cancelled,
             Self::SidecarFailed { .. }
             | Self::Disputed { .. }
@@ -355,13 +330,36 @@ impl Ending {
             | Self::EngineGone { .. }
             | Self::HostDied
             | Self::DiskFull { code: None, .. } => Status::Error,
+            Self::Reused { ending, .. } => ending.status(),
             _ => Status::Failure,
         }
     }
 
     /// Whether jobs that need one that ended so go on.
     pub fn is_ok(&self) -> bool {
-        matches!(self, Self::Succeeded | Self::Warned { .. } | Self::Tolerated { .. } | Self::NotNeeded { .. })
+        let ending = self.itself();
+        matches!(ending, Self::Succeeded | Self::Warned { .. } | Self::Tolerated { .. } | Self::NotNeeded { .. })
+    }
+
+    /// How the job ended when it ran: of one that is reused, how it ended in the build that it is reused from.
+    pub fn itself(&self) -> &Self {
+        match self {
+            Self::Reused { ending, .. } => ending.itself(),
+            ending => ending,
+        }
+    }
+
+    /// Whether the job was not to run: an intended skip, and no failure of what needs it.
+    pub(crate) fn is_intended_skip(&self) -> bool {
+        matches!(self.itself(), Self::NotNeeded { .. } | Self::Manual)
+    }
+
+    /// The build that the job is reused from, if it is.
+    pub fn reused_from(&self) -> Option<&str> {
+        match self {
+            Self::Reused { build, .. } => Some(build),
+            _ => None,
+        }
     }
 
     /// The exit code of the job's command, where it exited by itself.
@@ -369,48 +367,11 @@ impl Ending {
         match self {
             // A warning is said of a job that did what it should.
             Self::Succeeded | Self::Warned { .. } => Some(0),
-            Self::Tolerated { ending } => ending.exit_code(),
+            Self::Tolerated { ending } | Self::Reused { ending, .. } => ending.exit_code(),
             Self::Exited { code, .. } => Some(*code),
             Self::DiskFull { code, .. } => *code,
             _ => None,
         }
-    }
-}
-
-fn at(line: &Option<ShellLine>) -> String {
-    line.as_ref().map_or_else(String::new, |line| format!(" at line {}: {}", line.number, line.text))
-}
-
-fn limit(bytes: &Option<u64>) -> String {
-    bytes.map_or_else(String::new, |bytes| format!(" (limit {} MiB)", bytes / (1024 * 1024)))
-}
-
-fn phase(during: &Option<String>) -> String {
-    during.as_ref().map_or_else(String::new, |during| format!(" before its command ran, while {during}"))
-}
-
-fn tail(lines: &str) -> String {
-    if lines.is_empty() { String::new() } else { format!("; its last lines:\n{lines}") }
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        1 => "HUP",
-        2 => "INT",
-        3 => "QUIT",
-        4 => "ILL",
-        6 => "ABRT",
-        7 => "BUS",
-        8 => "FPE",
-        9 => "KILL",
-        11 => "SEGV",
-        13 => "PIPE",
-        14 => "ALRM",
-        15 => "TERM",
-        24 => "XCPU",
-        25 => "XFSZ",
-        31 => "SYS",
-        _ => "other",
     }
 }
 

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::Words;
-use crate::{Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, SidecarReport, Source, Told};
+use crate::{
+    Again, Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, Selection, SidecarReport, Source, Told,
+};
 
 /// A fact about a build, with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,19 @@ pub enum EventBody {
         /// All of it, but for secrets.
         request: Box<Requested>,
     },
+    /// The build is one more run of an earlier one.
+    #[serde(rename = "build/rerun")]
+    BuildRerun {
+        /// The earlier build's id.
+        of: String,
+        /// Who asked for it.
+        by: String,
+        /// Which jobs run again.
+        what: Again,
+        /// Whether code and script are what they are now, and not what they were.
+        #[serde(default, skip_serializing_if = "is_false")]
+        with_changes: bool,
+    },
     /// Another process goes on with the build, whose host has died.
     #[serde(rename = "build/resumed")]
     BuildResumed {
@@ -66,6 +81,19 @@ pub enum EventBody {
     ScriptTold {
         /// All that it was told.
         told: Box<Told>,
+    },
+    /// It is decided which of the jobs that the script declares next run, which are reused, and which are left out. The last one before
+    /// that counts.
+    #[serde(rename = "jobs/selected")]
+    JobsSelected {
+        /// Which.
+        selection: Box<Selection>,
+    },
+    /// What was asked for can't be run: there is no such job, say.
+    #[serde(rename = "build/refused")]
+    BuildRefused {
+        /// What, and why.
+        message: String,
     },
     /// The script declared its jobs, and the graph has no fault.
     #[serde(rename = "script/defined")]
@@ -313,7 +341,9 @@ impl EventBody {
             Self::BuildTriggered { build: _, trigger } => text(trigger),
             // Values in which a secret stands are no part of either.
             Self::BuildRequested { request: _ } | Self::ScriptTold { told: _ } => {}
-            Self::BuildResumed { by } => text(by),
+            Self::BuildResumed { by } | Self::BuildRerun { of: _, by, what: _, with_changes: _ } => text(by),
+            Self::JobsSelected { selection } => selection.words(see),
+            Self::BuildRefused { message } => text(message),
             Self::BuildCheckedOut { source } => source.words(see),
             Self::ScriptLoaded { digest: _, size: _, cached: _ } => {}
             Self::ScriptDefined { jobs: _, removed, params } => {
@@ -380,6 +410,8 @@ pub enum BuildStatus {
     BadScript,
     /// The host, an engine or a store failed.
     Error,
+    /// What was asked of it can't be run.
+    Refused,
     /// Somebody stopped it.
     Cancelled,
     /// It reached its time limit.

@@ -13,11 +13,13 @@ mod destination;
 mod draft;
 mod ending;
 mod event;
+mod given;
 mod graph;
 mod param;
 mod report;
 mod request;
 mod results;
+mod select;
 mod source;
 mod spec;
 mod state;
@@ -34,11 +36,16 @@ pub use destination::{AddressRange, Destination, DestinationHost, NoDestination}
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};
 pub use event::{BuildStatus, Event, EventBody, JobSummary};
+pub use given::Given;
 pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec};
 pub use report::SidecarReport;
 pub use request::{Requested, RequestedSource, Told, ToldAnswer, ToldCall};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};
+pub use select::{
+    Again, Earlier, EarlierJob, Rerun, ReusedArtifact, ReusedJob, Select, SelectError, Selection, Submitted,
+    select_again, select_only,
+};
 pub use source::{Changes, Source};
 pub use spec::{
     CacheSpec, Call, Command, ContainerSpec, DEFAULT_JOB_TIMEOUT_MS, JobKind, JobSpec, LateValue, NetworkMode,

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Given, Select};
+
 /// What a build was asked to be.
 ///
 /// No secret is in it. Digests of secrets are keyed, with a key that the host keeps elsewhere: who has the journal alone can't try
@@ -38,6 +40,12 @@ pub struct Requested {
     /// Whether the containers of jobs that fail are left for a person to look into.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_failed: bool,
+    /// Which of its jobs are to run; all if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
+    /// What is said of its code.
+    #[serde(default, skip_serializing_if = "Given::is_empty")]
+    pub given: Given,
 }
 
 /// Where the code was to come from.

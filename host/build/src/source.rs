@@ -34,6 +34,9 @@ pub struct Source {
     /// not be as large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Box<Changes>>,
+    /// What of this, and of what started the build, was said and not found: to try the conditions of a script.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<String>,
 }
 
 impl Source {
@@ -51,6 +54,7 @@ impl Source {
             describe: _,
             dirty: _,
             changes,
+            given: _,
         } = self;
         for text in [git_url, message, author].into_iter().flatten() {
             see(Words::Text(text));

@@ -43,6 +43,9 @@ pub struct JobSpec {
     /// What a person has to approve before it starts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub approval: Option<String>,
+    /// Whether it starts only when a person has it started, in one more run of the build.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub manual: bool,
     /// Whether the script completes it when its turn comes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub late: bool,

@@ -8,6 +8,7 @@ mod needs;
 mod resume;
 mod retry;
 mod schedule;
+mod selected;
 mod verdict;
 
 use std::collections::{BTreeMap, HashSet};
@@ -16,6 +17,7 @@ use std::num::NonZeroUsize;
 pub use job::{JobState, StopReason};
 use ledger::Ledger;
 use schedule::{Halt, Schedule};
+use selected::Selected;
 
 pub(crate) use ledger::{RESULTS, WORDS, size_of_ids, size_of_words};
 pub(crate) use retry::LONGEST_DELAY_MS;
@@ -141,6 +143,19 @@ impl BuildState {
             ledger: Ledger::default(),
             waits: Waits::default(),
         }
+    }
+
+    /// What these events have made of a build, from its first one on.
+    pub fn of(events: &[Event]) -> Self {
+        let asked = events.iter().find_map(|event| match &event.body {
+            EventBody::BuildRequested { request } => Some(request.max_running),
+            _ => None,
+        });
+        let mut state = Self::new(asked.unwrap_or(NonZeroUsize::MIN));
+        for event in events {
+            drop(state.step(Input::Event(event)));
+        }
+        state
     }
 
     /// Takes an input in, and returns what is to be done about it, in this order.
@@ -326,10 +341,17 @@ impl BuildState {
                 self.phase = Phase::Defining;
                 effects.push(Effect::Define);
             }
+            (EventBody::JobsSelected { selection }, Phase::Defining) => {
+                self.schedule.selected = Selected::of(selection);
+            }
+            (EventBody::BuildRefused { .. }, Phase::New | Phase::CheckingOut | Phase::Defining) => {
+                self.decide(BuildStatus::Refused, effects);
+            }
             (EventBody::ScriptDefined { jobs, removed, .. }, Phase::Defining) => {
                 self.phase = Phase::Running;
                 self.removed.clone_from(removed);
-                self.schedule.take_in(jobs.clone(), effects);
+                let jobs = self.with_reused(jobs);
+                self.schedule.take_in(jobs, effects);
             }
             (EventBody::JobsSubmitted { by, attempt, jobs }, Phase::Running) => {
                 let by = (by.clone(), *attempt);
@@ -363,6 +385,9 @@ impl BuildState {
             (EventBody::JobEnded { job, ending, .. }, Phase::Running) => {
                 self.waits.end(job);
                 self.schedule.ended(job, ending, event.time_ms, effects);
+                if ending.reused_from().is_some() {
+                    self.take_results(job);
+                }
             }
             _ => {}
         }

@@ -74,6 +74,7 @@ fn a_graph_keeps_its_form() {
         priority: 0,
         fail_fast: None,
         approval: None,
+        manual: false,
         late: false,
         labels: [].into(),
         calls: None,

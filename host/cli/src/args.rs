@@ -1,11 +1,13 @@
 //! The command line.
 
+mod again;
 mod builds;
+mod given;
 mod machine;
 mod outside;
+mod script;
 mod shell;
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,13 +17,16 @@ use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
 use monkeyci_controller::PATIENCE;
 
+pub use again::{RerunArgs, SelectArgs};
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
+pub use given::GivenArgs;
 pub use machine::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
 };
-pub use outside::{ApproveArgs, CancelArgs, PublishArgs};
+pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
+pub use script::{FromFiles, InputArgs, ScriptArgs};
 pub use shell::ShellArgs;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
@@ -69,6 +74,8 @@ pub enum Command {
     Cancel(CancelArgs),
     /// Go on with a build whose host has died; without BUILD, list those that can be resumed.
     Resume(ResumeArgs),
+    /// Run jobs of an earlier build again, as a new build that reuses the results of the others.
+    Rerun(RerunArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print what builds may take, and why so much; or what tokens open.
@@ -91,11 +98,13 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95"
+    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95\n  monkeyci-host run --job unit\n  monkeyci-host run --until package"
 )]
 pub struct RunArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// How many jobs may run at a time. Default: the number of processors.
@@ -123,9 +132,8 @@ pub struct ResumeArgs {
     /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
     #[arg(long)]
     pub again: bool,
-    /// Who resumes it. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
+    #[command(flatten)]
+    pub by: ByArgs,
     /// Who we are for git servers, once more; see `run`.
     #[arg(long = "git-auth", value_name = "A")]
     pub git_auth: Vec<String>,
@@ -142,81 +150,13 @@ pub struct ResumeArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: monkeyci-host check .monkeyci --param image=rust:1.95")]
+#[command(after_help = "Example: monkeyci-host check --tag v1.2 --changed src/lib.rs")]
 pub struct CheckArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-/// The script, and what it is told.
-#[derive(Debug, clap::Args)]
-pub struct ScriptArgs {
-    /// The script: a WebAssembly component, or the crate of one, which cargo compiles first. Default: what is in .monkeyci beside
-    /// the code.
-    #[arg(value_name = "SCRIPT")]
-    pub script: Option<PathBuf>,
-    /// Build the code in this directory as it stands, with what is not committed: the files that git tracks, and those that it does
-    /// not ignore. Submodules and files in Git LFS that are missing are a warning.
-    #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
-    pub dir: PathBuf,
-    /// Build the code of this git repository: https://host/repo, https://user:token@host/repo, ssh://git@host/repo,
-    /// git@host:repo, file:///repo, or a path. Submodules are fetched too. What is not there (a submodule that can't be had,
-    /// files in Git LFS, which are not fetched) is a warning.
-    #[arg(long, value_name = "URL")]
-    pub git: Option<String>,
-    /// The branch, tag or commit to build, or the full name of any ref, refs/pull/7/head say. Of a branch and a tag of one name, the
-    /// branch is built, and that is said. Default, and for HEAD: the main branch.
-    #[arg(long = "ref", value_name = "R", requires = "git")]
-    pub reference: Option<String>,
-    /// Who we are for git servers: FILE with a login for each of them, a line https://user:password@host, as
-    /// `git credential-store` writes it; ssh-key=FILE, a private key; known-hosts=FILE, the keys of ssh's servers. May be
-    /// repeated. Also for submodules.
-    #[arg(long = "git-auth", value_name = "A", requires = "git")]
-    pub git_auth: Vec<String>,
-    #[command(flatten)]
-    pub inputs: InputArgs,
-    #[command(flatten)]
-    pub stores: StoreArgs,
-}
-
-/// Parameters and secrets.
-#[derive(Debug, Default, clap::Args)]
-pub struct InputArgs {
-    /// Give the script a parameter. May be repeated; counts before --param-file, and that before MONKEYCI_PARAM_K in
-    /// the environment. One that the script neither declares nor asks for is a warning.
-    #[arg(long = "param", value_name = "K=V")]
-    pub params: Vec<String>,
-    /// Read parameters from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise. A value is the text that
-    /// stands there: 1.10 stays 1.10, and 010 stays 010. A list, a table or null is refused.
-    #[arg(long = "param-file", value_name = "F")]
-    pub param_files: Vec<PathBuf>,
-    /// Give the script a secret: the content of a file. Counts before --secret-file, and that before MONKEYCI_SECRET_K
-    /// in the environment.
-    #[arg(long = "secret", value_name = "K=FILE")]
-    pub secrets: Vec<String>,
-    /// Read secrets from a file, as --param-file reads parameters. An error in it is told by its place, and never with the text.
-    #[arg(long = "secret-file", value_name = "F")]
-    pub secret_files: Vec<PathBuf>,
-    /// Let the script's actions read this secret; all others it can only hand on to jobs. May be repeated.
-    #[arg(long = "reveal", value_name = "K")]
-    pub reveal: Vec<String>,
-    /// What config files say: it counts before nothing.
-    #[arg(skip)]
-    pub from_files: FromFiles,
-}
-
-/// Parameters and secrets that config files name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FromFiles {
-    /// Parameters.
-    pub params: BTreeMap<String, String>,
-    /// The files that hold the secrets.
-    pub secrets: BTreeMap<String, PathBuf>,
-    /// The config files.
-    pub files: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -427,6 +367,10 @@ mod tests {
             let examples: Vec<&str> =
                 help.lines().filter_map(|line| line.split_once("monkeyci-host ").map(|(_, rest)| rest)).collect();
             assert!(help.starts_with("Example") && !examples.is_empty(), "{name}: {help}");
+            // clap's own check is compiled out with its debug assertions: of two options of one id, one takes what the other is given.
+            let ids: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+            let distinct: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
+            assert_eq!(ids.len(), distinct.len(), "{name}: two options have one id: {ids:?}");
             for example in examples {
                 let example = example.split([';', '>', '&']).next().unwrap_or_default().trim();
                 let words = ["monkeyci-host".to_owned()].into_iter().chain(words(example));

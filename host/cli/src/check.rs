@@ -1,10 +1,10 @@
 //! `monkeyci-host check`
 
-use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use monkeyci_build::{Checked, JobKind, JobSpec, ParamKind, ParamSpec};
-use monkeyci_controller::{BuildRequest, CheckError};
+use monkeyci_controller::{BuildRequest, CheckError, Silent};
 
 use crate::Done;
 use crate::args::{CheckArgs, EngineArgs, Progress};
@@ -12,29 +12,24 @@ use crate::exit::Exit;
 use crate::progress::{Hints, display};
 use crate::signals::Signals;
 use crate::text::{harmless_lines, print_line};
-use crate::{inputs, script, setup};
+use crate::{given, inputs, script, setup};
 
 /// Shows the jobs that the script declares, or all that is wrong with them.
 pub async fn check(args: CheckArgs) -> Done {
-    let request = BuildRequest {
-        script: script::bytes(&args.script)?.into(),
-        source: setup::source(&args.script)?,
-        inputs: inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(|e| (Exit::Usage, e))?,
-        trigger: "cli".to_owned(),
-        max_running: NonZeroUsize::MIN,
-        timeout: None,
-        keep: false,
-        keep_failed: false,
-    };
-    let controller = setup::controller(&args.script.stores, &EngineArgs::default()).await?;
+    let given = given::collect(&args.script.given).map_err(|error| (Exit::Usage, error))?;
+    let trigger = given.trigger.clone().unwrap_or_else(|| "cli".to_owned());
+    let mut request = BuildRequest::new(script::bytes(&args.script)?, setup::source(&args.script)?).trigger(trigger);
+    request.inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(|e| (Exit::Usage, e))?;
+    request.given = given;
+    let host = setup::host(&args.script.stores, &EngineArgs::default(), Arc::new(Silent)).await?;
     // What the script prints is no part of the answer.
     let progress = if args.json { Progress::Json } else { Progress::Plain };
     let quiet = display(progress, Hints::of(&args.script.stores.home));
-    let observer = if args.json { std::sync::Arc::new(monkeyci_controller::Silent) } else { quiet.clone().observer() };
+    let observer = if args.json { Arc::new(Silent) } else { quiet.clone().observer() };
     let mut signals =
         Signals::take().map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
     let checked = tokio::select! {
-        checked = controller.check(&request, observer) => checked,
+        checked = host.check(&request, observer) => checked,
         // What it has made in the temporary directory goes with it.
         () = signals.next() => return Err((Exit::Interrupted, anyhow!("stopped before the script was checked"))),
     };

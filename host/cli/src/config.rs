@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::args::{Args, Command, FromFiles};
+use crate::args::{Args, CheckArgs, Command, FromFiles, RerunArgs, ResumeArgs, RunArgs, ShellArgs};
 use crate::exit::Exit;
 use file::{File, Setting};
 use keys::{By, Key};
@@ -52,10 +52,17 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, (Exit, anyhow::Error)> {
     let config = Config::load(dir.map(PathBuf::as_path)).map_err(usage)?;
     let command = config.defaults_of(Args::command(), &path).map_err(usage)?;
     let mut args = read(&command.get_matches_from(words))?;
-    if let Command::Run(crate::args::RunArgs { script, .. }) | Command::Check(crate::args::CheckArgs { script, .. }) =
-        &mut args.command
-    {
-        script.inputs.from_files = config.inputs();
+    match &mut args.command {
+        Command::Run(RunArgs { script, .. }) | Command::Check(CheckArgs { script, .. }) => {
+            script.inputs.from_files = config.inputs();
+        }
+        // Parameters are what they were; of secrets no journal has any.
+        Command::Resume(ResumeArgs { inputs, .. })
+        | Command::Rerun(RerunArgs { inputs, .. })
+        | Command::Shell(ShellArgs { inputs, with_secrets: true, .. }) => {
+            inputs.from_files = FromFiles { params: BTreeMap::new(), ..config.inputs() };
+        }
+        _ => {}
     }
     Ok(args)
 }

@@ -26,6 +26,7 @@ impl From<BuildStatus> for Exit {
             BuildStatus::Success => Self::Success,
             BuildStatus::Failure | BuildStatus::TimedOut => Self::JobFailed,
             BuildStatus::BadScript => Self::BadScript,
+            BuildStatus::Refused => Self::Usage,
             BuildStatus::Error => Self::Infrastructure,
             BuildStatus::Cancelled => Self::Interrupted,
         }

@@ -1,6 +1,8 @@
 //! `monkeyci-host gc`
 
-use monkeyci_controller::{ControllerError, Retention, Sweep};
+use std::sync::Arc;
+
+use monkeyci_controller::{ControllerError, Retention, Silent, Sweep};
 
 use crate::args::GcArgs;
 use crate::exit::Exit;
@@ -9,14 +11,15 @@ use crate::{Done, setup};
 
 /// Removes what no live build owns, and what is not to be kept any more; says what that was, one name a line.
 pub async fn gc(args: GcArgs) -> Done {
-    let controller = setup::controller(&args.stores, &args.engine).await?;
+    let host = setup::host(&args.stores, &args.engine, Arc::new(Silent)).await?;
     let failed = |error: ControllerError| (Exit::Infrastructure, error.into());
     let GcArgs { dry_run, kept, older_than, keep_last, cache_size, .. } = args;
-    let retention = Retention { older_than, keep_last, cache_bytes: cache_size };
+    let mut retention = Retention::default();
+    (retention.older_than, retention.keep_last, retention.cache_bytes) = (older_than, keep_last, cache_size);
     // What is old needs no engine: it is removed, and said, whatever becomes of the rest.
-    let old = controller.remove_old(retention, dry_run).await.map_err(failed)?;
-    old.iter().for_each(|name| print_line(&harmless(name, false)));
-    let swept = controller.collect_garbage(Sweep { dry_run, kept }).await.map_err(failed)?;
+    let old = host.clean(&retention, dry_run).await.map_err(failed)?;
+    old.iter().for_each(|removed| print_line(&harmless(&removed.to_string(), false)));
+    let swept = host.collect_garbage(Sweep { dry_run, kept }).await.map_err(failed)?;
     swept.removed.iter().for_each(|name| print_line(name));
     for build in &swept.left {
         print_line(&format!(
@@ -28,6 +31,8 @@ pub async fn gc(args: GcArgs) -> Done {
         print_line(&format!("kept: `{shell}` looks into a failed job, `gc --kept` removes its containers"));
     }
     let done = if dry_run { "would be removed" } else { "removed" };
-    print_line(&format!("{} {done}", old.len() + swept.removed.len()));
+    let bytes: u64 = old.iter().map(|removed| removed.bytes).sum();
+    let of_store = if bytes > 0 { format!(", {bytes} bytes") } else { String::new() };
+    print_line(&format!("{} {done}{of_store}", old.len() + swept.removed.len()));
     Ok(Exit::Success)
 }

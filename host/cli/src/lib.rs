@@ -5,14 +5,9 @@
 //!
 //! ```no_run
 //! use std::error::Error;
-//! use std::num::NonZeroUsize;
-//! use std::sync::Arc;
+//! use std::time::Duration;
 //!
-//! use monkeyci_host::{
-//!     BlobStore, BuildRequest, Cancel, Compiler, Controller, ControllerOptions, DiskLimits, EngineChoice, Limits, LogLimits,
-//!     PATIENCE,
-//!     Silent, SourceRequest,
-//! };
+//! use monkeyci_host::{BuildRequest, Host, Shutdown, SourceRequest};
 //!
 //! fn main() -> Result<(), Box<dyn Error>> {
 //!     // First of all: in the process that compiles, this does not return.
@@ -21,55 +16,53 @@
 //! }
 //!
 //! async fn build() -> Result<(), Box<dyn Error>> {
-//!     let controller = Arc::new(
-//!         Controller::open(ControllerOptions {
-//!             home: "/var/lib/my-ci".into(),
-//!             blobs: BlobStore::Local,
-//!             disk: DiskLimits::default(),
-//!             log_limits: LogLimits::default(),
-//!             engine: EngineChoice::Docker(Default::default()),
-//!             limits: Limits::default(),
-//!             compiler: Compiler::this_program(),
-//!             sidecar_program: "/usr/lib/my-ci/monkeyci-sidecar".into(),
-//!             patience: PATIENCE,
-//!             tcp: None,
-//!         })
-//!         .await?,
-//!     );
-//!     let request = BuildRequest {
-//!         script: std::fs::read("script.wasm")?.into(),
-//!         source: SourceRequest::Dir(".".into()),
-//!         inputs: Default::default(),
-//!         trigger: "api".to_owned(),
-//!         max_running: NonZeroUsize::new(4).ok_or("not zero")?,
-//!         timeout: None,
-//!         keep: false,
-//!         keep_failed: false,
-//!     };
-//!     let report = controller.run(request, Arc::new(Silent), Cancel::default()).await?;
+//!     let host = Host::builder("/var/lib/my-ci").open().await?;
+//!     let request = BuildRequest::new(std::fs::read("script.wasm")?, SourceRequest::Dir(".".into()));
+//!     let build = host.submit(request.param("version", "1.10").key("delivery-17")).await?;
+//!     let report = build.wait().await?;
 //!     println!("{}: {:?}", report.build, report.status);
+//!     host.shutdown(Shutdown::Drain, Duration::from_secs(60)).await;
 //!     Ok(())
 //! }
 //! ```
 #![deny(missing_docs)]
 
-pub use monkeyci_api::Hidden;
+pub use monkeyci_api::{Hidden, LogFrame, LogStream};
 pub use monkeyci_build::{
     BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status,
 };
 // What looks at builds.
 pub use monkeyci_controller::{
-    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, Cancel, CheckError, Controller, ControllerError,
-    ControllerOptions, Decision, DiskLimits, EngineChoice, GitAuth, Inputs, Journals, Left, LogLimits, LogsError,
-    Needed, Observer, OutsideError, OutsideEvent, PATIENCE, Resumable, ResumeError, ResumeRequest, Retention,
-    RunningBuild, Shell, ShellError, ShellRequest, Silent, SourceRequest, Sweep, Swept,
+    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, CheckError, Clock, ControllerError, Decision,
+    DiskLimits, GitAuth, Inputs, LogLimits, LogsError, Needed, Observer, OutsideError, OutsideEvent, PATIENCE, Removed,
+    Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest, Sweep, Swept,
 };
 pub use monkeyci_controller::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
     RemovedJob, Standing, StoredLogs, TestCase, TestReports, Wanted,
+};
+pub use monkeyci_controller::{
+    BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
+    Left, LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shell, ShellError, ShellRequest, Shutdown,
+    ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
 pub use monkeyci_engines::{
     DockerEngine, DockerOptions, Engine, EngineError, NetworkFence, Session, SessionControl, SessionOutput,
     TerminalSize,
 };
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
+
+/// What whoever writes an [`Engine`] of their own needs: what a pod is, and what its sidecar tells the host, by which API.
+///
+/// An engine that runs the program [`HostBuilder::sidecar_program`] beside a job, as [`DockerEngine`] does, needs no more than the pod. One
+/// that does a sidecar's work itself speaks to the host with a [`Client`](engine::Client).
+pub mod engine {
+    pub use monkeyci_api::{
+        Client, ClientError, HAND_OVER, Handed, LogFrame, LogStream, SidecarConfig, SidecarPlan, Token, paths,
+    };
+    pub use monkeyci_build::{Destination, NetworkMode, PullPolicy, ServiceSpec, SidecarReport};
+    pub use monkeyci_engines::{
+        Engine, EngineError, LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodFound, PodService,
+        PodState, Session, SessionControl, SessionOutput, TerminalSize,
+    };
+}

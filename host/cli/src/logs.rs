@@ -11,7 +11,7 @@ use regex_automata::meta::Regex;
 
 use crate::args::{LogsArgs, Stream};
 use crate::exit::Exit;
-use crate::progress::{Line, LineCutter, Style, one_line, print_log};
+use crate::progress::{Line, LineCutter, Style, one_line, print_log, short};
 use crate::text::{colours, harmless, print_line};
 use crate::{Done, builds, setup};
 
@@ -73,7 +73,10 @@ fn note(text: &str) {
 fn did_not_run(job: &JobRecord) -> String {
     let why = match (&job.waits_for, &job.why) {
         (Some(message), _) => format!("it waits for approval: {}", one_line(message)),
-        (None, Some(why)) => one_line(why),
+        (None, Some(why)) => match &job.reused_from {
+            Some(from) => format!("{}; see `monkeyci-host logs {} {}`", one_line(why), short(from), job.job),
+            None => one_line(why),
+        },
         (None, None) => "its turn has not come".to_owned(),
     };
     format!("{} did not run: {why}", job.job)

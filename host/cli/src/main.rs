@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod exit;
 mod gc;
+mod given;
 mod help;
 mod inputs;
 mod inspect;
@@ -15,6 +16,7 @@ mod logs;
 mod new;
 mod outside;
 mod progress;
+mod rerun;
 mod resume;
 mod run;
 mod script;
@@ -47,6 +49,7 @@ fn run(command: Command) -> Done {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Resume(args) => setup::block_on(resume::resume(args)),
+        Command::Rerun(args) => setup::block_on(rerun::rerun(args)),
         Command::List(args) => setup::block_on(builds::list(args)),
         Command::Show(args) => setup::block_on(builds::show(args)),
         Command::Events(args) => setup::block_on(builds::events(args)),

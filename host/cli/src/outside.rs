@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use monkeyci_controller::{Builds, Cancel, Decision, OutsideError, OutsideEvent, ResumeRequest, RunningBuild, Silent};
+use monkeyci_controller::{Builds, CancelError, Decision, OutsideError, OutsideEvent, RunningBuild, Silent};
 
 use crate::args::{ApproveArgs, CancelArgs, HomeArgs, PublishArgs};
 use crate::exit::Exit;
@@ -13,7 +13,7 @@ use crate::{Done, builds, resume, setup};
 pub async fn approve(args: ApproveArgs) -> Done {
     let build = find(&args.home, &args.build).await?;
     let approved = !args.reject;
-    let decision = Decision { job: args.job, by: args.by, comment: args.comment, approved };
+    let decision = Decision { job: args.job, by: args.by.name, comment: args.comment, approved };
     build.decide(&decision).await.map_err(failed)?;
     let done = if approved { "approved" } else { "rejected" };
     print_line(&format!("{done} {} of {}", decision.job, build.id()));
@@ -23,7 +23,7 @@ pub async fn approve(args: ApproveArgs) -> Done {
 /// Publishes an event.
 pub async fn publish(args: PublishArgs) -> Done {
     let build = find(&args.home, &args.build).await?;
-    let event = OutsideEvent { by: args.by, name: args.name, payload: args.payload };
+    let event = OutsideEvent { by: args.by.name, name: args.name, payload: args.payload };
     build.publish(&event).await.map_err(failed)?;
     print_line(&format!("published {} to {}", event.name, build.id()));
     Ok(Exit::Success)
@@ -45,14 +45,20 @@ pub async fn cancel(args: CancelArgs) -> Done {
     if !matches!(refused, OutsideError::NotRunning { .. } | OutsideError::Unreachable { .. }) {
         return Err(failed(refused));
     }
-    let controller = setup::controller(&args.stores, &args.engine).await?;
-    let all = controller.resumable().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
+    let host = setup::host(&args.stores, &args.engine, Arc::new(Silent)).await?;
+    let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
+    let all = host.resumable().await.map_err(|error| infrastructure(error.into()))?;
     if !all.iter().any(|known| known.build == id) {
         return Err(not_running(&id, refused));
     }
-    let request = ResumeRequest { build: id, cancel: true, by: args.by, ..ResumeRequest::default() };
-    let report = controller.resume(request, Arc::new(Silent), Cancel::default()).await.map_err(resume::refused)?;
-    print_line(&format!("{} had lost its host, and is cancelled", report.build));
+    let build = host.build(&id).await.map_err(builds::failed)?;
+    build.cancel(&args.by.name).await.map_err(|error| match error {
+        CancelError::Resume(error) => resume::refused(error),
+        CancelError::Outside(error) => failed(error),
+        error => infrastructure(error.into()),
+    })?;
+    build.wait().await.map_err(|error| infrastructure(error.into()))?;
+    print_line(&format!("{id} had lost its host, and is cancelled"));
     Ok(Exit::Success)
 }
 

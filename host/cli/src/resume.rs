@@ -1,44 +1,41 @@
 //! `monkeyci-host resume`
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::anyhow;
-use monkeyci_controller::{Cancel, Controller, Resumable, ResumeError, ResumeRequest};
+use monkeyci_controller::{Host, Resumable, ResumeError, ResumeRequest, Silent};
 
 use crate::Done;
 use crate::args::ResumeArgs;
 use crate::exit::Exit;
 use crate::progress::{Hints, display};
-use crate::run::stop_on_signals;
 use crate::text::{harmless, print_line};
-use crate::{builds, inputs, setup};
+use crate::{builds, inputs, run, setup};
 
 /// Goes on with a build, or lists those that can be.
 pub async fn resume(args: ResumeArgs) -> Done {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     let inputs = inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?;
     let git_auth = setup::git_auth(&args.git_auth)?;
-    let controller = setup::controller(&args.stores, &args.engine).await?;
-    let Some(build) = &args.build else { return list(&controller).await };
-    let all = controller.resumable().await.map_err(|error| infrastructure(error.into()))?;
+    let Some(build) = &args.build else {
+        return list(&setup::host(&args.stores, &args.engine, Arc::new(Silent)).await?).await;
+    };
+    let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
+    let (host, signals) = run::open(&args.stores, &args.engine, display.clone()).await?;
+    let all = host.resumable().await.map_err(|error| infrastructure(error.into()))?;
     // One that is in no list may be a build that runs, or is over: that is said when it is tried.
     let (_, build) = builds::find(&args.stores.home, build).await?;
-
-    let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
     if let Some(known) = all.iter().find(|known| known.build == build) {
         display.note(&format!("resuming {}", line(known)));
     }
-    let cancel = Cancel::default();
-    stop_on_signals(cancel.clone(), display.clone())
-        .map_err(|error| infrastructure(anyhow!(error).context("signals can't be handled")))?;
-    let request = ResumeRequest { build, inputs, git_auth, again: args.again, cancel: false, by: args.by };
-    let report = controller.resume(request, display.clone().observer(), cancel).await.map_err(refused)?;
-    tokio::task::block_in_place(|| display.summary(&report));
-    Ok(report.status.into())
+    let mut request = ResumeRequest::new(build, &args.by.name);
+    (request.inputs, request.git_auth, request.again) = (inputs, git_auth, args.again);
+    let build = host.resume(request).await.map_err(refused)?;
+    run::to_the_end(build, &args.by.name, signals, display).await
 }
 
-async fn list(controller: &Controller) -> Done {
-    let all = controller.resumable().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
+async fn list(host: &Host) -> Done {
+    let all = host.resumable().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
     if all.is_empty() {
         print_line("no build of this home has lost its host");
     }
@@ -85,7 +82,7 @@ pub fn refused(error: ResumeError) -> (Exit, anyhow::Error) {
         | ResumeError::Missing { .. }
         | ResumeError::Different { .. }
         | ResumeError::Changed { .. } => Exit::Usage,
-        ResumeError::Code { .. } | ResumeError::Host(_) => Exit::Infrastructure,
+        _ => Exit::Infrastructure,
     };
     (exit, error.into())
 }

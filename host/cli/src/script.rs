@@ -32,29 +32,44 @@ pub fn bytes(args: &ScriptArgs) -> Result<Vec<u8>, Failed> {
         }
         None => (args.dir.join(FOLDER), false),
     };
-    if !path.is_dir() {
-        if named || path.exists() {
-            return setup::script(&path);
-        }
+    if !named && !path.exists() {
         return Err(usage(anyhow!(
             "there is no script: {} is not there; `monkeyci-host new` makes one, or name a component or a script's crate",
             path.display()
         )));
     }
-    let inner = path.join(FOLDER);
-    for dir in [&path, &inner] {
-        if let Some(found) = of_dir(dir).map_err(usage)? {
-            return match found {
-                Made::Component(path) => setup::script(&path),
-                Made::Crate(dir) => setup::script(&compile(&dir)?),
-            };
+    at(&path)
+}
+
+/// The bytes of the script at a path: of a component, or of what cargo makes of a crate.
+pub fn at(path: &Path) -> Result<Vec<u8>, Failed> {
+    if !path.is_dir() {
+        return setup::script(path);
+    }
+    made_in(&[path.to_owned(), path.join(FOLDER)])?.ok_or_else(|| {
+        let none = anyhow!(
+            "there is no script in {}: neither a Cargo.toml that depends on monkeyci-sdk and makes a `cdylib`, nor one file with the end .wasm; \
+             `monkeyci-host new` makes one",
+            path.display()
+        );
+        (Exit::Usage, none)
+    })
+}
+
+/// The bytes of the script in `.monkeyci` of a directory; `None` if there is none.
+pub fn beside(dir: &Path) -> Result<Option<Vec<u8>>, Failed> {
+    made_in(&[dir.join(FOLDER)])
+}
+
+fn made_in(dirs: &[PathBuf]) -> Result<Option<Vec<u8>>, Failed> {
+    for dir in dirs {
+        match of_dir(dir).map_err(|error| (Exit::Usage, error))? {
+            Some(Made::Component(path)) => return setup::script(&path).map(Some),
+            Some(Made::Crate(dir)) => return setup::script(&compile(&dir)?).map(Some),
+            None => {}
         }
     }
-    Err(usage(anyhow!(
-        "there is no script in {}: neither a Cargo.toml that depends on monkeyci-sdk and makes a `cdylib`, nor one file with the end .wasm; \
-         `monkeyci-host new` makes one",
-        path.display()
-    )))
+    Ok(None)
 }
 
 /// What is in a script's directory.

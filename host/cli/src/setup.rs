@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{
-    BlobStore, BlobStoreError, Controller, ControllerError, ControllerOptions, DiskLimits, EngineChoice, GitAuth,
-    LogLimits, SourceRequest,
+    BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest, sidecar_beside_this_program,
 };
 use monkeyci_engines::{DockerOptions, NetworkFence};
-use monkeyci_script::{Compiler, Limits};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -89,38 +87,36 @@ pub fn git_auth(given: &[String]) -> Result<GitAuth, (Exit, anyhow::Error)> {
     Ok(auth)
 }
 
-/// Opens the controller.
-pub async fn controller(args: &StoreArgs, engine: &EngineArgs) -> Result<Arc<Controller>, (Exit, anyhow::Error)> {
+/// Opens the host, of whose builds `observer` hears.
+pub async fn host(
+    args: &StoreArgs,
+    engine: &EngineArgs,
+    observer: Arc<dyn Observer>,
+) -> Result<Host, (Exit, anyhow::Error)> {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     if let Some(file) = &engine.registry_auth {
         // Now, and not when the first image is pulled.
         let readable = std::fs::File::open(file).with_context(|| format!("can't read the logins {}", file.display()));
         readable.map_err(|error| (Exit::Usage, error))?;
     }
-    let options = ControllerOptions {
-        home: home(&args.home).map_err(infrastructure)?,
-        blobs: blobs(args),
-        disk: DiskLimits::default(),
-        log_limits: LogLimits::default(),
-        engine: EngineChoice::Docker(DockerOptions {
-            socket: socket(&engine.engine)?,
-            permitted_networks: engine.permitted_networks.clone(),
-            pod_networks: engine.pod_networks,
-            registry_auth: engine.registry_auth.clone(),
-            network_fence: match engine.network_fence {
-                Fence::Required => NetworkFence::Required,
-                Fence::Off => NetworkFence::Off,
-            },
-            ..DockerOptions::default()
-        }),
-        limits: Limits::default(),
-        compiler: Compiler::this_program(),
-        sidecar_program: sidecar_program().map_err(infrastructure)?,
-        patience: engine.wait_for_host,
-        tcp: None,
+    let docker = DockerOptions {
+        socket: socket(&engine.engine)?,
+        permitted_networks: engine.permitted_networks.clone(),
+        pod_networks: engine.pod_networks,
+        registry_auth: engine.registry_auth.clone(),
+        network_fence: match engine.network_fence {
+            Fence::Required => NetworkFence::Required,
+            Fence::Off => NetworkFence::Off,
+        },
+        ..DockerOptions::default()
     };
-    let controller = Controller::open(options).await.map_err(not_opened)?;
-    Ok(Arc::new(controller))
+    let host = Host::builder(home(&args.home).map_err(infrastructure)?)
+        .blobs(blobs(args))
+        .docker(docker)
+        .sidecar_program(sidecar_program().map_err(infrastructure)?)
+        .patience(engine.wait_for_host)
+        .observer(observer);
+    host.open().await.map_err(not_opened)
 }
 
 /// Where blobs are kept.
@@ -154,8 +150,7 @@ pub fn sidecar_program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("MONKEYCI_SIDECAR") {
         return Ok(path.into());
     }
-    let own = std::env::current_exe().context("this program's own path can't be found")?;
-    Ok(own.with_file_name("monkeyci-sidecar"))
+    Ok(sidecar_beside_this_program()?)
 }
 
 /// The address of the engine's API; none where it is to be searched.

@@ -4,16 +4,17 @@ mod terminal;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use futures::StreamExt;
-use monkeyci_controller::{EngineChoice, Left, Shell, ShellError, ShellRequest};
-use monkeyci_engines::{DockerOptions, SessionOutput};
+use monkeyci_controller::{Left, Shell, ShellError, ShellRequest, Silent};
+use monkeyci_engines::SessionOutput;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Done;
-use crate::args::ShellArgs;
+use crate::args::{EngineArgs, ShellArgs, StoreArgs};
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::text::harmless;
@@ -30,26 +31,23 @@ pub async fn shell(args: ShellArgs) -> Done {
         _ => return Err((Exit::Usage, anyhow!("name a job"))),
     };
     let given = inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?;
-    let (builds, build) = builds::find(&args.home, build).await?;
-    let options = DockerOptions { socket: setup::socket(&args.engine)?, ..DockerOptions::default() };
+    // Before the host is opened: that makes a home where none is.
+    let (_, id) = builds::find(&args.home, build).await?;
+    let stores = StoreArgs { home: args.home, blobs: None };
+    let engine = EngineArgs { engine: args.engine, ..EngineArgs::default() };
+    let host = setup::host(&stores, &engine, Arc::new(Silent)).await?;
+    let build = host.build(&id).await.map_err(builds::failed)?;
     let terminal = Terminal::of_this_process();
     let mut env = BTreeMap::new();
     if terminal.is_some() {
         env.extend(std::env::var("TERM").ok().map(|term| ("TERM".to_owned(), term)));
     }
-    let request = ShellRequest {
-        build,
-        job: job.clone(),
-        command: args.command,
-        terminal: terminal.as_ref().map(Terminal::size),
-        env,
-        with_secrets: args.with_secrets,
-        inputs: given,
-        keep: args.keep,
-    };
+    let mut request = ShellRequest::new(job).command(args.command);
+    request.terminal = terminal.as_ref().map(Terminal::size);
+    (request.env, request.inputs) = (env, given);
+    (request.with_secrets, request.keep) = (args.with_secrets, args.keep);
     let progress = |text: String| note(&text);
-    let opened = builds.shell(&EngineChoice::Docker(options), request, &progress).await;
-    let mut shell = opened.map_err(failed)?;
+    let mut shell = build.shell(request, &progress).await.map_err(failed)?;
 
     let raw = terminal.as_ref().map(Terminal::raw).transpose();
     let raw = raw.map_err(|error| infrastructure(anyhow!(error).context("the terminal can't be made raw")))?;
@@ -57,11 +55,11 @@ pub async fn shell(args: ShellArgs) -> Done {
     // Before anything else is said.
     drop(raw);
     let interrupted = followed.map_err(infrastructure)?;
-    let (code, left) = shell.end(&builds).await.map_err(failed)?;
+    let (code, left) = shell.end().await.map_err(failed)?;
     match left {
-        Left::Running | Left::Kept => {}
         Left::Ended => note("the job has ended, and what ran in its container with it"),
         Left::Removed => note("removed the containers of the job; with --keep they stay"),
+        _ => {}
     }
     // Not one of this command's own: the program's.
     std::process::exit(if interrupted { Exit::Interrupted as i32 } else { i32::try_from(code).unwrap_or(1) })

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// What tells the time.
-pub(crate) trait Clock: Send + Sync + 'static {
+/// What tells the time. By default the clocks of the machine do; simulations and tests have their own.
+pub trait Clock: Send + Sync + 'static {
     /// The time of day, in milliseconds since the Unix epoch. People and programs set it, forwards and backwards.
     fn day_ms(&self) -> u64;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// An error of the controller: it could not run the build, or could not write down what happened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ControllerError {
     /// The home directory can't be used.
     #[error("the home directory's {} can't be used: {source}; name another home with --home", path.display())]
@@ -50,6 +51,21 @@ pub enum ControllerError {
         /// The build.
         build: String,
     },
+    /// The host shuts down, and has let go of the build.
+    #[error("the host shuts down, and has let go of the build {build}: another one goes on with it")]
+    LetGo {
+        /// The build.
+        build: String,
+    },
+    /// A sink's name can't be the name of a file.
+    #[error("a sink can't be called {name:?}: it takes 1 to 64 letters, digits, `-` and `_`")]
+    SinkName {
+        /// The name.
+        name: String,
+    },
+    /// The host shuts down, and takes nothing new.
+    #[error("the host shuts down, and takes no new build")]
+    ShuttingDown,
     /// The blob store that was named can't be used.
     #[error(transparent)]
     BlobStore(#[from] monkeyci_storage::BlobStoreError),

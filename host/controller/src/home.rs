@@ -15,10 +15,13 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::ControllerError;
+use held::SHELLS;
 pub(crate) use held::{Held, is_held};
 
 /// What a build's directory has for the containers of its jobs: for each what its sidecar is told, and where the build API is.
 pub(crate) const JOBS: &str = "jobs";
+/// The file that says that a build's directory is kept for a person.
+const KEPT: &str = "kept";
 /// The directory of the build API's socket.
 pub(crate) const API: &str = "api";
 
@@ -121,6 +124,11 @@ impl Home {
         self.root.join("run")
     }
 
+    /// How far those have come who are told of what happens in builds.
+    pub(crate) fn sinks(&self) -> PathBuf {
+        self.root.join("sinks")
+    }
+
     pub(crate) fn compiled(&self) -> PathBuf {
         self.root.join("compiled")
     }
@@ -160,7 +168,7 @@ impl Home {
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
                 match entry.file_name().to_str() {
-                    Some("lock" | JOBS) => {}
+                    Some("lock" | JOBS | KEPT | SHELLS) => {}
                     // The directory itself is mounted; the socket in it is a dead process's.
                     Some(API) => {
                         for socket in fs::read_dir(entry.path())? {
@@ -177,6 +185,19 @@ impl Home {
         let lock = take().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
         // Whoever does not go on after all leaves it as it is; and one that was cleared away is not there again.
         Ok(lock.map(|(lock, (left, has_api))| BuildDir { path, left, has_api, _lock: lock, keep: left }))
+    }
+
+    /// Whether a process drives a build now.
+    pub(crate) fn is_live(&self, build: &str) -> bool {
+        // Shared: so it is told from the lock of a build that runs.
+        let lock = File::open(self.path_of(build).join("lock"));
+        lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+    }
+
+    /// Where the directory of a build is that was kept for a person; `None` if it was not.
+    pub(crate) fn kept(&self, build: &str) -> Option<PathBuf> {
+        let dir = self.path_of(build);
+        dir.join(KEPT).exists().then_some(dir)
     }
 
     /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.
@@ -212,7 +233,7 @@ impl Home {
                 Err(_) => false,
             };
             match name {
-                Ok(build) if locked || (kept && path.join("kept").exists()) => {
+                Ok(build) if locked || (kept && path.join(KEPT).exists()) => {
                     live.insert(build);
                 }
                 Ok(build) => dead.push(DeadBuild { build: Some(build), dir: path }),
@@ -226,15 +247,25 @@ impl Home {
 }
 
 impl BuildDir {
-    /// The directory is removed when this is dropped.
+    /// The directory stays as it is: whoever goes on with the build finds it.
+    pub(crate) fn let_go(&mut self) {
+        self.keep = true;
+    }
+
+    /// The directory is removed when this is dropped, and is kept for nobody any more.
     pub(crate) fn goes_at_the_end(&mut self) {
         self.keep = false;
+        if let Err(error) = fs::remove_file(self.path.join(KEPT))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %self.path.display(), "a build's directory stays kept");
+        }
     }
 
     /// Leaves the directory and the build's containers for a person to look at.
     pub(crate) fn keep(&mut self) -> io::Result<()> {
         self.keep = true;
-        File::create(self.path.join("kept")).map(drop)
+        File::create(self.path.join(KEPT)).map(drop)
     }
 }
 
@@ -360,82 +391,4 @@ fn whole(path: &Path) -> io::Result<Option<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_home_keeps_its_id_and_one_that_a_power_cut_has_emptied_gets_another() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("owner");
-        let open = || Home::open(dir.path()).expect("a home").owner;
-        let first = open();
-        assert_eq!((first.len(), open()), (16, first.clone()));
-        for emptied in [&b""[..], &[0; 16]] {
-            fs::write(&path, emptied).expect("written");
-            let hosts: Vec<_> = std::thread::scope(|scope| {
-                let hosts: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
-                hosts.into_iter().map(|host| host.join().expect("opened")).collect()
-            });
-            assert!(hosts.iter().all(|owner| owner.len() == 16 && *owner == hosts[0]), "{hosts:?}");
-            assert_ne!(hosts[0], first);
-        }
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).expect("it is there").mode() & 0o777
-    }
-
-    #[test]
-    fn what_is_in_a_home_is_its_users_alone_also_where_the_home_was_there_before() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let root = dir.path().join("home");
-        fs::create_dir_all(root.join("blobs")).expect("made");
-        fs::write(root.join("journal.db-wal"), "").expect("written");
-        for (path, mode) in [("", 0o755), ("blobs", 0o755), ("journal.db-wal", 0o644)] {
-            fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).expect("set");
-        }
-        let home = Home::open(&root).expect("a home");
-        home.build_dir("org/repo/1").expect("a directory");
-        assert_eq!([mode(&home.journal()), mode(&root.join("journal.db-wal")), mode(&root.join("owner"))], [0o600; 3]);
-        assert_eq!([mode(&home.blobs()), mode(&home.run())], [0o700; 2]);
-        assert_eq!(mode(&root), 0o755, "who made it said so");
-    }
-
-    #[test]
-    fn who_looks_which_builds_run_is_in_nobodys_way() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let home = Home::open(dir.path()).expect("a home");
-        let done = std::sync::atomic::AtomicBool::new(false);
-        let order = std::sync::atomic::Ordering::Relaxed;
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !done.load(order) {
-                        // Its directory may just have gone.
-                        let _ = home.live_builds(false);
-                    }
-                });
-            }
-            let taken = (0..500).filter(|_| home.take_build_dir("o/r/1").is_ok_and(|taken| taken.is_some())).count();
-            done.store(true, order);
-            assert_eq!(taken, 500, "whoever looked counted as a host that goes on with the build");
-        });
-        let runs = home.take_build_dir("o/r/1").expect("taken");
-        assert!(home.take_build_dir("o/r/1").expect("no error").is_none(), "one that runs is nobody else's");
-        drop(runs);
-    }
-
-    #[test]
-    fn a_home_that_others_own_or_can_write_to_is_refused() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o770)).expect("set");
-        let refused = |path: &Path| Home::open(path).expect_err("others can write to it").to_string();
-        assert!(refused(dir.path()).contains("others can write to it (its mode is 770)"));
-        if rustix::process::geteuid().is_root() {
-            let other = dir.path().join("other");
-            make_dir(&other).expect("made");
-            std::os::unix::fs::chown(&other, Some(4711), None).expect("root may");
-            assert!(refused(&other).contains("it belongs to the user 4711"));
-        }
-    }
-}
+mod tests;

@@ -1,130 +1,153 @@
-//! The host: what all builds of a process share. With its own files, the only one that joins the rooms.
+//! The host: what all builds of a process share, and the facade of the library. With its own files, the only one that joins the rooms.
 
+mod build;
+mod builder;
+mod cleaning;
+mod drive;
+mod driven;
+mod events;
+mod inside;
+mod logs;
+mod policy;
+mod rerun;
 mod resume;
-mod retention;
+mod shutdown;
+mod sinks;
+mod sources;
+mod upkeep;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-pub use retention::Retention;
 
 use axum::Router;
 use monkeyci_build::{BuildState, Checked};
 use monkeyci_limits::{Area, Limit, Per};
-use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
-use monkeyci_storage::journal::Owner;
-use monkeyci_storage::{BlobStore, Blobs, BuildJournal, Journals, names};
-use tokio::sync::mpsc;
+use monkeyci_script::Limits;
+use monkeyci_storage::{Journals, names};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::build_api::{self, Api, router, socket_router};
-use crate::clock::{MachineClock, SteadyTime, now_ms};
-use crate::control::{self, Inside};
+pub use build::{Build, CancelError, WaitError};
+pub use builder::{HostBuilder, sidecar_beside_this_program};
+pub use cleaning::{Removed, Retention};
+pub use drive::SubmitError;
+pub use events::EventsError;
+pub use logs::{BuildLogError, LogPiece, LogPieces};
+pub use policy::{Capability, Policy, Verdict};
+pub use shutdown::{Shutdown, ShutdownReport};
+pub use sinks::EventSink;
+pub use sources::{BoxError, BuildContext, ParamSource, SecretSource, SourceError};
+pub use upkeep::{Upkeep, Upkept};
+
+use self::builder::Sources;
+use self::drive::masking;
+use self::driven::Driven;
+use self::sinks::Sink;
+use crate::build_api::{self, Api};
+use crate::builds::{Builds, BuildsError};
+use crate::clock::Clock;
 use crate::disk::{self, DiskLimits};
 use crate::error::ControllerError;
-use crate::home::{BuildDir, Home};
-use crate::jobs::{self, CheckError, EngineChoice, Engines, JobContext, Services, Sweep, Swept};
-use crate::logs::{self, LogLimits, Masking};
+use crate::home::Home;
+use crate::jobs::{self, CheckError, Services, Sweep, Swept};
+use crate::logs::LogLimits;
 use crate::observer::Observer;
-use crate::running::{self, Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
-use crate::serve::{self, ApiOverTcp, ApiSockets};
-use crate::source::{self, SourceRequest};
-use crate::tokens::Tokens;
+use crate::running::{self, BuildHandle, BuildRequest};
+use crate::serve;
+use crate::source;
 
-/// How long the last words of stopped jobs may take to be stored.
-const LOGS: Duration = Duration::from_secs(5);
-/// How long the end of a build waits for those who follow its logs.
-const LISTENING: Duration = Duration::from_secs(2);
-
-/// How a [`Controller`] is made.
+/// Runs builds, and knows those that ran: a home directory with its journal and its stores, an engine, and what runs scripts.
+///
+/// It is cheap to clone, and all clones are one host. Several hosts in a process do not know of each other; several of one home share its
+/// builds, as several processes do. A host belongs to the runtime of tokio in which it was opened. Dropping it stops no build:
+/// [`shutdown`](Self::shutdown) does.
+///
+/// ```no_run
+/// use monkeyci_controller::{BuildRequest, Host, Shutdown, SourceRequest};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = Host::builder("/var/lib/my-ci").open().await?;
+/// let request = BuildRequest::new(std::fs::read("script.wasm")?, SourceRequest::Dir(".".into()));
+/// // On disk when this returns; and asked again with the same key, it gives the same build.
+/// let build = host.submit(request.key("delivery-17")).await?;
+/// println!("{} has begun", build.id());
+/// let report = build.wait().await?;
+/// println!("{}: {:?}", report.build, report.status);
+/// host.shutdown(Shutdown::Drain, std::time::Duration::from_secs(60)).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
-pub struct ControllerOptions {
-    /// The home directory: journal, blobs, compile cache. It is made if it is not there.
-    pub home: PathBuf,
-    /// Where artifacts, caches, logs and workspace archives are kept.
-    pub blobs: BlobStore,
-    /// How much of each log is kept.
-    pub log_limits: LogLimits,
-    /// What runs container jobs. It is looked for when the first container job starts.
-    pub engine: EngineChoice,
-    /// What builds may take of the disk.
-    pub disk: DiskLimits,
-    /// What scripts may use.
-    pub limits: Limits,
-    /// Where scripts are compiled: in this process, or in a limited one.
-    pub compiler: Compiler,
-    /// The static program of sidecar and launcher.
-    pub sidecar_program: PathBuf,
-    /// How long the containers of a job wait for another host when theirs has died: whoever goes on with the build in that time finds the
-    /// job running. They wait for 10 s at least.
-    pub patience: Duration,
-    /// Serve sidecars over TCP; none serves them over a Unix socket.
-    pub tcp: Option<ApiOverTcp>,
-}
+pub struct Host(Arc<Inner>);
 
-/// Runs builds. One per process is enough.
-#[derive(Debug)]
-pub struct Controller {
+/// What the clones of a host share.
+struct Inner {
     home: Home,
     journals: Journals,
     api: Arc<Api>,
     services: Arc<Services>,
-    clock: Arc<MachineClock>,
+    clock: Arc<dyn Clock>,
     disk: DiskLimits,
+    observer: Arc<dyn Observer>,
+    sources: Sources,
+    sinks: Vec<Arc<Sink>>,
+    /// Those who tell the sinks.
+    telling: TaskTracker,
+    policy: Option<Arc<dyn Policy>>,
+    driven: Driven,
+    /// Set when the host has shut down: whoever listens to events hears no more.
+    closed: CancellationToken,
 }
 
-impl Controller {
-    /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("home", &self.home.root()).finish_non_exhaustive()
+    }
+}
+
+/// What the scripts of a host use now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Instances that are alive.
+    pub instances: usize,
+    /// Bytes of memory that they and what belongs to them have taken.
+    pub memory: usize,
+}
+
+impl Host {
+    /// A host of this home directory, which is made if it is not there. Everything else has a default.
+    pub fn builder(home: impl Into<std::path::PathBuf>) -> HostBuilder {
+        HostBuilder::new(home.into())
+    }
+
+    /// The build of this id, `org/repo/build`: whether it runs here, runs in another process, has lost its host, or is over.
     ///
     /// # Errors
-    /// When the home directory, the journal or the blob store can't be used, or the build API would be served where others can listen.
-    pub async fn open(options: ControllerOptions) -> Result<Self, ControllerError> {
-        options.tcp.as_ref().map_or(Ok(()), ApiOverTcp::check)?;
-        let home = Home::open(&options.home)?;
-        let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: options.limits };
-        let compiler = options.compiler;
-        // The engine takes a moment, and so does the database: both at once.
-        let runtime = tokio::task::spawn_blocking(move || {
-            Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
-        });
-        let path = home.journal();
-        let owner = Owner(rand::random());
-        let (journals, blobs) =
-            tokio::try_join!(async { Ok::<_, ControllerError>(Journals::sqlite(&path, owner).await?) }, async {
-                Ok(Blobs::open(&options.blobs, &home.blobs()).await?)
-            },)?;
-        let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
-        let clock = MachineClock::new();
-        let tokens = Arc::new(Tokens::new(clock.clone()));
-        let api = Api::new(tokens.clone(), blobs.clone(), options.log_limits);
-        let services = Services {
-            runtime,
-            tokens,
-            blobs: blobs.clone(),
-            log_limits: options.log_limits,
-            engines: Engines::new(options.engine, home.clone(), blobs),
-            api: ApiSockets::new(router(api.clone()), socket_router(api.clone(), serve::SILENCE), options.tcp),
-            sidecar_program: options.sidecar_program,
-            patience: options.patience,
-        };
-        Ok(Self { home, journals, api, services: Arc::new(services), clock, disk: options.disk })
+    /// When there is none.
+    pub async fn build(&self, id: &str) -> Result<Build, BuildsError> {
+        if self.0.driven.get(id).is_some() || self.0.home.is_live(id) || self.is_written(id).await? {
+            return Ok(self.handle(id));
+        }
+        Err(BuildsError::NoBuild { build: id.to_owned(), home: self.0.home.root().to_owned() })
     }
 
-    /// The journals of this home.
-    pub fn journals(&self) -> &Journals {
-        &self.journals
+    /// The builds of the home, to find, list and look at.
+    pub fn builds(&self) -> Builds {
+        Builds::of(self.0.home.clone(), self.0.journals.shared())
     }
 
-    /// The script runtime.
-    pub fn runtime(&self) -> &Runtime {
-        &self.services.runtime
+    /// What scripts use now.
+    pub fn usage(&self) -> Usage {
+        let runtime = &self.0.services.runtime;
+        Usage { instances: runtime.live_instances(), memory: runtime.taken_memory() }
     }
 
     /// The build API's router, for a server of the embedder's. It looks at tokens before it reads bodies; how many connections there are,
     /// how long heads may take, and TLS, are that server's business.
     pub fn build_api(&self) -> Router {
-        self.services.api.router()
+        self.0.services.api.router()
     }
 
     /// Removes what no live build of this home owns: containers, networks, volumes, directories. What a build needs to go on whose host
@@ -133,84 +156,7 @@ impl Controller {
     /// # Errors
     /// When there is no engine, or something could not be removed.
     pub async fn collect_garbage(&self, sweep: Sweep) -> Result<Swept, ControllerError> {
-        self.services.engines.collect_garbage(sweep).await
-    }
-
-    /// Runs a build to its end. The future has to be polled to the end for everything to be cleared away; stop a build with
-    /// `cancel`.
-    ///
-    /// # Errors
-    /// When the host can't run builds at all, or the journal fails on the way. What goes wrong in the build itself is in the
-    /// report.
-    pub async fn run(
-        self: &Arc<Self>,
-        request: BuildRequest,
-        observer: Arc<dyn Observer>,
-        cancel: Cancel,
-    ) -> Result<BuildReport, ControllerError> {
-        let masking = masking(&request)?;
-        for name in masking.unmaskable() {
-            tracing::warn!("the secret {name:?} is too short to be masked in logs");
-        }
-        let id = build_id(&request.source);
-        let key = if request.inputs.secrets.is_empty() { String::new() } else { self.home.digest_key()? };
-        let requested = request.requested(&masking, &Digests { key: &key, build: &id });
-        let begin = Begin::New(Box::new(requested));
-        let dir = self.home.build_dir(&id)?;
-        let (begun, inbox) = self.begin(&id, request, masking, observer, dir, &cancel);
-        let time = SteadyTime::begin(self.clock.clone());
-        self.drive(begun, inbox, self.journals.begin(&id), begin, time, cancel).await
-    }
-
-    /// What a build needs in this process.
-    fn begin(
-        &self,
-        id: &str,
-        request: BuildRequest,
-        masking: Masking,
-        observer: Arc<dyn Observer>,
-        dir: BuildDir,
-        cancel: &Cancel,
-    ) -> (Begun, mpsc::Receiver<Record>) {
-        let state = BuildState::new(request.max_running);
-        let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
-        live.disk.set(self.disk, dir.path.clone());
-        let (services, path, force) = (self.services.clone(), dir.path.clone(), cancel.force.clone());
-        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
-        (Begun { live, context, request, dir }, inbox)
-    }
-
-    /// Drives a build to its end.
-    async fn drive(
-        &self,
-        begun: Begun,
-        inbox: mpsc::Receiver<Record>,
-        journal: BuildJournal,
-        begin: Begin,
-        time: SteadyTime,
-        cancel: Cancel,
-    ) -> Result<BuildReport, ControllerError> {
-        let Begun { live, context, request, dir } = begun;
-        let id = live.id.clone();
-        self.api.register(live.clone());
-        let inside = Inside { live: live.clone(), blobs: self.services.blobs.clone() };
-        let control = control::listen(&dir.path, inside)?;
-        let driver = Driver::new(live.clone(), journal, context, &request, time);
-        let (outcome, driven) = driver.drive(inbox, begin, &cancel).await;
-        live.writing.close();
-        if tokio::time::timeout(LOGS, live.writing.wait()).await.is_err() {
-            tracing::warn!("the end of a log could not be stored");
-        }
-        live.logs.close();
-        // Whoever follows a log may hear it to its end, if they listen.
-        let _ = tokio::time::timeout(LISTENING, live.logs.listening.wait()).await;
-        drop(control);
-        self.api.deregister(&id);
-        let kept_jobs: Vec<String> = jobs::kept_in(&dir.path).into_iter().map(|kept| kept.job).collect();
-        let kept = self.leave(&id, dir, request.keep, !kept_jobs.is_empty()).await;
-        driven?;
-        let Outcome { status, jobs, failure, reports, warnings, duration_ms } = outcome;
-        Ok(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept, kept_jobs })
+        self.0.services.engines.collect_garbage(sweep).await
     }
 
     /// Asks the script of `request` for its jobs and checks their graph, without running anything. What `define` prints
@@ -224,59 +170,30 @@ impl Controller {
         let state = BuildState::new(NonZeroUsize::MIN);
         let masking = masking(request)?;
         let (live, inbox) = BuildHandle::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
-        self.api.register(live.clone());
+        self.0.api.register(live.clone());
         let result = tokio::select! {
-            result = jobs::check(&self.services, request, &live) => result,
+            result = jobs::check(&self.0.services, request, &live) => result,
             never = async {
                 live.clone().take_in_all(inbox).await;
                 std::future::pending().await
             } => never,
         };
-        self.api.deregister(&id);
+        self.0.api.deregister(&id);
         // Nothing that is only a check stays in the store.
-        self.services.blobs.remove_below(&names::logs(&id)).await.map_err(ControllerError::from)?;
+        self.0.services.blobs.remove_below(&names::logs(&id)).await.map_err(ControllerError::from)?;
         result
     }
 
-    /// Clears away what only a running build needs. Returns its directory, if it was to be kept.
-    async fn leave(&self, build: &str, mut dir: BuildDir, keep: bool, kept_jobs: bool) -> Option<PathBuf> {
-        if keep {
-            let kept = dir.path.clone();
-            return match dir.keep() {
-                Ok(()) => Some(kept),
-                Err(error) => {
-                    tracing::warn!(%error, path = %kept.display(), "the build's directory can't be kept");
-                    None
-                }
-            };
-        }
-        if let Err(error) = self.services.blobs.remove_below(&names::workspaces(build)).await {
-            tracing::warn!(%error, "the workspace archive could not be removed");
-        }
-        if kept_jobs && let Err(error) = dir.keep() {
-            tracing::warn!(%error, path = %dir.path.display(), "the build's directory can't be kept");
-        }
-        None
+    /// Whether something of a build is in the journal.
+    async fn is_written(&self, id: &str) -> Result<bool, ControllerError> {
+        Ok(self.0.journals.database().head(id).await?.is_some())
     }
 }
 
-/// A build in this process, before its driver is.
-struct Begun {
-    live: Arc<BuildHandle>,
-    context: Arc<JobContext>,
-    request: BuildRequest,
-    dir: BuildDir,
-}
-
-fn masking(request: &BuildRequest) -> Result<Masking, ControllerError> {
-    Masking::new(&request.inputs).map_err(|error| ControllerError::Secret(error.to_string()))
-}
-
-/// An id for a new build: organisation and repository from the source, then the time and a random part.
-fn build_id(source: &SourceRequest) -> String {
-    let (org, repo) = source.org_and_repo();
-    format!("{org}/{repo}/{:x}-{:04x}", now_ms(), rand::random::<u16>())
-}
+/// How long the last words of stopped jobs may take to be stored.
+const LOGS: Duration = Duration::from_secs(5);
+/// How long the end of a build waits for those who follow its logs.
+const LISTENING: Duration = Duration::from_secs(2);
 
 /// What a host that is set up so lets builds take, and its parts of each other: the constants that are enforced, and why they are
 /// what they are.
@@ -298,7 +215,7 @@ pub fn limits(scripts: &Limits, logs: &LogLimits, disk: &DiskLimits) -> Vec<Area
         disk::limits(disk),
         serve::limits(),
         running::limits(),
-        logs::limits(logs),
+        crate::logs::limits(logs),
         source::limits(),
         monkeyci_archive::limits(),
         monkeyci_mask::limits(),

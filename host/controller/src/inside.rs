@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_api::{Handed, Hidden, paths};
-use monkeyci_build::{BuildState, ContainerSpec, Event, JobState, Readiness, ServiceSpec, Status};
+use monkeyci_build::{
+    BuildState, ContainerSpec, Ending, Event, EventBody, JobState, Readiness, Requested, ServiceSpec, Status,
+};
 use monkeyci_engines::{Engine, Session, TerminalSize};
 
 pub use error::ShellError;
@@ -17,7 +19,7 @@ pub use error::ShellError;
 use crate::builds::Builds;
 use crate::home::Held;
 use crate::inputs::Inputs;
-use crate::jobs::{EngineChoice, directory, kept_pod, key};
+use crate::jobs::{Engines, directory, kept_in, kept_pod, key};
 
 /// How long services have to end when the last one leaves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -28,11 +30,10 @@ const KILLED: i64 = 137;
 const LOOKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What to run in a job's container.
+/// What to run in a job's container: [`ShellRequest::new`], and then whatever else is to be said of it.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ShellRequest {
-    /// The build's id, `org/repo/build`.
-    pub build: String,
     /// The job.
     pub job: String,
     /// The program and its arguments; a shell of the image when empty.
@@ -49,11 +50,25 @@ pub struct ShellRequest {
     pub keep: bool,
 }
 
+impl ShellRequest {
+    /// A shell of the image in the container of this job: without a terminal, and without the job's secrets.
+    pub fn new(job: impl Into<String>) -> Self {
+        Self { job: job.into(), ..Self::default() }
+    }
+
+    /// With this program and its arguments.
+    pub fn command(mut self, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.command = command.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
 /// A program that runs in a job's container.
 pub struct Shell {
     /// What goes in and comes out.
     pub session: Session,
     engine: Arc<dyn Engine>,
+    builds: Builds,
     pod: PodOfJob,
     /// What was kept, while it is looked into; `None` of a job that runs.
     kept: Option<Held>,
@@ -62,6 +77,7 @@ pub struct Shell {
 
 /// What became of a program in a job's container, and of the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Left {
     /// The job runs on.
     Running,
@@ -82,41 +98,38 @@ struct PodOfJob {
     services: Vec<ServiceSpec>,
 }
 
-impl Builds {
-    /// Runs a program in the container of a job: of one that runs, or of a failed one whose containers were kept. As the job's user, in its
-    /// working directory, with its variables, its network, and its services. `progress` is told what takes long.
-    ///
-    /// # Errors
-    /// When there is no such job, it has no containers, or the engine fails.
-    pub async fn shell(
-        &self,
-        engine: &EngineChoice,
-        request: ShellRequest,
-        progress: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<Shell, ShellError> {
-        let ShellRequest { build, job, .. } = &request;
-        let (events, state) = self.begun(build, job).await?;
-        let (spec, known) = job_of(&state, build, job)?;
-        let pod = PodOfJob {
-            build: build.clone(),
-            job: job.clone(),
-            attempt: known.attempt,
-            key: key(build, job, known.attempt),
-            services: spec.services.clone(),
-        };
-        let runs = known.status == Status::Running && self.is_live(build)?;
-        let kept = if runs { None } else { Some(self.kept(&pod, known)?) };
-        let mut handed = self.handed(&request, (&events, &state), spec, kept.is_some())?;
-        let engine = engine.find().await?;
-        if kept.is_some() {
-            let addresses = engine.wake(&pod.key, &pod.services, progress).await?;
-            handed.ready = ready(&pod.services, &addresses);
-            handed.hosts = addresses;
-        }
-        let session = engine.exec(&pod.key, handed, request.terminal).await?;
-        Ok(Shell { session, engine, pod, kept, keep: request.keep })
+/// Runs a program in the container of a job of `build`; see [`Build::shell`](crate::Build::shell).
+pub(crate) async fn open(
+    builds: Builds,
+    engines: &Engines,
+    build: &str,
+    request: ShellRequest,
+    progress: &(dyn Fn(String) + Send + Sync),
+) -> Result<Shell, ShellError> {
+    let job = &request.job;
+    let (events, state) = builds.begun(build, job).await?;
+    let (spec, known) = job_of(&state, build, job)?;
+    let pod = PodOfJob {
+        build: build.to_owned(),
+        job: job.clone(),
+        attempt: known.attempt,
+        key: key(build, job, known.attempt),
+        services: spec.services.clone(),
+    };
+    let runs = known.status == Status::Running && builds.is_live(build)?;
+    let kept = if runs { None } else { Some(builds.kept(&pod, known, &events)?) };
+    let mut handed = builds.handed((build, &request), (&events, &state), spec, kept.is_some())?;
+    let engine = engines.find().await?;
+    if kept.is_some() {
+        let addresses = engine.wake(&pod.key, &pod.services, progress).await?;
+        handed.ready = ready(&pod.services, &addresses);
+        handed.hosts = addresses;
     }
+    let session = engine.exec(&pod.key, handed, request.terminal).await?;
+    Ok(Shell { session, engine, builds, pod, kept, keep: request.keep })
+}
 
+impl Builds {
     /// The build, as soon as the command of the job runs, if it is being prepared: a moment is waited for that. It may be about to be
     /// written down.
     async fn begun(&self, build: &str, job: &str) -> Result<(Vec<Event>, BuildState), ShellError> {
@@ -133,11 +146,13 @@ impl Builds {
     }
 
     /// What was kept of a job that does not run.
-    fn kept(&self, pod: &PodOfJob, known: &JobState) -> Result<Held, ShellError> {
+    fn kept(&self, pod: &PodOfJob, known: &JobState, events: &[Event]) -> Result<Held, ShellError> {
         let gone = || ShellError::Gone { build: pod.build.clone(), job: pod.job.clone(), failed: has_failed(known) };
         let path = self.of_home().path_of(&pod.build);
         // With `keep`, all of a build is kept.
-        if !kept_pod(&path, &pod.job, pod.attempt) && !path.join("kept").exists() {
+        let is_whole = || requested(events).is_none_or(|requested| requested.keep);
+        let all = self.of_home().kept(&pod.build).filter(|_| is_whole());
+        if !kept_pod(&path, &pod.job, pod.attempt) && all.is_none() {
             return Err(gone());
         }
         Held::hold(&path).map_err(|source| ShellError::Home { path, source })?.ok_or_else(gone)
@@ -146,12 +161,12 @@ impl Builds {
     /// What the program is handed over.
     fn handed(
         &self,
-        request: &ShellRequest,
+        (build, request): (&str, &ShellRequest),
         (events, state): (&[Event], &BuildState),
         spec: &ContainerSpec,
         kept: bool,
     ) -> Result<Handed, ShellError> {
-        let late = inputs::late(self.of_home(), request, events, state, spec)?;
+        let late = inputs::late(self.of_home(), (build, request), events, state, spec)?;
         let mut env = late.env;
         env.insert(paths::OUTPUTS_ENV.to_owned(), paths::OUTPUTS.to_owned());
         if !kept {
@@ -178,12 +193,12 @@ impl Shell {
     ///
     /// # Errors
     /// When the engine does not say the code, or something can't be removed.
-    pub async fn end(self, builds: &Builds) -> Result<(i64, Left), ShellError> {
-        let Self { session, engine, pod, kept, keep } = self;
+    pub async fn end(self) -> Result<(i64, Left), ShellError> {
+        let Self { session, engine, builds, pod, kept, keep } = self;
         let code = session.control.exit_code().await;
         let Some(held) = kept else {
             let was_killed = !matches!(&code, Ok(code) if *code != KILLED);
-            if was_killed && pod.has_ended(builds).await? {
+            if was_killed && pod.has_ended(&builds).await? {
                 return Ok((code.unwrap_or(KILLED), Left::Ended));
             }
             return Ok((code?, Left::Running));
@@ -199,7 +214,8 @@ impl Shell {
         let dir = directory(&held.path, &pod.job, pod.attempt);
         let home = |path: std::path::PathBuf| |source| ShellError::Home { path, source };
         std::fs::remove_dir_all(&dir).map_err(home(dir))?;
-        if crate::jobs::kept_in(&held.path).is_empty() {
+        // One that has lost its host before its end has more there, which it needs to go on.
+        if kept_in(&held.path).is_empty() && builds.of_home().kept(&pod.build).is_some() {
             let path = held.path.clone();
             held.remove().map_err(home(path))?;
         }
@@ -221,6 +237,14 @@ impl PodOfJob {
     }
 }
 
+/// What a build was asked to be; `None` if an older host has not written it down.
+fn requested(events: &[Event]) -> Option<&Requested> {
+    events.iter().find_map(|event| match &event.body {
+        EventBody::BuildRequested { request } => Some(request.as_ref()),
+        _ => None,
+    })
+}
+
 /// A container job of a build, and what is known of it.
 fn job_of<'a>(state: &'a BuildState, build: &str, job: &str) -> Result<(&'a ContainerSpec, &'a JobState), ShellError> {
     let Some((spec, known)) = state.jobs().find(|(spec, _)| spec.id == job) else {
@@ -228,6 +252,9 @@ fn job_of<'a>(state: &'a BuildState, build: &str, job: &str) -> Result<(&'a Cont
         return Err(ShellError::NoJob { build: build.to_owned(), job: job.to_owned(), jobs: jobs.collect() });
     };
     let container = spec.container().ok_or_else(|| ShellError::NoContainer { job: job.to_owned() })?;
+    if let Some(from) = known.ending.as_ref().and_then(Ending::reused_from) {
+        return Err(ShellError::Reused { build: build.to_owned(), job: job.to_owned(), from: from.to_owned() });
+    }
     if known.attempt == 0 || known.started_ms.is_none() {
         return Err(ShellError::NeverRan { build: build.to_owned(), job: job.to_owned() });
     }

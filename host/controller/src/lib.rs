@@ -1,6 +1,6 @@
 //! The controller: what joins the pure core with the world, in rooms with one-way arrows (see `host/ARCHITECTURE.md`).
 //!
-//! [`Controller::run`] takes a build from its trigger to its end: checkout, script, graph, jobs, report. Its driver folds the
+//! [`Host`] takes builds, and drives each from its trigger to its end: checkout, script, graph, jobs, report. Its driver folds the
 //! journal through [`monkeyci_build::BuildState`] and has the effects carried out. Script and sidecars reach it through the
 //! build API only. [`Builds`] is for whoever looks at builds that run or ran: it names, lists and describes them, and changes nothing.
 #![deny(missing_docs)]
@@ -34,17 +34,23 @@ pub use builds::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
     RemovedJob, Standing, TestCase, TestReports, Wanted,
 };
+pub use clock::Clock;
 pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use disk::DiskLimits;
 pub use error::ControllerError;
-pub use host::{Controller, ControllerOptions, Retention, limits};
+pub use host::{
+    BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
+    LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown, ShutdownReport, SourceError,
+    SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits, sidecar_beside_this_program,
+};
 pub use inputs::Inputs;
 pub use inside::{Left, Shell, ShellError, ShellRequest};
-pub use jobs::{CheckError, EngineChoice, PATIENCE, Sweep, Swept};
+pub use jobs::{CheckError, PATIENCE, Sweep, Swept};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
+pub use monkeyci_api::Hidden;
 pub use monkeyci_storage::journal::LAYOUT as JOURNAL_LAYOUT;
-pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError, Journals};
+pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError};
 pub use observer::{Observer, Silent};
-pub use running::{BuildReport, BuildRequest, Cancel, Needed, Resumable, ResumeError, ResumeRequest};
+pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
 pub use serve::ApiOverTcp;
 pub use source::{GitAuth, SourceRequest};

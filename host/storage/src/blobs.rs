@@ -133,6 +133,22 @@ impl Blobs {
         Ok(self.get_with(name, options).await?.is_some())
     }
 
+    /// A blob's size in bytes; none if there is no such blob.
+    pub async fn size(&self, name: &Path) -> Result<Option<u64>, object_store::Error> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        Ok(self.get_with(name, options).await?.map(|found| found.meta.size))
+    }
+
+    /// Makes a blob of another name of the bytes of one, without reading them: in a directory they are the same bytes. Returns whether
+    /// there was one.
+    pub async fn copy(&self, from: &Path, to: &Path) -> Result<bool, object_store::Error> {
+        match self.store.copy(from, to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What of a blob the options ask for; none if there is no such blob.
     pub(crate) async fn get_with(
         &self,

@@ -31,7 +31,10 @@ impl<'a> CacheScope<'a> {
     /// The caches of a build of this code; `identity` tells repositories of the same name apart.
     pub fn new(build: &'a str, identity: &'a str, source: &Source) -> Self {
         let branch = |name: &String| scope("branch", name);
+        // What is only said to be a branch or a tag has caches of its own: it reads what it may, and nobody reads what it writes.
+        let is_said = source.given.iter().any(|fact| matches!(fact.as_str(), "branch" | "tag"));
         let own = match (&source.branch, &source.tag, &source.commit) {
+            (Some(name), ..) | (None, Some(name), _) if is_said => scope("given", name),
             (Some(name), ..) => branch(name),
             (None, Some(tag), _) => scope("tag", tag),
             (None, None, Some(commit)) => scope("commit", commit),
@@ -137,6 +140,18 @@ mod tests {
         assert_eq!(text(topic.find(&blobs, &cache("x", &[])).await.expect("found")).await, Some((true, "good".into())));
         let own = text(topic.find(&blobs, &cache("", &[])).await.expect("found")).await;
         assert_eq!(own, Some((true, "poison".into())));
+    }
+
+    #[tokio::test]
+    async fn what_is_only_said_to_be_the_main_branch_writes_nothing_that_it_reads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::local(dir.path()).expect("a store");
+        let (main, said) = (on("main"), Source { given: vec!["branch".to_owned()], ..on("main") });
+        let (main, said) = (CacheScope::new("o/r/1", "i", &main), CacheScope::new("o/r/2", "i", &said));
+        put(&blobs, &main.to_write(&cache("x", &[])), "good").await;
+        assert_eq!(text(said.find(&blobs, &cache("x", &[])).await.expect("found")).await, Some((true, "good".into())));
+        put(&blobs, &said.to_write(&cache("y", &[])), "poison").await;
+        assert_eq!(text(main.find(&blobs, &cache("y", &[])).await.expect("found")).await, None);
     }
 
     #[tokio::test]

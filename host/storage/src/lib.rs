@@ -15,6 +15,7 @@ mod last_use;
 pub mod names;
 pub mod sealed;
 mod stream_writer;
+mod unfinished;
 
 pub use blob_store::{BlobStore, BlobStoreError};
 pub use blobs::{BlobBytes, Blobs, Stored, hex};

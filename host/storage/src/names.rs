@@ -63,6 +63,12 @@ pub fn test_report_of(reports: &Path, report: &Path) -> Option<(String, u32)> {
     Some((job.as_ref().to_owned(), attempt.parse().ok()?))
 }
 
+/// The digest that names a test report; none if it is none.
+pub fn test_report_digest(report: &Path) -> Option<String> {
+    let file = report.filename()?.strip_suffix(".xml")?;
+    file.split_once('-').map(|(_, digest)| digest.to_owned())
+}
+
 /// The bytes of a script, by their SHA-256 in hexadecimal.
 pub fn script(digest: &str) -> Path {
     ["scripts".to_owned(), format!("{digest}.wasm")].into_iter().collect()

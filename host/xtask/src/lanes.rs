@@ -13,7 +13,7 @@ use crate::paths::Paths;
 use crate::toolchain::cargo;
 
 /// The tests that wait most, by their targets' names: a lane each. What they say is shown when they are over.
-const WAITING: [&[&str]; 2] = [&["faults"], &["containers", "resume", "script_api"]];
+const WAITING: [&[&str]; 3] = [&["faults"], &["containers", "resume", "script_api"], &["conformance"]];
 
 /// A lane that runs beside the others.
 struct Beside {

@@ -19,6 +19,7 @@ pub fn set(machine: &mut Machine, call: &str, given: &Given) {
             "priority" => job.priority(given.number(0)),
             "fail-fast" => job.fail_fast(text(0)),
             "approval" => job.approval(text(0)),
+            "manual" => job.manual(),
             "late" => job.late(),
             "skip" => job.skip(text(0)),
             "label" => job.label(text(0), text(1)),

@@ -30,6 +30,11 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 .service(web);
             all((first, broken.needs("first")))
         }
+        // One that fails, and one that keeps the build open.
+        "inside-open" => all((
+            container("broken", &probe.image).shell(["echo made >made", "false"]),
+            container("later", &probe.image).shell(["true"]).approval("really?"),
+        )),
         _ => Ok(None),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use monkeyci_sdk::prelude::*;
 
+mod again;
 mod artifacts;
 mod events;
 mod faults;
@@ -220,6 +221,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         late::jobs,
         network::jobs,
         resume::jobs,
+        again::jobs,
     ];
     for jobs in subjects {
         if let Some(jobs) = jobs(case, probe)? {

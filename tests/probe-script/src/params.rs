@@ -52,6 +52,21 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             ];
             all(probe.sh("use", &lines).secret_env("TOKEN", &token).service(service))
         }
+        "secrets-everywhere" => {
+            let token = build.secret("TOKEN")?;
+            let service = service("beside", &probe.image)
+                .argv(["sh", "-c", "echo \"the service has <$TOKEN>\"; exec httpd -f -p 8080"])
+                .secret_env("TOKEN", &token)
+                .ready_port(8080);
+            let lines = [
+                "echo \"${#TOKEN} bytes\"",
+                "while read -r line; do printf '%b\\n' \"$line\"; done <said",
+                "echo 'all is said'; until [ -e go ]; do sleep 0.1; done",
+                "echo \"token=$TOKEN\" >>\"$MONKEYCI_OUTPUTS\"; echo \"$TOKEN is refused\" >&2; exit 9",
+            ];
+            let job = probe.sh("use", &lines).secret_env("TOKEN", &token).secret_file("TOKEN_FILE", &token);
+            all(job.service(service))
+        }
         "secrets-of-a-service" => {
             let token = build.secret("TOKEN")?;
             let service = service("beside", &probe.image).argv(["true"]).secret_env("TOKEN", &token);

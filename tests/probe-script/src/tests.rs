@@ -30,6 +30,7 @@ fn these_cases_have_a_graph_without_fault() {
         "params-declared",
         "param-file",
         "secrets-env",
+        "secrets-everywhere",
         "secrets-file",
         "secrets-reveal",
         "more-info",

@@ -8,10 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use monkeyci_host::{
-    BlobStore, BuildReport, BuildRequest, BuildStatus, Cancel, Compiler, Controller, ControllerOptions, DiskLimits,
-    EngineChoice, Event, EventBody, Inputs, Limits, LogLimits, Observer, OutsideEvent, RunningBuild, SourceRequest,
-    Status,
+    Build, BuildReport, BuildRequest, BuildStatus, Compiler, DiskLimits, DockerOptions, EventBody, Host, Limits,
+    OutsideEvent, SourceRequest, Status,
 };
 use monkeyci_tests::hang_guard::HANGS;
 use monkeyci_tests::place;
@@ -63,28 +63,20 @@ pub fn resident(now: bool) -> u64 {
 #[derive(Default)]
 pub struct Notes(watch::Sender<Vec<EventBody>>);
 
-impl Observer for Notes {
-    fn event(&self, _build: &str, event: &Event) {
-        self.0.send_modify(|heard| heard.push(event.body.clone()));
-    }
-}
-
 impl Notes {
+    /// Hears of all that happens in a build.
+    async fn listen(&self, build: Build) {
+        let mut events = build.events(0);
+        while let Some(event) = events.try_next().await.expect("events") {
+            self.0.send_modify(|heard| heard.push(event.body));
+        }
+    }
+
     /// Waits until so many events are so.
     pub async fn wait_for(&self, count: usize, wanted: impl Fn(&EventBody) -> bool) {
         let mut heard = self.0.subscribe();
         let waiting = heard.wait_for(|heard| heard.iter().filter(|body| wanted(body)).count() >= count);
         let _ = tokio::time::timeout(HANGS, waiting).await.expect("it happens");
-    }
-
-    /// The build's id.
-    pub fn build(&self) -> String {
-        let heard = self.0.borrow();
-        let id = heard.iter().find_map(|body| match body {
-            EventBody::BuildTriggered { build, .. } => Some(build.clone()),
-            _ => None,
-        });
-        id.expect("it was triggered")
     }
 }
 
@@ -107,7 +99,7 @@ pub fn said(report: &BuildReport) -> String {
 
 /// A host, and code to build.
 pub struct Bench {
-    pub controller: Arc<Controller>,
+    pub host: Host,
     pub home: TempDir,
     code: TempDir,
     calls: Bytes,
@@ -116,6 +108,7 @@ pub struct Bench {
 /// A build that runs.
 pub struct Running {
     pub notes: Arc<Notes>,
+    build: watch::Receiver<Option<Build>>,
     ended: tokio::task::JoinHandle<BuildReport>,
 }
 
@@ -133,26 +126,17 @@ impl Bench {
     /// One where builds may take so much of the disk.
     pub async fn with(limits: Limits, disk: DiskLimits) -> Self {
         let (home, code) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
-        let controller = Controller::open(ControllerOptions {
-            home: home.path().join("home"),
-            blobs: BlobStore::Local,
-            disk,
-            log_limits: LogLimits::default(),
-            // Nobody has a container job.
-            engine: EngineChoice::Docker(monkeyci_host::DockerOptions {
-                socket: Some("unix:///no/such/engine".to_owned()),
-                ..Default::default()
-            }),
-            limits,
-            // A test's `main` is not ours, so it can't be its own compiler.
-            compiler: Compiler::InProcess,
-            sidecar_program: "/no/such/program".into(),
-            patience: monkeyci_host::PATIENCE,
-            tcp: None,
-        });
-        let controller = Arc::new(controller.await.expect("a host"));
+        // Nobody has a container job. And a test's `main` is not ours, so it can't be its own compiler.
+        let nowhere = DockerOptions { socket: Some("unix:///no/such/engine".to_owned()), ..DockerOptions::default() };
+        let host = Host::builder(home.path().join("home"))
+            .disk(disk)
+            .limits(limits)
+            .docker(nowhere)
+            .compiler(Compiler::InProcess)
+            .sidecar_program("/no/such/program");
+        let host = host.open().await.expect("a host");
         let calls = std::fs::read(place::script("call_script")).expect("the script").into();
-        Self { controller, home, code, calls }
+        Self { host, home, code, calls }
     }
 
     /// The code that is built.
@@ -176,29 +160,27 @@ impl Bench {
     }
 
     fn start_build(&self, source: SourceRequest, script: Bytes, params: &[(&str, &str)]) -> Running {
-        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let request = BuildRequest {
-            script,
-            source,
-            inputs: Inputs { params, ..Inputs::default() },
-            trigger: "test".to_owned(),
-            max_running: NonZeroUsize::new(2).expect("not zero"),
-            timeout: None,
-            keep: false,
-            keep_failed: false,
-        };
-        let (controller, notes) = (self.controller.clone(), Arc::new(Notes::default()));
-        let heard = notes.clone();
-        let ended =
-            tokio::spawn(async move { controller.run(request, heard, Cancel::default()).await.expect("a report") });
-        Running { notes, ended }
+        let mut request = BuildRequest::new(script, source).trigger("test");
+        for (name, value) in params {
+            request = request.param(*name, *value);
+        }
+        request.max_running = NonZeroUsize::new(2).expect("not zero");
+        let (host, notes, begun) = (self.host.clone(), Arc::new(Notes::default()), watch::Sender::new(None));
+        let (heard, build) = (notes.clone(), begun.subscribe());
+        let ended = tokio::spawn(async move {
+            let build = host.start(request).await.expect("it begins");
+            begun.send_replace(Some(build.clone()));
+            let (report, ()) = tokio::join!(build.wait(), heard.listen(build.clone()));
+            report.expect("a report")
+        });
+        Running { notes, build, ended }
     }
 
     /// Publishes an event to a build.
     pub async fn publish(&self, running: &Running, name: &str) {
-        let running = RunningBuild::find(&self.home.path().join("home"), &running.notes.build()).expect("it runs");
+        let build = running.build.clone().wait_for(Option::is_some).await.expect("it begins").clone().expect("a build");
         let event = OutsideEvent { name: name.to_owned(), payload: "1".to_owned(), by: "test".to_owned() };
-        running.publish(&event).await.expect("published");
+        build.publish(event).await.expect("published");
     }
 
     /// A small honest build beside all others: its result is right.

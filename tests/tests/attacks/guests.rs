@@ -274,7 +274,7 @@ fn every_hostile_script_is_told_in_words_of_its_own_and_disturbs_no_neighbour() 
         println!("at most {} MiB more than when it was quiet ({quiet} MiB)", resident(false) - quiet);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(resident(false) - quiet <= 600, "{} MiB", resident(false) - quiet);
-        assert_eq!(bench.controller.runtime().taken_memory(), 0);
+        assert_eq!(bench.host.usage().memory, 0);
     });
 }
 

@@ -34,7 +34,7 @@ fn actions_that_wait_hold_no_more_memory_than_their_build_may_have_and_its_end_s
             let waits = "allocate 240\nsubscribe\nnamed go\nnext 3600000";
             let running = bench.start(&each(WAITING, waits));
             running.notes.wait_for(WAITING - 2, is_end).await;
-            assert_eq!(bench.controller.runtime().live_instances(), 2);
+            assert_eq!(bench.host.usage().instances, 2);
             bench.neighbour_is_well().await;
             let greedy = bench.start(&each(1, "allocate 200")).end().await;
             assert_eq!(greedy.status, BuildStatus::Success, "{greedy:#?}");
@@ -53,7 +53,7 @@ fn actions_that_wait_hold_no_more_memory_than_their_build_may_have_and_its_end_s
                 limit.contains("the memory of the build's scripts, 512 MiB for all its instances together")
             };
             assert!(refused.iter().all(named), "{refused:?}");
-            assert_eq!(bench.controller.runtime().live_instances(), 0);
+            assert_eq!(bench.host.usage().instances, 0);
             let more = resident(false) - quiet;
             println!("at most {more} MiB more than when it was quiet ({quiet} MiB)");
             // 440 MiB for the two, and 200 for the greedy one beside them.
@@ -77,7 +77,7 @@ fn fifty_greedy_builds_leave_each_other_something_and_an_honest_one_beside_them_
                 let full = |body: &EventBody| matches!(body, EventBody::ScriptEvent { name, .. } if name == "full");
                 running.notes.wait_for(1, full).await;
             }
-            let taken = bench.controller.runtime().taken_memory() >> 20;
+            let taken = bench.host.usage().memory >> 20;
             println!("{taken} MiB taken, {} MiB more than when it was quiet", resident(true) - quiet);
             assert!((1000..=1024 + 50 * 8).contains(&taken), "{taken} MiB");
             bench.neighbour_is_well().await;

@@ -13,5 +13,7 @@ use serde_json::Value;
 
 /// Waits until the job's commands have said that they are where the test wants them.
 fn wait_until_begun(build: &mut Running) {
-    build.wait_for(|event: &Value| event["type"] == "log" && event["text"] == "begun\n");
+    build.wait_for(|event: &Value| {
+        event["type"] == "log" && event["text"].as_str().is_some_and(|text| text.ends_with("begun\n"))
+    });
 }

@@ -4,6 +4,7 @@ mod approval;
 mod artifacts;
 mod blobs;
 mod events;
+mod everywhere;
 mod evolution;
 mod following;
 mod late;

@@ -82,7 +82,9 @@ fn a_job_reaches_its_services_and_neither_other_jobs_nor_the_machine_nor_metadat
     let machine = Machine::listening();
     let neighbours = Host::on(engine);
     let mut neighbour = neighbours.start("serving", &[]);
-    neighbour.wait_for(|event| event["type"] == "log" && event["text"] == "begun\n");
+    neighbour.wait_for(|event| {
+        event["type"] == "log" && event["text"].as_str().is_some_and(|text| text.ends_with("begun\n"))
+    });
     let other = engine.address_of(&neighbours.owner(), "victim", "svc-web");
 
     let mut outcomes = vec![

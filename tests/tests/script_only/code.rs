@@ -64,6 +64,52 @@ fn a_script_is_told_which_files_changed() {
 }
 
 #[test]
+fn what_is_said_of_the_code_is_told_to_the_script_and_that_it_was_said_to_everybody() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let dir = repository.path().to_str().expect("text").to_owned();
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    let said = host.run("build-info", &["--dir", &dir, "--trigger", "webhook/push", "--tag", "v2"]);
+    assert_eq!(
+        said.log(None),
+        format!("told: webhook/push - v2 {commit} the second commit Ada <ada@example.org> main\n")
+    );
+    let source = said.of_type("build/checked-out").next().expect("the code")["source"].clone();
+    assert_eq!(
+        (&source["given"], &source["git_ref"]),
+        (&serde_json::json!(["trigger", "tag"]), &"refs/tags/v2".into())
+    );
+    let warned = said.of_type("build/warned").next().expect("a warning")["message"].to_string();
+    assert!(warned.contains("trigger, tag: the script is told what was given"), "{warned}");
+    let shown = host.command(&["show"]).output().expect("the host runs").stdout;
+    assert!(
+        String::from_utf8_lossy(&shown).contains("v2 at")
+            && String::from_utf8_lossy(&shown).contains("(given: trigger, tag)")
+    );
+
+    let event = host.home().join("event.json");
+    std::fs::write(&event, r#"{"ref": "refs/heads/tonic", "commits": [{"added": ["src/a.rs"], "removed": ["b"]}]}"#)
+        .expect("written");
+    let event = event.to_str().expect("text");
+    let told = "added: src/a.rs\nmodified: \nremoved: b\nrenamed: []\n*: [true, false, false, true]\n\
+        src/**: [true, true, false, false]\n**/*.rs: [true, true, false, false]\n\
+        doc/**: [false, false, false, false]\nmain: false true false\n";
+    assert_eq!(host.run("changes", &["--dir", &dir, "--event", event]).log(None), told);
+    // So is who runs it again.
+    let again = Running::spawn(&mut host.command(&["rerun", "--all", "--progress", "json"])).end();
+    assert_eq!(again.log(None), told);
+    let changed = host.run("changes", &["--dir", &dir, "--changed", "doc/x", "second"]).log(None);
+    assert!(
+        changed.starts_with("added: \nmodified: doc/x second\n") && changed.ends_with("main: true false false\n"),
+        "{changed}"
+    );
+    let mut check =
+        host.command(&["check", "--json", "--dir", &dir, "--param", "case=changes", "--changed", "../outside"]);
+    let refused = check.arg("--").arg(place::script("probe_script")).output().expect("the host runs");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("\"../outside\" is no path of a file"), "{refused:?}");
+}
+
+#[test]
 fn a_branch_a_tag_and_a_commit_can_be_built() {
     let (host, repository) = (Host::default(), Repository::default());
     let id = |name: &str| repository.git(&["rev-parse", name]);

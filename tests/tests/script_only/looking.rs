@@ -52,11 +52,11 @@ fn of_a_build_that_failed_one_learns_why_and_what_came_of_it() {
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
     let (_, end) = ran.out.split_once("fails: no luck today; its last lines:\n").expect("the last lines");
     assert!(end.starts_with("  | first\n  | second\n"), "{end}");
-    let [logs, show] = [format!("logs {short} fails"), format!("show {short}")];
+    let [logs, show, rerun] =
+        [format!("logs {short} fails"), format!("show {short}"), format!("rerun {short} --failed")];
     let home = host.home().display();
-    let next = format!(
-        "tried again: fails 2 times\n  monkeyci-host {logs} --home {home}\n  monkeyci-host {show} --home {home}\n"
-    );
+    let next = [logs, rerun, show].map(|next| format!("  monkeyci-host {next} --home {home}\n")).concat();
+    let next = format!("tried again: fails 2 times\n{next}");
     assert!(end.ends_with(&next), "{end}");
 
     let listed = json(&host, &["list", "--status", "failure", "--json"]);

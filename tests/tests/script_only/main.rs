@@ -1,5 +1,6 @@
 //! Builds without containers: no engine is looked for, and every end has its exit code.
 
+mod again;
 mod code;
 mod config;
 mod looking;

@@ -9,7 +9,7 @@ use crate::{JobDraft, JobKind, JobSpec, LateValue};
 
 /// Checks a late job that the script has completed: the draft is the job as `define` declares it, with what `refine` added.
 /// Whatever a job must have has to be there now, and what the build has counted on since `define` has to be as it was:
-/// the job's id and kind, what it needs, creates, saves and restores, and whether somebody has to approve it.
+/// the job's id and kind, what it needs, creates, saves and restores, and whether somebody has to approve or start it.
 ///
 /// # Errors
 ///
@@ -27,6 +27,7 @@ pub fn check_refined(spec: &JobSpec, draft: &JobDraft) -> Result<JobSpec, GraphF
     changed("kind", draft.container != matches!(spec.kind, JobKind::Container(_)));
     changed("remove", draft.removed.is_some());
     changed("approval", draft.approval != spec.approval);
+    changed("manual", draft.manual != spec.manual);
     changed("creates-artifact", !distinct(&draft.creates_artifacts).eq(&spec.creates_artifacts));
 
     // What it needs can be said in several ways, and setters only add, so nothing may be there that was not before.

@@ -27,6 +27,7 @@ pub(super) fn job_spec(draft: &JobDraft, needs: Vec<String>, removed_needs: Vec<
         priority: draft.priority,
         fail_fast: draft.fail_fast.clone(),
         approval: draft.approval.clone(),
+        manual: draft.manual,
         late: draft.late,
         labels: draft.labels.iter().cloned().collect(),
         calls: draft.calls.clone(),

@@ -21,6 +21,7 @@ impl JobSpec {
             priority: _,
             fail_fast,
             approval,
+            manual: _,
             late: _,
             labels,
             calls,

@@ -26,6 +26,12 @@ impl Schedule {
         }
     }
 
+    /// A job is over that is reused, with what it said where it ran.
+    pub(super) fn reuse(&mut self, id: &str, results: Option<Box<Results>>) {
+        let Some(job) = self.graph.index(id) else { return };
+        self.states[job].results = results;
+    }
+
     /// A job's sidecar has said how it ended.
     pub(super) fn reported(&mut self, id: &str, report: &SidecarReport) {
         let Some(job) = self.graph.index(id) else { return };

@@ -37,6 +37,10 @@ impl Ledger {
             EventBody::ScriptReport { message, .. } => self.words += size_of_words(&[message]),
             EventBody::JobWaiting { jobs, .. } => self.words += size_of_ids(jobs),
             EventBody::JobResults { results, .. } => self.results += results.size(),
+            EventBody::JobsSelected { selection } => {
+                let reused = selection.reused.iter().filter_map(|reused| reused.results.as_deref());
+                self.results += reused.map(Results::size).sum::<usize>();
+            }
             EventBody::ScriptDefined { params, .. } => self.params.clone_from(params),
             EventBody::ParamAsked { param: Some(param), .. } => _ = self.asked.insert(param.clone()),
             EventBody::ParamAsked { param: None, .. } => self.asked_for_all = true,

@@ -28,7 +28,7 @@ impl Schedule {
     /// Skips the jobs that can't do without one that has ended.
     pub(super) fn skip_without(&mut self, job: usize, effects: &mut Vec<Effect>) {
         let Some(ending) = &self.states[job].ending else { return };
-        let excused = matches!(ending, Ending::NotNeeded { .. }) || self.books[job].excused;
+        let excused = ending.is_intended_skip() || self.books[job].excused;
         let mut doomed = BTreeSet::new();
         for &dependent in self.graph.dependents_of(job) {
             if self.can_be_skipped(dependent) && self.lacks(dependent, job) {
@@ -117,7 +117,7 @@ impl Schedule {
 
     /// Whether a job that runs on success can't run because of how one that it needs ended, or is about to end.
     fn lacks(&self, job: usize, need: usize) -> bool {
-        match self.ending(need) {
+        match self.ending(need).map(Ending::itself) {
             None => false,
             Some(Ending::NotNeeded { .. }) => self.takes_from(job, need),
             Some(ending) => !ending.is_ok(),
@@ -134,11 +134,11 @@ impl Schedule {
 
     /// Whether a job counts as failed for those that run on failure.
     fn has_failed(&self, job: usize) -> bool {
-        !self.books[job].excused && self.ending(job).is_some_and(|ending| !ending.is_ok())
+        !self.is_excused(job) && self.ending(job).is_some_and(|ending| !ending.is_ok())
     }
 
     fn is_excused(&self, job: usize) -> bool {
-        self.books[job].excused || matches!(self.ending(job), Some(Ending::NotNeeded { .. }))
+        self.books[job].excused || self.ending(job).is_some_and(Ending::is_intended_skip)
     }
 
     /// How a job ended, or is to end.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 
 use super::book::{Book, Stage};
+use super::selected::Selected;
 use super::verdict::{Verdict, verdict};
 use super::{Effect, JobState, StopReason};
 use crate::{BuildStatus, Ending, EventBody, Graph, JobSpec, RunWhen, Status};
@@ -27,6 +28,8 @@ pub(super) struct Schedule {
     /// Which jobs are stopped, or never start.
     pub(super) halt: Halt,
     worst: Verdict,
+    /// What was decided of jobs before they were known.
+    pub(super) selected: Selected,
 }
 
 /// A fail-fast group.
@@ -60,6 +63,7 @@ impl Schedule {
             ended: 0,
             halt: Halt::None,
             worst: Verdict::Success,
+            selected: Selected::default(),
         }
     }
 
@@ -112,6 +116,8 @@ impl Schedule {
         for job in new.clone() {
             if self.halts(job) {
                 self.decide(job, Ending::Cancelled, effects);
+            } else if let Some(ending) = self.selected_ending(job) {
+                self.decide(job, ending, effects);
             } else if let Some((group, because)) = self.failed_group(job) {
                 self.decide(job, Ending::FailedFast { group, because }, effects);
             }
@@ -162,9 +168,9 @@ impl Schedule {
         let verdict = verdict(ending, self.books[job].excused);
         self.worst = self.worst.max(verdict);
         self.ended += 1;
-        // A person's no is no failure of the job.
-        let rejected = matches!(ending, Ending::Rejected { .. });
-        if self.states[job].status.is_failed() && !rejected {
+        // A person's no is no failure of the job; and what failed in another build stops nothing in this one.
+        let is_no_reason = matches!(ending, Ending::Rejected { .. } | Ending::Reused { .. });
+        if self.states[job].status.is_failed() && !is_no_reason {
             self.fail_fast(job, effects);
         }
         for at in 0..self.graph.dependents_of(job).len() {

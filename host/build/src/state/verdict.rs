@@ -17,7 +17,7 @@ pub(super) fn verdict(ending: &Ending, excused: bool) -> Verdict {
     match ending.status() {
         Status::Error => Verdict::Error,
         Status::Failure => Verdict::Failure,
-        Status::Skipped if excused || matches!(ending, Ending::NotNeeded { .. }) => Verdict::Success,
+        Status::Skipped if excused || ending.is_intended_skip() => Verdict::Success,
         Status::Skipped | Status::Cancelled => Verdict::Stopped,
         _ => Verdict::Success,
     }

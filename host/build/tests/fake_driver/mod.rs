@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use monkeyci_build::{
-    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, SidecarReport, Source,
-    Status, StopReason,
+    BuildState, Effect, Ending, Event, EventBody, Input, JobSpec, Results, Retry, RunWhen, Selection, SidecarReport,
+    Source, Status, StopReason,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -51,6 +51,8 @@ pub struct Traits {
     pub group: Option<u8>,
     /// Whether it has to be approved, and is.
     pub approval: Option<bool>,
+    /// Whether it is started by hand only.
+    pub manual: bool,
     /// Whether it is late, and what comes of that.
     pub late: Option<Completion>,
     /// Whether it waits for other jobs while it runs.
@@ -112,6 +114,8 @@ pub struct FakeDriver {
     now_ms: u64,
     work: Vec<Work>,
     occupied: BTreeSet<String>,
+    /// What is decided of the jobs before they are declared.
+    selection: Option<Selection>,
 }
 
 // There are few at a time.
@@ -128,6 +132,13 @@ enum Work {
 pub fn play(plan: &Plan) -> FakeDriver {
     let mut driver = FakeDriver::new(plan.clone(), Vec::new());
     driver.append(EventBody::BuildTriggered { build: "o/r/1".into(), trigger: "test".into() });
+    driver.play()
+}
+
+/// The same for a build of which some jobs are reused or left out.
+pub fn play_selected(plan: &Plan, selection: Selection) -> FakeDriver {
+    let mut driver = FakeDriver { selection: Some(selection), ..FakeDriver::new(plan.clone(), Vec::new()) };
+    driver.append(EventBody::BuildTriggered { build: "o/r/2".into(), trigger: "test".into() });
     driver.play()
 }
 
@@ -154,7 +165,8 @@ impl FakeDriver {
     fn new(plan: Plan, journal: Vec<Event>) -> Self {
         let state = BuildState::new(NonZeroUsize::new(plan.max_running).expect("a plan has slots"));
         let now_ms = journal.last().map_or(0, |event| event.time_ms);
-        Self { plan, state, journal, seen: Vec::new(), now_ms, work: Vec::new(), occupied: BTreeSet::new() }
+        let (work, occupied) = (Vec::new(), BTreeSet::new());
+        Self { plan, state, journal, seen: Vec::new(), now_ms, work, occupied, selection: None }
     }
 
     fn play(mut self) -> Self {
@@ -187,6 +199,9 @@ impl FakeDriver {
         match self.work.remove(possible[nth % possible.len()]) {
             Work::Do(Effect::CheckOut) => self.append(EventBody::BuildCheckedOut { source: Source::default() }),
             Work::Do(Effect::Define) => {
+                if let Some(selection) = self.selection.clone() {
+                    self.append(EventBody::JobsSelected { selection: Box::new(selection) });
+                }
                 self.append(EventBody::ScriptDefined { jobs: self.plan.jobs(), removed: vec![], params: vec![] });
             }
             Work::Do(Effect::Refine { job }) => self.refine(job),
@@ -392,50 +407,4 @@ pub fn fold(journal: &[Event], max_running: usize) -> (BuildState, Vec<Vec<Effec
     let mut state = BuildState::new(NonZeroUsize::new(max_running).expect("a plan has slots"));
     let effects = journal.iter().map(|event| state.step(Input::Event(event))).collect();
     (state, effects)
-}
-
-impl Plan {
-    pub fn jobs(&self) -> Vec<JobSpec> {
-        (0..self.needs.len()).map(|job| self.spec(job)).collect()
-    }
-
-    pub fn index(&self, job: &str) -> usize {
-        job[1..].parse().expect("ids are made by this test")
-    }
-
-    pub fn of(&self, job: &str) -> Traits {
-        self.traits.get(self.index(job)).cloned().unwrap_or_default()
-    }
-
-    /// What the job of this index needs, whether it is declared or submitted.
-    pub fn needs_of(&self, job: usize) -> &[usize] {
-        self.needs.get(job).unwrap_or_else(|| &self.submitted[job - self.needs.len()].1)
-    }
-
-    pub fn submitted_by(&self, job: &str) -> Vec<JobSpec> {
-        let by = self.index(job);
-        let jobs = self.submitted.iter().enumerate().filter(|(_, (submitter, _))| *submitter == by);
-        jobs.map(|(at, _)| self.spec(self.needs.len() + at)).collect()
-    }
-
-    fn spec(&self, job: usize) -> JobSpec {
-        let json = serde_json::json!({ "id": id(job), "needs": [], "timeout_ms": self.timeout_ms, "kind": "action" });
-        let plain: JobSpec = serde_json::from_value(json).expect("a job of an old journal can be read");
-        let traits = self.of(&id(job));
-        JobSpec {
-            needs: self.needs_of(job).iter().map(|need| id(*need)).collect(),
-            run_when: traits.run_when,
-            allow_failure: traits.allow_failure,
-            retry: traits.retry.map(|(count, delay_ms)| Retry { count, on: vec![], delay_ms }),
-            priority: traits.priority,
-            fail_fast: traits.group.map(|group| group.to_string()),
-            approval: traits.approval.map(|_| "Go on?".into()),
-            late: traits.late.is_some(),
-            ..plain
-        }
-    }
-
-    pub fn outcome(&self, job: &str) -> Outcome {
-        self.outcomes[self.index(job)]
-    }
 }

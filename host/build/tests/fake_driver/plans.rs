@@ -62,6 +62,7 @@ fn traits(
             priority,
             group,
             approval,
+            manual: false,
             late,
             waits,
             says,
@@ -95,4 +96,51 @@ fn plans(
             Plan { needs, submitted: all, traits, outcomes, timeout_ms, max_running, moves }
         },
     )
+}
+
+impl Plan {
+    pub fn jobs(&self) -> Vec<JobSpec> {
+        (0..self.needs.len()).map(|job| self.spec(job)).collect()
+    }
+
+    pub fn index(&self, job: &str) -> usize {
+        job[1..].parse().expect("ids are made by this test")
+    }
+
+    pub fn of(&self, job: &str) -> Traits {
+        self.traits.get(self.index(job)).cloned().unwrap_or_default()
+    }
+
+    /// What the job of this index needs, whether it is declared or submitted.
+    pub fn needs_of(&self, job: usize) -> &[usize] {
+        self.needs.get(job).unwrap_or_else(|| &self.submitted[job - self.needs.len()].1)
+    }
+
+    pub fn submitted_by(&self, job: &str) -> Vec<JobSpec> {
+        let by = self.index(job);
+        let jobs = self.submitted.iter().enumerate().filter(|(_, (submitter, _))| *submitter == by);
+        jobs.map(|(at, _)| self.spec(self.needs.len() + at)).collect()
+    }
+
+    pub fn spec(&self, job: usize) -> JobSpec {
+        let json = serde_json::json!({ "id": id(job), "needs": [], "timeout_ms": self.timeout_ms, "kind": "action" });
+        let plain: JobSpec = serde_json::from_value(json).expect("a job of an old journal can be read");
+        let traits = self.of(&id(job));
+        JobSpec {
+            needs: self.needs_of(job).iter().map(|need| id(*need)).collect(),
+            run_when: traits.run_when,
+            allow_failure: traits.allow_failure,
+            retry: traits.retry.map(|(count, delay_ms)| Retry { count, on: vec![], delay_ms }),
+            priority: traits.priority,
+            fail_fast: traits.group.map(|group| group.to_string()),
+            approval: traits.approval.map(|_| "Go on?".into()),
+            manual: traits.manual,
+            late: traits.late.is_some(),
+            ..plain
+        }
+    }
+
+    pub fn outcome(&self, job: &str) -> Outcome {
+        self.outcomes[self.index(job)]
+    }
 }

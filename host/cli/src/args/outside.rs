@@ -2,6 +2,14 @@
 
 use super::{EngineArgs, HomeArgs, StoreArgs};
 
+/// In whose name.
+#[derive(Debug, clap::Args)]
+pub struct ByArgs {
+    /// Who does it, for the build's journal. Default: $USER.
+    #[arg(id = "by", long = "by", value_name = "NAME", env = "USER", default_value = "somebody")]
+    pub name: String,
+}
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: monkeyci-host approve latest deploy --comment 'ship it'")]
 pub struct ApproveArgs {
@@ -12,9 +20,8 @@ pub struct ApproveArgs {
     /// Reject it: the job fails, and what needs it is skipped.
     #[arg(long)]
     pub reject: bool,
-    /// Who approves. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
+    #[command(flatten)]
+    pub by: ByArgs,
     /// What to say to it.
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
@@ -32,9 +39,8 @@ pub struct PublishArgs {
     /// The event's payload, a JSON text.
     #[arg(default_value = "null")]
     pub payload: String,
-    /// Who publishes it. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
+    #[command(flatten)]
+    pub by: ByArgs,
     #[command(flatten)]
     pub home: HomeArgs,
 }
@@ -44,9 +50,8 @@ pub struct PublishArgs {
 pub struct CancelArgs {
     /// The build: `latest`, its id, or a part of it.
     pub build: String,
-    /// Who stops it. Default: $USER.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    pub by: String,
+    #[command(flatten)]
+    pub by: ByArgs,
     #[command(flatten)]
     pub stores: StoreArgs,
     #[command(flatten)]

@@ -57,7 +57,7 @@ fn what(line: &Listed) -> String {
     if line.status == Standing::Lost {
         return format!("its host has died: monkeyci-host resume {}", short(&line.build));
     }
-    let mut said = Vec::new();
+    let mut said: Vec<String> = line.rerun_of.iter().map(|of| format!("rerun of {}", one_line(short(of)))).collect();
     match line.failed.as_slice() {
         [] => {}
         [one] => said.push(one_line(&format!("{}: {}", one.job, one.why))),
@@ -94,6 +94,7 @@ mod tests {
             failed: failed.collect(),
             blocked: Vec::new(),
             reason: None,
+            rerun_of: None,
         }
     }
 

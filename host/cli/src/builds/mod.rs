@@ -53,6 +53,7 @@ fn standing(status: Standing) -> (&'static str, &'static str) {
         | Standing::Failure
         | Standing::BadScript
         | Standing::Error
+        | Standing::Refused
         | Standing::TimedOut
         | Standing::Unreadable => "31",
     };

@@ -1,6 +1,6 @@
 //! `monkeyci-host show`
 
-use monkeyci_build::{RequestedSource, Status};
+use monkeyci_build::{Ending, RequestedSource, Status};
 use monkeyci_controller::{BuildRecord, JobRecord, Standing};
 
 use super::{failed, find, plain, standing, table};
@@ -69,6 +69,9 @@ fn facts(record: &BuildRecord, now_ms: u64) -> Vec<Vec<super::Cell>> {
         Some(RequestedSource::Git { url, .. }) => row("from", harmless(url, false)),
         None => {}
     }
+    if let (Some(of), Some(what)) = (&record.rerun_of, &record.rerun_what) {
+        row("rerun", one_line(&format!("of {of}: {what}")));
+    }
     if let Some(began) = record.began_ms {
         row("began", format!("{}, {}; by {}", utc(began), ago(now_ms, began), harmless(&record.trigger, false)));
     }
@@ -128,7 +131,8 @@ fn status(record: &BuildRecord, status: Status) -> (&'static str, &'static str) 
 
 /// What there is to say of a job; the first line is why it ended so.
 fn lines(record: &BuildRecord, job: &JobRecord, hints: &Hints) -> Vec<String> {
-    let why = job.why.as_ref().filter(|_| !matches!(job.status, Status::Success | Status::Cancelled));
+    let is_reused = job.reused_from.is_some();
+    let why = job.why.as_ref().filter(|_| is_reused || !matches!(job.status, Status::Success | Status::Cancelled));
     let mut lines = match (&job.waits_for, why) {
         (Some(message), None) => {
             // Nobody hears it while the build has no host.
@@ -136,10 +140,15 @@ fn lines(record: &BuildRecord, job: &JobRecord, hints: &Hints) -> Vec<String> {
             let approve = heard.then(|| hints.approve(&record.build, &job.job));
             std::iter::once(format!("waits for approval: {}", one_line(message))).chain(approve).collect()
         }
-        (_, Some(why)) if job.status == Status::Skipped => vec![format!("did not run: {}", one_line(why))],
+        (_, Some(why)) if job.status == Status::Skipped && !is_reused => {
+            vec![format!("did not run: {}", one_line(why))]
+        }
         (_, Some(why)) => why.lines().map(|line| harmless(line, false)).collect(),
         _ => vec![String::new()],
     };
+    if job.ending == Some(Ending::Manual) && record.status != Standing::Running {
+        lines.push(hints.start(&record.build, &job.job));
+    }
     if job.attempts.len() > 1 {
         for attempt in job.attempts.iter().rev().skip(1).rev() {
             let took = attempt.ended_ms.map(|ended| duration(ended.saturating_sub(attempt.started_ms)));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use monkeyci_build::{Event, EventBody};
-use monkeyci_controller::BuildRecord;
+use monkeyci_controller::{BuildRecord, Standing};
 
 use crate::args::{EngineArgs, HomeArgs};
 
@@ -48,12 +48,13 @@ impl Hints {
         format!("approve it: {}   (or add --reject)", self.command(&["approve", short(build), job]))
     }
 
-    /// How to look at a build of which these jobs failed.
-    pub fn failed<'a>(&self, build: &str, jobs: impl Iterator<Item = &'a str>) -> Vec<String> {
+    /// How to look at a build of which these jobs failed; each with the build that it is reused from, if it is.
+    pub fn failed<'a>(&self, build: &str, jobs: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Vec<String> {
         const SHOWN: usize = 5;
         let build = short(build);
-        let jobs: Vec<&str> = jobs.collect();
-        let logs = jobs.iter().take(SHOWN).map(|job| self.command(&["logs", build, job]));
+        let jobs: Vec<_> = jobs.collect();
+        // Its log is where it ran.
+        let logs = jobs.iter().take(SHOWN).map(|(job, from)| self.command(&["logs", from.map_or(build, short), job]));
         let mut commands: Vec<String> = logs.collect();
         if jobs.len() > SHOWN {
             commands.push(self.command(&["logs", build, "--failed"]));
@@ -73,7 +74,8 @@ impl Hints {
     /// What to do with a build that is looked at.
     pub fn next(&self, record: &BuildRecord) -> Vec<String> {
         let failed = record.jobs.iter().filter(|job| job.has_failed());
-        let mut commands = self.failed(&record.build, failed.clone().map(|job| job.job.as_str()));
+        let with_builds = failed.clone().map(|job| (job.job.as_str(), job.reused_from.as_deref()));
+        let mut commands = self.failed(&record.build, with_builds);
         // What a service has written is not in the log of its job, unless one asks for it.
         if let Some(job) = failed.clone().find(|job| !job.services.is_empty() && !job.attempts.is_empty()) {
             commands.push(self.command(&["logs", short(&record.build), &job.job, "--service"]));
@@ -81,7 +83,20 @@ impl Hints {
         if failed.flat_map(|job| &job.results.tests).any(|tests| tests.failed > 0) {
             commands.push(self.command(&["tests", short(&record.build)]));
         }
+        if !commands.is_empty() && record.status != Standing::Running {
+            commands.push(self.rerun(&record.build));
+        }
         commands
+    }
+
+    /// How a manual job is started.
+    pub fn start(&self, build: &str, job: &str) -> String {
+        format!("start it: {}", self.command(&["rerun", short(build), "--from", job]))
+    }
+
+    /// How to run again what failed.
+    pub fn rerun(&self, build: &str) -> String {
+        self.command(&["rerun", short(build), "--failed"])
     }
 }
 
@@ -120,7 +135,7 @@ mod tests {
     #[test]
     fn of_many_failed_jobs_some_are_named_and_one_command_has_all() {
         let jobs: Vec<String> = (0..9).map(|number| format!("job-{number}")).collect();
-        let commands = Hints::default().failed("o/r/1", jobs.iter().map(String::as_str));
+        let commands = Hints::default().failed("o/r/1", jobs.iter().map(|job| (job.as_str(), None)));
         assert_eq!((commands.len(), commands[5].as_str()), (6, "monkeyci-host logs 1 --failed"));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use monkeyci_api::{LogFrame, LogStream};
-use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Results, Source, Status};
+use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Results, Selection, Source, Status};
 use monkeyci_controller::BuildReport;
 
 use crate::text::{self, duration, harmless};
@@ -110,6 +110,11 @@ impl Style {
             EventBody::BuildResumed { by } => {
                 line(None, harmless(&format!("{by} goes on with the build, whose host has died"), false))
             }
+            EventBody::BuildRerun { of, by, what, with_changes } => {
+                let changes = if *with_changes { ", with code and script as they are now" } else { "" };
+                line(None, harmless(&format!("one more run of {of} for {by}: {what}{changes}"), false))
+            }
+            EventBody::JobsSelected { selection } => line(None, self.selected(selection)),
             EventBody::BuildRequested { .. } | EventBody::ScriptTold { .. } => None,
             EventBody::JobWaiting { rest: true, .. } => None,
             EventBody::JobWaiting { job, .. } => {
@@ -124,8 +129,31 @@ impl Style {
                 None,
                 format!("the build has reached its time limit of {}: it is being stopped", duration(*after_ms)),
             ),
-            EventBody::BuildFailed { .. } | EventBody::ScriptReport { .. } | EventBody::BuildEnded { .. } => None,
+            EventBody::BuildFailed { .. }
+            | EventBody::BuildRefused { .. }
+            | EventBody::ScriptReport { .. }
+            | EventBody::BuildEnded { .. } => None,
         }
+    }
+
+    /// Which jobs run again, and how many others don't run.
+    fn selected(self, selection: &Selection) -> String {
+        let reused = selection.reused.iter().filter(|reused| reused.ending.reused_from().is_some()).count();
+        let counts = [(reused, "reused"), (selection.left_out.len(), "left out")];
+        let counts = counts.into_iter().filter(|(number, _)| *number > 0);
+        let mut text =
+            counts.map(|(number, what)| format!("{} {what}", count(number, "job"))).collect::<Vec<_>>().join(", ");
+        if text.is_empty() {
+            text.push_str("all jobs run");
+        }
+        for (job, reason) in selection.again.iter().take(SHOWN_REMOVED) {
+            let reason = self.paint("2", &format!("runs again: {}", one_line(reason)));
+            text.push_str(&format!("\n{}", self.prefixed(&Line { job: Some(job.clone()), text: reason })));
+        }
+        if selection.again.len() > SHOWN_REMOVED {
+            text.push_str(&format!("\n… and {} more run again", selection.again.len() - SHOWN_REMOVED));
+        }
+        text
     }
 
     /// That a condition took a job out of the build.
@@ -173,6 +201,7 @@ impl Style {
             BuildStatus::Success => ("32", "succeeded"),
             BuildStatus::Failure => ("31", "failed"),
             BuildStatus::BadScript => ("31", "failed: the script is broken"),
+            BuildStatus::Refused => ("31", "was refused: what was asked of it can't be run,"),
             BuildStatus::Error => ("31", "failed for a reason that is not its own"),
             BuildStatus::Cancelled => ("33", "was cancelled"),
             BuildStatus::TimedOut => ("31", "failed: it reached its time limit"),
@@ -237,15 +266,19 @@ fn plain_status_len(status: Status) -> usize {
 }
 
 pub fn checked_out(source: &Source) -> String {
+    let given = if source.given.is_empty() { String::new() } else { format!(" (given: {})", source.given.join(", ")) };
     let Some(commit) = &source.commit else {
-        let Some(branch) = &source.branch else { return "checked out: not a git repository".to_owned() };
-        return harmless(&format!("checked out {branch}: no commit yet"), false);
+        return match &source.branch {
+            Some(branch) if given.is_empty() => harmless(&format!("checked out {branch}: no commit yet"), false),
+            Some(branch) => harmless(&format!("checked out {branch}{given}: no commit"), false),
+            None => format!("checked out: not a git repository{given}"),
+        };
     };
     let name = source.tag.as_ref().or(source.branch.as_ref()).or(source.git_ref.as_ref());
     let at = name.map_or_else(String::new, |name| format!("{name} at "));
     let message = source.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
     let dirty = if source.dirty { ", with changes that are not committed" } else { "" };
-    harmless(&format!("checked out {at}{:.10}{dirty}: {message}", commit), false)
+    harmless(&format!("checked out {at}{:.10}{dirty}{given}: {message}", commit), false)
 }
 
 /// Cuts logs into lines. Output without a line's end is shown when it has become long, or when its job ends.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use monkeyci_build::{Event, EventBody, JobSummary};
+use monkeyci_build::{Ending, Event, EventBody, JobSummary};
 use monkeyci_controller::BuildReport;
 
 use super::hints::Hints;
@@ -139,11 +139,18 @@ impl Seen {
             let jobs = self.attempts.iter().map(|(job, attempts)| format!("{} {attempts} times", harmless(job, false)));
             text.push_str(&format!("tried again: {}\n", jobs.collect::<Vec<_>>().join(", ")));
         }
-        let commands = hints.failed(&report.build, failed(report).map(|job| job.job.as_str()));
+        let manual = report.jobs.iter().filter(|job| job.ending == Ending::Manual);
+        for job in manual.take(JOBS) {
+            let (name, start) = (harmless(&job.job, false), hints.start(&report.build, &job.job));
+            text.push_str(&format!("{name} is not started; {start}\n"));
+        }
+        let commands =
+            hints.failed(&report.build, failed(report).map(|job| (job.job.as_str(), job.ending.reused_from())));
         if !commands.is_empty() {
             for command in commands.into_iter().chain(hints.kept(&report.build, &report.kept_jobs)) {
                 text.push_str(&format!("  {command}\n"));
             }
+            text.push_str(&format!("  {}\n", hints.rerun(&report.build)));
             text.push_str(&format!("  {}\n", hints.command(&["show", super::short(&report.build)])));
         }
         text
@@ -156,7 +163,7 @@ fn failed(report: &BuildReport) -> impl Iterator<Item = &JobSummary> {
 
 #[cfg(test)]
 mod tests {
-    use monkeyci_build::{BuildStatus, Ending, JobDraft, check};
+    use monkeyci_build::{BuildStatus, JobDraft, check};
 
     use super::*;
 
@@ -220,17 +227,9 @@ mod tests {
             seen.event(&Event { seq: 1, time_ms: 0, body });
         }
         let job = |job: &str, ending| JobSummary { job: job.to_owned(), ending, duration_ms: Some(1), results: None };
-        let report = BuildReport {
-            build: "o/r/19c-1".to_owned(),
-            status: BuildStatus::Failure,
-            jobs: vec![job("unit", exited()), job("lint", Ending::Succeeded)],
-            failure: None,
-            reports: Vec::new(),
-            warnings: Vec::new(),
-            duration_ms: 1,
-            kept: None,
-            kept_jobs: Vec::new(),
-        };
+        let mut report = BuildReport::new("o/r/19c-1".to_owned(), BuildStatus::Failure);
+        report.jobs = vec![job("unit", exited()), job("lint", Ending::Succeeded)];
+        report.duration_ms = 1;
         let lines = seen.last_lines(Style { colours: false }, &report, Inside::Nothing);
         let shown: Vec<&str> = lines.lines().collect();
         assert_eq!(
@@ -243,6 +242,7 @@ mod tests {
         insta::assert_snapshot!(seen.after(&report, &Hints::default()), @r"
         tried again: unit 2 times
           monkeyci-host logs 19c-1 unit
+          monkeyci-host rerun 19c-1 --failed
           monkeyci-host show 19c-1
         ");
     }

@@ -7,6 +7,7 @@ use crate::error::ControllerError;
 
 /// Why a build can't be looked at.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildsError {
     /// There is no home.
     #[error(

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, Phase, Status};
+use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Phase, Status};
 use monkeyci_storage::journal::Outline;
 use serde::{Deserialize, Serialize};
 
-use super::{Builds, BuildsError, outlines};
+use super::{Builds, BuildsError, Page, outlines, read_event};
 use crate::error::ControllerError;
 
 /// So many builds are looked at, at once.
 const PAGE: usize = 1000;
+/// What the record of a build says that is one more run.
+const RERUN: &str = "build/rerun";
 
 /// Where a build is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub enum Standing {
     BadScript,
     /// The host, an engine or a store failed.
     Error,
+    /// What was asked of it can't be run.
+    Refused,
     /// Somebody stopped it.
     Cancelled,
     /// It reached its time limit.
@@ -38,13 +42,14 @@ pub enum Standing {
 
 impl Standing {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Running,
         Self::Lost,
         Self::Success,
         Self::Failure,
         Self::BadScript,
         Self::Error,
+        Self::Refused,
         Self::Cancelled,
         Self::TimedOut,
         Self::Unreadable,
@@ -59,6 +64,7 @@ impl Standing {
             Self::Failure => "failure",
             Self::BadScript => "bad-script",
             Self::Error => "error",
+            Self::Refused => "refused",
             Self::Cancelled => "cancelled",
             Self::TimedOut => "timed-out",
             Self::Unreadable => "unreadable",
@@ -72,6 +78,7 @@ impl Standing {
             Some(BuildStatus::Failure) => Self::Failure,
             Some(BuildStatus::BadScript) => Self::BadScript,
             Some(BuildStatus::Error) => Self::Error,
+            Some(BuildStatus::Refused) => Self::Refused,
             Some(BuildStatus::Cancelled) => Self::Cancelled,
             Some(BuildStatus::TimedOut) => Self::TimedOut,
             None if live => Self::Running,
@@ -114,6 +121,8 @@ pub struct Listed {
     pub blocked: Vec<String>,
     /// Why it failed, if no job did; or why it can't be read.
     pub reason: Option<String>,
+    /// The build of which it is one more run.
+    pub rerun_of: Option<String>,
 }
 
 /// A job that failed.
@@ -142,7 +151,7 @@ impl Builds {
         while listed.len() < wanted.limit {
             let page =
                 if wanted.branch.is_none() && wanted.standing.is_empty() { wanted.limit.min(PAGE) } else { PAGE };
-            let found = outlines(&self.journal, skip, page).await.map_err(ControllerError::from)?;
+            let found = outlines(&*self.journal, skip, page).await.map_err(ControllerError::from)?;
             let is_last = found.len() < page;
             skip += found.len();
             for outline in found {
@@ -178,12 +187,28 @@ impl Builds {
         Ok(listed)
     }
 
+    /// The build of which this one is one more run: it is the third thing that it says.
+    async fn rerun_of(&self, build: &str) -> Result<Option<String>, BuildsError> {
+        let page = Page { count: 1, ..Page::default() };
+        for record in self.journal.records(build, 2, page).await.map_err(ControllerError::from)? {
+            // Read as what it is said to be: a list says of one that can't be read only that.
+            if record.body.contains(RERUN)
+                && let Ok(Event { body: EventBody::BuildRerun { of, .. }, .. }) =
+                    read_event(&*self.journal, build, &record).await
+            {
+                return Ok(Some(of));
+            }
+        }
+        Ok(None)
+    }
+
     async fn line(&self, outline: Outline, standing: Standing) -> Result<Listed, BuildsError> {
         let mut line = Listed::new(outline.build.clone(), standing);
         (line.began_ms, line.last_ms) = (outline.begun_ms, outline.last_ms);
         if let Some(source) = &outline.source {
             (line.branch, line.tag, line.commit) = (source.branch.clone(), source.tag.clone(), source.commit.clone());
         }
+        line.rerun_of = self.rerun_of(&line.build).await?;
         match standing {
             Standing::Running => {
                 if let Ok(Some(history)) = self.history(&line.build).await {
@@ -191,13 +216,15 @@ impl Builds {
                 }
             }
             Standing::Success | Standing::Lost | Standing::Unreadable => {}
-            _ => match outline.last_event(&self.journal).await {
+            _ => match outline.last_event(&*self.journal).await {
                 Ok(Event { body: EventBody::BuildEnded { jobs, .. }, .. }) => {
                     line.failed = jobs.iter().filter_map(|job| FailedJob::of(&job.job, &job.ending)).collect();
                     if jobs.is_empty() {
                         let before = self.events_after(&line.build, outline.events.saturating_sub(2)).await?;
                         line.reason = before.into_iter().find_map(|event| match event.body {
-                            EventBody::BuildFailed { message, .. } => Some(message),
+                            EventBody::BuildFailed { message, .. } | EventBody::BuildRefused { message } => {
+                                Some(message)
+                            }
                             _ => None,
                         });
                     }
@@ -223,11 +250,12 @@ impl Listed {
             failed: Vec::new(),
             blocked: Vec::new(),
             reason: None,
+            rerun_of: None,
         }
     }
 
     fn tell_of_running(&mut self, events: &[Event]) {
-        let state = fold(events);
+        let state = BuildState::of(events);
         if let Phase::Ended(status) = state.phase() {
             self.status = Standing::of(Some(status), true);
         }
@@ -238,17 +266,4 @@ impl Listed {
             }
         }
     }
-}
-
-/// The state that these events have made.
-pub(super) fn fold(events: &[Event]) -> BuildState {
-    let requested = events.iter().find_map(|event| match &event.body {
-        EventBody::BuildRequested { request } => Some(request.max_running),
-        _ => None,
-    });
-    let mut state = BuildState::new(requested.unwrap_or(std::num::NonZeroUsize::MIN));
-    for event in events {
-        drop(state.step(Input::Event(event)));
-    }
-    state
 }

@@ -8,12 +8,12 @@ mod reports;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use monkeyci_build::{BuildState, Event, EventBody};
 use monkeyci_storage::journal::{History, Journal, Page, SqliteJournal, history, outlines, read_event};
 
 pub use error::BuildsError;
-use list::fold;
 pub use list::{FailedJob, Listed, Standing, Wanted};
 pub use record::{ArtifactRecord, AttemptRecord, BuildRecord, JobRecord, RemovedJob};
 pub use reports::{FlakyTest, TestCase, TestReports};
@@ -26,10 +26,10 @@ use crate::naming::{Named, in_words, named};
 const LATEST: &str = "latest";
 
 /// The builds of a home.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Builds {
     home: Home,
-    journal: SqliteJournal,
+    journal: Arc<dyn Journal>,
 }
 
 impl Builds {
@@ -45,7 +45,12 @@ impl Builds {
             return Err(none());
         }
         let journal = SqliteJournal::open(&journal).await.map_err(ControllerError::from)?;
-        Ok(Self { home, journal })
+        Ok(Self::of(home, Arc::new(journal)))
+    }
+
+    /// Of a home whose journal is open.
+    pub(crate) fn of(home: Home, journal: Arc<dyn Journal>) -> Self {
+        Self { home, journal }
     }
 
     /// The home's directory.
@@ -111,7 +116,7 @@ impl Builds {
         let failed = ControllerError::from;
         let mut events = Vec::new();
         for record in self.journal.records(build, after, Page::default()).await.map_err(failed)? {
-            events.push(read_event(&self.journal, build, &record).await.map_err(failed)?);
+            events.push(read_event(&*self.journal, build, &record).await.map_err(failed)?);
         }
         Ok(events)
     }
@@ -134,7 +139,7 @@ impl Builds {
     /// The events of a build, and what it came to with them.
     pub(crate) async fn state(&self, build: &str) -> Result<(Vec<Event>, BuildState), BuildsError> {
         let events = self.history(build).await?.map(|history| history.events).unwrap_or_default();
-        let state = fold(&events);
+        let state = BuildState::of(&events);
         Ok((events, state))
     }
 
@@ -149,7 +154,7 @@ impl Builds {
         let failed = ControllerError::from;
         for record in self.journal.records(build, 0, page).await.map_err(failed)? {
             if let EventBody::BuildCheckedOut { source } =
-                read_event(&self.journal, build, &record).await.map_err(failed)?.body
+                read_event(&*self.journal, build, &record).await.map_err(failed)?.body
             {
                 return Ok(source.commit.filter(|_| !source.dirty).unwrap_or_else(|| build.to_owned()));
             }
@@ -158,7 +163,7 @@ impl Builds {
     }
 
     async fn history(&self, build: &str) -> Result<Option<History>, BuildsError> {
-        Ok(history(&self.journal, build).await.map_err(ControllerError::from)?)
+        Ok(history(&*self.journal, build).await.map_err(ControllerError::from)?)
     }
 
     fn live(&self) -> Result<BTreeSet<String>, BuildsError> {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use monkeyci_build::{
-    BuildState, Ending, Event, EventBody, GraphFaults, JobKind, JobSpec, JobState, RequestedSource, Results, Source,
-    Status,
+    Again, BuildState, Ending, Event, EventBody, GraphFaults, JobKind, JobSpec, JobState, RequestedSource, Results,
+    Source, Status,
 };
 use serde::Serialize;
 
-use super::list::{Standing, fold};
+use super::list::Standing;
 
 /// A build, with all that its journal tells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,6 +25,10 @@ pub struct BuildRecord {
     pub last_ms: Option<u64>,
     /// Where the code was to come from.
     pub from: Option<RequestedSource>,
+    /// The build of which it is one more run.
+    pub rerun_of: Option<String>,
+    /// Which of the jobs of that run again.
+    pub rerun_what: Option<Again>,
     /// The parameters that were given, and that no secret stands in.
     pub params: BTreeMap<String, String>,
     /// The names of the secrets that were given.
@@ -75,6 +79,8 @@ pub struct JobRecord {
     pub submitted_by: Option<String>,
     /// Where it is.
     pub status: Status,
+    /// The build that its results are reused from; `None` for a job that ran, or runs, in this one.
+    pub reused_from: Option<String>,
     /// Why it ended so, in words; `None` if it has not ended.
     pub why: Option<String>,
     /// How it ended.
@@ -126,7 +132,7 @@ pub struct ArtifactRecord {
 impl BuildRecord {
     /// What these events tell of a build, that a process drives or not.
     pub fn of(build: &str, events: &[Event], live: bool) -> Self {
-        let state = fold(events);
+        let state = BuildState::of(events);
         let mut record = Self {
             build: build.to_owned(),
             status: Standing::of(state.status(), live),
@@ -134,6 +140,8 @@ impl BuildRecord {
             began_ms: events.first().map(|event| event.time_ms),
             last_ms: events.last().map(|event| event.time_ms),
             from: None,
+            rerun_of: None,
+            rerun_what: None,
             params: BTreeMap::new(),
             secrets: Vec::new(),
             source: None,
@@ -176,6 +184,10 @@ impl BuildRecord {
                 (self.from, self.params) = (Some(request.source.clone()), request.params.clone());
                 self.secrets = request.secrets.keys().cloned().collect();
             }
+            EventBody::BuildRerun { of, what, .. } => {
+                (self.rerun_of, self.rerun_what) = (Some(of.clone()), Some(what.clone()));
+            }
+            EventBody::BuildRefused { message } => self.failure = Some(message.clone()),
             EventBody::BuildResumed { by } => self.resumed_by.push(by.clone()),
             EventBody::CancelRequested { by } => self.cancelled_by.push(by.clone()),
             EventBody::BuildCheckedOut { source } => self.source = Some(source.clone()),
@@ -193,6 +205,16 @@ impl BuildRecord {
                 let place = body.job().and_then(|job| places.get(job));
                 if let Some(job) = place.and_then(|place| self.jobs.get_mut(*place)) {
                     job.take_in(event);
+                }
+            }
+        }
+        if let EventBody::JobsSelected { selection } = &event.body {
+            for reused in &selection.reused {
+                let place = places.get(reused.job.as_str());
+                if let (Some(job), Some(submitted)) =
+                    (place.and_then(|place| self.jobs.get_mut(*place)), &reused.submitted)
+                {
+                    job.submitted_by = Some(submitted.by.clone());
                 }
             }
         }
@@ -231,6 +253,7 @@ impl JobRecord {
             services,
             submitted_by: None,
             status: job.status,
+            reused_from: job.ending.as_ref().and_then(Ending::reused_from).map(str::to_owned),
             why: job.ending.as_ref().map(Ending::to_string),
             ending: job.ending.clone(),
             waits_for: None,

@@ -38,6 +38,7 @@ pub struct OutsideEvent {
 
 /// Why a running build could not be reached, or did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutsideError {
     /// No build of this id runs.
     #[error("no build {build:?} runs in {}; {}", home.display(), running(found))]
@@ -177,15 +178,20 @@ impl RunningBuild {
 
     /// Names the cause, and not an address that nobody knows.
     pub(super) fn unreachable(&self, error: reqwest::Error) -> OutsideError {
-        let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        self.unreachable_because(cause.to_string())
+        self.unreachable_because(cause(error))
     }
 
     pub(super) fn unreachable_because(&self, reason: String) -> OutsideError {
         OutsideError::Unreachable { build: self.id.clone(), reason }
     }
+}
+
+/// The cause of a failed request, without the address.
+pub(super) fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }

@@ -11,13 +11,14 @@ use axum::body::Body;
 use axum::extract::State;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use monkeyci_api::{LogDecoder, LogFrame};
 use monkeyci_build::EventBody;
 use monkeyci_storage::{BlobBytes, Blobs, names};
 use object_store::path::Path as BlobName;
 use serde::{Deserialize, Serialize};
 
+use super::client::cause;
 use super::{Inside, OutsideError, RunningBuild};
 use crate::logs::followers::{Following, Piece};
 use crate::running::BuildHandle;
@@ -35,14 +36,54 @@ pub(crate) struct Wanted {
 /// Sends the logs of the build.
 pub(crate) async fn logs(State(inside): State<Inside>, body: Bytes) -> Result<Body, Refusal> {
     let wanted: Wanted = parse(&body)?;
-    let Inside { live, blobs, .. } = inside;
-    let mut following = live.logs.follow(wanted.job.as_deref());
-    let stored = stored(&live, &blobs, &following).await.map_err(|error| Refusal::store("the log", error))?;
+    let pieces = pieces(inside, wanted.job.as_deref()).await.map_err(|error| Refusal::store("the log", error))?;
+    Ok(Body::from_stream(pieces.map_ok(|piece| encode(&piece))))
+}
+
+/// The logs of a build, or one of them: what there is, and then what comes, until the build is over.
+async fn pieces(inside: Inside, job: Option<&str>) -> Result<BoxStream<'static, Result<Piece, Failure>>, Failure> {
+    let Inside { live, blobs } = inside;
+    let mut following = live.logs.follow(job);
+    let stored = stored(&live, &blobs, &following).await?;
     let begun = std::mem::take(&mut following.begun);
     let before = stream::iter(stored).flat_map(move |(job, part)| part_of(blobs.clone(), job, part));
     let after = stream::unfold(following, async |mut following| Some((following.next().await?, following)));
-    let pieces = before.chain(stream::iter(begun).map(Ok)).chain(after.map(Ok));
-    Ok(Body::from_stream(pieces.map_ok(|piece| encode(&piece))))
+    Ok(before.chain(stream::iter(begun).map(Ok)).chain(after.map(Ok)).boxed())
+}
+
+/// A frame of a log: its job, if it is not that of `define`, and the frame.
+pub(crate) type JobFrame = (Option<String>, LogFrame);
+
+/// The same as [`pieces`], as frames.
+pub(crate) async fn frames(
+    inside: Inside,
+    job: Option<&str>,
+) -> Result<BoxStream<'static, Result<JobFrame, String>>, Failure> {
+    let pieces = pieces(inside, job).await?;
+    let decoder = Decoder::default();
+    Ok(unpacked(pieces.map_err(|error| error.to_string()), decoder, |decoder, piece| {
+        let job = piece.job.map(|job| job.to_string());
+        decoder.frames(job, &piece.frames)
+    }))
+}
+
+/// The frames of what arrives in pieces.
+fn unpacked<P: Send + 'static>(
+    pieces: impl Stream<Item = Result<P, String>> + Send + 'static,
+    decoder: Decoder,
+    take: impl Fn(&mut Decoder, P) -> Result<(), String> + Send + Copy + 'static,
+) -> BoxStream<'static, Result<JobFrame, String>> {
+    let state = (pieces.boxed(), decoder);
+    let frames = stream::try_unfold(state, move |(mut pieces, mut decoder)| async move {
+        loop {
+            if let Some(frame) = decoder.ready.pop_front() {
+                return Ok(Some((frame, (pieces, decoder))));
+            }
+            let Some(piece) = pieces.try_next().await? else { return Ok(None) };
+            take(&mut decoder, piece)?;
+        }
+    });
+    frames.boxed()
 }
 
 type Failure = object_store::Error;
@@ -100,18 +141,23 @@ fn encode(piece: &Piece) -> Bytes {
 struct Decoder {
     buffer: BytesMut,
     logs: HashMap<Option<String>, LogDecoder>,
-    ready: VecDeque<(Option<String>, LogFrame)>,
+    ready: VecDeque<JobFrame>,
 }
 
 impl Decoder {
     fn push(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.buffer.extend_from_slice(bytes);
         while let Some((job, frames)) = self.piece()? {
-            let log = self.logs.entry(job.clone()).or_default();
-            log.push(&frames);
-            while let Some(frame) = log.next_frame().map_err(|error| error.to_string())? {
-                self.ready.push_back((job.clone(), frame));
-            }
+            self.frames(job, &frames)?;
+        }
+        Ok(())
+    }
+
+    fn frames(&mut self, job: Option<String>, frames: &[u8]) -> Result<(), String> {
+        let log = self.logs.entry(job.clone()).or_default();
+        log.push(frames);
+        while let Some(frame) = log.next_frame().map_err(|error| error.to_string())? {
+            self.ready.push_back((job.clone(), frame));
         }
         Ok(())
     }
@@ -143,15 +189,23 @@ impl RunningBuild {
         job: Option<&str>,
         mut each: impl FnMut(Option<&str>, &LogFrame),
     ) -> Result<(), OutsideError> {
-        let mut answer = self.ask("/logs", &Wanted { job: job.map(str::to_owned) }, None).await?;
-        let mut decoder = Decoder::default();
-        while let Some(bytes) = answer.chunk().await.map_err(|error| self.unreachable(error))? {
-            decoder.push(&bytes).map_err(|reason| self.unreachable_because(reason))?;
-            for (job, frame) in decoder.ready.drain(..) {
-                each(job.as_deref(), &frame);
-            }
+        let mut frames = self.frames(job).await?;
+        while let Some((job, frame)) = frames.try_next().await? {
+            each(job.as_deref(), &frame);
         }
         Ok(())
+    }
+
+    /// The same as a stream.
+    pub(crate) async fn frames(
+        &self,
+        job: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<JobFrame, OutsideError>>, OutsideError> {
+        let answer = self.ask("/logs", &Wanted { job: job.map(str::to_owned) }, None).await?;
+        let of = self.clone();
+        let bytes = answer.bytes_stream().map_err(cause);
+        let frames = unpacked(bytes, Decoder::default(), |decoder, bytes| decoder.push(&bytes));
+        Ok(frames.map_err(move |reason| of.unreachable_because(reason)).boxed())
     }
 }
 

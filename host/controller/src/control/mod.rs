@@ -9,6 +9,7 @@ mod server;
 
 pub use client::{Decision, OutsideError, OutsideEvent, RunningBuild};
 
+pub(crate) use following::frames as log_frames;
 pub(crate) use server::{Inside, listen};
 
 /// The name of the socket, in the build's directory `control`.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 /// What is locked: shared by all who look into it.
-const SHELLS: &str = "shells";
+pub(super) const SHELLS: &str = "shells";
 
 /// A build's directory that is held. Any number of processes may hold it.
 #[derive(Debug)]

@@ -1,22 +1,20 @@
 //! Going on with builds whose host has died.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
-use monkeyci_build::{BuildState, EventBody, Input, Status};
+use monkeyci_build::{BuildState, Status};
 use monkeyci_storage::journal::History;
 use monkeyci_storage::names;
 
-use super::{Controller, masking};
+use super::Host;
+use super::build::Build;
+use super::drive::masking;
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
 use crate::jobs;
-use crate::observer::Observer;
-use crate::running::{
-    Begin, BuildReport, BuildRequest, Cancel, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest,
-};
+use crate::running::{Begin, BuildRequest, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest};
 
-impl Controller {
+impl Host {
     /// The builds of this home that are not over and that no process runs, oldest first.
     ///
     /// # Errors
@@ -24,11 +22,11 @@ impl Controller {
     pub async fn resumable(&self) -> Result<Vec<Resumable>, ControllerError> {
         let live = self.live_builds()?;
         let mut found = Vec::new();
-        for build in self.journals.open_builds().await? {
+        for build in self.0.journals.open_builds().await? {
             if live.contains(&build) {
                 continue;
             }
-            match self.journals.history(&build).await {
+            match self.0.journals.history(&build).await {
                 Ok(Some(history)) => found.push(resumable(build, &history)),
                 Ok(None) => {}
                 Err(error) => found.push(Resumable {
@@ -51,56 +49,58 @@ impl Controller {
     /// # Errors
     /// When the home can't be read.
     pub fn left_behind(&self) -> Result<usize, ControllerError> {
-        let (_, dead) = self.home.live_builds(true).map_err(|source| self.unreadable(source))?;
+        let (_, dead) = self.0.home.live_builds(true).map_err(|source| self.unreadable(source))?;
         Ok(dead.iter().filter(|dead| dead.build.is_some()).count())
     }
 
-    /// Goes on with a build whose host has died, to its end. Jobs that are over are not run again. Containers whose sidecars have waited
+    /// Goes on with a build whose host has died. Jobs that are over are not run again. Containers whose sidecars have waited
     /// for this go on. Other jobs that ran when the host died have failed then, or run once more, as the request says. A build that is
     /// only to be cancelled ends at once.
     ///
     /// # Errors
     /// When the build can't be gone on with; nothing of it has changed then.
-    pub async fn resume(
-        self: &Arc<Self>,
-        resume: ResumeRequest,
-        observer: Arc<dyn Observer>,
-        cancel: Cancel,
-    ) -> Result<BuildReport, ResumeError> {
+    pub async fn resume(&self, mut resume: ResumeRequest) -> Result<Build, ResumeError> {
+        self.0.driven.is_open()?;
         let build = resume.build.clone();
-        let unknown = |build| ResumeError::NoBuild { build, home: self.home.root().to_owned() };
+        let unknown = |build| ResumeError::NoBuild { build, home: self.0.home.root().to_owned() };
         // The id is somebody's text, and a directory is named by it: only one that a host has made is looked for.
-        if self.journals.database().head(&build).await.map_err(ControllerError::from)?.is_none() {
+        if self.0.journals.database().head(&build).await.map_err(ControllerError::from)?.is_none() {
             return Err(unknown(build));
         }
-        let Some(dir) = self.home.take_build_dir(&build)? else { return Err(ResumeError::Runs { build }) };
+        let Some(dir) = self.0.home.take_build_dir(&build)? else { return Err(ResumeError::Runs { build }) };
         // Now that nobody writes it any more: a build is locked before its journal is begun.
-        let history = self.journals.history(&build).await.map_err(ControllerError::from)?;
+        let history = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
         let Some(history) = history else { return Err(unknown(build)) };
         let known = Known::of(&history.events);
-        if history.events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })) {
+        if known.over {
             return Err(ResumeError::Over { build });
         }
         let request = match (&known.requested, known.lacks(history.missing())) {
             _ if history.missing() == 0 && resume.cancel => BuildRequest::ended(&known),
             (Some(requested), None) => {
-                let key = if known.needs() == Needed::default() { String::new() } else { self.home.digest_key()? };
+                let collected = self.collect_again(&build, &known, requested, &mut resume.inputs).await;
+                collected.map_err(|error| ResumeError::Inputs { reason: error.to_string() })?;
+                let key = self.digest_key(!known.needs().is_empty())?;
                 let digests = Digests { key: &key, build: &build };
                 let request = BuildRequest::again(&resume, &known, requested, &digests)?;
-                let script = jobs::script(&self.services.blobs, &build, &requested.script).await?;
+                let script = jobs::script(&self.0.services.blobs, &build, &requested.script).await?;
                 BuildRequest { script, ..request }
             }
             (_, lacks) => return Err(ResumeError::NotEnough { build, reason: lacks.unwrap_or_default() }),
         };
         let masking = masking(&request)?;
-        let (mut begun, inbox) = self.begin(&build, request, masking, observer, dir, &cancel);
+        let mut begun = self.begin(&build, request, masking, dir);
         begun.live.take_back(&history.events, known.said_by_define.clone());
         begun.live.logs.go_on(self.log_parts(&build).await?);
+        let phase = begun.live.state().phase();
+        if let Some(earlier) = self.earlier(&begun.request, phase).await? {
+            begun.context.runs_again(earlier);
+        }
         if !resume.cancel {
             jobs::restore(&begun.context, &known).await?;
         }
         let go_on = jobs::take_over(&begun.context, &begun.dir, resume.cancel).await.map_err(ControllerError::from)?;
-        let journal = self.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
+        let journal = self.0.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
         begun.dir.goes_at_the_end();
         let begin = Begin::Again {
             by: resume.by,
@@ -110,23 +110,23 @@ impl Controller {
             started_ms: known.started_ms,
             said: known.said,
         };
-        let time = SteadyTime::begin_after(self.clock.clone(), known.last_ms);
-        Ok(self.drive(begun, inbox, journal, begin, time, cancel).await?)
+        let time = SteadyTime::begin_after(self.0.clock.clone(), known.last_ms);
+        Ok(self.drive(begun, journal, begin, time)?)
     }
 
     pub(super) fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {
-        self.home.live_builds(true).map(|(live, _)| live).map_err(|source| self.unreadable(source))
+        self.0.home.live_builds(true).map(|(live, _)| live).map_err(|source| self.unreadable(source))
     }
 
     pub(super) fn unreadable(&self, source: std::io::Error) -> ControllerError {
-        ControllerError::Home { path: self.home.run(), source }
+        ControllerError::Home { path: self.0.home.run(), source }
     }
 
     /// How many parts of each log of a build are in the store.
     async fn log_parts(&self, build: &str) -> Result<HashMap<Option<String>, u32>, ControllerError> {
         let logs = names::logs(build);
         let mut parts = HashMap::new();
-        for (name, _) in self.services.blobs.list(&logs).await? {
+        for (name, _) in self.0.services.blobs.list(&logs).await? {
             if let Some((job, number)) = names::log_part(&logs, &name) {
                 let next: &mut u32 = parts.entry(job).or_default();
                 *next = (*next).max(number.saturating_add(1));
@@ -139,11 +139,7 @@ impl Controller {
 /// What there is to say of a build that is not over.
 fn resumable(build: String, history: &History) -> Resumable {
     let known = Known::of(&history.events);
-    let slots = known.requested.as_ref().map_or(std::num::NonZeroUsize::MIN, |requested| requested.max_running);
-    let mut state = BuildState::new(slots);
-    for event in &history.events {
-        drop(state.step(Input::Event(event)));
-    }
+    let state = BuildState::of(&history.events);
     let ran = state
         .lost_attempts(false, &BTreeSet::new())
         .into_iter()

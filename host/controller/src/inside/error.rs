@@ -9,6 +9,7 @@ use crate::error::ControllerError;
 
 /// Why nobody gets into a job's container.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShellError {
     /// There is no such job.
     #[error("the build {build} has no job {job:?}; {}", those(jobs))]
@@ -33,6 +34,16 @@ pub enum ShellError {
         build: String,
         /// The job.
         job: String,
+    },
+    /// The job has run in an earlier build.
+    #[error("the job {job:?} of {build} is reused: it has run in the build {from}")]
+    Reused {
+        /// The build.
+        build: String,
+        /// The job.
+        job: String,
+        /// The earlier build.
+        from: String,
     },
     /// The job's containers are being made.
     #[error("the job {job:?} is still being prepared; its container can be entered once its command runs")]

@@ -1,8 +1,8 @@
 //! The values that a job was given when it began, given again.
 
-use monkeyci_build::{BuildState, ContainerSpec, Event, EventBody, LateValue, Requested};
+use monkeyci_build::{BuildState, ContainerSpec, Event, LateValue, Requested};
 
-use super::{ShellError, ShellRequest};
+use super::{ShellError, ShellRequest, requested};
 use crate::home::Home;
 use crate::inputs::Inputs;
 use crate::jobs::{LateValues, late_values};
@@ -11,15 +11,12 @@ use crate::running::Digests;
 /// The job's late values: with its secrets, or without them and without the parameters that one stands in.
 pub(super) fn late(
     home: &Home,
-    request: &ShellRequest,
+    (build, request): (&str, &ShellRequest),
     events: &[Event],
     state: &BuildState,
     spec: &ContainerSpec,
 ) -> Result<LateValues, ShellError> {
-    let requested = events.iter().find_map(|event| match &event.body {
-        EventBody::BuildRequested { request } => Some(request.as_ref()),
-        _ => None,
-    });
+    let requested = requested(events);
     let mut spec = spec.clone();
     let hidden = |value: &LateValue| match value {
         LateValue::Secret(_) | LateValue::SecretFile(_) => true,
@@ -30,7 +27,7 @@ pub(super) fn late(
     if request.with_secrets {
         inputs = request.inputs.clone();
         if let Some(requested) = requested {
-            check(home, request, requested, spec.late_env.values())?;
+            check(home, (build, request), requested, spec.late_env.values())?;
         }
     } else {
         spec.late_env.retain(|_, value| !hidden(value));
@@ -45,12 +42,12 @@ pub(super) fn late(
 /// Whether what the job needs was given again, and is what the build began with.
 fn check<'a>(
     home: &Home,
-    request: &ShellRequest,
+    (build, request): (&str, &ShellRequest),
     requested: &Requested,
     values: impl Iterator<Item = &'a LateValue>,
 ) -> Result<(), ShellError> {
     let key = home.digest_key()?;
-    let digests = Digests { key: &key, build: &request.build };
+    let digests = Digests { key: &key, build };
     let (mut missing, mut different) = (Vec::new(), Vec::new());
     for value in values {
         let (option, what, name, known, given) = match value {
@@ -75,7 +72,7 @@ fn check<'a>(
     }
     match (missing.is_empty(), different.into_iter().next()) {
         (false, _) => Err(ShellError::Missing { job: request.job.clone(), options: missing }),
-        (true, Some(name)) => Err(ShellError::Different { build: request.build.clone(), name }),
+        (true, Some(name)) => Err(ShellError::Different { build: build.to_owned(), name }),
         (true, None) => Ok(()),
     }
 }

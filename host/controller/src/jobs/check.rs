@@ -62,7 +62,7 @@ pub(crate) async fn check(
 ) -> Result<Checked, CheckError> {
     let clone = tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
     let dir = clone.path().to_owned();
-    let (source, warnings) = check_out(live, request.source.clone(), &request.trigger, dir, None)
+    let (source, warnings) = check_out(live, request.source.clone(), (&request.trigger, &request.given), dir, None)
         .await
         .map_err(|message| CheckError::Source(live.masking.text(&message)))?;
     for warning in warnings {

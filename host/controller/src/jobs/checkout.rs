@@ -5,19 +5,22 @@ use std::path::PathBuf;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use monkeyci_api::BuildInfo;
-use monkeyci_build::{EventBody, Source};
-use monkeyci_storage::names;
+use monkeyci_build::{EventBody, Given, Source};
+use monkeyci_storage::{Blobs, names};
 
 use super::JobContext;
 use super::define::failed;
-use crate::running::{BuildDirs, BuildHandle};
+use crate::running::{BuildDirs, BuildHandle, BuildRequest};
 use crate::source::SourceRequest;
 use crate::source::history::History;
 
 /// Gets the code, and records that it is there.
 pub(super) async fn run(context: &JobContext) {
     let (source, dir) = (context.request.source.clone(), context.dir.clone());
-    match check_out(&context.live, source, &context.request.trigger, dir, None).await {
+    // Of a commit that is fetched by its id, nobody knows which branch or tag was meant.
+    let known = context.earlier().and_then(|earlier| earlier.source.clone());
+    let said = (context.request.trigger.as_str(), &context.request.given);
+    match check_out(&context.live, source, said, dir, known).await {
         Ok((source, warnings)) => {
             keep_script(context).await;
             for message in warnings {
@@ -29,7 +32,7 @@ pub(super) async fn run(context: &JobContext) {
     }
 }
 
-/// Gets the code into `dir`, and tells the build where it is. What is not as one might think of it comes in words. What is `known` of the
+/// Gets the code into `dir`, and tells the build where it is. What is `given` of it counts before what is found. What is not as one might think of it comes in words. What is `known` of the
 /// code counts, where it was checked out before.
 ///
 /// # Errors
@@ -37,14 +40,19 @@ pub(super) async fn run(context: &JobContext) {
 pub(super) async fn check_out(
     live: &BuildHandle,
     source: SourceRequest,
-    trigger: &str,
+    (trigger, given): (&str, &Given),
     dir: PathBuf,
     known: Option<Source>,
 ) -> Result<(Source, Vec<String>), String> {
     let checkout = source.check_out_in_background(dir.join("checkout")).await.map_err(|error| error.to_string())?;
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;
-    let (found, warnings) = (checkout.source, checkout.warnings);
+    let (mut found, mut warnings) = (checkout.source, checkout.warnings);
+    given.apply(&mut found);
+    if !found.given.is_empty() {
+        let facts = found.given.join(", ");
+        warnings.push(format!("{facts}: the script is told what was given, and not what is so of the code"));
+    }
     let source = match known {
         Some(known) if known.commit == found.commit => known,
         _ => found,
@@ -65,15 +73,19 @@ pub(super) async fn check_out(
 }
 
 /// Puts the script into the store, if it is not there: whoever goes on with the build after a crash takes it from there.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn store_script(blobs: &Blobs, request: &BuildRequest) -> Result<(), object_store::Error> {
+    let name = names::script(&request.script_digest());
+    match blobs.has(&name).await? {
+        true => Ok(()),
+        false => blobs.put_whole(&name, request.script.clone().into()).await,
+    }
+}
+
 async fn keep_script(context: &JobContext) {
-    let name = names::script(&context.request.script_digest());
-    let blobs = &context.services.blobs;
-    let kept = match blobs.has(&name).await {
-        Ok(true) => Ok(()),
-        Ok(false) => blobs.put_whole(&name, context.request.script.clone().into()).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = kept {
+    if let Err(error) = store_script(&context.services.blobs, &context.request).await {
         let message =
             format!("the script could not be stored: {error}; should this host die, the build can't be resumed");
         context.record(EventBody::BuildWarned { message }).await;

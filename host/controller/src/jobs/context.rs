@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::define::Loaded;
 use super::engine::Engines;
-use super::{attempts, checkout, define, refine};
+use super::{EarlierBuild, attempts, checkout, define, refine};
 use crate::error::ControllerError;
 use crate::logs::LogLimits;
 use crate::running::{BuildHandle, BuildRequest, Effects, Task};
@@ -73,6 +73,8 @@ pub(crate) struct JobContext {
     pub(super) loaded: OnceLock<Loaded>,
     listening: OnceCell<(ApiAddress, Option<Listener>)>,
     pub(super) said_not_enforced: OnceCell<()>,
+    /// The build of which this one is one more run.
+    earlier: OnceLock<EarlierBuild>,
 }
 
 impl JobContext {
@@ -84,7 +86,26 @@ impl JobContext {
         force: CancellationToken,
     ) -> Self {
         let (loaded, listening, said_not_enforced) = (OnceLock::new(), OnceCell::new(), OnceCell::new());
-        Self { services, live, request, dir, force, loaded, listening, said_not_enforced }
+        let earlier = OnceLock::new();
+        Self { services, live, request, dir, force, loaded, listening, said_not_enforced, earlier }
+    }
+
+    /// Says of which build this one is one more run, before anything is done.
+    pub(crate) fn runs_again(&self, earlier: EarlierBuild) {
+        // Once for a build.
+        let _ = self.earlier.set(earlier);
+    }
+
+    /// The build of which this one is one more run.
+    pub(super) fn earlier(&self) -> Option<&EarlierBuild> {
+        self.earlier.get()
+    }
+
+    /// Breaks off the connections of sidecars: what is not answered is said to the host that goes on with the build.
+    pub(crate) fn cut_connections(&self) {
+        if let Some((_, Some(listener))) = self.listening.get() {
+            listener.cut();
+        }
     }
 
     /// How sidecars reach the build API; it is made reachable on first use.

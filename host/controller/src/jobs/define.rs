@@ -7,6 +7,7 @@ use monkeyci_build::{Checked, EventBody, FaultKind, GraphFaults, JobDraft, JobSp
 use monkeyci_script::{Definition, Script, Transcript};
 
 use super::JobContext;
+use super::select::{NotSelected, select};
 use crate::running::BuildHandle;
 
 /// The script, and what its `define` was told.
@@ -65,6 +66,12 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
     }
     let Checked { graph, removed, params } = checked;
     let jobs = graph.into_jobs();
+    match select(context, &jobs, &removed).await {
+        Ok(None) => {}
+        Ok(Some(selection)) => context.record(EventBody::JobsSelected { selection: Box::new(selection) }).await,
+        Err(NotSelected::Refused(error)) => return Ok(EventBody::BuildRefused { message: error.to_string() }),
+        Err(NotSelected::Hopeless(hopeless)) => return Err(hopeless),
+    }
     if jobs.iter().filter_map(JobSpec::container).any(|container| !container.with_git) {
         context
             .live

@@ -1,6 +1,7 @@
 //! The engine of a home: found on first use, and cleared of what killed builds have left.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, PodState};
@@ -35,21 +36,11 @@ pub struct Swept {
 
 /// What runs container jobs.
 #[derive(Clone)]
-pub enum EngineChoice {
+pub(crate) enum EngineChoice {
     /// Docker or Podman, through their API.
     Docker(DockerOptions),
     /// An engine of the embedder's.
     Custom(Arc<dyn Engine>),
-}
-
-impl EngineChoice {
-    /// The engine that is meant, found now.
-    pub(crate) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
-        Ok(match self {
-            Self::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
-            Self::Custom(engine) => engine.clone(),
-        })
-    }
 }
 
 impl std::fmt::Debug for EngineChoice {
@@ -118,8 +109,11 @@ impl Engines {
     }
 
     /// The engine, and nothing removed from it.
-    pub(super) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
-        self.choice.find().await
+    pub(crate) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        Ok(match &self.choice {
+            EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
+            EngineChoice::Custom(engine) => engine.clone(),
+        })
     }
 
     async fn sweep(&self, engine: &dyn Engine, sweep: Sweep) -> Result<Swept, ControllerError> {
@@ -134,7 +128,10 @@ impl Engines {
             .filter(|pod| pod.state == PodState::Alive && is_dead(&pod.build))
             .map(|pod| pod.build.clone())
             .collect();
-        let (held, dead): (Vec<DeadBuild>, Vec<DeadBuild>) = dead.into_iter().partition(|dead| is_held(&dead.dir));
+        // Also of a build that was not kept as a whole, because its host has died before its end.
+        let is_kept = |dir: &Path| !sweep.kept && !kept_in(dir).is_empty();
+        let (held, dead): (Vec<DeadBuild>, Vec<DeadBuild>) =
+            dead.into_iter().partition(|dead| is_held(&dead.dir) || is_kept(&dead.dir));
         let is_held = |build: &str| held.iter().any(|held| held.build.as_deref() == Some(build));
         let leftovers = known.into_iter().map(|pod| pod.build);
         let leftovers =

@@ -12,15 +12,18 @@ pub(crate) mod lease;
 mod refine;
 mod restore;
 mod say;
+mod select;
 mod take_over;
 
 pub use check::CheckError;
 pub use container::PATIENCE;
-pub use engine::{EngineChoice, Sweep, Swept};
+pub use engine::{Sweep, Swept};
 
 pub(crate) use check::check;
-pub(crate) use container::{LateValues, directory, kept_in, kept_pod, key, late_values, limits};
+pub(crate) use checkout::store_script;
+pub(crate) use container::{LateValues, directory, kept_in, kept_jobs, kept_pod, key, late_values, limits};
 pub(crate) use context::{JobContext, Services};
-pub(crate) use engine::Engines;
+pub(crate) use engine::{EngineChoice, Engines};
 pub(crate) use restore::{restore, script};
+pub(crate) use select::EarlierBuild;
 pub(crate) use take_over::take_over;

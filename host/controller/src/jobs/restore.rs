@@ -51,7 +51,7 @@ pub(crate) async fn restore(context: &JobContext, known: &Known) -> Result<(), R
         // Of a commit that was fetched by its id, nobody knows which branch or tag was meant.
         (SourceRequest::Git { .. }, Some(source)) => Some(source.clone()),
     };
-    let found = check_out(&context.live, request.source.clone(), &request.trigger, dir, source).await;
+    let found = check_out(&context.live, request.source.clone(), (&request.trigger, &request.given), dir, source).await;
     let (source, _) = found.map_err(|reason| ResumeError::Code { build: build(), reason })?;
     if let Some(before) = &known.source
         && let Some(reason) = differs(before, context.live.masking.event(EventBody::BuildCheckedOut { source }))

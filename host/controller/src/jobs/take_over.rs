@@ -74,7 +74,10 @@ pub(crate) async fn take_over(
     }
     catch_up(context, &engine, &begun, &others).await;
     while !others.is_empty() {
-        let removals = stream::iter(others.keys().map(async |key| engine.remove(key).await));
+        let removals = stream::iter(others.into_keys().map(|key| {
+            let engine = engine.clone();
+            async move { engine.remove(&key).await }
+        }));
         removals.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         // What the dead process asked for last may have come into being meanwhile.
         others = pods().await?;

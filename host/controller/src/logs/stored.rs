@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
 use monkeyci_api::{LogDecodeError, LogDecoder, LogFrame};
 use monkeyci_build::{Event, EventBody};
-use monkeyci_storage::journal::{SqliteJournal, history};
+use monkeyci_storage::journal::{Journal, SqliteJournal, history, is_over};
 use monkeyci_storage::{BlobStore, Blobs, names};
 use object_store::path::Path as BlobName;
 
@@ -15,7 +17,7 @@ use crate::error::ControllerError;
 /// The logs that a home has stored.
 #[derive(Debug)]
 pub struct StoredLogs {
-    journal: Option<SqliteJournal>,
+    journal: Option<Arc<dyn Journal>>,
     blobs: Blobs,
 }
 
@@ -53,13 +55,20 @@ impl StoredLogs {
     pub async fn open(home: &Path, blobs: &BlobStore) -> Result<Self, LogsError> {
         // Looking into a home must not make one.
         let path = home.join("journal.db");
-        let journal =
-            if path.exists() { Some(SqliteJournal::open(&path).await.map_err(ControllerError::from)?) } else { None };
+        let journal: Option<Arc<dyn Journal>> = match path.exists() {
+            true => Some(Arc::new(SqliteJournal::open(&path).await.map_err(ControllerError::from)?)),
+            false => None,
+        };
         let local = home.join("blobs");
         let none = *blobs == BlobStore::Local && !local.exists();
         let blobs =
             if none { Blobs::none() } else { Blobs::open(blobs, &local).await.map_err(ControllerError::from)? };
         Ok(Self { journal, blobs })
+    }
+
+    /// Of a home whose journal and store are open.
+    pub(crate) fn of_home(journal: Arc<dyn Journal>, blobs: Blobs) -> Self {
+        Self { journal: Some(journal), blobs }
     }
 
     /// The logs of a build: that of `define` first, then those of its jobs in the order in which they started.
@@ -96,7 +105,7 @@ impl StoredLogs {
 
     async fn events(&self, build: &str) -> Result<Vec<Event>, LogsError> {
         let Some(journal) = &self.journal else { return Ok(Vec::new()) };
-        let history = history(journal, build).await.map_err(ControllerError::from)?;
+        let history = history(&**journal, build).await.map_err(ControllerError::from)?;
         Ok(history.map(|history| history.events).unwrap_or_default())
     }
 
@@ -105,8 +114,8 @@ impl StoredLogs {
     /// # Errors
     /// When the journal can't be read.
     pub async fn is_over(&self, build: &str) -> Result<bool, LogsError> {
-        let events = self.events(build).await?;
-        Ok(events.iter().any(|event| matches!(event.body, EventBody::BuildEnded { .. })))
+        let Some(journal) = &self.journal else { return Ok(false) };
+        Ok(is_over(&**journal, build).await.map_err(ControllerError::from)?)
     }
 
     /// Hands the frames of a log to `each`, in order; holds no more than one of them.
@@ -114,22 +123,44 @@ impl StoredLogs {
     /// # Errors
     /// When the store can't be read, or what it has is damaged.
     pub async fn read(&self, log: &StoredLog, mut each: impl FnMut(LogFrame)) -> Result<(), LogsError> {
-        for part in &log.parts {
-            let failed = |error| LogsError::from(ControllerError::from(error));
-            // It may have been removed meanwhile.
-            let Some(mut bytes) = self.blobs.get(part).await.map_err(failed)? else { continue };
-            let damaged = |reason| LogsError::Damaged { part: part.to_string(), reason };
-            let mut decoder = LogDecoder::default();
-            while let Some(chunk) = bytes.try_next().await.map_err(failed)? {
-                decoder.push(&chunk);
-                while let Some(frame) = decoder.next_frame().map_err(damaged)? {
-                    each(frame);
-                }
-            }
-            decoder.finish().map_err(damaged)?;
+        let mut frames = self.frames(log);
+        while let Some(frame) = frames.try_next().await? {
+            each(frame);
         }
         Ok(())
     }
+
+    /// The frames of a log, in order.
+    pub(crate) fn frames(&self, log: &StoredLog) -> BoxStream<'static, Result<LogFrame, LogsError>> {
+        let blobs = self.blobs.clone();
+        let parts = stream::iter(log.parts.clone()).then(move |part| frames_of(blobs.clone(), part));
+        parts.try_flatten().boxed()
+    }
+}
+
+/// The frames of a part of a log.
+async fn frames_of(blobs: Blobs, part: BlobName) -> Result<BoxStream<'static, Result<LogFrame, LogsError>>, LogsError> {
+    let failed = |error| LogsError::from(ControllerError::from(error));
+    // It may have been removed meanwhile.
+    let Some(bytes) = blobs.get(&part).await.map_err(failed)? else { return Ok(stream::empty().boxed()) };
+    let name = part.to_string();
+    let frames = stream::try_unfold((bytes, LogDecoder::default()), move |(mut bytes, mut decoder)| {
+        let name = name.clone();
+        async move {
+            let damaged = |reason| LogsError::Damaged { part: name.clone(), reason };
+            let mut frame = decoder.next_frame().map_err(damaged)?;
+            while frame.is_none() {
+                let Some(chunk) = bytes.try_next().await.map_err(failed)? else {
+                    decoder.finish().map_err(damaged)?;
+                    return Ok(None);
+                };
+                decoder.push(&chunk);
+                frame = decoder.next_frame().map_err(damaged)?;
+            }
+            Ok(frame.map(|frame| (frame, (bytes, decoder))))
+        }
+    });
+    Ok(frames.boxed())
 }
 
 #[cfg(test)]

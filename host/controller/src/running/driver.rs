@@ -1,12 +1,14 @@
 //! The driver: the loop of one build. It folds the journal, and has carried out what the core asks for.
 
+mod let_go;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_build::{
     BuildCommand, BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary, Phase,
-    Requested, StopReason,
+    Requested, Rerun, Select, StopReason,
 };
 use monkeyci_storage::BuildJournal;
 use monkeyci_storage::journal::Durable;
@@ -14,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::handle::{Answer, BuildHandle, Record};
+use super::said::Said;
 use super::{BuildRequest, Cancel, Effects, Task};
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
@@ -74,30 +77,6 @@ pub(crate) enum Begin {
     },
 }
 
-/// What was said that stands in the report.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Said {
-    failure: Option<String>,
-    reports: Vec<String>,
-    warnings: Vec<String>,
-}
-
-impl Said {
-    /// Hears of an event.
-    pub(super) fn notice(&mut self, body: &EventBody) {
-        match body {
-            EventBody::BuildFailed { message, faults, .. } => self.failure = Some(full_message(message, faults)),
-            EventBody::BuildTimedOut { after_ms } => {
-                let seconds = *after_ms as f64 / 1000.0;
-                self.failure = Some(format!("the build reached its time limit of {seconds} s: its jobs were stopped"));
-            }
-            EventBody::ScriptReport { message, .. } => self.reports.push(message.clone()),
-            EventBody::BuildWarned { message } => self.warnings.push(message.clone()),
-            _ => {}
-        }
-    }
-}
-
 /// What came of a build.
 pub(crate) struct Outcome {
     pub(crate) status: BuildStatus,
@@ -151,7 +130,10 @@ impl Driver {
             Begin::Again { started_ms, .. } => *started_ms,
         };
         let driven = self.run(inbox, begin, cancel, started_ms).await;
-        self.end().await;
+        match &driven {
+            Err(ControllerError::LetGo { .. }) => self.let_go().await,
+            _ => self.end().await,
+        }
         let duration_ms = self.time.now_ms().saturating_sub(started_ms);
         let Self { report, said: Said { failure, reports, warnings }, .. } = self;
         let (status, jobs) = report.unwrap_or((BuildStatus::Error, Vec::new()));
@@ -208,6 +190,7 @@ impl Driver {
                         self.record(body).await?;
                     }
                 }
+                () = cancel.let_go.cancelled() => return Err(self.write_before_letting_go().await),
                 () = until(&self.time, time_limit), if !stopping => {
                     let after_ms = self.timeout.map_or(0, millis);
                     self.record(EventBody::BuildTimedOut { after_ms }).await?;
@@ -223,7 +206,14 @@ impl Driver {
                 let trigger = self.trigger.clone();
                 // Both before anything is done: whoever goes on with the build needs to know what it was to be.
                 let triggered = self.write(EventBody::BuildTriggered { build: self.live.id.clone(), trigger })?;
+                let rerun = match &request.select {
+                    Some(Select::Again(rerun)) => Some(rerun.clone()),
+                    _ => None,
+                };
                 let requested = self.write(EventBody::BuildRequested { request })?;
+                if let Some(Rerun { of, by, what, with_changes, .. }) = rerun {
+                    self.write(EventBody::BuildRerun { of, by, what, with_changes })?;
+                }
                 self.carry_out([triggered, requested].concat()).await
             }
             Begin::Again { by, again, go_on, cancel, said, started_ms: _ } => {
@@ -270,6 +260,7 @@ impl Driver {
         tokio::select! {
             written = self.durable.wait(last) => written?,
             () = killed => return Err(ControllerError::Unwritten { build: self.live.id.clone() }),
+            () = cancel.let_go.cancelled() => return Err(self.write_before_letting_go().await),
         }
         self.answer(last);
         if let Some(ended) = self.ended.take() {
@@ -417,10 +408,6 @@ impl Driver {
             self.tasks.abort_all();
         }
     }
-}
-
-fn full_message(message: &str, faults: &GraphFaults) -> String {
-    if faults.is_empty() { message.to_owned() } else { format!("{message}: {faults}") }
 }
 
 fn millis(duration: Duration) -> u64 {

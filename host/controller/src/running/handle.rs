@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{
-    BuildCommand, BuildState, CommandError, Effect, Event, EventBody, GraphFaults, Input, JobSpec, SavedArtifact,
+    BuildCommand, BuildState, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSpec,
+    SavedArtifact, Status,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -276,12 +277,17 @@ impl BuildHandle {
     pub(crate) fn job_outcome(&self, job: &str) -> Option<JobOutcome> {
         let state = self.state();
         let job = state.job(job)?;
-        let duration_ms = match (job.started_ms, job.ended_ms) {
-            (Some(started), Some(ended)) => Some(ended.saturating_sub(started)),
+        let duration_ms = match (job.started_ms, job.ended_ms, &job.ending) {
+            (_, _, Some(Ending::Reused { duration_ms, .. })) => *duration_ms,
+            (Some(started), Some(ended), _) => Some(ended.saturating_sub(started)),
             _ => None,
         };
         let results = job.results.as_deref().cloned().unwrap_or_default();
-        Some(JobOutcome { status: job.status, ending: job.ending.clone(), duration_ms, results })
+        // A script is told of a job that is reused what it was told when that ran.
+        let ending = job.ending.as_ref().map(|ending| ending.itself().clone());
+        // Whether a person starts it or approves it is one to a script.
+        let status = if ending == Some(Ending::Manual) { Status::Blocked } else { job.status };
+        Some(JobOutcome { status, ending, duration_ms, results })
     }
 
     fn publish(&self, event: &Event) {

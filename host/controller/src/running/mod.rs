@@ -7,16 +7,20 @@ mod driver;
 mod effects;
 mod handle;
 mod request;
+mod rerun;
 mod resume;
+mod said;
 mod upload;
 mod words;
 
-pub use request::{BuildReport, BuildRequest, Cancel};
+pub use request::{BuildReport, BuildRequest};
+pub use rerun::{RerunError, RerunRequest};
 pub use resume::{Needed, Resumable, ResumeError, ResumeRequest};
 
 pub(crate) use budget::limits;
 pub(crate) use driver::{Begin, Driver, Outcome};
 pub(crate) use effects::{Effects, Task};
 pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Record, Refused, SUBMITTED};
+pub(crate) use request::Cancel;
 pub(crate) use resume::{Digests, Known};
 pub(crate) use words::{WordsError, check_event, check_report};

@@ -5,18 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
-use monkeyci_build::{Event, EventBody, JobSpec, Requested, Source, Told};
+use monkeyci_build::{Event, EventBody, Given, JobSpec, Requested, Source, Told};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 
 use super::BuildRequest;
-use super::driver::Said;
+use super::said::Said;
 use crate::error::ControllerError;
 use crate::inputs::Inputs;
 use crate::logs::Masking;
 
-/// A build to go on with.
+/// A build to go on with: [`ResumeRequest::new`], and then whatever else is to be said.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ResumeRequest {
     /// The build's id, `org/repo/build`.
     pub build: String,
@@ -32,8 +33,16 @@ pub struct ResumeRequest {
     pub by: String,
 }
 
+impl ResumeRequest {
+    /// Of this build, `org/repo/build`, by somebody. What ran when its host died has failed.
+    pub fn new(build: impl Into<String>, by: impl Into<String>) -> Self {
+        Self { build: build.into(), by: by.into(), ..Self::default() }
+    }
+}
+
 /// A build that is not over, and that no host goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Resumable {
     /// The build's id.
     pub build: String,
@@ -63,12 +72,12 @@ pub struct Needed {
 }
 
 impl Needed {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.secrets.is_empty() && self.params.is_empty()
     }
 
     /// How to give it, as options of the command.
-    fn options(&self) -> String {
+    pub(super) fn options(&self) -> String {
         let secrets = self.secrets.iter().map(|name| format!("--secret {name}=FILE"));
         let params = self.params.iter().map(|name| format!("--param {name}=VALUE"));
         secrets.chain(params).collect::<Vec<_>>().join(" ")
@@ -77,6 +86,7 @@ impl Needed {
 
 /// Why a build is not gone on with. Nothing of it has changed then.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResumeError {
     /// There is no such build.
     #[error("the host's home {} knows no build {build:?}; `monkeyci-host resume` lists those that can be resumed", home.display())]
@@ -124,6 +134,12 @@ pub enum ResumeError {
         /// Its name.
         name: String,
     },
+    /// What is given again can't be had.
+    #[error("{reason}")]
+    Inputs {
+        /// Who can't tell, and what is wrong.
+        reason: String,
+    },
     /// The code can't be had again.
     #[error("the code of the build {build} can't be had again: {reason}")]
     Code {
@@ -160,6 +176,8 @@ pub(crate) struct Known {
     pub(crate) said_by_define: Vec<EventBody>,
     /// What was said that stands in the report.
     pub(crate) said: Said,
+    /// Whether it has ended.
+    pub(crate) over: bool,
 }
 
 impl Known {
@@ -177,6 +195,7 @@ impl Known {
                 EventBody::BuildCheckedOut { source } => known.source = Some(source.clone()),
                 EventBody::ScriptTold { told } => known.told = Some((**told).clone()),
                 EventBody::ScriptDefined { jobs, .. } => known.jobs = Some(jobs.clone()),
+                EventBody::BuildEnded { .. } => known.over = true,
                 EventBody::ScriptEvent { job: None, .. } | EventBody::ScriptReport { job: None, .. } => {
                     known.said_by_define.push(body.clone());
                 }
@@ -257,6 +276,8 @@ impl BuildRequest {
             timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             keep: self.keep,
             keep_failed: self.keep_failed,
+            select: self.select.clone(),
+            given: self.given.clone(),
         }
     }
 
@@ -271,6 +292,9 @@ impl BuildRequest {
             timeout: None,
             keep: false,
             keep_failed: false,
+            select: None,
+            given: Given::default(),
+            key: None,
         }
     }
 
@@ -320,6 +344,9 @@ impl BuildRequest {
             timeout: requested.timeout_ms.map(Duration::from_millis),
             keep: requested.keep,
             keep_failed: requested.keep_failed,
+            select: requested.select.clone(),
+            given: requested.given.clone(),
+            key: None,
         })
     }
 }

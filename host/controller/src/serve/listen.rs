@@ -23,6 +23,7 @@ use monkeyci_api::InProcess;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::limits::SocketLimits;
@@ -48,6 +49,7 @@ pub(crate) fn in_process(router: Router) -> InProcess {
 #[derive(Debug)]
 pub(crate) struct Listener {
     task: JoinHandle<()>,
+    cut: CancellationToken,
 }
 
 impl Listener {
@@ -102,6 +104,8 @@ impl Listener {
             .max_buf_size(limits.head_bytes)
             .max_headers(limits.headers);
         let slots = Arc::new(Semaphore::new(limits.connections as usize));
+        let cut = CancellationToken::new();
+        let connections_cut = cut.clone();
         let task = tokio::spawn(async move {
             // The semaphore is never closed. Whoever is beyond it waits to be taken in, and holds nothing of ours.
             while let Ok(slot) = slots.clone().acquire_owned().await {
@@ -114,15 +118,26 @@ impl Listener {
                     request.map(|body| Body::new(Unread::new(Body::new(body), limits.refused_body)))
                 });
                 let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+                let cut = connections_cut.clone();
                 tokio::spawn(async move {
                     let _slot = slot;
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "a connection to an API has ended");
+                    tokio::select! {
+                        () = cut.cancelled() => {}
+                        ended = connection => {
+                            if let Err(error) = ended {
+                                tracing::debug!(%error, "a connection to an API has ended");
+                            }
+                        }
                     }
                 });
             }
         });
-        Self { task }
+        Self { task, cut }
+    }
+
+    /// Breaks all connections off, and those that come, as the end of the process would: whoever was not answered asks somebody else.
+    pub(crate) fn cut(&self) {
+        self.cut.cancel();
     }
 }
 

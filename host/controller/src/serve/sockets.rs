@@ -73,6 +73,13 @@ impl ApiSockets {
         self.sockets.clone()
     }
 
+    /// Breaks the connections off that come to the host's address.
+    pub(crate) fn cut(&self) {
+        if let Some((listener, _)) = self.listening.get() {
+            listener.cut();
+        }
+    }
+
     /// Calls without a socket.
     pub(crate) fn in_process(&self) -> InProcess {
         in_process(self.in_process.clone())

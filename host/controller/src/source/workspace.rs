@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use monkeyci_archive::{WorkspaceFiles, pack_workspace, pack_workspace_with_git};
-use monkeyci_storage::{Blobs, Stored, written_by};
+use monkeyci_storage::{Blobs, Stored, hex, written_by};
 use object_store::path::Path;
+use sha2::{Digest, Sha256};
 
 use super::history::History;
 
@@ -18,6 +19,30 @@ pub(crate) struct Contents {
     pub(crate) files: WorkspaceFiles,
     /// The repository whose history is packed as `.git`.
     pub(crate) history: Option<History>,
+}
+
+/// The digest of the archive that [`store`] would make, without a history.
+pub(crate) async fn digest(contents: Contents) -> Result<String, io::Error> {
+    /// Keeps nothing.
+    struct Hashed(Sha256);
+
+    impl io::Write for Hashed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let pack = move || {
+        let mut hashed = Hashed(Sha256::new());
+        pack_workspace(&contents.dir, &contents.files, &mut hashed).map_err(io::Error::other)?;
+        Ok(hex(&hashed.0.finalize()))
+    };
+    tokio::task::spawn_blocking(pack).await.map_err(io::Error::other)?
 }
 
 /// What a workspace archive has not, and might have.

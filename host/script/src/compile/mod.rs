@@ -68,6 +68,11 @@ impl Compiler {
         Self::Child("/proc/self/exe".into())
     }
 
+    /// What this process can do: a child process, if its `main` has called [`compile_if_child`]; and itself otherwise.
+    pub fn of_this_process() -> Self {
+        if role::is_played() { Self::this_program() } else { Self::InProcess }
+    }
+
     /// Compiles. Stops a child when the other end of `stop` is closed.
     ///
     /// # Errors

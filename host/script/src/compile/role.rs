@@ -2,12 +2,16 @@
 
 use std::io::{Read, Write};
 use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit};
 use wasmtime::{Engine, OutOfMemory};
 
 use super::{BROKEN, MEMORY, Order, ROLE};
 use crate::runtime::config;
+
+/// Whether this program's `main` knows what a child is to do.
+static PLAYED: AtomicBool = AtomicBool::new(false);
 
 /// What a child process does that compiles: call it first of all in `main` of the program that
 /// [`Compiler::Child`](crate::Compiler::Child) names. In a process that was started to compile, it compiles and ends the
@@ -17,6 +21,7 @@ use crate::runtime::config;
 pub fn compile_if_child() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != ROLE) {
+        PLAYED.store(true, Ordering::Relaxed);
         return;
     }
     let order = arguments.next().and_then(|order| serde_json::from_str(order.to_str()?).ok());
@@ -26,6 +31,11 @@ pub fn compile_if_child() {
         1
     });
     exit(code)
+}
+
+/// Whether a child of this program would compile.
+pub(super) fn is_played() -> bool {
+    PLAYED.load(Ordering::Relaxed)
 }
 
 /// Compiles, and returns the exit code.

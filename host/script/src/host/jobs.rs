@@ -236,6 +236,10 @@ impl HostJob for State {
         self.set(&job, message.len(), |draft| draft.approval = Some(message))
     }
 
+    async fn manual(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
+        self.set(&job, 0, |draft| draft.manual = true)
+    }
+
     async fn late(&mut self, job: Resource<JobHandle>) -> wasmtime::Result<()> {
         self.set(&job, 0, |draft| draft.late = true)
     }

@@ -54,6 +54,25 @@ pub async fn history(journal: &dyn Journal, build: &str) -> Result<Option<Histor
     Ok(Some(chain.ends(events, stored)?))
 }
 
+/// The last record of a build, as it is stored; `None` if there is none.
+///
+/// # Errors
+/// When the database can't be used.
+pub async fn last_record(journal: &dyn Journal, build: &str) -> Result<Option<Record>, JournalError> {
+    let Some(head) = journal.head(build).await? else { return Ok(None) };
+    let only = Page { count: 1, ..Page::default() };
+    Ok(journal.records(build, head.last.saturating_sub(1), only).await?.pop())
+}
+
+/// Whether a build is over, as far as its last record says: one whose host was killed is not.
+///
+/// # Errors
+/// When that can't be read.
+pub async fn is_over(journal: &dyn Journal, build: &str) -> Result<bool, JournalError> {
+    let Some(last) = last_record(journal, build).await? else { return Ok(false) };
+    Ok(matches!(event(journal, build, &last).await?.body, EventBody::BuildEnded { .. }))
+}
+
 /// The checksums of a journal, from its first record on.
 pub(super) struct Chain<'a> {
     build: &'a str,

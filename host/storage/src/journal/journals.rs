@@ -113,6 +113,11 @@ impl Journals {
         self.waiting.clone()
     }
 
+    /// The database, for somebody else to read.
+    pub fn shared(&self) -> Arc<dyn Journal> {
+        self.journal.clone()
+    }
+
     /// The database.
     pub fn database(&self) -> &dyn Journal {
         &*self.journal

@@ -38,7 +38,7 @@ pub use build_journal::{BuildJournal, Durable};
 pub use content::Piece;
 pub use digest::Digest;
 pub use error::{JournalError, Obstacle};
-pub use history::{History, event as read_event, history};
+pub use history::{History, event as read_event, history, is_over, last_record};
 pub use journals::Journals;
 pub use outline::{Outline, outlines};
 pub use postgres::PostgresJournal;

@@ -116,7 +116,9 @@ fn begin(phase: &str, victim: &str, host: &Host, engine: &Engine, registry: &Reg
             std::thread::sleep(Duration::from_millis(200));
         }
         _ => {
-            let begun = |event: &Value| event["type"] == "log" && event["text"] == "begun\n";
+            let begun = |event: &Value| {
+                event["type"] == "log" && event["text"].as_str().is_some_and(|text| text.ends_with("begun\n"))
+            };
             match case {
                 "serving" => build.wait_until_running("victim"),
                 "saving-for-long" => {

@@ -100,6 +100,7 @@ fn a_failed_build_is_shown_with_all_that_one_wants_to_know_of_it() {
       monkeyci-host logs 19c-1 unit
       monkeyci-host logs 19c-1 unit --service
       monkeyci-host tests 19c-1
+      monkeyci-host rerun 19c-1 --failed
     "#);
 }
 

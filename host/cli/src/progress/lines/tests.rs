@@ -34,21 +34,15 @@ fn an_endless_line_is_shown_in_pieces() {
 fn a_summary_says_how_each_job_ended_and_why() {
     let line = Some(ShellLine { number: 2, text: "make \x1b[2Jtest".to_owned() });
     let job = |job: &str, ending, duration_ms| JobSummary { job: job.to_owned(), ending, duration_ms, results: None };
-    let report = BuildReport {
-        build: "org/repo/1".to_owned(),
-        status: BuildStatus::Failure,
-        jobs: vec![
-            job("prepare", Ending::Succeeded, Some(12)),
-            job("test", Ending::Exited { code: 2, line }, Some(61_500)),
-            job("package", Ending::Skipped { because: "test".to_owned() }, None),
-        ],
-        failure: None,
-        reports: vec!["two lines\nof a report".to_owned()],
-        warnings: vec!["the submodule \"a\" is not there\n[test] forged".to_owned()],
-        duration_ms: 62_000,
-        kept: None,
-        kept_jobs: Vec::new(),
-    };
+    let mut report = BuildReport::new("org/repo/1".to_owned(), BuildStatus::Failure);
+    report.jobs = vec![
+        job("prepare", Ending::Succeeded, Some(12)),
+        job("test", Ending::Exited { code: 2, line }, Some(61_500)),
+        job("package", Ending::Skipped { because: "test".to_owned() }, None),
+    ];
+    report.reports = vec!["two lines\nof a report".to_owned()];
+    report.warnings = vec!["the submodule \"a\" is not there\n[test] forged".to_owned()];
+    report.duration_ms = 62_000;
     insta::assert_snapshot!(PLAIN.summary(&report), @r#"
 
       prepare  success       12 ms
@@ -67,17 +61,9 @@ fn nothing_that_a_job_says_is_lost_because_it_has_several_lines() {
     let results = Results { message, warning, ..Results::default() };
     let ending = Ending::RefineFailed { message: "the graph has 1 fault:\njob \"a\", image: none".to_owned() };
     let job = JobSummary { job: "a".to_owned(), ending, duration_ms: None, results: Some(Box::new(results)) };
-    let report = BuildReport {
-        build: "org/repo/1".to_owned(),
-        status: BuildStatus::Failure,
-        jobs: vec![job],
-        failure: None,
-        reports: Vec::new(),
-        warnings: Vec::new(),
-        duration_ms: 1,
-        kept: None,
-        kept_jobs: Vec::new(),
-    };
+    let mut report = BuildReport::new("org/repo/1".to_owned(), BuildStatus::Failure);
+    report.jobs = vec![job];
+    report.duration_ms = 1;
     let summary = PLAIN.summary(&report);
     for line in
         ["the graph has 1 fault:", "job \"a\", image: none", "all good", "3 files", "warning: service \"db\" has ended"]
@@ -135,17 +121,9 @@ fn a_long_payload_is_shown_by_its_beginning() {
 
 #[test]
 fn a_broken_script_is_told_from_a_failed_job() {
-    let report = BuildReport {
-        build: "org/repo/1".to_owned(),
-        status: BuildStatus::BadScript,
-        jobs: Vec::new(),
-        failure: Some("this is not WebAssembly".to_owned()),
-        reports: Vec::new(),
-        warnings: Vec::new(),
-        duration_ms: 7,
-        kept: None,
-        kept_jobs: Vec::new(),
-    };
+    let mut report = BuildReport::new("org/repo/1".to_owned(), BuildStatus::BadScript);
+    report.failure = Some("this is not WebAssembly".to_owned());
+    report.duration_ms = 7;
     insta::assert_snapshot!(PLAIN.summary(&report), @r"
 
     error: this is not WebAssembly

@@ -43,6 +43,11 @@ pub(crate) fn kept_in(build: &Path) -> Vec<Kept> {
     kept
 }
 
+/// The jobs of the build with this directory of which a pod is kept.
+pub(crate) fn kept_jobs(build: &Path) -> Vec<String> {
+    kept_in(build).into_iter().map(|kept| kept.job).collect()
+}
+
 /// Whether the pod of this attempt is kept.
 pub(crate) fn kept_pod(build: &Path, job: &str, attempt: u32) -> bool {
     Kept::read(&directory(build, job, attempt)).is_some()

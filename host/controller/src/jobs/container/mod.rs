@@ -31,7 +31,7 @@ use crate::home::{BuildDir, JOBS, make_dir};
 use crate::tokens::Adopted;
 pub(crate) use budget::limits;
 use cleanup::PodCleanup;
-pub(crate) use kept::{kept_in, kept_pod};
+pub(crate) use kept::{kept_in, kept_jobs, kept_pod};
 pub(crate) use plan::{LateValues, late_values};
 use plan::{env, plan, secret_env};
 pub(super) use services::ServiceLogs;

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use monkeyci_api::Hidden;
 use monkeyci_build::{
-    AddressRange, BuildStatus, CacheSpec, Call, Changes, Command, ContainerSpec, Destination, DestinationHost, Ending,
-    EventBody, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, Requested,
-    RequestedSource, RestoreArtifact, Retry, RunWhen, SaveArtifact, ServiceSpec, ShellCommand, ShellLine,
-    SidecarReport, Source, TestFailure, TestSummary,
+    AddressRange, Again, BuildStatus, CacheSpec, Call, Changes, Command, ContainerSpec, Destination, DestinationHost,
+    Ending, EventBody, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, Requested,
+    RequestedSource, RestoreArtifact, Retry, ReusedJob, RunWhen, SaveArtifact, Selection, ServiceSpec, ShellCommand,
+    ShellLine, SidecarReport, Source, TestFailure, TestSummary,
 };
 
 use proptest::prelude::*;
@@ -79,6 +79,7 @@ fn job(text: &str) -> JobSpec {
         priority: 0,
         fail_fast: Some(s()),
         approval: Some(s()),
+        manual: false,
         late: false,
         labels: map(text),
         calls: Some(Call { handler: s(), argument: s() }),
@@ -128,10 +129,16 @@ fn next_ending(before: Option<&Ending>, text: &str) -> Option<Ending> {
             ending: Box::new(Ending::Tolerated { ending: Box::new(Ending::ActionFailed { message: s() }) }),
         },
         Some(Ending::Tolerated { .. }) => Ending::NotNeeded { reason: s() },
-        Some(Ending::NotNeeded { .. }) => Ending::Rejected { by: s(), comment: Some(s()) },
+        Some(Ending::NotNeeded { .. }) => Ending::Manual,
+        Some(Ending::Manual) => Ending::Rejected { by: s(), comment: Some(s()) },
         Some(Ending::Rejected { .. }) => Ending::FailedFast { group: "g".to_owned(), because: "job".to_owned() },
         Some(Ending::FailedFast { .. }) => Ending::RefineFailed { message: s() },
-        Some(Ending::RefineFailed { .. }) => Ending::Cancelled,
+        Some(Ending::RefineFailed { .. }) => Ending::Reused {
+            build: "o/r/1".to_owned(),
+            duration_ms: None,
+            ending: Box::new(Ending::ActionFailed { message: s() }),
+        },
+        Some(Ending::Reused { .. }) => Ending::Cancelled,
         Some(Ending::Cancelled) => return None,
     })
 }
@@ -178,10 +185,15 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 timeout_ms: None,
                 keep: false,
                 keep_failed: false,
+                select: None,
+                given: Default::default(),
             };
             EventBody::BuildRequested { request: Box::new(requested) }
         }
-        Some(EventBody::BuildRequested { .. }) => EventBody::BuildResumed { by: s() },
+        Some(EventBody::BuildRequested { .. }) => {
+            EventBody::BuildRerun { of: "o/r/1".to_owned(), by: s(), what: Again::Failed, with_changes: false }
+        }
+        Some(EventBody::BuildRerun { .. }) => EventBody::BuildResumed { by: s() },
         Some(EventBody::BuildResumed { .. }) => EventBody::ScriptTold { told: Box::default() },
         Some(EventBody::ScriptTold { .. }) => EventBody::BuildCheckedOut {
             source: Source {
@@ -196,7 +208,23 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
         Some(EventBody::BuildCheckedOut { .. }) => {
             EventBody::ScriptLoaded { digest: "d".to_owned(), size: 1, cached: true }
         }
-        Some(EventBody::ScriptLoaded { .. }) => EventBody::ScriptDefined {
+        Some(EventBody::ScriptLoaded { .. }) => {
+            let mut results = results(text);
+            results.outputs.clear();
+            let reused = ReusedJob {
+                job: job(),
+                ending: Ending::ActionFailed { message: s() },
+                results: Some(Box::new(results)),
+                artifacts: vec![],
+                submitted: None,
+            };
+            let (left_out, again) = (vec![(job(), s())], vec![(job(), s())]);
+            EventBody::JobsSelected {
+                selection: Box::new(Selection { reused: vec![reused], left_out, again, started: vec![job()] }),
+            }
+        }
+        Some(EventBody::JobsSelected { .. }) => EventBody::BuildRefused { message: s() },
+        Some(EventBody::BuildRefused { .. }) => EventBody::ScriptDefined {
             jobs: vec![],
             removed: vec![(job(), s())],
             params: vec![ParamSpec {

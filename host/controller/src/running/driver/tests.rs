@@ -108,6 +108,9 @@ async fn drive_on<T>(
         timeout: Some(Duration::from_secs(3600)),
         keep: false,
         keep_failed: false,
+        select: None,
+        given: Default::default(),
+        key: None,
     };
     let masking = masking_of(&request);
     let state = BuildState::new(request.max_running);

@@ -29,6 +29,9 @@ fn request(inputs: Inputs) -> BuildRequest {
         timeout: Some(Duration::from_secs(60)),
         keep: true,
         keep_failed: true,
+        select: None,
+        given: Default::default(),
+        key: None,
     }
 }
 

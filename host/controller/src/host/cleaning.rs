@@ -1,18 +1,24 @@
 //! What is kept of builds that are over, and of caches, and for how long.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::time::Duration;
 
 use monkeyci_build::EventBody;
-use monkeyci_storage::journal::Page;
+use monkeyci_storage::journal::{Page, last_record};
 use monkeyci_storage::names;
 
-use super::Controller;
-use crate::clock::now_ms;
+use super::Host;
 use crate::error::ControllerError;
+
+/// An upload to which nothing was added for so long is one that broke off: a body that brings nothing is refused far sooner.
+const BROKE_OFF: Duration = Duration::from_secs(60 * 60);
+/// A script that was stored just now may be of a build that is being begun.
+const YOUNG: Duration = Duration::from_secs(60 * 60);
 
 /// Which builds and caches are kept. By default, all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retention {
     /// A build of which nothing was heard for longer is removed.
     pub older_than: Option<Duration>,
@@ -20,6 +26,22 @@ pub struct Retention {
     pub keep_last: Option<usize>,
     /// The most bytes of caches: those that were not used for longest are removed.
     pub cache_bytes: Option<u64>,
+}
+
+/// Something that was removed, or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removed {
+    /// What it is: `build org/repo/build`, say.
+    pub name: String,
+    /// How many bytes it had in the store; of a build, without those of its journal.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.name, self.bytes)
+    }
 }
 
 impl Retention {
@@ -34,20 +56,25 @@ impl Retention {
     }
 }
 
-impl Controller {
+impl Host {
     /// Removes builds and caches that are not to be kept: journals, logs, artifacts, test reports, and scripts that no build is of any
-    /// more. No build that a process runs is touched. Returns the names of what was removed, or would be.
+    /// more; and what uploads have left that broke off. No build is touched that a process runs, or whose containers wait for another host; and one
+    /// that could be resumed only if nothing was heard of it for as long as [`Retention::older_than`] says. Returns what was removed, or would be.
     ///
     /// # Errors
     /// When something can't be read or removed. What was removed until then is gone.
-    pub async fn remove_old(&self, retention: Retention, dry_run: bool) -> Result<Vec<String>, ControllerError> {
+    pub async fn clean(&self, retention: &Retention, dry_run: bool) -> Result<Vec<Removed>, ControllerError> {
         let mut removed = Vec::new();
         let (old, kept) = self.old_builds(retention).await?;
         for build in &old {
+            let mut bytes = 0;
+            for dir in names::of_build(build) {
+                bytes += self.0.services.blobs.size_below(&dir).await?;
+            }
             if !dry_run && !self.remove_build(build).await? {
                 continue;
             }
-            removed.push(format!("build {build}"));
+            removed.push(Removed { name: format!("build {build}"), bytes });
         }
         if !old.is_empty() {
             removed.extend(self.remove_scripts(&kept, dry_run).await?);
@@ -55,21 +82,28 @@ impl Controller {
         if let Some(limit) = retention.cache_bytes {
             removed.extend(self.remove_caches(limit, dry_run).await?);
         }
+        removed.extend(self.remove_broken_off(dry_run).await?);
         Ok(removed)
     }
 
     /// The builds that are removed, and those that are not.
-    async fn old_builds(&self, retention: Retention) -> Result<(Vec<String>, Vec<String>), ControllerError> {
+    async fn old_builds(&self, retention: &Retention) -> Result<(Vec<String>, Vec<String>), ControllerError> {
         // Those whose host has died too, as long as there is what they need to go on: the sweep clears that away.
-        let (mut live, dead) = self.home.live_builds(true).map_err(|source| self.unreadable(source))?;
+        let (mut live, dead) = self.0.home.live_builds(true).map_err(|source| self.unreadable(source))?;
         live.extend(dead.into_iter().filter_map(|dead| dead.build));
+        let open: BTreeSet<String> = self.0.journals.open_builds().await?.into_iter().collect();
         let (mut old, mut kept, mut newer) = (Vec::new(), Vec::new(), HashMap::<String, usize>::new());
-        let now = now_ms();
-        for build in self.journals.builds().await?.into_iter().rev() {
+        let now = self.0.clock.day_ms();
+        for build in self.0.journals.builds().await?.into_iter().rev() {
             let repository = build.rsplit_once('/').map_or(build.as_str(), |(repository, _)| repository).to_owned();
             let newer = newer.entry(repository).or_default();
             let age = Duration::from_millis(now.saturating_sub(self.last_heard(&build).await?));
-            match !live.contains(&build) && retention.removes(age, *newer) {
+            let is_old = match (open.contains(&build), retention.older_than) {
+                // That there are many others is no reason to remove what somebody may want to go on with.
+                (true, None) => false,
+                (true, Some(_)) | (false, _) => retention.removes(age, *newer),
+            };
+            match !live.contains(&build) && is_old {
                 true => old.push(build),
                 false => kept.push(build),
             }
@@ -81,56 +115,52 @@ impl Controller {
 
     /// When something of a build was last written down, in milliseconds since the Unix epoch.
     async fn last_heard(&self, build: &str) -> Result<u64, ControllerError> {
-        let journal = self.journals.database();
-        let Some(head) = journal.head(build).await? else { return Ok(0) };
-        let last = journal.records(build, head.last.saturating_sub(1), Page { count: 1, ..Page::default() }).await?;
-        Ok(last.first().map_or(0, |record| record.time_ms))
+        Ok(last_record(self.0.journals.database(), build).await?.map_or(0, |record| record.time_ms))
     }
 
     /// Removes a build, unless somebody has begun to run it meanwhile.
     async fn remove_build(&self, build: &str) -> Result<bool, ControllerError> {
-        let Some(locked) = self.home.take_build_dir(build)? else { return Ok(false) };
+        let Some(locked) = self.0.home.take_build_dir(build)? else { return Ok(false) };
         if locked.left {
             // Its host has died, and its containers may wait for another one. The sweep knows, and clears away what nobody waits for.
             return Ok(false);
         }
         for dir in names::of_build(build) {
-            self.services.blobs.remove_below(&dir).await?;
+            self.0.services.blobs.remove_below(&dir).await?;
         }
         // Last: as long as there is a journal, somebody will try again.
-        self.journals.database().remove(build).await?;
+        self.0.journals.database().remove(build).await?;
         Ok(true)
     }
 
     /// Removes the scripts that none of these builds is of.
-    async fn remove_scripts(&self, builds: &[String], dry_run: bool) -> Result<Vec<String>, ControllerError> {
+    async fn remove_scripts(&self, builds: &[String], dry_run: bool) -> Result<Vec<Removed>, ControllerError> {
         let mut used = BTreeSet::new();
         for build in builds {
             // It is the second event, where there is one.
-            let first = self.journals.events_after(build, 0, Page { count: 2, ..Page::default() }).await?;
+            let first = self.0.journals.events_after(build, 0, Page { count: 2, ..Page::default() }).await?;
             used.extend(first.into_iter().filter_map(|event| match event.body {
                 EventBody::BuildRequested { request } => Some(names::script(&request.script)),
                 _ => None,
             }));
         }
         let mut removed = Vec::new();
-        for script in self.services.blobs.by_last_use(&names::all_scripts()).await? {
-            // One that was stored just now may be of a build that is being begun.
-            let young = now_ms().saturating_sub(script.last_ms) < 60 * 60 * 1000;
-            if used.contains(&script.name) || young {
+        for script in self.0.services.blobs.by_last_use(&names::all_scripts()).await? {
+            let age = Duration::from_millis(self.0.clock.day_ms().saturating_sub(script.last_ms));
+            if used.contains(&script.name) || age < YOUNG {
                 continue;
             }
             if !dry_run {
-                self.services.blobs.remove(&script.name).await?;
+                self.0.services.blobs.remove(&script.name).await?;
             }
-            removed.push(script.name.to_string());
+            removed.push(Removed { name: script.name.to_string(), bytes: script.size });
         }
         Ok(removed)
     }
 
     /// Removes caches until they have no more than so many bytes.
-    async fn remove_caches(&self, limit: u64, dry_run: bool) -> Result<Vec<String>, ControllerError> {
-        let caches = self.services.blobs.by_last_use(&names::all_caches()).await?;
+    async fn remove_caches(&self, limit: u64, dry_run: bool) -> Result<Vec<Removed>, ControllerError> {
+        let caches = self.0.services.blobs.by_last_use(&names::all_caches()).await?;
         let mut size: u64 = caches.iter().map(|cache| cache.size).sum();
         let mut removed = Vec::new();
         for cache in caches {
@@ -138,12 +168,20 @@ impl Controller {
                 break;
             }
             if !dry_run {
-                self.services.blobs.remove(&cache.name).await?;
+                self.0.services.blobs.remove(&cache.name).await?;
             }
             size = size.saturating_sub(cache.size);
-            removed.push(format!("cache {} ({} bytes)", cache.name, cache.size));
+            removed.push(Removed { name: format!("cache {}", cache.name), bytes: cache.size });
         }
         Ok(removed)
+    }
+
+    /// Removes what uploads have left that broke off with their process.
+    async fn remove_broken_off(&self, dry_run: bool) -> Result<Vec<Removed>, ControllerError> {
+        let before_ms = self.0.clock.day_ms().saturating_sub(u64::try_from(BROKE_OFF.as_millis()).unwrap_or(u64::MAX));
+        let found = self.0.services.blobs.unfinished(before_ms, !dry_run).await?;
+        let found = found.into_iter().map(|(name, bytes)| Removed { name: format!("unfinished upload {name}"), bytes });
+        Ok(found.collect())
     }
 }
 

@@ -1,0 +1,140 @@
+//! One more run of an earlier build.
+
+use std::collections::BTreeMap;
+
+use monkeyci_build::{Earlier, EventBody, Phase, RequestedSource, Rerun, Select, Source, select_again};
+
+use super::Host;
+use super::build::Build;
+use super::drive::masking;
+use crate::error::ControllerError;
+use crate::jobs::{self, EarlierBuild};
+use crate::logs::Masking;
+use crate::running::{BuildRequest, Digests, Known, RerunError, RerunRequest};
+use crate::source::SourceRequest;
+use crate::source::workspace;
+
+impl Host {
+    /// Runs a build again, as a new one. Jobs that succeeded are not run again, unless that is asked for: their results and
+    /// artifacts are reused.
+    ///
+    /// # Errors
+    /// When it can't be run again; nothing has begun then.
+    pub async fn rerun(&self, mut rerun: RerunRequest) -> Result<Build, RerunError> {
+        let build = rerun.build.clone();
+        let history = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
+        let history =
+            history.ok_or_else(|| RerunError::NoBuild { build: build.clone(), home: self.0.home.root().to_owned() })?;
+        let known = Known::of(&history.events);
+        if !known.over {
+            return Err(match self.live_builds()?.contains(&build) {
+                true => RerunError::Runs { build },
+                // What it has begun may go on without it.
+                false => RerunError::Lost { build },
+            });
+        }
+        let Some(requested) = &known.requested else {
+            let reason = "its journal does not say what it was asked to be: an older host wrote it".to_owned();
+            return Err(RerunError::NotEnough { build, reason });
+        };
+        let not_taken = |reason: String| RerunError::NotTaken { build: build.clone(), reason };
+        let collected = self.collect_again(&build, &known, requested, &mut rerun.inputs).await;
+        collected.map_err(|error| not_taken(error.to_string()))?;
+        let key = self.digest_key(!known.needs().is_empty())?;
+        let request = BuildRequest::rerun(&rerun, &known, requested, &Digests { key: &key, build: &build })?;
+        let jobs = Earlier::of(&build, &history.events);
+        if let (Some(Select::Again(again)), false) = (&request.select, rerun.with_changes) {
+            // Said before anything begins, where it is known: the script declares what it did.
+            select_again(&jobs, &jobs.declared(), jobs.removed(), again, &BTreeMap::new())?;
+        }
+        let script = match rerun.script {
+            Some(script) => script,
+            None => {
+                let script = jobs::script(&self.0.services.blobs, &build, &requested.script).await;
+                script.map_err(RerunError::no_script)?
+            }
+        };
+        let request = BuildRequest { script, ..request };
+        let mut source = None;
+        if !rerun.with_changes {
+            let masking = masking(&request)?;
+            if let (SourceRequest::Dir(_), Some(before)) = (&request.source, &known.source) {
+                same_code(&request, before, known.told.as_ref().and_then(|told| told.workspace.as_deref()), &masking)
+                    .await
+                    .map_err(|error| error.of(&build))?;
+            } else {
+                source = known.source;
+            }
+        }
+        let started = self.start_one(request, Some(EarlierBuild { jobs, source })).await;
+        started.map_err(|error| not_taken(error.to_string()))
+    }
+
+    /// What there is to know of the build of which a build is one more run, for whoever goes on with that before its jobs are known.
+    pub(super) async fn earlier(
+        &self,
+        request: &BuildRequest,
+        phase: Phase,
+    ) -> Result<Option<EarlierBuild>, ControllerError> {
+        let Some(Select::Again(Rerun { of, with_changes, .. })) = &request.select else { return Ok(None) };
+        if phase == Phase::Running {
+            return Ok(None);
+        }
+        let Some(history) = self.0.journals.history(of).await? else { return Ok(None) };
+        let source = Known::of(&history.events).source.filter(|_| !with_changes && !is_dir(&request.source));
+        Ok(Some(EarlierBuild { jobs: Earlier::of(of, &history.events), source }))
+    }
+}
+
+fn is_dir(source: &SourceRequest) -> bool {
+    matches!(source.requested(), RequestedSource::Dir { .. })
+}
+
+/// Why the code in a directory is not that of an earlier build.
+enum OtherCode {
+    Unreadable(String),
+    Changed(String),
+}
+
+impl OtherCode {
+    fn of(self, build: &str) -> RerunError {
+        let build = build.to_owned();
+        match self {
+            Self::Unreadable(reason) => RerunError::Code { build, reason },
+            Self::Changed(reason) => RerunError::Changed { build, reason },
+        }
+    }
+}
+
+/// Looks whether the code in a directory is what it was: by what git says of it, and by the archive that jobs started from.
+async fn same_code(
+    BuildRequest { source: request, given, .. }: &BuildRequest,
+    before: &Source,
+    packed: Option<&str>,
+    masking: &Masking,
+) -> Result<(), OtherCode> {
+    let unreadable = |error: String| OtherCode::Unreadable(error);
+    // A directory is not copied anywhere.
+    let checkout = request.clone().check_out_in_background(std::path::PathBuf::new()).await;
+    let checkout = checkout.map_err(|error| unreadable(error.to_string()))?;
+    let mut source = checkout.source;
+    given.apply(&mut source);
+    let now = masking.event(EventBody::BuildCheckedOut { source });
+    if let EventBody::BuildCheckedOut { source } = now
+        && source != *before
+    {
+        let at = |source: &Source| source.commit.clone().unwrap_or_else(|| "no commit".to_owned());
+        return Err(OtherCode::Changed(match source.commit == before.commit {
+            false => format!("the code is at {}, and was at {}", at(&source), at(before)),
+            true => "the code has other changes that are not committed than it had".to_owned(),
+        }));
+    }
+    if let Some(packed) = packed {
+        let contents = workspace::Contents { dir: checkout.dir, files: checkout.files, history: None };
+        let digest = workspace::digest(contents).await.map_err(|error| unreadable(error.to_string()))?;
+        if digest != packed {
+            return Err(OtherCode::Changed("files in the code's directory are not what they were".to_owned()));
+        }
+    }
+    Ok(())
+}
