@@ -37,6 +37,9 @@ pub struct Requested {
     /// Whether its containers and files are left for a person to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+    /// Whether the containers of jobs that fail are left for a person to look into.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_failed: bool,
     /// Which of its jobs are to run; all if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,

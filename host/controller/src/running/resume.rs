@@ -259,6 +259,7 @@ pub(crate) struct Digests<'a> {
 }
 
 impl Digests<'_> {
+    /// The digest of a value: of a `secret` or a `param` of this name, or of what a job of this name was `told`.
     pub(crate) fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
         // A key may have any length.
         let mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes());
@@ -293,6 +294,7 @@ impl BuildRequest {
             max_running: self.max_running,
             timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             keep: self.keep,
+            keep_failed: self.keep_failed,
             select: self.select.clone(),
             given: self.given.clone(),
             tells_actions: true,
@@ -309,6 +311,7 @@ impl BuildRequest {
             max_running: std::num::NonZeroUsize::MIN,
             timeout: None,
             keep: false,
+            keep_failed: false,
             select: None,
             given: Given::default(),
             key: None,
@@ -360,6 +363,7 @@ impl BuildRequest {
             max_running: requested.max_running,
             timeout: requested.timeout_ms.map(Duration::from_millis),
             keep: requested.keep,
+            keep_failed: requested.keep_failed,
             select: requested.select.clone(),
             given: requested.given.clone(),
             key: None,

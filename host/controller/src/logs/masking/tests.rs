@@ -185,6 +185,7 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 max_running: std::num::NonZeroUsize::MIN,
                 timeout_ms: None,
                 keep: false,
+                keep_failed: false,
                 select: None,
                 given: Default::default(),
                 tells_actions: true,
