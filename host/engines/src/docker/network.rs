@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::query_parameters::ListNetworksOptions;
@@ -25,6 +26,9 @@ pub(super) const PREFIX: u8 = 26;
 
 /// So often another network is tried when somebody takes the one that was free. It is somebody else's each time, so this is plenty.
 const ATTEMPTS: u32 = 64;
+
+/// A network is looked for so often while all are in use.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A range for networks of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,36 +68,56 @@ impl Pool {
 }
 
 impl DockerEngine {
-    /// Creates the pod's private network, or gets the one that is there.
-    pub(super) async fn create_network(&self, pod: &Pod, names: &Names) -> Result<(), EngineError> {
-        let name = names.network();
-        let what = format!("create network {name}");
+    /// Creates the pod's private network, or gets the one that is there. Where all of them are in use, it waits until one is free: others
+    /// end, and the job does not fail for them.
+    pub(super) async fn create_network(
+        &self,
+        pod: &Pod,
+        names: &Names,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), EngineError> {
+        let what = format!("create network {}", names.network());
         let range = self.options.pod_networks;
         let reason = format!(
             "pods' networks are to be taken from {range}, which is no range of at least 64 addresses of version 4"
         );
         let pool = Pool::new(range).ok_or(EngineError::Refused { what: what.clone(), reason })?;
+        let mut waits = false;
+        while !self.has_made_network(pod, names, &pool).await? {
+            if !std::mem::replace(&mut waits, true) {
+                progress(format!(
+                    "waiting for a free network: all {} of {range} are in use; let fewer jobs run at once, or name another range \
+                     (--pod-networks)",
+                    pool.size()
+                ));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// Makes the first network that is free; says whether there was one.
+    async fn has_made_network(&self, pod: &Pod, names: &Names, pool: &Pool) -> Result<bool, EngineError> {
         let (mut taken, mut attempts) = (BTreeSet::new(), 0);
         for network in pool.networks(names.key()) {
             if taken.iter().any(|other: &AddressRange| other.overlaps(&network)) {
                 continue;
             }
             match self.try_network(pod, names, &network).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(true),
                 Err(error) if is_overlapping(&error) && attempts < ATTEMPTS => {
                     attempts += 1;
                     taken = self.taken().await?;
                     taken.insert(network);
                 }
-                Err(error) if is_taken(&error) && !is_overlapping(&error) => return self.own_network(names).await,
-                Err(error) => return Err(refused(what, &error)),
+                Err(error) if is_taken(&error) && !is_overlapping(&error) => {
+                    return self.own_network(names).await.map(|()| true);
+                }
+                Err(error) if is_overlapping(&error) => return Ok(false),
+                Err(error) => return Err(refused(format!("create network {}", names.network()), &error)),
             }
         }
-        let reason = format!(
-            "all {} networks of {range} are in use: let fewer jobs run at once, or name another range (--pod-networks)",
-            pool.size()
-        );
-        Err(EngineError::Refused { what, reason })
+        Ok(false)
     }
 
     async fn try_network(&self, pod: &Pod, names: &Names, subnet: &AddressRange) -> Result<(), Error> {

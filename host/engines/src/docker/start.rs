@@ -52,7 +52,7 @@ impl DockerEngine {
         }
 
         let made = OnceCell::new();
-        let network = || made.get_or_try_init(|| self.create_network(pod, names));
+        let network = || made.get_or_try_init(|| self.create_network(pod, names, progress));
         let cut_off = self.is_cut_off(pod);
         let job_network = async || if cut_off { Ok(()) } else { network().await.copied() };
         let containers = async {

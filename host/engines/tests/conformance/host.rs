@@ -88,6 +88,12 @@ impl Host {
         Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
     }
 
+    /// An engine at the same daemon that takes pods' networks from this range.
+    pub async fn engine_with_networks(&self, pod_networks: AddressRange) -> Box<dyn Engine> {
+        let options = DockerOptions { pod_networks, ..at(self.socket.clone()) };
+        Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
+    }
+
     /// A pod whose job and sidecar do what their scripts say.
     pub fn pod(&self, job: &str, sidecar: &str) -> Pod {
         let number = self.next.fetch_add(1, Ordering::SeqCst);

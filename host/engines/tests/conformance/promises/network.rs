@@ -249,3 +249,25 @@ pub async fn sockets_that_know_no_networks_can_not_be_made(host: &Host) {
     // AF_VSOCK, AF_QIPCRTR, AF_ALG
     host.succeeds(&host.pod("no-socket 40\nno-socket 42\nno-socket 38\nsh ls", "")).await;
 }
+
+pub async fn a_pod_that_finds_no_free_network_waits_for_one(host: &Host) {
+    // Room for one network. Another test may have it for a while: then the first pod waits too.
+    let engine = host.engine_with_networks("198.19.254.192/26".parse().expect("a range")).await;
+    let (first, second) = (host.pod("await /monkeyci/go", ""), host.pod("exit 0", ""));
+    engine.start(&first, &|_| {}).await.expect("the first pod starts");
+    let waits = tokio::sync::Notify::new();
+    let progress = |said: String| {
+        if said.contains("waiting for a free network: all 1 of 198.19.254.192/26 are in use") {
+            waits.notify_one();
+        }
+    };
+    let mut start = std::pin::pin!(engine.start(&second, &progress));
+    tokio::select! {
+        started = &mut start => panic!("there is no network for it: {started:?}"),
+        () = waits.notified() => {}
+    }
+    host.remove(&first).await;
+    start.await.expect("the second pod starts when the first one is gone");
+    assert_eq!(host.job_exit(&second).await.code, 0);
+    host.remove(&second).await;
+}
