@@ -134,7 +134,8 @@ pub struct RunArgs {
 pub struct ResumeArgs {
     /// The build: `latest`, its id, or a part of it.
     pub build: Option<String>,
-    /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
+    /// Run jobs again that ran when the host died and that can't be gone on with. Without it they have failed, and run again only where their
+    /// script says so.
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]

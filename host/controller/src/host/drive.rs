@@ -139,7 +139,7 @@ impl Host {
         }
         let key = self.digest_key(!request.inputs.secrets.is_empty())?;
         let requested = request.requested(&masking, &Digests { key: &key, build: &id });
-        let begun = self.begin(&id, request, masking, dir);
+        let begun = self.begin(&id, (request, &key), masking, dir);
         if let Some(earlier) = earlier {
             begun.context.runs_again(earlier);
         }
@@ -184,14 +184,20 @@ impl Host {
     }
 
     /// What a build needs in this process.
-    pub(super) fn begin(&self, id: &str, request: BuildRequest, masking: Masking, dir: BuildDir) -> Begun {
+    pub(super) fn begin(
+        &self,
+        id: &str,
+        (request, digest_key): (BuildRequest, &str),
+        masking: Masking,
+        dir: BuildDir,
+    ) -> Begun {
         let state = BuildState::new(request.max_running);
         let observer = self.0.observer.clone();
         let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
         live.disk.set(self.0.disk, dir.path.clone());
         let cancel = Cancel::default();
         let (services, path, force) = (self.0.services.clone(), dir.path.clone(), cancel.force.clone());
-        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
+        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force, digest_key));
         Begun { live, context, request, dir, inbox, cancel }
     }
 

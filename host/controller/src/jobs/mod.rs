@@ -14,6 +14,7 @@ mod restore;
 mod say;
 mod select;
 mod take_over;
+mod told;
 
 pub use check::CheckError;
 pub use container::PATIENCE;
