@@ -289,20 +289,26 @@ fn what_is_kept_of_a_failed_job_outlives_its_host_and_stays_when_the_build_is_en
 #[test]
 fn a_failed_build_names_the_command_that_enters_what_was_kept() {
     let engine = Engine::docker();
-    let (host, repository) = (Host::on(&engine), Repository::default());
-    let mut command = host.command(&["run", "--progress", "plain", "--keep-failed", "--engine", &engine.address]);
-    command.arg(monkeyci_tests::place::script("probe_script")).arg("--dir").arg(repository.path());
-    command.args(["--param", "case=exit-3", "--param", &format!("image={}", monkeyci_tests::place::image())]);
-    let (code, out, err) = said(&command.output().expect("the host runs"));
-    assert_eq!(code, Some(1), "{out}{err}");
-    let line = out
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("monkeyci-host shell "))
-        .unwrap_or_else(|| panic!("{out}"));
-    let words: Vec<&str> = line.split(' ').collect();
-    assert_eq!((words.len(), &words[1..]), (4, ["fails", "--engine", engine.address.as_str()].as_slice()));
-    let mut command = host.command(&["shell"]);
-    let (code, out, err) = said(&command.args(words).args(["--", "pwd"]).output().expect("the host runs"));
-    assert_eq!((code, out.as_str()), (Some(0), "/monkeyci/work\n"), "{err}");
-    assert_nothing_left(&engine, &host);
+    for keep in ["--keep-failed", "--keep"] {
+        let (host, repository) = (Host::on(&engine), Repository::default());
+        let mut command = host.command(&["run", "--progress", "plain", keep, "--engine", &engine.address]);
+        command.arg(monkeyci_tests::place::script("probe_script")).arg("--dir").arg(repository.path());
+        command.args(["--param", "case=exit-3", "--param", &format!("image={}", monkeyci_tests::place::image())]);
+        let (code, out, err) = said(&command.output().expect("the host runs"));
+        assert_eq!(code, Some(1), "{out}{err}");
+        let line = out.lines().find_map(|line| line.trim().strip_prefix("monkeyci-host shell "));
+        let line = line.unwrap_or_else(|| panic!("{out}"));
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!((words.len(), &words[1..]), (4, ["fails", "--engine", engine.address.as_str()].as_slice()));
+        let mut command = host.command(&["shell"]);
+        let (code, out, err) = said(&command.args(words).args(["--", "pwd"]).output().expect("the host runs"));
+        assert_eq!((code, out.as_str()), (Some(0), "/monkeyci/work\n"), "{err}");
+        if keep == "--keep" {
+            // All was to be kept, and a shell changes nothing about that.
+            assert!(!engine.leftovers(&host.owner()).is_empty());
+            let mut command = host.command(&["gc", "--kept", "--engine", &engine.address]);
+            assert!(command.output().expect("the host runs").status.success());
+        }
+        assert_nothing_left(&engine, &host);
+    }
 }

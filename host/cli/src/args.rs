@@ -98,7 +98,7 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95\n  monkeyci-host run --job unit\n  monkeyci-host run --until package"
+    after_help = "Examples:\n  monkeyci-host run\n  monkeyci-host run ci.wasm --git https://host/repo --ref main --param image=rust:1.95\n  monkeyci-host run --job unit\n  monkeyci-host run --until package\n  monkeyci-host run --watch --job unit"
 )]
 pub struct RunArgs {
     #[command(flatten)]
@@ -122,6 +122,11 @@ pub struct RunArgs {
     /// Leave the containers of jobs that fail, stopped, for `shell` to look into, until a shell in them ends, or `gc --kept`.
     #[arg(long)]
     pub keep_failed: bool,
+    /// Run again whenever files change that git does not ignore, until Ctrl-C: the script is asked for its jobs, its own tests run if its crate
+    /// changed, then the jobs. From the first build that succeeds on, a script is told what has changed since the last one that did, so
+    /// that its conditions leave out what was not touched. A build that files change under is stopped.
+    #[arg(long, conflicts_with_all = ["git", "changed"])]
+    pub watch: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -25,6 +25,7 @@ mod shell;
 mod signals;
 mod test;
 mod text;
+mod watch;
 
 use std::io::Write;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use bytes::Bytes;
 use monkeyci_controller::{Build, BuildRequest, Host};
 
 use crate::Done;
@@ -10,15 +11,14 @@ use crate::args::{EngineArgs, RunArgs, StoreArgs};
 use crate::exit::Exit;
 use crate::progress::{Display, Hints, display};
 use crate::signals::Signals;
-use crate::{given, inputs, script, setup};
+use crate::{given, inputs, script, setup, watch};
 
 /// Runs a build.
 pub async fn run(args: RunArgs) -> Done {
-    let usage = |error| (Exit::Usage, error);
-    let script = script::bytes(&args.script)?;
-    let source = setup::source(&args.script)?;
-    let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
-    let given = given::collect(&args.script.given).map_err(usage)?;
+    if args.watch {
+        return watch::watch(args).await;
+    }
+    let request = request(&args, script::bytes(&args.script)?)?;
     let display = display(args.progress, Hints::of(&args.script.stores.home).on(&args.engine));
     let (host, signals) = open(&args.script.stores, &args.engine, display.clone()).await?;
     match host.left_behind() {
@@ -28,15 +28,24 @@ pub async fn run(args: RunArgs) -> Done {
             .note(&format!("{some} builds of this home have lost their hosts: `monkeyci-host resume` lists them")),
         Err(error) => display.note(&format!("builds that have lost their hosts can't be looked for: {error}")),
     }
+    // Nobody is told of it before something of it is on disk.
+    let build = host.start(request).await.map_err(|error| (Exit::Infrastructure, error.into()))?;
+    to_the_end(build, "cli", signals, display).await
+}
+
+/// What the command line asks for, with this script.
+pub fn request(args: &RunArgs, script: impl Into<Bytes>) -> Result<BuildRequest, (Exit, anyhow::Error)> {
+    let usage = |error| (Exit::Usage, error);
+    let source = setup::source(&args.script)?;
+    let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
+    let given = given::collect(&args.script.given).map_err(usage)?;
     let trigger = given.trigger.clone().unwrap_or_else(|| "cli".to_owned());
     let mut request = BuildRequest::new(script, source).trigger(trigger);
     request.inputs = inputs;
     request.max_running = args.jobs.unwrap_or(request.max_running);
     (request.timeout, request.keep, request.keep_failed) = (args.timeout, args.keep, args.keep_failed);
     (request.select, request.given) = (args.select.select(), given);
-    // Nobody is told of it before something of it is on disk.
-    let build = host.start(request).await.map_err(|error| (Exit::Infrastructure, error.into()))?;
-    to_the_end(build, "cli", signals, display).await
+    Ok(request)
 }
 
 /// Opens the host, and shows what happens in its builds. From now on, signals are heard.
@@ -62,25 +71,36 @@ pub async fn to_the_end(build: Build, by: &str, signals: Signals, display: Arc<d
     Ok(report.status.into())
 }
 
-/// Ctrl-C, TERM or a closed terminal stops the build; a second one takes the jobs' time to end away; a third gives up at once.
 fn stop_on_signals(mut signals: Signals, build: Build, by: String, display: Arc<dyn Display>) {
     tokio::spawn(async move {
-        for round in 1.. {
+        let mut stopping = Stopping::default();
+        loop {
             signals.next().await;
-            match round {
-                1 => {
-                    display.note("stopping the build: jobs have 10 s to end, and time to save what they always save; once more to kill them");
-                    let (build, by) = (build.clone(), by.clone());
-                    // It may be over; and a disk that is full must not keep the next signal from being heard.
-                    tokio::spawn(async move { build.cancel(&by).await });
-                }
-                2 => {
-                    display
-                        .note("killing the jobs and removing their containers; once more to leave everything as it is");
-                    build.kill();
-                }
-                _ => std::process::exit(Exit::Interrupted as i32),
-            }
+            stopping.again(&build, &by, &*display);
         }
     });
+}
+
+/// How often a build was asked to stop.
+#[derive(Debug, Default)]
+pub struct Stopping(u8);
+
+impl Stopping {
+    /// Ctrl-C, TERM or a closed terminal stops the build; a second one takes the jobs' time to end away; a third gives up at once.
+    pub fn again(&mut self, build: &Build, by: &str, display: &dyn Display) {
+        self.0 = self.0.saturating_add(1);
+        match self.0 {
+            1 => {
+                display.note("stopping the build: jobs have 10 s to end, and time to save what they always save; once more to kill them");
+                let (build, by) = (build.clone(), by.to_owned());
+                // It may be over; and a disk that is full must not keep the next signal from being heard.
+                tokio::spawn(async move { build.cancel(&by).await });
+            }
+            2 => {
+                display.note("killing the jobs and removing their containers; once more to leave everything as it is");
+                build.kill();
+            }
+            _ => std::process::exit(Exit::Interrupted as i32),
+        }
+    }
 }

@@ -21,6 +21,11 @@ type Failed = (Exit, anyhow::Error);
 
 /// The bytes of the script: of a component; of what cargo makes of a crate; or of what is in `.monkeyci` beside the code.
 pub fn bytes(args: &ScriptArgs) -> Result<Vec<u8>, Failed> {
+    at(&place(args)?)
+}
+
+/// Where the script is: a component, or a directory with one or with a crate.
+pub fn place(args: &ScriptArgs) -> Result<PathBuf, Failed> {
     let usage = |error: anyhow::Error| (Exit::Usage, error);
     let (path, named) = match &args.script {
         Some(path) => (path.clone(), true),
@@ -38,7 +43,17 @@ pub fn bytes(args: &ScriptArgs) -> Result<Vec<u8>, Failed> {
             path.display()
         )));
     }
-    at(&path)
+    Ok(path)
+}
+
+/// The crate that the script at a path is made of; `None` if it is a component.
+pub fn crate_of(path: &Path) -> anyhow::Result<Option<PathBuf>> {
+    for dir in [path.to_owned(), path.join(FOLDER)] {
+        if let Some(Made::Crate(dir)) = of_dir(&dir)? {
+            return Ok(Some(std::fs::canonicalize(dir)?));
+        }
+    }
+    Ok(None)
 }
 
 /// The bytes of the script at a path: of a component, or of what cargo makes of a crate.

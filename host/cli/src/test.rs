@@ -25,11 +25,7 @@ pub fn test(args: &TestArgs) -> Done {
     let mut failed = Vec::new();
     for manifest in &scripts {
         print_line(&format!("testing {}", manifest.parent().unwrap_or(manifest).display()));
-        let cargo = cargo();
-        let mut command = Command::new(&cargo);
-        command.arg("test").arg("--manifest-path").arg(manifest);
-        // Tests run on this machine, whatever target the script's project is set up for.
-        command.arg("--target").arg(native_target(&cargo).map_err(|error| (Exit::Infrastructure, error))?);
+        let mut command = of(manifest)?;
         // Last: what follows `--` is for the tests.
         command.args(&args.args);
         if !args.options.is_empty() {
@@ -37,7 +33,7 @@ pub fn test(args: &TestArgs) -> Done {
         }
         let status = command
             .status()
-            .with_context(|| format!("{} can't be run; install Rust from https://rustup.rs", cargo.display()))
+            .context("cargo can't be run; install Rust from https://rustup.rs")
             .map_err(|error| (Exit::Infrastructure, error))?;
         if !status.success() {
             failed.push(manifest.display().to_string());
@@ -49,6 +45,16 @@ pub fn test(args: &TestArgs) -> Done {
     }
     print_line(&format!("tests failed: {}", failed.join(", ")));
     Ok(Exit::JobFailed)
+}
+
+/// The command that runs the tests of the script with this manifest.
+pub fn of(manifest: &Path) -> Result<Command, (Exit, anyhow::Error)> {
+    let cargo = cargo();
+    let mut command = Command::new(&cargo);
+    command.arg("test").arg("--manifest-path").arg(manifest);
+    // Tests run on this machine, whatever target the script's project is set up for.
+    command.arg("--target").arg(native_target(&cargo).map_err(|error| (Exit::Infrastructure, error))?);
+    Ok(command)
 }
 
 /// The program that compiles scripts.

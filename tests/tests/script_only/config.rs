@@ -43,6 +43,23 @@ fn a_build_has_the_parameters_of_the_files_and_config_show_says_whose_each_is() 
 }
 
 #[test]
+fn a_build_begins_again_with_the_secrets_that_the_users_file_names() {
+    let (host, code) = (Host::default(), tempfile::tempdir().expect("a directory"));
+    let config = host.home().join("config/monkeyci-host");
+    write(&config, "[secret]\ntoken = \"token.txt\"\n[param]\ncase = \"changes\"\n");
+    std::fs::write(config.join("token.txt"), "hunter22").expect("written");
+    let script = place::script("probe_script").display().to_string();
+    let images = ["--param", "image=none", "--param", "scratch-image=none"];
+    let ended = run(&host, code.path(), &[&["run", &script][..], &images].concat());
+    assert_eq!(ended.0, Some(0), "{ended:?}");
+    let again = || run(&host, code.path(), &["rerun", "--all"]);
+    assert_eq!(again().0, Some(0));
+    write(&config, "[param]\ncase = \"define-fails\"\n");
+    let (code_of_rerun, _, stderr) = again();
+    assert!(code_of_rerun == Some(2) && stderr.contains("--secret token=FILE"), "{stderr}");
+}
+
+#[test]
 fn a_config_file_with_an_unknown_key_or_one_that_is_not_a_repositorys_is_refused_with_its_line() {
     let (host, code) = (Host::cold(), tempfile::tempdir().expect("a directory"));
     for (text, words) in [

@@ -6,6 +6,7 @@ mod config;
 mod looking;
 mod starting;
 mod terminal;
+mod watching;
 
 use std::process::Stdio;
 

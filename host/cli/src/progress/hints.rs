@@ -63,12 +63,12 @@ impl Hints {
     }
 
     /// How to look into the containers of failed jobs that were kept.
-    pub fn kept(&self, build: &str, jobs: &[String]) -> Vec<String> {
-        let words = |job: &String| -> String {
+    pub fn kept<'a>(&self, build: &str, jobs: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let command = |job| {
             let words = ["shell", short(build), job].into_iter().chain(self.engine.iter().map(String::as_str));
             self.command(&words.collect::<Vec<_>>())
         };
-        jobs.iter().map(words).collect()
+        jobs.map(command).collect()
     }
 
     /// What to do with a build that is looked at.

@@ -147,7 +147,13 @@ impl Seen {
         let commands =
             hints.failed(&report.build, failed(report).map(|job| (job.job.as_str(), job.ending.reused_from())));
         if !commands.is_empty() {
-            for command in commands.into_iter().chain(hints.kept(&report.build, &report.kept_jobs)) {
+            // With `keep`, all containers are there.
+            let has_kept = |job: &str| match report.kept {
+                Some(_) => self.is_container(job),
+                None => report.kept_jobs.iter().any(|kept| kept == job),
+            };
+            let kept = failed(report).map(|job| job.job.as_str()).filter(|job| has_kept(job)).take(JOBS);
+            for command in commands.into_iter().chain(hints.kept(&report.build, kept)) {
                 text.push_str(&format!("  {command}\n"));
             }
             text.push_str(&format!("  {}\n", hints.rerun(&report.build)));
