@@ -3,6 +3,7 @@
 mod again;
 mod builds;
 mod given;
+mod import;
 mod machine;
 mod outside;
 
@@ -20,6 +21,7 @@ pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
 pub use given::GivenArgs;
+pub use import::ImportArgs;
 pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
 
@@ -40,6 +42,8 @@ pub struct Args {
 pub enum Command {
     /// Write a script to begin with, in .monkeyci of a directory, with the SDK that it needs.
     New(NewArgs),
+    /// Write a script to begin with from a workflow file of another system, and list what of it is not translated.
+    Import(ImportArgs),
     /// Run a build: check the code out, ask the script for its jobs, run them, report.
     Run(RunArgs),
     /// Ask the script for its jobs and check their graph, without running anything.

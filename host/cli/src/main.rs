@@ -8,6 +8,7 @@ mod exit;
 mod gc;
 mod given;
 mod help;
+mod import;
 mod inputs;
 mod inspect;
 mod limits;
@@ -52,6 +53,7 @@ fn main() -> ! {
         Command::Version(args) => help::version(&args),
         Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
+        Command::Import(args) => import::import(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),

@@ -2,6 +2,7 @@
 
 mod again;
 mod code;
+mod importing;
 mod looking;
 mod starting;
 mod terminal;
