@@ -6,6 +6,7 @@ mod given;
 mod import;
 mod machine;
 mod outside;
+mod reports;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use given::GivenArgs;
 pub use import::ImportArgs;
 pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
+pub use reports::ReportArgs;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -99,6 +101,8 @@ pub struct RunArgs {
     pub script: ScriptArgs,
     #[command(flatten)]
     pub select: SelectArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// How many jobs may run at a time. Default: the number of processors.

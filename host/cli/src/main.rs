@@ -3,6 +3,8 @@
 mod args;
 mod builds;
 mod check;
+#[cfg(test)]
+mod ci;
 mod doctor;
 mod exit;
 mod gc;
@@ -16,6 +18,7 @@ mod logs;
 mod new;
 mod outside;
 mod progress;
+mod reports;
 mod rerun;
 mod resume;
 mod run;

@@ -4,6 +4,7 @@ mod again;
 mod code;
 mod importing;
 mod looking;
+mod reporting;
 mod starting;
 mod terminal;
 
