@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use monkeyci_host::{
     Build, BuildReport, BuildRequest, BuildStatus, Compiler, DiskLimits, DockerOptions, EventBody, Host, Limits,
-    OutsideEvent, SourceRequest, Status,
+    OutsideError, OutsideEvent, SourceRequest, Status,
 };
 use monkeyci_tests::hang_guard::HANGS;
 use monkeyci_tests::place;
@@ -178,9 +178,19 @@ impl Bench {
 
     /// Publishes an event to a build.
     pub async fn publish(&self, running: &Running, name: &str) {
+        self.published(running, name).await.expect("published");
+    }
+
+    /// The same for a build that may be over.
+    pub async fn publish_unless_over(&self, running: &Running, name: &str) {
+        let published = self.published(running, name).await;
+        assert!(matches!(published, Ok(()) | Err(OutsideError::NotRunning { .. })), "{published:?}");
+    }
+
+    async fn published(&self, running: &Running, name: &str) -> Result<(), OutsideError> {
         let build = running.build.clone().wait_for(Option::is_some).await.expect("it begins").clone().expect("a build");
         let event = OutsideEvent { name: name.to_owned(), payload: "1".to_owned(), by: "test".to_owned() };
-        build.publish(event).await.expect("published");
+        build.publish(event).await
     }
 
     /// A small honest build beside all others: its result is right.

@@ -2,6 +2,7 @@
 
 mod again;
 mod code;
+mod config;
 mod importing;
 mod looking;
 mod reporting;
