@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::place;
 
 /// The scripts that most builds of the tests are of.
-const SCRIPTS: [&str; 2] = ["probe_script", "guide_script"];
+const SCRIPTS: [&str; 3] = ["probe_script", "guide_script", "imported_script"];
 
 /// Gives a new home the compiled scripts.
 pub fn fill(home: &Path) {

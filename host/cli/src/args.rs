@@ -3,8 +3,10 @@
 mod again;
 mod builds;
 mod given;
+mod import;
 mod machine;
 mod outside;
+mod reports;
 mod script;
 mod shell;
 
@@ -22,10 +24,12 @@ pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
 pub use given::GivenArgs;
+pub use import::ImportArgs;
 pub use machine::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
 };
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
+pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
 pub use shell::ShellArgs;
 
@@ -46,6 +50,8 @@ pub struct Args {
 pub enum Command {
     /// Write a script to begin with, in .monkeyci of a directory, with the SDK that it needs.
     New(NewArgs),
+    /// Write a script to begin with from a workflow file of another system, and list what of it is not translated.
+    Import(ImportArgs),
     /// Run a build: check the code out, ask the script for its jobs, run them, report.
     Run(RunArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
@@ -106,6 +112,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub select: SelectArgs,
     #[command(flatten)]
+    pub reports: ReportArgs,
+    #[command(flatten)]
     pub engine: EngineArgs,
     /// How many jobs may run at a time. Default: the number of processors.
     #[arg(long, value_name = "N")]
@@ -125,7 +133,7 @@ pub struct RunArgs {
     /// Run again whenever files change that git does not ignore, until Ctrl-C: the script is asked for its jobs, its own tests run if its crate
     /// changed, then the jobs. From the first build that succeeds on, a script is told what has changed since the last one that did, so
     /// that its conditions leave out what was not touched. A build that files change under is stopped.
-    #[arg(long, conflicts_with_all = ["git", "changed"])]
+    #[arg(long, conflicts_with_all = ["git", "changed", "junit", "outputs_env"])]
     pub watch: bool,
 }
 

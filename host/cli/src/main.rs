@@ -3,12 +3,15 @@
 mod args;
 mod builds;
 mod check;
+#[cfg(test)]
+mod ci;
 mod config;
 mod doctor;
 mod exit;
 mod gc;
 mod given;
 mod help;
+mod import;
 mod inputs;
 mod inspect;
 mod limits;
@@ -16,6 +19,7 @@ mod logs;
 mod new;
 mod outside;
 mod progress;
+mod reports;
 mod rerun;
 mod resume;
 mod run;
@@ -62,6 +66,7 @@ fn run(command: Command) -> Done {
         Command::Version(args) => help::version(&args),
         Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
+        Command::Import(args) => import::import(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
@@ -10,45 +10,50 @@ use crate::Done;
 use crate::args::NewArgs;
 use crate::exit::Exit;
 use crate::script::FOLDER;
-use crate::text::print_line;
+use crate::text::{print_line, print_text};
 
 /// The SDK's sources, which are in the program.
 mod sdk {
     include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 }
 
-/// What a new script is made of.
-const FILES: [(&str, &str); 3] = [
-    ("Cargo.toml", include_str!("new/manifest.toml")),
-    ("src/lib.rs", include_str!("new/script.rs")),
-    (".gitignore", "/target\n"),
-];
+/// What a script's crate has beside its source.
+const FILES: [(&str, &str); 2] = [("Cargo.toml", include_str!("new/manifest.toml")), (".gitignore", "/target\n")];
 
 /// Writes a new script beside the code of a directory.
 pub fn new(args: &NewArgs) -> Done {
-    let folder = args.dir.join(FOLDER);
+    let folder = write_crate(&args.dir, include_str!("new/script.rs"))?;
+    print_line(&format!(
+        "a script is in {}, the SDK beside it in sdk/, and its guide is sdk/rust/GUIDE.md",
+        folder.display()
+    ));
+    print_text(&next(&args.dir));
+    Ok(Exit::Success)
+}
+
+/// Writes the crate of a script beside the code of a directory, with the SDK, and says where it is.
+pub fn write_crate(dir: &Path, script: &str) -> Result<PathBuf, (Exit, anyhow::Error)> {
+    let folder = dir.join(FOLDER);
     if folder.symlink_metadata().is_ok() {
         return Err((
             Exit::Usage,
             anyhow!("{} is there already: `monkeyci-host check` shows its jobs", folder.display()),
         ));
     }
-    for (path, text) in FILES {
+    for (path, text) in FILES.into_iter().chain([("src/lib.rs", script)]) {
         write(&folder.join(path), text)?;
     }
     for (path, text) in sdk::FILES {
         write(&folder.join("sdk").join(path), text)?;
     }
-    let dir = args.dir.display();
-    print_line(&format!(
-        "a script is in {}, the SDK beside it in sdk/, and its guide is sdk/rust/GUIDE.md",
-        folder.display()
-    ));
-    let there = if args.dir == Path::new(".") { String::new() } else { format!("cd {dir} && ") };
-    for (command, what) in [("check", "shows its jobs"), ("test", "runs its tests"), ("run", "runs the build")] {
-        print_line(&format!("  {there}monkeyci-host {command}   {what}"));
-    }
-    Ok(Exit::Success)
+    Ok(folder)
+}
+
+/// What to do with a script beside the code of a directory.
+pub fn next(dir: &Path) -> String {
+    let there = if dir == Path::new(".") { String::new() } else { format!("cd {} && ", dir.display()) };
+    let commands = [("check", "shows its jobs"), ("test", "runs its tests"), ("run", "runs the build")];
+    commands.map(|(command, what)| format!("  {there}monkeyci-host {command}   {what}\n")).concat()
 }
 
 fn write(path: &Path, text: &str) -> Result<(), (Exit, anyhow::Error)> {

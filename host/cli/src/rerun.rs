@@ -33,7 +33,7 @@ pub async fn rerun(args: RerunArgs) -> Done {
         by: args.by.name.clone(),
     };
     let build = host.rerun(request).await.map_err(refused)?;
-    run::to_the_end(build, &args.by.name, signals, display).await
+    run::to_the_end(build, &args.by.name, signals, display, &args.stores.home).await
 }
 
 /// The script as it is now; `None` for the one that the earlier build had.

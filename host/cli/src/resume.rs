@@ -31,7 +31,7 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let mut request = ResumeRequest::new(build, &args.by.name);
     (request.inputs, request.git_auth, request.again) = (inputs, git_auth, args.again);
     let build = host.resume(request).await.map_err(refused)?;
-    run::to_the_end(build, &args.by.name, signals, display).await
+    run::to_the_end(build, &args.by.name, signals, display, &args.stores.home).await
 }
 
 async fn list(host: &Host) -> Done {

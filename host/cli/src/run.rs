@@ -1,16 +1,19 @@
 //! `monkeyci-host run`
 
+use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use monkeyci_controller::{Build, BuildRequest, Host};
+use monkeyci_controller::{Build, BuildReport, BuildRequest, Host};
 
 use crate::Done;
-use crate::args::{EngineArgs, RunArgs, StoreArgs};
+use crate::args::{EngineArgs, HomeArgs, RunArgs, StoreArgs};
 use crate::exit::Exit;
 use crate::progress::{Display, Hints, display};
+use crate::reports::{self, Reports};
 use crate::signals::Signals;
+use crate::text::{causes, harmless_lines};
 use crate::{given, inputs, script, setup, watch};
 
 /// Runs a build.
@@ -19,6 +22,7 @@ pub async fn run(args: RunArgs) -> Done {
         return watch::watch(args).await;
     }
     let request = request(&args, script::bytes(&args.script)?)?;
+    let reports = Reports::make(&args.reports)?;
     let display = display(args.progress, Hints::of(&args.script.stores.home).on(&args.engine));
     let (host, signals) = open(&args.script.stores, &args.engine, display.clone()).await?;
     match host.left_behind() {
@@ -30,7 +34,19 @@ pub async fn run(args: RunArgs) -> Done {
     }
     // Nobody is told of it before something of it is on disk.
     let build = host.start(request).await.map_err(|error| (Exit::Infrastructure, error.into()))?;
-    to_the_end(build, "cli", signals, display).await
+    let stores = &args.script.stores;
+    let report = shown(build, "cli", signals, &display, &stores.home).await?;
+    let written = reports.write(&report, stores, display.as_ref()).await;
+    tokio::task::block_in_place(|| display.flush());
+    match (report.status.into(), written) {
+        (Exit::Success, Err(error)) => Err(error),
+        // How the build ended says more.
+        (exit, Err((_, error))) => {
+            let _ = writeln!(std::io::stderr(), "error: {}", harmless_lines(&causes(&error)));
+            Ok(exit)
+        }
+        (exit, Ok(())) => Ok(exit),
+    }
 }
 
 /// What the command line asks for, with this script.
@@ -63,14 +79,26 @@ pub async fn open(
 }
 
 /// Shows a build to its end.
-pub async fn to_the_end(build: Build, by: &str, signals: Signals, display: Arc<dyn Display>) -> Done {
+pub async fn to_the_end(build: Build, by: &str, signals: Signals, display: Arc<dyn Display>, home: &HomeArgs) -> Done {
+    shown(build, by, signals, &display, home).await.map(|report| report.status.into())
+}
+
+async fn shown(
+    build: Build,
+    by: &str,
+    signals: Signals,
+    display: &Arc<dyn Display>,
+    home: &HomeArgs,
+) -> Result<BuildReport, (Exit, anyhow::Error)> {
     stop_on_signals(signals, build.clone(), by.to_owned(), display.clone());
     let report = build.wait().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
     // Whoever reads may take their time; signals are still heard.
     tokio::task::block_in_place(|| display.summary(&report));
-    Ok(report.status.into())
+    reports::summarise(&report, &Hints::of(home), display.as_ref());
+    Ok(report)
 }
 
+/// Ctrl-C, TERM or a closed terminal stops the build, the more so the more often.
 fn stop_on_signals(mut signals: Signals, build: Build, by: String, display: Arc<dyn Display>) {
     tokio::spawn(async move {
         let mut stopping = Stopping::default();

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
-use monkeyci_build::Status;
+use monkeyci_build::{BuildStatus, Status};
 
 /// Whether to use colours on this stream: a terminal, unless NO_COLOR says no (<https://no-color.org>).
 pub fn colours(stream: &impl IsTerminal) -> bool {
@@ -49,6 +49,19 @@ pub fn status(status: Status) -> (&'static str, &'static str) {
         Status::Running => ("36", "running"),
         Status::Queued => ("36", "queued"),
         Status::Pending => ("36", "pending"),
+    }
+}
+
+/// How a build ended, in words that come after its name, with their colour.
+pub fn build_status(status: BuildStatus) -> (&'static str, &'static str) {
+    match status {
+        BuildStatus::Success => ("32", "succeeded"),
+        BuildStatus::Failure => ("31", "failed"),
+        BuildStatus::BadScript => ("31", "failed: the script is broken"),
+        BuildStatus::Refused => ("31", "was refused: what was asked of it can't be run,"),
+        BuildStatus::Error => ("31", "failed for a reason that is not its own"),
+        BuildStatus::Cancelled => ("33", "was cancelled"),
+        BuildStatus::TimedOut => ("31", "failed: it reached its time limit"),
     }
 }
 

@@ -16,6 +16,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("tests/probe-script", "a script, which can't reach the machine"),
     ("tests/call-script", "a script, which can't reach the machine"),
     ("tests/guide-script", "a script, which can't reach the machine"),
+    ("tests/imported-script", "a script, which can't reach the machine"),
     ("host/engines/tests/conformance/probe.rs", "a program that runs in containers"),
     ("host/xtask/tests/sources.rs", "these lists"),
     ("host/xtask/tests/clock.rs", "what it looks for"),

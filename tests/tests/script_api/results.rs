@@ -29,7 +29,8 @@ fn an_action_warns_skips_links_and_tells_its_coverage() {
 fn test_reports_are_counted_summarised_and_kept() {
     let engine = Engine::docker();
     let host = Host::on(&engine);
-    let ended = host.run("junit", &[]);
+    let report = host.home().join("all.xml");
+    let ended = host.run("junit", &["--junit", report.to_str().expect("text")]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     // No tests are not tests that passed.
     assert_eq!(ended.ending("no-report")["message"], "the tests are not reported: no file matches reports/*.xml");
@@ -45,6 +46,11 @@ fn test_reports_are_counted_summarised_and_kept() {
             "{tests}"
         );
         assert_eq!(tests["failures"][0]["message"], "1 is not 2");
+    }
+    let report = std::fs::read_to_string(report).expect("a report");
+    for job in ["tests", "own"] {
+        let suite = format!("<testsuite name=\"{job}\" tests=\"4\" failures=\"2\" errors=\"0\" skipped=\"1\">");
+        assert!(report.contains(&suite), "{report}");
     }
     let kept = files(&host.home().join("blobs/test-reports"));
     assert_eq!(kept.iter().filter(|path| path.extension().is_some_and(|it| it == "xml")).count(), 2);

@@ -3,7 +3,9 @@
 mod again;
 mod code;
 mod config;
+mod importing;
 mod looking;
+mod reporting;
 mod starting;
 mod terminal;
 mod watching;

@@ -84,6 +84,7 @@ mod snapshots {
             name: name.to_owned(),
             took_ms,
             message: message.map(str::to_owned),
+            skipped: false,
         };
         let reports = TestReports {
             build: "o/r/19c-1".to_owned(),

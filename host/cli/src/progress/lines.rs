@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use monkeyci_api::{LogFrame, LogStream};
-use monkeyci_build::{BuildStatus, Ending, Event, EventBody, JobKind, Results, Selection, Source, Status};
+use monkeyci_build::{Ending, Event, EventBody, JobKind, Results, Selection, Source, Status};
 use monkeyci_controller::BuildReport;
 
 use crate::text::{self, duration, harmless};
@@ -197,15 +197,7 @@ impl Style {
         if let Some(kept) = &report.kept {
             text.push_str(&format!("kept: {} and the containers named above\n", kept.display()));
         }
-        let (code, word) = match report.status {
-            BuildStatus::Success => ("32", "succeeded"),
-            BuildStatus::Failure => ("31", "failed"),
-            BuildStatus::BadScript => ("31", "failed: the script is broken"),
-            BuildStatus::Refused => ("31", "was refused: what was asked of it can't be run,"),
-            BuildStatus::Error => ("31", "failed for a reason that is not its own"),
-            BuildStatus::Cancelled => ("33", "was cancelled"),
-            BuildStatus::TimedOut => ("31", "failed: it reached its time limit"),
-        };
+        let (code, word) = text::build_status(report.status);
         let jobs = match report.jobs.len() {
             0 => String::new(),
             jobs => format!(" ({})", count(jobs, "job")),

@@ -42,6 +42,8 @@ pub struct TestCase {
     pub took_ms: u64,
     /// What it says of its failure; `None` if it did not fail.
     pub message: Option<String>,
+    /// It was skipped, or did not run for another reason.
+    pub skipped: bool,
 }
 
 /// A test that failed and passed.
@@ -95,6 +97,7 @@ impl Builds {
                 name: junit::short(told.name),
                 took_ms: (told.seconds * 1000.0).round() as u64,
                 message: told.failure.map(junit::short),
+                skipped: told.skipped || told.not_run,
             };
             if told.failure.is_some() {
                 reports.failed.push(case());
@@ -135,6 +138,31 @@ impl Builds {
             .collect();
         reports.flaky.sort_by_key(|test| std::cmp::Reverse(test.failed * 1000 / test.ran.max(1)));
         Ok(reports)
+    }
+
+    /// All tests of a build, of the last attempt of each job that has handed a report in, in the order of the jobs' ids.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a report is damaged.
+    pub async fn test_cases(&self, store: &BlobStore, build: &str) -> Result<Vec<TestCase>, BuildsError> {
+        let blobs = self.blobs(store).await?;
+        let mut cases: Vec<TestCase> = Vec::new();
+        self.read_reports(&blobs, build, &mut |job, attempt, told| {
+            if cases.last().is_some_and(|last| last.job == job && last.attempt < attempt) {
+                let before = cases.partition_point(|case| case.job.as_str() < job);
+                cases.truncate(before);
+            }
+            cases.push(TestCase {
+                job: job.to_owned(),
+                attempt,
+                name: junit::short(told.name),
+                took_ms: (told.seconds * 1000.0).round() as u64,
+                message: told.failure.map(junit::short),
+                skipped: told.skipped || told.not_run,
+            });
+        })
+        .await?;
+        Ok(cases)
     }
 
     /// Reads the reports of a build one by one, in the order of jobs and attempts.

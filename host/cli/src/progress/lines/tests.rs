@@ -1,7 +1,7 @@
 //! The words for events.
 
 use bytes::Bytes;
-use monkeyci_build::{JobSummary, ShellLine};
+use monkeyci_build::{BuildStatus, JobSummary, ShellLine};
 
 use super::*;
 
