@@ -11,6 +11,7 @@ mod fuzz;
 mod lanes;
 mod paths;
 mod rehearse;
+mod reproduce;
 mod say;
 mod setup;
 mod soak;
@@ -42,8 +43,9 @@ Commands:
                     Needs root, and Docker
   fuzz [TARGET…] [--seconds N]
                     drive the fuzz targets by coverage, each for N seconds (default: 30)
-  soak              the long runs: the fault runs, whole what `test` takes a sample of, and `fuzz` for 20 minutes each; takes
-                    hours
+  reproduce         build the sidecar from nothing in two places, as users get it, and compare the bytes
+  soak              the long runs: the fault runs, whole what `test` takes a sample of, `reproduce`, and `fuzz` for 20 minutes
+                    each; takes hours
   rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
   sbom              print what the host is made of, with licences and digests, in CycloneDX's JSON
   setup [--podman]  only the set-up: programs, wasm target, container engine, images
@@ -62,6 +64,7 @@ enum Task {
     Test { fast: bool },
     QuickTest,
     Rehearse(rehearse::Request),
+    Reproduce,
     Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
     Fuzz(fuzz::Request),
@@ -93,6 +96,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
         }
         Some("faults") => Ok(Task::Faults(rest)),
         Some("fuzz") => fuzz::Request::parse(&rest).map(Task::Fuzz),
+        Some("reproduce") if rest.is_empty() => Ok(Task::Reproduce),
         Some("soak") if rest.is_empty() => Ok(Task::Soak),
         Some("sbom") if rest.is_empty() => Ok(Task::Sbom),
         Some("test") if rest == ["--quick"] => Ok(Task::QuickTest),
@@ -113,6 +117,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Bench { release, args } => bench::run(&paths, release, &args),
         Task::Faults(args) => soak::run(&paths, false, &args),
         Task::Fuzz(request) => fuzz::run(&paths, &request),
+        Task::Reproduce => reproduce::run(&paths),
         Task::Sbom => supply::sbom(&paths),
         Task::Soak => soak::run(&paths, true, &[]),
         Task::Setup { podman } => {

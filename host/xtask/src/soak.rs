@@ -9,6 +9,7 @@ use crate::command::{program, run as run_command};
 use crate::compile::{Extent, Profile, everything};
 use crate::fuzz;
 use crate::paths::Paths;
+use crate::reproduce;
 use crate::say::heading;
 use crate::setup;
 use crate::toolchain::cargo;
@@ -37,6 +38,7 @@ pub fn run(paths: &Paths, soak: bool, args: &[OsString]) -> Result<ExitCode> {
         run_command(command.envs(environment.clone()).env(variable, cases))?;
     }
     if soak {
+        reproduce::run(paths)?;
         return fuzz::run(paths, &fuzz::Request::all(20 * 60));
     }
     Ok(ExitCode::SUCCESS)
