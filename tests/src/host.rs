@@ -88,6 +88,7 @@ impl Host {
     pub fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).env("MONKEYCI_HOME", self.home()).stdin(Stdio::null());
+        command.env("XDG_CONFIG_HOME", self.home().join("config"));
         // Where the tests run is no matter of theirs.
         for name in ["CI", "GITHUB_ACTIONS", "GITLAB_CI"] {
             command.env_remove(name);

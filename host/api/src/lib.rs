@@ -35,7 +35,7 @@ pub use claims::{AUDIENCE, Claims, ISSUER, Role, Scope, Token};
 pub use client::{ByteStream, CacheHit, Client, ClientError, IDLE, InProcess, Kept, Sized, plain_http};
 pub use config::{API_VERSION, SidecarConfig, WAITED_IN_VAIN};
 pub use disk_full::is_disk_full;
-pub use guard::{GuardOrders, NetworkRules};
+pub use guard::{GuardOrders, HAND_OVER, Handed, NetworkRules};
 pub use hidden::Hidden;
 pub use log::{
     LOG_FRAME_HEADER, LOG_HELD, LogDecodeError, LogDecoder, LogFrame, LogStream, MAX_LOG_FRAME, encode_mark,

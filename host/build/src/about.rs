@@ -15,6 +15,7 @@ impl EventBody {
             Self::ScriptTold { .. } => "script/told",
             Self::JobsSelected { .. } => "jobs/selected",
             Self::BuildRefused { .. } => "build/refused",
+            Self::JobTold { .. } => "job/told",
             Self::ScriptDefined { .. } => "script/defined",
             Self::JobsSubmitted { .. } => "jobs/submitted",
             Self::BuildFailed { .. } => "build/failed",
@@ -42,13 +43,14 @@ impl EventBody {
 
     /// Whether the event is one for those who watch the build, and for its scripts. The others are for the host that goes on with it.
     pub fn is_shown(&self) -> bool {
-        !matches!(self, Self::BuildRequested { .. } | Self::ScriptTold { .. })
+        !matches!(self, Self::BuildRequested { .. } | Self::ScriptTold { .. } | Self::JobTold { .. })
     }
 
     /// The job that the event is about, or that caused it; none for events of the whole build.
     pub fn job(&self) -> Option<&str> {
         match self {
-            Self::JobBlocked { job, .. }
+            Self::JobTold { job, .. }
+            | Self::JobBlocked { job, .. }
             | Self::JobApproved { job, .. }
             | Self::JobStarted { job, .. }
             | Self::JobRunning { job, .. }

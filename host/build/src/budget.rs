@@ -7,7 +7,7 @@ use monkeyci_limits::{Area, Limit, Per};
 use crate::check::{MAX_ARGUMENT, MAX_CACHE_KEY, MAX_DESTINATIONS, MAX_REPLACED, MAX_RETRIES};
 use crate::command::TEST_REPORTS;
 use crate::results::MAX_WARNING;
-use crate::state::{LONGEST_DELAY_MS, RESULTS, WORDS};
+use crate::state::{LONGEST_DELAY_MS, MOST_TOLD, RESULTS, WORDS};
 use crate::{DEFAULT_JOB_TIMEOUT_MS, DEFAULT_READY_TIMEOUT_MS, MAX_JOBS, TestSummary};
 
 /// The limits of this crate.
@@ -54,6 +54,12 @@ pub fn limits() -> Area {
             Per::Build,
             RESULTS as u64,
             "the journal keeps them for ever",
+        ),
+        Limit::bytes(
+            "what actions are told",
+            Per::Build,
+            MOST_TOLD as u64,
+            "the journal keeps it, and memory does while they run; what is large is had again",
         ),
         Limit::bytes("warnings of a job", Per::Job, MAX_WARNING as u64, "they stand in the summary"),
         Limit::count("test reports", Per::Job, u64::from(TEST_REPORTS), "a suite for each module of a large project"),

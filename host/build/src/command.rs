@@ -1,9 +1,9 @@
 //! Commands: what somebody asks of a build. Its driver asks the state, which accepts or refuses, and writes down what was accepted
 //! before it asks again: so nobody decides by a state that has changed meanwhile.
 
-use crate::state::{RESULTS, WORDS, size_of_ids, size_of_words};
+use crate::state::{MOST_TOLD, RESULTS, WORDS, size_of_ids, size_of_told, size_of_words};
 use crate::{
-    BuildState, CycleOfWaits, Ending, EventBody, GraphFaults, JobDraft, Results, SidecarReport, Status,
+    BuildState, CycleOfWaits, Ending, EventBody, GraphFaults, JobDraft, Results, SidecarReport, Status, ToldCall,
     check_submitted, waits,
 };
 
@@ -85,6 +85,15 @@ pub enum BuildCommand {
         attempt: u32,
         /// The jobs, unchecked.
         jobs: Vec<JobDraft>,
+    },
+    /// What an action was told, beside what it was told before, is to be kept.
+    Tell {
+        /// The action's job.
+        job: String,
+        /// Its attempt.
+        attempt: u32,
+        /// The calls.
+        calls: Vec<ToldCall>,
     },
     /// An action waits.
     Wait {
@@ -208,12 +217,30 @@ pub enum CommandError {
     /// The build has said all that it may.
     #[error("the build's events and reports have reached their limit of {} MiB", WORDS >> 20)]
     WordsUsedUp,
+    /// What the build's actions were told has reached its limit.
+    #[error(
+        "what the journal may have of what the actions of the build are told, {} MiB; let them look at the time and at jobs less often, and read less",
+        MOST_TOLD >> 20
+    )]
+    ToldUsedUp,
     /// The jobs of the build have said all that they may of their results.
     #[error("the results of the build's jobs have reached their limit of {} MiB; hand large values on as artifacts", RESULTS >> 20)]
     ResultsUsedUp,
     /// The job has handed in as many test reports as it may.
     #[error("a job has at most {TEST_REPORTS} test reports")]
     TestReportsUsedUp,
+}
+
+impl BuildCommand {
+    /// The attempt of a container job whose command has run, if its sidecar asks for this: the job, and the attempt.
+    pub fn comes_after_a_command(&self) -> Option<(&str, u32)> {
+        match self {
+            Self::SaveArtifact { artifact, .. } => Some((&artifact.job, artifact.attempt)),
+            Self::Say { job, attempt, .. } => Some((job, *attempt)),
+            Self::ReportEnd { job, attempt, report } if report.tells_that_the_command_ran() => Some((job, *attempt)),
+            _ => None,
+        }
+    }
 }
 
 impl BuildState {
@@ -264,11 +291,21 @@ impl BuildState {
             }
             BuildCommand::Submit { job, attempt, jobs } => {
                 self.is_at_work(&job, attempt)?;
-                if self.are_submitted(&job, attempt, &jobs) {
+                if self.are_submitted(&job, attempt.saturating_sub(1), &jobs) {
                     return Ok(None);
                 }
                 let jobs = check_submitted(self.graph(), &jobs).map_err(CommandError::Faults)?;
                 EventBody::JobsSubmitted { by: job, attempt, jobs }
+            }
+            BuildCommand::Tell { job, attempt, calls } => {
+                self.is_at_work(&job, attempt)?;
+                if calls.is_empty() {
+                    return Ok(None);
+                }
+                if !self.has_told(size_of_told(&calls)) {
+                    return Err(CommandError::ToldUsedUp);
+                }
+                EventBody::JobTold { job, attempt, calls }
             }
             BuildCommand::Wait { job, attempt, what } => {
                 self.is_at_work(&job, attempt)?;

@@ -204,6 +204,19 @@ pub enum Ending {
     /// The host died while the job ran, and another one went on with the build without it.
     #[error("its host died while it ran")]
     HostDied,
+    /// An action that ran when its host died did something else when it was told the same again, so it can't be gone on with.
+    #[error(
+        "its host died while it ran, and the script did something else when it was run up to the same point again: call {call} was \
+         {recorded}, and is {now} now"
+    )]
+    Diverged {
+        /// The number of the call, from 1.
+        call: u64,
+        /// The call that was recorded.
+        recorded: String,
+        /// What was done in its place.
+        now: String,
+    },
     /// A job that this one needs did not succeed.
     #[error("{because:?} did not succeed")]
     Skipped {
@@ -329,6 +342,7 @@ impl Ending {
             | Self::EngineFailed { .. }
             | Self::EngineGone { .. }
             | Self::HostDied
+            | Self::Diverged { .. }
             | Self::DiskFull { code: None, .. } => Status::Error,
             Self::Reused { ending, .. } => ending.status(),
             _ => Status::Failure,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::Words;
 use crate::{
     Again, Ending, GraphFaults, JobSpec, ParamSpec, Requested, Results, Selection, SidecarReport, Source, Told,
+    ToldCall,
 };
 
 /// A fact about a build, with its place in the journal.
@@ -94,6 +95,17 @@ pub enum EventBody {
     BuildRefused {
         /// What, and why.
         message: String,
+    },
+    /// What an action, or the function that completes a job, was told beside what it was told before in the same attempt, so that
+    /// another instance can be told the same.
+    #[serde(rename = "job/told")]
+    JobTold {
+        /// The job's id.
+        job: String,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// The calls, in their order.
+        calls: Vec<ToldCall>,
     },
     /// The script declared its jobs, and the graph has no fault.
     #[serde(rename = "script/defined")]
@@ -340,7 +352,9 @@ impl EventBody {
         match self {
             Self::BuildTriggered { build: _, trigger } => text(trigger),
             // Values in which a secret stands are no part of either.
-            Self::BuildRequested { request: _ } | Self::ScriptTold { told: _ } => {}
+            Self::BuildRequested { request: _ }
+            | Self::ScriptTold { told: _ }
+            | Self::JobTold { job: _, attempt: _, calls: _ } => {}
             Self::BuildResumed { by } | Self::BuildRerun { of: _, by, what: _, with_changes: _ } => text(by),
             Self::JobsSelected { selection } => selection.words(see),
             Self::BuildRefused { message } => text(message),

@@ -52,6 +52,6 @@ pub use spec::{
     PullPolicy, Readiness, RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec,
     ShellCommand,
 };
-pub use state::{BuildState, Effect, Input, JobState, Phase, StopReason};
+pub use state::{BuildState, Effect, Input, JobState, MOST_TOLD, Phase, StopReason};
 pub use waits::CycleOfWaits;
 pub use words::Words;

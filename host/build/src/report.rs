@@ -20,6 +20,22 @@ pub enum SidecarReport {
 }
 
 impl SidecarReport {
+    /// Whether the job's command has run, by what this says. Who reports may have said so to a host that died before it was written down.
+    pub fn tells_that_the_command_ran(&self) -> bool {
+        match self {
+            Self::LauncherGone { during } => during.is_none(),
+            Self::Ended(ending) => matches!(
+                ending,
+                Ending::Succeeded
+                    | Ending::Warned { .. }
+                    | Ending::Exited { .. }
+                    | Ending::Signalled { .. }
+                    | Ending::OutOfMemory { .. }
+                    | Ending::ArtifactMissing { .. }
+            ),
+        }
+    }
+
     /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words).
     pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
         match self {

@@ -37,12 +37,18 @@ pub struct Requested {
     /// Whether its containers and files are left for a person to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+    /// Whether the containers of jobs that fail are left for a person to look into.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_failed: bool,
     /// Which of its jobs are to run; all if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
     /// What is said of its code.
     #[serde(default, skip_serializing_if = "Given::is_empty")]
     pub given: Given,
+    /// Whether the journal has what actions are told, so that another process can go on with them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_actions: bool,
 }
 
 /// Where the code was to come from.
@@ -78,16 +84,16 @@ pub struct Told {
     pub workspace: Option<String>,
 }
 
-/// A call, and its answer.
+/// A call whose answer could differ from one time to the next, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldCall {
-    /// The function and its arguments.
+    /// The function and its arguments; of long ones the beginning and a digest, of those with a secret in them the digest only.
     pub request: String,
     /// What it was answered.
     pub answer: ToldAnswer,
 }
 
-/// The answer to a call.
+/// The answer to a call. No secret is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToldAnswer {
@@ -95,6 +101,13 @@ pub enum ToldAnswer {
     Text(String),
     /// Bytes that are no text, in base64.
     Base64(String),
+    /// It is had again by the same call: a large one, or one with a secret in it.
+    Again {
+        /// How many bytes it has.
+        bytes: u64,
+        /// Their digest, keyed as those of secrets.
+        digest: String,
+    },
     /// An error.
     Refused {
         /// The HTTP status; 0 if there was no answer.
@@ -102,4 +115,16 @@ pub enum ToldAnswer {
         /// What was wrong.
         message: String,
     },
+}
+
+impl ToldCall {
+    /// About how many bytes it takes in the journal.
+    pub fn size(&self) -> usize {
+        let answer = match &self.answer {
+            ToldAnswer::Text(text) | ToldAnswer::Base64(text) => text.len(),
+            ToldAnswer::Again { bytes: _, digest } => digest.len(),
+            ToldAnswer::Refused { status: _, message } => message.len(),
+        };
+        64 + self.request.len() + answer
+    }
 }

@@ -19,7 +19,8 @@ use ledger::Ledger;
 use schedule::{Halt, Schedule};
 use selected::Selected;
 
-pub(crate) use ledger::{RESULTS, WORDS, size_of_ids, size_of_words};
+pub use ledger::MOST_TOLD;
+pub(crate) use ledger::{RESULTS, WORDS, size_of_ids, size_of_told, size_of_words};
 pub(crate) use retry::LONGEST_DELAY_MS;
 
 use crate::waits::Waits;
@@ -246,9 +247,9 @@ impl BuildState {
         self.graph().index(job).is_some_and(|job| self.schedule.works(job) && self.schedule.attempt(job) == attempt)
     }
 
-    /// Whether an earlier attempt of a job has submitted these very jobs: then they are there.
-    pub(crate) fn are_submitted(&self, by: &str, attempt: u32, drafts: &[JobDraft]) -> bool {
-        let earlier = |id: &str| self.submitted.get(id).is_some_and(|(job, before)| job == by && *before < attempt);
+    /// Whether an attempt of a job up to this one has submitted these very jobs: then they are there.
+    pub fn are_submitted(&self, by: &str, up_to: u32, drafts: &[JobDraft]) -> bool {
+        let earlier = |id: &str| self.submitted.get(id).is_some_and(|(job, attempt)| job == by && *attempt <= up_to);
         if drafts.is_empty() || !drafts.iter().all(|draft| earlier(&draft.id)) {
             return false;
         }

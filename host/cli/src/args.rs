@@ -5,6 +5,8 @@ mod builds;
 mod given;
 mod machine;
 mod outside;
+mod script;
+mod shell;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,8 +22,12 @@ pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
 pub use given::GivenArgs;
-pub use machine::{CompletionsArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs};
+pub use machine::{
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
+};
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
+pub use script::{FromFiles, InputArgs, ScriptArgs};
+pub use shell::ShellArgs;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -29,7 +35,7 @@ pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
     name = "monkeyci-host",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 success, 1 a job failed or the build took too long, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted.\n\nhelp WHAT says more: a command, or one of exit-codes, environment and files."
+    after_help = "Exit codes: 0 success, 1 a job failed or the build took too long, 2 usage, 3 bad script, 4 infrastructure, 130 interrupted.\n\nhelp WHAT says more: a command, or one of exit-codes, environment, files and config."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -58,6 +64,8 @@ pub enum Command {
     Artifacts(ArtifactsArgs),
     /// Show which tests of a build failed, which were slow, and which fail now and then.
     Tests(TestsArgs),
+    /// Open a terminal in a job's container: of a job that runs, or that failed with `run --keep-failed`.
+    Shell(ShellArgs),
     /// Approve a job of a running build that waits for it (or reject it).
     Approve(ApproveArgs),
     /// Publish an event to a running build.
@@ -82,7 +90,9 @@ pub enum Command {
     Man(ManArgs),
     /// Print which version this is, and of what else: the journal, the contract of scripts.
     Version(VersionArgs),
-    /// Say more of a command, of exit codes, of the environment or of files.
+    /// Show what the config files say, and what counts.
+    Config(ConfigArgs),
+    /// Say more of a command, of exit codes, of the environment, of files or of config files.
     Help(HelpArgs),
 }
 
@@ -109,6 +119,9 @@ pub struct RunArgs {
     /// Leave the build's containers and files for you to look at, until `gc --kept`.
     #[arg(long)]
     pub keep: bool,
+    /// Leave the containers of jobs that fail, stopped, for `shell` to look into, until a shell in them ends, or `gc --kept`.
+    #[arg(long)]
+    pub keep_failed: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,7 +129,8 @@ pub struct RunArgs {
 pub struct ResumeArgs {
     /// The build: `latest`, its id, or a part of it.
     pub build: Option<String>,
-    /// Run jobs again that ran when the host died. Without it they have failed, and run again only where their script says so.
+    /// Run jobs again that ran when the host died and that can't be gone on with. Without it they have failed, and run again only where their
+    /// script says so.
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]
@@ -144,62 +158,6 @@ pub struct CheckArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-/// The script, and what it is told.
-#[derive(Debug, clap::Args)]
-pub struct ScriptArgs {
-    /// The script: a WebAssembly component, or the crate of one, which cargo compiles first. Default: what is in .monkeyci beside
-    /// the code.
-    #[arg(value_name = "SCRIPT")]
-    pub script: Option<PathBuf>,
-    /// Build the code in this directory as it stands, with what is not committed: the files that git tracks, and those that it does
-    /// not ignore. Submodules and files in Git LFS that are missing are a warning.
-    #[arg(long, value_name = "D", default_value = ".", conflicts_with = "git")]
-    pub dir: PathBuf,
-    /// Build the code of this git repository: https://host/repo, https://user:token@host/repo, ssh://git@host/repo,
-    /// git@host:repo, file:///repo, or a path. Submodules are fetched too. What is not there (a submodule that can't be had,
-    /// files in Git LFS, which are not fetched) is a warning.
-    #[arg(long, value_name = "URL")]
-    pub git: Option<String>,
-    /// The branch, tag or commit to build, or the full name of any ref, refs/pull/7/head say. Of a branch and a tag of one name, the
-    /// branch is built, and that is said. Default, and for HEAD: the main branch.
-    #[arg(long = "ref", value_name = "R", requires = "git")]
-    pub reference: Option<String>,
-    /// Who we are for git servers: FILE with a login for each of them, a line https://user:password@host, as
-    /// `git credential-store` writes it; ssh-key=FILE, a private key; known-hosts=FILE, the keys of ssh's servers. May be
-    /// repeated. Also for submodules.
-    #[arg(long = "git-auth", value_name = "A", requires = "git")]
-    pub git_auth: Vec<String>,
-    #[command(flatten)]
-    pub given: GivenArgs,
-    #[command(flatten)]
-    pub inputs: InputArgs,
-    #[command(flatten)]
-    pub stores: StoreArgs,
-}
-
-/// Parameters and secrets.
-#[derive(Debug, Default, clap::Args)]
-pub struct InputArgs {
-    /// Give the script a parameter. May be repeated; counts before --param-file, and that before MONKEYCI_PARAM_K in
-    /// the environment. One that the script neither declares nor asks for is a warning.
-    #[arg(long = "param", value_name = "K=V")]
-    pub params: Vec<String>,
-    /// Read parameters from a file: .json, .yaml or .toml by its name, lines NAME=VALUE otherwise. A value is the text that
-    /// stands there: 1.10 stays 1.10, and 010 stays 010. A list, a table or null is refused.
-    #[arg(long = "param-file", value_name = "F")]
-    pub param_files: Vec<PathBuf>,
-    /// Give the script a secret: the content of a file. Counts before --secret-file, and that before MONKEYCI_SECRET_K
-    /// in the environment.
-    #[arg(long = "secret", value_name = "K=FILE")]
-    pub secrets: Vec<String>,
-    /// Read secrets from a file, as --param-file reads parameters. An error in it is told by its place, and never with the text.
-    #[arg(long = "secret-file", value_name = "F")]
-    pub secret_files: Vec<PathBuf>,
-    /// Let the script's actions read this secret; all others it can only hand on to jobs. May be repeated.
-    #[arg(long = "reveal", value_name = "K")]
-    pub reveal: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -301,7 +259,7 @@ pub struct GcArgs {
     /// Only say what would be removed.
     #[arg(long)]
     pub dry_run: bool,
-    /// Remove also what builds with --keep have left.
+    /// Remove also what builds with --keep or --keep-failed have left.
     #[arg(long)]
     pub kept: bool,
     /// Remove builds of which nothing was heard for longer than this, `30d` say: journal, logs, artifacts, test reports.

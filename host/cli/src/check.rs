@@ -9,7 +9,7 @@ use monkeyci_controller::{BuildRequest, CheckError, Silent};
 use crate::Done;
 use crate::args::{CheckArgs, EngineArgs, Progress};
 use crate::exit::Exit;
-use crate::progress::display;
+use crate::progress::{Hints, display};
 use crate::signals::Signals;
 use crate::text::{harmless_lines, print_line};
 use crate::{given, inputs, script, setup};
@@ -23,7 +23,8 @@ pub async fn check(args: CheckArgs) -> Done {
     request.given = given;
     let host = setup::host(&args.script.stores, &EngineArgs::default(), Arc::new(Silent)).await?;
     // What the script prints is no part of the answer.
-    let quiet = display(if args.json { Progress::Json } else { Progress::Plain }, &args.script.stores.home);
+    let progress = if args.json { Progress::Json } else { Progress::Plain };
+    let quiet = display(progress, Hints::of(&args.script.stores.home));
     let observer = if args.json { Arc::new(Silent) } else { quiet.clone().observer() };
     let mut signals =
         Signals::take().map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;

@@ -26,6 +26,10 @@ pub async fn gc(args: GcArgs) -> Done {
             "{build} is left: its containers wait for another host; `monkeyci-host resume {build}` goes on, `cancel` removes it"
         ));
     }
+    for (build, job) in &swept.kept {
+        let shell = harmless(&format!("monkeyci-host shell {build} {job}"), false);
+        print_line(&format!("kept: `{shell}` looks into a failed job, `gc --kept` removes its containers"));
+    }
     let done = if dry_run { "would be removed" } else { "removed" };
     let bytes: u64 = old.iter().map(|removed| removed.bytes).sum();
     let of_store = if bytes > 0 { format!(", {bytes} bytes") } else { String::new() };

@@ -15,10 +15,11 @@ use crate::text::{print_line, print_text};
 const NAME: &str = "monkeyci-host";
 
 /// What is no command, and said more of.
-const TOPICS: [(&str, &str); 3] = [
+const TOPICS: [(&str, &str); 4] = [
     ("exit-codes", include_str!("help/exit-codes.txt")),
     ("environment", include_str!("help/environment.txt")),
     ("files", include_str!("help/files.txt")),
+    ("config", include_str!("help/config.txt")),
 ];
 
 /// Says more of a command or a topic.

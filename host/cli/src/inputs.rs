@@ -12,14 +12,21 @@ use monkeyci_controller::Inputs;
 use crate::args::InputArgs;
 
 /// Environment variables with this in front of their names are parameters.
-const PARAM_PREFIX: &str = "MONKEYCI_PARAM_";
+pub const PARAM_PREFIX: &str = "MONKEYCI_PARAM_";
 /// Environment variables with this in front of their names are secrets.
-const SECRET_PREFIX: &str = "MONKEYCI_SECRET_";
+pub const SECRET_PREFIX: &str = "MONKEYCI_SECRET_";
 
-/// Collects parameters and secrets: from `environment`, then from files in their order, then from the command line; the last one of
+/// Collects parameters and secrets: from config files, then from `environment`, then from files in their order, then from the command line; the last one of
 /// a name counts.
 pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Inputs> {
     let (mut params, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    params.extend(args.from_files.params.clone());
+    for (name, path) in &args.from_files.secrets {
+        let content = std::fs::read(path).with_context(|| {
+            format!("the file {} of the secret {name:?}, which the config file names, can't be read", path.display())
+        })?;
+        secrets.insert(name.clone(), content);
+    }
     for (name, value) in environment {
         let Some(name) = name.to_str() else { continue };
         if let Some(name) = name.strip_prefix(PARAM_PREFIX).filter(|name| !name.is_empty()) {
@@ -62,6 +69,7 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
         let mut places = vec![option.to_owned()];
         places.extend(files(&format!("{option}-file"), paths));
         places.push(format!("{prefix}* in the environment"));
+        places.extend(args.from_files.files.iter().map(|file| file.display().to_string()));
         places
     };
     Ok(Inputs {

@@ -43,10 +43,13 @@ pub use monkeyci_controller::{
 };
 pub use monkeyci_controller::{
     BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
-    LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shutdown, ShutdownReport, SourceError, SubmitError, Upkeep,
-    Upkept, Usage, Verdict, WaitError,
+    Left, LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shell, ShellError, ShellRequest, Shutdown,
+    ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
-pub use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, NetworkFence};
+pub use monkeyci_engines::{
+    DockerEngine, DockerOptions, Engine, EngineError, NetworkFence, Session, SessionControl, SessionOutput,
+    TerminalSize,
+};
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
 
 /// What whoever writes an [`Engine`] of their own needs: what a pod is, and what its sidecar tells the host, by which API.
@@ -54,10 +57,12 @@ pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspec
 /// An engine that runs the program [`HostBuilder::sidecar_program`] beside a job, as [`DockerEngine`] does, needs no more than the pod. One
 /// that does a sidecar's work itself speaks to the host with a [`Client`](engine::Client).
 pub mod engine {
-    pub use monkeyci_api::{Client, ClientError, LogFrame, LogStream, SidecarConfig, SidecarPlan, Token, paths};
+    pub use monkeyci_api::{
+        Client, ClientError, HAND_OVER, Handed, LogFrame, LogStream, SidecarConfig, SidecarPlan, Token, paths,
+    };
     pub use monkeyci_build::{Destination, NetworkMode, PullPolicy, ServiceSpec, SidecarReport};
     pub use monkeyci_engines::{
         Engine, EngineError, LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodFound, PodService,
-        PodState,
+        PodState, Session, SessionControl, SessionOutput, TerminalSize,
     };
 }

@@ -3,6 +3,7 @@
 mod args;
 mod builds;
 mod check;
+mod config;
 mod doctor;
 mod exit;
 mod gc;
@@ -20,23 +21,31 @@ mod resume;
 mod run;
 mod script;
 mod setup;
+mod shell;
 mod signals;
 mod test;
 mod text;
 
 use std::io::Write;
 
-use clap::Parser;
-
-use crate::args::{Args, Command};
+use crate::args::Command;
 use crate::exit::Exit;
 
 fn main() -> ! {
     // Scripts are compiled by this program, started once more; in that process, this does not return.
     monkeyci_script::compile_if_child();
-    let args = Args::parse();
     setup::logging();
-    let done = match args.command {
+    let done = config::parse(std::env::args_os().collect()).and_then(|args| run(args.command));
+    let exit = done.unwrap_or_else(|(exit, error)| {
+        let _ = writeln!(std::io::stderr(), "error: {}", text::harmless_lines(&text::causes(&error)));
+        exit
+    });
+    // Not by returning: a blocking task (a clone from a slow server) must not hold a build up that was cancelled.
+    std::process::exit(exit as i32)
+}
+
+fn run(command: Command) -> Done {
+    match command {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Resume(args) => setup::block_on(resume::resume(args)),
@@ -53,6 +62,7 @@ fn main() -> ! {
         Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
+        Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Approve(args) => setup::block_on(outside::approve(args)),
         Command::Publish(args) => setup::block_on(outside::publish(args)),
         Command::Cancel(args) => setup::block_on(outside::cancel(args)),
@@ -60,13 +70,8 @@ fn main() -> ! {
         Command::Logs(args) => setup::block_on(logs::logs(args)),
         Command::Limits(args) => limits::limits(&args),
         Command::Gc(args) => setup::block_on(gc::gc(args)),
-    };
-    let exit = done.unwrap_or_else(|(exit, error)| {
-        let _ = writeln!(std::io::stderr(), "error: {}", text::harmless_lines(&text::causes(&error)));
-        exit
-    });
-    // Not by returning: a blocking task (a clone from a slow server) must not hold a build up that was cancelled.
-    std::process::exit(exit as i32)
+        Command::Config(args) => config::config(&args),
+    }
 }
 
 /// What a command comes to: its exit code, or an error with the exit code of its kind.

@@ -5,7 +5,7 @@ use monkeyci_controller::{BuildRecord, RerunError, RerunRequest};
 
 use crate::args::RerunArgs;
 use crate::exit::Exit;
-use crate::progress::display;
+use crate::progress::{Hints, display};
 use crate::{Done, builds, inputs, run, script, setup};
 
 /// Runs jobs of an earlier build again.
@@ -17,7 +17,7 @@ pub async fn rerun(args: RerunArgs) -> Done {
     let record = builds.record(&build).await.map_err(builds::failed)?;
     let script = if args.with_changes { changed_script(&args, &record)? } else { None };
     drop(builds);
-    let display = display(args.progress, &args.stores.home);
+    let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
     let (host, signals) = run::open(&args.stores, &args.engine, display.clone()).await?;
     let request = RerunRequest {
         build,
@@ -29,6 +29,7 @@ pub async fn rerun(args: RerunArgs) -> Done {
         max_running: args.jobs,
         timeout: args.timeout,
         keep: args.keep,
+        keep_failed: args.keep_failed,
         by: args.by.name.clone(),
     };
     let build = host.rerun(request).await.map_err(refused)?;

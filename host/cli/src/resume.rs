@@ -8,7 +8,7 @@ use monkeyci_controller::{Host, Resumable, ResumeError, ResumeRequest, Silent};
 use crate::Done;
 use crate::args::ResumeArgs;
 use crate::exit::Exit;
-use crate::progress::display;
+use crate::progress::{Hints, display};
 use crate::text::{harmless, print_line};
 use crate::{builds, inputs, run, setup};
 
@@ -20,7 +20,7 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let Some(build) = &args.build else {
         return list(&setup::host(&args.stores, &args.engine, Arc::new(Silent)).await?).await;
     };
-    let display = display(args.progress, &args.stores.home);
+    let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
     let (host, signals) = run::open(&args.stores, &args.engine, display.clone()).await?;
     let all = host.resumable().await.map_err(|error| infrastructure(error.into()))?;
     // One that is in no list may be a build that runs, or is over: that is said when it is tried.

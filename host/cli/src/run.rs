@@ -8,7 +8,7 @@ use monkeyci_controller::{Build, BuildRequest, Host};
 use crate::Done;
 use crate::args::{EngineArgs, RunArgs, StoreArgs};
 use crate::exit::Exit;
-use crate::progress::{Display, display};
+use crate::progress::{Display, Hints, display};
 use crate::signals::Signals;
 use crate::{given, inputs, script, setup};
 
@@ -19,7 +19,7 @@ pub async fn run(args: RunArgs) -> Done {
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     let given = given::collect(&args.script.given).map_err(usage)?;
-    let display = display(args.progress, &args.script.stores.home);
+    let display = display(args.progress, Hints::of(&args.script.stores.home).on(&args.engine));
     let (host, signals) = open(&args.script.stores, &args.engine, display.clone()).await?;
     match host.left_behind() {
         Ok(0) => {}
@@ -32,7 +32,7 @@ pub async fn run(args: RunArgs) -> Done {
     let mut request = BuildRequest::new(script, source).trigger(trigger);
     request.inputs = inputs;
     request.max_running = args.jobs.unwrap_or(request.max_running);
-    (request.timeout, request.keep) = (args.timeout, args.keep);
+    (request.timeout, request.keep, request.keep_failed) = (args.timeout, args.keep, args.keep_failed);
     (request.select, request.given) = (args.select.select(), given);
     // Nobody is told of it before something of it is on disk.
     let build = host.start(request).await.map_err(|error| (Exit::Infrastructure, error.into()))?;

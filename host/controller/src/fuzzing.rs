@@ -15,7 +15,7 @@ use monkeyci_api::scope_table::{BUILD, Case, OTHER, OWN};
 use monkeyci_api::{BuildInfo, Claims, Client, ROUTES, Role, Standing, grants};
 use monkeyci_archive::WorkspaceFiles;
 use monkeyci_build::{BuildState, EventBody, JobDraft, check};
-use monkeyci_script::{Action, Limits, Runtime, RuntimeOptions, Script};
+use monkeyci_script::{Action, Limits, Recording, Runtime, RuntimeOptions, Script};
 use monkeyci_storage::Blobs;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -164,7 +164,8 @@ pub fn host_calls(script: &[u8], program: &[u8]) -> bool {
         served.work().await?;
         let acting = client(Role::Script { job: Some(OWN.to_owned()) }, grants::action(OWN, &creates, []))?;
         let action = Action { job: OWN, creates: &creates, ..Action::default() };
-        let acted = script.act(&acting, &defined.transcript, action, Duration::from_millis(100)).await;
+        let acted =
+            script.act(&acting, &defined.transcript, action, Duration::from_millis(100), &Recording::default()).await;
         Some(defined.failed.is_none() && acted.ended.is_ok())
     });
     assert_eq!((runtime.live_instances(), runtime.taken_memory()), (0, 0), "something is left of an instance");

@@ -3,6 +3,8 @@
 //! All of it is its user's alone. A home that somebody else owns, or can write to, is refused: machine code in it would be run, and
 //! what is in it shown. Where the directory was there before, it may stay readable for others; what the host keeps in it is not.
 
+mod held;
+
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -13,9 +15,13 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::ControllerError;
+use held::SHELLS;
+pub(crate) use held::{Held, is_held};
 
 /// What a build's directory has for the containers of its jobs: for each what its sidecar is told, and where the build API is.
 pub(crate) const JOBS: &str = "jobs";
+/// The file that says that a build's directory is kept for a person.
+const KEPT: &str = "kept";
 /// The directory of the build API's socket.
 pub(crate) const API: &str = "api";
 
@@ -127,9 +133,14 @@ impl Home {
         self.root.join("compiled")
     }
 
+    /// Where the directory of a build is, if it has one.
+    pub(crate) fn path_of(&self, build: &str) -> PathBuf {
+        self.run().join(build.replace('/', "_"))
+    }
+
     /// Makes the directory of a build, and locks it.
     pub(crate) fn build_dir(&self, build: &str) -> Result<BuildDir, ControllerError> {
-        let path = self.dir_of(build);
+        let path = self.path_of(build);
         let make = || {
             make_dir(&path)?;
             // The lock comes before the name: a directory with a name and without a lock is one whose process is dead.
@@ -146,7 +157,7 @@ impl Home {
     /// Takes the directory of a build whose process has died, and empties it but for what containers have mounted that still run; makes
     /// it where there is none any more. `None` if the build runs, in whatever process.
     pub(crate) fn take_build_dir(&self, build: &str) -> Result<Option<BuildDir>, ControllerError> {
-        let path = self.dir_of(build);
+        let path = self.path_of(build);
         let take = || {
             make_dir(&path)?;
             let lock = File::create(path.join("lock"))?;
@@ -157,7 +168,7 @@ impl Home {
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
                 match entry.file_name().to_str() {
-                    Some("lock" | JOBS) => {}
+                    Some("lock" | JOBS | KEPT | SHELLS) => {}
                     // The directory itself is mounted; the socket in it is a dead process's.
                     Some(API) => {
                         for socket in fs::read_dir(entry.path())? {
@@ -179,29 +190,33 @@ impl Home {
     /// Whether a process drives a build now.
     pub(crate) fn is_live(&self, build: &str) -> bool {
         // Shared: so it is told from the lock of a build that runs.
-        let lock = File::open(self.dir_of(build).join("lock"));
+        let lock = File::open(self.path_of(build).join("lock"));
         lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
     }
 
     /// Where the directory of a build is that was kept for a person; `None` if it was not.
     pub(crate) fn kept(&self, build: &str) -> Option<PathBuf> {
-        let dir = self.dir_of(build);
-        dir.join("kept").exists().then_some(dir)
-    }
-
-    fn dir_of(&self, build: &str) -> PathBuf {
-        self.run().join(build.replace('/', "_"))
+        let dir = self.path_of(build);
+        dir.join(KEPT).exists().then_some(dir)
     }
 
     /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.
     pub(crate) fn begun_builds(&self) -> io::Result<Vec<String>> {
-        let mut builds = Vec::new();
+        // One without a name is being made.
+        Ok(self.build_dirs()?.into_iter().map(|(build, _)| build).collect())
+    }
+
+    /// The directories of the builds of this home that have one, with the builds' ids.
+    pub(crate) fn build_dirs(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut dirs = Vec::new();
         for entry in entries(&self.run())? {
-            // One without a name is being made.
-            builds.extend(fs::read_to_string(entry?.path().join("build")).ok());
+            let path = entry?.path();
+            if let Ok(build) = fs::read_to_string(path.join("build")) {
+                dirs.push((build, path));
+            }
         }
-        builds.sort();
-        Ok(builds)
+        dirs.sort();
+        Ok(dirs)
     }
 
     /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
@@ -218,7 +233,7 @@ impl Home {
                 Err(_) => false,
             };
             match name {
-                Ok(build) if locked || (kept && path.join("kept").exists()) => {
+                Ok(build) if locked || (kept && path.join(KEPT).exists()) => {
                     live.insert(build);
                 }
                 Ok(build) => dead.push(DeadBuild { build: Some(build), dir: path }),
@@ -237,15 +252,20 @@ impl BuildDir {
         self.keep = true;
     }
 
-    /// The directory is removed when this is dropped.
+    /// The directory is removed when this is dropped, and is kept for nobody any more.
     pub(crate) fn goes_at_the_end(&mut self) {
         self.keep = false;
+        if let Err(error) = fs::remove_file(self.path.join(KEPT))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %self.path.display(), "a build's directory stays kept");
+        }
     }
 
     /// Leaves the directory and the build's containers for a person to look at.
     pub(crate) fn keep(&mut self) -> io::Result<()> {
         self.keep = true;
-        File::create(self.path.join("kept")).map(drop)
+        File::create(self.path.join(KEPT)).map(drop)
     }
 }
 

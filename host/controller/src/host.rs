@@ -6,6 +6,7 @@ mod cleaning;
 mod drive;
 mod driven;
 mod events;
+mod inside;
 mod logs;
 mod policy;
 mod rerun;

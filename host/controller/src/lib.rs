@@ -18,6 +18,7 @@ mod hang_guard;
 mod home;
 mod host;
 mod inputs;
+mod inside;
 mod jobs;
 mod junit;
 mod lock;
@@ -43,6 +44,7 @@ pub use host::{
     SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits, sidecar_beside_this_program,
 };
 pub use inputs::Inputs;
+pub use inside::{Left, Shell, ShellError, ShellRequest};
 pub use jobs::{CheckError, PATIENCE, Sweep, Swept};
 pub use logs::{LogLimits, LogsError, StoredLog, StoredLogs};
 pub use monkeyci_api::Hidden;

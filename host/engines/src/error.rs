@@ -80,6 +80,14 @@ pub enum EngineError {
         /// What it said.
         reason: String,
     },
+    /// The engine has no way to do this.
+    #[error("{engine} can't {what}")]
+    Unable {
+        /// The engine.
+        engine: String,
+        /// What it can't do.
+        what: &'static str,
+    },
     /// The engine refused a request.
     #[error("the container engine refused to {what}: {reason}")]
     Refused {

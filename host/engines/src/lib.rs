@@ -8,18 +8,22 @@
 mod docker;
 mod error;
 mod pod;
+mod session;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use monkeyci_api::Handed;
 
 pub use docker::{DockerEngine, DockerOptions, NetworkFence, limits};
 pub use error::EngineError;
 pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodFound, PodService, PodState};
+pub use session::{Session, SessionControl, SessionOutput, TerminalSize};
 
 /// Runs pods. Every call is create-or-get by the pod's key, so a controller that was killed can call it again.
 #[async_trait]
@@ -74,6 +78,40 @@ pub trait Engine: Send + Sync + 'static {
     /// or is removed. Nothing from an engine that can't tell.
     fn output(&self, _key: &str, _part: &Part, _follow: bool) -> BoxStream<'static, Result<Bytes, EngineError>> {
         futures::stream::empty().boxed()
+    }
+
+    /// Runs a further program in the job's container, which has to run: as the job's user, in the job's network, with what `handed` says.
+    /// What keeps the job from others keeps the program from them too. With a size it has a terminal. What it has started ends with the
+    /// container at the latest.
+    ///
+    /// # Errors
+    /// When the container is not there, or does not run, or the engine can't do this.
+    async fn exec(&self, _key: &str, _handed: Handed, _terminal: Option<TerminalSize>) -> Result<Session, EngineError> {
+        Err(EngineError::Unable { engine: self.describe(), what: "run a program beside a job" })
+    }
+
+    /// Starts the containers of a pod again whose job has ended, and that was not removed: its services, for whose ready commands it
+    /// waits, and the job's container, in which nothing runs then but what [`Engine::exec`] starts. Its files are as the job has left
+    /// them. Returns the addresses of the services. What runs already goes on.
+    ///
+    /// # Errors
+    /// When there is no such container (any more), a service is not ready, or the engine can't do this.
+    async fn wake(
+        &self,
+        _key: &str,
+        _services: &[PodService],
+        _progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<BTreeMap<String, IpAddr>, EngineError> {
+        Err(EngineError::Unable { engine: self.describe(), what: "start a job's containers again" })
+    }
+
+    /// Stops all containers of the pod and removes nothing: they take no more than their files, until [`Engine::wake`]. What is not there
+    /// is no error.
+    ///
+    /// # Errors
+    /// When one could not be stopped, or the engine can't do this.
+    async fn rest(&self, _key: &str, _services: &[PodService], _grace: Duration) -> Result<(), EngineError> {
+        Err(EngineError::Unable { engine: self.describe(), what: "leave a job's containers as they are" })
     }
 
     /// Kills and removes all that belongs to the pod: containers, network, volume. What is not there is no error.

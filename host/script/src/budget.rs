@@ -10,6 +10,8 @@ use crate::limits::Limits;
 use crate::log::{FRAMES, FRAMES_OF_DEFINE, TAIL};
 use crate::runtime::TIME_SLICE;
 use crate::store::SAID;
+use crate::tape::{WHOLE_ANSWER, WHOLE_REQUEST};
+use crate::timers::RANDOM;
 
 /// The limits of scripts on a host that was set up with `set`.
 pub fn limits(set: &Limits) -> Area {
@@ -119,16 +121,29 @@ pub fn limits(set: &Limits) -> Area {
         Limit::time("a script's turn", Per::Call, TIME_SLICE, "then others get theirs, and deadlines are looked at"),
         Limit::count("instances that run", Per::Host, u64::from(set.instances), "further ones wait"),
         Limit::count(
-            "instances that wait for jobs or events",
+            "instances that wait",
             Per::Host,
             u64::from(set.waiting_instances),
-            "each has a place in the pool; one more is refused to wait",
+            "each has a place in the pool; further actions wait without an instance",
         ),
         Limit::bytes("a file that is read whole", Per::Call, WHOLE, "larger ones are read in pieces"),
         Limit::bytes("a piece of a file", Per::Call, CHUNK as u64, "it is copied into the guest"),
         Limit::bytes("a value of an action's result", Per::Call, TEXT as u64, "it stands in the journal"),
         Limit::count("outputs and links of an action", Per::Instance, COUNT as u64, "they stand in the journal"),
         Limit::bytes("an action's result", Per::Instance, SAID as u64, "as the file of a container job's outputs"),
+        Limit::bytes(
+            "an answer that is recorded whole",
+            Per::Call,
+            WHOLE_ANSWER as u64,
+            "of a larger one there is a digest, and it is had again",
+        ),
+        Limit::bytes(
+            "a request that is recorded whole",
+            Per::Call,
+            WHOLE_REQUEST as u64,
+            "of a longer one there is a digest",
+        ),
+        Limit::bytes("random numbers of an action", Per::Call, RANDOM, "they are copied into the guest"),
         Limit::bytes(
             "a script's own error",
             Per::Call,

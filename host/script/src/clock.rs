@@ -1,15 +1,14 @@
-//! The clock and the random source of an instance. While `define` runs both are the same in every instance of a build;
-//! afterwards time is real, and random numbers depend on the job.
+//! The clocks and the random source of an instance. While `define` runs they are the same in every instance of a build; afterwards time is
+//! real, and random numbers begin with real chance. Both are recorded then: see [`crate::tape`].
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::StdRng;
 use rand::{SeedableRng, TryRng};
 use sha2::{Digest, Sha256};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// Whether `define` runs in this instance; shared by all that behaves differently then.
 #[derive(Clone, Debug)]
@@ -18,6 +17,11 @@ pub(crate) struct Defining(Arc<AtomicBool>);
 impl Defining {
     pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// It runs once more, in another instance.
+    pub(crate) fn again(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn end(&self) {
@@ -29,60 +33,74 @@ impl Defining {
     }
 }
 
-/// The time of day: stands still at the build's start while `define` runs.
-pub(crate) struct WallClock {
-    pub(crate) defining: Defining,
-    pub(crate) defined_at: Duration,
+/// The monotonic clock of an action, in nanoseconds from its first look at it. It goes on over the death of a host: by the time of day then,
+/// for there is nothing else. Clones are the same clock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ActionClock(Arc<Mutex<Reading>>);
+
+#[derive(Debug, Default)]
+struct Reading {
+    /// The time of day at which it began, in milliseconds since the Unix epoch.
+    began_ms: u64,
+    /// What it showed at a moment of this process.
+    base: Option<(Instant, u64)>,
+    /// What it has shown last.
+    last: u64,
 }
 
-impl HostWallClock for WallClock {
-    fn resolution(&self) -> Duration {
-        Duration::from_millis(1)
+impl ActionClock {
+    /// It begins, or has begun, at this time of day.
+    pub(crate) fn begin(&self, began_ms: u64) {
+        self.reading().began_ms = began_ms;
     }
 
-    fn now(&self) -> Duration {
-        if self.defining.is() {
-            self.defined_at
-        } else {
-            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-        }
+    /// It has shown this.
+    pub(crate) fn has_shown(&self, nanoseconds: u64) {
+        let mut reading = self.reading();
+        reading.last = reading.last.max(nanoseconds);
+    }
+
+    /// What it shows.
+    pub(crate) fn now(&self) -> u64 {
+        let mut reading = self.reading();
+        let Reading { began_ms, last, .. } = *reading;
+        let (moment, shown) = *reading.base.get_or_insert_with(|| {
+            let passed = now_ms().saturating_sub(began_ms).saturating_mul(1_000_000);
+            (Instant::now(), passed.max(last))
+        });
+        let passed = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        reading.last = reading.last.max(shown.saturating_add(passed));
+        reading.last
+    }
+
+    /// How long it is until it shows this.
+    pub(crate) fn until(&self, nanoseconds: u64) -> Duration {
+        Duration::from_nanos(nanoseconds.saturating_sub(self.now()))
+    }
+
+    fn reading(&self) -> std::sync::MutexGuard<'_, Reading> {
+        // Nothing panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The monotonic clock: stands still at 0 while `define` runs.
-pub(crate) struct MonotonicClock {
-    pub(crate) defining: Defining,
-    pub(crate) start: Instant,
+/// The time of day, in milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
 }
 
-impl HostMonotonicClock for MonotonicClock {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        if self.defining.is() { 0 } else { u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX) }
-    }
-}
-
-/// Random bytes: from the build's id while `define` runs, from the build's and the job's afterwards.
-pub(crate) struct Random {
-    defining: Defining,
-    define: StdRng,
-    act: StdRng,
-}
+/// Random bytes: from the build's id while `define` runs, from the action's own seed afterwards.
+pub(crate) struct Random(StdRng);
 
 impl Random {
-    pub(crate) fn new(defining: Defining, build: &str, job: Option<&str>, purpose: &str) -> Self {
-        Self {
-            defining,
-            define: StdRng::from_seed(seed(&[build, purpose])),
-            act: StdRng::from_seed(seed(&[build, purpose, job.unwrap_or_default()])),
-        }
+    /// For `define`.
+    pub(crate) fn of_define(build: &str, purpose: &str) -> Self {
+        Self(StdRng::from_seed(seed(&[build.as_bytes(), purpose.as_bytes()])))
     }
 
-    fn source(&mut self) -> &mut StdRng {
-        if self.defining.is() { &mut self.define } else { &mut self.act }
+    /// For an action.
+    pub(crate) fn of_action(drawn: &[u8], purpose: &str) -> Self {
+        Self(StdRng::from_seed(seed(&[drawn, purpose.as_bytes()])))
     }
 }
 
@@ -90,31 +108,48 @@ impl TryRng for Random {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.source().try_next_u32()
+        self.0.try_next_u32()
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.source().try_next_u64()
+        self.0.try_next_u64()
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        self.source().try_fill_bytes(bytes)
+        self.0.try_fill_bytes(bytes)
     }
 }
 
 /// The seed of a script's hash maps: the same in every instance of a build.
 pub(crate) fn hash_seed(build: &str) -> u128 {
-    let seed = seed(&[build, "hash"]);
+    let seed = seed(&[build.as_bytes(), b"hash"]);
     let mut half = [0; 16];
     half.copy_from_slice(&seed[..16]);
     u128::from_be_bytes(half)
 }
 
-fn seed(parts: &[&str]) -> [u8; 32] {
+fn seed(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_an_action_goes_on_where_it_was_and_never_back() {
+        let clock = ActionClock::default();
+        clock.begin(now_ms());
+        clock.has_shown(5_000_000_000_000);
+        assert!(clock.now() >= 5_000_000_000_000, "it has shown more than the time of day says");
+        let other = ActionClock::default();
+        other.begin(now_ms() - 3_600_000);
+        assert!(other.now() >= 3_600_000_000_000, "an hour has passed, whoever ran then");
+        assert_eq!(other.until(1), Duration::ZERO);
+    }
 }

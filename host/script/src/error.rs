@@ -129,4 +129,14 @@ pub enum ScriptError {
     /// It declared other jobs, or made other calls, when `define` ran again.
     #[error("the script's `define` did something else when it was run again: {0}; it has to do the same each time")]
     Diverged(String),
+    /// An action that another process began was told the same, and made another call.
+    #[error("the action did something else when it was run again: call {call} was {recorded}, and is {now} now")]
+    ActionDiverged {
+        /// The number of the call, from 1.
+        call: u64,
+        /// The call that was recorded.
+        recorded: String,
+        /// What was done in its place.
+        now: String,
+    },
 }

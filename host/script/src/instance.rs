@@ -1,7 +1,7 @@
 //! Running a script: `define` once for a build, `act` once for an action job.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use monkeyci_api::{BuildInfo, Client};
 use monkeyci_build::{Call, JobDraft, JobSpec, ParamDraft, Told};
@@ -9,7 +9,7 @@ use wasmtime::component::Resource;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::clock::Defining;
+use crate::clock::{ActionClock, Defining, now_ms};
 use crate::error::{ScriptError, beginning};
 use crate::host::JobHandle;
 use crate::limits::Reached;
@@ -17,7 +17,8 @@ use crate::load::Script;
 use crate::log::Log;
 use crate::memory::Short;
 use crate::store::{Left, Refining, Said, State};
-use crate::transcript::{Divergence, Mode, Transcript};
+use crate::tape::{Divergence, NotKept, Recording, Tape};
+use crate::transcript::Transcript;
 
 /// What a script's `define` gave.
 #[derive(Clone, Debug)]
@@ -51,10 +52,16 @@ pub struct Acted {
 }
 
 /// What an instance is to do after `define`.
+#[derive(Clone)]
 struct Then<'a> {
     job: &'a str,
     transcript: Arc<Transcript>,
+    /// What it is told behind `define`.
+    tape: Tape,
+    clock: ActionClock,
     what: What<'a>,
+    /// Whether it takes the place of one that was dropped, and so needs at least the memory that that one had.
+    anew: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -88,8 +95,7 @@ impl Script {
     /// When the script traps, or takes longer than its limits allow. A script that says itself that it failed is no error:
     /// the parameters that it declared may tell more.
     pub async fn define(&self, client: &Client, info: BuildInfo) -> Result<Definition, ScriptError> {
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-        self.defined(client, info, time_ms, Mode::Record(Vec::new())).await
+        self.defined(client, info, now_ms(), Tape::blank(), false).await
     }
 
     /// Calls `define` in a fresh instance and tells it what it was told in another process. It has no effect, and prints nothing.
@@ -98,26 +104,26 @@ impl Script {
     /// When the script traps, takes longer than its limits allow, or does something else than the first time.
     pub async fn define_again(&self, client: &Client, info: BuildInfo, told: &Told) -> Result<Definition, ScriptError> {
         let transcript = Transcript::of(info.clone(), told).map_err(ScriptError::Diverged)?;
-        let mode = Mode::Replay { transcript: Arc::new(transcript), next: 0 };
-        self.defined(client, info, told.time_ms, mode).await
+        self.defined(client, info, told.time_ms, transcript.tape(), true).await
     }
 
-    /// Calls `define`, which sees this time of day, and is answered as `mode` says.
+    /// Calls `define`, which sees this time of day, and is told what is on the tape; what it prints may have been printed before.
     async fn defined(
         &self,
         client: &Client,
         info: BuildInfo,
         time_ms: u64,
-        mode: Mode,
+        tape: Tape,
+        was_printed: bool,
     ) -> Result<Definition, ScriptError> {
         let defining = Defining::new();
         let limits = self.runtime.limits.clone();
         let limit = limits.define_time;
         let memory = self.memory.begin(self.needs, limit).await.map_err(used_up)?;
-        let was_printed = matches!(mode, Mode::Replay { .. });
-        let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed);
-        let state = State::new(limits, client.clone(), info.clone(), None, time_ms, mode, (log, defining, memory));
-        let (ended, Left { jobs, params, mode, memory, .. }) = self.execute(state, None, limit).await;
+        let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed, None);
+        let state =
+            State::new(limits, client.clone(), info.clone(), None, time_ms, tape.clone(), (log, defining, memory));
+        let (ended, Left { jobs, params, memory, .. }) = self.execute(state, None, (limit, limit)).await;
         // The log is whole before anybody hears of the end.
         pump.finish().await;
         let failed = match ended {
@@ -125,27 +131,25 @@ impl Script {
             Err(ScriptError::Failed(message)) => Some(message),
             Err(error) => return Err(error),
         };
-        made_all_calls(&mode).map_err(|Divergence(what)| ScriptError::Diverged(what))?;
-        let calls = match mode {
-            Mode::Record(calls) => calls,
-            Mode::Replay { transcript, .. } => transcript.calls.clone(),
-            Mode::Live => Vec::new(),
-        };
+        tape.made_all_calls().map_err(|divergence| ScriptError::Diverged(divergence.to_string()))?;
+        let calls = tape.calls();
         let transcript = Arc::new(Transcript { info, time_ms, calls, jobs: jobs.clone(), memory });
         Ok(Definition { jobs, params, failed, transcript })
     }
 
-    /// Runs an action in a fresh instance, for at most `limit`. `define` runs first, answered from `transcript`.
+    /// Runs an action in a fresh instance, for at most `limit`. `define` runs first, answered from `transcript`. An action that was told
+    /// something before, in another process, is told the same, and has no effect twice.
     ///
-    /// The end is an error when the action returns one or traps, or `define` did something else than the first time.
+    /// The end is an error when the action returns one or traps, or did something else than the first time.
     pub async fn act(
         &self,
         client: &Client,
         transcript: &Arc<Transcript>,
         action: Action<'_>,
         limit: Duration,
+        recording: &Recording,
     ) -> Acted {
-        let (ended, left) = self.again(client, transcript, action.job, What::Act(action), limit).await;
+        let (ended, left) = self.again(client, transcript, (action.job, What::Act(action)), limit, recording).await;
         Acted { ended, said: left.said }
     }
 
@@ -158,9 +162,10 @@ impl Script {
         client: &Client,
         transcript: &Arc<Transcript>,
         job: &str,
+        recording: &Recording,
     ) -> Result<Refined, ScriptError> {
         let limit = self.runtime.limits.define_time;
-        let (ended, left) = self.again(client, transcript, job, What::Refine, limit).await;
+        let (ended, left) = self.again(client, transcript, (job, What::Refine), limit, recording).await;
         ended?;
         match left.refining {
             Some(Refining { skip: Some(reason), .. }) => Ok(Refined::Skipped(reason)),
@@ -174,28 +179,60 @@ impl Script {
         self.refines
     }
 
+    /// An instance that tells itself what `define` has declared and does what comes then, and others that take its place while it waits.
     async fn again(
         &self,
         client: &Client,
         transcript: &Arc<Transcript>,
-        job: &str,
-        what: What<'_>,
+        (job, what): (&str, What<'_>),
         limit: Duration,
+        recording: &Recording,
     ) -> (Result<(), ScriptError>, Left) {
-        let defining = Defining::new();
-        let limits = self.runtime.limits.clone();
-        let memory = match self.memory.begin(self.needs, limit).await {
-            Ok(memory) => memory,
-            Err(short) => return (Err(used_up(short)), Left::default()),
+        let failed = |error| (Err(error), Left::default());
+        let tape = match Tape::of_action(recording, Some(self.memory.beside())) {
+            Ok(tape) => tape,
+            Err(reason) => return failed(ScriptError::Diverged(reason)),
         };
-        let (log, pump) = Log::new(client, Some(job), limits.output_bytes, defining.clone(), true);
-        let mode = Mode::Replay { transcript: transcript.clone(), next: 0 };
-        let (info, time_ms) = (transcript.info.clone(), transcript.time_ms);
-        let state = State::new(limits, client.clone(), info, Some(job), time_ms, mode, (log, defining, memory));
-        let then = Then { job, transcript: transcript.clone(), what };
-        let ended = self.execute(state, Some(then), limit).await;
+        let (defining, clock, output) = (Defining::new(), ActionClock::default(), self.runtime.limits.output_bytes);
+        let (log, pump) = Log::new(client, Some(job), output, defining.clone(), true, Some(tape.clone()));
+        let mut then = Then { job, transcript: transcript.clone(), tape: tape.clone(), clock, what, anew: false };
+        let (mut left_of_limit, mut needs) = (limit, self.needs);
+        let ended = loop {
+            let began = Instant::now();
+            let memory = match self.memory.begin(needs, left_of_limit).await {
+                Ok(memory) => memory,
+                Err(short) => break failed(used_up(short)),
+            };
+            let (limits, info, time_ms) = (self.runtime.limits.clone(), transcript.info.clone(), transcript.time_ms);
+            let own = (log.clone(), defining.clone(), memory);
+            let state = State::new(limits, client.clone(), info, Some(job), time_ms, transcript.tape(), own);
+            let (ended, mut left) = self.execute(state, Some(then.clone()), (left_of_limit, limit)).await;
+            let Some(wait) = left.suspended.take() else { break (ended, left) };
+            // All of that at once: others may take the memory meanwhile, and it has done nothing to be refused it now.
+            (needs, then.anew) = (left.had.max(needs), true);
+            drop(left);
+            left_of_limit = left_of_limit.saturating_sub(began.elapsed());
+            // What comes of it is asked again by the next instance, and comes at once.
+            let began = Instant::now();
+            if tokio::time::timeout(left_of_limit, wait.over(client)).await.is_err() {
+                break failed(ScriptError::TimedOut(limit));
+            }
+            left_of_limit = left_of_limit.saturating_sub(began.elapsed());
+            tape.rewind();
+            defining.again();
+            log.again(output);
+        };
+        drop(log);
         pump.finish().await;
-        ended
+        let (mut ended, left) = ended;
+        // What it says of its result follows from what it was told.
+        if left.said != Said::default()
+            && let Err(NotKept::UsedUp(limit)) = tape.keep(false).await
+            && ended.is_ok()
+        {
+            ended = Err(ScriptError::UsedUp(limit));
+        }
+        (ended, left)
     }
 
     /// Makes an instance and drops it, and calls nothing: says whether the script can start, and warms a server's pool.
@@ -206,9 +243,8 @@ impl Script {
         let limits = self.runtime.limits.clone();
         let memory = self.memory.begin(self.needs, limits.define_time).await.map_err(used_up)?;
         let defining = Defining::new();
-        let (log, _) = Log::new(client, None, limits.output_bytes, defining.clone(), false);
-        let mode = Mode::Record(Vec::new());
-        let state = State::new(limits, client.clone(), info, None, 0, mode, (log, defining, memory));
+        let (log, _) = Log::new(client, None, limits.output_bytes, defining.clone(), false, None);
+        let state = State::new(limits, client.clone(), info, None, 0, Tape::blank(), (log, defining, memory));
         let _slot = self.runtime.slots.take().await;
         let mut store = self.store(state);
         match self.pre.instantiate_async(&mut store).await {
@@ -220,7 +256,7 @@ impl Script {
     /// A store with every limit set.
     fn store(&self, state: State) -> Store<State> {
         let mut store = Store::new(&self.runtime.engine, state);
-        store.limiter(|state| &mut state.meter);
+        store.limiter_async(|state| &mut state.meter);
         store.set_hostcall_fuel(self.runtime.limits.call_bytes);
         store.set_max_component_handles(self.runtime.limits.handles);
         // Each time slice the script gives way, so that its deadline is looked at and other tasks run.
@@ -230,10 +266,15 @@ impl Script {
     }
 
     /// Also returns what is left of the instance; its log has no writer any more.
-    async fn execute(&self, state: State, then: Option<Then<'_>>, limit: Duration) -> (Result<(), ScriptError>, Left) {
+    async fn execute(
+        &self,
+        state: State,
+        then: Option<Then<'_>>,
+        (left, limit): (Duration, Duration),
+    ) -> (Result<(), ScriptError>, Left) {
         let slot = self.runtime.slots.take().await;
         let mut store = self.store(State { slot: Some(slot), ..state });
-        let ended = match tokio::time::timeout(limit, self.call(&mut store, then)).await {
+        let ended = match tokio::time::timeout(left, self.call(&mut store, then)).await {
             Err(_) => Err(ScriptError::TimedOut(limit)),
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(message))) => Err(ScriptError::Failed(shortened(message, &store.data().log).await)),
@@ -245,17 +286,19 @@ impl Script {
     /// The calls into the guest: an error is a trap, an inner error is the script's own.
     async fn call(&self, store: &mut Store<State>, then: Option<Then<'_>>) -> wasmtime::Result<Result<(), String>> {
         let instance = self.pre.instance_pre().instantiate_async(&mut *store).await?;
-        store.data_mut().meter.memory.has_begun();
+        if !then.as_ref().is_some_and(|then| then.anew) {
+            store.data_mut().meter.memory.has_begun();
+        }
         let script = self.indices.load(&mut *store, &instance)?;
         if let Err(message) = script.call_define(&mut *store).await? {
             return Ok(Err(message));
         }
-        let Some(Then { job, transcript, what }) = then else { return Ok(Ok(())) };
+        let Some(Then { job, transcript, tape, clock, what, anew: _ }) = then else { return Ok(Ok(())) };
         let state = store.data_mut();
-        same(&state.mode, &state.jobs, &transcript)?;
-        state.mode = Mode::Live;
+        same(&state.tape, &state.jobs, &transcript)?;
+        (state.tape, state.clock) = (tape.clone(), clock);
         state.defining.end();
-        match what {
+        let ended = match what {
             What::Act(Action { call, creates, .. }) => {
                 state.argument = call.map(|call| call.argument.clone());
                 state.creates = creates.to_vec();
@@ -270,31 +313,31 @@ impl Script {
                 let (result,) = refine.call_async(&mut *store, (Resource::new_borrow(handle.rep()), job)).await?;
                 Ok(result)
             }
-        }
+        };
+        let ended = ended?;
+        tape.made_all_calls()?;
+        Ok(ended)
     }
 }
 
 /// Checks that `define` has done all that it did the first time.
-fn same(mode: &Mode, jobs: &[JobDraft], transcript: &Transcript) -> Result<(), Divergence> {
-    made_all_calls(mode)?;
+fn same(tape: &Tape, jobs: &[JobDraft], transcript: &Transcript) -> wasmtime::Result<()> {
+    tape.made_all_calls()?;
     if jobs == transcript.jobs {
         return Ok(());
     }
     let differs = jobs.iter().zip(&transcript.jobs).find(|(now, first)| now != first).map(|(now, _)| now.id.clone());
-    Err(Divergence(match differs {
+    Err(Declared(match differs {
         Some(id) => format!("it declared the job {id:?} differently"),
         None => format!("it declared {} jobs instead of {}", jobs.len(), transcript.jobs.len()),
-    }))
+    })
+    .into())
 }
 
-fn made_all_calls(mode: &Mode) -> Result<(), Divergence> {
-    if let Mode::Replay { transcript, next } = mode
-        && let Some(call) = transcript.calls.get(*next)
-    {
-        return Err(Divergence(format!("it did not make the call {}", call.request)));
-    }
-    Ok(())
-}
+/// `define` has declared something else than the first time.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Declared(String);
 
 /// The most bytes of a script's own error that stand in the journal and in messages. Its log has all of a longer one.
 pub(crate) const LONGEST_ERROR: usize = 4096;
@@ -336,8 +379,15 @@ fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
 
 /// The limit that was reached, the panic's message, or what wasmtime says.
 fn cause(error: &wasmtime::Error, state: &State) -> ScriptError {
+    if let Some(Declared(what)) = error.downcast_ref::<Declared>() {
+        return ScriptError::Diverged(what.clone());
+    }
     if let Some(divergence) = error.downcast_ref::<Divergence>() {
-        return ScriptError::Diverged(divergence.to_string());
+        if !state.acts() {
+            return ScriptError::Diverged(divergence.to_string());
+        }
+        let Divergence { call, recorded, now } = divergence.clone();
+        return ScriptError::ActionDiverged { call, recorded, now };
     }
     let unreachable = matches!(error.downcast_ref::<Trap>(), Some(Trap::UnreachableCodeReached));
     let said = state.exit_status.filter(|_| unreachable);
@@ -352,6 +402,7 @@ fn cause(error: &wasmtime::Error, state: &State) -> ScriptError {
     match &state.meter.reached {
         Some(Reached::Own(reached)) => return ScriptError::Trapped(format!("it reached {reached} ({trap})")),
         Some(Reached::Memory(short)) => return ScriptError::UsedUp(format!("{short} ({trap})")),
+        Some(Reached::UsedUp(limit)) => return ScriptError::UsedUp(limit.clone()),
         None => {}
     }
     if trap.contains(TOO_MUCH_AT_ONCE) {

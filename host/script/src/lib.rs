@@ -3,7 +3,8 @@
 //! A [`Runtime`] holds one wasmtime engine and the compile cache. [`Runtime::load`] makes a [`Script`] of a component's
 //! bytes: compiled once (by a limited child process, if you like: [`Compiler`]), linked once, so that an instance costs microseconds. [`Script::define`] asks for the jobs and
 //! records what the script was told ([`Transcript`]); [`Script::act`] runs one action job in a fresh instance, in which `define` is
-//! first called again and told the same. A script has no files, no environment, no arguments and no network: what it can do is
+//! first called again and told the same. What an action is told is recorded too ([`Keeper`]): another instance that is told the same comes
+//! to the same point, in this process while the action waits, or in another one when its host has died ([`Recording`]). A script has no files, no environment, no arguments and no network: what it can do is
 //! what the interfaces of `monkeyci:script` offer, and each of those calls goes through the build API's client.
 #![deny(missing_docs)]
 
@@ -26,9 +27,11 @@ mod outside;
 mod runtime;
 mod slots;
 mod store;
+mod tape;
 mod timers;
 mod transcript;
 mod turns;
+mod waiting;
 
 pub use budget::limits;
 pub use compile::{Compiler, compile_if_child};
@@ -40,4 +43,5 @@ pub use load::Script;
 pub use outside::{CONTRACT_VERSION, RefusedImport};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use store::Said;
+pub use tape::{Keeper, NotKept, Recording};
 pub use transcript::Transcript;

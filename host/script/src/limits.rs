@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::memory::{Share, Short};
@@ -62,8 +63,8 @@ pub struct Limits {
     pub stack_bytes: usize,
     /// The most instances that may run at a time; further ones wait until they may begin. Default 64.
     pub instances: u32,
-    /// The most instances that may wait for jobs or events at a time, beside those that run; whoever is beyond it is refused to wait.
-    /// Default 256: each has a place in the pool.
+    /// The most instances that may wait at a time, beside those that run. Default 256: each has a place in the pool. An action that
+    /// is beyond it waits without an instance, or is refused to wait while it writes an artifact.
     pub waiting_instances: u32,
 }
 
@@ -117,6 +118,8 @@ pub(crate) enum Reached {
     Own(String),
     /// The memory of its build, or of the host.
     Memory(Short),
+    /// Something else that the build's instances may have together, in words.
+    UsedUp(String),
 }
 
 impl Meter {
@@ -132,7 +135,7 @@ impl Meter {
         }
     }
 
-    fn take(&mut self, what: Resource, current: usize, desired: usize) -> bool {
+    async fn take(&mut self, what: Resource, current: usize, desired: usize) -> bool {
         let left = match what {
             Resource::Memory => &mut self.memory_left,
             Resource::Table => &mut self.table_left,
@@ -151,7 +154,7 @@ impl Meter {
             Resource::Memory => more,
             Resource::Table => more.saturating_mul(TABLE_ELEMENT),
         };
-        if let Err(short) = self.memory.take(bytes) {
+        if let Err(short) = self.memory.take_also_from_those_who_wait(bytes).await {
             self.reached.get_or_insert(Reached::Memory(short));
             return false;
         }
@@ -166,13 +169,24 @@ enum Resource {
     Table,
 }
 
-impl wasmtime::ResourceLimiter for Meter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.take(Resource::Memory, current, desired))
+#[async_trait]
+impl wasmtime::ResourceLimiterAsync for Meter {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.take(Resource::Memory, current, desired).await)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.take(Resource::Table, current, desired))
+    async fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.take(Resource::Table, current, desired).await)
     }
 
     fn instances(&self) -> usize {

@@ -147,12 +147,16 @@ fn check_outside(bytes: &[u8]) -> Result<Option<Outside>, LoadError> {
     Ok(Some(outside))
 }
 
+/// A page of linear memory, in bytes.
+const PAGE: u64 = 64 << 10;
+
 /// How much linear memory an instance has when it begins, or somewhat more.
 fn needs(component: &Component) -> usize {
     // None where it makes instances of what it imports, which no script can.
     let required = component.resources_required();
     let bytes = required.map_or(0, |required| {
-        required.max_initial_memory_size.unwrap_or(0).saturating_mul(u64::from(required.num_memories))
+        let pages = required.max_initial_memory_size.unwrap_or(0).saturating_mul(u64::from(required.num_memories));
+        pages.saturating_mul(PAGE)
     });
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -13,7 +12,8 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::clock::Defining;
+use crate::clock::{Defining, now_ms};
+use crate::tape::Tape;
 
 /// How many frames may wait for the build API. An action that prints faster waits.
 pub(crate) const FRAMES: usize = 64;
@@ -43,6 +43,10 @@ type Frame = (Bytes, Option<OwnedSemaphorePermit>);
 
 struct State {
     left: usize,
+    /// How many bytes of output this instance has written.
+    written: u64,
+    /// As many has one written whose place this one has taken: they are in the log.
+    before: u64,
     tail: VecDeque<u8>,
 }
 
@@ -50,30 +54,48 @@ struct State {
 pub(crate) struct Pump(JoinHandle<()>);
 
 impl Log {
-    /// A log that takes `limit` bytes; with `muted`, nothing is written while `define` runs.
+    /// A log that takes `limit` bytes; with `muted`, nothing is written while `define` runs. What an action prints follows from what is
+    /// on its tape: it leaves when that is on disk, so that whoever takes the action's place prints the same.
     pub(crate) fn new(
         client: &Client,
         job: Option<&str>,
         limit: usize,
         defining: Defining,
         muted: bool,
+        tape: Option<Tape>,
     ) -> (Self, Pump) {
         let (sender, mut frames) = mpsc::unbounded_channel::<Frame>();
         let (client, job) = (client.clone(), job.map(str::to_owned));
         let pump = tokio::spawn(async move {
             // Most instances print nothing: the request is made when there is something to send.
-            let Some((first, _)) = frames.recv().await else { return };
-            let rest = stream::unfold(frames, async |mut frames| Some((frames.recv().await?.0, frames)));
-            let all = futures::StreamExt::chain(stream::iter([first]), rest);
-            let all = futures::StreamExt::map(all, Ok::<_, std::convert::Infallible>);
+            let Some(first) = frames.recv().await else { return };
+            let all = stream::unfold((Some(first), frames, tape), async |(first, mut frames, tape)| {
+                let next = match first {
+                    Some(first) => first,
+                    None => frames.recv().await?,
+                };
+                if let Some(tape) = &tape {
+                    // What can't be kept ends the action, which hears it from its next call.
+                    let _ = tape.keep(true).await;
+                }
+                Some((Ok::<_, std::convert::Infallible>(next.0), (None, frames, tape)))
+            });
             if let Err(error) = client.send_log(job.as_deref(), Body::wrap_stream(all)).await {
                 tracing::warn!(%error, "the script's log could not be stored");
             }
         });
-        let state = Arc::new(Mutex::new(State { left: limit, tail: VecDeque::new() }));
+        let state = State { left: limit, written: 0, before: 0, tail: VecDeque::new() };
+        let state = Arc::new(Mutex::new(state));
         let (permits, permits_of_define) = (Semaphore::new(FRAMES), Semaphore::new(FRAMES_OF_DEFINE));
         let (permits, permits_of_define) = (Arc::new(permits), Arc::new(permits_of_define));
         (Self { sender, permits, permits_of_define, state, defining, muted }, Pump(pump))
+    }
+
+    /// Another instance writes what this one has written, and goes on.
+    pub(crate) fn again(&self, limit: usize) {
+        let mut state = self.lock();
+        let before = state.before.max(state.written);
+        *state = State { left: limit, written: 0, before, tail: VecDeque::new() };
     }
 
     /// Writes a line of the host's own stream.
@@ -122,6 +144,13 @@ impl Log {
         let allowed = bytes.slice(..bytes.len().min(state.left));
         let cut = allowed.len() < bytes.len();
         state.left -= allowed.len();
+        state.written += allowed.len() as u64;
+        if state.written <= state.before {
+            if cut {
+                state.left = 0;
+            }
+            return None;
+        }
         LogFrame { stream, time_ms, bytes: allowed }.encode(&mut frames);
         if cut {
             state.left = 0;
@@ -136,13 +165,14 @@ impl Log {
         let permits = if defining { &self.permits_of_define } else { &self.permits };
         let frame = match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => (frame, Some(permit)),
-            Err(_) if defining => {
+            // Who asked for no leave does not wait for others: how long that takes is nothing that a script may see.
+            Err(_) if !defining => (frame, None),
+            Err(_) => {
                 self.lock().left = 0;
                 let mut last = BytesMut::new();
                 note(now_ms(), "the script prints faster than its output can be stored").encode(&mut last);
                 (last.freeze(), None)
             }
-            Err(_) => return Err(StreamError::trap("write without permission")),
         };
         self.sender.send(frame).map_err(|_| StreamError::Closed)
     }
@@ -157,10 +187,6 @@ impl Log {
 fn note(time_ms: u64, reason: &str) -> LogFrame {
     let text = format!("\n[{reason}; the rest is dropped]\n");
     LogFrame { stream: LogStream::Host, time_ms, bytes: text.into() }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
 }
 
 impl Pump {
@@ -213,9 +239,8 @@ impl OutputStream for Writer {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        // Where the build API did not take the log, that is the host's trouble, not the script's.
-        let may = self.log.defining.is() || self.log.sender.is_closed() || self.log.permits.available_permits() > 0;
-        Ok(if may { CHUNK } else { 0 })
+        // Always as much: how fast the log is stored must not be seen. Whoever writes waits in `ready`.
+        Ok(CHUNK)
     }
 }
 

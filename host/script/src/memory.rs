@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::limits::Limits;
 
@@ -25,6 +25,8 @@ struct Pool {
     ledger: Mutex<Ledger>,
     /// Told when somebody gives memory back, or begins to wait.
     changed: Notify,
+    /// Told when somebody lacks what instances of any build have that wait.
+    wanted: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +41,10 @@ struct Ledger {
 #[derive(Debug, Default)]
 struct Account {
     bytes: usize,
-    /// Instances that will give theirs back without anybody's doing: those that don't wait for jobs or events.
+    /// Instances that will give theirs back without anybody's doing: those that don't wait for anything.
     running: usize,
+    /// Instances that wait, and give theirs back when somebody wants it.
+    giving_way: usize,
 }
 
 /// The memory of a build's scripts. It is forgotten with the last clone.
@@ -51,6 +55,8 @@ pub(crate) struct BuildMemory(Arc<Build>);
 struct Build {
     host: HostMemory,
     number: u64,
+    /// Told when somebody lacks what instances of this build have that wait.
+    wanted: watch::Sender<()>,
 }
 
 /// What an instance has taken. Dropping it gives all of it back.
@@ -60,7 +66,15 @@ pub(crate) struct Share {
     taken: usize,
     /// The part of it that is kept for an instance that is being made.
     kept: usize,
-    waits: bool,
+    does: Does,
+    wanted: Option<[watch::Receiver<()>; 2]>,
+}
+
+/// What an instance does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Run,
+    Wait { gives_way: bool },
 }
 
 /// Why an instance gets no more.
@@ -112,6 +126,7 @@ impl HostMemory {
             own: limits.own_memory_bytes,
             ledger: Mutex::default(),
             changed: Notify::new(),
+            wanted: watch::Sender::new(()),
         }))
     }
 
@@ -121,7 +136,7 @@ impl HostMemory {
         let number = ledger.next;
         ledger.next += 1;
         ledger.builds.insert(number, Account::default());
-        BuildMemory(Arc::new(Build { host: self.clone(), number }))
+        BuildMemory(Arc::new(Build { host: self.clone(), number, wanted: watch::Sender::new(()) }))
     }
 
     /// What all builds have taken.
@@ -144,7 +159,7 @@ impl BuildMemory {
     /// Takes what a new instance needs to begin. Waits for it while others are going to give it back, for at most `limit`.
     ///
     /// # Errors
-    /// When the build may not have so much, or all of its other instances wait: they could wait for this one.
+    /// When the build may not have so much, or all of its other instances wait and stay: they could wait for this one.
     pub(crate) async fn begin(&self, needs: usize, limit: Duration) -> Result<Share, Short> {
         let host = &self.0.host;
         let mut over = std::pin::pin!(tokio::time::sleep(limit));
@@ -155,10 +170,13 @@ impl BuildMemory {
             match self.try_begin(needs) {
                 Ok(share) => return Ok(share),
                 Err(short @ Short::OfBuild { .. }) if !self.will_give_back() => return Err(short),
-                Err(short) => tokio::select! {
-                    () = changed => {}
-                    () = &mut over => return Err(short),
-                },
+                Err(short) => {
+                    self.want(short);
+                    tokio::select! {
+                        () = changed => {}
+                        () = &mut over => return Err(short),
+                    }
+                }
             }
         }
     }
@@ -166,11 +184,25 @@ impl BuildMemory {
     fn try_begin(&self, needs: usize) -> Result<Share, Short> {
         self.take(needs)?;
         self.account(|account| account.running += 1);
-        Ok(Share { build: self.clone(), taken: needs, kept: needs, waits: false })
+        Ok(Share { build: self.clone(), taken: needs, kept: needs, does: Does::Run, wanted: None })
+    }
+
+    /// For what is held beside the instances.
+    pub(crate) fn beside(&self) -> Share {
+        let does = Does::Wait { gives_way: false };
+        Share { build: self.clone(), taken: 0, kept: 0, does, wanted: None }
+    }
+
+    /// Asks those who wait to give back what they have.
+    fn want(&self, short: Short) {
+        match short {
+            Short::OfBuild { .. } => self.0.wanted.send_replace(()),
+            Short::OfHost { .. } => self.0.host.0.wanted.send_replace(()),
+        }
     }
 
     fn will_give_back(&self) -> bool {
-        self.account(|account| account.running > 0)
+        self.account(|account| account.running + account.giving_way > 0)
     }
 
     fn account<T>(&self, with: impl FnOnce(&mut Account) -> T) -> T {
@@ -219,11 +251,31 @@ impl Share {
         Ok(())
     }
 
+    /// Takes more, and has those of the build give way that wait and can.
+    pub(crate) async fn take_also_from_those_who_wait(&mut self, more: usize) -> Result<(), Short> {
+        let build = self.build.clone();
+        loop {
+            let mut changed = std::pin::pin!(build.0.host.0.changed.notified());
+            changed.as_mut().enable();
+            let short = match self.take(more) {
+                Err(short @ Short::OfBuild { .. }) if build.account(|account| account.giving_way > 0) => short,
+                taken => return taken,
+            };
+            build.want(short);
+            changed.await;
+        }
+    }
+
     /// Gives a part back.
     pub(crate) fn give_back(&mut self, bytes: usize) {
         let bytes = bytes.min(self.taken);
         self.taken -= bytes;
         self.build.give_back(bytes);
+    }
+
+    /// How much it has taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
     }
 
     /// The instance has begun: what it has not needed for that is free.
@@ -234,22 +286,53 @@ impl Share {
 
     /// Gives all but so many bytes back: what is left of an instance that is over.
     pub(crate) fn keep(mut self, bytes: usize) -> Kept {
-        self.waits(true);
+        self.waits(false);
         self.give_back(self.taken.saturating_sub(bytes));
         Kept(Some(Arc::new(self)))
     }
 
-    /// Whether the instance waits for jobs or events.
-    pub(crate) fn waits(&mut self, waits: bool) {
-        if self.waits != waits {
-            self.waits = waits;
-            self.build.account(|account| match waits {
-                true => account.running -= 1,
-                false => account.running += 1,
-            });
-            // Whoever waits for memory of one that waits would wait for ever.
-            self.build.0.host.0.changed.notify_waiters();
+    /// The instance waits, and gives way when somebody wants what it has, or stays.
+    pub(crate) fn waits(&mut self, gives_way: bool) {
+        // Before anybody can ask: nothing is missed.
+        self.wanted = gives_way.then(|| [self.build.0.wanted.subscribe(), self.build.0.host.0.wanted.subscribe()]);
+        self.becomes(Does::Wait { gives_way });
+    }
+
+    /// The instance runs on.
+    pub(crate) fn runs(&mut self) {
+        self.becomes(Does::Run);
+    }
+
+    /// Returns when somebody wants what it has, which waits; never where it stays.
+    pub(crate) fn wanted(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let wanted = self.wanted.take();
+        async move {
+            let Some([mut in_build, mut on_host]) = wanted else { return std::future::pending().await };
+            tokio::select! {
+                Ok(()) = in_build.changed() => {}
+                Ok(()) = on_host.changed() => {}
+                else => std::future::pending().await,
+            }
         }
+    }
+
+    fn becomes(&mut self, does: Does) {
+        if self.does == does {
+            return;
+        }
+        let before = std::mem::replace(&mut self.does, does);
+        self.build.account(|account| {
+            match before {
+                Does::Run => account.running -= 1,
+                Does::Wait { gives_way } => account.giving_way -= usize::from(gives_way),
+            }
+            match does {
+                Does::Run => account.running += 1,
+                Does::Wait { gives_way } => account.giving_way += usize::from(gives_way),
+            }
+        });
+        // Whoever waits for memory of one that waits and stays would wait for ever.
+        self.build.0.host.0.changed.notify_waiters();
     }
 }
 
@@ -268,7 +351,7 @@ impl Eq for Kept {}
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.waits(true);
+        self.becomes(Does::Wait { gives_way: false });
         self.build.give_back(self.taken);
     }
 }
@@ -330,10 +413,10 @@ mod tests {
         let mut first = build.begin(60, HOUR).now_or_never().expect("at once").expect("free");
         let mut second = Box::pin(build.begin(60, HOUR));
         assert!(second.as_mut().now_or_never().is_none(), "the first one runs, and will end");
-        first.waits(true);
+        first.waits(false);
         let short = second.as_mut().now_or_never().expect("told").expect_err("the first one may wait for this one");
         assert_eq!(short, Short::OfBuild { limit: 100, taken: 60 });
-        first.waits(false);
+        first.runs();
         let mut third = Box::pin(build.begin(60, HOUR));
         assert!(third.as_mut().now_or_never().is_none());
         drop(first);

@@ -1,7 +1,8 @@
 //! Who may run: an instance has a slot while its guest runs, and none while it waits for jobs or events.
 //!
 //! What an instance waits for may need a slot to come about. So waiting must not use slots up, or as many waiting instances as
-//! there are slots would wait for ever. They have a limit of their own, and whoever is beyond it is told so.
+//! there are slots would wait for ever. They have a limit of their own, and whoever is beyond it waits without an instance: see
+//! [`crate::waiting`].
 
 use std::sync::Arc;
 

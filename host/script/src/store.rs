@@ -1,21 +1,21 @@
 //! What an instance owns on the host's side.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use monkeyci_api::{BuildInfo, Client, LogStream};
 use monkeyci_build::{JobDraft, ParamDraft, Results};
+use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::monkeyci::script::types::Error;
-use crate::clock::{Defining, MonotonicClock, Random, WallClock, hash_seed};
+use crate::clock::{ActionClock, Defining, Random, hash_seed};
 use crate::held::Held;
-use crate::limits::{Limits, Meter};
+use crate::limits::{Limits, Meter, Reached};
 use crate::log::{Log, Output};
 use crate::memory::{Kept, Share};
-use crate::slots::{Slot, TooManyWait, Waiting};
-use crate::transcript::Mode;
+use crate::slots::Slot;
+use crate::tape::Tape;
+use crate::timers::Timers;
+use crate::waiting::Wait;
 
 /// The state behind an instance.
 pub(crate) struct State {
@@ -25,8 +25,23 @@ pub(crate) struct State {
     pub(crate) client: Client,
     pub(crate) info: BuildInfo,
     pub(crate) log: Log,
-    pub(crate) mode: Mode,
+    /// What it is told now: in `define`, or behind it.
+    pub(crate) tape: Tape,
     pub(crate) defining: Defining,
+    /// The time of day that `define` sees, in milliseconds since the Unix epoch.
+    pub(crate) defined_at_ms: u64,
+    /// The clock behind `define`, and whether it was looked at.
+    pub(crate) clock: ActionClock,
+    pub(crate) clock_begun: bool,
+    pub(crate) timers: Timers,
+    /// Secure and insecure random numbers, and whether those of the action have been drawn.
+    pub(crate) random: [Random; 2],
+    pub(crate) is_drawn: bool,
+    /// How many artifacts the action has begun to write, and how many of them are open.
+    pub(crate) writers: u64,
+    pub(crate) open_writers: u32,
+    /// What the action waits for without an instance.
+    pub(crate) suspended: Option<Wait>,
     /// The job that the instance works for; none for `define`.
     pub(crate) job: Option<String>,
     /// What the job's handler was called with.
@@ -67,7 +82,9 @@ pub(crate) struct Refining {
 pub(crate) struct Left {
     pub(crate) jobs: Vec<JobDraft>,
     pub(crate) params: Vec<ParamDraft>,
-    pub(crate) mode: Mode,
+    pub(crate) suspended: Option<Wait>,
+    /// How much memory it had.
+    pub(crate) had: usize,
     pub(crate) refining: Option<Refining>,
     pub(crate) said: Said,
     /// What it has taken for what is left of it.
@@ -76,8 +93,9 @@ pub(crate) struct Left {
 
 impl From<State> for Left {
     fn from(state: State) -> Self {
-        let State { jobs, params, mode, refining, said, meter, declared_bytes, .. } = state;
-        Self { jobs, params, mode, refining, said, memory: meter.memory.keep(declared_bytes) }
+        let State { jobs, params, suspended, refining, said, meter, declared_bytes, .. } = state;
+        let had = meter.memory.taken();
+        Self { jobs, params, suspended, had, refining, said, memory: meter.memory.keep(declared_bytes) }
     }
 }
 
@@ -100,20 +118,15 @@ impl State {
         client: Client,
         info: BuildInfo,
         job: Option<&str>,
-        time_ms: u64,
-        mode: Mode,
+        defined_at_ms: u64,
+        tape: Tape,
         (log, defining, memory): (Log, Defining, Share),
     ) -> Self {
-        let random = |purpose| Random::new(defining.clone(), &info.id, job, purpose);
+        // Clocks and random numbers are those of `crate::timers`.
         let wasi = WasiCtx::builder()
             .stdout(Output { log: log.clone(), stream: LogStream::Stdout })
             .stderr(Output { log: log.clone(), stream: LogStream::Stderr })
-            .wall_clock(WallClock { defining: defining.clone(), defined_at: Duration::from_millis(time_ms) })
-            .monotonic_clock(MonotonicClock { defining: defining.clone(), start: Instant::now() })
-            .secure_random(random("secure"))
-            .insecure_random(random("insecure"))
             .insecure_random_seed(hash_seed(&info.id))
-            .max_random_size(1 << 20)
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
@@ -125,10 +138,19 @@ impl State {
             table,
             meter: Meter::new(&limits, memory),
             client,
-            info,
             log,
-            mode,
+            tape,
             defining,
+            defined_at_ms,
+            clock: ActionClock::default(),
+            clock_begun: false,
+            timers: Timers::new(),
+            random: ["secure", "insecure"].map(|purpose| Random::of_define(&info.id, purpose)),
+            is_drawn: false,
+            info,
+            writers: 0,
+            open_writers: 0,
+            suspended: None,
             job: job.map(str::to_owned),
             argument: None,
             creates: Vec::new(),
@@ -148,31 +170,20 @@ impl State {
 }
 
 impl State {
-    /// Leaves the instance's slot to others, until [`go_on`](Self::go_on): it waits for jobs or events.
-    pub(crate) fn begin_to_wait(&mut self) -> Result<Option<Waiting>, Error> {
-        let given_up = self.slot.as_mut().map(Slot::give_up).transpose();
-        let given_up = given_up.map_err(|TooManyWait| {
-            let limit = self.limits.waiting_instances;
-            Error::Quota(format!("{limit} actions wait on this host already; let some end first"))
-        })?;
-        self.meter.memory.waits(true);
-        Ok(given_up)
+    /// Whether an action runs in it, or a late job is completed: `define` has ended.
+    pub(crate) fn acts(&self) -> bool {
+        !self.defining.is()
     }
 
-    /// Takes a slot again.
-    pub(crate) async fn go_on(&mut self, waiting: Option<Waiting>) {
-        if let (Some(slot), Some(waiting)) = (&mut self.slot, waiting) {
-            slot.take_again(waiting).await;
+    /// Counts what the guest is to hold, until it lets it go. What others leave of the build's memory is no answer that a guest may be
+    /// told: another instance would be told something else.
+    pub(crate) fn hold(&mut self, bytes: usize) -> wasmtime::Result<Result<(), Error>> {
+        if let Err(held) = self.held.take(bytes) {
+            return Ok(Err(Error::Quota(held)));
         }
-        self.meter.memory.waits(false);
-    }
-
-    /// Counts what the guest is to hold, until it lets it go.
-    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Error> {
-        self.held.take(bytes).map_err(Error::Quota)?;
-        self.meter.memory.take(bytes).map_err(|short| {
-            self.held.let_go(bytes);
-            Error::Quota(format!("what the script looks up would go beyond {short}"))
+        self.meter.memory.take(bytes).map(Ok).or_else(|short| {
+            self.meter.reached.get_or_insert(Reached::Memory(short));
+            wasmtime::bail!("no memory for what the script looks up");
         })
     }
 

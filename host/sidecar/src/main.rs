@@ -23,7 +23,7 @@ Usage: monkeyci-sidecar launcher [--socket PATH] [--cgroup DIR] [--stop-limit SE
                                  [--entrypoint WORD]...
        monkeyci-sidecar sidecar [--config PATH] [--socket PATH] [--workspace DIR]
                                 [--files DIR] [--outputs PATH]
-       monkeyci-sidecar guard ORDERS PROGRAM [ARGUMENT]...
+       monkeyci-sidecar guard ORDERS [PROGRAM [ARGUMENT]...]
        monkeyci-sidecar --version";
 
 fn main() {
@@ -58,10 +58,8 @@ fn main() {
 }
 
 fn run_guard(mut arguments: impl Iterator<Item = OsString>) -> Result<u8> {
-    let (Some(orders), Some(program)) = (arguments.next(), arguments.next()) else {
-        bail!("too few arguments\n{USAGE}")
-    };
-    let error = guard::run(&orders.to_string_lossy(), program, arguments);
+    let Some(orders) = arguments.next() else { bail!("too few arguments\n{USAGE}") };
+    let error = guard::run(&orders.to_string_lossy(), arguments);
     // In one write: engines take what is written in parts for lines of their own.
     let _ = std::io::stderr().write_all(format!("monkeyci guard: {error}\n").as_bytes());
     Ok(error.exit_code())

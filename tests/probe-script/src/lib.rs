@@ -9,6 +9,7 @@ mod again;
 mod artifacts;
 mod events;
 mod faults;
+mod inside;
 mod late;
 mod network;
 mod options;
@@ -216,6 +217,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         scheduling::jobs,
         results::jobs,
         faults::jobs,
+        inside::jobs,
         late::jobs,
         network::jobs,
         resume::jobs,

@@ -16,7 +16,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A home that has the first `length` events of a build's journal, as a crash would leave it.
-async fn home_with(events: &[Event], build: &str, whole: &Path) -> Host {
+pub(super) async fn home_with(events: &[Event], build: &str, whole: &Path) -> Host {
     home_with_builds(&[(build, events)], whole).await
 }
 
@@ -32,6 +32,8 @@ async fn home_with_builds(builds: &[(&str, &[Event])], whole: &Path) -> Host {
         journal.durable().wait(journal.last()).await.expect("written");
     }
     copy(&whole.join("blobs"), &host.home().join("blobs"));
+    // Of the logs nothing had been stored: what an action prints comes once more.
+    std::fs::remove_dir_all(host.home().join("blobs/logs")).expect("logs");
     host
 }
 

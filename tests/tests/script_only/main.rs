@@ -2,6 +2,7 @@
 
 mod again;
 mod code;
+mod config;
 mod looking;
 mod starting;
 mod terminal;

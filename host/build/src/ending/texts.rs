@@ -37,6 +37,7 @@ impl Ending {
             | Self::Warned { message }
             | Self::RefineFailed { message } => text(message),
             Self::SidecarFailed { step, reason } => [step, reason].into_iter().for_each(text),
+            Self::Diverged { call: _, recorded, now } => [recorded, now].into_iter().for_each(text),
             Self::EngineGone { reason } | Self::EngineFailed { reason } | Self::NotNeeded { reason } => text(reason),
             Self::Skipped { because: _ } | Self::FailedFast { group: _, because: _ } => {}
             Self::Tolerated { ending } | Self::Reused { build: _, duration_ms: _, ending } => ending.words(see),

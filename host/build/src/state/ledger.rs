@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BuildState, Phase};
-use crate::{Event, EventBody, LateValue, ParamSpec, Results, nearest};
+use crate::{Event, EventBody, LateValue, ParamSpec, Results, ToldCall, nearest};
 
 /// The most bytes of events and reports that may be written down in a build: 16 MiB. They are kept for ever.
 pub(crate) const WORDS: usize = 16 << 20;
 /// The most bytes that all jobs of a build may say of their results: 32 MiB.
 pub(crate) const RESULTS: usize = 32 << 20;
+/// The most bytes that what all actions of a build are told may have in its journal: 64 MiB. Those that run are held in memory too.
+pub const MOST_TOLD: usize = 64 << 20;
 /// What tells that something was refused has at most so many bytes.
 const FEW_WORDS: usize = 4 << 10;
 /// An event without words takes room too.
@@ -19,6 +21,7 @@ const EVENT: usize = 256;
 pub(super) struct Ledger {
     pub(super) words: usize,
     pub(super) results: usize,
+    pub(super) told: usize,
     /// The parameters that the script declared.
     pub(super) params: Vec<ParamSpec>,
     /// Those that it asked for without having declared them.
@@ -41,6 +44,7 @@ impl Ledger {
                 let reused = selection.reused.iter().filter_map(|reused| reused.results.as_deref());
                 self.results += reused.map(Results::size).sum::<usize>();
             }
+            EventBody::JobTold { calls, .. } => self.told += size_of_told(calls),
             EventBody::ScriptDefined { params, .. } => self.params.clone_from(params),
             EventBody::ParamAsked { param: Some(param), .. } => _ = self.asked.insert(param.clone()),
             EventBody::ParamAsked { param: None, .. } => self.asked_for_all = true,
@@ -59,6 +63,11 @@ pub(crate) fn size_of_ids(ids: &[String]) -> usize {
     ids.iter().map(|id| id.len() + 3).sum::<usize>() + EVENT
 }
 
+/// What calls take of what a build's actions may be told.
+pub(crate) fn size_of_told(calls: &[ToldCall]) -> usize {
+    calls.iter().map(ToldCall::size).sum::<usize>() + EVENT
+}
+
 impl BuildState {
     /// The parameters that the script declared; none until it has.
     pub fn params(&self) -> &[ParamSpec] {
@@ -68,6 +77,11 @@ impl BuildState {
     /// Whether so many bytes of events and reports may still be written down.
     pub(crate) fn has_words(&self, bytes: usize) -> bool {
         self.ledger.words.saturating_add(bytes) <= WORDS
+    }
+
+    /// Whether so many bytes more of what actions are told may be written down.
+    pub(crate) fn has_told(&self, bytes: usize) -> bool {
+        self.ledger.told.saturating_add(bytes) <= MOST_TOLD
     }
 
     /// Whether this may still be said of a job's result.

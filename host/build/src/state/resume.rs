@@ -14,6 +14,12 @@ impl BuildState {
         })
     }
 
+    /// The actions that ran when the host died, and that are not being stopped: where the journal has what they were told, they go on.
+    pub fn actions_in_flight(&self) -> impl Iterator<Item = &JobSpec> {
+        let runs = self.jobs().filter(|(_, state)| state.status == Status::Running && state.stopping.is_none());
+        runs.filter(|(spec, _)| spec.container().is_none()).map(|(spec, _)| spec)
+    }
+
     /// What to record first, in this order, for whoever goes on with a build whose host has died: the ends of the attempts that ran
     /// then. An attempt whose sidecar had said how it ended has ended so. Of the others nobody knows; they count as failed by the
     /// host's doing, and what the script says of retries holds. With `again` they run once more in any case.

@@ -76,6 +76,9 @@ pub struct RerunArgs {
     /// Leave the build's containers and files for you to look at, until `gc --kept`.
     #[arg(long)]
     pub keep: bool,
+    /// Leave the containers of jobs that fail, stopped, for `shell` to look into, until a shell in them ends, or `gc --kept`.
+    #[arg(long)]
+    pub keep_failed: bool,
     #[command(flatten)]
     pub by: ByArgs,
     #[command(flatten)]

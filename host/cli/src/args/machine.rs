@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::Subcommand;
 use clap_complete::Shell;
 
 use super::{EngineArgs, HomeArgs};
@@ -47,7 +48,31 @@ pub struct VersionArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  monkeyci-host help exit-codes\n  monkeyci-host help artifacts get")]
 pub struct HelpArgs {
-    /// A command, or one of exit-codes, environment and files.
+    /// A command, or one of exit-codes, environment, files and config.
     #[arg(value_name = "WHAT")]
     pub what: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host config show")]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show each value that counts where the command line says nothing, and where it comes from.
+    Show(ConfigShowArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host config show --json")]
+pub struct ConfigShowArgs {
+    /// The directory of the code, whose file counts too.
+    #[arg(long, value_name = "D", default_value = ".")]
+    pub dir: PathBuf,
+    /// Print JSON: a list of objects.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::{BuildRecord, Standing};
 
-use crate::args::HomeArgs;
+use crate::args::{EngineArgs, HomeArgs};
 
 /// Says which commands come next, for the home that this one was given.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
     /// The option that names the home, where one was given.
     home: Vec<String>,
+    /// The option that names the engine, where one was given.
+    engine: Vec<String>,
 }
 
 impl Hints {
@@ -20,7 +22,13 @@ impl Hints {
         // Whoever types the command may be in another directory.
         let whole = |home: &PathBuf| std::path::absolute(home).unwrap_or_else(|_| home.clone());
         let given = home.home.as_ref().map(|home| whole(home).display().to_string());
-        Self { home: given.map_or_else(Vec::new, |home| vec!["--home".to_owned(), home]) }
+        Self { home: given.map_or_else(Vec::new, |home| vec!["--home".to_owned(), home]), engine: Vec::new() }
+    }
+
+    /// The same, for the engine that was given.
+    pub fn on(self, engine: &EngineArgs) -> Self {
+        let given = (engine.engine != EngineArgs::default().engine).then(|| engine.engine.clone());
+        Self { engine: given.map_or_else(Vec::new, |engine| vec!["--engine".to_owned(), engine]), ..self }
     }
 
     /// A command of this program, as a shell takes it.
@@ -52,6 +60,15 @@ impl Hints {
             commands.push(self.command(&["logs", build, "--failed"]));
         }
         commands
+    }
+
+    /// How to look into the containers of failed jobs that were kept.
+    pub fn kept(&self, build: &str, jobs: &[String]) -> Vec<String> {
+        let words = |job: &String| -> String {
+            let words = ["shell", short(build), job].into_iter().chain(self.engine.iter().map(String::as_str));
+            self.command(&words.collect::<Vec<_>>())
+        };
+        jobs.iter().map(words).collect()
     }
 
     /// What to do with a build that is looked at.

@@ -115,7 +115,7 @@ impl Style {
                 line(None, harmless(&format!("one more run of {of} for {by}: {what}{changes}"), false))
             }
             EventBody::JobsSelected { selection } => line(None, self.selected(selection)),
-            EventBody::BuildRequested { .. } | EventBody::ScriptTold { .. } => None,
+            EventBody::BuildRequested { .. } | EventBody::ScriptTold { .. } | EventBody::JobTold { .. } => None,
             EventBody::JobWaiting { rest: true, .. } => None,
             EventBody::JobWaiting { job, .. } => {
                 line(Some(job), self.paint("2", "waits, and leaves its slot to other jobs"))

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use monkeyci_controller::{BuildReport, Observer};
 use monkeyci_limits::{Area, Limit, Per};
 
-use crate::args::{HomeArgs, Progress};
+use crate::args::Progress;
 
 pub use hints::{Hints, short};
 pub use json::{print_event, print_log};
@@ -36,14 +36,14 @@ pub trait Display: Send + Sync {
     fn flush(&self) {}
 }
 
-/// The way that `progress` names. Commands that it says are for this home.
-pub fn display(progress: Progress, home: &HomeArgs) -> Arc<dyn Display> {
+/// The way that `progress` names. Commands that it says are those of `hints`.
+pub fn display(progress: Progress, hints: Hints) -> Arc<dyn Display> {
     let terminal = std::io::stdout().is_terminal() && std::env::var_os("CI").is_none();
     let display: Arc<dyn Display> = match progress {
         Progress::Json => Arc::new(json::Json),
-        Progress::Tty => Arc::new(tty::Tty::new(Hints::of(home))),
-        Progress::Auto if terminal => Arc::new(tty::Tty::new(Hints::of(home))),
-        Progress::Auto | Progress::Plain => Arc::new(plain::Plain::new(Hints::of(home))),
+        Progress::Tty => Arc::new(tty::Tty::new(hints)),
+        Progress::Auto if terminal => Arc::new(tty::Tty::new(hints)),
+        Progress::Auto | Progress::Plain => Arc::new(plain::Plain::new(hints)),
     };
     queue::Queued::new(display)
 }

@@ -147,7 +147,7 @@ impl Seen {
         let commands =
             hints.failed(&report.build, failed(report).map(|job| (job.job.as_str(), job.ending.reused_from())));
         if !commands.is_empty() {
-            for command in commands {
+            for command in commands.into_iter().chain(hints.kept(&report.build, &report.kept_jobs)) {
                 text.push_str(&format!("  {command}\n"));
             }
             text.push_str(&format!("  {}\n", hints.rerun(&report.build)));

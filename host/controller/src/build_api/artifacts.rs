@@ -154,6 +154,9 @@ async fn save(
     id: String,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), ArchiveError> + Send + 'static,
 ) -> Result<Json<ArtifactInfo>, Refusal> {
+    if let Some(saved) = build.was_saved(&id, claims.role.job().unwrap_or_default(), claims.attempt) {
+        return Ok(Json(saved));
+    }
     let upload = build
         .upload(&id, claims.role.job().unwrap_or_default(), claims.attempt)
         .ok_or_else(|| Refusal::conflict(format!("artifact {id:?} is saved already; an artifact never changes")))?;

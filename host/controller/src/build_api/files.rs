@@ -205,7 +205,7 @@ async fn put_output(
 
 /// The output area of an attempt of a job's action; it is made on first use. No attempt finds what an earlier one has left.
 pub(crate) fn output_area(dirs: &BuildDirs, job: &str, attempt: u32) -> io::Result<Dir> {
-    let path = dirs.outputs.join(job).join(attempt.to_string());
+    let path = dirs.output_area(job, attempt);
     make_dir(&path)?;
     Dir::open_ambient_dir(path, ambient_authority())
 }

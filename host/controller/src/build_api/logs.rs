@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
-use monkeyci_api::{Action, LOG_FROM_HEADER, LogDecoder};
+use monkeyci_api::{Action, LOG_FROM_HEADER, LogDecoder, Role};
+use monkeyci_build::Status;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,14 @@ pub(crate) async fn write_job_log(
 ) -> Result<Response, Refusal> {
     let (build, claims) = admit(&api, &headers, &path.build, Action::WriteLog(Some(path.item.clone())))?;
     match headers.get(LOG_FROM_HEADER) {
-        None => Ok(write_log(api, build, Some(path.item), body).await?.into_response()),
+        None => {
+            // What completes a late job and what runs it are two logs of one attempt.
+            let runs = build.state().job(&path.item).is_some_and(|job| job.status == Status::Running);
+            let part = (!runs).then(|| COMPLETING.to_owned());
+            let of_script = matches!(claims.role, Role::Script { .. });
+            let source = of_script.then_some(Source { attempt: claims.attempt, service: part });
+            Ok(write_log(api, build, Some((path.item, source)), body).await?.into_response())
+        }
         Some(from) => {
             let from = from.to_str().ok().and_then(|from| from.parse().ok());
             let from = from.ok_or_else(|| Refusal::invalid(format!("{LOG_FROM_HEADER} is a number of bytes")))?;
@@ -47,17 +55,29 @@ pub(crate) async fn write_job_log(
     }
 }
 
+/// What no service is called: the log of the function that completes a late job.
+const COMPLETING: &str = "(completing)";
+
 /// Takes a log in a task of its own: what has arrived is kept, also when the connection breaks and takes the handler along.
 async fn write_log(
     api: Arc<Api>,
     build: Arc<BuildHandle>,
-    job: Option<String>,
+    job: Option<(String, Option<Source>)>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let open = build.writing.token();
     let writing = tokio::spawn(async move {
         let _open = open;
-        let mut log = LogIntake::new(build.log_of(job.as_deref(), &api.blobs, api.log_limits));
+        let (job, source) = job.unzip();
+        let to = build.log_of(job.as_deref(), &api.blobs, api.log_limits);
+        // An action whose host has died prints all again in another process.
+        let mut log = match source.flatten() {
+            Some(source) => {
+                let log = LogIntake::go_on(to, source, 0).await;
+                log.map_err(|error| Refusal::store("the log", error))?
+            }
+            None => LogIntake::new(to),
+        };
         let came = take(&mut log, body, &CancellationToken::new()).await;
         let stored = build.stored_log(job.as_deref(), log.finish().await).await;
         stored.map_err(|error| Refusal::store("the log", error)).and(came)

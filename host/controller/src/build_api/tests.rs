@@ -364,6 +364,7 @@ async fn what_a_sidecar_reports_is_written_down_before_it_is_answered() {
     let rig = Rig::new().await;
     let build = rig.api.build(BUILD).expect("a build");
     let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    client.job_running("mine").await.expect("taken");
     client.report_outputs("mine", b"version=1\nmonkeyci.warning=old".to_vec()).await.expect("taken");
     client.report_tests("mine", None, Body::from("<testsuite><testcase name='a'/></testsuite>")).await.expect("taken");
     let known = build.job_outcome("mine").expect("a job").results;
@@ -373,7 +374,7 @@ async fn what_a_sidecar_reports_is_written_down_before_it_is_answered() {
     assert_eq!(reported.as_deref(), Some(&SidecarReport::Ended(Ending::Succeeded)));
     let kinds: Vec<_> = build.events_after(0, (99, 1 << 20), |event| event.body.job() == Some("mine")).0;
     let kinds: Vec<_> = kinds.iter().map(|event| event.body.kind()).collect();
-    assert_eq!(kinds, ["job/started", "job/results", "job/results", "job/reported"]);
+    assert_eq!(kinds, ["job/started", "job/running", "job/results", "job/results", "job/reported"]);
 }
 
 #[tokio::test]

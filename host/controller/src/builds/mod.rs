@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use monkeyci_build::{Event, EventBody};
+use monkeyci_build::{BuildState, Event, EventBody};
 use monkeyci_storage::journal::{History, Journal, Page, SqliteJournal, history, outlines, read_event};
 
 pub use error::BuildsError;
@@ -129,6 +129,18 @@ impl Builds {
         let live = self.is_live(build)?;
         let events = self.history(build).await?.map(|history| history.events).unwrap_or_default();
         Ok(BuildRecord::of(build, &events, live))
+    }
+
+    /// The home.
+    pub(crate) fn of_home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The events of a build, and what it came to with them.
+    pub(crate) async fn state(&self, build: &str) -> Result<(Vec<Event>, BuildState), BuildsError> {
+        let events = self.history(build).await?.map(|history| history.events).unwrap_or_default();
+        let state = BuildState::of(&events);
+        Ok((events, state))
     }
 
     /// The ids of all builds, the oldest first.

@@ -14,7 +14,8 @@ use super::events::EventsError;
 use crate::builds::{BuildRecord, BuildsError, Standing};
 use crate::control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 use crate::error::ControllerError;
-use crate::running::{BuildReport, Refused, ResumeError, ResumeRequest, check_event};
+use crate::jobs::kept_jobs;
+use crate::running::{BuildReport, Known, Refused, ResumeError, ResumeRequest, check_event};
 
 /// A build: one that this host drives, that another process drives, that has lost its host, or that is over.
 ///
@@ -107,7 +108,11 @@ impl Build {
         while events.try_next().await?.is_some() {}
         let history = inner.journals.events(&self.id).await.map_err(EventsError::from)?;
         let lost = || EventsError::Lost { build: self.id.clone() };
-        Ok(BuildReport::of(&self.id, &history, inner.home.kept(&self.id)).ok_or_else(lost)?)
+        let mut report = BuildReport::of(&self.id, &history).ok_or_else(lost)?;
+        let is_whole = Known::of(&history).requested.is_none_or(|requested| requested.keep);
+        report.kept = inner.home.kept(&self.id).filter(|_| is_whole);
+        report.kept_jobs = kept_jobs(&inner.home.path_of(&self.id));
+        Ok(report)
     }
 
     /// Approves or rejects a job that waits for it; returns when that is on disk.

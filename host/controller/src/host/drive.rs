@@ -139,7 +139,7 @@ impl Host {
         }
         let key = self.digest_key(!request.inputs.secrets.is_empty())?;
         let requested = request.requested(&masking, &Digests { key: &key, build: &id });
-        let begun = self.begin(&id, request, masking, dir);
+        let begun = self.begin(&id, (request, &key), masking, dir);
         if let Some(earlier) = earlier {
             begun.context.runs_again(earlier);
         }
@@ -184,14 +184,20 @@ impl Host {
     }
 
     /// What a build needs in this process.
-    pub(super) fn begin(&self, id: &str, request: BuildRequest, masking: Masking, dir: BuildDir) -> Begun {
+    pub(super) fn begin(
+        &self,
+        id: &str,
+        (request, digest_key): (BuildRequest, &str),
+        masking: Masking,
+        dir: BuildDir,
+    ) -> Begun {
         let state = BuildState::new(request.max_running);
         let observer = self.0.observer.clone();
         let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
         live.disk.set(self.0.disk, dir.path.clone());
         let cancel = Cancel::default();
         let (services, path, force) = (self.0.services.clone(), dir.path.clone(), cancel.force.clone());
-        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force));
+        let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force, digest_key));
         Begun { live, context, request, dir, inbox, cancel }
     }
 
@@ -256,31 +262,33 @@ impl Host {
         // Whoever follows a log may hear it to its end, if they listen.
         let _ = tokio::time::timeout(LISTENING, live.logs.listening.wait()).await;
         drop(control);
-        let kept = match driven {
-            Err(ControllerError::LetGo { .. }) => None,
+        let (kept, kept_jobs) = match driven {
+            Err(ControllerError::LetGo { .. }) => (None, Vec::new()),
             _ => self.leave(&id, dir, request.keep).await,
         };
         driven?;
         let Outcome { status, jobs, failure, reports, warnings, duration_ms } = outcome;
-        Ok(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept })
+        Ok(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept, kept_jobs })
     }
 
-    /// Clears away what only a running build needs. Returns its directory, if it was to be kept.
-    async fn leave(&self, build: &str, mut dir: BuildDir, keep: bool) -> Option<PathBuf> {
-        if keep {
-            let kept = dir.path.clone();
-            return match dir.keep() {
-                Ok(()) => Some(kept),
-                Err(error) => {
-                    tracing::warn!(%error, path = %kept.display(), "the build's directory can't be kept");
-                    None
-                }
-            };
+    /// Clears away what only a running build needs. Returns its directory, if all of it was to be kept, and the failed jobs whose
+    /// containers are kept.
+    async fn leave(&self, build: &str, mut dir: BuildDir, keep: bool) -> (Option<PathBuf>, Vec<String>) {
+        let jobs = jobs::kept_jobs(&dir.path);
+        if keep || !jobs.is_empty() {
+            let path = dir.path.clone();
+            if let Err(error) = dir.keep() {
+                tracing::warn!(%error, path = %path.display(), "the build's directory can't be kept");
+                return (None, jobs);
+            }
+            if keep {
+                return (Some(path), jobs);
+            }
         }
         if let Err(error) = self.0.services.blobs.remove_below(&names::workspaces(build)).await {
             tracing::warn!(%error, "the workspace archive could not be removed");
         }
-        None
+        (None, jobs)
     }
 }
 

@@ -75,12 +75,13 @@ impl Host {
         if known.over {
             return Err(ResumeError::Over { build });
         }
+        let mut key = String::new();
         let request = match (&known.requested, known.lacks(history.missing())) {
             _ if history.missing() == 0 && resume.cancel => BuildRequest::ended(&known),
             (Some(requested), None) => {
                 let collected = self.collect_again(&build, &known, requested, &mut resume.inputs).await;
                 collected.map_err(|error| ResumeError::Inputs { reason: error.to_string() })?;
-                let key = self.digest_key(!known.needs().is_empty())?;
+                key = self.digest_key(!known.needs().is_empty())?;
                 let digests = Digests { key: &key, build: &build };
                 let request = BuildRequest::again(&resume, &known, requested, &digests)?;
                 let script = jobs::script(&self.0.services.blobs, &build, &requested.script).await?;
@@ -89,8 +90,8 @@ impl Host {
             (_, lacks) => return Err(ResumeError::NotEnough { build, reason: lacks.unwrap_or_default() }),
         };
         let masking = masking(&request)?;
-        let mut begun = self.begin(&build, request, masking, dir);
-        begun.live.take_back(&history.events, known.said_by_define.clone());
+        let mut begun = self.begin(&build, (request, &key), masking, dir);
+        begun.live.take_back(&history.events, known.done.clone());
         begun.live.logs.go_on(self.log_parts(&build).await?);
         let phase = begun.live.state().phase();
         if let Some(earlier) = self.earlier(&begun.request, phase).await? {
@@ -99,7 +100,15 @@ impl Host {
         if !resume.cancel {
             jobs::restore(&begun.context, &known).await?;
         }
-        let go_on = jobs::take_over(&begun.context, &begun.dir, resume.cancel).await.map_err(ControllerError::from)?;
+        let mut go_on =
+            jobs::take_over(&begun.context, &begun.dir, resume.cancel).await.map_err(ControllerError::from)?;
+        if known.requested.as_ref().is_some_and(|requested| requested.tells_actions) && !resume.cancel {
+            go_on.extend(begun.live.state().actions_in_flight().map(|spec| spec.id.clone()));
+            begun.context.told.set(known.told_actions.clone());
+        }
+        if resume.again {
+            begun.context.begins_again();
+        }
         let journal = self.0.journals.take_over(&build, &history).await.map_err(ControllerError::from)?;
         begun.dir.goes_at_the_end();
         let begin = Begin::Again {

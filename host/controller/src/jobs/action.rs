@@ -7,12 +7,13 @@ use monkeyci_script::{Acted, Action, Said, ScriptError};
 use tokio::sync::watch;
 
 use super::JobContext;
+use super::attempts::BegunBy;
 
 /// Runs the action of `job`; tells how it ended, and what it said of its result. Stopping it drops its instance, wherever it is.
 pub(super) async fn run(
     context: &JobContext,
     job: &JobSpec,
-    attempt: u32,
+    (attempt, begun): (u32, BegunBy),
     mut stop: watch::Receiver<Option<StopReason>>,
 ) -> (Ending, Results) {
     let failed = |reason: String| (Ending::EngineFailed { reason }, Results::default());
@@ -23,8 +24,12 @@ pub(super) async fn run(
         Ok(client) => client,
         Err(error) => return failed(error.to_string()),
     };
+    let recording = match context.recording(&job.id, attempt, begun).await {
+        Ok(recording) => recording,
+        Err(error) => return failed(format!("its output area can't be cleared: {error}")),
+    };
     let acted = tokio::select! {
-        acted = loaded.script.act(&client, &loaded.transcript, Action::of(job), limit) => Ok(acted),
+        acted = loaded.script.act(&client, &loaded.transcript, Action::of(job), limit, &recording) => Ok(acted),
         Ok(stop) = stop.wait_for(Option::is_some) => Err(stop.clone()),
     };
     match acted {
@@ -49,6 +54,7 @@ fn ended(context: &JobContext, job: &JobSpec, acted: Acted) -> (Ending, Results)
         Err(ScriptError::Trapped(message)) => Ending::ActionTrapped { message },
         Err(ScriptError::UsedUp(limit)) => Ending::LimitReached { limit },
         Err(ScriptError::TimedOut(_)) => Ending::TimedOut { after_ms: job.timeout_ms, during: None },
+        Err(ScriptError::ActionDiverged { call, recorded, now }) => Ending::Diverged { call, recorded, now },
         Err(error @ (ScriptError::Diverged(_) | ScriptError::Exited(_))) => {
             Ending::ActionFailed { message: error.to_string() }
         }

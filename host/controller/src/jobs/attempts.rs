@@ -46,7 +46,7 @@ async fn to_its_end(
     let job = spec.id.clone();
     let (ending, said, cleanup) = match &spec.kind {
         JobKind::Action => {
-            let (ending, said) = action::run(context, spec, attempt, stop).await;
+            let (ending, said) = action::run(context, spec, (attempt, begun), stop).await;
             (ending, said, None)
         }
         JobKind::Container(container) => {
@@ -65,7 +65,12 @@ async fn to_its_end(
         Some(known) => known.with_warning(ending),
         None => ending,
     };
-    let ended = EventBody::JobEnded { job, attempt, ending };
+    let ended = match ending {
+        ending @ Ending::Diverged { .. } if context.is_again() => {
+            EventBody::JobRetried { job, attempt, ending, delay_ms: 0 }
+        }
+        ending => EventBody::JobEnded { job, attempt, ending },
+    };
     match cleanup {
         None => context.record(ended).await,
         // Whoever goes on after a crash finds the end in the journal, or the pod that knows it.

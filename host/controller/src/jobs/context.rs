@@ -1,6 +1,7 @@
 //! What the jobs of a build share, and what those of all builds of a host do.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::define::Loaded;
 use super::engine::Engines;
+use super::told::ToldActions;
 use super::{EarlierBuild, attempts, checkout, define, refine};
 use crate::error::ControllerError;
 use crate::logs::LogLimits;
@@ -71,6 +73,12 @@ pub(crate) struct JobContext {
     /// Set when stopped jobs get no time to end any more.
     pub(super) force: CancellationToken,
     pub(super) loaded: OnceLock<Loaded>,
+    /// What actions in flight were told before.
+    pub(crate) told: ToldActions,
+    /// What digests are keyed with that stand in the journal.
+    pub(super) digest_key: Arc<str>,
+    /// Whether what can't be gone on with runs again.
+    again: AtomicBool,
     listening: OnceCell<(ApiAddress, Option<Listener>)>,
     pub(super) said_not_enforced: OnceCell<()>,
     /// The build of which this one is one more run.
@@ -84,10 +92,25 @@ impl JobContext {
         request: BuildRequest,
         dir: PathBuf,
         force: CancellationToken,
+        digest_key: &str,
     ) -> Self {
         let (loaded, listening, said_not_enforced) = (OnceLock::new(), OnceCell::new(), OnceCell::new());
+        let (told, digest_key, again) = (ToldActions::default(), Arc::from(digest_key), AtomicBool::new(false));
         let earlier = OnceLock::new();
-        Self { services, live, request, dir, force, loaded, listening, said_not_enforced, earlier }
+        Self {
+            services,
+            live,
+            request,
+            dir,
+            force,
+            loaded,
+            told,
+            digest_key,
+            again,
+            listening,
+            said_not_enforced,
+            earlier,
+        }
     }
 
     /// Says of which build this one is one more run, before anything is done.
@@ -106,6 +129,16 @@ impl JobContext {
         if let Some((_, Some(listener))) = self.listening.get() {
             listener.cut();
         }
+    }
+
+    /// What can't be gone on with is begun again.
+    pub(crate) fn begins_again(&self) {
+        self.again.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so.
+    pub(super) fn is_again(&self) -> bool {
+        self.again.load(Ordering::Relaxed)
     }
 
     /// How sidecars reach the build API; it is made reachable on first use.

@@ -1,15 +1,17 @@
 //! The engine of a home: found on first use, and cleared of what killed builds have left.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, PodState};
 use monkeyci_storage::{Blobs, names};
 use tokio::sync::OnceCell;
 
+use super::container::kept_in;
 use super::lease::{self, LEASE};
 use crate::error::ControllerError;
-use crate::home::{DeadBuild, Home};
+use crate::home::{DeadBuild, Home, is_held};
 
 /// What `gc` removes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Swept {
     /// The builds whose host has died and whose containers still run: they wait for another host. Such a build is resumed or cancelled;
     /// after a while its containers end by themselves, and are removed as well.
     pub left: Vec<String>,
+    /// The failed jobs whose containers are kept for somebody to look into, with their builds.
+    pub kept: Vec<(String, String)>,
 }
 
 /// What runs container jobs.
@@ -105,7 +109,7 @@ impl Engines {
     }
 
     /// The engine, and nothing removed from it.
-    pub(super) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
+    pub(crate) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
         Ok(match &self.choice {
             EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
             EngineChoice::Custom(engine) => engine.clone(),
@@ -124,8 +128,14 @@ impl Engines {
             .filter(|pod| pod.state == PodState::Alive && is_dead(&pod.build))
             .map(|pod| pod.build.clone())
             .collect();
+        // Also of a build that was not kept as a whole, because its host has died before its end.
+        let is_kept = |dir: &Path| !sweep.kept && !kept_in(dir).is_empty();
+        let (held, dead): (Vec<DeadBuild>, Vec<DeadBuild>) =
+            dead.into_iter().partition(|dead| is_held(&dead.dir) || is_kept(&dead.dir));
+        let is_held = |build: &str| held.iter().any(|held| held.build.as_deref() == Some(build));
         let leftovers = known.into_iter().map(|pod| pod.build);
-        let leftovers = leftovers.filter(|build| !live.contains(build) && !left.contains(build)).collect();
+        let leftovers =
+            leftovers.filter(|build| !live.contains(build) && !left.contains(build) && !is_held(build)).collect();
         let mut removed = engine.sweep(&self.home.owner, &leftovers, sweep.dry_run).await?;
         for DeadBuild { build, dir } in dead {
             if build.as_ref().is_some_and(|build| left.contains(build)) {
@@ -143,6 +153,13 @@ impl Engines {
             }
             removed.push(dir.display().to_string());
         }
-        Ok(Swept { removed, left: left.into_iter().collect() })
+        let mut kept = Vec::new();
+        for (build, dir) in self.home.build_dirs().map_err(fail)? {
+            // With a dry run, what would be removed is still there.
+            if !removed.iter().any(|removed| *removed == dir.display().to_string()) {
+                kept.extend(kept_in(&dir).into_iter().map(|kept| (build.clone(), kept.job)));
+            }
+        }
+        Ok(Swept { removed, left: left.into_iter().collect(), kept })
     }
 }

@@ -14,6 +14,7 @@ mod restore;
 mod say;
 mod select;
 mod take_over;
+mod told;
 
 pub use check::CheckError;
 pub use container::PATIENCE;
@@ -21,7 +22,7 @@ pub use engine::{Sweep, Swept};
 
 pub(crate) use check::check;
 pub(crate) use checkout::store_script;
-pub(crate) use container::limits;
+pub(crate) use container::{LateValues, directory, kept_in, kept_jobs, kept_pod, key, late_values, limits};
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::{EngineChoice, Engines};
 pub(crate) use restore::{restore, script};

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use monkeyci_build::{Ending, EventBody, check_refined};
-use monkeyci_script::Refined;
+use monkeyci_script::{Refined, ScriptError};
 
 use super::JobContext;
+use super::attempts::BegunBy;
 
 /// Lets the script complete the job, and records what became of it.
 pub(super) async fn run(context: &JobContext, job: String, attempt: u32) {
@@ -24,8 +25,16 @@ async fn try_refine(context: &JobContext, job: &str, attempt: u32) -> Result<Eve
         .services
         .script_client(&context.live, Some((&spec, attempt)), life)
         .map_err(|error| Ending::EngineFailed { reason: error.to_string() })?;
-    let refined = loaded.script.refine(&client, &loaded.transcript, job).await;
-    match refined.map_err(|error| failed(error.to_string()))? {
+    // Where another process has begun, that is gone on with.
+    let recording = context.recording(job, attempt, BegunBy::Another).await;
+    let recording = recording.map_err(|error| Ending::EngineFailed { reason: error.to_string() })?;
+    let refined = loaded.script.refine(&client, &loaded.transcript, job, &recording).await;
+    let ending = |error| match error {
+        ScriptError::ActionDiverged { call, recorded, now } => Ending::Diverged { call, recorded, now },
+        ScriptError::UsedUp(limit) => Ending::LimitReached { limit },
+        error => failed(error.to_string()),
+    };
+    match refined.map_err(ending)? {
         Refined::Skipped(reason) => Err(Ending::NotNeeded { reason }),
         Refined::Completed(draft) => {
             let job = check_refined(&spec, &draft).map_err(|faults| failed(faults.to_string()))?;

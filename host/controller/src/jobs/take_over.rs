@@ -8,7 +8,7 @@ use monkeyci_build::ServiceSpec;
 use monkeyci_engines::{Engine, EngineError, PodState};
 
 use super::JobContext;
-use super::container::{PARTING, ServiceLogs, finds_us, key};
+use super::container::{PARTING, ServiceLogs, finds_us, kept_in, key};
 use crate::home::BuildDir;
 
 /// How many pods are removed at once.
@@ -46,8 +46,11 @@ pub(crate) async fn take_over(
     let build = &context.live.id;
     let engine = context.services.engines.find().await?;
     let owner = context.services.engines.owner();
+    // Somebody may look into them.
+    let kept = kept_in(&dir.path).into_iter().map(|kept| key(build, &kept.job, kept.attempt));
+    let kept: BTreeSet<String> = kept.collect();
     let pods = async || {
-        let pods = engine.pods(owner).await?.into_iter().filter(|pod| pod.build == *build);
+        let pods = engine.pods(owner).await?.into_iter().filter(|pod| pod.build == *build && !kept.contains(&pod.key));
         Ok::<BTreeMap<String, PodState>, EngineError>(pods.map(|pod| (pod.key, pod.state)).collect())
     };
     let mut others = pods().await?;

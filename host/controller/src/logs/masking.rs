@@ -133,6 +133,7 @@ impl Masking {
         let find = |call: &ToldCall| {
             let answer = match &call.answer {
                 ToldAnswer::Text(text) | ToldAnswer::Base64(text) | ToldAnswer::Refused { message: text, .. } => text,
+                ToldAnswer::Again { digest, .. } => digest,
             };
             self.masks.find(answer).or_else(|| self.masks.find(&call.request))
         };
@@ -140,6 +141,15 @@ impl Masking {
             told.withheld = Some(secret.to_owned());
             told.calls.clear();
         }
+    }
+
+    /// Whether the value of a secret stands in bytes: as they are, or in the strings of the JSON that they may be.
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        if self.masks.is_empty() {
+            return false;
+        }
+        let text = String::from_utf8_lossy(bytes);
+        self.masks.find(&text).is_some() || self.json(&text).is_ok_and(|masked| masked != text)
     }
 
     /// Takes outputs out that have the value of a secret in them: a later job would get something else than was exposed, or

@@ -66,7 +66,7 @@ pub(crate) enum Begin {
         by: String,
         /// Whether jobs run again that ran then.
         again: bool,
-        /// The jobs that have run on meanwhile.
+        /// The jobs that are gone on with: those that have run on meanwhile, and actions.
         go_on: BTreeSet<String>,
         /// Whether it is to be ended, and nothing of it runs any more.
         cancel: bool,

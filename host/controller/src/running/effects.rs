@@ -23,6 +23,6 @@ pub(crate) trait Effects: Send + Sync + 'static {
     /// Runs an attempt of a job, until it ends or `stop` says why it has to.
     fn run(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task;
 
-    /// The same for an attempt of a container job that another process has begun, and that has run on meanwhile.
+    /// The same for an attempt that another process has begun: a container job that has run on meanwhile, or an action.
     fn go_on(self: Arc<Self>, job: String, attempt: u32, stop: watch::Receiver<Option<StopReason>>) -> Task;
 }

@@ -1,16 +1,17 @@
 //! A build that runs: what the build API's handlers and the jobs' tasks share with the build's loop.
 
 mod dirs;
+mod done;
 mod logs;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{
     BuildCommand, BuildState, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSpec,
-    SavedArtifact, Status,
+    SavedArtifact, Status, ToldCall,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -55,8 +56,9 @@ pub(crate) struct BuildHandle {
     packed_with_git: tokio::sync::OnceCell<String>,
     /// Whether somebody has said what the archive has not.
     left_out_is_said: AtomicBool,
-    /// What an earlier `define` of a build that is gone on with has published and reported: said again, it is said once.
-    said_by_define: Mutex<VecDeque<EventBody>>,
+    /// What `define` (none) and actions of a build that is gone on with have done in another process, and don't know: done again, it is
+    /// done once.
+    pub(super) done: Mutex<BTreeMap<Option<String>, VecDeque<EventBody>>>,
     /// Artifacts that are being uploaded, each by an attempt.
     pub(super) uploads: Mutex<HashSet<(String, u32)>>,
     /// Bytes of jobs that actions have submitted.
@@ -151,7 +153,7 @@ impl BuildHandle {
             packed_with_git: tokio::sync::OnceCell::new(),
             left_out_is_said: AtomicBool::new(false),
             pods: Mutex::default(),
-            said_by_define: Mutex::default(),
+            done: Mutex::default(),
             uploads: Mutex::default(),
             submitted: Mutex::default(),
             disk: logs.disk.clone(),
@@ -174,6 +176,13 @@ impl BuildHandle {
 
     /// Asks for something, and returns what came of it. The answers to people and sidecars come when that is on disk.
     pub(crate) async fn command(&self, command: BuildCommand) -> Result<(), Refused> {
+        if let Some((job, attempt)) = command.comes_after_a_command()
+            && self.pod(job, |_| ()).is_some()
+        {
+            // The host that was told so may have died with it. Where it is known, nothing is written down; where it is refused, so is this.
+            let runs = BuildCommand::CommandRuns { job: job.to_owned(), attempt };
+            let _ = self.ask(Asked::Command(runs), false).await?;
+        }
         let durable = match &command {
             BuildCommand::Cancel { .. }
             | BuildCommand::Decide { .. }
@@ -186,10 +195,23 @@ impl BuildHandle {
             | BuildCommand::Report { .. }
             | BuildCommand::AskForParam { .. }
             | BuildCommand::Submit { .. }
+            | BuildCommand::Tell { .. }
             | BuildCommand::Wait { .. }
             | BuildCommand::CommandRuns { .. } => false,
         };
         Ok(self.ask(Asked::Command(command), durable).await??)
+    }
+
+    /// Has written down what an attempt of an action was told; where somebody sees what follows from that, all so far has to be on disk.
+    pub(crate) async fn tell(
+        &self,
+        job: &str,
+        attempt: u32,
+        calls: Vec<ToldCall>,
+        durable: bool,
+    ) -> Result<(), Refused> {
+        let tell = BuildCommand::Tell { job: job.to_owned(), attempt, calls };
+        Ok(self.ask(Asked::Command(tell), durable).await??)
     }
 
     async fn ask(&self, what: Asked, durable: bool) -> Result<Result<(), CommandError>, BuildOver> {
@@ -205,6 +227,9 @@ impl BuildHandle {
 
     /// What to record for a command. What the state can't know, since no secret reaches it, is looked at here.
     fn accept(&self, command: BuildCommand) -> Result<Option<EventBody>, CommandError> {
+        if self.was_done(&command) {
+            return Ok(None);
+        }
         let accepted = self.state().accept(command)?;
         if let Some(EventBody::JobsSubmitted { jobs, .. }) = &accepted {
             let faults = self.secret_faults(jobs);
@@ -212,21 +237,7 @@ impl BuildHandle {
                 return Err(CommandError::Faults(faults));
             }
         }
-        Ok(accepted.filter(|body| !self.was_said(body)))
-    }
-
-    /// Whether `define` says something that it has said before, in another process.
-    fn was_said(&self, body: &EventBody) -> bool {
-        let (EventBody::ScriptEvent { job: None, .. } | EventBody::ScriptReport { job: None, .. }) = body else {
-            return false;
-        };
-        let mut said = lock(&self.said_by_define);
-        let is_it = said.pop_front().is_some_and(|before| before == self.masking.event(body.clone()));
-        if !is_it {
-            // It goes another way now, and what it says is new.
-            said.clear();
-        }
-        is_it
+        Ok(accepted)
     }
 
     /// Whether so many bytes more of jobs may be submitted; if so, they count.
@@ -240,7 +251,7 @@ impl BuildHandle {
     }
 
     /// Takes in what was recorded in another process.
-    pub(crate) fn take_back(&self, events: &[Event], said_by_define: Vec<EventBody>) {
+    pub(crate) fn take_back(&self, events: &[Event], done: BTreeMap<Option<String>, VecDeque<EventBody>>) {
         for event in events {
             // Those that are to be carried out again are outstanding in the end.
             drop(self.take_in(event));
@@ -251,7 +262,10 @@ impl BuildHandle {
             }
         }
         self.disk.count(self.state().artifacts().map(|(_, saved)| saved.size).sum());
-        lock(&self.said_by_define).extend(said_by_define);
+        let state = self.state();
+        // Sidecars know what they have done.
+        let of_script = |job: &str| state.graph().get(job).is_none_or(|spec| spec.container().is_none());
+        lock(&self.done).extend(done.into_iter().filter(|(job, _)| job.as_deref().is_none_or(of_script)));
     }
 
     /// What is wrong with what these jobs do with secrets: whose values may not stand in them, and which have to be there.
@@ -291,8 +305,17 @@ impl BuildHandle {
     }
 
     fn publish(&self, event: &Event) {
-        lock(&self.events).push(Arc::new(event.clone()));
-        self.last_seq.send_replace(event.seq);
+        // Nobody asks for what actions were told, which may be much.
+        let event = match &event.body {
+            EventBody::JobTold { job, attempt, calls: _ } => {
+                let body = EventBody::JobTold { job: job.clone(), attempt: *attempt, calls: Vec::new() };
+                Event { body, ..*event }
+            }
+            _ => event.clone(),
+        };
+        let seq = event.seq;
+        lock(&self.events).push(Arc::new(event));
+        self.last_seq.send_replace(seq);
     }
 
     /// Does as a driver does, but writes nothing down and carries nothing out: for who only wants to know what a script says.

@@ -31,6 +31,8 @@ pub struct BuildRequest {
     pub timeout: Option<Duration>,
     /// Leave containers and files of the build for a person to look at.
     pub keep: bool,
+    /// Leave the containers of each job that fails in the end as they are then, stopped: somebody may look into them.
+    pub keep_failed: bool,
     /// Which of its jobs are to run; all if `None`.
     pub select: Option<Select>,
     /// What is said of its code, in place of what is found there.
@@ -52,6 +54,7 @@ impl BuildRequest {
             max_running: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             timeout: None,
             keep: false,
+            keep_failed: false,
             select: None,
             given: Given::default(),
             key: None,
@@ -103,6 +106,8 @@ pub struct BuildReport {
     pub duration_ms: u64,
     /// Where the build's directory is, if it was kept.
     pub kept: Option<PathBuf>,
+    /// The failed jobs whose containers were kept, stopped, for somebody to look into.
+    pub kept_jobs: Vec<String>,
 }
 
 impl BuildReport {
@@ -117,11 +122,12 @@ impl BuildReport {
             warnings: Vec::new(),
             duration_ms: 0,
             kept: None,
+            kept_jobs: Vec::new(),
         }
     }
 
-    /// What the events of a build tell of its end; `None` if it has not ended. Where its directory is kept, the caller says.
-    pub(crate) fn of(build: &str, events: &[Event], kept: Option<PathBuf>) -> Option<Self> {
+    /// What the events of a build tell of its end; `None` if it has not ended. What of it is kept, the caller says.
+    pub(crate) fn of(build: &str, events: &[Event]) -> Option<Self> {
         let (first, last) = (events.first()?, events.last()?);
         let EventBody::BuildEnded { status, jobs } = &last.body else { return None };
         let mut said = Said::default();
@@ -129,7 +135,8 @@ impl BuildReport {
         let Said { failure, reports, warnings } = said;
         let duration_ms = last.time_ms.saturating_sub(first.time_ms);
         let (build, status, jobs) = (build.to_owned(), *status, jobs.clone());
-        Some(Self { build, status, jobs, failure, reports, warnings, duration_ms, kept })
+        let (kept, kept_jobs) = (None, Vec::new());
+        Some(Self { build, status, jobs, failure, reports, warnings, duration_ms, kept, kept_jobs })
     }
 }
 

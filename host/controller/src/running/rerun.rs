@@ -34,6 +34,8 @@ pub struct RerunRequest {
     pub timeout: Option<Duration>,
     /// Leave containers and files of the build for a person to look at.
     pub keep: bool,
+    /// Leave the containers of each job that fails in the end as they are then, stopped: somebody may look into them.
+    pub keep_failed: bool,
     /// Who asks.
     pub by: String,
 }
@@ -164,6 +166,7 @@ impl BuildRequest {
             max_running: rerun.max_running.unwrap_or(requested.max_running),
             timeout: rerun.timeout.or(requested.timeout_ms.map(Duration::from_millis)),
             keep: rerun.keep,
+            keep_failed: rerun.keep_failed,
             key: None,
             given: requested.given.clone(),
             select: Some(Select::Again(Rerun {

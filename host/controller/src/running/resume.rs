@@ -1,11 +1,11 @@
 //! Going on with a build whose host has died: what its journal tells of it, and whether that is enough.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
-use monkeyci_build::{Event, EventBody, Given, JobSpec, Requested, Source, Told};
+use monkeyci_build::{Event, EventBody, Given, JobSpec, Requested, Source, Told, ToldCall};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 
@@ -172,8 +172,10 @@ pub(crate) struct Known {
     pub(crate) told: Option<Told>,
     /// The jobs that `define` declared.
     pub(crate) jobs: Option<Vec<JobSpec>>,
-    /// What `define` published, reported and asked for.
-    pub(crate) said_by_define: Vec<EventBody>,
+    /// What the actions were told that are not over, and the late jobs that are not completed.
+    pub(crate) told_actions: BTreeMap<String, Vec<ToldCall>>,
+    /// What scripts have done that no transcript has an answer to: `define` (none), and actions.
+    pub(crate) done: BTreeMap<Option<String>, VecDeque<EventBody>>,
     /// What was said that stands in the report.
     pub(crate) said: Said,
     /// Whether it has ended.
@@ -196,8 +198,25 @@ impl Known {
                 EventBody::ScriptTold { told } => known.told = Some((**told).clone()),
                 EventBody::ScriptDefined { jobs, .. } => known.jobs = Some(jobs.clone()),
                 EventBody::BuildEnded { .. } => known.over = true,
-                EventBody::ScriptEvent { job: None, .. } | EventBody::ScriptReport { job: None, .. } => {
-                    known.said_by_define.push(body.clone());
+                EventBody::JobTold { job, calls, .. } => {
+                    known.told_actions.entry(job.clone()).or_default().extend(calls.iter().cloned());
+                    known.done.remove(&Some(job.clone()));
+                }
+                EventBody::JobStarted { .. }
+                | EventBody::JobRefined { .. }
+                | EventBody::JobRetried { .. }
+                | EventBody::JobEnded { .. } => {
+                    let job = body.job().map(str::to_owned);
+                    known.told_actions.remove(job.as_deref().unwrap_or_default());
+                    known.done.remove(&job);
+                }
+                EventBody::ScriptEvent { .. }
+                | EventBody::ScriptReport { .. }
+                | EventBody::JobsSubmitted { .. }
+                | EventBody::JobResults { .. }
+                | EventBody::ArtifactSaved { .. } => {
+                    let job = body.job().map(str::to_owned);
+                    known.done.entry(job).or_default().push_back(body.clone());
                 }
                 _ => {}
             }
@@ -240,7 +259,8 @@ pub(crate) struct Digests<'a> {
 }
 
 impl Digests<'_> {
-    pub(super) fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
+    /// The digest of a value: of a `secret` or a `param` of this name, or of what a job of this name was `told`.
+    pub(crate) fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
         // A key may have any length.
         let mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes());
         let mac = mac.map(|mac| mac.chain_update(format!("{}\0{what}\0{name}\0", self.build)).chain_update(value));
@@ -274,8 +294,10 @@ impl BuildRequest {
             max_running: self.max_running,
             timeout_ms: self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             keep: self.keep,
+            keep_failed: self.keep_failed,
             select: self.select.clone(),
             given: self.given.clone(),
+            tells_actions: true,
         }
     }
 
@@ -289,6 +311,7 @@ impl BuildRequest {
             max_running: std::num::NonZeroUsize::MIN,
             timeout: None,
             keep: false,
+            keep_failed: false,
             select: None,
             given: Given::default(),
             key: None,
@@ -340,6 +363,7 @@ impl BuildRequest {
             max_running: requested.max_running,
             timeout: requested.timeout_ms.map(Duration::from_millis),
             keep: requested.keep,
+            keep_failed: requested.keep_failed,
             select: requested.select.clone(),
             given: requested.given.clone(),
             key: None,

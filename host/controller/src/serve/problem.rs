@@ -127,9 +127,10 @@ impl From<CommandError> for Refusal {
             | CommandError::WaitsForNothing
             | CommandError::WaitsForItself { .. }
             | CommandError::Cycle(_) => Self::invalid(error),
-            CommandError::WordsUsedUp | CommandError::ResultsUsedUp | CommandError::TestReportsUsedUp => {
-                Self::too_many(error)
-            }
+            CommandError::WordsUsedUp
+            | CommandError::ToldUsedUp
+            | CommandError::ResultsUsedUp
+            | CommandError::TestReportsUsedUp => Self::too_many(error),
         }
     }
 }

@@ -17,15 +17,14 @@ use crate::EngineError;
 /// How long an address may take to answer when several are tried. A local daemon does so within milliseconds.
 const PING: Duration = Duration::from_secs(4);
 
-/// How long the address that was asked for may take: its daemon may be just starting.
-const PATIENT_PING: Duration = Duration::from_secs(15);
-
 /// How the docker engine is found and used.
 #[derive(Clone, Debug)]
 pub struct DockerOptions {
     /// Where it listens: `unix:///path` or `http://host:port`. None takes what `DOCKER_HOST` or `CONTAINER_HOST` names, and
     /// searches the usual sockets of Docker and Podman, of the machine and of the user, when neither is set.
     pub socket: Option<String>,
+    /// How long the engine at `socket` may take to say what it is: its daemon may be just starting.
+    pub answer: Duration,
     /// How long a request may take, in whole seconds; not one that waits for the end of a container, nor a pull.
     pub request: Duration,
     /// An image's registry that has not said a word for this long is given up: it counts as out of reach, and its image may well be
@@ -60,6 +59,7 @@ impl Default for DockerOptions {
     fn default() -> Self {
         Self {
             socket: None,
+            answer: Duration::from_secs(15),
             request: Duration::from_secs(120),
             pull_answer: Duration::from_secs(8),
             pull_stall: Duration::from_secs(90),
@@ -94,7 +94,7 @@ pub(super) struct Found {
 /// Finds the first engine that answers.
 pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> {
     let (candidates, patience) = match &options.socket {
-        Some(socket) => (vec![Candidate { address: socket.clone(), origin: "as asked" }], PATIENT_PING),
+        Some(socket) => (vec![Candidate { address: socket.clone(), origin: "as asked" }], options.answer),
         None => (search(|name| std::env::var(name).ok()), PING),
     };
     let mut tried = Vec::new();

@@ -50,6 +50,7 @@ pub(super) fn guard(
         user: becomes(body.user.as_deref(), image),
         set_home: !image.has_home && !sets_home,
         env: env.map(|_| paths::SERVICE_ENV.to_owned()),
+        handed: false,
     };
     ContainerCreateBody {
         user: Some(ROOT.to_owned()),
@@ -70,12 +71,22 @@ pub(super) fn guard(
     }
 }
 
-/// A further program in a service's container: it gets the container's rights from the engine, so the guard's too, and has to
-/// give them up as well.
-pub(super) fn further(pod: &Pod, image: &ImageFacts, service: &PodService, program: &[String]) -> Vec<String> {
+/// The orders for further programs in a service's container.
+pub(super) fn of_service(pod: &Pod, image: &ImageFacts, service: &PodService) -> GuardOrders {
     let set_home = !image.has_home && !service.env.contains_key("HOME");
     let env = pod.service_env.get(&service.name).map(|_| paths::SERVICE_ENV.to_owned());
-    command(&GuardOrders { network: None, user: becomes(None, image), set_home, env }, program.to_vec())
+    GuardOrders { user: becomes(None, image), set_home, env, ..GuardOrders::default() }
+}
+
+/// A further program in a container that began with these orders: it gets the container's rights from the engine, so the guard's too, and
+/// has to give them up as well. The network is fenced in.
+pub(super) fn further(orders: &GuardOrders, program: &[String]) -> Vec<String> {
+    command(&GuardOrders { network: None, ..orders.clone() }, program.to_vec())
+}
+
+/// The same, with a program that is handed over.
+pub(super) fn handed(orders: &GuardOrders) -> Vec<String> {
+    command(&GuardOrders { network: None, handed: true, ..orders.clone() }, Vec::new())
 }
 
 fn command(orders: &GuardOrders, program: Vec<String>) -> Vec<String> {

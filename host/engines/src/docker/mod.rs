@@ -5,6 +5,7 @@ mod budget;
 mod connect;
 mod container;
 mod credentials;
+mod exec;
 mod fault;
 mod fence;
 mod guard;
@@ -19,9 +20,11 @@ mod remove;
 mod sidecar_image;
 mod start;
 mod volume;
+mod wake;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,12 +32,13 @@ use bollard::Docker;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use monkeyci_api::Handed;
 use tokio::sync::OnceCell;
 
 pub use budget::limits;
 pub use connect::{DockerOptions, NetworkFence};
 
-use crate::{Engine, EngineError, Part, PartExit, Pod, PodFound};
+use crate::{Engine, EngineError, Part, PartExit, Pod, PodFound, PodService, Session, TerminalSize};
 use connect::Dialect;
 use fault::{is_gone, refused};
 use in_flight::InFlight;
@@ -73,7 +77,8 @@ use sidecar_image::SidecarImages;
 ///
 /// # What differs with Podman
 ///
-/// It does not say that memory ran out: [`PartExit::out_of_memory`] stays false, the exit code is 137.
+/// It does not say that memory ran out: [`PartExit::out_of_memory`] stays false, the exit code is 137. What a program of
+/// [`Engine::exec`] writes to a terminal comes as it is: where that is binary, a piece may be lost.
 ///
 /// ```no_run
 /// use monkeyci_engines::{DockerEngine, DockerOptions, Engine};
@@ -163,6 +168,23 @@ impl Engine for DockerEngine {
             Ok(name) => self.part_output(name, follow),
             Err(error) => futures::stream::once(async { Err(error) }).boxed(),
         }
+    }
+
+    async fn exec(&self, key: &str, handed: Handed, terminal: Option<TerminalSize>) -> Result<Session, EngineError> {
+        self.exec_in_job(&Names::of(key)?, &handed, terminal).await
+    }
+
+    async fn wake(
+        &self,
+        key: &str,
+        services: &[PodService],
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<BTreeMap<String, IpAddr>, EngineError> {
+        self.wake_pod(&Names::of(key)?, services, progress).await
+    }
+
+    async fn rest(&self, key: &str, services: &[PodService], grace: Duration) -> Result<(), EngineError> {
+        self.stop_pod(&Names::of(key)?, services, grace).await
     }
 
     async fn remove(&self, key: &str) -> Result<(), EngineError> {

@@ -14,6 +14,7 @@ use bollard::errors::Error;
 use bollard::models::NetworkConnectRequest;
 use bollard::{BollardRequest, Docker};
 use futures::StreamExt as _;
+use monkeyci_api::GuardOrders;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -35,6 +36,9 @@ pub(super) struct Inspected {
     network_settings: NetworkSettings,
     #[serde(default)]
     host_config: HostConfig,
+    /// What follows the program that it began as.
+    #[serde(default)]
+    args: Vec<String>,
 }
 
 /// How a container is.
@@ -87,6 +91,12 @@ impl Inspected {
     /// Somebody is removing it.
     pub(super) fn is_going(&self) -> bool {
         ["removing", "dead"].contains(&self.state.status.as_str())
+    }
+
+    /// The orders of the guard that it began as.
+    pub(super) fn guard_orders(&self) -> Option<GuardOrders> {
+        let [role, orders, ..] = self.args.as_slice() else { return None };
+        if role == "guard" { serde_json::from_str(orders).ok() } else { None }
     }
 
     pub(super) fn label(&self, label: &str) -> Option<&str> {

@@ -7,14 +7,14 @@ use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use futures::StreamExt;
 use futures::future::try_join_all;
+use monkeyci_api::GuardOrders;
 use monkeyci_build::Readiness;
 
 use super::DockerEngine;
 use super::fault::{is_gone, refused, said};
 use super::guard::{further, is_missing_program};
-use super::image::ImageFacts;
 use super::names::Names;
-use crate::{EngineError, Part, Pod, PodService};
+use crate::{EngineError, Part, PodService};
 
 /// The first pause between two attempts; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -35,27 +35,25 @@ enum Attempt {
 }
 
 impl DockerEngine {
-    /// Returns when the ready commands of all services have succeeded.
+    /// Returns when the ready commands of all services have succeeded. `orders` are what guards of further programs in a service's
+    /// container are told.
     pub(super) async fn services_ready(
         &self,
-        pod: &Pod,
         names: &Names,
-        facts_of: &impl Fn(&str) -> ImageFacts,
+        services: &[PodService],
+        orders: &impl Fn(&PodService) -> GuardOrders,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
-        let services = pod
-            .services
-            .iter()
-            .map(async |service| self.service_ready(pod, names, service, &facts_of(&service.image), progress).await);
+        let services =
+            services.iter().map(async |service| self.service_ready(names, service, &orders(service), progress).await);
         try_join_all(services).await.map(|_| ())
     }
 
     async fn service_ready(
         &self,
-        pod: &Pod,
         names: &Names,
         service: &PodService,
-        facts: &ImageFacts,
+        orders: &GuardOrders,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
         let commands = commands(service);
@@ -69,7 +67,7 @@ impl DockerEngine {
         let limit = Duration::from_millis(service.ready_timeout_ms);
         let succeed = async {
             for argv in &commands {
-                let program = further(pod, facts, service, argv);
+                let program = further(orders, argv);
                 self.until_success(&name, service, argv, &program, &last_said).await?;
             }
             Ok(())

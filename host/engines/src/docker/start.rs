@@ -26,6 +26,7 @@ use super::DockerEngine;
 use super::connect::Dialect;
 use super::container::{self, Container};
 use super::fault::{is_gone, is_missing, is_taken, refused, said};
+use super::guard;
 use super::image::ImageFacts;
 use super::machine::Machine;
 use super::names::Names;
@@ -118,7 +119,8 @@ impl DockerEngine {
                 let fresh = self.create(names, &job).await?;
                 try_join(job_network(), async {
                     services().await?;
-                    self.services_ready(pod, names, &facts_of, progress).await
+                    let orders = |service: &PodService| guard::of_service(pod, &facts_of(&service.image), service);
+                    self.services_ready(names, &pod.services, &orders, progress).await
                 })
                 .await?;
                 if fresh {
@@ -262,7 +264,7 @@ impl DockerEngine {
     }
 }
 
-fn is_ours(container: &Inspected, names: &Names) -> bool {
+pub(super) fn is_ours(container: &Inspected, names: &Names) -> bool {
     container.label(LABEL_POD) == Some(names.key())
 }
 

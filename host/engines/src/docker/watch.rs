@@ -81,7 +81,11 @@ impl DockerEngine {
 
     /// Sends TERM to the job, and KILL after `grace`.
     pub(super) async fn stop_job(&self, names: &Names, grace: Duration) -> Result<(), EngineError> {
-        let name = names.job();
+        self.stop_container(&names.job(), grace).await
+    }
+
+    /// Sends TERM to a container's program, and KILL after `grace`.
+    pub(super) async fn stop_container(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
         let seconds = grace.as_millis().div_ceil(1000);
         let options = StopContainerOptions {
             t: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
@@ -89,7 +93,7 @@ impl DockerEngine {
         };
         // The answer comes when the container has stopped.
         let docker = self.docker.clone().with_timeout(grace.saturating_add(Duration::from_secs(60)));
-        match docker.stop_container(&name, Some(options)).await {
+        match docker.stop_container(name, Some(options)).await {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) || is_taken(&error) => Ok(()),
             Err(error) => Err(refused(format!("stop container {name}"), &error)),
@@ -129,7 +133,7 @@ impl DockerEngine {
     }
 }
 
-fn no_such(name: &str) -> EngineError {
+pub(super) fn no_such(name: &str) -> EngineError {
     EngineError::NoSuchPart(format!("container {name}"))
 }
 

@@ -35,6 +35,11 @@ pub struct Host {
     _podman: Option<Arc<Podman>>,
 }
 
+/// The engine at a socket, which may be busy.
+fn at(socket: String) -> DockerOptions {
+    DockerOptions { socket: Some(socket), answer: HANGS, ..DockerOptions::default() }
+}
+
 impl Host {
     /// The engine of each entry in the list of engines.
     async fn of(engine: &str) -> Self {
@@ -49,7 +54,7 @@ impl Host {
         let socket = daemon.url();
         let outside = DockerOutside::connect(daemon).await;
         // Whoever says no may take a while to say it on a busy machine.
-        let options = DockerOptions { socket: Some(socket.clone()), pull_answer: HANGS, ..DockerOptions::default() };
+        let options = DockerOptions { pull_answer: HANGS, ..at(socket.clone()) };
         let connected = DockerEngine::connect(options).await.expect("an engine that answers");
         assert!(connected.describe().starts_with(&format!("{engine} ")), "{}", connected.describe());
         let directory = TempDir::new().expect("a temporary directory");
@@ -73,15 +78,13 @@ impl Host {
 
     /// An engine at the same daemon that gives registries so long to answer.
     pub async fn engine_that_waits(&self, pull_answer: Duration) -> Box<dyn Engine> {
-        let socket = Some(self.socket.clone());
-        let options = DockerOptions { socket, pull_answer, ..DockerOptions::default() };
+        let options = DockerOptions { pull_answer, ..at(self.socket.clone()) };
         Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
     }
 
     /// An engine at the same daemon whose jobs may be let reach these private networks.
     pub async fn engine_that_permits(&self, permitted_networks: Vec<AddressRange>) -> Box<dyn Engine> {
-        let socket = Some(self.socket.clone());
-        let options = DockerOptions { socket, permitted_networks, ..DockerOptions::default() };
+        let options = DockerOptions { permitted_networks, ..at(self.socket.clone()) };
         Box::new(DockerEngine::connect(options).await.expect("an engine that answers"))
     }
 

@@ -8,17 +8,26 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wasmtime::component::Resource;
 
-use super::{FileReader, refused};
+use super::files::Content;
+use super::{Does, FileReader, failure, guest_error};
 use crate::bindings::monkeyci::script::artifacts::{Host, HostArtifact, HostWriter};
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
+use crate::tape::{Answer, Records, Told};
 
 /// How many chunks may wait for the build API.
 pub(crate) const QUEUE: usize = 4;
 
 /// An artifact that a guest writes: the request that takes its bytes. A writer that is dropped breaks the request off, so
 /// nothing is saved.
-pub struct ArtifactWriter(Option<Upload>);
+pub struct ArtifactWriter {
+    /// Which of the action's writers it is.
+    number: u64,
+    /// Neither finished nor failed.
+    open: bool,
+    /// None where another process has brought it to its end.
+    upload: Option<Upload>,
+}
 
 struct Upload {
     chunks: mpsc::Sender<Option<Bytes>>,
@@ -27,34 +36,34 @@ struct Upload {
 
 impl Upload {
     /// How the request ended.
-    async fn end(self) -> Result<ArtifactInfo, Error> {
+    async fn end(self) -> Answer {
         drop(self.chunks);
-        match self.request.await {
-            Ok(ended) => ended.map_err(|error| refused(&error)),
-            Err(_) => Err(Error::Unavailable("the upload broke off".to_owned())),
-        }
+        let ended = self.request.await.unwrap_or_else(|error| Err(ClientError::Unreachable(error.to_string())));
+        let info = ended.map_err(|error| failure(&error))?;
+        serde_json::to_vec(&info).map_err(|error| (0, error.to_string()))
     }
 }
 
 impl Host for State {
     async fn list(&mut self) -> wasmtime::Result<Result<Vec<Resource<ArtifactInfo>>, Error>> {
-        self.count_call()?;
         if let Err(error) = self.only_an_action() {
+            self.count_call()?;
             return self.fails(error);
         }
-        match self.client.artifacts().await {
+        let client = self.client.clone();
+        match self.told("artifacts.list".to_owned(), async move || client.artifacts().await).await? {
             Ok(all) => Ok(Ok(all.into_iter().map(|info| self.table.push(info)).collect::<Result<_, _>>()?)),
-            Err(error) => self.fails(refused(&error)),
+            Err(error) => Ok(Err(error)),
         }
     }
 
     async fn file_names(&mut self, id: String) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        self.count_call()?;
         if let Err(error) = self.only_an_action() {
+            self.count_call()?;
             return self.fails(error);
         }
-        let answer = self.client.artifact_files(&id).await;
-        self.answer(answer)
+        let (client, request) = (self.client.clone(), format!("artifacts.file-names({id:?})"));
+        self.told(request, async move || client.artifact_files(&id).await).await
     }
 
     async fn open(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<FileReader>, Error>> {
@@ -62,10 +71,7 @@ impl Host for State {
         if let Err(error) = self.only_an_action() {
             return self.fails(error);
         }
-        match self.client.artifact_file(&id, &path).await {
-            Ok(content) => Ok(Ok(self.table.push(content.into())?)),
-            Err(error) => self.fails(refused(&error)),
-        }
+        self.open_content(Content::OfArtifact(id, path)).await
     }
 
     async fn create(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<ArtifactWriter>, Error>> {
@@ -74,6 +80,41 @@ impl Host for State {
         if let Err(error) = self.only_an_action().and_then(|()| self.may_create(&id)) {
             return self.fails(error);
         }
+        self.writers += 1;
+        let number = self.writers;
+        let request = self.tape.named(format!("artifacts.create({id:?}, {path:?})"));
+        let is_told = self.recorded(&request)?.is_some();
+        if !is_told {
+            self.record(request, &Ok(Vec::new()), Records::Whole)?;
+        }
+        // What is saved, or has failed, is so; what was not finished is written once more.
+        let writes = write(number);
+        let ends = |request: &str, fails| request == finish(number) || (fails && request.starts_with(&writes));
+        let is_over = is_told && self.tape.comes(ends);
+        let upload = (!is_over).then(|| {
+            self.open_writers += 1;
+            self.upload(id, path)
+        });
+        Ok(Ok(self.table.push(ArtifactWriter { number, open: true, upload })?))
+    }
+
+    async fn save(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
+        if let Err(error) = self.only_an_action().and_then(|()| self.may_create(&id)) {
+            self.count_call()?;
+            return self.fails(error);
+        }
+        let (client, request) = (self.client.clone(), format!("artifacts.save({id:?}, {path:?})"));
+        let save = async move || client.save_output(&id, &path).await;
+        match self.told_of(Does::Effect, request, save).await? {
+            Ok(info) => Ok(Ok(self.table.push(info)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl State {
+    /// Begins the request that takes an artifact's bytes.
+    fn upload(&self, id: String, path: String) -> Upload {
         let (chunks, receiver) = mpsc::channel::<Option<Bytes>>(QUEUE);
         // The end of the channel alone is no end of the content: the guest may have trapped.
         let body = futures::stream::unfold(Some(receiver), async |receiver| {
@@ -86,19 +127,18 @@ impl Host for State {
         });
         let (client, body) = (self.client.clone(), Body::wrap_stream(body));
         let request = tokio::spawn(async move { client.create_artifact(&id, &path, body).await });
-        Ok(Ok(self.table.push(ArtifactWriter(Some(Upload { chunks, request })))?))
+        Upload { chunks, request }
     }
+}
 
-    async fn save(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
-        self.count_call()?;
-        if let Err(error) = self.only_an_action().and_then(|()| self.may_create(&id)) {
-            return self.fails(error);
-        }
-        match self.client.save_output(&id, &path).await {
-            Ok(info) => Ok(Ok(self.table.push(info)?)),
-            Err(error) => self.fails(refused(&error)),
-        }
-    }
+/// How the request begins that a writer writes.
+fn write(number: u64) -> String {
+    format!("writer.write({number}, ")
+}
+
+/// That a writer finishes.
+fn finish(number: u64) -> String {
+    format!("writer.finish({number})")
 }
 
 impl State {
@@ -113,16 +153,42 @@ impl State {
 impl HostWriter for State {
     async fn write(&mut self, writer: Resource<ArtifactWriter>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
         self.count_call()?;
-        let slot = &mut self.table.get_mut(&writer)?.0;
-        let Some(upload) = slot else { return self.fails(finished()) };
-        if bytes.is_empty() || upload.chunks.send(Some(bytes.into())).await.is_ok() {
-            return Ok(Ok(()));
+        let digest = self.tape.digest(&bytes);
+        let ArtifactWriter { number, open, upload } = self.table.get_mut(&writer)?;
+        if !*open {
+            return self.fails(finished());
         }
-        // The request has ended before its time, and knows why.
-        let Some(upload) = slot.take() else { return self.fails(finished()) };
-        match upload.end().await {
+        let request = format!("{}{digest})", write(*number));
+        let told = match self.tape.next(&request)? {
+            Told::Whole(answer) => Some(answer),
+            Told::Again(_) | Told::Live => None,
+        };
+        let is_taken = match upload {
+            Some(upload) => bytes.is_empty() || upload.chunks.send(Some(bytes.into())).await.is_ok(),
+            None => true,
+        };
+        let is_told = told.is_some();
+        let answer = match (told, is_taken) {
+            (Some(answer), _) => answer,
+            (None, true) => Ok(Vec::new()),
+            (None, false) => match upload.take() {
+                // The request has ended before its time, and knows why.
+                Some(upload) => {
+                    self.open_writers -= 1;
+                    upload.end().await.map(|_| Vec::new())
+                }
+                None => Ok(Vec::new()),
+            },
+        };
+        if !is_told {
+            self.record(request, &answer, Records::Whole)?;
+        }
+        match answer {
             Ok(_) => Ok(Ok(())),
-            Err(error) => self.fails(error),
+            Err(failure) => {
+                self.table.get_mut(&writer)?.open = false;
+                self.fails(guest_error(failure))
+            }
         }
     }
 
@@ -131,17 +197,33 @@ impl HostWriter for State {
         writer: Resource<ArtifactWriter>,
     ) -> wasmtime::Result<Result<Resource<ArtifactInfo>, Error>> {
         self.count_call()?;
-        let Some(upload) = self.table.get_mut(&writer)?.0.take() else { return self.fails(finished()) };
-        // One that can't be told that this is the end has ended already.
-        let _ = upload.chunks.send(None).await;
-        match upload.end().await {
-            Ok(info) => Ok(Ok(self.table.push(info)?)),
-            Err(error) => self.fails(error),
+        let ArtifactWriter { number, open, upload } = self.table.get_mut(&writer)?;
+        if !std::mem::replace(open, false) {
+            return self.fails(finished());
+        }
+        let (number, upload) = (*number, upload.take());
+        self.open_writers -= u32::from(upload.is_some());
+        let answer = match (self.recorded(&finish(number))?, upload) {
+            (Some(answer), _) => answer,
+            (None, None) => return self.fails(finished()),
+            (None, Some(upload)) => {
+                self.keep().await?;
+                // One that can't be told that this is the end has ended already.
+                let _ = upload.chunks.send(None).await;
+                let answer = upload.end().await;
+                self.record(finish(number), &answer, Records::Whole)?;
+                answer
+            }
+        };
+        match answer {
+            Ok(info) => Ok(Ok(self.table.push(serde_json::from_slice::<ArtifactInfo>(&info)?)?)),
+            Err(failure) => self.fails(guest_error(failure)),
         }
     }
 
     async fn drop(&mut self, writer: Resource<ArtifactWriter>) -> wasmtime::Result<()> {
-        self.table.delete(writer)?;
+        let writer = self.table.delete(writer)?;
+        self.open_writers -= u32::from(writer.upload.is_some());
         Ok(())
     }
 }

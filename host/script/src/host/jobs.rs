@@ -9,7 +9,6 @@ use super::SecretHandle;
 use crate::bindings::monkeyci::script::jobs::HostJob;
 use crate::limits::Reached;
 use crate::store::State;
-use crate::transcript::Mode;
 
 /// A guest's handle of a job.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ impl State {
     fn declare(&mut self, draft: JobDraft) -> wasmtime::Result<Resource<JobHandle>> {
         self.count_call()?;
         self.count_bytes(size_of::<JobDraft>() + draft.id.len())?;
-        if matches!(self.mode, Mode::Live) {
+        if self.acts() {
             return Ok(self.table.push(JobHandle::Loose(Box::new(draft)))?);
         }
         self.jobs.push(draft);
@@ -42,7 +41,7 @@ impl State {
     ) -> wasmtime::Result<()> {
         self.count_call()?;
         self.count_bytes(bytes)?;
-        let live = matches!(self.mode, Mode::Live);
+        let live = self.acts();
         let draft = match self.table.get_mut(handle)? {
             JobHandle::Declared(index) if !live => self.jobs.get_mut(*index),
             JobHandle::Declared(_) => None,

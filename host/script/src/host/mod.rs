@@ -15,7 +15,7 @@ mod submit;
 mod subscription;
 mod workspace;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use monkeyci_api::ClientError;
 use serde::Serialize;
@@ -25,7 +25,8 @@ use crate::bindings::monkeyci::script::types;
 use crate::error::beginning;
 use crate::limits::Reached;
 use crate::store::State;
-use crate::transcript::{Call, Mode};
+use crate::tape::{Answer, Call, NotKept, Records, Told};
+use crate::waiting::{Awaited, Wait};
 
 pub use artifacts::ArtifactWriter;
 pub(crate) use artifacts::QUEUE;
@@ -62,16 +63,39 @@ impl State {
     }
 }
 
+/// What a call does beside its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Does {
+    /// Nothing: it is made once, and its answer told again.
+    Nothing,
+    /// Something that leaves the instance: what it was told before is kept first.
+    Effect,
+    /// Something to files of this machine: they are made again where another process made them.
+    Files,
+    /// It answers with something that no transcript has: it is asked again.
+    Reveals,
+}
+
 impl State {
-    /// Asks the build API, once for a build: `define` in later instances is told what it was told the first time. So calls
-    /// with an effect have it once, and every instance sees the same.
+    /// Asks the build API, once: whoever takes this instance's place is told what it was told the first time. So calls with an effect have
+    /// it once; and of `define`, every instance sees the same.
     async fn told<T: Serialize + DeserializeOwned>(
         &mut self,
         request: String,
         call: impl AsyncFnOnce() -> Result<T, ClientError>,
     ) -> wasmtime::Result<Result<T, types::Error>> {
+        self.told_of(Does::Nothing, request, call).await
+    }
+
+    /// Like [`State::told`], for calls that do something.
+    async fn told_of<T: Serialize + DeserializeOwned>(
+        &mut self,
+        does: Does,
+        request: String,
+        call: impl AsyncFnOnce() -> Result<T, ClientError>,
+    ) -> wasmtime::Result<Result<T, types::Error>> {
         let answer = self
-            .told_bytes(request, async move || {
+            .told_bytes(does, request, async move || {
                 let value = call().await?;
                 serde_json::to_vec(&value).map_err(|error| ClientError::Malformed(error.to_string()))
             })
@@ -82,22 +106,43 @@ impl State {
         })
     }
 
-    /// Like [`State::told`], for bytes.
+    /// Like [`State::told_of`], for bytes.
     async fn told_bytes(
         &mut self,
+        does: Does,
         request: String,
         call: impl AsyncFnOnce() -> Result<Vec<u8>, ClientError>,
     ) -> wasmtime::Result<Result<Vec<u8>, types::Error>> {
         self.count_call()?;
-        let answer = match self.mode.replay(&request)? {
-            Some(answer) => answer,
-            None => {
-                let answer = call().await.map_err(|error| failure(&error));
-                if matches!(self.mode, Mode::Record(_)) {
-                    let bytes = answer.as_ref().map_or(0, Vec::len);
-                    self.count_bytes(size_of::<Call>() + request.len() + bytes)?;
-                    self.mode.record(request, answer.clone());
+        let request = self.tape.named(request);
+        let ask = async move || call().await.map_err(|error| failure(&error));
+        let answer = match self.tape.next(&request)? {
+            Told::Whole(answer) => {
+                if does == Does::Files
+                    && answer.is_ok()
+                    && self.tape.was_elsewhere()
+                    && let Err((_, now)) = ask().await
+                {
+                    return Err(self.tape.differs(request, now).into());
                 }
+                answer
+            }
+            Told::Again(same) => {
+                let answer = ask().await;
+                self.tape.same(same, &answer)?;
+                answer
+            }
+            Told::Live => {
+                if does == Does::Effect {
+                    self.keep().await?;
+                }
+                let answer = ask().await;
+                let records = match does {
+                    Does::Nothing => Records::Small,
+                    Does::Effect | Does::Files => Records::Whole,
+                    Does::Reveals => Records::Digest,
+                };
+                self.record(request, &answer, records)?;
                 answer
             }
         };
@@ -107,12 +152,92 @@ impl State {
         }
     }
 
-    /// What the build API has answered, for the guest.
-    fn answer<T>(&mut self, answer: Result<T, ClientError>) -> wasmtime::Result<Result<T, types::Error>> {
-        match answer {
-            Ok(value) => Ok(Ok(value)),
-            Err(error) => self.fails(refused(&error)),
+    /// The answer that was recorded, if it was: one that is always recorded whole.
+    pub(crate) fn recorded(&mut self, request: &str) -> wasmtime::Result<Option<Answer>> {
+        match self.tape.next(request)? {
+            Told::Whole(answer) => Ok(Some(answer)),
+            Told::Again(_) => {
+                Err(self.tape.differs(request.to_owned(), "a call that is never asked again".into()).into())
+            }
+            Told::Live => Ok(None),
         }
+    }
+
+    /// Records an answer.
+    pub(crate) fn record(&mut self, request: String, answer: &Answer, records: Records) -> wasmtime::Result<()> {
+        let call = Call { reply: self.tape.reply(answer, records), request };
+        if !self.acts() {
+            self.count_bytes(call.size())?;
+        }
+        self.tape.add(call).or_else(|reached| {
+            self.meter.reached.get_or_insert(reached);
+            wasmtime::bail!("no room for what the script is told");
+        })
+    }
+
+    /// What is no answer of the build API and was told before, if it was.
+    pub(crate) fn told_before<T: DeserializeOwned>(&mut self, request: &str) -> wasmtime::Result<Option<T>> {
+        let told = self.recorded(request)?.and_then(Result::ok);
+        Ok(told.map(|told| serde_json::from_slice(&told)).transpose()?)
+    }
+
+    /// Records what is no answer of the build API.
+    pub(crate) fn has_told<T: Serialize>(&mut self, request: String, told: &T) -> wasmtime::Result<()> {
+        let told = serde_json::to_vec(told)?;
+        self.record(request, &Ok(told), Records::Whole)
+    }
+
+    /// What the host itself knows, once.
+    pub(crate) fn told_now<T: Serialize + DeserializeOwned>(
+        &mut self,
+        request: &str,
+        now: impl FnOnce() -> T,
+    ) -> wasmtime::Result<T> {
+        if let Some(told) = self.told_before(request)? {
+            return Ok(told);
+        }
+        let now = now();
+        self.has_told(request.to_owned(), &now)?;
+        Ok(now)
+    }
+
+    /// Waits for something, for so many milliseconds at most, and leaves slot and memory to others meanwhile. What comes is JSON.
+    pub(crate) async fn waited(
+        &mut self,
+        request: String,
+        what: Awaited,
+        timeout_ms: Option<u64>,
+    ) -> wasmtime::Result<Answer> {
+        // Whoever goes on with the wait knows by it how long it has lasted. Who only looks does not wait.
+        let until = match timeout_ms {
+            None | Some(0) => None,
+            Some(ms) => Some(self.clock_now()?.saturating_add(ms.saturating_mul(1_000_000))),
+        };
+        let request = self.tape.named(request);
+        if let Some(answer) = self.recorded(&request)? {
+            return Ok(answer);
+        }
+        let until = until.and_then(|until| Instant::now().checked_add(self.clock.until(until)));
+        let wait = Wait { what, until };
+        let client = self.client.clone();
+        let refused = |error: ClientError| failure(&error);
+        let answer = match wait.look(&client).await {
+            Ok(None) if timeout_ms == Some(0) => wait.nothing(&client).await.map_err(refused),
+            Ok(None) => self.wait_until(wait).await?.and_then(|came| came.map_err(refused)),
+            Ok(Some(came)) => Ok(came),
+            Err(error) => Err(refused(error)),
+        };
+        self.record(request, &answer, Records::Whole)?;
+        Ok(answer)
+    }
+
+    /// Has kept what the instance was told: something follows that leaves it.
+    pub(crate) async fn keep(&mut self) -> wasmtime::Result<()> {
+        let kept = self.tape.keep(false).await;
+        if let Err(NotKept::UsedUp(limit)) = &kept {
+            self.meter.reached.get_or_insert(Reached::UsedUp(limit.clone()));
+        }
+        Ok(kept?)
     }
 
     /// An error for the guest. It is kept: should the guest trap next, that is mostly why.
@@ -123,10 +248,10 @@ impl State {
 
     /// An error for what `define` may not do.
     fn only_an_action(&self) -> Result<(), types::Error> {
-        match self.mode {
-            Mode::Live => Ok(()),
-            _ => Err(types::Error::Denied("only an action may do this, while it runs".to_owned())),
+        if self.acts() {
+            return Ok(());
         }
+        Err(types::Error::Denied("only an action may do this, while it runs".to_owned()))
     }
 }
 
@@ -142,11 +267,6 @@ fn words(error: &types::Error) -> String {
         types::Error::Other(message) => ("", message),
     };
     format!("{what}{}", beginning(message, LAST_ERROR))
-}
-
-/// What a guest is told of an error of the build API.
-fn refused(error: &ClientError) -> types::Error {
-    guest_error(failure(error))
 }
 
 /// An error of the build API as a transcript can hold it: the HTTP status (0 when there was no answer), and the message.

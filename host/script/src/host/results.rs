@@ -2,6 +2,7 @@
 
 use monkeyci_api::Body;
 
+use super::Does;
 use crate::bindings::monkeyci::script::results::Host;
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
@@ -76,8 +77,10 @@ impl Host for State {
             return Ok(Err(error));
         }
         let Some(job) = self.job.clone() else { return Ok(self.only_an_action()) };
-        let answer = self.client.report_tests(&job, None, Body::from(junit)).await;
-        self.answer(answer)
+        let request = format!("results.test-report({})", self.tape.digest(junit.as_bytes()));
+        let client = self.client.clone();
+        let report = async move || client.report_tests(&job, None, Body::from(junit)).await;
+        self.told_of(Does::Effect, request, report).await
     }
 
     async fn coverage(&mut self, percent: f64) -> wasmtime::Result<Result<(), Error>> {

@@ -2,6 +2,7 @@
 
 use wasmtime::component::Resource;
 
+use super::Does;
 use crate::bindings::monkeyci::script::secrets::{Host, HostSecret};
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
@@ -42,14 +43,14 @@ impl HostSecret for State {
     }
 
     async fn reveal(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<Result<Vec<u8>, Error>> {
-        self.count_call()?;
         // What `define` is told stays in the transcript, and secrets are never written down.
         if let Err(error) = self.only_an_action() {
+            self.count_call()?;
             return self.fails(error);
         }
         let name = self.table.get(&secret)?.name.clone();
-        let answer = self.client.reveal(&name).await;
-        self.answer(answer)
+        let (client, request) = (self.client.clone(), format!("secret.reveal({name:?})"));
+        self.told_bytes(Does::Reveals, request, async move || client.reveal(&name).await).await
     }
 
     async fn drop(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<()> {

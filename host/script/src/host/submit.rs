@@ -1,53 +1,79 @@
 //! `jobs`, for running actions: asking for jobs, adding some, waiting for them.
 
-use std::time::{Duration, Instant};
-
 use monkeyci_api::{JobOutcome, WaitQuery};
 use monkeyci_build::JobDraft;
 use wasmtime::component::Resource;
 
 use super::jobs::JobHandle;
-use super::{ONE_REQUEST, refused};
+use super::{Does, failure, guest_error};
 use crate::bindings::monkeyci::script::jobs::Host;
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
-use crate::transcript::Mode;
+use crate::tape::Records;
+use crate::waiting::Awaited;
+
+/// How many of the jobs that are submitted are named where that is recorded.
+const NAMED: usize = 5;
 
 impl Host for State {
     async fn look_up(&mut self, id: String) -> wasmtime::Result<Result<Resource<JobOutcome>, Error>> {
         self.count_call()?;
-        if !matches!(self.mode, Mode::Live) {
+        if !self.acts() {
             return self.fails(Error::NotFound("no job has run yet: `define` declares them".to_owned()));
         }
-        match self.client.job_outcome(&id).await {
-            Ok(outcome) => match self.hold(outcome.results.size()) {
-                Ok(()) => Ok(Ok(self.table.push(outcome)?)),
-                Err(error) => self.fails(error),
-            },
-            Err(error) => self.fails(refused(&error)),
+        // How a job stands changes, so what was said of it is recorded whole.
+        let request = self.tape.named(format!("jobs.look-up({id:?})"));
+        let answer = match self.recorded(&request)? {
+            Some(answer) => answer,
+            None => {
+                let outcome = self.client.job_outcome(&id).await.map_err(|error| failure(&error));
+                let answer = match outcome {
+                    Ok(outcome) => Ok(serde_json::to_vec(&outcome)?),
+                    Err(failure) => Err(failure),
+                };
+                self.record(request, &answer, Records::Whole)?;
+                answer
+            }
+        };
+        match answer {
+            Ok(outcome) => {
+                let outcome: JobOutcome = serde_json::from_slice(&outcome)?;
+                match self.hold(outcome.results.size())? {
+                    Ok(()) => Ok(Ok(self.table.push(outcome)?)),
+                    Err(error) => self.fails(error),
+                }
+            }
+            Err(failure) => self.fails(guest_error(failure)),
         }
     }
 
     async fn submit(&mut self, jobs: Vec<Resource<JobHandle>>) -> wasmtime::Result<Result<(), Error>> {
-        self.count_call()?;
         if let Err(error) = self.only_an_action() {
+            self.count_call()?;
             return self.fails(error);
         }
         // A handle costs its guest four bytes, and what is behind it may be megabytes.
         let mut handles: Vec<u32> = jobs.iter().map(Resource::rep).collect();
         handles.sort_unstable();
         if handles.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.count_call()?;
             return self.fails(Error::Invalid("a job is among the submitted ones twice".to_owned()));
         }
         let mut drafts = Vec::with_capacity(jobs.len());
         for job in &jobs {
             match self.table.get(job)? {
                 JobHandle::Loose(draft) => drafts.push(JobDraft::clone(draft)),
-                _ => return self.fails(Error::Invalid("this job is part of the build already".to_owned())),
+                _ => {
+                    self.count_call()?;
+                    return self.fails(Error::Invalid("this job is part of the build already".to_owned()));
+                }
             }
         }
-        let answer = self.client.submit(drafts).await;
-        self.answer(answer)
+        let ids: Vec<&str> = drafts.iter().take(NAMED).map(|draft| draft.id.as_str()).collect();
+        let digest = self.tape.digest(&serde_json::to_vec(&drafts)?);
+        let request = format!("jobs.submit({} jobs, {digest}: {ids:?})", drafts.len());
+        let client = self.client.clone();
+        self.told_of(Does::Effect, request, async move || client.submit(drafts).await).await
     }
 
     async fn wait_any(
@@ -59,26 +85,13 @@ impl Host for State {
         if let Err(error) = self.only_an_action() {
             return self.fails(error);
         }
-        let started = Instant::now();
-        // Who only looks gives nothing up.
-        let mut query = WaitQuery { jobs: ids, wait_ms: 0, forever: timeout.is_none() };
-        let mut waited = self.client.wait_for_jobs(&query).await;
-        if timeout != Some(0) && matches!(waited, Ok(None)) {
-            let waiting = match self.begin_to_wait() {
-                Ok(waiting) => waiting,
-                Err(error) => return self.fails(error),
-            };
-            waited = loop {
-                let left = timeout.map(|timeout| Duration::from_millis(timeout).saturating_sub(started.elapsed()));
-                query.wait_ms = left.unwrap_or(ONE_REQUEST).min(ONE_REQUEST).as_millis() as u64;
-                match self.client.wait_for_jobs(&query).await {
-                    Ok(None) if left.is_none_or(|left| !left.is_zero()) => {}
-                    waited => break waited,
-                }
-            };
-            self.go_on(waiting).await;
+        let limit = timeout.map_or_else(String::new, |ms| format!(", {ms} ms"));
+        let request = format!("jobs.wait-any({ids:?}{limit})");
+        let what = Awaited::Jobs(WaitQuery { jobs: ids, wait_ms: 0, forever: timeout.is_none() });
+        match self.waited(request, what, timeout).await? {
+            Ok(over) => Ok(Ok(serde_json::from_slice(&over)?)),
+            Err(failure) => self.fails(guest_error(failure)),
         }
-        self.answer(waited)
     }
 
     async fn argument(&mut self) -> wasmtime::Result<Option<String>> {

@@ -1,17 +1,16 @@
 //! `events`, the reading side: subscriptions.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
-use monkeyci_api::EventQuery;
+use monkeyci_api::{EventPage, EventQuery};
 use monkeyci_build::{Event, EventBody};
 use wasmtime::component::Resource;
 
-use super::{ONE_REQUEST, refused};
+use super::guest_error;
 use crate::bindings::monkeyci::script::events::{HostEvent, HostSubscription};
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
-use crate::transcript::Mode;
+use crate::waiting::Awaited;
 
 /// A guest's place in the journal of its build.
 #[derive(Debug)]
@@ -43,12 +42,13 @@ impl State {
 
 impl HostSubscription for State {
     async fn new(&mut self) -> wasmtime::Result<Resource<Subscription>> {
-        self.count_call()?;
-        if !matches!(self.mode, Mode::Live) {
+        if !self.acts() {
             wasmtime::bail!("only an action may subscribe to events");
         }
         // "From now on" is this moment, and not when the guest first asks. An error comes up again with the first event.
-        let now = self.client.events(&EventQuery::default()).await.ok().map(|page| page.seen);
+        let client = self.client.clone();
+        let now = async move || client.events(&EventQuery::default()).await.map(|page| page.seen);
+        let now = self.told("events.subscribe".to_owned(), now).await?.ok();
         let query = EventQuery { after: now, ..EventQuery::default() };
         Ok(self.table.push(Subscription { query, ready: VecDeque::new() })?)
     }
@@ -78,38 +78,20 @@ impl HostSubscription for State {
         timeout: u64,
     ) -> wasmtime::Result<Result<Option<Resource<Event>>, Error>> {
         self.count_call()?;
-        let started = Instant::now();
-        let timeout = Duration::from_millis(timeout);
         if self.table.get_mut(&subscription)?.ready.is_empty() {
-            let mut query = self.table.get(&subscription)?.query.clone();
-            // Who only looks gives nothing up.
-            query.wait_ms = 0;
-            let mut page = self.client.events(&query).await;
-            if !timeout.is_zero() && page.as_ref().is_ok_and(|page| page.events.is_empty()) {
-                let waiting = match self.begin_to_wait() {
-                    Ok(waiting) => waiting,
-                    Err(error) => return self.fails(error),
-                };
-                page = loop {
-                    let left = timeout.saturating_sub(started.elapsed());
-                    query.wait_ms = left.min(ONE_REQUEST).as_millis() as u64;
-                    match self.client.events(&query).await {
-                        Ok(page) if page.events.is_empty() && !left.is_zero() => query.after = Some(page.seen),
-                        page => break page,
-                    }
-                };
-                self.go_on(waiting).await;
-            }
-            let page = match page {
-                Ok(page) => page,
-                Err(error) => return self.fails(refused(&error)),
+            let query = EventQuery { wait_ms: 0, ..self.table.get(&subscription)?.query.clone() };
+            let EventQuery { after, kinds, names, jobs, .. } = &query;
+            let request = format!("subscription.next(after {after:?}, of {kinds:?} {names:?} {jobs:?}, {timeout} ms)");
+            let page = match self.waited(request, Awaited::Events(query), Some(timeout)).await? {
+                Ok(page) => serde_json::from_slice::<EventPage>(&page)?,
+                Err(failure) => return self.fails(guest_error(failure)),
             };
             let listening = self.table.get_mut(&subscription)?;
             listening.query.after = Some(page.seen);
             listening.ready.extend(page.events);
         }
         let Some(bytes) = self.table.get(&subscription)?.ready.front().map(size) else { return Ok(Ok(None)) };
-        if let Err(error) = self.hold(bytes) {
+        if let Err(error) = self.hold(bytes)? {
             return self.fails(error);
         }
         let event = self.table.get_mut(&subscription)?.ready.pop_front();

@@ -4,7 +4,8 @@ use futures::TryStreamExt;
 use monkeyci_api::{Client, ClientError, FileStat, Problem};
 use wasmtime::component::Resource;
 
-use super::{FileReader, refused};
+use super::files::Content;
+use super::{Does, FileReader};
 use crate::bindings::monkeyci::script::types::Error;
 use crate::bindings::monkeyci::script::workspace::{Host, HostMetadata};
 use crate::store::State;
@@ -15,7 +16,8 @@ pub(crate) const WHOLE: u64 = 4 << 20;
 impl Host for State {
     async fn read_file(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         let client = self.client.clone();
-        self.told_bytes(format!("workspace.read-file({path:?})"), async move || whole(&client, &path).await).await
+        let request = format!("workspace.read-file({path:?})");
+        self.told_bytes(Does::Nothing, request, async move || whole(&client, &path).await).await
     }
 
     async fn open(&mut self, path: String) -> wasmtime::Result<Result<Resource<FileReader>, Error>> {
@@ -23,10 +25,7 @@ impl Host for State {
         if let Err(error) = self.only_an_action() {
             return self.fails(error);
         }
-        match self.client.file(&path).await {
-            Ok(content) => Ok(Ok(self.table.push(content.into())?)),
-            Err(error) => self.fails(refused(&error)),
-        }
+        self.open_content(Content::OfWorkspace(path)).await
     }
 
     async fn read_dir(&mut self, path: String) -> wasmtime::Result<Result<Vec<String>, Error>> {
@@ -64,12 +63,15 @@ impl Host for State {
 
 impl State {
     async fn write(&mut self, path: String, contents: Vec<u8>, append: bool) -> wasmtime::Result<Result<(), Error>> {
-        self.count_call()?;
         if let Err(error) = self.only_an_action() {
+            self.count_call()?;
             return self.fails(error);
         }
-        let answer = self.client.write_output(&path, contents, append).await;
-        self.answer(answer)
+        let function = if append { "append-file" } else { "write-file" };
+        let request = format!("workspace.{function}({path:?}, {})", self.tape.digest(&contents));
+        let client = self.client.clone();
+        let write = async move || client.write_output(&path, contents, append).await;
+        self.told_of(Does::Files, request, write).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::hang_guard::HANGS;
 use crate::support::{Guest, asking, client, declaring, info, runtime};
-use monkeyci_script::{Action, Compiler, Limits, LoadError, ScriptError};
+use monkeyci_script::{Action, Compiler, Limits, LoadError, Recording, ScriptError};
 
 fn limits() -> Limits {
     Limits { define_time: HANGS, memory_bytes: 16 << 20, ..Limits::default() }
@@ -168,7 +168,7 @@ async fn a_timer_is_over_at_once_while_jobs_are_declared() {
     let script = guest.load(&runtime(limits()));
     let defined = script.define(&client, info()).await.expect("no time passes");
     let action = Action { job: "job", ..Action::default() };
-    script.act(&client, &defined.transcript, action, HANGS).await.ended.expect("time passes");
+    script.act(&client, &defined.transcript, action, HANGS, &Recording::default()).await.ended.expect("time passes");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The script runtime under test, with components written by hand: no toolchain for guests is needed.
 
+mod acting;
 mod compile_cache;
 mod compiling;
 mod hang_guard;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::hang_guard::HANGS;
 use crate::support::{Guest, asking, client, declaring, info, runtime};
-use monkeyci_script::{Action, Limits, ScriptError};
+use monkeyci_script::{Action, Limits, Recording, ScriptError};
 
 /// Asks for the parameter `answer`.
 const ASK: &str = "(call $get (i32.const 16) (i32.const 6) (i32.const 64))";
@@ -17,7 +17,7 @@ async fn a_parameter_is_asked_for_once_however_many_instances_there_are() {
     let defined = script.define(&client, info()).await.expect("define");
     for _ in 0..3 {
         script
-            .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, HANGS)
+            .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, HANGS, &Recording::default())
             .await
             .ended
             .expect("act");
@@ -32,7 +32,7 @@ async fn an_action_asks_anew() {
     let script = asking(ASK, ASK).load(&runtime);
     let defined = script.define(&client, info()).await.expect("define");
     script
-        .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, HANGS)
+        .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, HANGS, &Recording::default())
         .await
         .ended
         .expect("act");
@@ -46,7 +46,7 @@ async fn another_call_than_the_first_time_is_named() {
     let quiet = Guest::default().load(&runtime).define(&client, info()).await.expect("define");
     let asks = asking(ASK, "").load(&runtime);
     let error = asks
-        .act(&client, &quiet.transcript, Action { job: "job", ..Action::default() }, HANGS)
+        .act(&client, &quiet.transcript, Action { job: "job", ..Action::default() }, HANGS, &Recording::default())
         .await
         .ended
         .expect_err("another script");
@@ -60,7 +60,7 @@ async fn a_call_that_is_left_out_is_named() {
     let asked = asking(ASK, "").load(&runtime).define(&client, info()).await.expect("define");
     let quiet = Guest::default().load(&runtime);
     let error = quiet
-        .act(&client, &asked.transcript, Action { job: "job", ..Action::default() }, HANGS)
+        .act(&client, &asked.transcript, Action { job: "job", ..Action::default() }, HANGS, &Recording::default())
         .await
         .ended
         .expect_err("another script");
@@ -76,7 +76,7 @@ async fn other_jobs_than_the_first_time_are_refused() {
     assert_eq!(first.jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["answer"]);
     let other = declaring("(drop (call $action (i32.const 16) (i32.const 3)))").load(&runtime);
     let error = other
-        .act(&client, &first.transcript, Action { job: "answer", ..Action::default() }, HANGS)
+        .act(&client, &first.transcript, Action { job: "answer", ..Action::default() }, HANGS, &Recording::default())
         .await
         .ended
         .expect_err("another script");
@@ -92,7 +92,7 @@ async fn a_job_that_an_action_makes_changes_nothing_until_it_is_submitted() {
     let script = guest.load(&runtime);
     let defined = script.define(&client, info()).await.expect("define");
     script
-        .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, HANGS)
+        .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, HANGS, &Recording::default())
         .await
         .ended
         .expect("act");
@@ -106,7 +106,7 @@ async fn an_action_ends_at_its_time_limit() {
     let defined = script.define(&client, info()).await.expect("define");
     let limit = Duration::from_millis(100);
     let error = script
-        .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, limit)
+        .act(&client, &defined.transcript, Action { job: "job", ..Action::default() }, limit, &Recording::default())
         .await
         .ended
         .expect_err("too slow");

@@ -19,8 +19,12 @@
 //! What is refused is refused at once: a connection fails with "connection refused", all else with "host unreachable", so that
 //! nobody waits for a timeout. Kinds of sockets that leave the container without passing the fence can't be made at all, `AF_VSOCK`
 //! for one.
+//!
+//! A further program that an engine starts in the container, a shell say, gets the container's rights from the engine, and comes through
+//! here as well. What it is told, secrets too, it may be handed over its standard input; see [`monkeyci_api::Handed`].
 
 mod fence;
+mod handed;
 mod netlink;
 mod sockets;
 mod surroundings;
@@ -34,13 +38,14 @@ use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use monkeyci_api::GuardOrders;
+use monkeyci_api::{GuardOrders, Handed};
 use rustix::fs::{FileType, fchown, fstat};
 use rustix::thread::{
     CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities, set_thread_gid,
     set_thread_groups, set_thread_uid,
 };
 
+pub(crate) use handed::HANDED_MOST;
 use surroundings::Surroundings;
 use user::Identity;
 
@@ -75,6 +80,15 @@ pub enum GuardError {
         /// What was wrong, which says nothing of their values.
         source: io::Error,
     },
+    /// What was to be handed over was not, or can't be put in place.
+    #[error("what it is to be handed can't be taken: {0}")]
+    Handed(io::Error),
+    /// A shell was wanted, and there is none.
+    #[error("the image has no shell; name a command that it has")]
+    NoShell,
+    /// Nobody says what to become.
+    #[error("no program is named")]
+    NoProgram,
     /// There is no such user.
     #[error("unable to find user {user:?}: {reason}")]
     NoUser {
@@ -106,23 +120,25 @@ impl GuardError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            Self::NoShell => 127,
             Self::Program { .. } => 126,
             _ => 125,
         }
     }
 }
 
-/// Does as ordered, and becomes `program`. Returns only to say why not.
-pub fn run(orders: &str, program: OsString, arguments: impl Iterator<Item = OsString>) -> GuardError {
-    let mut command = Command::new(&program);
-    command.args(arguments);
-    match prepare(orders, &mut command) {
+/// Does as ordered, and becomes the program in `words`, or the one that it is handed. Returns only to say why not.
+pub fn run(orders: &str, words: impl Iterator<Item = OsString>) -> GuardError {
+    match prepare(orders, words) {
         Err(error) => error,
-        Ok(()) => GuardError::Program { program, source: command.exec() },
+        Ok(mut command) => {
+            let program = command.get_program().to_owned();
+            GuardError::Program { program, source: command.exec() }
+        }
     }
 }
 
-fn prepare(orders: &str, command: &mut Command) -> Result<(), GuardError> {
+fn prepare(orders: &str, words: impl Iterator<Item = OsString>) -> Result<Command, GuardError> {
     let orders: GuardOrders = serde_json::from_str(orders).map_err(GuardError::Orders)?;
     if let Some(network) = &orders.network {
         let surroundings = Surroundings::look().map_err(|source| GuardError::Fence { what: "look around", source })?;
@@ -135,18 +151,45 @@ fn prepare(orders: &str, command: &mut Command) -> Result<(), GuardError> {
         .map(|path| variables(path).map_err(|source| GuardError::Variables { path: path.clone(), source }));
     // Before it is somebody who may not read them.
     let variables = variables.transpose()?.unwrap_or_default();
-    if let Some(user) = &orders.user {
+    let identity = orders.user.as_ref().map(|user| {
         let read = |path| read_to_string(path).unwrap_or_default();
-        let identity = Identity::find(user, &read("/etc/passwd"), &read("/etc/group"))
-            .map_err(|reason| GuardError::NoUser { user: user.clone(), reason })?;
-        become_user(&identity).map_err(|source| GuardError::User { user: user.clone(), source })?;
+        Identity::find(user, &read("/etc/passwd"), &read("/etc/group"))
+            .map_err(|reason| GuardError::NoUser { user: user.clone(), reason })
+    });
+    let identity = identity.transpose()?;
+    let handed = if orders.handed { Some(handed::take().map_err(GuardError::Handed)?) } else { None };
+    let mut command = command(words, handed.as_ref())?;
+    if let Some(handed) = &handed {
+        command.envs(handed::place(handed, identity.as_ref()).map_err(GuardError::Handed)?);
+    }
+    if let (Some(identity), Some(user)) = (&identity, &orders.user) {
+        become_user(identity).map_err(|source| GuardError::User { user: user.clone(), source })?;
         if orders.set_home {
             command.env("HOME", &identity.home);
         }
     }
     command.envs(variables);
+    if let Some(handed) = &handed {
+        handed::wait_for(&handed.ready);
+        handed::go_to(&handed.work_dir);
+        command.envs(&handed.env.0);
+    }
     // At the very end: whatever was to be done with rights is done.
-    sockets::restrict().map_err(GuardError::Sockets)
+    sockets::restrict().map_err(GuardError::Sockets)?;
+    Ok(command)
+}
+
+/// The program that the guard becomes.
+fn command(words: impl Iterator<Item = OsString>, handed: Option<&Handed>) -> Result<Command, GuardError> {
+    let words: Vec<OsString> = match handed {
+        Some(handed) if handed.program.is_empty() => vec![handed::shell().ok_or(GuardError::NoShell)?.into()],
+        Some(handed) => handed.program.iter().map(OsString::from).collect(),
+        None => words.collect(),
+    };
+    let [program, arguments @ ..] = words.as_slice() else { return Err(GuardError::NoProgram) };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
 }
 
 /// Reads a file of variables. What is wrong with its text is not said: it has secrets in it.

@@ -5,6 +5,7 @@ use monkeyci_limits::{Area, Limit, Per};
 use super::STOP_LIMIT;
 use super::link::OUTBOX_LIMIT;
 use super::supervise::REST_LIMIT;
+use crate::guard::HANDED_MOST;
 use crate::protocol::MAX_CONTROL;
 
 /// The limits of launchers.
@@ -21,6 +22,12 @@ pub fn limits() -> Area {
             Per::Call,
             MAX_CONTROL as u64,
             "the system takes 2 MiB of arguments and variables",
+        ),
+        Limit::bytes(
+            "what is handed to a further program in the job's container",
+            Per::Call,
+            HANDED_MOST as u64,
+            "the job's variables and files in JSON, which the guard holds in memory",
         ),
         Limit::time(
             "killed processes until they are gone",

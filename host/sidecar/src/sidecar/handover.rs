@@ -34,7 +34,8 @@ pub(super) fn hand_over(
     Ok(env)
 }
 
-fn write_file(dir: &Path, name: &str, content: &[u8], owner: Option<(u32, u32)>) -> io::Result<()> {
+/// Writes a file that only its owner may read, into a directory that only they may enter.
+pub(crate) fn write_file(dir: &Path, name: &str, content: &[u8], owner: Option<(u32, u32)>) -> io::Result<()> {
     let mut parts = Path::new(name).components();
     if !matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name) {
         return Err(io::Error::new(ErrorKind::InvalidInput, "this can't be the name of a file"));

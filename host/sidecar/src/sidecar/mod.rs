@@ -28,6 +28,7 @@ use monkeyci_api::{API_VERSION, Client, ClientError, SidecarConfig, SidecarRepor
 
 use crate::protocol::ToLauncher;
 pub use budget::limits;
+pub(crate) use handover::write_file;
 use host::Host;
 use job::{Job, Outcome};
 use listen::Listener;

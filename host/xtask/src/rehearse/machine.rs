@@ -407,7 +407,12 @@ mod tests {
         assert!(processes_in(&namespace) >= 2);
 
         drop(machine);
-        assert_eq!(processes_in(&namespace), 0);
+        // Who was killed is there until its parent has heard of it.
+        let is_left = || {
+            sleep(Duration::from_millis(10));
+            processes_in(&namespace) > 0
+        };
+        assert!(!(0..6000).all(|_| is_left()), "a process of the machine is left");
         assert!(!path.exists());
         assert!(!fs::read_to_string("/proc/mounts").expect("mounts").contains(&path.display().to_string()));
         let groups = output(program("find").args(["/sys/fs/cgroup", "-name"]).arg(&group)).expect("find");

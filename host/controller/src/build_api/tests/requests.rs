@@ -211,3 +211,30 @@ async fn every_hostile_request_is_refused_with_a_problem_of_its_own() {
     let words: BTreeSet<&str> = REQUESTS.iter().map(|(.., words)| *words).collect();
     assert!(words.len() == REQUESTS.len() && words.len() >= 30, "{} of {}", words.len(), REQUESTS.len());
 }
+
+#[tokio::test]
+async fn a_command_that_has_left_something_has_run_also_where_the_host_that_heard_so_died_with_it() {
+    let rig = Rig::new().await;
+    let build = rig.api.build(BUILD).expect("a build");
+    let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
+    let kinds = || {
+        let events = build.events_after(0, (99, 1 << 20), |event| event.body.job() == Some("mine")).0;
+        events.iter().map(|event| event.body.kind()).collect::<Vec<_>>()
+    };
+    let not_ready = Ending::ServiceNotReady { service: "db".into(), reason: "no".into(), last_lines: String::new() };
+    let before_it = [
+        SidecarReport::Ended(not_ready),
+        SidecarReport::LauncherGone { during: Some("restoring a cache".to_owned()) },
+        SidecarReport::Ended(Ending::SidecarFailed { step: "making the workspace".into(), reason: "no".into() }),
+    ];
+    for report in before_it {
+        assert!(!report.tells_that_the_command_ran(), "{report:?}");
+    }
+    client.save_artifact("out", monkeyci_api::Body::from("bytes")).await.expect("saved");
+    let exited = Ending::Exited { code: 3, line: None };
+    client.job_result("mine", &SidecarReport::Ended(exited)).await.expect("taken");
+    assert_eq!(kinds(), ["job/started", "job/running", "artifact/saved", "job/reported"]);
+    for report in [SidecarReport::LauncherGone { during: None }, SidecarReport::Ended(Ending::Succeeded)] {
+        assert!(report.tells_that_the_command_ran(), "{report:?}");
+    }
+}

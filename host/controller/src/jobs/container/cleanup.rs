@@ -7,8 +7,9 @@ use std::time::Duration;
 use monkeyci_build::ServiceSpec;
 use monkeyci_engines::{Engine, EngineError};
 
-use super::PARTING;
+use super::kept::Kept;
 use super::services::ServiceLogs;
+use super::{GRACE, PARTING};
 use crate::jobs::JobContext;
 use crate::jobs::lease::{self, AGAIN};
 
@@ -51,6 +52,25 @@ impl PodCleanup {
             }
             return;
         }
+        if context.request.keep_failed
+            && let Some(kept) = failed(context, &job)
+            && kept_at_rest(engine.as_ref(), &key, &services).await
+        {
+            if let Some(logs) = logs.take() {
+                logs.store().await;
+                logs.finish(Duration::ZERO).await;
+            }
+            match kept.write(&dir) {
+                Ok(()) => {
+                    context.live.observer.progress(&context.live.id, &job, "kept its containers");
+                    return;
+                }
+                Err(error) => {
+                    let line = format!("its containers can't be kept: {}: {error}", dir.display());
+                    context.say(Some(&job), &line).await;
+                }
+            }
+        }
         let removal = async {
             if let Some(logs) = &logs {
                 logs.store().await;
@@ -85,5 +105,31 @@ impl PodCleanup {
         }
         // It goes with the build's directory at the latest.
         let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// The attempt of a job that is over and has failed; `None` of one that is tried again.
+fn failed(context: &JobContext, job: &str) -> Option<Kept> {
+    let state = context.live.state();
+    let known = state.job(job)?;
+    let failed = known.status.is_final() && known.ending.as_ref().is_some_and(|ending| ending.status().is_failed());
+    failed.then(|| Kept { job: job.to_owned(), attempt: known.attempt })
+}
+
+/// Stops what still runs of a pod: its services. False where it can't be kept.
+async fn kept_at_rest(engine: &dyn Engine, key: &str, services: &[ServiceSpec]) -> bool {
+    let rest = engine.rest(key, services, GRACE);
+    tokio::select! {
+        rested = rest => match rested {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, key, "a failed job's containers can't be kept");
+                false
+            }
+        },
+        reason = lease::over(engine, PARTING) => {
+            tracing::warn!(reason, key, "a failed job's containers can't be kept");
+            false
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod cleanup;
+mod kept;
 mod plan;
 mod services;
 mod verdict;
@@ -30,6 +31,8 @@ use crate::home::{BuildDir, JOBS, make_dir};
 use crate::tokens::Adopted;
 pub(crate) use budget::limits;
 use cleanup::PodCleanup;
+pub(crate) use kept::{kept_in, kept_jobs, kept_pod};
+pub(crate) use plan::{LateValues, late_values};
 use plan::{env, plan, secret_env};
 pub(super) use services::ServiceLogs;
 use watch::{Patience, Watch};
@@ -242,7 +245,7 @@ pub(in crate::jobs) fn finds_us(context: &JobContext, dir: &BuildDir, job: &str,
 }
 
 /// What the containers of an attempt have of the build's directory.
-fn directory(build: &Path, job: &str, attempt: u32) -> PathBuf {
+pub(crate) fn directory(build: &Path, job: &str, attempt: u32) -> PathBuf {
     build.join(JOBS).join(format!("{job}-{attempt}"))
 }
 
@@ -271,7 +274,7 @@ fn write_private(path: &Path, content: &impl Serialize) -> Result<(), Controller
 }
 
 /// The pod's key: readable, and unique by the digest of all that names it.
-pub(in crate::jobs) fn key(build: &str, job: &str, attempt: u32) -> String {
+pub(crate) fn key(build: &str, job: &str, attempt: u32) -> String {
     let digest = Sha256::digest(format!("{build}\0{job}\0{attempt}"));
     let digest = hex(&digest[..6]);
     let clean = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };

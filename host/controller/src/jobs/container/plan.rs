@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use monkeyci_api::{Hidden, ServiceProbe, SidecarPlan};
-use monkeyci_build::{ContainerSpec, Ending, JobSpec, LateValue, Readiness, Source};
+use monkeyci_build::{BuildState, ContainerSpec, Ending, JobSpec, LateValue, Readiness, Source};
 
+use crate::inputs::Inputs;
 use crate::jobs::JobContext;
 
 /// The job's variables that nobody needs to hide: what every job is told, and what the script says, which counts before
@@ -46,7 +47,7 @@ pub(super) fn secret_env(
     for service in spec.services.iter().filter(|service| !service.secret_env.is_empty()) {
         let mut env = BTreeMap::new();
         for (name, secret) in &service.secret_env {
-            let value = secret_text(context, secret).map_err(|reason| Ending::ValueMissing {
+            let value = secret_text(&context.live.inputs, secret).map_err(|reason| Ending::ValueMissing {
                 name: name.clone(),
                 reason: format!("{reason} (for the service {:?})", service.name),
             })?;
@@ -62,24 +63,7 @@ pub(super) fn secret_env(
 /// # Errors
 /// Says which value that the job should be given is not there.
 pub(super) fn plan(context: &JobContext, spec: &ContainerSpec) -> Result<SidecarPlan, Ending> {
-    let (mut env, mut files) = (BTreeMap::new(), BTreeMap::new());
-    for (name, value) in &spec.late_env {
-        let found = match value {
-            LateValue::Secret(secret) => {
-                secret_text(context, secret).map(|value| drop(env.insert(name.clone(), value)))
-            }
-            LateValue::SecretFile(secret) => {
-                secret_bytes(context, secret).map(|bytes| drop(files.insert(name.clone(), bytes.to_vec())))
-            }
-            LateValue::ParamFile(param) => {
-                parameter(context, param).map(|value| drop(files.insert(name.clone(), value.into_bytes())))
-            }
-            LateValue::Output { job, output } => {
-                exposed(context, job, output).map(|value| drop(env.insert(name.clone(), value)))
-            }
-        };
-        found.map_err(|reason| Ending::ValueMissing { name: name.clone(), reason })?;
-    }
+    let LateValues { env, files } = late_values(spec, &context.live.inputs, &context.live.state())?;
     let services = spec.services.iter().map(|service| ServiceProbe {
         name: service.name.clone(),
         ports: service
@@ -107,14 +91,45 @@ pub(super) fn plan(context: &JobContext, spec: &ContainerSpec) -> Result<Sidecar
     })
 }
 
-fn secret_bytes<'a>(context: &'a JobContext, name: &str) -> Result<&'a [u8], String> {
-    let inputs = &context.live.inputs;
+/// What is known only when a job begins.
+pub(crate) struct LateValues {
+    /// Variables.
+    pub(crate) env: BTreeMap<String, String>,
+    /// Files, by the variables that name them.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+}
+
+/// The values that a job is given when it begins, in a build that is so far.
+///
+/// # Errors
+/// Says which of them is not there.
+pub(crate) fn late_values(spec: &ContainerSpec, inputs: &Inputs, state: &BuildState) -> Result<LateValues, Ending> {
+    let (mut env, mut files) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in &spec.late_env {
+        let found = match value {
+            LateValue::Secret(secret) => secret_text(inputs, secret).map(|value| drop(env.insert(name.clone(), value))),
+            LateValue::SecretFile(secret) => {
+                secret_bytes(inputs, secret).map(|bytes| drop(files.insert(name.clone(), bytes.to_vec())))
+            }
+            LateValue::ParamFile(param) => {
+                parameter(inputs, state, param).map(|value| drop(files.insert(name.clone(), value.into_bytes())))
+            }
+            LateValue::Output { job, output } => {
+                exposed(state, job, output).map(|value| drop(env.insert(name.clone(), value)))
+            }
+        };
+        found.map_err(|reason| Ending::ValueMissing { name: name.clone(), reason })?;
+    }
+    Ok(LateValues { env, files })
+}
+
+fn secret_bytes<'a>(inputs: &'a Inputs, name: &str) -> Result<&'a [u8], String> {
     let found = inputs.secrets.get(name).map(|secret| secret.0.as_slice());
     found.ok_or_else(|| format!("there is no secret {name:?}{}", inputs.looked_for_secret()))
 }
 
-fn secret_text(context: &JobContext, name: &str) -> Result<String, String> {
-    let bytes = secret_bytes(context, name)?.to_vec();
+fn secret_text(inputs: &Inputs, name: &str) -> Result<String, String> {
+    let bytes = secret_bytes(inputs, name)?.to_vec();
     match String::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => Ok(text),
         _ => Err(format!("the secret {name:?} is no text, so it can't be a variable; use it as a file")),
@@ -122,19 +137,15 @@ fn secret_text(context: &JobContext, name: &str) -> Result<String, String> {
 }
 
 /// The value of a parameter: what was given, or the default that the script declared.
-fn parameter(context: &JobContext, name: &str) -> Result<String, String> {
-    let inputs = &context.live.inputs;
-    let default = || {
-        let state = context.live.state();
-        state.params().iter().find(|param| param.name == name)?.default.clone()
-    };
+fn parameter(inputs: &Inputs, state: &BuildState, name: &str) -> Result<String, String> {
+    let default = || state.params().iter().find(|param| param.name == name)?.default.clone();
     let found = inputs.params.get(name).cloned().or_else(default);
     found.ok_or_else(|| format!("there is no parameter {name:?}{}", inputs.looked_for_param()))
 }
 
-fn exposed(context: &JobContext, job: &str, output: &str) -> Result<String, String> {
-    let outcome = context.live.job_outcome(job);
-    let found = outcome.as_ref().and_then(|outcome| outcome.results.outputs.get(output));
+fn exposed(state: &BuildState, job: &str, output: &str) -> Result<String, String> {
+    let results = state.job(job).and_then(|job| job.results.as_deref());
+    let found = results.and_then(|results| results.outputs.get(output));
     found.cloned().ok_or_else(|| format!("the job {job:?} has exposed no output {output:?}"))
 }
 

@@ -120,7 +120,8 @@ fn next_ending(before: Option<&Ending>, text: &str) -> Option<Ending> {
         Some(Ending::SidecarFailed { .. }) => Ending::EngineGone { reason: s() },
         Some(Ending::EngineGone { .. }) => Ending::EngineFailed { reason: reason() },
         Some(Ending::EngineFailed { .. }) => Ending::HostDied,
-        Some(Ending::HostDied) => Ending::Skipped { because: "job".to_owned() },
+        Some(Ending::HostDied) => Ending::Diverged { call: 1, recorded: s(), now: s() },
+        Some(Ending::Diverged { .. }) => Ending::Skipped { because: "job".to_owned() },
         Some(Ending::Skipped { .. }) => Ending::Warned { message: s() },
         Some(Ending::Warned { .. }) => {
             Ending::Disputed { reported: Box::new(Ending::ActionFailed { message: s() }), code: 1 }
@@ -184,8 +185,10 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 max_running: std::num::NonZeroUsize::MIN,
                 timeout_ms: None,
                 keep: false,
+                keep_failed: false,
                 select: None,
                 given: Default::default(),
+                tells_actions: true,
             };
             EventBody::BuildRequested { request: Box::new(requested) }
         }
@@ -194,7 +197,8 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
         }
         Some(EventBody::BuildRerun { .. }) => EventBody::BuildResumed { by: s() },
         Some(EventBody::BuildResumed { .. }) => EventBody::ScriptTold { told: Box::default() },
-        Some(EventBody::ScriptTold { .. }) => EventBody::BuildCheckedOut {
+        Some(EventBody::ScriptTold { .. }) => EventBody::JobTold { job: job(), attempt: 1, calls: vec![] },
+        Some(EventBody::JobTold { .. }) => EventBody::BuildCheckedOut {
             source: Source {
                 git_url: Some(s()),
                 message: Some(s()),

@@ -107,6 +107,7 @@ async fn drive_on<T>(
         max_running: NonZeroUsize::MIN,
         timeout: Some(Duration::from_secs(3600)),
         keep: false,
+        keep_failed: false,
         select: None,
         given: Default::default(),
         key: None,

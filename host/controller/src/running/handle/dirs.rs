@@ -30,6 +30,11 @@ pub(crate) struct BuildDirs {
 }
 
 impl BuildDirs {
+    /// Where an attempt of a job's action writes.
+    pub(crate) fn output_area(&self, job: &str, attempt: u32) -> PathBuf {
+        self.outputs.join(job).join(attempt.to_string())
+    }
+
     /// What the workspace's archive is made of.
     fn contents(&self, history: Option<History>) -> workspace::Contents {
         workspace::Contents { dir: self.path.clone(), files: self.files.clone(), history }
@@ -37,6 +42,20 @@ impl BuildDirs {
 }
 
 impl BuildHandle {
+    /// Removes what another process has written for an attempt of an action: it is written again.
+    ///
+    /// # Errors
+    /// When something of it can't be removed.
+    pub(crate) async fn clear_output_area(&self, job: &str, attempt: u32) -> io::Result<()> {
+        let Some(dirs) = self.dirs.get() else { return Ok(()) };
+        let area = dirs.output_area(job, attempt);
+        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(area)).await;
+        match removed.map_err(io::Error::other)? {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// Puts the workspace archive into the store, once for a build: container jobs start from it.
     pub(crate) async fn pack_workspace(&self, blobs: &Blobs) -> Result<(), io::Error> {
         let pack = async || {

@@ -28,6 +28,7 @@ fn request(inputs: Inputs) -> BuildRequest {
         max_running: NonZeroUsize::new(3).expect("not 0"),
         timeout: Some(Duration::from_secs(60)),
         keep: true,
+        keep_failed: true,
         select: None,
         given: Default::default(),
         key: None,
@@ -63,7 +64,8 @@ fn a_build_goes_on_with_what_it_was_asked_to_be() {
     let known = known(inputs(&[], &[("version", "1.10")]));
     assert_eq!((known.started_ms, known.last_ms, known.needs()), (101, 102, Needed::default()));
     let again = again(&known, Inputs::default()).expect("enough");
-    assert_eq!((again.max_running.get(), again.timeout, again.keep), (3, Some(Duration::from_secs(60)), true));
+    assert_eq!((again.max_running.get(), again.timeout), (3, Some(Duration::from_secs(60))));
+    assert!(again.keep && again.keep_failed);
     assert_eq!((again.trigger.as_str(), &again.inputs.params["version"][..]), ("cli", "1.10"));
     let SourceRequest::Git { url, reference, .. } = again.source else { panic!("another source") };
     assert_eq!((url.as_str(), reference.as_deref()), ("https://host/repo", Some("main")));

@@ -1,0 +1,127 @@
+//! `monkeyci-host shell`
+
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use futures::StreamExt;
+use monkeyci_controller::{Left, Shell, ShellError, ShellRequest, Silent};
+use monkeyci_engines::SessionOutput;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Done;
+use crate::args::{EngineArgs, ShellArgs, StoreArgs};
+use crate::exit::Exit;
+use crate::signals::Signals;
+use crate::text::harmless;
+use crate::{builds, inputs, setup};
+use terminal::Terminal;
+
+/// Runs a program in a job's container, and exits as that did.
+pub async fn shell(args: ShellArgs) -> Done {
+    let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
+    let (build, job) = match args.names.as_slice() {
+        [build, job] => (build.as_str(), job),
+        [job] => ("latest", job),
+        // Not reached: the command line has one or two.
+        _ => return Err((Exit::Usage, anyhow!("name a job"))),
+    };
+    let given = inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?;
+    // Before the host is opened: that makes a home where none is.
+    let (_, id) = builds::find(&args.home, build).await?;
+    let stores = StoreArgs { home: args.home, blobs: None };
+    let engine = EngineArgs { engine: args.engine, ..EngineArgs::default() };
+    let host = setup::host(&stores, &engine, Arc::new(Silent)).await?;
+    let build = host.build(&id).await.map_err(builds::failed)?;
+    let terminal = Terminal::of_this_process();
+    let mut env = BTreeMap::new();
+    if terminal.is_some() {
+        env.extend(std::env::var("TERM").ok().map(|term| ("TERM".to_owned(), term)));
+    }
+    let mut request = ShellRequest::new(job).command(args.command);
+    request.terminal = terminal.as_ref().map(Terminal::size);
+    (request.env, request.inputs) = (env, given);
+    (request.with_secrets, request.keep) = (args.with_secrets, args.keep);
+    let progress = |text: String| note(&text);
+    let mut shell = build.shell(request, &progress).await.map_err(failed)?;
+
+    let raw = terminal.as_ref().map(Terminal::raw).transpose();
+    let raw = raw.map_err(|error| infrastructure(anyhow!(error).context("the terminal can't be made raw")))?;
+    let followed = follow(&mut shell, terminal.as_ref()).await;
+    // Before anything else is said.
+    drop(raw);
+    let interrupted = followed.map_err(infrastructure)?;
+    let (code, left) = shell.end().await.map_err(failed)?;
+    match left {
+        Left::Ended => note("the job has ended, and what ran in its container with it"),
+        Left::Removed => note("removed the containers of the job; with --keep they stay"),
+        _ => {}
+    }
+    // Not one of this command's own: the program's.
+    std::process::exit(if interrupted { Exit::Interrupted as i32 } else { i32::try_from(code).unwrap_or(1) })
+}
+
+/// Passes on what goes in and what comes out, until the program has ended. True when this process was asked to stop before.
+async fn follow(shell: &mut Shell, terminal: Option<&Terminal>) -> anyhow::Result<bool> {
+    let input = std::mem::replace(&mut shell.session.input, Box::pin(tokio::io::sink()));
+    // What comes in waits for a program that does not read; what comes out must not.
+    tokio::spawn(pass_on(input));
+    let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
+    let mut resized = signal(SignalKind::window_change())?;
+    let mut signals = Signals::take()?;
+    loop {
+        tokio::select! {
+            said = shell.session.output.next() => match said {
+                Some(Ok(SessionOutput::Stdout(bytes))) => {
+                    stdout.write_all(&bytes).await?;
+                    stdout.flush().await?;
+                }
+                Some(Ok(SessionOutput::Stderr(bytes))) => {
+                    stderr.write_all(&bytes).await?;
+                    stderr.flush().await?;
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None => return Ok(false),
+            },
+            _ = resized.recv() => {
+                if let Some(terminal) = terminal {
+                    // One that has just ended has no terminal any more.
+                    let _ = shell.session.control.resize(terminal.size()).await;
+                }
+            }
+            () = signals.next() => return Ok(true),
+        }
+    }
+}
+
+/// Passes standard input on, to its end.
+async fn pass_on(mut input: Pin<Box<dyn AsyncWrite + Send>>) {
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = vec![0; 8 << 10];
+    loop {
+        let read = stdin.read(&mut buffer).await.unwrap_or(0);
+        // A program that has ended reads nothing more.
+        if read == 0 || input.write_all(&buffer[..read]).await.is_err() || input.flush().await.is_err() {
+            break;
+        }
+    }
+    let _ = input.shutdown().await;
+}
+
+/// Says something that is not the program's.
+fn note(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "monkeyci-host: {}", harmless(text, false));
+}
+
+fn failed(error: ShellError) -> (Exit, anyhow::Error) {
+    match error {
+        ShellError::Builds(error) => builds::failed(error),
+        error @ (ShellError::Engine(_) | ShellError::Home { .. }) => (Exit::Infrastructure, error.into()),
+        error => (Exit::Usage, error.into()),
+    }
+}
