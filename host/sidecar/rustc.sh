@@ -1,5 +1,5 @@
 #!/bin/bash
-# Cargo calls this in place of rustc for our own crates (.cargo/config.toml): `rustc.sh RUSTC ARGUMENT...`.
+# Cargo calls this in place of rustc (.cargo/config.toml): `rustc.sh RUSTC ARGUMENT...`.
 #
 # (bash, since dash drops variables like CARGO_BIN_EXE_monkeyci-sidecar, which have a hyphen in their names.)
 #

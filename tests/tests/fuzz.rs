@@ -18,21 +18,13 @@ fn rounds() -> u32 {
     std::env::var("MONKEYCI_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
-/// The seeds of a target. Text of components is made binary: there is less to be found in a parser of text that nobody uses.
+/// The seeds of a target.
 fn corpus(target: &Target) -> Vec<Vec<u8>> {
     let dir = fuzz().join("corpus").join(target.name);
     let mut files: Vec<PathBuf> =
         fs::read_dir(&dir).expect("a corpus").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
-    let seed = |file: &PathBuf| {
-        let bytes = fs::read(file).expect("a seed");
-        if bytes.starts_with(b"(") {
-            wat::parse_bytes(&bytes).map_or(bytes.clone(), |wasm| wasm.into_owned())
-        } else {
-            bytes
-        }
-    };
-    files.iter().map(seed).collect()
+    files.iter().map(|file| fs::read(file).expect("a seed")).collect()
 }
 
 /// Numbers that are the same in each run (xorshift64*).

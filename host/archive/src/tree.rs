@@ -27,11 +27,13 @@ pub(crate) fn top(dir: &Dir, path: &Path) -> Result<(PathBuf, Metadata), Archive
 pub(crate) struct Walk<'d> {
     dir: &'d Dir,
     pending: Vec<PathBuf>,
+    /// The most that may be pending: one directory can have more entries than fit into memory.
+    limit: u64,
 }
 
 impl<'d> Walk<'d> {
     pub(crate) fn new(dir: &'d Dir) -> Self {
-        Self { dir, pending: Vec::new() }
+        Self { dir, pending: Vec::new(), limit: UnpackLimits::default().max_entries }
     }
 
     /// Adds what is in the directory `path`, to be visited before all else.
@@ -40,6 +42,9 @@ impl<'d> Walk<'d> {
         let entries = if path.as_os_str().is_empty() { self.dir.entries() } else { self.dir.read_dir(path) };
         let first = self.pending.len();
         for entry in entries.map_err(failed)? {
+            if self.pending.len() as u64 >= self.limit {
+                return Err(ArchiveError::Limit(Limit::Entries(self.limit)));
+            }
             self.pending.push(path.join(entry.map_err(failed)?.file_name()));
         }
         self.pending[first..].sort_unstable_by(|a, b| b.as_os_str().cmp(a.as_os_str()));
@@ -134,4 +139,24 @@ pub fn find(dir: &Dir, globs: &Globs, max: usize) -> Result<Vec<Found>, ArchiveE
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_directory_with_too_many_entries_no_more_than_the_limit_are_held() {
+        let place = tempfile::tempdir().expect("a directory");
+        for name in 0..5 {
+            std::fs::write(place.path().join(name.to_string()), "").expect("written");
+        }
+        let dir = Dir::open_ambient_dir(place.path(), cap_std::ambient_authority()).expect("a directory");
+        let mut walk = Walk { limit: 5, ..Walk::new(&dir) };
+        walk.enter(Path::new("")).expect("so many are allowed");
+        let mut walk = Walk { limit: 4, ..Walk::new(&dir) };
+        let refused = walk.enter(Path::new(""));
+        assert!(matches!(refused, Err(ArchiveError::Limit(Limit::Entries(4)))), "{refused:?}");
+        assert_eq!(walk.pending.len(), 4);
+    }
 }

@@ -75,6 +75,10 @@ impl<W: Write> EntryWriter<W> {
         size: u64,
         attributes: Attributes,
     ) -> Result<(), ArchiveError> {
+        // A file with a hole can say any size, and reading a terabyte of zeros takes minutes.
+        if self.out.unpacked().saturating_add(size) > self.limits.max_bytes {
+            return Err(ArchiveError::Limit(Limit::Bytes(self.limits.max_bytes)));
+        }
         self.header(EntryType::Regular, path.as_os_str().as_bytes(), None, size, attributes)?;
         let mut left = size;
         while left > 0 {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use monkeyci_archive::{ArchiveError, pack_file};
+use monkeyci_archive::{ArchiveError, Limit, pack_file};
 
 const MIB: u64 = 1 << 20;
 /// The most that is packed before something is handed on again: the promise and a buffer.
@@ -58,7 +58,16 @@ fn what_compresses_to_nothing_is_handed_on_before_its_content_and_all_along() {
 fn a_packing_that_nobody_takes_any_more_ends_soon_however_much_is_left() {
     let read = Cell::new(0);
     let mut taker = Taker { read: &read, most: 2, handed_on: Vec::new() };
-    let error = pack_file(Path::new("zeros"), MIB << 20, Zeros(&read), &mut taker).unwrap_err();
+    let error = pack_file(Path::new("zeros"), MIB << 15, Zeros(&read), &mut taker).unwrap_err();
     assert!(matches!(error, ArchiveError::Write(_)), "{error:?}");
     assert!(read.get() <= 2 * MOST, "{} bytes were read for nobody", read.get());
+}
+
+#[test]
+fn a_file_that_is_larger_than_an_archive_may_be_is_refused_before_it_is_read() {
+    let read = Cell::new(0);
+    let mut taker = Taker { read: &read, most: usize::MAX, handed_on: Vec::new() };
+    let error = pack_file(Path::new("zeros"), MIB << 20, Zeros(&read), &mut taker).unwrap_err();
+    assert!(matches!(error, ArchiveError::Limit(Limit::Bytes(_))), "{error:?}");
+    assert_eq!(read.get(), 0);
 }

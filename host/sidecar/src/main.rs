@@ -1,5 +1,11 @@
 //! `monkeyci-sidecar`: the sidecar of a container job, its launcher, and the guard of its containers. See the library's documentation.
 
+#[cfg(all(target_os = "linux", not(test), not(doc), not(target_feature = "crt-static")))]
+compile_error!(
+    "the sidecar has to be linked statically, which host/sidecar/rustc.sh sees to. Where RUSTC_WRAPPER is set, set \
+     RUSTC_WORKSPACE_WRAPPER to the path of that file"
+);
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,8 @@ pub enum For {
     Docker,
     /// Podman, beside Docker.
     Podman,
+    /// Fuzzing by coverage.
+    Fuzzing,
     /// Rehearsals.
     Rehearsals,
     /// Set-up itself, where it is there; what it does without is said where it is called.
@@ -42,7 +44,7 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 48] = [
+pub const TABLE: [Program; 49] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
     row("ip", "iproute2", For::Tests, "network namespaces of the tests' own"),
@@ -75,6 +77,7 @@ pub const TABLE: [Program; 48] = [
     row("runc", "runc", For::Podman, "running containers with Podman, also with hybrid control groups"),
     row("netavark", "netavark", For::Podman, "networks of containers"),
     row("aardvark-dns", "aardvark-dns", For::Podman, "names of containers"),
+    row("c++", "g++", For::Fuzzing, "compiling libFuzzer"),
     row("bash", "bash", For::Rehearsals, "making the rehearsal's machine"),
     row("debootstrap", "debootstrap", For::Rehearsals, "Debian's files, from packages"),
     row("slirp4netns", "slirp4netns", For::Rehearsals, "a network of the machine's own"),

@@ -7,9 +7,11 @@ mod bench;
 mod compile;
 mod demo;
 mod demo_repo;
+mod fuzz;
 mod lanes;
 mod paths;
 mod rehearse;
+mod reproduce;
 mod say;
 mod setup;
 mod soak;
@@ -39,7 +41,11 @@ Commands:
   faults [ARGS]     kill what takes part in a job, or cancel it, in every phase, and tell how it ends; then kill at random,
                     and tell what is left. ARGS: --runs N (default: 200), --jobs N (default: 300), --phase PHASE, --victim VICTIM.
                     Needs root, and Docker
-  soak              the long runs: the fault runs, and whole what `test` takes a sample of; takes an hour and more
+  fuzz [TARGET…] [--seconds N]
+                    drive the fuzz targets by coverage, each for N seconds (default: 30)
+  reproduce         build the sidecar from nothing in two places, as users get it, and compare the bytes
+  soak              the long runs: the fault runs, whole what `test` takes a sample of, `reproduce`, and `fuzz` for 20 minutes
+                    each; takes hours
   rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
   sbom              print what the host is made of, with licences and digests, in CycloneDX's JSON
   setup [--podman]  only the set-up: programs, wasm target, container engine, images
@@ -58,8 +64,10 @@ enum Task {
     Test { fast: bool },
     QuickTest,
     Rehearse(rehearse::Request),
+    Reproduce,
     Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
+    Fuzz(fuzz::Request),
     Soak,
     Sbom,
     Setup { podman: bool },
@@ -87,6 +95,8 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
             passed_on(&rest[usize::from(release)..]).map(|args| Task::Bench { release, args })
         }
         Some("faults") => Ok(Task::Faults(rest)),
+        Some("fuzz") => fuzz::Request::parse(&rest).map(Task::Fuzz),
+        Some("reproduce") if rest.is_empty() => Ok(Task::Reproduce),
         Some("soak") if rest.is_empty() => Ok(Task::Soak),
         Some("sbom") if rest.is_empty() => Ok(Task::Sbom),
         Some("test") if rest == ["--quick"] => Ok(Task::QuickTest),
@@ -106,6 +116,8 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Rehearse(request) => rehearse::run(&paths, &request),
         Task::Bench { release, args } => bench::run(&paths, release, &args),
         Task::Faults(args) => soak::run(&paths, false, &args),
+        Task::Fuzz(request) => fuzz::run(&paths, &request),
+        Task::Reproduce => reproduce::run(&paths),
         Task::Sbom => supply::sbom(&paths),
         Task::Soak => soak::run(&paths, true, &[]),
         Task::Setup { podman } => {

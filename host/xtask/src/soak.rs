@@ -1,4 +1,4 @@
-//! The long runs: fault runs, and whole what `cargo xtask test` takes a sample of.
+//! The long runs: fault runs, whole what `cargo xtask test` takes a sample of, and fuzzing by coverage.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::command::{program, run as run_command};
 use crate::compile::{Extent, Profile, everything};
+use crate::fuzz;
 use crate::paths::Paths;
+use crate::reproduce;
 use crate::say::heading;
 use crate::setup;
 use crate::toolchain::cargo;
@@ -20,7 +22,7 @@ const SAMPLED: [(&str, &str, &str); 4] = [
     ("MONKEYCI_JOURNAL_MUTATIONS", "100000", "changed_anywhere_is_read_as_it_was_written_or_refused"),
 ];
 
-/// Sets up, builds, and runs the program that kills; in a `soak`, then the tests that take a sample otherwise.
+/// Sets up, builds, and runs the program that kills; in a `soak`, then the tests that take a sample otherwise, and what no test does.
 pub fn run(paths: &Paths, soak: bool, args: &[OsString]) -> Result<ExitCode> {
     let scope = setup::Scope { docker: true, podman: soak, tests: true, ..setup::Scope::default() };
     let ready = setup::run(paths, scope).context("set-up failed")?;
@@ -34,6 +36,10 @@ pub fn run(paths: &Paths, soak: bool, args: &[OsString]) -> Result<ExitCode> {
         let mut command = cargo(paths);
         command.args(["test", "--workspace", "--no-fail-fast", test, "--", "--nocapture"]);
         run_command(command.envs(environment.clone()).env(variable, cases))?;
+    }
+    if soak {
+        reproduce::run(paths)?;
+        return fuzz::run(paths, &fuzz::Request::all(20 * 60));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,6 +28,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_BENCH_MEBIBYTES", "the user's choice, at the benchmark that reads it"),
     ("MONKEYCI_MASK_FUZZ_CASES", "the user's choice, at the test that reads it"),
     ("MONKEYCI_FUZZ_ROUNDS", "the user's choice, at the test that reads it"),
+    ("MONKEYCI_FUZZ_TARGET", "`cargo xtask fuzz` gives it to the program that has all targets"),
     ("MONKEYCI_JOURNAL_MUTATIONS", "the user's choice, at the test that reads it"),
     ("MONKEYCI_KILLS", "the user's choice, at the test that reads it"),
     ("<CAPPED>", "a test's own, for itself as a process with a cap"),

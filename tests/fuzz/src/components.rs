@@ -9,17 +9,10 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Runtime::new(RuntimeOptions { cache_dir: None, limits }).expect("a runtime")
 });
 
-/// A component; one that begins with a bracket is its text.
+/// A component.
 pub fn load(bytes: &[u8]) -> bool {
-    let bytes = match bytes {
-        [b'(', ..] => match wat::parse_bytes(bytes) {
-            Ok(binary) => binary,
-            Err(_) => return false,
-        },
-        _ => bytes.into(),
-    };
-    let looked = inspect(&bytes, RUNTIME.limits()).is_ok();
-    let loaded = RUNTIME.load(&bytes).is_ok();
+    let looked = inspect(bytes, RUNTIME.limits()).is_ok();
+    let loaded = RUNTIME.load(bytes).is_ok();
     assert!(looked || !loaded, "what can't be looked into is loaded");
     looked
 }

@@ -1,8 +1,8 @@
 //! Fuzz targets: what reads strangers' bytes, each as a function that takes any bytes. It returns, whatever they are, and says whether
 //! they are taken and not refused; a panic is a finding, and so is a promise that an assertion holds against it.
 //!
-//! `cargo test` drives them with changed seeds, a number of inputs each (`tests/tests/fuzz.rs`); `cargo xtask soak` with many more. With a
-//! nightly toolchain, `cargo fuzz run TARGET` in `tests` drives one by coverage, from the same corpus.
+//! `cargo test` drives them with changed seeds, a number of inputs each (`tests/tests/fuzz.rs`); `cargo xtask soak` with many more.
+//! `cargo xtask fuzz` drives them by coverage, from the same corpus.
 
 mod archives;
 mod calls;

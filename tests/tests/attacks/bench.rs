@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use monkeyci_host::{
-    Build, BuildReport, BuildRequest, BuildStatus, Compiler, DiskLimits, DockerOptions, EventBody, Host, Limits,
-    OutsideError, OutsideEvent, SourceRequest, Status,
+    Build, BuildReport, BuildRequest, BuildStatus, Compiler, DiskLimits, DockerOptions, EventBody, Host, HostBuilder,
+    Limits, OutsideError, OutsideEvent, SourceRequest, Status,
 };
 use monkeyci_tests::hang_guard::HANGS;
 use monkeyci_tests::place;
@@ -103,6 +103,8 @@ pub struct Bench {
     pub home: TempDir,
     code: TempDir,
     calls: Bytes,
+    /// How many jobs of a build run at a time.
+    at_a_time: NonZeroUsize,
 }
 
 /// A build that runs.
@@ -113,6 +115,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// The build, once it has begun.
+    pub async fn build(&self) -> Build {
+        self.build.clone().wait_for(Option::is_some).await.expect("it begins").clone().expect("a build")
+    }
+
     pub async fn end(self) -> BuildReport {
         tokio::time::timeout(HANGS, self.ended).await.expect("it ends").expect("no panic")
     }
@@ -125,18 +132,26 @@ impl Bench {
 
     /// One where builds may take so much of the disk.
     pub async fn with(limits: Limits, disk: DiskLimits) -> Self {
-        let (home, code) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
-        // Nobody has a container job. And a test's `main` is not ours, so it can't be its own compiler.
-        let nowhere = DockerOptions { socket: Some("unix:///no/such/engine".to_owned()), ..DockerOptions::default() };
-        let host = Host::builder(home.path().join("home"))
-            .disk(disk)
-            .limits(limits)
-            .docker(nowhere)
-            .compiler(Compiler::InProcess)
-            .sidecar_program("/no/such/program");
-        let host = host.open().await.expect("a host");
+        // Nobody has a container job.
+        let home = tempfile::tempdir().expect("a directory");
+        let host = Host::builder(home.path().join("home")).limits(limits).sidecar_program("/no/such/program");
+        Self::of(home, host, "unix:///no/such/engine", disk, 2).await
+    }
+
+    /// One whose builds have containers, of this engine.
+    pub async fn on(engine: &str, disk: DiskLimits) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let host = Host::builder(home.path().join("home")).sidecar_program(place::sidecar());
+        Self::of(home, host, engine, disk, 4).await
+    }
+
+    async fn of(home: TempDir, host: HostBuilder, engine: &str, disk: DiskLimits, at_a_time: usize) -> Self {
+        let docker = DockerOptions { socket: Some(engine.to_owned()), ..DockerOptions::default() };
+        // A test's `main` is not ours, so it can't be its own compiler.
+        let host = host.disk(disk).docker(docker).compiler(Compiler::InProcess).open().await.expect("a host");
         let calls = std::fs::read(place::script("call_script")).expect("the script").into();
-        Self { host, home, code, calls }
+        let at_a_time = NonZeroUsize::new(at_a_time).expect("not zero");
+        Self { host, home, code: tempfile::tempdir().expect("a directory"), calls, at_a_time }
     }
 
     /// The code that is built.
@@ -164,7 +179,7 @@ impl Bench {
         for (name, value) in params {
             request = request.param(*name, *value);
         }
-        request.max_running = NonZeroUsize::new(2).expect("not zero");
+        request.max_running = self.at_a_time;
         let (host, notes, begun) = (self.host.clone(), Arc::new(Notes::default()), watch::Sender::new(None));
         let (heard, build) = (notes.clone(), begun.subscribe());
         let ended = tokio::spawn(async move {
@@ -188,7 +203,7 @@ impl Bench {
     }
 
     async fn published(&self, running: &Running, name: &str) -> Result<(), OutsideError> {
-        let build = running.build.clone().wait_for(Option::is_some).await.expect("it begins").clone().expect("a build");
+        let build = running.build().await;
         let event = OutsideEvent { name: name.to_owned(), payload: "1".to_owned(), by: "test".to_owned() };
         build.publish(event).await
     }

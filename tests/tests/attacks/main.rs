@@ -9,4 +9,5 @@ mod components;
 mod disk;
 mod guests;
 mod memory;
+mod programs;
 mod repositories;

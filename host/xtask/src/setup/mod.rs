@@ -40,6 +40,8 @@ pub struct Scope {
     pub tests: bool,
     /// The programs that only benchmarks need.
     pub benchmarks: bool,
+    /// The programs that only fuzzing by coverage needs.
+    pub fuzzing: bool,
     /// rustfmt and clippy.
     pub lints: bool,
 }
@@ -66,6 +68,7 @@ pub fn run(paths: &Paths, scope: Scope) -> Result<Ready> {
     let mut needed = vec![For::All];
     needed.extend(scope.tests.then_some(For::Tests));
     needed.extend(scope.benchmarks.then_some(For::Benchmarks));
+    needed.extend(scope.fuzzing.then_some(For::Fuzzing));
     let step = say::step("programs");
     match kept(apt::ensure(&step, paths, &needed), &mut errors) {
         Some(true) => step.done("installed what was missing"),
