@@ -23,6 +23,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
     ("cli/src/test.rs", "MANIFEST", "a file of whoever runs tests on their own machine"),
     ("cli/src/watch.rs", "NAMED", "how many files a message names"),
+    ("cli/src/watch/files.rs", "LOOKS", "how often the files of whoever edits are looked at for one edit"),
     ("cli/src/watch/files.rs", "LONGEST", "how long an edit may go on before whoever edits sees what comes of it"),
     ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
     ("cli/src/progress/lines.rs", "SHOWN", "how many lines are shown"),
