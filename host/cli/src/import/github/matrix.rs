@@ -20,7 +20,7 @@ pub fn read(id: &str, matrix: &Tree, missing: &mut Vec<Missing>) -> Option<Matri
     let mut rows: Vec<Row> = vec![Vec::new()];
     for entry in matrix.entries().iter().filter(|entry| !["include", "exclude"].contains(&entry.key.as_str())) {
         let items = entry.value.items();
-        let values: Option<Vec<String>> = items.iter().map(|item| text(item)).collect();
+        let values: Option<Vec<String>> = items.iter().map(text).collect();
         let Some(values) = values.filter(|_| entry.value.is_list()) else {
             missing.push(Missing::of(&entry.value, "this axis is no list of texts; write its values down"));
             continue;

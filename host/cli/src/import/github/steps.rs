@@ -116,10 +116,8 @@ fn command(step: &Step<'_>, run: &Tree, defaults: &[&Tree], scope: &mut Scope<'_
     } else {
         push(step, title, Text::from(before.as_str()), run, scope);
     }
-    if let Some(allowed) = node.get("continue-on-error") {
-        if allowed.text() != Some("false") {
-            scope.miss(allowed, "a line that fails ends the job; end it with `|| true` where it may fail");
-        }
+    if let Some(allowed) = node.get("continue-on-error").filter(|allowed| allowed.text() != Some("false")) {
+        scope.miss(allowed, "a line that fails ends the job; end it with `|| true` where it may fail");
     }
 }
 

@@ -79,17 +79,20 @@ pub fn included(rules: &[Rule]) -> Cond {
     first(rules, |rule| rule.when != "never")
 }
 
+/// Whether a rule says something.
+type Test = fn(&Rule) -> bool;
+
 /// Says of a job what its rules say.
 pub fn apply(rules: &[Rule], job: &mut Job) {
     let there = included(rules);
     if there != Cond::True {
         job.only_if.push((there, "no rule of the job holds".to_owned()));
     }
-    let kinds: [(&dyn Fn(&Rule) -> bool, Policy); 4] = [
-        (&|rule| ["manual", "delayed"].contains(&rule.when.as_str()), Policy::Manual),
-        (&|rule| rule.when == "always", Policy::Always),
-        (&|rule| rule.when == "on_failure", Policy::OnFailure),
-        (&|rule| rule.allow_failure && rule.when != "manual", Policy::AllowFailure),
+    let kinds: [(Test, Policy); 4] = [
+        (|rule| ["manual", "delayed"].contains(&rule.when.as_str()), Policy::Manual),
+        (|rule| rule.when == "always", Policy::Always),
+        (|rule| rule.when == "on_failure", Policy::OnFailure),
+        (|rule| rule.allow_failure && rule.when != "manual", Policy::AllowFailure),
     ];
     for (is, policy) in kinds {
         // What holds of all rules that let the job in needs no condition.
