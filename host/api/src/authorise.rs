@@ -47,6 +47,8 @@ pub enum Action {
     ReadPlan(String),
     /// That the job's command runs.
     ReportRunning(String),
+    /// That the job is held, and whether it may go on.
+    ReportHeld(String),
     /// How the job has ended.
     ReportResult(String),
     /// The file in which a container job exposes its outputs.
@@ -201,6 +203,7 @@ impl Action {
             Self::WriteLog(Some(_)) => RouteId::WriteJobLog,
             Self::ReadPlan(_) => RouteId::ReadPlan,
             Self::ReportRunning(_) => RouteId::ReportRunning,
+            Self::ReportHeld(_) => RouteId::ReportHeld,
             Self::ReportResult(_) => RouteId::ReportResult,
             Self::ReportOutputs(_) => RouteId::ReportOutputs,
             Self::ReportTests(_) => RouteId::ReportTests,
@@ -247,6 +250,7 @@ impl Action {
             | Self::WriteLog(Some(name))
             | Self::ReadPlan(name)
             | Self::ReportRunning(name)
+            | Self::ReportHeld(name)
             | Self::ReportResult(name)
             | Self::ReportOutputs(name)
             | Self::ReportTests(name)

@@ -64,6 +64,7 @@ pub use reqwest::Body;
 #[cfg(feature = "tls")]
 pub use tls::provide_tls;
 pub use wire::{
-    ArtifactInfo, Artifacts, BuildInfo, EventPage, EventQuery, FileStat, FilesDigest, Globs, JobOutcome, Names,
-    NewEvent, NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, Stored, WaitQuery, Waited,
+    ArtifactInfo, Artifacts, BuildInfo, Continued, EventPage, EventQuery, FileStat, FilesDigest, Globs, HoldQuery,
+    JobOutcome, Names, NewEvent, NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, Stored,
+    WaitQuery, Waited,
 };

@@ -50,6 +50,7 @@ pub enum RouteId {
     ReadJob,
     ReadPlan,
     ReportRunning,
+    ReportHeld,
     ReportOutputs,
     ReportTests,
     ReportResult,
@@ -102,7 +103,7 @@ pub enum Needs {
 }
 
 /// The table, in the order of [`RouteId`].
-pub static ROUTES: [Route; 36] = [
+pub static ROUTES: [Route; 37] = [
     route(RouteId::ReadBuild, Get, "/", Any, One(Scope::BuildRead)),
     route(RouteId::ListParams, Get, "/params", Any, One(Scope::ParamsRead)),
     route(RouteId::ReadParam, Get, "/params/{name}", Any, One(Scope::ParamsRead)),
@@ -125,6 +126,7 @@ pub static ROUTES: [Route; 36] = [
     route(RouteId::ReadJob, Get, "/jobs/{job}", Any, One(Scope::JobsRead)),
     route(RouteId::ReadPlan, Get, "/jobs/{job}/plan", JobsSidecar, OneOf(Scope::JobReport)),
     route(RouteId::ReportRunning, Post, "/jobs/{job}/running", JobsSidecar, OneOf(Scope::JobReport)),
+    route(RouteId::ReportHeld, Post, "/jobs/{job}/held", JobsSidecar, OneOf(Scope::JobReport)),
     route(RouteId::ReportOutputs, Post, "/jobs/{job}/outputs", JobsSidecar, OneOf(Scope::JobReport)),
     route(RouteId::ReportTests, Post, "/jobs/{job}/test-reports", Job, OneOf(Scope::JobReport)),
     route(RouteId::ReportResult, Post, "/jobs/{job}/result", JobsSidecar, OneOf(Scope::JobReport)),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use monkeyci_build::{
-    CacheSpec, Command, Ending, Event, JobDraft, RestoreArtifact, Results, SaveArtifact, Source, Status,
+    CacheSpec, Command, Ending, Event, Held, JobBreaks, JobDraft, RestoreArtifact, Results, SaveArtifact, Source,
+    Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -194,6 +195,27 @@ pub struct SidecarPlan {
     pub test_reports: Vec<String>,
     /// Services whose ports have to accept a connection before the command runs.
     pub services: Vec<ServiceProbe>,
+    /// Where the command stops for a person to look into the job.
+    #[serde(default)]
+    pub breaks: JobBreaks,
+}
+
+/// Says that a job is held, and asks whether it may go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldQuery {
+    /// How often the attempt has been held with this, from 1.
+    pub number: u32,
+    /// Where it stands.
+    pub held: Held,
+    /// How long to wait, in milliseconds.
+    pub wait_ms: u64,
+}
+
+/// The answer to a [`HoldQuery`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continued {
+    /// Whether it may go on.
+    pub continued: bool,
 }
 
 /// Ports of a service that the sidecar waits for.

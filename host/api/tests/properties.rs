@@ -18,6 +18,7 @@ fn actions() -> impl Strategy<Value = Action> {
         proptest::option::of(id.clone()).prop_map(Action::WriteLog),
         id.clone().prop_map(Action::ReadPlan),
         id.clone().prop_map(Action::ReportRunning),
+        id.clone().prop_map(Action::ReportHeld),
         id.clone().prop_map(Action::ReportResult),
         Just(Action::ReadWorkspace),
         id.clone().prop_map(Action::ReadArtifact),
@@ -91,6 +92,7 @@ fn needed(action: &Action) -> String {
         Action::WriteLog(_) => "log:write".to_owned(),
         Action::ReadPlan(id)
         | Action::ReportRunning(id)
+        | Action::ReportHeld(id)
         | Action::ReportResult(id)
         | Action::ReportOutputs(id)
         | Action::ReportTests(id) => format!("job:report={id}"),
@@ -167,6 +169,7 @@ proptest! {
             Action::WriteLog(wanted) => *wanted == job,
             Action::ReadPlan(wanted)
             | Action::ReportRunning(wanted)
+            | Action::ReportHeld(wanted)
             | Action::ReportResult(wanted)
             | Action::ReportOutputs(wanted) => sidecar_of(wanted),
             Action::ReportTests(wanted) => job.as_ref() == Some(wanted),

@@ -29,6 +29,8 @@ impl EventBody {
             Self::JobResults { .. } => "job/results",
             Self::JobReported { .. } => "job/reported",
             Self::JobRetried { .. } => "job/retried",
+            Self::JobHeld { .. } => "job/held",
+            Self::JobContinued { .. } => "job/continued",
             Self::JobEnded { .. } => "job/ended",
             Self::CancelRequested { .. } => "build/cancel-requested",
             Self::BuildTimedOut { .. } => "build/timed-out",
@@ -54,6 +56,8 @@ impl EventBody {
             | Self::JobApproved { job, .. }
             | Self::JobStarted { job, .. }
             | Self::JobRunning { job, .. }
+            | Self::JobHeld { job, .. }
+            | Self::JobContinued { job, .. }
             | Self::JobWaiting { job, .. }
             | Self::JobResults { job, .. }
             | Self::JobReported { job, .. }
@@ -77,6 +81,8 @@ impl EventBody {
             | Self::JobRefined { attempt, .. }
             | Self::JobStarted { attempt, .. }
             | Self::JobRunning { attempt, .. }
+            | Self::JobHeld { attempt, .. }
+            | Self::JobContinued { attempt, .. }
             | Self::JobWaiting { attempt, .. }
             | Self::JobResults { attempt, .. }
             | Self::JobReported { attempt, .. }

@@ -1,11 +1,14 @@
 //! Commands: what somebody asks of a build. Its driver asks the state, which accepts or refuses, and writes down what was accepted
 //! before it asks again: so nobody decides by a state that has changed meanwhile.
 
-use crate::state::{MOST_TOLD, RESULTS, WORDS, size_of_ids, size_of_told, size_of_words};
+mod refused;
+
+use crate::state::{size_of_ids, size_of_told, size_of_words};
 use crate::{
-    BuildState, CycleOfWaits, Ending, EventBody, GraphFaults, JobDraft, Results, SidecarReport, Status, ToldCall,
-    check_submitted, waits,
+    BuildState, Ending, EventBody, Held, JobDraft, Results, SidecarReport, Status, ToldCall, check_submitted, waits,
 };
+
+pub use refused::CommandError;
 
 /// The most test reports of one attempt of a job.
 pub(crate) const TEST_REPORTS: u32 = 1000;
@@ -111,6 +114,24 @@ pub enum BuildCommand {
         /// Its attempt.
         attempt: u32,
     },
+    /// A container job's sidecar says that the job is held.
+    Hold {
+        /// The job's id.
+        job: String,
+        /// Its attempt.
+        attempt: u32,
+        /// How often the attempt has been held with this, from 1.
+        number: u32,
+        /// Where it stands.
+        held: Box<Held>,
+    },
+    /// A person lets a job go on that is held.
+    Continue {
+        /// The job's id.
+        job: String,
+        /// Who.
+        by: String,
+    },
     /// A job says something of its result.
     Say {
         /// The job's id.
@@ -151,84 +172,6 @@ pub struct SavedArtifact {
     pub size: u64,
     /// The SHA-256 of the stored bytes, in hexadecimal.
     pub digest: String,
-}
-
-/// Why a command is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    /// There is no such job.
-    #[error("the build has no job {job:?}")]
-    NoJob {
-        /// What was asked for.
-        job: String,
-    },
-    /// A condition of the script removed the job.
-    #[error("the job {job:?} was removed by a condition of the script: {reason}")]
-    Removed {
-        /// What was asked for.
-        job: String,
-        /// Why there is no such job.
-        reason: String,
-    },
-    /// The job is not blocked.
-    #[error("the job {job:?} does not wait for approval now")]
-    NotBlocked {
-        /// The job's id.
-        job: String,
-    },
-    /// The attempt that asks is not the one that runs.
-    #[error("attempt {attempt} of the job {job:?} is over")]
-    AttemptOver {
-        /// The job's id.
-        job: String,
-        /// The attempt.
-        attempt: u32,
-    },
-    /// `define` asks, and has ended.
-    #[error("the script has declared its jobs: `define` is over")]
-    DefineOver,
-    /// The artifact has been saved.
-    #[error("artifact {id:?} is saved already; an artifact never changes")]
-    ArtifactSaved {
-        /// The artifact's id.
-        id: String,
-    },
-    /// The job has said how it ended.
-    #[error("job {job:?} has reported its result")]
-    Reported {
-        /// The job's id.
-        job: String,
-    },
-    /// The jobs can't be added to the graph.
-    #[error("the jobs can't be added: {0}")]
-    Faults(GraphFaults),
-    /// There is nothing to wait for.
-    #[error("there is no job to wait for")]
-    WaitsForNothing,
-    /// An action would wait for its own end.
-    #[error("{job:?} would wait for itself")]
-    WaitsForItself {
-        /// The action's job.
-        job: String,
-    },
-    /// Nothing that the action waits for could ever end.
-    #[error(transparent)]
-    Cycle(#[from] CycleOfWaits),
-    /// The build has said all that it may.
-    #[error("the build's events and reports have reached their limit of {} MiB", WORDS >> 20)]
-    WordsUsedUp,
-    /// What the build's actions were told has reached its limit.
-    #[error(
-        "what the journal may have of what the actions of the build are told, {} MiB; let them look at the time and at jobs less often, and read less",
-        MOST_TOLD >> 20
-    )]
-    ToldUsedUp,
-    /// The jobs of the build have said all that they may of their results.
-    #[error("the results of the build's jobs have reached their limit of {} MiB; hand large values on as artifacts", RESULTS >> 20)]
-    ResultsUsedUp,
-    /// The job has handed in as many test reports as it may.
-    #[error("a job has at most {TEST_REPORTS} test reports")]
-    TestReportsUsedUp,
 }
 
 impl BuildCommand {
@@ -318,6 +261,19 @@ impl BuildState {
                 }
                 EventBody::JobRunning { job, attempt }
             }
+            BuildCommand::Hold { job, attempt, number, held } => {
+                self.is_at_work(&job, attempt)?;
+                if self.job(&job).is_some_and(|known| known.holds >= number) {
+                    return Ok(None);
+                }
+                let limit_ms = self.graph().get(&job).map_or(0, |spec| spec.timeout_ms);
+                EventBody::JobHeld { job, attempt, number, held, limit_ms }
+            }
+            BuildCommand::Continue { job, by } => match self.job(&job) {
+                None => return Err(self.no_job(&job)),
+                Some(known) if known.held.is_none() => return Err(CommandError::NotHeld { job }),
+                Some(known) => EventBody::JobContinued { attempt: known.attempt, job, by },
+            },
             BuildCommand::Say { job, attempt, results } => {
                 self.is_its_turn(&job, attempt)?;
                 if results.tests.is_some() && self.job(&job).is_some_and(|known| known.test_reports >= TEST_REPORTS) {

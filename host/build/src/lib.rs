@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod about;
+mod breaks;
 mod budget;
 mod check;
 mod command;
@@ -26,6 +27,7 @@ mod state;
 mod waits;
 mod words;
 
+pub use breaks::{Breaks, Held, JobBreaks};
 pub use budget::limits;
 pub use check::{
     Checked, DEFAULT_READY_TIMEOUT_MS, Fault, FaultKind, GraphFaults, MAX_JOBS, NeedCause, Place, check, check_refined,

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Given, Select};
+use crate::{Breaks, Given, Select};
 
 /// What a build was asked to be.
 ///
@@ -40,6 +40,9 @@ pub struct Requested {
     /// Whether the containers of jobs that fail are left for a person to look into.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_failed: bool,
+    /// Where its jobs stop for a person to look into them.
+    #[serde(default, skip_serializing_if = "Breaks::is_empty")]
+    pub breaks: Breaks,
     /// Which of its jobs are to run; all if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,

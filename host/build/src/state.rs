@@ -377,6 +377,10 @@ impl BuildState {
             (EventBody::JobResults { job, results, .. }, Phase::Running) => self.schedule.said(job, results),
             (EventBody::JobReported { job, report, .. }, Phase::Running) => self.schedule.reported(job, report),
             (EventBody::JobRunning { job, .. }, Phase::Running) => self.schedule.command_runs(job),
+            (EventBody::JobHeld { job, number, held, .. }, Phase::Running) => {
+                self.schedule.held(job, Some((*number, held)));
+            }
+            (EventBody::JobContinued { job, .. }, Phase::Running) => self.schedule.held(job, None),
             (EventBody::JobRetried { job, attempt, delay_ms, .. }, Phase::Running) => {
                 self.waits.end(job);
                 let due_ms = event.time_ms.saturating_add(*delay_ms);

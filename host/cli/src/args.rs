@@ -2,6 +2,7 @@
 
 mod again;
 mod builds;
+mod debug;
 mod given;
 mod import;
 mod machine;
@@ -23,6 +24,7 @@ pub use again::{RerunArgs, SelectArgs};
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
+pub use debug::{BreakArgs, DebugArgs};
 pub use given::GivenArgs;
 pub use import::ImportArgs;
 pub use machine::{
@@ -72,6 +74,8 @@ pub enum Command {
     Tests(TestsArgs),
     /// Open a terminal in a job's container: of a job that runs, or that failed with `run --keep-failed`.
     Shell(ShellArgs),
+    /// Say where a job is held by `run --break-on-failure` or `--break`, or let it go on.
+    Debug(DebugArgs),
     /// Approve a job of a running build that waits for it (or reject it).
     Approve(ApproveArgs),
     /// Publish an event to a running build.
@@ -130,10 +134,12 @@ pub struct RunArgs {
     /// Leave the containers of jobs that fail, stopped, for `shell` to look into, until a shell in them ends, or `gc --kept`.
     #[arg(long)]
     pub keep_failed: bool,
+    #[command(flatten)]
+    pub breaks: BreakArgs,
     /// Run again whenever files change that git does not ignore, until Ctrl-C: the script is asked for its jobs, its own tests run if its crate
     /// changed, then the jobs. From the first build that succeeds on, a script is told what has changed since the last one that did, so
     /// that its conditions leave out what was not touched. A build that files change under is stopped.
-    #[arg(long, conflicts_with_all = ["git", "changed", "junit", "outputs_env"])]
+    #[arg(long, conflicts_with_all = ["git", "changed", "junit", "outputs_env", "break_on_failure", "breaks"])]
     pub watch: bool,
 }
 

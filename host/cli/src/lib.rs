@@ -29,13 +29,15 @@
 
 pub use monkeyci_api::{Hidden, LogFrame, LogStream};
 pub use monkeyci_build::{
-    BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, JobSpec, JobSummary, Results, Status,
+    Breaks, BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, Held, JobBreaks, JobSpec, JobSummary, Results,
+    Status,
 };
 // What looks at builds.
 pub use monkeyci_controller::{
-    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, CheckError, Clock, ControllerError, Decision,
-    DiskLimits, GitAuth, Inputs, LogLimits, LogsError, Needed, Observer, OutsideError, OutsideEvent, PATIENCE, Removed,
-    Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest, Sweep, Swept,
+    ApiOverTcp, BlobStore, BlobStoreError, BuildReport, BuildRequest, CheckError, Clock, Continue, ControllerError,
+    Decision, DiskLimits, GitAuth, Inputs, LogLimits, LogsError, Needed, Observer, OutsideError, OutsideEvent,
+    PATIENCE, Removed, Resumable, ResumeError, ResumeRequest, Retention, RunningBuild, Silent, SourceRequest, Sweep,
+    Swept,
 };
 pub use monkeyci_controller::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,

@@ -6,6 +6,7 @@ mod check;
 #[cfg(test)]
 mod ci;
 mod config;
+mod debug;
 mod doctor;
 mod exit;
 mod gc;
@@ -55,12 +56,12 @@ fn run(command: Command) -> Done {
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Resume(args) => setup::block_on(resume::resume(args)),
         Command::Rerun(args) => setup::block_on(rerun::rerun(args)),
-        Command::List(args) => setup::block_on(builds::list(args)),
-        Command::Show(args) => setup::block_on(builds::show(args)),
-        Command::Events(args) => setup::block_on(builds::events(args)),
-        Command::Artifacts(args) => setup::block_on(builds::artifacts(args)),
-        Command::Tests(args) => setup::block_on(builds::tests(args)),
-        Command::Doctor(args) => setup::block_on(doctor::doctor(args)),
+        Command::List(args) => setup::until_interrupted(builds::list(args)),
+        Command::Show(args) => setup::until_interrupted(builds::show(args)),
+        Command::Events(args) => setup::until_interrupted(builds::events(args)),
+        Command::Artifacts(args) => setup::until_interrupted(builds::artifacts(args)),
+        Command::Tests(args) => setup::until_interrupted(builds::tests(args)),
+        Command::Doctor(args) => setup::until_interrupted(doctor::doctor(args)),
         Command::Completions(args) => help::completions(&args),
         Command::Man(args) => help::man(&args),
         Command::Version(args) => help::version(&args),
@@ -69,13 +70,14 @@ fn run(command: Command) -> Done {
         Command::Import(args) => import::import(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Shell(args) => setup::block_on(shell::shell(args)),
-        Command::Approve(args) => setup::block_on(outside::approve(args)),
-        Command::Publish(args) => setup::block_on(outside::publish(args)),
-        Command::Cancel(args) => setup::block_on(outside::cancel(args)),
+        Command::Debug(args) => setup::until_interrupted(debug::debug(args)),
+        Command::Approve(args) => setup::until_interrupted(outside::approve(args)),
+        Command::Publish(args) => setup::until_interrupted(outside::publish(args)),
+        Command::Cancel(args) => setup::until_interrupted(outside::cancel(args)),
         Command::Test(args) => test::test(&args),
-        Command::Logs(args) => setup::block_on(logs::logs(args)),
+        Command::Logs(args) => setup::until_interrupted(logs::logs(args)),
         Command::Limits(args) => limits::limits(&args),
-        Command::Gc(args) => setup::block_on(gc::gc(args)),
+        Command::Gc(args) => setup::until_interrupted(gc::gc(args)),
         Command::Config(args) => config::config(&args),
     }
 }

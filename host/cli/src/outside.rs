@@ -68,14 +68,14 @@ async fn find(home: &HomeArgs, build: &str) -> Result<RunningBuild, (Exit, anyho
 }
 
 /// The home, and the id of the build that is meant: of several, the one that runs.
-async fn known(home: &HomeArgs, build: &str) -> Result<(Builds, String), (Exit, anyhow::Error)> {
+pub(crate) async fn known(home: &HomeArgs, build: &str) -> Result<(Builds, String), (Exit, anyhow::Error)> {
     let builds = builds::open(home).await?;
     let id = builds.find_running(build).await.map_err(builds::failed)?;
     Ok((builds, id))
 }
 
 /// Says more of a build that the home knows, and that does not run.
-fn not_running(id: &str, error: OutsideError) -> (Exit, anyhow::Error) {
+pub(crate) fn not_running(id: &str, error: OutsideError) -> (Exit, anyhow::Error) {
     match error {
         OutsideError::NotRunning { .. } => {
             (Exit::Usage, anyhow::anyhow!("the build {id} does not run any more; see `monkeyci-host logs {id}`"))
@@ -84,7 +84,7 @@ fn not_running(id: &str, error: OutsideError) -> (Exit, anyhow::Error) {
     }
 }
 
-fn failed(error: OutsideError) -> (Exit, anyhow::Error) {
+pub(crate) fn failed(error: OutsideError) -> (Exit, anyhow::Error) {
     let exit = match error {
         OutsideError::Unreachable { .. } => Exit::Infrastructure,
         _ => Exit::Usage,

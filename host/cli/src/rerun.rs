@@ -30,6 +30,7 @@ pub async fn rerun(args: RerunArgs) -> Done {
         timeout: args.timeout,
         keep: args.keep,
         keep_failed: args.keep_failed,
+        breaks: args.breaks.breaks(),
         by: args.by.name.clone(),
     };
     let build = host.rerun(request).await.map_err(refused)?;

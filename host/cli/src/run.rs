@@ -60,6 +60,7 @@ pub fn request(args: &RunArgs, script: impl Into<Bytes>) -> Result<BuildRequest,
     request.inputs = inputs;
     request.max_running = args.jobs.unwrap_or(request.max_running);
     (request.timeout, request.keep, request.keep_failed) = (args.timeout, args.keep, args.keep_failed);
+    request.breaks = args.breaks.breaks();
     (request.select, request.given) = (args.select.select(), given);
     Ok(request)
 }

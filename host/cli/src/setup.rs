@@ -16,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::Done;
 use crate::args::{EngineArgs, Fence, HomeArgs, ScriptArgs, StoreArgs};
 use crate::exit::Exit;
+use crate::signals::Signals;
 
 /// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names. The libraries
 /// stay at warnings whatever it names: some of them log the bodies of requests, and what jobs are given is in those.
@@ -42,6 +43,19 @@ pub fn block_on(command: impl Future<Output = Done>) -> Done {
         .build()
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("the async runtime can't be set up")))?;
     runtime.block_on(command)
+}
+
+/// Runs the future of a command that Ctrl-C ends wherever it is: it has nothing to put in order.
+pub fn until_interrupted(command: impl Future<Output = Done>) -> Done {
+    block_on(async {
+        let signals = Signals::take();
+        let mut signals =
+            signals.map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
+        tokio::select! {
+            done = command => done,
+            () = signals.next() => Err((Exit::Interrupted, anyhow!("stopped before its end"))),
+        }
+    })
 }
 
 /// Reads the script's file.

@@ -35,7 +35,7 @@ pub use builds::{
     RemovedJob, Standing, TestCase, TestReports, Wanted,
 };
 pub use clock::Clock;
-pub use control::{Decision, OutsideError, OutsideEvent, RunningBuild};
+pub use control::{Continue, Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use disk::DiskLimits;
 pub use error::ControllerError;
 pub use host::{

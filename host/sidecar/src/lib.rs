@@ -31,6 +31,10 @@
 //! Archives of one kind, the artifacts for one, are on their way at once, up to three; those whose places lie in one another come one by
 //! one.
 //!
+//! Where the job is to be **held** for a person to look into it (`Go` says where: at its failure, or before lines of its shell), the
+//! launcher says `Held{..}` in the midst of the output and starts, kills and ends nothing more until the sidecar says `Continue`, or a signal
+//! ends the job. The sidecar asks the build API meanwhile whether the job may go on.
+//!
 //! `Refuse{reason}` in place of `Go` ends it before it began: another version, a service that is never ready, a failure while
 //! restoring.
 //!

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use monkeyci_api::{Hidden, LogDecodeError, LogDecoder, LogFrame, MAX_LOG_FRAME};
-use monkeyci_build::Command;
+use monkeyci_build::{Command, JobBreaks};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub enum FromLauncher {
         /// Its group.
         gid: u32,
     },
+    /// The job is held here, until the sidecar says [`ToLauncher::Continue`], or a signal ends it.
+    Held(HeldAt),
     /// The command could not be started. Nothing follows.
     Failed(Failure),
     /// The command's process has ended, all others are dead, all output has been sent. Nothing follows.
@@ -57,7 +59,12 @@ pub enum ToLauncher {
         /// Its variables on top of the container's: secrets come this way, so that nobody finds them in the container's
         /// configuration.
         env: Hidden<BTreeMap<String, String>>,
+        /// Where it is to be held.
+        #[serde(default)]
+        breaks: JobBreaks,
     },
+    /// A job that is held goes on. One that is not held hears nothing new.
+    Continue,
     /// Nothing will be run.
     Refuse {
         /// Why, for the container's log.
@@ -65,6 +72,26 @@ pub enum ToLauncher {
     },
     /// The job is over and done with: exit.
     Bye,
+}
+
+/// Where a job is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "snake_case")]
+pub enum HeldAt {
+    /// The command's process has ended badly. The others run on.
+    Failure {
+        /// How it ended.
+        end: ProcessEnd,
+        /// The shell line that was running, from 1; none for a command without a shell.
+        line: Option<u32>,
+        /// How many processes of the container the kernel has killed for its memory so far.
+        oom_kills: u64,
+    },
+    /// This line of the shell comes next, from 1; after the last one, nothing does.
+    Before {
+        /// The line.
+        line: u32,
+    },
 }
 
 /// Why a command could not be started.
@@ -247,7 +274,12 @@ mod tests {
     #[test]
     fn variables_do_not_show_when_a_message_is_printed() {
         let env = Hidden(BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]));
-        let go = ToLauncher::Go { command: Command::Argv(vec![]), work_dir: "/".to_owned(), env };
+        let go = ToLauncher::Go {
+            command: Command::Argv(vec![]),
+            work_dir: "/".to_owned(),
+            env,
+            breaks: JobBreaks::default(),
+        };
         assert!(!format!("{go:?}").contains("hunter2"), "{go:?}");
     }
 

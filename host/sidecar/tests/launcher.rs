@@ -10,6 +10,7 @@ use std::path::Path;
 
 use bytes::BytesMut;
 use monkeyci_api::{API_VERSION, Hidden};
+use monkeyci_build::JobBreaks;
 use monkeyci_sidecar::protocol::{Decoder, Failure, Frame, FromLauncher, ProcessEnd, ToLauncher, decode, encode};
 use rig::{Guard, Rig, argv, shell};
 use rustix::process::Signal;
@@ -56,7 +57,7 @@ impl Sidecar {
 }
 
 fn go(command: monkeyci_build::Command) -> ToLauncher {
-    ToLauncher::Go { command, work_dir: "/".to_owned(), env: Hidden::default() }
+    ToLauncher::Go { command, work_dir: "/".to_owned(), env: Hidden::default(), breaks: JobBreaks::default() }
 }
 
 #[test]
@@ -165,6 +166,7 @@ fn a_missing_working_directory_is_not_a_missing_command() {
         command: argv(&["nosuchprogram"]),
         work_dir: "/no/such/directory".to_owned(),
         env: Hidden::default(),
+        breaks: JobBreaks::default(),
     });
     let said = sidecar.hear();
     assert!(matches!(said, FromLauncher::Failed(Failure::BadWorkDir { .. })), "{said:?}");

@@ -1,12 +1,14 @@
 //! What the sidecar of a job asks and tells.
 
+use std::time::Duration;
+
 use bytes::{Buf, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use reqwest::Body;
 
 use super::{CALL_TIMEOUT, Client, ClientError, bytes_of, drain, malformed};
-use crate::{Action, LOG_FROM_HEADER, REPORTS_BEFORE_HEADER, SidecarPlan, SidecarReport};
+use crate::{Action, Continued, HoldQuery, LOG_FROM_HEADER, REPORTS_BEFORE_HEADER, SidecarPlan, SidecarReport};
 
 /// The places up to which a log is kept, as they move on. To be kept is to be stored, or counted as left out.
 pub type Kept = BoxStream<'static, Result<u64, ClientError>>;
@@ -20,6 +22,14 @@ impl Client {
     /// See [`ClientError`].
     pub async fn job_running(&self, job: &str) -> Result<(), ClientError> {
         self.post(Action::ReportRunning(job.to_owned()), &()).await
+    }
+
+    /// Says that the job is held, and hears whether it may go on: at once if it may, else when the time is over for which to wait.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn job_held(&self, job: &str, query: &HoldQuery) -> Result<Continued, ClientError> {
+        self.ask(Action::ReportHeld(job.to_owned()), query, Duration::from_millis(query.wait_ms)).await
     }
 
     /// See [`ClientError`].

@@ -3,7 +3,7 @@
 use super::Effect;
 use super::book::Stage;
 use super::schedule::Schedule;
-use crate::{Results, SidecarReport, Status};
+use crate::{Held, Results, SidecarReport, Status};
 
 impl Schedule {
     /// A job waits for others, or for events, and gives up its slot.
@@ -36,6 +36,7 @@ impl Schedule {
     pub(super) fn reported(&mut self, id: &str, report: &SidecarReport) {
         let Some(job) = self.graph.index(id) else { return };
         if self.books[job].is_going() {
+            self.states[job].held = None;
             self.states[job].reported.get_or_insert_with(|| Box::new(report.clone()));
         }
     }
@@ -44,6 +45,19 @@ impl Schedule {
     pub(super) fn command_runs(&mut self, id: &str) {
         let Some(job) = self.graph.index(id) else { return };
         self.states[job].command_runs |= self.books[job].is_going();
+    }
+
+    /// A job is held, or goes on (with `None`).
+    pub(super) fn held(&mut self, id: &str, held: Option<(u32, &Held)>) {
+        let Some(job) = self.graph.index(id) else { return };
+        let state = &mut self.states[job];
+        match held {
+            Some((number, held)) if self.books[job].is_going() && number > state.holds => {
+                (state.holds, state.held) = (number, Some(Box::new(held.clone())));
+            }
+            Some(_) => {}
+            None => state.held = None,
+        }
     }
 
     /// Whether somebody works for a job, and has not said that this is over.

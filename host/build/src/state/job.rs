@@ -1,6 +1,6 @@
 //! What is known of a job.
 
-use crate::{Ending, JobSpec, Results, SidecarReport, Status};
+use crate::{Ending, Held, JobSpec, Results, SidecarReport, Status};
 
 /// What is known of a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,10 @@ pub struct JobState {
     pub test_reports: u32,
     /// Whether its attempt has come so far that the job's own command runs, or did: for container jobs only.
     pub command_runs: bool,
+    /// Where its attempt stands, while it is held.
+    pub held: Option<Box<Held>>,
+    /// How often its attempt has been held.
+    pub holds: u32,
     /// What its attempt's sidecar said at its end.
     pub reported: Option<Box<SidecarReport>>,
 }
@@ -39,6 +43,8 @@ impl JobState {
             results: None,
             test_reports: 0,
             command_runs: false,
+            held: None,
+            holds: 0,
             reported: None,
         }
     }
@@ -51,6 +57,11 @@ impl JobState {
             (Ending::Warned { message }, Some(warning)) => Ending::Warned { message: format!("{warning}; {message}") },
             (ending, _) => ending,
         }
+    }
+
+    /// Whether its attempt was held so often, and may go on.
+    pub fn has_continued(&self, number: u32) -> bool {
+        self.holds > number || self.holds == number && self.held.is_none()
     }
 
     /// Nothing of an attempt is left for the next one.

@@ -163,6 +163,7 @@ impl Schedule {
         state.status = ending.status();
         state.ended_ms = Some(time_ms);
         state.ending = Some(ending.clone());
+        state.held = None;
         // What was decided of the job need not be what happened.
         self.books[job].excused &= matches!(ending, Ending::Skipped { .. });
         let verdict = verdict(ending, self.books[job].excused);

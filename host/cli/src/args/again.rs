@@ -9,7 +9,7 @@ use clap::ArgGroup;
 use monkeyci_build::{Again, Select};
 
 use super::builds::BuildArg;
-use super::{ByArgs, EngineArgs, InputArgs, Progress, StoreArgs, duration};
+use super::{BreakArgs, ByArgs, EngineArgs, InputArgs, Progress, StoreArgs, duration};
 
 /// Which jobs of a build run.
 #[derive(Debug, Default, clap::Args)]
@@ -79,6 +79,8 @@ pub struct RerunArgs {
     /// Leave the containers of jobs that fail, stopped, for `shell` to look into, until a shell in them ends, or `gc --kept`.
     #[arg(long)]
     pub keep_failed: bool,
+    #[command(flatten)]
+    pub breaks: BreakArgs,
     #[command(flatten)]
     pub by: ByArgs,
     #[command(flatten)]

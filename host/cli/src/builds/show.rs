@@ -146,6 +146,10 @@ fn lines(record: &BuildRecord, job: &JobRecord, hints: &Hints) -> Vec<String> {
         (_, Some(why)) => why.lines().map(|line| harmless(line, false)).collect(),
         _ => vec![String::new()],
     };
+    if let Some(held) = job.held.as_ref().filter(|_| record.is_running()) {
+        lines.push(format!("held: {}", one_line(&held.to_string())));
+        lines.extend(hints.held(&record.build, &job.job).lines().map(str::to_owned));
+    }
     if job.ending == Some(Ending::Manual) && record.status != Standing::Running {
         lines.push(hints.start(&record.build, &job.job));
     }

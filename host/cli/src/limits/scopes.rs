@@ -81,6 +81,7 @@ mod tests {
     GET  /jobs/{job}                     jobs:read              +xx xxx +xx -xx  +xx xxx +xx -xx  -xx xxx -xx -xx
     GET  /jobs/{job}/plan                job:report={job}       -xx xxx -xx -xx  -xx xxx -xx -xx  +xx xxx -xx -xx
     POST /jobs/{job}/running             job:report={job}       -xx xxx -xx -xx  -xx xxx -xx -xx  +xx xxx -xx -xx
+    POST /jobs/{job}/held                job:report={job}       -xx xxx -xx -xx  -xx xxx -xx -xx  +xx xxx -xx -xx
     POST /jobs/{job}/outputs             job:report={job}       -xx xxx -xx -xx  -xx xxx -xx -xx  +xx xxx -xx -xx
     POST /jobs/{job}/test-reports        job:report={job}       -xx xxx -xx -xx  +xx xxx -xx -xx  +xx xxx -xx -xx
     POST /jobs/{job}/result              job:report={job}       -xx xxx -xx -xx  -xx xxx -xx -xx  +xx xxx -xx -xx

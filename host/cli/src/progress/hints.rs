@@ -39,8 +39,17 @@ impl Hints {
 
     /// What a person may do about an event.
     pub fn event(&self, build: &str, event: &Event) -> Option<String> {
-        let EventBody::JobBlocked { job, .. } = &event.body else { return None };
-        Some(self.approve(build, job))
+        match &event.body {
+            EventBody::JobBlocked { job, .. } => Some(self.approve(build, job)),
+            EventBody::JobHeld { job, .. } => Some(self.held(build, job)),
+            _ => None,
+        }
+    }
+
+    /// How a job that is held is looked into, and let go on.
+    pub fn held(&self, build: &str, job: &str) -> String {
+        let inside = self.kept(build, std::iter::once(job)).concat();
+        format!("look into it: {inside}\nlet it go on: {}", self.command(&["debug", short(build), job, "--continue"]))
     }
 
     /// How a job is approved.
@@ -130,6 +139,22 @@ mod tests {
             EventBody::JobBlocked { job: "deploy".to_owned(), attempt: 1, message: "go?".to_owned(), runs: None };
         let hint = none.event("o/r/19c-1", &Event { seq: 1, time_ms: 0, body: blocked });
         assert_eq!(hint.as_deref(), Some("approve it: monkeyci-host approve 19c-1 deploy   (or add --reject)"));
+    }
+
+    #[test]
+    fn a_job_that_is_held_comes_with_the_commands_that_enter_it_and_let_it_go_on() {
+        let held = Box::new(monkeyci_build::Held::Failure { ending: monkeyci_build::Ending::Killed { code: 137 } });
+        let body = EventBody::JobHeld { job: "unit".to_owned(), attempt: 1, number: 1, held, limit_ms: 1 };
+        let engine = EngineArgs { engine: "podman".to_owned(), ..EngineArgs::default() };
+        let hint = Hints::default().on(&engine).event("o/r/19c-1", &Event { seq: 1, time_ms: 0, body });
+        let lines: Vec<String> = hint.iter().flat_map(|hint| hint.lines()).map(str::to_owned).collect();
+        assert_eq!(
+            lines,
+            [
+                "look into it: monkeyci-host shell 19c-1 unit --engine podman",
+                "let it go on: monkeyci-host debug 19c-1 unit --continue"
+            ]
+        );
     }
 
     #[test]

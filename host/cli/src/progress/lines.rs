@@ -71,6 +71,15 @@ impl Style {
             }
             EventBody::JobStarted { job, .. } => line(Some(job), self.paint("2", "started")),
             EventBody::JobRunning { job, .. } => line(Some(job), self.paint("2", "its command runs")),
+            EventBody::JobHeld { job, held, limit_ms, .. } => {
+                let text = format!(
+                    "held: {}; its containers stay as they are until it is let go on, or its time limit of {} is over",
+                    one_line(&held.to_string()),
+                    duration(*limit_ms)
+                );
+                line(Some(job), self.paint("33", &text))
+            }
+            EventBody::JobContinued { job, by, .. } => line(Some(job), harmless(&format!("{by} lets it go on"), false)),
             EventBody::JobEnded { job, ending, .. } => {
                 let why = why(ending).map_or_else(String::new, |why| format!(": {}", one_line(&why)));
                 line(Some(job), format!("{}{why}", self.status(ending.status())))

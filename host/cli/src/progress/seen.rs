@@ -21,6 +21,7 @@ pub struct Seen {
     jobs: usize,
     containers: HashSet<String>,
     running: usize,
+    held: usize,
     blocked: usize,
     done: usize,
     failed: usize,
@@ -34,6 +35,7 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Running,
+    Held,
     Blocked,
 }
 
@@ -53,6 +55,8 @@ impl Seen {
                 self.lines.remove(job);
                 self.put(job, Some(Place::Running));
             }
+            EventBody::JobHeld { job, .. } => self.put(job, Some(Place::Held)),
+            EventBody::JobContinued { job, .. } => self.put(job, Some(Place::Running)),
             EventBody::JobRetried { job, attempt, .. } => {
                 self.attempts.insert(job.clone(), attempt.saturating_add(1));
                 self.put(job, None);
@@ -77,11 +81,13 @@ impl Seen {
         };
         match before {
             Some(Place::Running) => self.running -= 1,
+            Some(Place::Held) => self.held -= 1,
             Some(Place::Blocked) => self.blocked -= 1,
             None => {}
         }
         match place {
             Some(Place::Running) => self.running += 1,
+            Some(Place::Held) => self.held += 1,
             Some(Place::Blocked) => self.blocked += 1,
             None => {}
         }
@@ -103,12 +109,18 @@ impl Seen {
 
     /// How far the build is, in a line; nothing before its jobs are known.
     pub fn counts(&self) -> String {
-        let Self { jobs, running, blocked, done, failed, .. } = self;
+        let Self { jobs, running, held, blocked, done, failed, .. } = self;
         if *jobs == 0 {
             return String::new();
         }
-        let waiting = jobs.saturating_sub(done + running + blocked);
-        let parts = [(*failed, "failed"), (*running, "running"), (*blocked, "wait for approval"), (waiting, "waiting")];
+        let waiting = jobs.saturating_sub(done + running + held + blocked);
+        let parts = [
+            (*failed, "failed"),
+            (*running, "running"),
+            (*held, "held"),
+            (*blocked, "wait for approval"),
+            (waiting, "waiting"),
+        ];
         let parts = parts.into_iter().filter(|(number, _)| *number > 0);
         let parts: String = parts.map(|(number, what)| format!(", {number} {what}")).collect();
         format!("{done} of {jobs} jobs done{parts}")
@@ -206,6 +218,9 @@ mod tests {
         let message = "go?".to_owned();
         let blocked = EventBody::JobBlocked { job: "d".to_owned(), attempt: 1, message, runs: None };
         let retried = EventBody::JobRetried { job: "b".to_owned(), attempt: 1, ending: exited(), delay_ms: 0 };
+        let held = Box::new(monkeyci_build::Held::Failure { ending: exited() });
+        let held = EventBody::JobHeld { job: "b".to_owned(), attempt: 1, number: 1, held, limit_ms: 1 };
+        let continued = EventBody::JobContinued { job: "b".to_owned(), attempt: 1, by: "ann".to_owned() };
         assert_eq!(Seen::default().counts(), "");
         let first = vec![defined, started("a", 1), started("b", 1), ended("a", exited()), blocked];
         assert_eq!(
@@ -213,6 +228,9 @@ mod tests {
             "1 of 5 jobs done, 1 failed, 1 running, 1 wait for approval, 2 waiting"
         );
         assert_eq!(["a", "e"].map(|job| saw(first.clone()).is_container(job)), [false, true]);
+        let while_held = first.iter().cloned().chain([held.clone()]).collect();
+        assert_eq!(saw(while_held).counts(), "1 of 5 jobs done, 1 failed, 1 held, 1 wait for approval, 2 waiting");
+        let first: Vec<_> = first.into_iter().chain([held, continued]).collect();
         let approved = EventBody::JobApproved { job: "d".to_owned(), attempt: 1, by: "ann".to_owned(), comment: None };
         let later = [retried, approved, started("b", 2), ended("b", Ending::Succeeded)];
         let seen = saw(first.into_iter().chain(later).collect());

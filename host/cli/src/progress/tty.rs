@@ -124,6 +124,12 @@ impl Observer for Tty {
                 }
                 return;
             }
+            EventBody::JobHeld { job, .. } | EventBody::JobContinued { job, .. } => {
+                if let Some(bar) = self.state().running.get(job) {
+                    let is_held = matches!(event.body, EventBody::JobHeld { .. });
+                    bar.set_message(if is_held { "is held" } else { "runs" });
+                }
+            }
             EventBody::JobEnded { job, .. } | EventBody::JobRetried { job, .. } => {
                 let (bar, rest) = {
                     let mut state = self.state();

@@ -1,16 +1,18 @@
 //! How jobs stand, and what their sidecars ask and tell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use monkeyci_api::{Action, JobOutcome, SidecarPlan, SidecarReport};
+use monkeyci_api::{Action, Continued, HoldQuery, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::BuildCommand;
+use tokio::time::{Instant, timeout_at};
 
-use super::Api;
 use super::admission::{ItemPath, admit};
+use super::{Api, LONGEST_WAIT};
 use crate::running::{BuildOver, Refused};
 use crate::serve::{Refusal, parse};
 
@@ -51,6 +53,29 @@ pub(crate) async fn report_running(
     });
     reporting.await.unwrap_or(Err(Refused::Over(BuildOver)))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Answers when somebody lets the job go on, or when the time is over for which to wait: then it is asked again.
+pub(crate) async fn report_held(
+    State(api): State<Arc<Api>>,
+    Path(path): Path<ItemPath>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Continued>, Refusal> {
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportHeld(path.item.clone()))?;
+    let HoldQuery { number, held, wait_ms } = parse(&body)?;
+    build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
+    let mut last = build.last_seq();
+    let (job, attempt) = (path.item.clone(), claims.attempt);
+    build.command(BuildCommand::Hold { job, attempt, number, held: Box::new(held) }).await?;
+    let end = Instant::now() + Duration::from_millis(wait_ms).min(LONGEST_WAIT);
+    loop {
+        last.mark_unchanged();
+        let continued = build.state().job(&path.item).is_some_and(|known| known.has_continued(number));
+        if continued || !matches!(timeout_at(end, last.changed()).await, Ok(Ok(()))) {
+            return Ok(Json(Continued { continued }));
+        }
+    }
 }
 
 pub(crate) async fn report_result(

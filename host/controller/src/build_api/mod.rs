@@ -139,6 +139,7 @@ fn handler(route: &Route) -> MethodRouter<Arc<Api>> {
         RouteId::ReadJob => on(verb, jobs::read_job),
         RouteId::ReadPlan => on(verb, jobs::read_plan),
         RouteId::ReportRunning => on(verb, jobs::report_running),
+        RouteId::ReportHeld => on(verb, jobs::report_held),
         RouteId::ReportOutputs => on(verb, results::report_outputs).layer(limit(MAX_OUTPUTS as usize)),
         RouteId::ReportTests => on(verb, results::report_tests),
         RouteId::ReportResult => on(verb, jobs::report_result),

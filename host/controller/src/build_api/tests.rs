@@ -122,6 +122,7 @@ pub(super) fn plan() -> SidecarPlan {
         save_artifacts: Vec::new(),
         caches: Vec::new(),
         services: Vec::new(),
+        breaks: Default::default(),
     }
 }
 

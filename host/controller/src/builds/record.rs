@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use monkeyci_build::{
-    Again, BuildState, Ending, Event, EventBody, GraphFaults, JobKind, JobSpec, JobState, RequestedSource, Results,
-    Source, Status,
+    Again, BuildState, Ending, Event, EventBody, GraphFaults, Held, JobKind, JobSpec, JobState, RequestedSource,
+    Results, Source, Status,
 };
 use serde::Serialize;
 
@@ -87,6 +87,8 @@ pub struct JobRecord {
     pub ending: Option<Ending>,
     /// What a person is to approve, while it waits for that.
     pub waits_for: Option<String>,
+    /// Where it stands, while it is held for a person to look into it.
+    pub held: Option<Held>,
     /// Who approved it.
     pub approved_by: Option<String>,
     /// Its attempts, the first one first; none for a job that never started.
@@ -165,6 +167,11 @@ impl BuildRecord {
     /// How long it took, or has been going on as far as is written down, in milliseconds.
     pub fn took_ms(&self) -> u64 {
         self.last_ms.zip(self.began_ms).map_or(0, |(last, began)| last.saturating_sub(began))
+    }
+
+    /// Whether a process drives it, and it is not over.
+    pub fn is_running(&self) -> bool {
+        self.status == Standing::Running
     }
 
     /// All artifacts, in the order of their jobs.
@@ -257,6 +264,7 @@ impl JobRecord {
             why: job.ending.as_ref().map(Ending::to_string),
             ending: job.ending.clone(),
             waits_for: None,
+            held: job.held.as_deref().cloned(),
             approved_by: None,
             attempts: Vec::new(),
             results: job.results.as_deref().cloned().unwrap_or_default(),

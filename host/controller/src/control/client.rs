@@ -25,6 +25,15 @@ pub struct Decision {
     pub approved: bool,
 }
 
+/// What a person says of a job that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continue {
+    /// The job's id.
+    pub job: String,
+    /// Who says so.
+    pub by: String,
+}
+
 /// An event from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsideEvent {
@@ -125,6 +134,14 @@ impl RunningBuild {
     /// When the job does not wait for approval, or the build does not answer.
     pub async fn decide(&self, decision: &Decision) -> Result<(), OutsideError> {
         self.post("/decisions", decision).await
+    }
+
+    /// Lets a job go on that is held.
+    ///
+    /// # Errors
+    /// When the job is not held, or the build does not answer.
+    pub async fn let_go_on(&self, job: &Continue) -> Result<(), OutsideError> {
+        self.post("/continues", job).await
     }
 
     /// Publishes an event to the build.

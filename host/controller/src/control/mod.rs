@@ -1,4 +1,4 @@
-//! The control API: how a build that runs is reached from outside, by `approve`, `publish`, `cancel` and `logs`.
+//! The control API: how a build that runs is reached from outside, by `approve`, `debug`, `publish`, `cancel` and `logs`.
 //!
 //! A running build listens on a socket in its own directory, below the home of its host. Whoever can open that (mode 0600 in
 //! directories of mode 0700) may speak to the build; there are no tokens.
@@ -7,7 +7,7 @@ mod client;
 mod following;
 mod server;
 
-pub use client::{Decision, OutsideError, OutsideEvent, RunningBuild};
+pub use client::{Continue, Decision, OutsideError, OutsideEvent, RunningBuild};
 
 pub(crate) use following::frames as log_frames;
 pub(crate) use server::{Inside, listen};

@@ -12,7 +12,7 @@ use http::StatusCode;
 use monkeyci_build::BuildCommand;
 use monkeyci_storage::Blobs;
 
-use super::{Decision, OutsideEvent, SOCKET, following};
+use super::{Continue, Decision, OutsideEvent, SOCKET, following};
 use crate::error::ControllerError;
 use crate::home::make_dir;
 use crate::running::{BuildHandle, check_event};
@@ -31,6 +31,7 @@ pub(crate) fn listen(dir: &Path, inside: Inside) -> Result<Listener, ControllerE
     make_dir(&dir).map_err(|source| ControllerError::Home { path: dir.clone(), source })?;
     let router = Router::new()
         .route("/decisions", post(decide))
+        .route("/continues", post(let_go_on))
         .route("/events", post(publish))
         .route("/cancel", post(stop))
         .route("/logs", post(following::logs))
@@ -41,6 +42,12 @@ pub(crate) fn listen(dir: &Path, inside: Inside) -> Result<Listener, ControllerE
 async fn decide(State(inside): State<Inside>, body: Bytes) -> Result<StatusCode, Refusal> {
     let Decision { job, by, comment, approved } = parse(&body)?;
     inside.live.command(BuildCommand::Decide { job, by, comment, approved }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn let_go_on(State(inside): State<Inside>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let Continue { job, by } = parse(&body)?;
+    inside.live.command(BuildCommand::Continue { job, by }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -66,6 +66,9 @@ async fn try_define(context: &JobContext) -> Result<EventBody, Hopeless> {
     }
     let Checked { graph, removed, params } = checked;
     let jobs = graph.into_jobs();
+    for message in context.request.breaks.in_vain(&jobs) {
+        context.record(EventBody::BuildWarned { message }).await;
+    }
     match select(context, &jobs, &removed).await {
         Ok(None) => {}
         Ok(Some(selection)) => context.record(EventBody::JobsSelected { selection: Box::new(selection) }).await,

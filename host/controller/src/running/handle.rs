@@ -188,6 +188,8 @@ impl BuildHandle {
             | BuildCommand::Decide { .. }
             | BuildCommand::SaveArtifact { .. }
             | BuildCommand::PublishFromOutside { .. }
+            | BuildCommand::Hold { .. }
+            | BuildCommand::Continue { .. }
             | BuildCommand::Say { .. }
             | BuildCommand::ReportEnd { .. } => true,
             // Scripts, which run in this process and know no more than it does; and a command whose pod was started durably.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use monkeyci_api::Hidden;
-use monkeyci_build::{BuildStatus, Event, EventBody, Given, JobSummary, Select};
+use monkeyci_build::{Breaks, BuildStatus, Event, EventBody, Given, JobSummary, Select};
 use tokio_util::sync::CancellationToken;
 
 use super::said::Said;
@@ -33,6 +33,8 @@ pub struct BuildRequest {
     pub keep: bool,
     /// Leave the containers of each job that fails in the end as they are then, stopped: somebody may look into them.
     pub keep_failed: bool,
+    /// Where its jobs stop for a person to look into them. What is held counts as running: its time limit goes on.
+    pub breaks: Breaks,
     /// Which of its jobs are to run; all if `None`.
     pub select: Option<Select>,
     /// What is said of its code, in place of what is found there.
@@ -55,6 +57,7 @@ impl BuildRequest {
             timeout: None,
             keep: false,
             keep_failed: false,
+            breaks: Breaks::default(),
             select: None,
             given: Given::default(),
             key: None,

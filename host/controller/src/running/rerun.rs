@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use monkeyci_build::{Again, Requested, Rerun, Select, SelectError};
+use monkeyci_build::{Again, Breaks, Requested, Rerun, Select, SelectError};
 
 use super::resume::{Digests, Known, Needed};
 use super::{BuildRequest, ResumeError};
@@ -36,6 +36,8 @@ pub struct RerunRequest {
     pub keep: bool,
     /// Leave the containers of each job that fails in the end as they are then, stopped: somebody may look into them.
     pub keep_failed: bool,
+    /// Where its jobs stop for a person to look into them.
+    pub breaks: Breaks,
     /// Who asks.
     pub by: String,
 }
@@ -167,6 +169,7 @@ impl BuildRequest {
             timeout: rerun.timeout.or(requested.timeout_ms.map(Duration::from_millis)),
             keep: rerun.keep,
             keep_failed: rerun.keep_failed,
+            breaks: rerun.breaks.clone(),
             key: None,
             given: requested.given.clone(),
             select: Some(Select::Again(Rerun {

@@ -119,6 +119,7 @@ impl From<CommandError> for Refusal {
         match error {
             CommandError::NoJob { .. } | CommandError::Removed { .. } => Self::not_found(error),
             CommandError::NotBlocked { .. }
+            | CommandError::NotHeld { .. }
             | CommandError::AttemptOver { .. }
             | CommandError::DefineOver
             | CommandError::ArtifactSaved { .. }

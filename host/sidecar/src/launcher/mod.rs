@@ -4,6 +4,7 @@
 //! job.
 
 mod budget;
+mod holding;
 mod link;
 mod memory;
 mod privacy;
@@ -22,6 +23,7 @@ use monkeyci_api::{API_VERSION, paths};
 
 use crate::protocol::{Failure, FromLauncher, ProcessEnd, ProtocolError, ToLauncher};
 pub use budget::limits;
+use holding::Holding;
 use link::{Link, Wake};
 use memory::Score;
 use rendezvous::{Arrival, Connection};
@@ -126,25 +128,26 @@ fn talk(connection: Connection, signals: &Signals, score: &mut Score, options: &
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
     })?;
-    let (command, work_dir, env) = match wait(&mut link, signals)? {
-        Wake::Message(ToLauncher::Go { command, work_dir, env }) => (command, work_dir, env.0),
+    let (command, work_dir, env, breaks) = match wait(&mut link, signals)? {
+        Wake::Message(ToLauncher::Go { command, work_dir, env, breaks }) => (command, work_dir, env.0, breaks),
         Wake::Message(ToLauncher::Refuse { reason }) => return Err(LauncherError::Refused(reason)),
         Wake::Message(other) => return Err(out_of_order(&other)),
         Wake::Signal(signal) => return Ok(exit_code(ProcessEnd::Signal(signal))),
     };
 
     let oom_kills_before = memory::oom_kills(&options.cgroup);
-    let ended = match spawn::spawn(command, &options.entrypoint, &work_dir, env, score) {
+    let oom_kills = || memory::oom_kills(&options.cgroup).saturating_sub(oom_kills_before);
+    let ended = match spawn::spawn(command, &options.entrypoint, &work_dir, env, &breaks.before, score) {
         Ok(job) => {
             drop(connection.leftover);
-            supervise::run(job, &mut link, signals, score, options.stop_limit)?
+            let held = Holding::new(breaks, &oom_kills);
+            supervise::run(job, held, &mut link, signals, score, options.stop_limit)?
         }
         Err(failure) => Err(failure),
     };
     let code = match ended {
         Ok((end, line)) => {
-            let oom_kills = memory::oom_kills(&options.cgroup).saturating_sub(oom_kills_before);
-            link.send(&FromLauncher::Exited { end, line, oom_kills })?;
+            link.send(&FromLauncher::Exited { end, line, oom_kills: oom_kills() })?;
             exit_code(end)
         }
         Err(failure) => {
@@ -157,10 +160,14 @@ fn talk(connection: Connection, signals: &Signals, score: &mut Score, options: &
             code
         }
     };
-    match wait(&mut link, signals)? {
-        // The job is over; whoever signals us now wants the container gone.
-        Wake::Message(ToLauncher::Bye) | Wake::Signal(_) => Ok(code),
-        Wake::Message(other) => Err(out_of_order(&other)),
+    loop {
+        match wait(&mut link, signals)? {
+            // The job is over; whoever signals us now wants the container gone.
+            Wake::Message(ToLauncher::Bye) | Wake::Signal(_) => return Ok(code),
+            // It was held, and has ended before it was let go on.
+            Wake::Message(ToLauncher::Continue) => {}
+            Wake::Message(other) => return Err(out_of_order(&other)),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starts the job's command, and says precisely why it can't.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, pipe};
@@ -29,6 +29,8 @@ pub(super) struct Job {
     pub(super) stderr: PipeReader,
     /// Where the shell writes which line runs; none for a command without a shell, or with one for each line.
     pub(super) marks: Option<PipeReader>,
+    /// What the shell reads from where it is held.
+    pub(super) holds: Option<PipeWriter>,
     /// The lines that are still to run, each in a shell of its own.
     pub(super) lines: Lines,
 }
@@ -37,6 +39,8 @@ pub(super) struct Job {
 #[derive(Default)]
 pub(super) struct Lines {
     left: VecDeque<String>,
+    /// Whether there are such lines, or were.
+    are_all: bool,
     /// How many have been started.
     started: u32,
     /// None once there is nothing left to start: the pipes end with the job then.
@@ -47,6 +51,11 @@ impl Lines {
     /// The line that runs, or ran last.
     pub(super) fn number(&self) -> Option<u32> {
         Some(self.started).filter(|number| *number > 0)
+    }
+
+    /// The number of the line that comes next, or would come after the last one; none for commands that are no such lines.
+    pub(super) fn next(&self) -> Option<u32> {
+        self.are_all.then(|| self.started.saturating_add(1))
     }
 
     /// Whether a line is still to be started.
@@ -80,6 +89,7 @@ pub(super) fn spawn(
     entrypoint: &[String],
     work_dir: &str,
     env: BTreeMap<String, String>,
+    before: &BTreeSet<u32>,
     score: &mut Score,
 ) -> Result<Job, Failure> {
     // This process itself moves, so that a missing directory and a missing program are two things.
@@ -88,7 +98,7 @@ pub(super) fn spawn(
     let (stderr, stderr_writer) = pipe().map_err(not_started)?;
     let entrypoint = entrypoint.to_vec();
     let starter = |program| Starter { entrypoint, program, env, stdout: stdout_writer, stderr: stderr_writer };
-    let (mut marks, mut lines) = (None, Lines::default());
+    let (mut marks, mut holds, mut lines) = (None, None, Lines::default());
     let pid = match command {
         Command::Argv(argv) => starter(argv).start(&[], score)?,
         Command::Shell(shell) => {
@@ -96,35 +106,46 @@ pub(super) fn spawn(
             let starter = starter(program);
             // (No lines at all are a script that does nothing.)
             if shell.each && !shell.lines.is_empty() {
-                lines = Lines { left: shell.lines.into(), started: 0, starter: Some(starter) };
-                match lines.start_next(score)? {
+                // One that is held before its first line begins with a line of ours, which is none of its own.
+                let first = before.contains(&1).then(|| starter.start_shell(&[], ":".to_owned(), score)).transpose()?;
+                lines = Lines { left: shell.lines.into(), are_all: true, started: 0, starter: Some(starter) };
+                match first.map_or_else(|| lines.start_next(score), |first| Ok(Some(first)))? {
                     Some(pid) => pid,
                     None => return Err(Failure::NotStarted { reason: "there is no line".to_owned() }), // not reached
                 }
             } else {
-                let (reader, writer) = marks_pipe().map_err(not_started)?;
+                let (reader, writer) = pipe().map_err(not_started)?;
+                let writer = inherited(writer.into()).map_err(not_started)?;
                 marks = Some(reader);
-                let options = script::options(&starter.program);
-                starter.start_shell(&[], script::script(&shell.lines, options, writer.as_raw_fd()), score)?
+                let mut waits = None;
+                if !before.is_empty() {
+                    let (reader, writer) = pipe().map_err(not_started)?;
+                    waits = Some(inherited(reader.into()).map_err(not_started)?);
+                    holds = Some(writer);
+                }
+                let descriptors = script::Descriptors {
+                    marks: writer.as_raw_fd(),
+                    holds: waits.as_ref().map(|waits| (before, waits.as_raw_fd())),
+                };
+                let script = script::script(&shell.lines, script::options(&starter.program), descriptors);
+                starter.start_shell(&[], script, score)?
             }
         }
     };
     for reader in [Some(&stdout), Some(&stderr), marks.as_ref()].into_iter().flatten() {
         fcntl_setfl(reader, OFlags::NONBLOCK).map_err(|error| not_started(error.into()))?;
     }
-    Ok(Job { pid, stdout, stderr, marks, lines })
+    Ok(Job { pid, stdout, stderr, marks, holds, lines })
 }
 
-/// A pipe whose writing end stays open across `exec`. Nothing waits for its end, so it may leak to whatever the shell leaves
-/// behind.
-fn marks_pipe() -> io::Result<(PipeReader, OwnedFd)> {
-    let (reader, writer) = pipe()?;
-    let writer = match fcntl_dupfd_cloexec(&writer, MARKS_FD) {
-        Err(Errno::INVAL) => writer.into(), // so few descriptors are allowed that there is no such number
+/// An end of a pipe that stays open across `exec`. Nothing waits for its closing, so it may leak to whatever the shell leaves behind.
+fn inherited(end: OwnedFd) -> io::Result<OwnedFd> {
+    let end = match fcntl_dupfd_cloexec(&end, MARKS_FD) {
+        Err(Errno::INVAL) => end, // so few descriptors are allowed that there is no such number
         other => other?,
     };
-    fcntl_setfd(&writer, FdFlags::empty())?;
-    Ok((reader, writer))
+    fcntl_setfd(&end, FdFlags::empty())?;
+    Ok(end)
 }
 
 impl Starter {

@@ -1,6 +1,6 @@
 //! Watches a running job to its end: output, signals, the sidecar, the processes.
 
-use std::io::{ErrorKind, PipeReader, Read};
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
 
+use super::holding::{At, Holding, let_shell_go_on};
 use super::link::Link;
 use super::memory::Score;
 use super::script::Marks;
 use super::signals::{self, Signals};
 use super::spawn::{Job, Lines};
 use super::{LauncherError, processes};
-use crate::protocol::{Failure, ProcessEnd, ProtocolError};
+use crate::protocol::{Failure, FromLauncher, HeldAt, ProcessEnd, ProtocolError, ToLauncher};
 
 /// How long killed processes may take to be gone. Longer takes only one that hangs inside the kernel, on a dead network
 /// disk say; the job does not wait for it.
@@ -30,6 +31,7 @@ pub(super) type Ended = Result<(ProcessEnd, Option<u32>), Failure>;
 /// else it is `stop_limit` that ends it.
 pub(super) fn run(
     job: Job,
+    holding: Holding<'_>,
     link: &mut Link,
     signals: &Signals,
     score: &mut Score,
@@ -42,6 +44,8 @@ pub(super) fn run(
         outputs: [Output::new(LogStream::Stdout, job.stdout), Output::new(LogStream::Stderr, job.stderr)],
         marks_pipe: job.marks,
         marks: Marks::default(),
+        holds: job.holds,
+        holding,
         lines: job.lines,
         stopped: None,
         stop_limit,
@@ -81,7 +85,7 @@ impl Output {
     }
 }
 
-struct Watch {
+struct Watch<'a> {
     pid: Pid,
     ended: Option<(WaitStatus, Instant)>,
     /// No process of the job is left.
@@ -89,6 +93,9 @@ struct Watch {
     outputs: [Output; 2],
     marks_pipe: Option<PipeReader>,
     marks: Marks,
+    /// What a shell reads that is held.
+    holds: Option<PipeWriter>,
+    holding: Holding<'a>,
     lines: Lines,
     /// A signal to stop that was passed on: no more lines are started.
     stopped: Option<i32>,
@@ -100,7 +107,7 @@ struct Watch {
     buffer: Vec<u8>,
 }
 
-impl Watch {
+impl Watch<'_> {
     fn end(self) -> Ended {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -163,29 +170,37 @@ impl Watch {
             }
         }
         // The order matters: whoever is dead by now has written all it ever will, and that is read below.
-        self.bury(score);
-        if let Some(message) = link.receive()? {
-            return Err(ProtocolError::OutOfOrder(format!("{message:?}")).into());
+        self.bury(link, score)?;
+        match link.receive()? {
+            Some(ToLauncher::Continue) => {
+                self.go_on(score);
+                self.bury(link, score)?;
+            }
+            Some(message) => return Err(ProtocolError::OutOfOrder(format!("{message:?}")).into()),
+            None => {}
         }
         self.read_marks();
+        self.hold_inside(link)?;
         self.read_outputs(link)?;
         link.flush()
     }
 
     /// Reaps the dead, starts the next line, and once the job has ended kills the rest; of a job that was told to stop, when
     /// the rest has had its time.
-    fn bury(&mut self, score: &mut Score) {
-        let mut reaped = processes::reap(Some(self.pid));
+    fn bury(&mut self, link: &mut Link, score: &mut Score) -> Result<(), LauncherError> {
+        if self.stopped.is_some() {
+            // Nobody looks into it any more.
+            self.go_on(score);
+        }
+        // Of one whose main process has ended, another may have the number.
+        let mut reaped = processes::reap(Some(self.pid).filter(|_| !self.holding.has_ended()));
         if let (None, Some(status)) = (self.ended, reaped.wanted)
+            && !self.is_held(status, link)?
             && !self.goes_on(status, score)
         {
-            self.ended = Some((status, Instant::now()));
-            if self.stopped.is_some() {
-                // The others of the main process's group have had the signal with it. To hear it twice means more to many.
-                processes::terminate_all_but(self.pid);
-            }
+            self.ends(status);
         }
-        let Some((_, at)) = self.ended else { return };
+        let Some((_, at)) = self.ended else { return Ok(()) };
         let may_clean_up = self.stopped.is_some() && !reaped.none_left && at.elapsed() < self.stop_limit;
         if self.killed.is_none() && !may_clean_up {
             self.killed = Some(Instant::now());
@@ -198,6 +213,59 @@ impl Watch {
             if !self.rest_dead {
                 processes::kill_all();
             }
+        }
+        Ok(())
+    }
+
+    /// The main process has ended, and with it the job.
+    fn ends(&mut self, status: WaitStatus) {
+        self.ended = Some((status, Instant::now()));
+        if self.stopped.is_some() {
+            // The others of the main process's group have had the signal with it. To hear it twice means more to many.
+            processes::terminate_all_but(self.pid);
+        }
+    }
+
+    /// Whether the job is held after its main process, or a line, has ended so.
+    fn is_held(&mut self, status: WaitStatus, link: &mut Link) -> Result<bool, LauncherError> {
+        self.holding.let_go();
+        if self.stopped.is_some() {
+            return Ok(false);
+        }
+        let (held, at) = if succeeded(status) {
+            // A shell that runs all lines waits by itself.
+            let Some(line) = self.lines.next().filter(|line| self.holding.before(*line)) else { return Ok(false) };
+            (HeldAt::Before { line }, At::Between(status))
+        } else {
+            if !self.holding.on_failure() {
+                return Ok(false);
+            }
+            self.read_marks();
+            let (end, oom_kills) = (process_end(status), self.holding.oom_kills());
+            (HeldAt::Failure { end, line: self.lines.number().or(self.marks.line()), oom_kills }, At::Failure(status))
+        };
+        self.holding.hold(at);
+        link.send(&FromLauncher::Held(held))?;
+        Ok(true)
+    }
+
+    /// Holds a job whose shell waits from now on.
+    fn hold_inside(&mut self, link: &mut Link) -> Result<(), LauncherError> {
+        let Some(line) = self.marks.begun_wait().filter(|line| self.holding.before(*line)) else { return Ok(()) };
+        if self.ended.is_none() && !self.holding.has_ended() {
+            self.holding.hold(At::Inside);
+            link.send(&FromLauncher::Held(HeldAt::Before { line }))?;
+        }
+        Ok(())
+    }
+
+    /// A job that is held goes on.
+    fn go_on(&mut self, score: &mut Score) {
+        match self.holding.let_go() {
+            Some(At::Failure(status)) => self.ends(status),
+            Some(At::Between(status)) if !self.goes_on(status, score) => self.ends(status),
+            Some(At::Between(_)) | None => {}
+            Some(At::Inside) => let_shell_go_on(&mut self.holds),
         }
     }
 

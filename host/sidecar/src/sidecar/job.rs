@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::time::Duration;
 
-use futures::future::{try_join, try_join3};
-use monkeyci_api::{API_VERSION, ByteStream, Hidden, SidecarPlan, SidecarReport};
-use monkeyci_build::{Command, Ending, SaveArtifact, ShellLine};
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, pending, try_join, try_join3};
+use monkeyci_api::{API_VERSION, ByteStream, Hidden, HoldQuery, SidecarPlan, SidecarReport};
+use monkeyci_build::{Command, Ending, Held, SaveArtifact, ShellLine};
 
 use super::caches::Restored;
 use super::handover::hand_over;
@@ -18,7 +20,10 @@ use super::restore::{self, Place};
 use super::results::{self, Warnings};
 use super::services::{self, NotReady};
 use super::{Options, StepError, WORKSPACE_DISK, save};
-use crate::protocol::{Failure, FromLauncher, ProcessEnd, ToLauncher};
+use crate::protocol::{Failure, FromLauncher, HeldAt, ProcessEnd, ToLauncher};
+
+/// For how long the host is asked to wait until a job that is held may go on, before it is asked again: less than it would take as silence.
+const HOLD_WAIT: Duration = Duration::from_secs(20);
 
 /// The longest text of a shell line in an ending; a line may hold a whole script.
 const LINE_TEXT_LIMIT: usize = 256;
@@ -199,7 +204,8 @@ impl JobSteps<'_> {
         let work_dir = self.options.workspace.join(&self.plan.work_dir);
         let work_dir = work_dir.to_string_lossy().into_owned();
         let Ready { place, caches, env } = ready;
-        launcher.send(&ToLauncher::Go { command: self.plan.command.clone(), work_dir, env: Hidden(env) }).await?;
+        let (command, breaks) = (self.plan.command.clone(), self.plan.breaks.clone());
+        launcher.send(&ToLauncher::Go { command, work_dir, env: Hidden(env), breaks }).await?;
         let ended = self.follow(launcher).await.map_err(|stop| no_room(stop, &place));
         if self.host.is_gone() {
             // Nobody takes what the job leaves. It runs until the launcher notices.
@@ -223,15 +229,56 @@ impl JobSteps<'_> {
     /// Passes the job's output on until it has ended, and says how.
     async fn follow(&self, launcher: &mut Launcher) -> Result<(), Stop> {
         let mut gone = pin!(self.host.gone());
+        let mut continued: LocalBoxFuture<'_, Result<(), StepError>> = pending().boxed_local();
+        let mut holds = 0;
         loop {
             let said = tokio::select! {
                 said = launcher.next() => said?,
+                done = &mut continued => {
+                    done?;
+                    continued = pending().boxed_local();
+                    launcher.send(&ToLauncher::Continue).await?;
+                    continue;
+                }
                 () = &mut gone => return Err(StepError::new("waiting for the host", "it did not come back").into()),
             };
             match said {
                 Said::Output(frame) => self.log.send(frame).await,
+                Said::Message(FromLauncher::Held(at)) => {
+                    holds += 1;
+                    continued = self.is_held(holds, at).boxed_local();
+                }
                 Said::Message(message) => return self.judge(message),
             }
+        }
+    }
+
+    /// Says that the job is held, and returns when it may go on.
+    async fn is_held(&self, number: u32, at: HeldAt) -> Result<(), StepError> {
+        let held = self.place(at);
+        loop {
+            let query = HoldQuery { number, held: held.clone(), wait_ms: HOLD_WAIT.as_millis() as u64 };
+            let asked = self.host.ask(async |client| client.job_held(self.id, &query).await).await;
+            if asked.map_err(|error| StepError::new("holding the job", error))?.continued {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where a job is held, as people are told.
+    fn place(&self, at: HeldAt) -> Held {
+        let unknown = |number| ShellLine { number, text: String::new() };
+        match at {
+            HeldAt::Failure { end, line, oom_kills } => match self.judge(FromLauncher::Exited { end, line, oom_kills })
+            {
+                Err(Stop::Ended(ending)) => Held::Failure { ending },
+                // Not reached: it has not ended well.
+                _ => Held::After { line: unknown(line.unwrap_or(0)) },
+            },
+            HeldAt::Before { line } => match (self.shell_line(line), line.saturating_sub(1)) {
+                (Some(line), _) => Held::Before { line },
+                (None, last) => Held::After { line: self.shell_line(last).unwrap_or_else(|| unknown(last)) },
+            },
         }
     }
 
@@ -301,6 +348,9 @@ impl JobSteps<'_> {
             FromLauncher::Failed(Failure::NotStarted { reason }) => Ending::StartFailed { image, reason },
             FromLauncher::Hello { .. } => {
                 return Err(StepError::new("running the command", "the launcher said Hello twice").into());
+            }
+            FromLauncher::Held(_) => {
+                return Err(StepError::new("running the command", "a job that has ended is held").into()); // not reached
             }
         };
         Err(Stop::Ended(ending))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use monkeyci_api::{
-    CACHE_HEADER, DIGEST_HEADER, LOG_FROM_HEADER, LogDecoder, Problem, SidecarPlan, SidecarReport, Stored,
+    CACHE_HEADER, Continued, DIGEST_HEADER, HoldQuery, LOG_FROM_HEADER, LogDecoder, Problem, SidecarPlan,
+    SidecarReport, Stored,
 };
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
@@ -44,6 +46,10 @@ pub struct State {
     /// Downloads that break off in the midst, the first time.
     pub cut_off: Vec<String>,
     pub running: bool,
+    /// Where the job is held, and was.
+    pub held: Vec<HoldQuery>,
+    /// How often it may go on.
+    pub continued: u32,
     pub result: Option<SidecarReport>,
     /// Requests in the order they came, but for logs.
     pub requests: Vec<String>,
@@ -138,6 +144,16 @@ async fn take_log(state: Arc<Mutex<State>>, mut place: u64, mut body: Body) -> R
     Body::from_stream(places).into_response()
 }
 
+/// Answers when the job may go on.
+async fn hold(state: Arc<Mutex<State>>, query: HoldQuery) -> Response {
+    let number = query.number;
+    state.lock().unwrap().held.push(query);
+    while state.lock().unwrap().continued < number {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    axum::Json(Continued { continued: true }).into_response()
+}
+
 async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>) -> Response {
     assert_eq!(request.headers()["authorization"], "Bearer secret");
     let (head, body) = request.into_parts();
@@ -151,6 +167,9 @@ async fn handle(Shared(state): Shared<Arc<Mutex<State>>>, request: Request<Body>
     }
     let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
     let body = body.to_bytes().to_vec();
+    if path == "/jobs/test/held" {
+        return hold(state, serde_json::from_slice(&body).unwrap()).await;
+    }
     let request = format!("{} {path}", head.method);
     let met = {
         let mut state = state.lock().unwrap();

@@ -255,6 +255,7 @@ pub fn plan(command: Command) -> SidecarPlan {
         caches: vec![],
         test_reports: vec![],
         services: vec![],
+        breaks: Default::default(),
     }
 }
 

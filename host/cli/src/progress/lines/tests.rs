@@ -23,6 +23,17 @@ fn output_is_shown_by_the_line_and_streams_do_not_mix() {
 }
 
 #[test]
+fn a_job_that_is_held_is_said_to_be_with_its_line_and_its_time_limit() {
+    let line = Some(ShellLine { number: 2, text: "make test".to_owned() });
+    let held = Box::new(monkeyci_build::Held::Failure { ending: Ending::Exited { code: 2, line } });
+    let body = EventBody::JobHeld { job: "unit".to_owned(), attempt: 1, number: 1, held, limit_ms: 3_600_000 };
+    let said = PLAIN.event(&Event { seq: 1, time_ms: 0, body }).map(|line| PLAIN.prefixed(&line));
+    let expected = "[unit] held: exited with code 2 at line 2: make test; its containers stay as they are until it is let go on, or its time \
+                    limit of 1 h 0 min is over";
+    assert_eq!(said.as_deref(), Some(expected));
+}
+
+#[test]
 fn an_endless_line_is_shown_in_pieces() {
     let mut cutter = LineCutter::default();
     let lines = cutter.push(None, &frame(LogStream::Stdout, &"x".repeat(3 * LONGEST + 1)));

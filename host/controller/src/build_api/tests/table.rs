@@ -1,5 +1,8 @@
 //! Every kind of bearer at every path.
 
+use monkeyci_api::HoldQuery;
+use monkeyci_build::{Held, ShellLine};
+
 use super::*;
 
 /// Makes every kind of call; tells the status of each (200 when it was answered).
@@ -10,6 +13,8 @@ pub(super) async fn every_call(client: &Client, job: &str) -> Vec<(&'static str,
             Err(error) => error.status().unwrap_or(0),
         }
     }
+    let line = ShellLine { number: 1, text: "make".to_owned() };
+    let held = || HoldQuery { number: 1, held: Held::Before { line: line.clone() }, wait_ms: 0 };
     vec![
         ("read build", status(client.build_info().await)),
         ("read param", status(client.param("a/b ?").await)),
@@ -27,6 +32,7 @@ pub(super) async fn every_call(client: &Client, job: &str) -> Vec<(&'static str,
         ("save cache other", status(client.save_cache("other", Body::from("x")).await)),
         ("read plan", status(client.plan(job).await)),
         ("report running", status(client.job_running(job).await)),
+        ("report held", status(client.job_held(job, &held()).await)),
         ("list params", status(client.params().await)),
         ("list secrets", status(client.secrets().await)),
         ("read secret", status(client.secret("token").await)),
@@ -82,6 +88,7 @@ async fn a_script_may_read_and_tell_and_touch_no_archive_and_no_sidecars_path() 
         ("save cache other", 403),
         ("read plan", 403),
         ("report running", 403),
+        ("report held", 403),
         ("list params", 200),
         ("list secrets", 200),
         ("read secret", 200),
@@ -126,6 +133,7 @@ async fn an_action_may_do_more_but_reveal_no_secret_and_create_no_artifact_that_
         ("save cache other", 403),
         ("read plan", 403),
         ("report running", 403),
+        ("report held", 403),
         ("list params", 200),
         ("list secrets", 200),
         ("read secret", 200),
@@ -171,6 +179,7 @@ async fn a_sidecar_may_do_what_its_own_job_needs_and_its_token_dies_with_its_rep
         ("save cache other", 403),
         ("read plan", 200),
         ("report running", 200),
+        ("report held", 200),
         ("list params", 403),
         ("list secrets", 403),
         ("read secret", 403),
@@ -200,7 +209,8 @@ async fn a_sidecar_may_do_nothing_for_another_job() {
     let rig = Rig::new().await;
     let client = rig.client(BUILD, rig.token(sidecar(), sidecar_scopes()));
     for (call, status) in every_call(&client, "another").await {
-        let about_the_job = ["read job", "write log", "read plan", "report running", "report result"].contains(&call);
+        let about_the_job =
+            ["read job", "write log", "read plan", "report running", "report held", "report result"].contains(&call);
         assert!(!about_the_job || status == 403, "{call}: {status}");
     }
 }

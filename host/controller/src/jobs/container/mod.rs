@@ -61,7 +61,7 @@ pub(super) async fn run(
     mut stop: Receiver<Option<StopReason>>,
 ) -> (Ending, Option<PodCleanup>) {
     let taken_over = (begun == BegunBy::Another).then_some(attempt);
-    let planned = plan(context, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?)));
+    let planned = plan(context, &job.id, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?)));
     let planned = match planned {
         // Of one that another process has begun there is something in the engine.
         Err(ending) if taken_over.is_none() => return (ending, None),

@@ -62,7 +62,7 @@ pub(super) fn secret_env(
 ///
 /// # Errors
 /// Says which value that the job should be given is not there.
-pub(super) fn plan(context: &JobContext, spec: &ContainerSpec) -> Result<SidecarPlan, Ending> {
+pub(super) fn plan(context: &JobContext, job: &str, spec: &ContainerSpec) -> Result<SidecarPlan, Ending> {
     let LateValues { env, files } = late_values(spec, &context.live.inputs, &context.live.state())?;
     let services = spec.services.iter().map(|service| ServiceProbe {
         name: service.name.clone(),
@@ -88,6 +88,7 @@ pub(super) fn plan(context: &JobContext, spec: &ContainerSpec) -> Result<Sidecar
         caches: spec.caches.clone(),
         test_reports: spec.test_reports.clone(),
         services: services.filter(|service| !service.ports.is_empty()).collect(),
+        breaks: context.request.breaks.of(job),
     })
 }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use monkeyci_api::Hidden;
 use monkeyci_build::{
     AddressRange, Again, BuildStatus, CacheSpec, Call, Changes, Command, ContainerSpec, Destination, DestinationHost,
-    Ending, EventBody, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, Requested,
+    Ending, EventBody, Held, JobKind, JobSummary, LateValue, NetworkMode, ParamKind, ParamSpec, Readiness, Requested,
     RequestedSource, RestoreArtifact, Retry, ReusedJob, RunWhen, SaveArtifact, Selection, ServiceSpec, ShellCommand,
     ShellLine, SidecarReport, Source, TestFailure, TestSummary,
 };
@@ -171,6 +171,7 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
     let s = || text.to_owned();
     let job = || "job".to_owned();
     let json = || serde_json::json!({ text: [text, 1.5, null], "b": { "c": text } }).to_string();
+    let held = |held| EventBody::JobHeld { job: job(), attempt: 1, number: 1, held: Box::new(held), limit_ms: 1 };
     Some(match before {
         None => EventBody::BuildTriggered { build: "o/r/1".to_owned(), trigger: s() },
         Some(EventBody::BuildTriggered { .. }) => {
@@ -186,6 +187,7 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 timeout_ms: None,
                 keep: false,
                 keep_failed: false,
+                breaks: Default::default(),
                 select: None,
                 given: Default::default(),
                 tells_actions: true,
@@ -274,7 +276,15 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
         Some(EventBody::BuildFailed { .. }) => EventBody::BuildWarned { message: s() },
         Some(EventBody::BuildWarned { .. }) => EventBody::JobStarted { job: job(), attempt: 1 },
         Some(EventBody::JobStarted { .. }) => EventBody::JobRunning { job: job(), attempt: 1 },
-        Some(EventBody::JobRunning { .. }) => {
+        Some(EventBody::JobRunning { .. }) => held(Held::Failure { ending: Ending::ActionFailed { message: s() } }),
+        Some(EventBody::JobHeld { held: at, .. }) if matches!(**at, Held::Failure { .. }) => {
+            held(Held::Before { line: ShellLine { number: 1, text: s() } })
+        }
+        Some(EventBody::JobHeld { held: at, .. }) if matches!(**at, Held::Before { .. }) => {
+            held(Held::After { line: ShellLine { number: 1, text: s() } })
+        }
+        Some(EventBody::JobHeld { .. }) => EventBody::JobContinued { job: job(), attempt: 1, by: s() },
+        Some(EventBody::JobContinued { .. }) => {
             EventBody::JobEnded { job: job(), attempt: 1, ending: Ending::ActionFailed { message: s() } }
         }
         Some(EventBody::JobEnded { .. }) => EventBody::CancelRequested { by: s() },

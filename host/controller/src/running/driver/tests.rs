@@ -108,6 +108,7 @@ async fn drive_on<T>(
         timeout: Some(Duration::from_secs(3600)),
         keep: false,
         keep_failed: false,
+        breaks: Default::default(),
         select: None,
         given: Default::default(),
         key: None,

@@ -29,6 +29,7 @@ fn request(inputs: Inputs) -> BuildRequest {
         timeout: Some(Duration::from_secs(60)),
         keep: true,
         keep_failed: true,
+        breaks: Default::default(),
         select: None,
         given: Default::default(),
         key: None,
