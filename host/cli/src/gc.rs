@@ -7,10 +7,12 @@ use monkeyci_controller::{ControllerError, Retention, Silent, Sweep};
 use crate::args::GcArgs;
 use crate::exit::Exit;
 use crate::text::{harmless, print_line};
-use crate::{Done, setup};
+use crate::{Done, builds, setup};
 
 /// Removes what no live build owns, and what is not to be kept any more; says what that was, one name a line.
 pub async fn gc(args: GcArgs) -> Done {
+    // Before the host is opened: that makes a home where none is.
+    drop(builds::open(&args.stores.home).await?);
     let host = setup::host(&args.stores, &args.engine, Arc::new(Silent)).await?;
     let failed = |error: ControllerError| (Exit::Infrastructure, error.into());
     let GcArgs { dry_run, kept, older_than, keep_last, cache_size, .. } = args;

@@ -17,6 +17,8 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     let inputs = inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?;
     let git_auth = setup::git_auth(&args.git_auth)?;
+    // Before the host is opened: that makes a home where none is.
+    drop(builds::open(&args.stores.home).await?);
     let Some(build) = &args.build else {
         return list(&setup::host(&args.stores, &args.engine, Arc::new(Silent)).await?).await;
     };

@@ -145,7 +145,7 @@ const COMMANDS: [&[&str]; 8] = [
 ];
 
 /// An SQLite database without a table, of this layout: one page.
-fn database(layout: u32) -> Vec<u8> {
+pub fn database(layout: u32) -> Vec<u8> {
     let mut page = vec![0; 4096];
     page[..16].copy_from_slice(b"SQLite format 3\0");
     // The size of a page, and fixed numbers, the write-ahead log among them; the layout; an empty page of the schema.

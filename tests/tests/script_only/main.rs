@@ -3,6 +3,7 @@
 mod again;
 mod code;
 mod config;
+mod homes;
 mod importing;
 mod looking;
 mod reporting;
