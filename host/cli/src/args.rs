@@ -161,6 +161,8 @@ pub struct ResumeArgs {
     #[command(flatten)]
     pub inputs: InputArgs,
     #[command(flatten)]
+    pub reports: ReportArgs,
+    #[command(flatten)]
     pub stores: StoreArgs,
     #[command(flatten)]
     pub engine: EngineArgs,

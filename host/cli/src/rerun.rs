@@ -6,6 +6,7 @@ use monkeyci_controller::{BuildRecord, RerunError, RerunRequest};
 use crate::args::RerunArgs;
 use crate::exit::Exit;
 use crate::progress::{Hints, display};
+use crate::reports::Reports;
 use crate::{Done, builds, inputs, run, script, setup};
 
 /// Runs jobs of an earlier build again.
@@ -17,6 +18,7 @@ pub async fn rerun(args: RerunArgs) -> Done {
     let record = builds.record(&build).await.map_err(builds::failed)?;
     let script = if args.with_changes { changed_script(&args, &record)? } else { None };
     drop(builds);
+    let reports = Reports::make(&args.reports)?;
     let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
     let (host, signals) = run::open(&args.stores, &args.engine, display.clone()).await?;
     let request = RerunRequest {
@@ -34,7 +36,7 @@ pub async fn rerun(args: RerunArgs) -> Done {
         by: args.by.name.clone(),
     };
     let build = host.rerun(request).await.map_err(refused)?;
-    run::to_the_end(build, &args.by.name, signals, display, &args.stores.home).await
+    run::to_the_end(build, &args.by.name, signals, display, (&args.stores, reports)).await
 }
 
 /// The script as it is now; `None` for the one that the earlier build had.

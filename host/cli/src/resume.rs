@@ -9,6 +9,7 @@ use crate::Done;
 use crate::args::ResumeArgs;
 use crate::exit::Exit;
 use crate::progress::{Hints, display};
+use crate::reports::Reports;
 use crate::text::{harmless, print_line};
 use crate::{builds, inputs, run, setup};
 
@@ -22,6 +23,7 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let Some(build) = &args.build else {
         return list(&setup::host(&args.stores, &args.engine, Arc::new(Silent)).await?).await;
     };
+    let reports = Reports::make(&args.reports)?;
     let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
     let (host, signals) = run::open(&args.stores, &args.engine, display.clone()).await?;
     let all = host.resumable().await.map_err(|error| infrastructure(error.into()))?;
@@ -33,7 +35,7 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let mut request = ResumeRequest::new(build, &args.by.name);
     (request.inputs, request.git_auth, request.again) = (inputs, git_auth, args.again);
     let build = host.resume(request).await.map_err(refused)?;
-    run::to_the_end(build, &args.by.name, signals, display, &args.stores.home).await
+    run::to_the_end(build, &args.by.name, signals, display, (&args.stores, reports)).await
 }
 
 async fn list(host: &Host) -> Done {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use monkeyci_controller::{Build, BuildReport, BuildRequest, Host};
+use monkeyci_controller::{Build, BuildRequest, Host};
 
 use crate::Done;
-use crate::args::{EngineArgs, HomeArgs, RunArgs, StoreArgs};
+use crate::args::{EngineArgs, RunArgs, StoreArgs};
 use crate::exit::Exit;
 use crate::progress::{Display, Hints, display};
 use crate::reports::{self, Reports};
@@ -34,8 +34,22 @@ pub async fn run(args: RunArgs) -> Done {
     }
     // Nobody is told of it before something of it is on disk.
     let build = host.start(request).await.map_err(|error| (Exit::Infrastructure, error.into()))?;
-    let stores = &args.script.stores;
-    let report = shown(build, "cli", signals, &display, &stores.home).await?;
+    to_the_end(build, "cli", signals, display, (&args.script.stores, reports)).await
+}
+
+/// Shows a build to its end, and writes the files that were asked for.
+pub async fn to_the_end(
+    build: Build,
+    by: &str,
+    signals: Signals,
+    display: Arc<dyn Display>,
+    (stores, reports): (&StoreArgs, Reports),
+) -> Done {
+    stop_on_signals(signals, build.clone(), by.to_owned(), display.clone());
+    let report = build.wait().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
+    // Whoever reads may take their time; signals are still heard.
+    tokio::task::block_in_place(|| display.summary(&report));
+    reports::summarise(&report, &Hints::of(&stores.home), display.as_ref());
     let written = reports.write(&report, stores, display.as_ref()).await;
     tokio::task::block_in_place(|| display.flush());
     match (report.status.into(), written) {
@@ -77,26 +91,6 @@ pub async fn open(
         host = setup::host(stores, engine, display.observer()) => Ok((host?, signals)),
         () = signals.next() => Err((Exit::Interrupted, anyhow!("stopped before the build began"))),
     }
-}
-
-/// Shows a build to its end.
-pub async fn to_the_end(build: Build, by: &str, signals: Signals, display: Arc<dyn Display>, home: &HomeArgs) -> Done {
-    shown(build, by, signals, &display, home).await.map(|report| report.status.into())
-}
-
-async fn shown(
-    build: Build,
-    by: &str,
-    signals: Signals,
-    display: &Arc<dyn Display>,
-    home: &HomeArgs,
-) -> Result<BuildReport, (Exit, anyhow::Error)> {
-    stop_on_signals(signals, build.clone(), by.to_owned(), display.clone());
-    let report = build.wait().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
-    // Whoever reads may take their time; signals are still heard.
-    tokio::task::block_in_place(|| display.summary(&report));
-    reports::summarise(&report, &Hints::of(home), display.as_ref());
-    Ok(report)
 }
 
 /// Ctrl-C, TERM or a closed terminal stops the build, the more so the more often.

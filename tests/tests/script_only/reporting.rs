@@ -39,6 +39,23 @@ fn a_build_is_reported_to_the_ci_around_it_also_when_it_failed() {
 }
 
 #[test]
+fn a_build_that_runs_again_is_reported_with_what_it_reuses() {
+    let host = Host::default();
+    let first = run(&host, "resume", &[], &[]);
+    assert_eq!(first.status.code(), Some(0), "{first:?}");
+    let [junit, outputs] = ["junit.xml", "outputs.env"].map(|name| host.home().join(name));
+    let options = ["--junit", junit.to_str().expect("text"), "--outputs-env", outputs.to_str().expect("text")];
+    let again = host.command(&["rerun", "--job", "first"]).args(options).output().expect("the host runs");
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    assert_eq!(fs::read_to_string(&outputs).expect("a file"), "OUTPUT_FIRST_FILES=0\n");
+    assert!(fs::read_to_string(&junit).expect("a report").contains("name=\"first\""));
+    let refused =
+        host.command(&["resume", "latest", "--junit", "/no/such/folder/file"]).output().expect("the host runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("(--junit) can't be written"), "{said}");
+}
+
+#[test]
 fn a_report_that_can_not_be_written_is_said_before_anything_runs() {
     let host = Host::default();
     for option in ["--junit", "--outputs-env"] {

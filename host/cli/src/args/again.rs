@@ -9,7 +9,7 @@ use clap::ArgGroup;
 use monkeyci_build::{Again, Select};
 
 use super::builds::BuildArg;
-use super::{BreakArgs, ByArgs, EngineArgs, InputArgs, Progress, StoreArgs, duration};
+use super::{BreakArgs, ByArgs, EngineArgs, InputArgs, Progress, ReportArgs, StoreArgs, duration};
 
 /// Which jobs of a build run.
 #[derive(Debug, Default, clap::Args)]
@@ -81,6 +81,8 @@ pub struct RerunArgs {
     pub keep_failed: bool,
     #[command(flatten)]
     pub breaks: BreakArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
     #[command(flatten)]
     pub by: ByArgs,
     #[command(flatten)]
