@@ -195,7 +195,8 @@ pub struct StoreArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct EngineArgs {
-    /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
+    /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port, tcp://host:port,
+    /// ssh://user@host). For TLS at tcp:// see `help environment`.
     #[arg(long, value_name = "E", default_value = "auto")]
     pub engine: String,
     /// A private network, 10.1.0.0/16 say, that jobs may be let reach if they ask for it. May be given more than once.

@@ -2,9 +2,12 @@
 
 mod architecture;
 mod budget;
+mod certificates;
 mod connect;
 mod container;
+mod context;
 mod credentials;
+mod endpoint;
 mod exec;
 mod fault;
 mod fence;
@@ -18,10 +21,12 @@ mod raw;
 mod ready;
 mod remove;
 mod sidecar_image;
+mod ssh;
 mod start;
 mod volume;
 mod wake;
 mod watch;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,6 +41,7 @@ use monkeyci_api::Handed;
 use tokio::sync::OnceCell;
 
 pub use budget::limits;
+pub use certificates::DockerTls;
 pub use connect::{DockerOptions, NetworkFence};
 
 use crate::{Engine, EngineError, Part, PartExit, Pod, PodFound, PodService, Session, TerminalSize};
