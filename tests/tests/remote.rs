@@ -213,3 +213,21 @@ fn what_ssh_says_when_it_fails_is_told_and_so_is_that_there_is_none() {
         assert!(error.contains("/no/such/ssh can't be run") && error.contains("install OpenSSH's client"), "{error}");
     });
 }
+
+#[test]
+fn a_job_on_another_machine_is_refused_where_the_build_api_has_no_address_and_told_what_to_do() {
+    let engine = Engine::docker();
+    let ssh = Ssh::to(&engine);
+    let (home, code) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    warm::fill(home.path());
+    runtime().block_on(async {
+        let host = Host::builder(home.path()).docker(ssh.options("ssh://far")).compiler(Compiler::InProcess);
+        let host = host.sidecar_program(place::sidecar()).open().await.expect("a host");
+        let script = std::fs::read(place::script("probe_script")).expect("the script");
+        let request = BuildRequest::new(script, SourceRequest::Dir(code.path().to_owned()));
+        let request = request.param("case", "hello").param("image", place::image());
+        let report = host.submit(request).await.expect("taken").wait().await.expect("a report");
+        let told = format!("{report:?}");
+        assert!(report.status != BuildStatus::Success && told.contains("--api-address IP"), "{told}");
+    });
+}

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{
-    BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest, sidecar_beside_this_program,
+    ApiOverTcp, BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest,
+    sidecar_beside_this_program,
 };
 use monkeyci_engines::{DockerOptions, NetworkFence};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -115,6 +116,11 @@ pub async fn host(
         .sidecar_program(sidecar_program().map_err(infrastructure)?)
         .patience(engine.wait_for_host)
         .observer(observer);
+    let host = match engine.api_address {
+        // Beyond loopback it has TLS.
+        Some(listen) => host.tcp(ApiOverTcp { listen, advertise: listen.ip().to_string(), plain_network: false }),
+        None => host,
+    };
     host.open().await.map_err(not_opened)
 }
 

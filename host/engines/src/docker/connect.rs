@@ -98,6 +98,8 @@ pub(super) struct Found {
     pub(super) dialect: Dialect,
     /// Whether it runs on this machine.
     pub(super) is_local: bool,
+    /// Whether it runs on another one.
+    pub(super) is_elsewhere: bool,
     /// Name and version for people.
     pub(super) name: String,
 }
@@ -119,7 +121,7 @@ pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> 
     let mut tried = Vec::new();
     for candidate in candidates {
         let docker = candidate.client(options.request.as_secs().max(1), &options.ssh)?;
-        match probe(docker, &candidate.address, patience).await {
+        match probe(docker, &candidate, patience).await {
             Ok(found) => return Ok(found),
             Err(reason) => tried.push(format!("{} ({}): {reason}", candidate.address, candidate.origin)),
         }
@@ -181,8 +183,8 @@ fn usual(variable: Variables<'_>) -> Vec<Candidate> {
         .collect()
 }
 
-/// Asks who is at `address`; says why not when nobody is.
-async fn probe(docker: Result<Docker, Error>, address: &str, patience: Duration) -> Result<Found, String> {
+/// Asks who is there; says why not when nobody is.
+async fn probe(docker: Result<Docker, Error>, at: &Candidate, patience: Duration) -> Result<Found, String> {
     let docker = docker.map_err(|error| match error {
         Error::SocketNotFoundError(_) => "no such socket".to_owned(),
         other => said(&other),
@@ -197,7 +199,8 @@ async fn probe(docker: Result<Docker, Error>, address: &str, patience: Duration)
         .map_err(|_| format!("no answer within {} s", patience.as_secs()))?
         .map_err(|error| with_remedy(said(&error)))?;
     let dialect = dialect(&version);
-    Ok(Found { docker, is_local: is_local(address), name: describe(&dialect, &version), dialect })
+    let (is_local, is_elsewhere) = (is_local(&at.address), at.is_elsewhere());
+    Ok(Found { docker, is_local, is_elsewhere, name: describe(&dialect, &version), dialect })
 }
 
 /// Adds to what the system says of a socket what to do about it: on a new machine, the user is in no group that may use Docker's.

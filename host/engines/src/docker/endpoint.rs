@@ -1,5 +1,6 @@
 //! Addresses of engines, and the way to whatever is there.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +37,16 @@ impl Candidate {
     /// An address without TLS.
     pub(super) fn plain(address: String, origin: &str) -> Self {
         Self { address, origin: origin.to_owned(), tls: None }
+    }
+
+    /// Whether what is there runs on another machine. One without TLS on loopback is taken for this machine's.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let is_loopback = |uri: Uri| {
+            let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        };
+        self.address.starts_with("ssh://")
+            || (is_tcp(&self.address) && (self.tls.is_some() || !self.address.parse::<Uri>().is_ok_and(is_loopback)))
     }
 
     /// The client for what is there; `seconds` is how long a request may take.
@@ -86,4 +97,28 @@ impl Candidate {
 
 fn is_tcp(address: &str) -> bool {
     ["tcp://", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_is_elsewhere_unless_its_address_is_this_machines() {
+        let at = |address: &str| Candidate::plain(address.to_owned(), "a test");
+        for here in [
+            "unix:///run/docker.sock",
+            "/run/docker.sock",
+            "tcp://127.0.0.1:2375",
+            "http://[::1]:1",
+            "http://localhost:1",
+        ] {
+            assert!(!at(here).is_elsewhere(), "{here}");
+        }
+        for there in ["tcp://docker:2375", "http://192.0.2.1:2375", "ssh://localhost"] {
+            assert!(at(there).is_elsewhere(), "{there}");
+        }
+        let tls = Some(DockerTls { ca: "ca.pem".into(), client: None });
+        assert!(Candidate { tls, ..at("tcp://127.0.0.1:2376") }.is_elsewhere());
+    }
 }
