@@ -15,7 +15,8 @@ fn main() {
         for file in files {
             let source = fs::read_to_string(&file).expect("text");
             // A module has neither docs of a crate nor a script of its own to export.
-            let lines = source.lines().filter(|line| !line.starts_with("//!") && !line.starts_with("monkeyci_sdk::script!"));
+            let lines =
+                source.lines().filter(|line| !line.starts_with("//!") && !line.starts_with("monkeyci_sdk::script!"));
             let code: String = lines.map(|line| line.replace("fn script(", "pub fn script(") + "\n").collect();
             let name = format!("{system}/{}", file.file_stem().expect("a name").to_string_lossy());
             let module = name.replace(['/', '-'], "_");

@@ -6,6 +6,10 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Limits of reading a file of the system that somebody comes from.
+const IMPORTED: &str =
+    "a file of whoever imports it on their own machine; what is beyond is refused, or on the list of what is missing";
+
 /// Limits that nobody else's resources depend on: the file, the constant, and what it is.
 const OTHERS: &[(&str, &str, &str)] = &[
     ("api/src/log.rs", "LOG_HELD", "printed by sidecars, which hold it"),
@@ -22,6 +26,19 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("storage/src/journal/postgres.rs", "ROWS", "how many rows one statement takes"),
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
     ("cli/src/test.rs", "MANIFEST", "a file of whoever runs tests on their own machine"),
+    ("cli/src/import/github/expression.rs", "MAX_DEPTH", IMPORTED),
+    ("cli/src/import/github/matrix.rs", "MAX_ROWS", IMPORTED),
+    ("cli/src/import/gitlab/expression.rs", "MAX_DEPTH", IMPORTED),
+    ("cli/src/import/gitlab/job.rs", "MAX_ROWS", IMPORTED),
+    ("cli/src/import/names.rs", "MAX_ID", IMPORTED),
+    ("cli/src/import/variables.rs", "MAX_DEPTH", IMPORTED),
+    ("cli/src/import/woodpecker/mod.rs", "MAX_ROWS", IMPORTED),
+    ("cli/src/import/yaml.rs", "MAX_BYTES", IMPORTED),
+    ("cli/src/import/yaml.rs", "MAX_DEPTH", IMPORTED),
+    ("cli/src/import/yaml.rs", "MAX_NODES", IMPORTED),
+    ("cli/src/import/writing/mod.rs", "WIDTH", "where a comment's line is broken"),
+    ("cli/src/reports/summary.rs", "JOBS", "how many rows a page of GitHub's shows"),
+    ("cli/src/reports/summary.rs", "CELL", "how much of a text a page of GitHub's shows"),
     ("cli/src/watch.rs", "NAMED", "how many files a message names"),
     ("cli/src/watch/files.rs", "LOOKS", "how often the files of whoever edits are looked at for one edit"),
     ("cli/src/watch/files.rs", "LONGEST", "how long an edit may go on before whoever edits sees what comes of it"),

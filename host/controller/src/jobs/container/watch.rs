@@ -74,6 +74,8 @@ pub(super) struct Watch<'a> {
     tell: Option<mpsc::UnboundedSender<String>>,
     /// The services that have ended while the job ran, in words.
     dead: Mutex<BTreeMap<String, String>>,
+    /// How the job ended, by its sidecar.
+    reported: Mutex<Option<Ending>>,
 }
 
 impl<'a> Watch<'a> {
@@ -97,6 +99,7 @@ impl<'a> Watch<'a> {
             started: CancellationToken::new(),
             tell: None,
             dead: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 
@@ -129,7 +132,21 @@ impl<'a> Watch<'a> {
             biased;
             ending = self.watch(running, report) => ending,
             // It may hang, and whoever waits for it would never know.
-            reason = lease::over(self.engine, self.patience.lease) => Ending::EngineGone { reason },
+            reason = lease::over(self.engine, self.patience.lease) => {
+                let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner).take();
+                // Where the engine can't tell, the report counts.
+                reported.unwrap_or(Ending::EngineGone { reason })
+            }
+        }
+    }
+
+    /// Keeps the end that a report tells: the engine may not live to agree to it. Of a job that was sent TERM, it may be the engine's own.
+    fn keep_reported(&self, report: &Result<SidecarReport, oneshot::error::RecvError>) {
+        if let Ok(SidecarReport::Ended(ending)) = report
+            && verdict::exit_code(ending).is_some()
+            && !matches!(ending, Ending::Signalled { signal: TERM, .. })
+        {
+            *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending.clone());
         }
     }
 
@@ -146,6 +163,7 @@ impl<'a> Watch<'a> {
             biased;
             // A sidecar that fails at once, or a job that has ended before its start is confirmed.
             reported = &mut report => {
+                self.keep_reported(&reported);
                 // How a container ended can be asked of an engine that knows that it has started.
                 if matches!(&reported, Ok(SidecarReport::Ended(ending)) if verdict::exit_code(ending).is_some()) {
                     let _ = tokio::time::timeout(self.patience.last_words, start).await;
@@ -180,7 +198,10 @@ impl<'a> Watch<'a> {
         loop {
             tokio::select! {
                 biased;
-                reported = &mut report => return self.heard(reported, ends).await,
+                reported = &mut report => {
+                    self.keep_reported(&reported);
+                    return self.heard(reported, ends).await;
+                }
                 said = &mut running, if asking => {
                     (is_running, asking) = (said.is_ok(), false);
                     if is_running {

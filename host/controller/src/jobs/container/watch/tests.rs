@@ -198,6 +198,12 @@ async fn an_engine_that_hangs_is_gone_when_its_lease_is_over() {
 }
 
 #[tokio::test]
+async fn what_was_reported_counts_also_where_the_engine_does_not_live_to_agree() {
+    let ending = ending(Double { hangs: true, ..Double::default() }, true, 0).await;
+    assert_eq!(ending, Ending::Succeeded);
+}
+
+#[tokio::test]
 async fn a_job_that_is_said_to_have_succeeded_and_whose_container_failed_is_an_error() {
     let job = Some(PartExit { code: 1, out_of_memory: false });
     let ending = ending(Double { job, ..Double::default() }, true, 1).await;
