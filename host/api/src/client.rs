@@ -155,14 +155,39 @@ impl Client {
         Self::new(Transport::Http(http), url, build, token)
     }
 
-    /// A client for an address as [`crate::SidecarConfig`] has it.
+    /// A client over TCP with TLS; `url` is `https://host:port`, and `ca` the certificate, in PEM, of the one authority whose servers
+    /// are believed.
     ///
     /// # Errors
-    /// When `api` is neither `unix:PATH` nor an `http:` URL.
-    pub fn connect(api: &str, build: &str, token: Token) -> Result<Self, ClientError> {
-        match api.strip_prefix("unix:") {
-            Some(path) => Self::unix(Path::new(path), build, token),
-            None => Self::tcp(api, build, token),
+    /// When `url` is no such address, or `ca` no certificate.
+    pub fn tls(url: &str, ca: &str, build: &str, token: Token) -> Result<Self, ClientError> {
+        if !url.starts_with("https://") {
+            return Err(malformed(format!("{url:?} is no address of TLS, and a certificate comes with it")));
+        }
+        let no_certificate = |error: reqwest::Error| {
+            let reason = unreachable(error);
+            malformed(format!("the certificate of the build API's authority can't be read: {reason}"))
+        };
+        let ca = reqwest::Certificate::from_pem_bundle(ca.as_bytes()).map_err(no_certificate)?;
+        if ca.is_empty() {
+            return Err(malformed("the certificate of the build API's authority can't be read: there is none"));
+        }
+        let http = http_client().tls_certs_only(ca).tls_version_min(reqwest::tls::Version::TLS_1_3).https_only(true);
+        Self::new(Transport::Http(http.build().map_err(no_certificate)?), url, build, token)
+    }
+
+    /// A client for an address as [`crate::SidecarConfig`] has it, with the certificate that comes with it.
+    ///
+    /// # Errors
+    /// When `api` is neither `unix:PATH` nor an `http:` or `https:` URL, or one of TLS has no certificate.
+    pub fn connect(api: &str, ca: Option<&str>, build: &str, token: Token) -> Result<Self, ClientError> {
+        match (api.strip_prefix("unix:"), ca) {
+            (Some(path), _) => Self::unix(Path::new(path), build, token),
+            (None, Some(ca)) => Self::tls(api, ca, build, token),
+            (None, None) if api.starts_with("https:") => {
+                Err(malformed(format!("{api:?} is an address of TLS, and no certificate comes with it to know it by")))
+            }
+            (None, None) => Self::tcp(api, build, token),
         }
     }
 
@@ -249,16 +274,11 @@ impl Client {
     }
 }
 
-/// What every HTTP client inside of a host is made of: without TLS, proxies and redirects.
+/// What every HTTP client inside of a host is made of: without proxies and redirects. It trusts no certificate but those that it is
+/// given: the machine's are no use here, and take a while to read.
 pub fn plain_http() -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    // Where TLS is there for others, a client that never speaks it needs no certificates, which take a while to read.
-    #[cfg(feature = "tls")]
-    let builder = {
-        crate::provide_tls();
-        builder.tls_certs_only([])
-    };
-    builder
+    crate::provide_tls();
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).tls_certs_only([])
 }
 
 fn http_client() -> reqwest::ClientBuilder {

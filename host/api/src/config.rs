@@ -16,8 +16,11 @@ pub const WAITED_IN_VAIN: u8 = 75;
 pub struct SidecarConfig {
     /// The version of the host that wrote the file: [`API_VERSION`].
     pub version: String,
-    /// Where the build API is: `unix:/path/to/socket`, or `http://host:port`.
+    /// Where the build API is: `unix:/path/to/socket`, `https://host:port`, or `http://host:port`.
     pub api: String,
+    /// With `https:`, the certificate of the authority that vouches for the build API, in PEM. No other is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
     /// The build's id, `org/repo/build`.
     pub build: String,
     /// The job's id.

@@ -1,7 +1,7 @@
 //! The build API: what the controller serves to the script and to sidecars, and to nobody else.
 //!
 //! Wire types, the claims and scopes of a token, the one authorisation function, and the one client with its three
-//! transports (in process, Unix socket, TCP). The server stands in the controller.
+//! transports (in process, Unix socket, TCP with or without TLS). The server stands in the controller.
 //!
 //! Every path starts with `/v1/builds/{org}/{repo}/{build}`; see [`ROUTES`] for the list. Bodies are JSON, but for
 //! archives (`application/octet-stream`) and logs (frames, see [`LogFrame`]). Errors are
@@ -24,7 +24,6 @@ pub mod paths;
 mod problem;
 mod routes;
 pub mod scope_table;
-#[cfg(feature = "tls")]
 mod tls;
 mod wire;
 
@@ -61,7 +60,6 @@ pub const CACHE_HEADER: &str = "monkeyci-cache";
 pub const DIGEST_HEADER: &str = "monkeyci-digest";
 pub use monkeyci_build::SidecarReport;
 pub use reqwest::Body;
-#[cfg(feature = "tls")]
 pub use tls::provide_tls;
 pub use wire::{
     ArtifactInfo, Artifacts, BuildInfo, Continued, EventPage, EventQuery, FileStat, FilesDigest, Globs, HoldQuery,

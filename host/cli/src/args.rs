@@ -11,6 +11,7 @@ mod reports;
 mod script;
 mod shell;
 
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -203,7 +204,8 @@ pub struct StoreArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct EngineArgs {
-    /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port).
+    /// What runs containers: auto, docker, podman, or the address of its API (unix:///path, http://host:port, tcp://host:port,
+    /// ssh://user@host). For TLS at tcp:// see `help environment`.
     #[arg(long, value_name = "E", default_value = "auto")]
     pub engine: String,
     /// A private network, 10.1.0.0/16 say, that jobs may be let reach if they ask for it. May be given more than once.
@@ -217,6 +219,10 @@ pub struct EngineArgs {
     /// that they open. Default: without login.
     #[arg(long = "registry-auth", value_name = "F", env = "MONKEYCI_REGISTRY_AUTH")]
     pub registry_auth: Option<PathBuf>,
+    /// An address of this machine, IP or IP:PORT, that containers reach: there they find the build API, over TLS. An engine on another
+    /// machine needs one; others find it at a socket.
+    #[arg(long = "api-address", value_name = "IP[:PORT]", value_parser = api_address)]
+    pub api_address: Option<SocketAddr>,
     /// What keeps jobs from private networks, this machine and each other. It needs a kernel with nf_tables.
     #[arg(long = "network-fence", value_enum, value_name = "F", default_value_t = Fence::Required)]
     pub network_fence: Fence,
@@ -242,6 +248,7 @@ impl Default for EngineArgs {
             permitted_networks: Vec::new(),
             pod_networks: POD_NETWORKS,
             registry_auth: None,
+            api_address: None,
             network_fence: Fence::Required,
             wait_for_host: PATIENCE,
         }
@@ -314,6 +321,18 @@ pub struct LimitsArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// An address that others can be told of. Without a port, the system chooses one.
+fn api_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 0)));
+    match address {
+        Ok(address) if address.ip().is_unspecified() => {
+            Err("nobody reaches a machine by that; name one of this machine's own addresses".to_owned())
+        }
+        Ok(address) => Ok(address),
+        Err(_) => Err("write an address of this machine, 192.0.2.1 or 192.0.2.1:7000 or [2001:db8::1]:7000".to_owned()),
+    }
 }
 
 /// How long containers wait: less than it takes to start a host anew is none.

@@ -58,7 +58,7 @@ impl Finding {
 /// Looks at everything, and says what is missing.
 pub async fn doctor(args: DoctorArgs) -> Done {
     let home = setup::home(&args.home).map_err(|error| (Exit::Infrastructure, error))?;
-    let options = DockerOptions { socket: setup::socket(&args.engine.engine)?, ..DockerOptions::default() };
+    let options = setup::docker(&args.engine.engine)?;
     let (engine, holes) = engine(options).await;
     let mut findings = vec![
         Finding::ok("version", format!("monkeyci-host {}", env!("CARGO_PKG_VERSION"))),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{
-    BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest, sidecar_beside_this_program,
+    ApiOverTcp, BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest,
+    sidecar_beside_this_program,
 };
 use monkeyci_engines::{DockerOptions, NetworkFence};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -114,7 +115,6 @@ pub async fn host(
         readable.map_err(|error| (Exit::Usage, error))?;
     }
     let docker = DockerOptions {
-        socket: socket(&engine.engine)?,
         permitted_networks: engine.permitted_networks.clone(),
         pod_networks: engine.pod_networks,
         registry_auth: engine.registry_auth.clone(),
@@ -122,7 +122,7 @@ pub async fn host(
             Fence::Required => NetworkFence::Required,
             Fence::Off => NetworkFence::Off,
         },
-        ..DockerOptions::default()
+        ..docker(&engine.engine)?
     };
     let host = Host::builder(home(&args.home).map_err(infrastructure)?)
         .blobs(blobs(args))
@@ -130,6 +130,11 @@ pub async fn host(
         .sidecar_program(sidecar_program().map_err(infrastructure)?)
         .patience(engine.wait_for_host)
         .observer(observer);
+    let host = match engine.api_address {
+        // Beyond loopback it has TLS.
+        Some(listen) => host.tcp(ApiOverTcp { listen, advertise: listen.ip().to_string(), plain_network: false }),
+        None => host,
+    };
     host.open().await.map_err(not_opened)
 }
 
@@ -167,23 +172,24 @@ pub fn sidecar_program() -> anyhow::Result<PathBuf> {
     Ok(sidecar_beside_this_program()?)
 }
 
-/// The address of the engine's API; none where it is to be searched.
-pub fn socket(engine: &str) -> Result<Option<String>, (Exit, anyhow::Error)> {
+/// How the engine's API is reached; without an address where it is to be searched.
+pub fn docker(engine: &str) -> Result<DockerOptions, (Exit, anyhow::Error)> {
     let exists = |path: &String| std::path::Path::new(path.trim_start_matches("unix://")).exists();
+    let at = |socket: String| Ok(DockerOptions { socket: Some(socket), ..DockerOptions::default() });
     match engine {
-        "auto" => Ok(None),
-        "docker" => Ok(Some(std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned()))),
+        "auto" => Ok(DockerOptions::default()),
+        "docker" => DockerOptions::docker().map_err(|error| (Exit::Usage, error.into())),
         "podman" => {
             let system = "unix:///run/podman/podman.sock".to_owned();
             let user = std::env::var("XDG_RUNTIME_DIR").map(|dir| format!("unix://{dir}/podman/podman.sock"));
             let own = std::env::var("CONTAINER_HOST");
-            Ok(Some(own.ok().or(user.ok().filter(exists)).unwrap_or(system)))
+            at(own.ok().or(user.ok().filter(exists)).unwrap_or(system))
         }
-        address if address.contains("://") => Ok(Some(address.to_owned())),
+        address if address.contains("://") => at(address.to_owned()),
         other => Err((
             Exit::Usage,
             anyhow!(
-                "there is no engine {other:?}; use auto, docker, podman, or an address like unix:///run/docker.sock"
+                "there is no engine {other:?}; use auto, docker, podman, or an address like unix:///run/docker.sock or ssh://user@host"
             ),
         )),
     }

@@ -89,14 +89,13 @@ pub enum ControllerError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The build API would be served where others can listen.
-    #[error(
-        "the build API has no TLS, so it listens on loopback addresses only, and {address} is none; where packets never leave this \
-         machine, as on the network of its own containers, allow it with `ApiOverTcp::plain_network`"
-    )]
-    PlainNetwork {
-        /// Where it was to listen.
-        address: std::net::SocketAddr,
+    /// The build API can't be served over TLS.
+    #[error("the build API can't be served over TLS as {advertise:?}: {reason}")]
+    Tls {
+        /// The host name or address by which sidecars were to reach it.
+        advertise: String,
+        /// What went wrong, and what to do.
+        reason: String,
     },
     /// The sidecar's program is missing.
     #[error("the sidecar's program is not at {}: `cargo xtask demo` builds it; name it with MONKEYCI_SIDECAR if it is elsewhere", .0.display())]

@@ -72,12 +72,12 @@ impl Home {
         // SQLite gives what it makes beside the journal the journal's own mode.
         let journal = root.join("journal.db");
         make_file(&journal).map_err(fail(&journal))?;
-        for name in ["journal.db", "journal.db-wal", "journal.db-shm", "owner", "digest-key"] {
+        for name in ["journal.db", "journal.db-wal", "journal.db-shm", "owner", "digest-key", "api-authority.pem"] {
             let path = root.join(name);
             private(&path, 0o600).map_err(fail(&path))?;
         }
         let path = root.join("owner");
-        let owner = drawn_once(&path, 8).map_err(fail(&path))?;
+        let owner = made_once(&path, || Ok(drawn(8))).map_err(fail(&path))?;
         Ok(Self { root, owner })
     }
 
@@ -103,7 +103,20 @@ impl Home {
     /// The key for digests of secrets, which stand in the journal: so that the journal alone tells nothing of a secret.
     pub(crate) fn digest_key(&self) -> Result<String, ControllerError> {
         let path = self.root.join("digest-key");
-        drawn_once(&path, 32).map_err(|source| ControllerError::Home { path, source })
+        made_once(&path, || Ok(drawn(32))).map_err(|source| ControllerError::Home { path, source })
+    }
+
+    /// Where the authority is kept that vouches for the build API over TLS, and what is kept there; `make` makes it once. It stays the
+    /// same, since sidecars outlive the process that they were told of it by.
+    pub(crate) fn api_authority(
+        &self,
+        make: impl FnOnce() -> io::Result<String>,
+    ) -> Result<(PathBuf, String), ControllerError> {
+        let path = self.root.join("api-authority.pem");
+        match made_once(&path, make) {
+            Ok(kept) => Ok((path, kept)),
+            Err(source) => Err(ControllerError::Home { path, source }),
+        }
     }
 
     /// The directory itself.
@@ -351,25 +364,30 @@ fn young(path: &Path) -> bool {
     modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 5))
 }
 
-/// A number that a home drew at random once, in hexadecimal.
-fn drawn_once(path: &Path, bytes: usize) -> io::Result<String> {
-    if let Some(drawn) = whole(path)? {
-        return Ok(drawn);
+/// A number drawn at random, in hexadecimal.
+fn drawn(bytes: usize) -> String {
+    (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
+}
+
+/// What a home has made once, at random.
+fn made_once(path: &Path, make: impl FnOnce() -> io::Result<String>) -> io::Result<String> {
+    if let Some(made) = whole(path)? {
+        return Ok(made);
     }
     let dir = File::open(path.parent().unwrap_or(Path::new(".")))?;
     // Two hosts may start at once: whoever comes second finds what the first has made.
     flock(&dir, FlockOperation::LockExclusive)?;
-    if let Some(drawn) = whole(path)? {
-        return Ok(drawn);
+    if let Some(made) = whole(path)? {
+        return Ok(made);
     }
-    let drawn: String = (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect();
+    let made = make()?;
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(drawn.as_bytes())?;
+    file.write_all(made.as_bytes())?;
     // Before it has its name, and the name too: after a power cut it is there whole, or not at all.
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     dir.sync_all()?;
-    Ok(drawn)
+    Ok(made)
 }
 
 /// What is in the file; none when there is no file, or only what a power cut has left of one.

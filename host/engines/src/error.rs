@@ -1,5 +1,51 @@
 //! What can go wrong with an engine.
 
+use std::path::PathBuf;
+
+/// What is wrong with what names an engine: an address, a variable, a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineSettingsError {
+    /// An address that no engine can have.
+    #[error("{address} ({origin}) is no address of an engine: {reason}")]
+    Address {
+        /// The address.
+        address: String,
+        /// Who has named it.
+        origin: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A file that can't be read, or is not as it should be.
+    #[error("{} can't be used: {reason}", .file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such context of the docker command.
+    #[error(
+        "there is no docker context {name:?} ({origin}): {} is not there; `docker context ls` lists those that are, and --engine names \
+         an engine without one", .file.display()
+    )]
+    NoContext {
+        /// Its name.
+        name: String,
+        /// Who has named it.
+        origin: String,
+        /// Where it would be.
+        file: PathBuf,
+    },
+    /// Whoever answers is to be taken for the engine.
+    #[error("{origin} asks for TLS without a look at who the engine is, and then it could be anybody: {remedy}")]
+    Unverified {
+        /// What asks for that.
+        origin: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
 /// An engine's error: what failed, on what.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -11,6 +57,9 @@ pub enum EngineError {
         /// What was looked at, and what came of it.
         tried: String,
     },
+    /// What names the engine can't be used.
+    #[error("the container engine can't be looked for: {0}")]
+    Settings(#[from] EngineSettingsError),
     /// The engine stopped answering.
     #[error("the container engine does not answer: {0}")]
     Gone(String),

@@ -46,6 +46,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("CARGO_MANIFEST_DIR", "where the repository is"),
     ("CARGO_TARGET_DIR", "where everything is built"),
     ("CARGO_TARGET_TMPDIR", "a folder for tests"),
+    ("CARGO_BIN_EXE_dial-stdio", "what Cargo has built for the test"),
     ("CARGO_BIN_EXE_monkeyci-sidecar", "what Cargo has built for the test"),
     ("<name>", "what set-up hands over (`handed::given`), and the user's choice of colours (`say::coloured`)"),
 ];

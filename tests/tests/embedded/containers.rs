@@ -55,6 +55,28 @@ fn a_server_runs_builds_at_the_same_time_with_sidecars_over_tcp() {
 }
 
 #[test]
+fn sidecars_on_a_network_reach_the_build_api_over_tls() {
+    let engine = Engine::docker();
+    let home = tempfile::tempdir().expect("a directory");
+    let address = engine.gateway();
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    tokio.block_on(async {
+        // Bound to the gateway alone: containers of this machine reach it, and nobody else.
+        let listen = format!("{address}:0").parse().expect("an address");
+        let tcp = ApiOverTcp { listen, advertise: address, plain_network: false };
+        let host = host(home.path(), &engine.address).tcp(tcp).open().await.expect("a host");
+        let build = host.submit(request("artifact")).await.expect("taken");
+        let artifact = build.wait().await.expect("a report");
+        assert_eq!(artifact.status, BuildStatus::Success, "{artifact:#?}");
+    });
+    // The authority that the sidecar was told of is this home's.
+    let kept = std::fs::read_to_string(home.path().join("api-authority.pem")).expect("an authority");
+    assert!(kept.starts_with("-----BEGIN CERTIFICATE-----"), "{kept}");
+    let owner = std::fs::read_to_string(home.path().join("owner")).expect("an owner");
+    assert_eq!(engine.leftovers(&owner), [] as [String; 0]);
+}
+
+#[test]
 fn a_build_that_waits_for_approval_has_no_instance_of_its_script_and_no_container() {
     let engine = Engine::docker();
     let home = tempfile::tempdir().expect("a directory");

@@ -44,11 +44,11 @@ fn failed(error: impl std::fmt::Display) -> EngineError {
 /// Says what the sidecar of a pod would say whose command ended so.
 async fn play(pod: &Pod, code: i32) -> Result<(), EngineError> {
     let config = std::fs::read(&pod.sidecar_config).map_err(failed)?;
-    let SidecarConfig { api, build, job, token, .. } = serde_json::from_slice(&config).map_err(failed)?;
+    let SidecarConfig { api, ca, build, job, token, .. } = serde_json::from_slice(&config).map_err(failed)?;
     // Where the build API listens on a Unix socket, containers see it somewhere else than this machine does.
     let client = match &pod.api_dir {
         Some(dir) => Client::unix(&dir.join("api.sock"), &build, token),
-        None => Client::connect(&api, &build, token),
+        None => Client::connect(&api, ca.as_deref(), &build, token),
     };
     let client = client.map_err(failed)?;
     client.job_running(&job).await.map_err(failed)?;

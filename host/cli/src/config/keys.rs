@@ -31,13 +31,14 @@ const fn path(name: &'static str) -> Key {
 }
 
 /// All keys. What else a command is told is about the one command.
-pub const KEYS: [Key; 16] = [
+pub const KEYS: [Key; 17] = [
     Key { name: "home", by: By::User, variable: Some("MONKEYCI_HOME"), is_path: true },
     key("blobs", By::User),
     key("engine", By::User),
     key("permit-network", By::User),
     key("pod-networks", By::User),
     path("registry-auth"),
+    key("api-address", By::User),
     key("network-fence", By::User),
     key("wait-for-host", By::User),
     key("git-auth", By::User),

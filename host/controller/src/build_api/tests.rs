@@ -287,7 +287,8 @@ async fn the_three_transports_give_the_same_answers() {
     std::fs::create_dir(&socket).expect("a directory");
     let _unix = Listener::unix(&socket, "api.sock", socket_router(rig.api.clone(), SILENCE)).expect("a socket");
     let address = "127.0.0.1:0".parse().expect("an address");
-    let (_tcp, address) = Listener::tcp(address, socket_router(rig.api.clone(), SILENCE)).await.expect("a socket");
+    let (_tcp, address) =
+        Listener::tcp(address, socket_router(rig.api.clone(), SILENCE), None).await.expect("a socket");
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(socket.join("api.sock")).expect("a socket").permissions(),
     );

@@ -25,7 +25,7 @@ use crate::home::Home;
 use crate::jobs::{EngineChoice, Engines, PATIENCE, Services};
 use crate::logs::LogLimits;
 use crate::observer::{Observer, Silent};
-use crate::serve::{self, ApiOverTcp, ApiSockets};
+use crate::serve::{self, ApiOnNetwork, ApiOverTcp, ApiSockets};
 use crate::tokens::Tokens;
 
 /// How a [`Host`] is made: [`Host::builder`], what is not as by default, and [`open`](Self::open).
@@ -150,7 +150,7 @@ impl HostBuilder {
         Self { patience, ..self }
     }
 
-    /// Serves sidecars over TCP; by default over a Unix socket in the home.
+    /// Serves sidecars over TCP, and beyond loopback with TLS; by default over a Unix socket in the home.
     pub fn tcp(self, tcp: ApiOverTcp) -> Self {
         Self { tcp: Some(tcp), ..self }
     }
@@ -198,15 +198,15 @@ impl HostBuilder {
     /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
     ///
     /// # Errors
-    /// When the home directory, the journal or the blob store can't be used, the build API would be served where others can listen, or a sink's
-    /// name can't be one.
+    /// When the home directory, the journal or the blob store can't be used, the build API can't be served over TLS as it was asked, or a
+    /// sink's name can't be one.
     pub async fn open(self) -> Result<Host, ControllerError> {
-        self.tcp.as_ref().map_or(Ok(()), ApiOverTcp::check)?;
         let sidecar_program = match self.sidecar_program {
             Some(program) => program,
             None => sidecar_beside_this_program()?,
         };
         let home = Home::open(&self.home)?;
+        let tcp = self.tcp.map(|tcp| ApiOnNetwork::of(tcp, &home)).transpose()?;
         let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: self.limits };
         let compiler = self.compiler.unwrap_or_else(Compiler::of_this_process);
         // The engine takes a moment, and so does the database: both at once.
@@ -231,7 +231,7 @@ impl HostBuilder {
             blobs: blobs.clone(),
             log_limits: self.log_limits,
             engines: Engines::new(self.engine, home.clone(), blobs),
-            api: ApiSockets::new(router(api.clone()), socket_router(api.clone(), serve::SILENCE), self.tcp),
+            api: ApiSockets::new(router(api.clone()), socket_router(api.clone(), serve::SILENCE), tcp),
             sidecar_program,
             patience: self.patience,
         };

@@ -10,6 +10,8 @@ use rustix::process::{Resource, getrlimit};
 pub(crate) struct SocketLimits {
     /// The connections that are served at a time.
     pub(crate) connections: u32,
+    /// How long a handshake of TLS may take.
+    pub(crate) handshake: Duration,
     /// How long the head of a request may take, and how long a connection may lie idle.
     pub(crate) head_time: Duration,
     /// The most bytes of a request's head.
@@ -43,6 +45,7 @@ impl SocketLimits {
         // A token names each artifact of its job: with two thousand it has some 300 KiB.
         Self {
             connections,
+            handshake: Duration::from_secs(10),
             head_time: Duration::from_secs(20),
             head_bytes: 416 << 10,
             headers: 64,
@@ -76,6 +79,12 @@ pub(crate) fn limits() -> Area {
             "a token names each artifact of its job, and a job may collect those of thousands",
         ),
         Limit::count("headers of a request", Per::Call, build.headers as u64, "our clients send a handful"),
+        Limit::time(
+            "a handshake of TLS",
+            Per::Call,
+            host.handshake,
+            "beyond loopback; meanwhile it counts as one of the connections",
+        ),
         Limit::time(
             "a request's head, and an idle connection",
             Per::Call,

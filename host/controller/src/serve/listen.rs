@@ -1,10 +1,12 @@
 //! The three ways to the router: in process, Unix socket, TCP.
 //!
 //! Who comes by a socket is a stranger until its token says more. So a connection has limits before anything of it reaches the
-//! router: how long its head may take and how large it may be, how many of them there may be; and on a Unix socket, whose it is.
+//! router: how long its handshake and its head may take and how large that may be, how many of them there may be; and on a Unix socket,
+//! whose it is.
 
 use std::convert::Infallible;
 use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -23,6 +25,8 @@ use monkeyci_api::InProcess;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -72,23 +76,28 @@ impl Listener {
         let short = format!("/proc/self/fd/{}/{name}", opened.as_raw_fd());
         let socket = UnixListener::bind(short).map_err(fail)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(fail)?;
-        Ok(Self::serve(socket, router, limits, move |stream| peers.are(stream)))
+        Ok(Self::serve(socket, router, limits, None, move |stream| peers.are(stream)))
     }
 
-    /// Listens on a TCP address; returns the address it has got.
-    pub(crate) async fn tcp(address: SocketAddr, router: Router) -> Result<(Self, SocketAddr), ControllerError> {
-        Self::tcp_within(address, router, SocketLimits::of_host()).await
+    /// Listens on a TCP address, with TLS if there is a certificate for it; returns the address it has got.
+    pub(crate) async fn tcp(
+        address: SocketAddr,
+        router: Router,
+        tls: Option<TlsAcceptor>,
+    ) -> Result<(Self, SocketAddr), ControllerError> {
+        Self::tcp_within(address, router, tls, SocketLimits::of_host()).await
     }
 
     pub(super) async fn tcp_within(
         address: SocketAddr,
         router: Router,
+        tls: Option<TlsAcceptor>,
         limits: SocketLimits,
     ) -> Result<(Self, SocketAddr), ControllerError> {
         let fail = |source| ControllerError::Listen { address: address.to_string(), source };
         let socket = TcpListener::bind(address).await.map_err(fail)?;
         let local = socket.local_addr().map_err(fail)?;
-        Ok((Self::serve(socket, router, limits, |_| Ok(())), local))
+        Ok((Self::serve(socket, router, limits, tls, |_| Ok(())), local))
     }
 
     /// Serves whoever connects and `may`.
@@ -96,6 +105,7 @@ impl Listener {
         mut socket: L,
         router: Router,
         limits: SocketLimits,
+        tls: Option<TlsAcceptor>,
         may: impl Fn(&L::Io) -> Result<(), Refusal> + Send + 'static,
     ) -> Self {
         let mut http = http1::Builder::new();
@@ -117,8 +127,17 @@ impl Listener {
                 let service = router.map_request(move |request: Request<Incoming>| {
                     request.map(|body| Body::new(Unread::new(Body::new(body), limits.refused_body)))
                 });
-                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-                let cut = connections_cut.clone();
+                let service = TowerToHyperService::new(service);
+                let (http, tls, cut) = (http.clone(), tls.clone(), connections_cut.clone());
+                let connection = async move {
+                    match tls {
+                        None => http.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other),
+                        Some(tls) => {
+                            let stream = timeout(limits.handshake, tls.accept(stream)).await??;
+                            http.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
+                        }
+                    }
+                };
                 tokio::spawn(async move {
                     let _slot = slot;
                     tokio::select! {

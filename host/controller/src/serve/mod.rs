@@ -1,4 +1,4 @@
-//! What the build API and the control API share: sockets, and errors in words.
+//! What the build API and the control API share: sockets, TLS, and errors in words.
 
 mod limits;
 mod listen;
@@ -7,6 +7,9 @@ mod problem;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 mod unread;
 
 pub use sockets::ApiOverTcp;
@@ -14,4 +17,4 @@ pub use sockets::ApiOverTcp;
 pub(crate) use limits::{SILENCE, limits};
 pub(crate) use listen::{Listener, in_process};
 pub(crate) use problem::{Refusal, in_words, no_such_method, no_such_path, parse};
-pub(crate) use sockets::{ApiAddress, ApiSockets};
+pub(crate) use sockets::{ApiAddress, ApiOnNetwork, ApiSockets};

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::SystemVersion;
-use bollard::{API_DEFAULT_VERSION, Docker};
 use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::AddressRange;
 
+use super::certificates::DockerTls;
+use super::context::{self, Variables};
+use super::endpoint::Candidate;
 use super::fault::said;
 use super::fence::is_local;
-use crate::EngineError;
+use crate::{EngineError, EngineSettingsError};
 
 /// How long an address may take to answer when several are tried. A local daemon does so within milliseconds.
 const PING: Duration = Duration::from_secs(4);
@@ -20,9 +23,15 @@ const PING: Duration = Duration::from_secs(4);
 /// How the docker engine is found and used.
 #[derive(Clone, Debug)]
 pub struct DockerOptions {
-    /// Where it listens: `unix:///path` or `http://host:port`. None takes what `DOCKER_HOST` or `CONTAINER_HOST` names, and
-    /// searches the usual sockets of Docker and Podman, of the machine and of the user, when neither is set.
+    /// Where it listens: `unix:///path`, `tcp://host:port`, `http://host:port` or `ssh://user@host:port/path`. None takes what
+    /// [`DockerOptions::docker`] finds or `CONTAINER_HOST` names, and searches the usual sockets of Docker and Podman, of the machine
+    /// and of the user, when nothing is named.
     pub socket: Option<String>,
+    /// The files for TLS to the engine at a `tcp://` address. None takes those that `DOCKER_CERT_PATH` names where
+    /// `DOCKER_TLS_VERIFY` is set, and else there is no TLS.
+    pub tls: Option<DockerTls>,
+    /// The program that makes the connections to an engine at an `ssh://` address.
+    pub ssh: PathBuf,
     /// How long the engine at `socket` may take to say what it is: its daemon may be just starting.
     pub answer: Duration,
     /// How long a request may take, in whole seconds; not one that waits for the end of a container, nor a pull.
@@ -59,6 +68,8 @@ impl Default for DockerOptions {
     fn default() -> Self {
         Self {
             socket: None,
+            tls: None,
+            ssh: "ssh".into(),
             answer: Duration::from_secs(15),
             request: Duration::from_secs(120),
             pull_answer: Duration::from_secs(8),
@@ -87,19 +98,30 @@ pub(super) struct Found {
     pub(super) dialect: Dialect,
     /// Whether it runs on this machine.
     pub(super) is_local: bool,
+    /// Whether it runs on another one.
+    pub(super) is_elsewhere: bool,
     /// Name and version for people.
     pub(super) name: String,
 }
 
 /// Finds the first engine that answers.
 pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> {
-    let (candidates, patience) = match &options.socket {
-        Some(socket) => (vec![Candidate { address: socket.clone(), origin: "as asked" }], options.answer),
-        None => (search(|name| std::env::var(name).ok()), PING),
+    let variable = of_process;
+    let (candidates, patience) = match (&options.socket, &options.tls) {
+        (Some(socket), None) => (vec![Candidate::of(socket.clone(), ASKED, &variable)?], options.answer),
+        (Some(socket), tls) => {
+            let candidate = Candidate { address: socket.clone(), origin: ASKED.to_owned(), tls: tls.clone() };
+            (vec![candidate], options.answer)
+        }
+        (None, _) => match named(&variable)? {
+            Some(candidate) => (vec![candidate], options.answer),
+            None => (usual(&variable), PING),
+        },
     };
     let mut tried = Vec::new();
     for candidate in candidates {
-        match probe(&candidate.address, options.request, patience).await {
+        let docker = candidate.client(options.request.as_secs().max(1), &options.ssh)?;
+        match probe(docker, &candidate, patience).await {
             Ok(found) => return Ok(found),
             Err(reason) => tried.push(format!("{} ({}): {reason}", candidate.address, candidate.origin)),
         }
@@ -107,22 +129,46 @@ pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> 
     Err(EngineError::NotFound { tried: tried.join("; ") })
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Candidate {
-    address: String,
-    origin: &'static str,
+/// Who has named the engine of [`DockerOptions::socket`].
+const ASKED: &str = "as asked";
+
+/// A variable of this process that says something.
+fn of_process(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The addresses to try, in order, each once. Whoever sets a variable means that engine and no other.
-fn search(variable: impl Fn(&str) -> Option<String>) -> Vec<Candidate> {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let run = set("XDG_RUNTIME_DIR");
-    let in_run = |path: &str| run.as_ref().map(|run| format!("unix://{run}/{path}"));
-    for origin in ["DOCKER_HOST", "CONTAINER_HOST"] {
-        if let Some(address) = set(origin) {
-            return vec![Candidate { address, origin }];
-        }
+impl DockerOptions {
+    /// The engine that the docker command would speak with: that of `DOCKER_HOST`, else of the context in `DOCKER_CONTEXT`, else of the
+    /// current context, else Docker's usual socket.
+    ///
+    /// # Errors
+    /// When a context or what it names can't be read.
+    pub fn docker() -> Result<Self, EngineSettingsError> {
+        let named = match context::of_variables(&of_process)? {
+            None => context::of_configuration(&of_process)?,
+            named => named,
+        };
+        let Candidate { address, tls, .. } =
+            named.unwrap_or_else(|| Candidate::plain("unix:///var/run/docker.sock".to_owned(), "Docker"));
+        Ok(Self { socket: Some(address), tls, ..Self::default() })
     }
+}
+
+/// The engine that is named somewhere: whoever does so means that one and no other. A variable counts before a file.
+fn named(variable: Variables<'_>) -> Result<Option<Candidate>, EngineSettingsError> {
+    if let Some(candidate) = context::of_variables(variable)? {
+        return Ok(Some(candidate));
+    }
+    match variable("CONTAINER_HOST") {
+        Some(address) => Ok(Some(Candidate::plain(address, "CONTAINER_HOST"))),
+        None => context::of_configuration(variable),
+    }
+}
+
+/// The usual addresses, in order, each once.
+fn usual(variable: Variables<'_>) -> Vec<Candidate> {
+    let run = variable("XDG_RUNTIME_DIR");
+    let in_run = |path: &str| run.as_ref().map(|run| format!("unix://{run}/{path}"));
     let usual = [
         (Some("unix:///var/run/docker.sock".to_owned()), "Docker"),
         (in_run("podman/podman.sock"), "the user's Podman"),
@@ -132,16 +178,15 @@ fn search(variable: impl Fn(&str) -> Option<String>) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
     usual
         .into_iter()
-        .filter_map(|(address, origin)| Some(Candidate { address: address?, origin }))
+        .filter_map(|(address, origin)| Some(Candidate::plain(address?, origin)))
         .filter(|candidate| seen.insert(candidate.address.clone()))
         .collect()
 }
 
-/// Asks who is at `address`; says why not when nobody is.
-async fn probe(address: &str, request: Duration, patience: Duration) -> Result<Found, String> {
-    let docker = client(address, request).map_err(|error| match error {
+/// Asks who is there; says why not when nobody is.
+async fn probe(docker: Result<Docker, Error>, at: &Candidate, patience: Duration) -> Result<Found, String> {
+    let docker = docker.map_err(|error| match error {
         Error::SocketNotFoundError(_) => "no such socket".to_owned(),
-        Error::UnsupportedURISchemeError { .. } => "only unix:///path and http://host:port work here".to_owned(),
         other => said(&other),
     })?;
     let answer = async {
@@ -154,7 +199,8 @@ async fn probe(address: &str, request: Duration, patience: Duration) -> Result<F
         .map_err(|_| format!("no answer within {} s", patience.as_secs()))?
         .map_err(|error| with_remedy(said(&error)))?;
     let dialect = dialect(&version);
-    Ok(Found { docker, is_local: is_local(address), name: describe(&dialect, &version), dialect })
+    let (is_local, is_elsewhere) = (is_local(&at.address), at.is_elsewhere());
+    Ok(Found { docker, is_local, is_elsewhere, name: describe(&dialect, &version), dialect })
 }
 
 /// Adds to what the system says of a socket what to do about it: on a new machine, the user is in no group that may use Docker's.
@@ -166,19 +212,6 @@ fn with_remedy(said: String) -> String {
         "{said}; this user may not use it: have them added to the socket's group (`sudo usermod -aG docker $USER`) and log in again, \
          or use the user's own Podman with --engine podman"
     )
-}
-
-fn client(address: &str, request: Duration) -> Result<Docker, Error> {
-    let seconds = request.as_secs().max(1);
-    if address.starts_with("unix://") {
-        Docker::connect_with_unix(address, seconds, API_DEFAULT_VERSION)
-    } else if address.starts_with('/') {
-        Docker::connect_with_unix(&format!("unix://{address}"), seconds, API_DEFAULT_VERSION)
-    } else if address.starts_with("http://") || address.starts_with("tcp://") {
-        Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
-    } else {
-        Err(Error::UnsupportedURISchemeError { uri: address.to_owned() })
-    }
 }
 
 fn dialect(version: &SystemVersion) -> Dialect {
@@ -214,7 +247,9 @@ mod tests {
     }
 
     fn addresses(variable: impl Fn(&str) -> Option<&'static str>) -> Vec<String> {
-        search(|name| variable(name).map(str::to_owned)).into_iter().map(|candidate| candidate.address).collect()
+        let variable = |name: &str| variable(name).map(str::to_owned);
+        let found = named(&variable).expect("no file").map_or_else(|| usual(&variable), |candidate| vec![candidate]);
+        found.into_iter().map(|candidate| candidate.address).collect()
     }
 
     #[test]
@@ -240,7 +275,10 @@ mod tests {
     async fn an_address_without_an_engine_is_named_with_the_reason() {
         for (socket, reason) in [
             ("unix:///nowhere/docker.sock", "unix:///nowhere/docker.sock (as asked): no such socket"),
-            ("ssh://host", "only unix:///path and http://host:port work here"),
+            (
+                "npipe:////./pipe/docker",
+                "only unix:///path, tcp://host:port, http://host:port and ssh://user@host work here",
+            ),
             ("http://127.0.0.1:1", "refused"),
         ] {
             let options = DockerOptions { socket: Some(socket.to_owned()), ..DockerOptions::default() };

@@ -58,7 +58,7 @@ pub(super) const MAX_PROCESSES: i64 = 16_384;
 const DROPPED: [&str; 3] = ["NET_RAW", "MKNOD", "AUDIT_WRITE"];
 
 /// The network of a container that has none.
-const NO_NETWORK: &str = "none";
+pub(super) const NO_NETWORK: &str = "none";
 
 /// All that the sidecar needs as root: to read what belongs to the job's user, and to give it what it unpacks.
 const SIDECAR_KEEPS: [&str; 3] = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];

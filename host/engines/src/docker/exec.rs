@@ -54,7 +54,7 @@ impl DockerEngine {
             attach_stderr: Some(true),
             tty: Some(terminal.is_some()),
             detach_keys: Some(DETACH_KEYS.to_owned()),
-            cmd: Some(guard::handed(&orders)),
+            cmd: Some(self.command(guard::handed(&orders))),
             ..CreateExecOptions::default()
         };
         let failed = |error: &Error| refused(what(), error);

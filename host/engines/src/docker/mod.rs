@@ -2,9 +2,13 @@
 
 mod architecture;
 mod budget;
+mod certificates;
 mod connect;
 mod container;
+mod context;
 mod credentials;
+mod elsewhere;
+mod endpoint;
 mod exec;
 mod fault;
 mod fence;
@@ -18,10 +22,12 @@ mod raw;
 mod ready;
 mod remove;
 mod sidecar_image;
+mod ssh;
 mod start;
 mod volume;
 mod wake;
 mod watch;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,6 +42,7 @@ use monkeyci_api::Handed;
 use tokio::sync::OnceCell;
 
 pub use budget::limits;
+pub use certificates::DockerTls;
 pub use connect::{DockerOptions, NetworkFence};
 
 use crate::{Engine, EngineError, Part, PartExit, Pod, PodFound, PodService, Session, TerminalSize};
@@ -49,8 +56,10 @@ use sidecar_image::SidecarImages;
 /// Runs pods by Docker or Podman.
 ///
 /// A pod is a network `<key>-net`, a volume `<key>-shared` and the containers `<key>-job`, `<key>-sidecar` and
-/// `<key>-svc-<service>`, all with the labels [`LABEL_OWNER`], [`LABEL_BUILD`], [`LABEL_JOB`] and [`LABEL_POD`]. The daemon
-/// has to see the files of this machine: the launcher, the sidecar's configuration and the API's socket are mounted from it.
+/// `<key>-svc-<service>`, all with the labels [`LABEL_OWNER`], [`LABEL_BUILD`], [`LABEL_JOB`] and [`LABEL_POD`]. Launcher,
+/// guard, the sidecar's configuration and the API's socket are files of this machine that are mounted. An engine on another machine (over
+/// TLS, by ssh, or at an address of TCP that is not loopback) sees none of them: there our program is in a volume
+/// `monkeyci-sidecar-<digest>`, files are handed over when a container is made, and the build API has to be served over TCP.
 ///
 /// # What a pod reaches
 ///
@@ -101,10 +110,14 @@ pub struct DockerEngine {
     dialect: Dialect,
     /// Whether it runs on this machine, so that the machine's addresses are its.
     is_local: bool,
+    /// Whether it runs on another one, which does not see the files of this.
+    is_elsewhere: bool,
     name: String,
     options: DockerOptions,
     in_flight: InFlight,
     sidecar_images: SidecarImages,
+    /// The volumes with our programs, for an engine elsewhere.
+    programs: SidecarImages,
     machine: OnceCell<Machine>,
 }
 
@@ -119,10 +132,12 @@ impl DockerEngine {
             docker: found.docker,
             dialect: found.dialect,
             is_local: found.is_local,
+            is_elsewhere: found.is_elsewhere,
             name: found.name,
             options,
             in_flight: InFlight::default(),
             sidecar_images: SidecarImages::default(),
+            programs: SidecarImages::default(),
             machine: OnceCell::new(),
         })
     }

@@ -67,7 +67,7 @@ impl DockerEngine {
         let limit = Duration::from_millis(service.ready_timeout_ms);
         let succeed = async {
             for argv in &commands {
-                let program = further(orders, argv);
+                let program = self.command(further(orders, argv));
                 self.until_success(&name, service, argv, &program, &last_said).await?;
             }
             Ok(())

@@ -26,12 +26,12 @@ use crate::EngineError;
 /// Label of a sidecar's image: the digest of its program.
 const LABEL_SIDECAR: &str = "monkeyci.sidecar";
 
-/// The images that are known to be there, by what their program's file looked like.
+/// The images, or the volumes, that are known to be there, by what their program's file looked like.
 #[derive(Debug, Default)]
 pub(super) struct SidecarImages(Mutex<HashMap<FileState, Arc<OnceCell<String>>>>);
 
 impl SidecarImages {
-    fn cell(&self, file: FileState) -> Arc<OnceCell<String>> {
+    pub(super) fn cell(&self, file: FileState) -> Arc<OnceCell<String>> {
         Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(file).or_default())
     }
 
@@ -43,7 +43,7 @@ impl SidecarImages {
 
 /// A file and what changes when its content does; cheaper than to read it for each job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct FileState {
+pub(super) struct FileState {
     path: PathBuf,
     inode: (u64, u64),
     length: u64,
@@ -51,7 +51,7 @@ struct FileState {
 }
 
 impl FileState {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let meta = std::fs::metadata(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -168,7 +168,7 @@ fn layer(program: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// A tar archive that depends on its content alone: no times, no owners.
-struct Archive(tar::Builder<Vec<u8>>);
+pub(super) struct Archive(tar::Builder<Vec<u8>>);
 
 impl Default for Archive {
     fn default() -> Self {
@@ -177,7 +177,7 @@ impl Default for Archive {
 }
 
 impl Archive {
-    fn file(&mut self, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
+    pub(super) fn file(&mut self, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
         self.entry(path, content, mode, tar::EntryType::Regular)
     }
 
@@ -196,7 +196,7 @@ impl Archive {
         self.0.append_data(&mut header, path.trim_start_matches('/'), content)
     }
 
-    fn finish(self) -> io::Result<Vec<u8>> {
+    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         self.0.into_inner()
     }
 }

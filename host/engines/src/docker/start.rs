@@ -46,6 +46,7 @@ impl DockerEngine {
             names.service(&service.name)?;
         }
         check_files(pod)?;
+        self.check_api(pod)?;
         self.in_flight.drained(names.key()).await;
         if self.has_started(names).await? {
             return Ok(());
@@ -217,7 +218,7 @@ impl DockerEngine {
     async fn create(&self, names: &Names, container: &Container) -> Result<bool, EngineError> {
         let options =
             CreateContainerOptions { name: Some(container.name.clone()), platform: container.platform.clone() };
-        let (docker, body) = (self.docker.clone(), container.body.clone());
+        let (docker, body) = (self.docker.clone(), self.body_of(container).await?);
         let request = async move { raw::whole(&docker, docker.create_container(Some(options), body)).await };
         match self.in_flight.run(names.key(), request).await {
             Ok(_) => Ok(true),
@@ -247,6 +248,7 @@ impl DockerEngine {
 
     /// Starts a container that was created.
     async fn run(&self, names: &Names, container: &Container) -> Result<(), EngineError> {
+        self.hand_files(container).await?;
         let (docker, name) = (self.docker.clone(), container.name.clone());
         let request = async move { docker.start_container(&name, None).await };
         self.in_flight.run(names.key(), request).await.map_err(|error| {

@@ -132,7 +132,8 @@ pub async fn run(options: &Options) -> Result<(), SidecarError> {
     if config.version != API_VERSION {
         return Err(SidecarError::Version { host: config.version });
     }
-    let client = Client::connect(&config.api, &config.build, config.token).map_err(SidecarError::Address)?;
+    let client = Client::connect(&config.api, config.ca.as_deref(), &config.build, config.token);
+    let client = client.map_err(SidecarError::Address)?;
     let host = Host::new(client, config.job.clone(), Duration::from_millis(config.patience_ms));
     let log = Log::open(host.clone(), config.job.clone());
     let mut job = Job { host: &host, id: &config.job, log: &log, options, launcher: None };

@@ -38,6 +38,7 @@ impl Rig {
         let config = SidecarConfig {
             version: API_VERSION.to_owned(),
             api: format!("unix:{}", dir.path().join("api.sock").display()),
+            ca: None,
             build: "org/repo/1".to_owned(),
             job: "test".to_owned(),
             token: Token::new("secret".to_owned()),

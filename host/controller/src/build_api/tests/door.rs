@@ -10,7 +10,7 @@ use crate::hang_guard;
 async fn listener(rig: &Rig) -> (Listener, std::net::SocketAddr) {
     let address = "127.0.0.1:0".parse().expect("an address");
     let silence = Duration::from_millis(100);
-    Listener::tcp(address, socket_router(rig.api.clone(), silence)).await.expect("a socket")
+    Listener::tcp(address, socket_router(rig.api.clone(), silence), None).await.expect("a socket")
 }
 
 /// Says the head of a request and the beginning of its body, and reads the answer.

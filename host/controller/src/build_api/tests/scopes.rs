@@ -91,7 +91,7 @@ async fn ways(rig: &Rig) -> BTreeMap<&'static str, (Way, Option<Listener>)> {
     std::fs::create_dir(&socket).expect("a directory");
     let unix = Listener::unix(&socket, "api.sock", socket_router(rig.api.clone(), SILENCE)).expect("a socket");
     let address = "127.0.0.1:0".parse().expect("an address");
-    let (tcp, address) = Listener::tcp(address, socket_router(rig.api.clone(), SILENCE)).await.expect("a socket");
+    let (tcp, address) = Listener::tcp(address, socket_router(rig.api.clone(), SILENCE), None).await.expect("a socket");
     let client = || monkeyci_api::plain_http();
     let over_unix = client().unix_socket(socket.join("api.sock")).build().expect("a client");
     let over_tcp = client().build().expect("a client");

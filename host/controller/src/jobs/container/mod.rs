@@ -194,6 +194,7 @@ async fn prepare(
             let config = SidecarConfig {
                 version: API_VERSION.to_owned(),
                 api: address.url.clone(),
+                ca: address.ca.clone(),
                 build: context.live.id.clone(),
                 job: job.id.clone(),
                 token,
@@ -240,7 +241,7 @@ async fn prepare(
 pub(in crate::jobs) fn finds_us(context: &JobContext, dir: &BuildDir, job: &str, attempt: u32) -> bool {
     begun_with(&directory(&dir.path, job, attempt).join(CONFIG)).is_some_and(|config| {
         let is_there = dir.has_api || !config.api.starts_with("unix:");
-        is_there && config.version == API_VERSION && context.services.api.is_at(&config.api)
+        is_there && config.version == API_VERSION && context.services.api.is_at(&config.api, config.ca.as_deref())
     })
 }
 
