@@ -85,7 +85,7 @@ impl HostBuilder {
             home,
             blobs: BlobStore::Local,
             log_limits: LogLimits::default(),
-            engine: EngineChoice::Docker(DockerOptions::default()),
+            engine: EngineChoice::Docker(Box::default()),
             disk: DiskLimits::default(),
             limits: Limits::default(),
             compiler: None,
@@ -114,7 +114,7 @@ impl HostBuilder {
     /// Runs container jobs by Docker or Podman, found so. That is the default, with the default options: it is looked for when the first
     /// container job starts.
     pub fn docker(self, options: DockerOptions) -> Self {
-        Self { engine: EngineChoice::Docker(options), ..self }
+        Self { engine: EngineChoice::Docker(Box::new(options)), ..self }
     }
 
     /// Runs container jobs by an engine of your own.

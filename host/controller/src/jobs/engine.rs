@@ -38,7 +38,7 @@ pub struct Swept {
 #[derive(Clone)]
 pub(crate) enum EngineChoice {
     /// Docker or Podman, through their API.
-    Docker(DockerOptions),
+    Docker(Box<DockerOptions>),
     /// An engine of the embedder's.
     Custom(Arc<dyn Engine>),
 }
@@ -111,7 +111,7 @@ impl Engines {
     /// The engine, and nothing removed from it.
     pub(crate) async fn find(&self) -> Result<Arc<dyn Engine>, EngineError> {
         Ok(match &self.choice {
-            EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(options.clone()).await?),
+            EngineChoice::Docker(options) => Arc::new(DockerEngine::connect(*options.clone()).await?),
             EngineChoice::Custom(engine) => engine.clone(),
         })
     }
