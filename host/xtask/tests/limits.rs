@@ -39,6 +39,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("cli/src/import/writing/mod.rs", "WIDTH", "where a comment's line is broken"),
     ("cli/src/reports/summary.rs", "JOBS", "how many rows a page of GitHub's shows"),
     ("cli/src/reports/summary.rs", "CELL", "how much of a text a page of GitHub's shows"),
+    ("engines/src/docker/ssh.rs", "SAID", "how much of what ssh says a message shows"),
     ("cli/src/watch.rs", "NAMED", "how many files a message names"),
     ("cli/src/watch/files.rs", "LOOKS", "how often the files of whoever edits are looked at for one edit"),
     ("cli/src/watch/files.rs", "LONGEST", "how long an edit may go on before whoever edits sees what comes of it"),

@@ -150,6 +150,6 @@ mod tests {
         assert_eq!((marks.line(), marks.begun_wait()), (Some(13), None));
         marks.push(b"\n14");
         marks.push(b"!\n");
-        assert_eq!((marks.line(), marks.begun_wait(), marks.begun_wait()), (Some(13), Some(14), None));
+        assert_eq!((marks.line(), marks.begun_wait(), marks.begun_wait()), (Some(99), Some(14), None));
     }
 }
