@@ -175,12 +175,12 @@ fn of_many_hosts_in_one_home_one_is_killed_and_the_others_do_not_notice() {
 #[test]
 fn what_can_not_be_resumed_is_refused_with_the_reason() {
     let (host, code) = (Host::default(), code());
-    for id in ["o/r/nobody", "..", "../..", ""] {
-        assert!(refused(&host, id, &[]).contains("knows no build"), "{id:?}");
-    }
     let arguments = ["--dir", code.path().to_str().expect("text"), "--param", "version=1"];
     let mut running = host.start("resume-waiting", &arguments);
     until_on_disk(&host, &mut running, "job/waiting", "waits");
+    for id in ["o/r/nobody", "..", "../..", ""] {
+        assert!(refused(&host, id, &[]).contains("knows no build"), "{id:?}");
+    }
     let build = running.build_id();
     assert!(refused(&host, &build, &[]).contains("runs in another process"));
     kill(running, |_| true);

@@ -77,14 +77,19 @@ impl Beside {
             Part::Service(name) => format!("{}-svc-{name}", pod.key),
             _ => format!("{}-job", pod.key),
         };
+        // The networks that a container is in when it starts are its pod's. Before its program runs, the fence is there.
+        host.until_said(pod, part, BEGUN).await;
         host.outside.join(&container, &self.network).await;
     }
 }
 
+/// What a job or service says before it is put into another network.
+const BEGUN: &str = "begun";
+
 /// A job that waits until it is told to go on; then this.
 fn later(host: &Host, job: &str) -> Pod {
     let _ = std::fs::remove_file(host.path("api/go"));
-    host.pod(&format!("await /monkeyci/go\n{job}"), "await /run/monkeyci-api/go\nwrite /monkeyci/go yes")
+    host.pod(&format!("print {BEGUN}\nawait /monkeyci/go\n{job}"), "await /run/monkeyci-api/go\nwrite /monkeyci/go yes")
 }
 
 /// Tells the job to go on, which has to succeed.
@@ -108,7 +113,8 @@ pub async fn a_service_reaches_what_its_job_reaches(host: &Host) {
     let mut pod = host.pod("sleep 60000", "");
     let tries = |to: &Beside| format!("echo | busybox nc -w 60 {} 5432; echo $?", to.server);
     let joins = |to: &Beside| format!("until busybox grep -q {} /proc/net/route; do sleep 0.1; done", to.route);
-    let line = [joins(&internet), joins(&private), tries(&internet), tries(&private)].join("; ");
+    let begins = format!("echo {BEGUN}");
+    let line = [begins, joins(&internet), joins(&private), tries(&internet), tries(&private)].join("; ");
     pod.services.push(service("db", &line, Vec::new()));
     host.start(&pod).await.expect("the pod starts");
     let part = Part::Service("db".to_owned());
