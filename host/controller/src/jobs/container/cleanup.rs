@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use monkeyci_build::ServiceSpec;
 use monkeyci_engines::{Engine, EngineError};
 
@@ -52,22 +53,28 @@ impl PodCleanup {
             }
             return;
         }
+        let engine = engine.as_ref();
         if context.request.keep_failed
             && let Some(kept) = failed(context, &job)
-            && kept_at_rest(engine.as_ref(), &key, &services).await
         {
-            if let Some(logs) = logs.take() {
-                logs.store().await;
-                logs.finish(Duration::ZERO).await;
-            }
-            match kept.write(&dir) {
+            // First of all: whoever goes on after a crash leaves alone what is to be kept.
+            let resting = again(|| engine.rest(&key, &services, GRACE));
+            let rested = match kept.write(&dir) {
+                Ok(()) => within(context, engine, lease, resting).await,
+                Err(error) => Err(format!("{}: {error}", dir.display())),
+            };
+            match rested {
                 Ok(()) => {
+                    if let Some(logs) = logs.take() {
+                        logs.store().await;
+                        logs.finish(Duration::ZERO).await;
+                    }
                     context.live.observer.progress(&context.live.id, &job, "kept its containers");
                     return;
                 }
-                Err(error) => {
-                    let line = format!("its containers can't be kept: {}: {error}", dir.display());
-                    context.say(Some(&job), &line).await;
+                Err(reason) => {
+                    Kept::forget(&dir);
+                    context.say(Some(&job), &format!("its containers can't be kept: {reason}")).await;
                 }
             }
         }
@@ -75,24 +82,9 @@ impl PodCleanup {
             if let Some(logs) = &logs {
                 logs.store().await;
             }
-            loop {
-                match engine.remove(&key).await {
-                    // It may be back in a moment.
-                    Err(EngineError::Gone(_)) => tokio::time::sleep(AGAIN).await,
-                    removed => return removed.err().map(|error| error.to_string()),
-                }
-            }
+            again(|| engine.remove(&key)).await
         };
-        let forced = async {
-            context.force.cancelled().await;
-            lease::over(engine.as_ref(), PARTING).await
-        };
-        let failed = tokio::select! {
-            failed = removal => failed,
-            reason = lease::over(engine.as_ref(), lease) => Some(reason),
-            reason = forced => Some(reason),
-            () = tokio::time::sleep(REMOVAL) => Some(format!("it took longer than {} s", REMOVAL.as_secs())),
-        };
+        let failed = within(context, engine, lease, removal).await.err();
         if let Some(logs) = logs {
             // Their containers are gone, and what they have said is on its way.
             logs.finish(PARTING).await;
@@ -116,20 +108,31 @@ fn failed(context: &JobContext, job: &str) -> Option<Kept> {
     failed.then(|| Kept { job: job.to_owned(), attempt: known.attempt })
 }
 
-/// Stops what still runs of a pod: its services. False where it can't be kept.
-async fn kept_at_rest(engine: &dyn Engine, key: &str, services: &[ServiceSpec]) -> bool {
-    let rest = engine.rest(key, services, GRACE);
-    tokio::select! {
-        rested = rest => match rested {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(%error, key, "a failed job's containers can't be kept");
-                false
-            }
-        },
-        reason = lease::over(engine, PARTING) => {
-            tracing::warn!(reason, key, "a failed job's containers can't be kept");
-            false
+/// Asks an engine that is away once more: it may be back in a moment.
+async fn again<'a>(ask: impl Fn() -> BoxFuture<'a, Result<(), EngineError>>) -> Result<(), String> {
+    loop {
+        match ask().await {
+            Err(EngineError::Gone(_)) => tokio::time::sleep(AGAIN).await,
+            done => return done.map_err(|error| error.to_string()),
         }
+    }
+}
+
+/// Lets this go on for as long as the engine is there and nobody is in a hurry, or says why it does not.
+async fn within(
+    context: &JobContext,
+    engine: &dyn Engine,
+    lease: Duration,
+    done: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let forced = async {
+        context.force.cancelled().await;
+        lease::over(engine, PARTING).await
+    };
+    tokio::select! {
+        done = done => done,
+        reason = lease::over(engine, lease) => Err(reason),
+        reason = forced => Err(reason),
+        () = tokio::time::sleep(REMOVAL) => Err(format!("it took longer than {} s", REMOVAL.as_secs())),
     }
 }
