@@ -46,7 +46,9 @@ pub async fn export(args: ExportArgs) -> Done {
 
 /// Takes a build into the home.
 pub async fn import(args: ImportCommandArgs) -> Done {
-    let path = args.bundle.ok_or_else(|| (Exit::Usage, anyhow!("there is no bundle to import")))?;
+    let Some(path) = args.bundle.filter(|_| args.system.is_none()) else {
+        return Err((Exit::Usage, anyhow!("name a bundle, or a system and a file of it, and not both")));
+    };
     let bundle = read(&path)?;
     let Imported { build, was_there, .. } = open(&args.stores).await?.import(&bundle).await.map_err(failed)?;
     match (args.json, was_there) {

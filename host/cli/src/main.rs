@@ -69,7 +69,9 @@ fn run(command: Command) -> Done {
         Command::Version(args) => help::version(&args),
         Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
-        Command::Import(ImportCommandArgs { system: Some(system), .. }) => import::import(&system.into()),
+        Command::Import(ImportCommandArgs { system: Some(system), bundle: None, json, .. }) => {
+            import::import(&system.with_json(json))
+        }
         Command::Import(args) => setup::until_interrupted(bundle::import(args)),
         Command::Export(args) => setup::until_interrupted(bundle::export(args)),
         Command::Replay(args) => setup::until_interrupted(replay::replay(args)),

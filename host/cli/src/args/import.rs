@@ -9,7 +9,6 @@ use crate::import::System;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "Examples:\n  monkeyci-host import github .github/workflows/ci.yml\n  monkeyci-host import 19a.bundle"
 )]
@@ -66,13 +65,14 @@ pub struct ImportArgs {
     pub json: bool,
 }
 
-impl From<ImportSystem> for ImportArgs {
-    fn from(system: ImportSystem) -> Self {
-        let (system, ImportFileArgs { file, output, json }) = match system {
-            ImportSystem::GitHub(args) => (System::GitHub, args),
-            ImportSystem::GitLab(args) => (System::GitLab, args),
-            ImportSystem::Woodpecker(args) => (System::Woodpecker, args),
+impl ImportSystem {
+    /// The file, with `--json` in front of the system or behind it.
+    pub fn with_json(self, in_front: bool) -> ImportArgs {
+        let (system, ImportFileArgs { file, output, json }) = match self {
+            Self::GitHub(args) => (System::GitHub, args),
+            Self::GitLab(args) => (System::GitLab, args),
+            Self::Woodpecker(args) => (System::Woodpecker, args),
         };
-        Self { system, file, output, json }
+        ImportArgs { system, file, output, json: json || in_front }
     }
 }
