@@ -151,10 +151,7 @@ fn a_changed_script_is_told_with_the_call_where_it_parts_and_one_that_only_words
     let text = said(&host, &["replay", &build, "--script", event]);
     let function = "in probe_script::resume::acts";
     assert!(text.code == Some(3) && text.out.contains(&format!("call {call} of acts differs")), "{text:?}");
-    assert!(
-        text.out.contains(function) && text.out.contains("a build that has begun goes on with the script"),
-        "{text:?}"
-    );
+    assert!(text.out.contains("a build that has begun goes on with the script"), "{text:?}");
 
     let other = place::script("quickstart");
     let (code, told) = replayed(&host, &build, &["--script", other.to_str().expect("text")]);
