@@ -95,9 +95,13 @@ mod tests {
         assert_eq!(shown(&made), "{a:{y:[1] w:2 x:1} b:{z:1} c:null d:4}");
         assert_eq!(made.place(), of("own").place());
         made.get("a").and_then(|a| a.get("w")).expect("it is there").cover();
+        // Somebody else takes a part of what is replaced here: the rest of it is not dealt with.
+        let other = of("base").get("a").and_then(|a| a.get("y")).expect("it is there").items();
+        assert_eq!(other[0].text(), Some("2"));
         replaced.iter().for_each(|node| node.cover_untouched());
         let unused: Vec<String> = yaml::unused(&[file]).iter().map(|node| node.place().path).collect();
         assert!(!unused.contains(&"base.a.w".to_owned()) && unused.contains(&"base.d".to_owned()), "{unused:?}");
         assert!(!unused.iter().any(|path| path.starts_with("base.b")), "{unused:?}");
+        assert!(unused.contains(&"base.a.y[1]".to_owned()), "{unused:?}");
     }
 }
