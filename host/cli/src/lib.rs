@@ -41,7 +41,7 @@ pub use monkeyci_controller::{
 };
 pub use monkeyci_controller::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Wanted,
+    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Tests, Wanted,
 };
 pub use monkeyci_controller::{
     BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,

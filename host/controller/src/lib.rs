@@ -32,7 +32,7 @@ mod tokens;
 
 pub use builds::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, TestCase, TestReports, Wanted,
+    RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
 };
 pub use clock::Clock;
 pub use control::{Continue, Decision, OutsideError, OutsideEvent, RunningBuild};
