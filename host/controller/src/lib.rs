@@ -53,4 +53,4 @@ pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError};
 pub use observer::{Observer, Silent};
 pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
 pub use serve::ApiOverTcp;
-pub use source::{GitAuth, SourceRequest};
+pub use source::{GitAuth, SourceRequest, TrackedFilesError, tracked_files};
