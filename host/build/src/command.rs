@@ -179,7 +179,7 @@ impl BuildCommand {
     pub fn comes_after_a_command(&self) -> Option<(&str, u32)> {
         match self {
             Self::SaveArtifact { artifact, .. } => Some((&artifact.job, artifact.attempt)),
-            Self::Say { job, attempt, .. } => Some((job, *attempt)),
+            Self::Say { job, attempt, .. } | Self::Hold { job, attempt, .. } => Some((job, *attempt)),
             Self::ReportEnd { job, attempt, report } if report.tells_that_the_command_ran() => Some((job, *attempt)),
             _ => None,
         }

@@ -204,10 +204,10 @@ pub enum Ending {
     /// The host died while the job ran, and another one went on with the build without it.
     #[error("its host died while it ran")]
     HostDied,
-    /// An action that ran when its host died did something else when it was told the same again, so it can't be gone on with.
+    /// An action did not come to the same point when it was told the same again, so it can't be gone on with.
     #[error(
-        "its host died while it ran, and the script did something else when it was run up to the same point again: call {call} was \
-         {recorded}, and is {now} now"
+        "it was run up to the same point again, since its host had died or its memory was wanted while it waited, and did not come there: \
+         call {call} was {recorded}, and is {now} now; run it again"
     )]
     Diverged {
         /// The number of the call, from 1.

@@ -31,6 +31,7 @@ impl SidecarReport {
                     | Ending::Exited { .. }
                     | Ending::Signalled { .. }
                     | Ending::OutOfMemory { .. }
+                    | Ending::DiskFull { code: Some(_), .. }
                     | Ending::ArtifactMissing { .. }
             ),
         }

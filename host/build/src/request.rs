@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Breaks, Given, Select};
+use crate::{Breaks, Event, EventBody, Given, Select};
 
 /// What a build was asked to be.
 ///
@@ -52,6 +52,16 @@ pub struct Requested {
     /// Whether the journal has what actions are told, so that another process can go on with them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tells_actions: bool,
+}
+
+impl Requested {
+    /// What the events of a build say that it was asked to be; `None` if an older host has not written it down.
+    pub fn of(events: &[Event]) -> Option<&Self> {
+        events.iter().find_map(|event| match &event.body {
+            EventBody::BuildRequested { request } => Some(request.as_ref()),
+            _ => None,
+        })
+    }
 }
 
 /// Where the code was to come from.

@@ -25,7 +25,8 @@ pub(crate) use retry::LONGEST_DELAY_MS;
 
 use crate::waits::Waits;
 use crate::{
-    BuildStatus, Ending, Event, EventBody, Graph, JobDraft, JobSpec, JobSummary, SavedArtifact, check_submitted,
+    BuildStatus, Ending, Event, EventBody, Graph, JobDraft, JobSpec, JobSummary, Requested, SavedArtifact,
+    check_submitted,
 };
 
 /// A build's state, and what is to be done next.
@@ -148,10 +149,7 @@ impl BuildState {
 
     /// What these events have made of a build, from its first one on.
     pub fn of(events: &[Event]) -> Self {
-        let asked = events.iter().find_map(|event| match &event.body {
-            EventBody::BuildRequested { request } => Some(request.max_running),
-            _ => None,
-        });
+        let asked = Requested::of(events).map(|request| request.max_running);
         let mut state = Self::new(asked.unwrap_or(NonZeroUsize::MIN));
         for event in events {
             drop(state.step(Input::Event(event)));

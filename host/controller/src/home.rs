@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use monkeyci_build::{Event, Requested};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -211,6 +212,12 @@ impl Home {
     pub(crate) fn kept(&self, build: &str) -> Option<PathBuf> {
         let dir = self.path_of(build);
         dir.join(KEPT).exists().then_some(dir)
+    }
+
+    /// The same for one of which all was kept, by what its events say that it was asked to be, and not single jobs alone.
+    pub(crate) fn kept_whole(&self, build: &str, events: &[Event]) -> Option<PathBuf> {
+        let is_whole = Requested::of(events).is_none_or(|requested| requested.keep);
+        self.kept(build).filter(|_| is_whole)
     }
 
     /// The builds of this home that have a directory: that run, whose process was killed, or that were kept.

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_api::{Handed, Hidden, paths};
-use monkeyci_build::{
-    BuildState, ContainerSpec, Ending, Event, EventBody, JobState, Readiness, Requested, ServiceSpec, Status,
-};
+use monkeyci_build::{BuildState, ContainerSpec, Ending, Event, JobState, Readiness, ServiceSpec, Status};
 use monkeyci_engines::{Engine, Session, TerminalSize};
 
 pub use error::ShellError;
@@ -120,13 +118,24 @@ pub(crate) async fn open(
     let kept = if runs { None } else { Some(builds.kept(&pod, known, &events)?) };
     let mut handed = builds.handed((build, &request), (&events, &state), spec, kept.is_some())?;
     let engine = engines.find().await?;
-    if kept.is_some() {
-        let addresses = engine.wake(&pod.key, &pod.services, progress).await?;
-        handed.ready = ready(&pod.services, &addresses);
-        handed.hosts = addresses;
+    let opened = async {
+        if kept.is_some() {
+            let addresses = engine.wake(&pod.key, &pod.services, progress).await?;
+            handed.ready = ready(&pod.services, &addresses);
+            handed.hosts = addresses;
+        }
+        engine.exec(&pod.key, handed, request.terminal).await
+    };
+    match opened.await {
+        Ok(session) => Ok(Shell { session, engine, builds, pod, kept, keep: request.keep }),
+        Err(error) => {
+            // What has been woken for nobody rests again. Why nobody gets in says more than what comes of that.
+            if kept.as_ref().is_some_and(Held::is_last) {
+                let _ = engine.rest(&pod.key, &pod.services, GRACE).await;
+            }
+            Err(error.into())
+        }
     }
-    let session = engine.exec(&pod.key, handed, request.terminal).await?;
-    Ok(Shell { session, engine, builds, pod, kept, keep: request.keep })
 }
 
 impl Builds {
@@ -149,13 +158,10 @@ impl Builds {
     fn kept(&self, pod: &PodOfJob, known: &JobState, events: &[Event]) -> Result<Held, ShellError> {
         let gone = || ShellError::Gone { build: pod.build.clone(), job: pod.job.clone(), failed: has_failed(known) };
         let path = self.of_home().path_of(&pod.build);
-        // With `keep`, all of a build is kept.
-        let is_whole = || requested(events).is_none_or(|requested| requested.keep);
-        let all = self.of_home().kept(&pod.build).filter(|_| is_whole());
-        if !kept_pod(&path, &pod.job, pod.attempt) && all.is_none() {
+        if !kept_pod(&path, &pod.job, pod.attempt) && self.of_home().kept_whole(&pod.build, events).is_none() {
             return Err(gone());
         }
-        Held::hold(&path).map_err(|source| ShellError::Home { path, source })?.ok_or_else(gone)
+        Held::hold(&path, &pod.key).map_err(|source| ShellError::Home { path, source })?.ok_or_else(gone)
     }
 
     /// What the program is handed over.
@@ -235,14 +241,6 @@ impl PodOfJob {
         }
         Ok(false)
     }
-}
-
-/// What a build was asked to be; `None` if an older host has not written it down.
-fn requested(events: &[Event]) -> Option<&Requested> {
-    events.iter().find_map(|event| match &event.body {
-        EventBody::BuildRequested { request } => Some(request.as_ref()),
-        _ => None,
-    })
 }
 
 /// A container job of a build, and what is known of it.

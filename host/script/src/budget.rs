@@ -7,7 +7,7 @@ use crate::compile::{LAST_WORDS, THREADS};
 use crate::host::{CHUNK, COUNT, LAST_ERROR, ONE_REQUEST, QUEUE, TEXT, WHOLE};
 use crate::instance::LONGEST_ERROR;
 use crate::limits::Limits;
-use crate::log::{FRAMES, FRAMES_OF_DEFINE, TAIL};
+use crate::log::{FRAME_COST, FRAMES, FRAMES_OF_DEFINE, TAIL};
 use crate::runtime::TIME_SLICE;
 use crate::store::SAID;
 use crate::tape::{WHOLE_ANSWER, WHOLE_REQUEST};
@@ -151,6 +151,12 @@ pub fn limits(set: &Limits) -> Area {
             "it stands in the journal; the log has all of it",
         ),
         Limit::count("frames of an action's log that wait", Per::Instance, FRAMES as u64, "it waits when it is faster"),
+        Limit::bytes(
+            "what a write to the log counts beside its bytes",
+            Per::Call,
+            FRAME_COST as u64,
+            "also one of a single byte is held until it is stored",
+        ),
         Limit::count(
             "frames of `define`'s log that wait",
             Per::Instance,

@@ -129,7 +129,11 @@ pub enum ScriptError {
     /// It declared other jobs, or made other calls, when `define` ran again.
     #[error("the script's `define` did something else when it was run again: {0}; it has to do the same each time")]
     Diverged(String),
-    /// An action that another process began was told the same, and made another call.
+    /// What an action was told before is not of the right form.
+    #[error("what the action was told before can't be read: {0}")]
+    Unreadable(String),
+    /// An action was run up to the same point again, in another process or since its memory was wanted while it waited, and made another
+    /// call, or was answered otherwise.
     #[error("the action did something else when it was run again: call {call} was {recorded}, and is {now} now")]
     ActionDiverged {
         /// The number of the call, from 1.

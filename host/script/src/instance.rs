@@ -17,7 +17,7 @@ use crate::load::Script;
 use crate::log::Log;
 use crate::memory::Short;
 use crate::store::{Left, Refining, Said, State};
-use crate::tape::{Divergence, NotKept, Recording, Tape};
+use crate::tape::{Divergence, Recording, Tape};
 use crate::transcript::Transcript;
 
 /// What a script's `define` gave.
@@ -123,6 +123,7 @@ impl Script {
         let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed, None);
         let state =
             State::new(limits, client.clone(), info.clone(), None, time_ms, tape.clone(), (log, defining, memory));
+        let state = State { slot: Some(self.runtime.slots.take().await), ..state };
         let (ended, Left { jobs, params, memory, .. }) = self.execute(state, None, (limit, limit)).await;
         // The log is whole before anybody hears of the end.
         pump.finish().await;
@@ -189,9 +190,9 @@ impl Script {
         recording: &Recording,
     ) -> (Result<(), ScriptError>, Left) {
         let failed = |error| (Err(error), Left::default());
-        let tape = match Tape::of_action(recording, Some(self.memory.beside())) {
+        let tape = match Tape::of_action(recording, self.memory.beside()) {
             Ok(tape) => tape,
-            Err(reason) => return failed(ScriptError::Diverged(reason)),
+            Err(error) => return failed(error),
         };
         let (defining, clock, output) = (Defining::new(), ActionClock::default(), self.runtime.limits.output_bytes);
         let (log, pump) = Log::new(client, Some(job), output, defining.clone(), true, Some(tape.clone()));
@@ -206,6 +207,11 @@ impl Script {
             let (limits, info, time_ms) = (self.runtime.limits.clone(), transcript.info.clone(), transcript.time_ms);
             let own = (log.clone(), defining.clone(), memory);
             let state = State::new(limits, client.clone(), info, Some(job), time_ms, transcript.tape(), own);
+            // One that takes another's place waits for its slot in its own time.
+            let Ok(slot) = tokio::time::timeout(left_of_limit, self.runtime.slots.take()).await else {
+                break failed(ScriptError::TimedOut(limit));
+            };
+            let state = State { slot: Some(slot), ..state };
             let (ended, mut left) = self.execute(state, Some(then.clone()), (left_of_limit, limit)).await;
             let Some(wait) = left.suspended.take() else { break (ended, left) };
             // All of that at once: others may take the memory meanwhile, and it has done nothing to be refused it now.
@@ -226,11 +232,11 @@ impl Script {
         pump.finish().await;
         let (mut ended, left) = ended;
         // What it says of its result follows from what it was told.
-        if left.said != Said::default()
-            && let Err(NotKept::UsedUp(limit)) = tape.keep(false).await
-            && ended.is_ok()
-        {
-            ended = Err(ScriptError::UsedUp(limit));
+        if left.said != Said::default() {
+            let _ = tape.keep(false).await;
+        }
+        if let (Ok(()), Some(limit)) = (&ended, tape.used_up()) {
+            ended = Err(ScriptError::UsedUp(limit.to_owned()));
         }
         (ended, left)
     }
@@ -272,8 +278,7 @@ impl Script {
         then: Option<Then<'_>>,
         (left, limit): (Duration, Duration),
     ) -> (Result<(), ScriptError>, Left) {
-        let slot = self.runtime.slots.take().await;
-        let mut store = self.store(State { slot: Some(slot), ..state });
+        let mut store = self.store(state);
         let ended = match tokio::time::timeout(left, self.call(&mut store, then)).await {
             Err(_) => Err(ScriptError::TimedOut(limit)),
             Ok(Ok(Ok(()))) => Ok(()),

@@ -20,6 +20,8 @@ pub(crate) const FRAMES: usize = 64;
 /// How many frames of `define` may wait: it does not, for how long it waits would tell it how fast this machine is. What comes when so
 /// many wait is dropped, and the log says so.
 pub(crate) const FRAMES_OF_DEFINE: usize = 1 << 16;
+/// What a write counts beside its bytes: a frame takes so much while it waits, also one of a single byte.
+pub(crate) const FRAME_COST: usize = 64;
 /// The most bytes that a guest may write at once.
 const CHUNK: usize = monkeyci_api::MAX_LOG_FRAME;
 /// How much of the end of stderr is kept for the message of a trap: a panic's message stands there.
@@ -42,7 +44,8 @@ pub(crate) struct Log {
 type Frame = (Bytes, Option<OwnedSemaphorePermit>);
 
 struct State {
-    left: usize,
+    /// How much may still be written; none when the log has said that the rest is dropped.
+    left: Option<usize>,
     /// How many bytes of output this instance has written.
     written: u64,
     /// As many has one written whose place this one has taken: they are in the log.
@@ -75,7 +78,7 @@ impl Log {
                     None => frames.recv().await?,
                 };
                 if let Some(tape) = &tape {
-                    // What can't be kept ends the action, which hears it from its next call.
+                    // What can't be kept ends the action: the tape knows.
                     let _ = tape.keep(true).await;
                 }
                 Some((Ok::<_, std::convert::Infallible>(next.0), (None, frames, tape)))
@@ -84,7 +87,7 @@ impl Log {
                 tracing::warn!(%error, "the script's log could not be stored");
             }
         });
-        let state = State { left: limit, written: 0, before: 0, tail: VecDeque::new() };
+        let state = State { left: Some(limit), written: 0, before: 0, tail: VecDeque::new() };
         let state = Arc::new(Mutex::new(state));
         let (permits, permits_of_define) = (Semaphore::new(FRAMES), Semaphore::new(FRAMES_OF_DEFINE));
         let (permits, permits_of_define) = (Arc::new(permits), Arc::new(permits_of_define));
@@ -95,7 +98,7 @@ impl Log {
     pub(crate) fn again(&self, limit: usize) {
         let mut state = self.lock();
         let before = state.before.max(state.written);
-        *state = State { left: limit, written: 0, before, tail: VecDeque::new() };
+        *state = State { left: Some(limit), written: 0, before, tail: VecDeque::new() };
     }
 
     /// Writes a line of the host's own stream.
@@ -127,7 +130,7 @@ impl Log {
 
     /// Takes `bytes` off the instance's allowance, and makes a frame of what is allowed.
     fn frame(&self, stream: LogStream, bytes: Bytes) -> Option<Bytes> {
-        if self.muted && self.defining.is() {
+        if bytes.is_empty() || (self.muted && self.defining.is()) {
             return None;
         }
         let mut state = self.lock();
@@ -136,24 +139,14 @@ impl Log {
             let excess = state.tail.len().saturating_sub(TAIL);
             state.tail.drain(..excess);
         }
-        if state.left == 0 {
-            return None;
-        }
-        let mut frames = BytesMut::new();
-        let time_ms = now_ms();
-        let allowed = bytes.slice(..bytes.len().min(state.left));
-        let cut = allowed.len() < bytes.len();
-        state.left -= allowed.len();
+        let (allowed, cut) = state.allow(&bytes)?;
         state.written += allowed.len() as u64;
         if state.written <= state.before {
-            if cut {
-                state.left = 0;
-            }
             return None;
         }
+        let (mut frames, time_ms) = (BytesMut::new(), now_ms());
         LogFrame { stream, time_ms, bytes: allowed }.encode(&mut frames);
         if cut {
-            state.left = 0;
             note(time_ms, "the script has reached its output limit").encode(&mut frames);
         }
         Some(frames.freeze())
@@ -168,7 +161,7 @@ impl Log {
             // Who asked for no leave does not wait for others: how long that takes is nothing that a script may see.
             Err(_) if !defining => (frame, None),
             Err(_) => {
-                self.lock().left = 0;
+                self.lock().left = None;
                 let mut last = BytesMut::new();
                 note(now_ms(), "the script prints faster than its output can be stored").encode(&mut last);
                 (last.freeze(), None)
@@ -180,6 +173,18 @@ impl Log {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes bytes, which are some, off the allowance: those that are allowed, and whether the rest is dropped from here on. None where that
+    /// was said before.
+    fn allow(&mut self, bytes: &Bytes) -> Option<(Bytes, bool)> {
+        let left = self.left?;
+        let allowed = bytes.slice(..bytes.len().min(left.saturating_sub(FRAME_COST)));
+        let cut = allowed.len() < bytes.len();
+        self.left = left.checked_sub(allowed.len() + FRAME_COST).filter(|_| !cut);
+        Some((allowed, cut))
     }
 }
 
@@ -251,5 +256,34 @@ impl Pollable for Writer {
             // Waits for a permit; gives it back, since `write` takes its own.
             let _ = self.log.permits.acquire().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(left: usize) -> State {
+        State { left: Some(left), written: 0, before: 0, tail: VecDeque::new() }
+    }
+
+    #[test]
+    fn what_is_dropped_is_said_once_also_where_the_last_bytes_fitted() {
+        let bytes = Bytes::from_static(b"0123456789");
+        let mut state = state(FRAME_COST + 10 + FRAME_COST + 4);
+        assert_eq!(state.allow(&bytes), Some((bytes.clone(), false)));
+        assert_eq!(state.allow(&bytes), Some((bytes.slice(..4), true)));
+        assert_eq!(state.allow(&bytes), None);
+        let mut full = self::state(FRAME_COST + 10);
+        assert_eq!(full.allow(&bytes), Some((bytes.clone(), false)));
+        assert_eq!(full.allow(&bytes), Some((Bytes::new(), true)));
+        assert_eq!(full.allow(&bytes), None);
+    }
+
+    #[test]
+    fn many_small_writes_make_no_more_frames_than_their_cost_allows() {
+        let mut state = state(1 << 20);
+        let frames = (0..1 << 20).map_while(|_| state.allow(&Bytes::from_static(b"x"))).count();
+        assert_eq!(frames, (1 << 20) / (FRAME_COST + 1) + 1);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::limits::Limits;
 
@@ -25,8 +25,8 @@ struct Pool {
     ledger: Mutex<Ledger>,
     /// Told when somebody gives memory back, or begins to wait.
     changed: Notify,
-    /// Told when somebody lacks what instances of any build have that wait.
-    wanted: watch::Sender<()>,
+    /// Tells one of those that wait, of any build, that somebody lacks what it has.
+    wanted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +55,8 @@ pub(crate) struct BuildMemory(Arc<Build>);
 struct Build {
     host: HostMemory,
     number: u64,
-    /// Told when somebody lacks what instances of this build have that wait.
-    wanted: watch::Sender<()>,
+    /// Tells one of those of this build that wait that somebody lacks what it has.
+    wanted: Notify,
 }
 
 /// What an instance has taken. Dropping it gives all of it back.
@@ -67,7 +67,6 @@ pub(crate) struct Share {
     /// The part of it that is kept for an instance that is being made.
     kept: usize,
     does: Does,
-    wanted: Option<[watch::Receiver<()>; 2]>,
 }
 
 /// What an instance does.
@@ -126,7 +125,7 @@ impl HostMemory {
             own: limits.own_memory_bytes,
             ledger: Mutex::default(),
             changed: Notify::new(),
-            wanted: watch::Sender::new(()),
+            wanted: Notify::new(),
         }))
     }
 
@@ -136,7 +135,7 @@ impl HostMemory {
         let number = ledger.next;
         ledger.next += 1;
         ledger.builds.insert(number, Account::default());
-        BuildMemory(Arc::new(Build { host: self.clone(), number, wanted: watch::Sender::new(()) }))
+        BuildMemory(Arc::new(Build { host: self.clone(), number, wanted: Notify::new() }))
     }
 
     /// What all builds have taken.
@@ -184,20 +183,19 @@ impl BuildMemory {
     fn try_begin(&self, needs: usize) -> Result<Share, Short> {
         self.take(needs)?;
         self.account(|account| account.running += 1);
-        Ok(Share { build: self.clone(), taken: needs, kept: needs, does: Does::Run, wanted: None })
+        Ok(Share { build: self.clone(), taken: needs, kept: needs, does: Does::Run })
     }
 
     /// For what is held beside the instances.
     pub(crate) fn beside(&self) -> Share {
-        let does = Does::Wait { gives_way: false };
-        Share { build: self.clone(), taken: 0, kept: 0, does, wanted: None }
+        Share { build: self.clone(), taken: 0, kept: 0, does: Does::Wait { gives_way: false } }
     }
 
-    /// Asks those who wait to give back what they have.
+    /// Asks one of those who wait to give back what it has. Whoever lacks more asks again when it has.
     fn want(&self, short: Short) {
         match short {
-            Short::OfBuild { .. } => self.0.wanted.send_replace(()),
-            Short::OfHost { .. } => self.0.host.0.wanted.send_replace(()),
+            Short::OfBuild { .. } => self.0.wanted.notify_one(),
+            Short::OfHost { .. } => self.0.host.0.wanted.notify_one(),
         }
     }
 
@@ -293,8 +291,6 @@ impl Share {
 
     /// The instance waits, and gives way when somebody wants what it has, or stays.
     pub(crate) fn waits(&mut self, gives_way: bool) {
-        // Before anybody can ask: nothing is missed.
-        self.wanted = gives_way.then(|| [self.build.0.wanted.subscribe(), self.build.0.host.0.wanted.subscribe()]);
         self.becomes(Does::Wait { gives_way });
     }
 
@@ -303,15 +299,13 @@ impl Share {
         self.becomes(Does::Run);
     }
 
-    /// Returns when somebody wants what it has, which waits; never where it stays.
-    pub(crate) fn wanted(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        let wanted = self.wanted.take();
+    /// Returns when somebody wants what it has, which waits and gives way. Of several that do, one hears of it.
+    pub(crate) fn wanted(&self) -> impl Future<Output = ()> + Send + use<> {
+        let build = self.build.clone();
         async move {
-            let Some([mut in_build, mut on_host]) = wanted else { return std::future::pending().await };
             tokio::select! {
-                Ok(()) = in_build.changed() => {}
-                Ok(()) = on_host.changed() => {}
-                else => std::future::pending().await,
+                () = build.0.wanted.notified() => {}
+                () = build.0.host.0.wanted.notified() => {}
             }
         }
     }
@@ -421,6 +415,33 @@ mod tests {
         assert!(third.as_mut().now_or_never().is_none());
         drop(first);
         third.now_or_never().expect("told").expect("free again");
+    }
+
+    #[tokio::test]
+    async fn one_of_those_that_wait_hears_that_somebody_lacks_what_it_has() {
+        let build = memory(1 << 40, 100, 10).build();
+        let waits = |bytes: usize| {
+            let mut share = build.begin(bytes, HOUR).now_or_never().expect("at once").expect("free");
+            share.waits(true);
+            let wanted = share.wanted();
+            (share, Box::pin(wanted))
+        };
+        let ((first, mut first_is_wanted), (second, mut second_is_wanted)) = (waits(40), waits(40));
+        assert!(
+            first_is_wanted.as_mut().now_or_never().is_none() && second_is_wanted.as_mut().now_or_never().is_none()
+        );
+        let mut begins = Box::pin(build.begin(50, HOUR));
+        assert!(begins.as_mut().now_or_never().is_none(), "the others have it still");
+        assert!(first_is_wanted.as_mut().now_or_never().is_some(), "the first one is asked");
+        assert!(second_is_wanted.as_mut().now_or_never().is_none(), "one is enough");
+        drop(first);
+        let mut third = begins.now_or_never().expect("told").expect("free now");
+        // One that has begun and wants more asks those who wait as well.
+        let mut more = Box::pin(third.take_also_from_those_who_wait(70));
+        assert!(more.as_mut().now_or_never().is_none());
+        assert!(second_is_wanted.as_mut().now_or_never().is_some());
+        drop(second);
+        more.now_or_never().expect("told").expect("free now");
     }
 
     #[tokio::test]

@@ -8,14 +8,14 @@
 //! An answer that is large, or that the value of a secret stands in, is not on the tape. Its digest is: the same is asked again, and has to
 //! be answered the same.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures::future::BoxFuture;
 use monkeyci_build::{ToldAnswer, ToldCall};
 
-use crate::error::beginning;
+use crate::error::{ScriptError, beginning};
 use crate::limits::Reached;
 use crate::memory::Share;
 
@@ -150,6 +150,8 @@ struct Inner {
     /// How many calls are kept, and how many of them are on disk.
     kept: tokio::sync::Mutex<[usize; 2]>,
     keeper: Option<Arc<dyn Keeper>>,
+    /// The limit that keeping it has reached.
+    used_up: OnceLock<String>,
     /// Whether it goes on where the recorded calls end.
     open: bool,
     limit: usize,
@@ -205,7 +207,14 @@ impl Tape {
     fn new(calls: Arc<Vec<Call>>, open: bool, keeper: Option<Arc<dyn Keeper>>, limit: usize) -> Self {
         let (kept, bytes) = ([calls.len(); 2], calls.iter().map(Call::size).sum());
         let reel = Reel { next: 0, elsewhere: calls.len(), bytes, memory: None, calls };
-        Self(Arc::new(Inner { reel: Mutex::new(reel), kept: kept.into(), keeper, open, limit }))
+        Self(Arc::new(Inner {
+            reel: Mutex::new(reel),
+            kept: kept.into(),
+            keeper,
+            used_up: OnceLock::new(),
+            open,
+            limit,
+        }))
     }
 
     /// For `define`, when it runs first.
@@ -221,17 +230,14 @@ impl Tape {
     /// For an action.
     ///
     /// # Errors
-    /// Says what of its recording is not of the right form.
-    pub(crate) fn of_action(recording: &Recording, mut memory: Option<Share>) -> Result<Self, String> {
-        let calls = Call::read_all(&recording.told)?;
+    /// When there is no memory for its recording, or that is not of the right form.
+    pub(crate) fn of_action(recording: &Recording, mut memory: Share) -> Result<Self, ScriptError> {
+        let calls = Call::read_all(&recording.told).map_err(ScriptError::Unreadable)?;
         // What nobody keeps is bounded by the build's memory alone.
         let limit = if recording.keeper.is_some() { monkeyci_build::MOST_TOLD } else { usize::MAX };
-        if let Some(memory) = &mut memory {
-            let bytes = calls.iter().map(Call::size).sum();
-            memory.take(bytes).map_err(|short| short.to_string())?;
-        }
+        memory.take(calls.iter().map(Call::size).sum()).map_err(|short| ScriptError::UsedUp(short.to_string()))?;
         let tape = Self::new(Arc::new(calls), true, recording.keeper.clone(), limit);
-        tape.reel().memory = memory;
+        tape.reel().memory = Some(memory);
         Ok(tape)
     }
 
@@ -361,6 +367,9 @@ impl Tape {
     /// # Errors
     /// When there may be no more.
     pub(crate) fn add(&self, call: Call) -> Result<(), Reached> {
+        if let Some(limit) = self.used_up() {
+            return Err(Reached::UsedUp(limit.to_owned()));
+        }
         let mut reel = self.reel();
         let bytes = call.size();
         if reel.bytes.saturating_add(bytes) > self.0.limit {
@@ -380,7 +389,7 @@ impl Tape {
     /// # Errors
     /// When they are not.
     pub(crate) async fn keep(&self, durably: bool) -> Result<(), NotKept> {
-        if self.0.keeper.is_none() {
+        if self.0.keeper.is_none() || self.is_all_kept(durably) {
             return Ok(());
         }
         let tape = self.clone();
@@ -395,12 +404,28 @@ impl Tape {
             };
             let Some(keeper) = tape.0.keeper.as_ref() else { return Ok(()) };
             if are_kept < count || (durably && are_durable < count) {
-                keeper.keep(new, durably).await?;
+                let told = keeper.keep(new, durably).await;
+                if let Err(NotKept::UsedUp(limit)) = &told {
+                    tape.0.used_up.get_or_init(|| limit.clone());
+                }
+                told?;
                 *kept = [count, if durably { count } else { are_durable }];
             }
             Ok(())
         });
         keeping.await.unwrap_or(Err(NotKept::Over))
+    }
+
+    /// Whether nothing is to be kept, as far as that is known without waiting.
+    fn is_all_kept(&self, durably: bool) -> bool {
+        let Ok(kept) = self.0.kept.try_lock() else { return false };
+        let [are_kept, are_durable] = *kept;
+        self.reel().calls.len() == if durably { are_durable } else { are_kept }
+    }
+
+    /// The limit that keeping it has reached, if it has.
+    pub(crate) fn used_up(&self) -> Option<&str> {
+        self.0.used_up.get().map(String::as_str)
     }
 
     /// Checks that all recorded calls have been made.

@@ -133,7 +133,7 @@ impl State {
         };
         match ready {
             Some(ready) => {
-                self.go_on(waiting).await;
+                self.go_on(waiting, only_time.as_ref()).await?;
                 ready
             }
             None => Err(self.suspend(only_time)),

@@ -32,50 +32,50 @@ pub(crate) enum Awaited {
 #[error("the action waits without an instance")]
 pub(crate) struct Suspended;
 
+/// What there is to say of what is waited for.
+pub(crate) struct Looked {
+    /// Whether it has come.
+    pub(crate) came: bool,
+    /// What has come, or that nothing has.
+    pub(crate) json: Vec<u8>,
+}
+
 impl Wait {
-    /// What has come, as JSON. Who only looks does not wait.
-    pub(crate) async fn look(&self, client: &Client) -> Result<Option<Vec<u8>>, ClientError> {
+    /// What has come. Who only looks does not wait.
+    pub(crate) async fn look(&mut self, client: &Client) -> Result<Looked, ClientError> {
         self.ask(client, Duration::ZERO).await
     }
 
     /// Waits until something has come, or the time is over.
-    pub(crate) async fn over(&self, client: &Client) -> Result<Vec<u8>, ClientError> {
+    pub(crate) async fn over(mut self, client: &Client) -> Result<Vec<u8>, ClientError> {
         loop {
             let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
             if let Awaited::Time = self.what {
                 tokio::time::sleep(left.unwrap_or_default()).await;
                 return Ok(Vec::new());
             }
-            if let Some(came) = self.ask(client, left.unwrap_or(ONE_REQUEST).min(ONE_REQUEST)).await? {
-                return Ok(came);
-            }
-            if left.is_some_and(|left| left.is_zero()) {
-                return self.nothing(client).await;
+            let looked = self.ask(client, left.unwrap_or(ONE_REQUEST).min(ONE_REQUEST)).await?;
+            if looked.came || left.is_some_and(|left| left <= ONE_REQUEST) {
+                return Ok(looked.json);
             }
         }
     }
 
-    async fn ask(&self, client: &Client, wait: Duration) -> Result<Option<Vec<u8>>, ClientError> {
-        let wait_ms = wait.as_millis() as u64;
-        match &self.what {
+    async fn ask(&mut self, client: &Client, wait: Duration) -> Result<Looked, ClientError> {
+        // Who waits for less than a millisecond waits for one: no sooner is it over.
+        let wait_ms = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        match &mut self.what {
             Awaited::Jobs(query) => {
-                let query = WaitQuery { wait_ms, ..query.clone() };
-                let over = client.wait_for_jobs(&query).await?;
-                over.map(|over| json(&Some(over))).transpose()
+                let over = client.wait_for_jobs(&WaitQuery { wait_ms, ..query.clone() }).await?;
+                Ok(Looked { came: over.is_some(), json: json(&over)? })
             }
             Awaited::Events(query) => {
                 let page = client.events(&EventQuery { wait_ms, ..query.clone() }).await?;
-                (!page.events.is_empty()).then(|| json(&page)).transpose()
+                // What has been seen is not looked through again.
+                query.after = Some(page.seen);
+                Ok(Looked { came: !page.events.is_empty(), json: json(&page)? })
             }
-            Awaited::Time => Ok(None),
-        }
-    }
-
-    /// What there is to say when nothing has come.
-    pub(crate) async fn nothing(&self, client: &Client) -> Result<Vec<u8>, ClientError> {
-        match &self.what {
-            Awaited::Events(query) => json(&client.events(&EventQuery { wait_ms: 0, ..query.clone() }).await?),
-            Awaited::Jobs(_) | Awaited::Time => json(&None::<String>),
+            Awaited::Time => Ok(Looked { came: false, json: Vec::new() }),
         }
     }
 }
@@ -112,14 +112,20 @@ impl State {
         }
     }
 
-    /// Takes a slot again.
-    pub(crate) async fn go_on(&mut self, waiting: Option<Waiting>) {
-        // Who waits for a slot gives no way any more: one that has it may wait for this one's memory.
-        self.meter.memory.waits(false);
+    /// Takes a slot again. Who has one may lack the memory of this instance: it is dropped then also, if it can be made anew for `wait`, and
+    /// what has come comes again.
+    pub(crate) async fn go_on(&mut self, waiting: Option<Waiting>, wait: Option<&Wait>) -> wasmtime::Result<()> {
+        let anew = wait.filter(|_| self.may_be_made_anew());
+        let wanted = self.meter.memory.wanted();
         if let (Some(slot), Some(waiting)) = (&mut self.slot, waiting) {
-            slot.take_again(waiting).await;
+            tokio::select! {
+                biased;
+                () = slot.take_again(waiting) => {}
+                () = wanted, if anew.is_some() => return Err(self.suspend(anew.cloned())),
+            }
         }
         self.meter.memory.runs();
+        Ok(())
     }
 
     /// Drops the instance, which waits for this.
@@ -133,22 +139,22 @@ impl State {
         &mut self,
         wait: Wait,
     ) -> wasmtime::Result<Result<Result<Vec<u8>, ClientError>, (u16, String)>> {
+        // That it waits is an event; what it was told has to stand before it.
+        self.keep().await?;
         let waiting = match self.begin_to_wait(Some(&wait))? {
             Ok(waiting) => waiting,
             Err(error) => return Ok(Err(error)),
         };
-        // That it waits is an event; what it was told has to stand before it.
-        self.keep().await?;
         let (client, gives_way) = (self.client.clone(), self.may_be_made_anew());
         let wanted = self.meter.memory.wanted();
         let came = tokio::select! {
             biased;
-            came = wait.over(&client) => Some(came),
+            came = wait.clone().over(&client) => Some(came),
             () = wanted, if gives_way => None,
         };
         match came {
             Some(came) => {
-                self.go_on(waiting).await;
+                self.go_on(waiting, Some(&wait)).await?;
                 Ok(Ok(came))
             }
             None => Err(self.suspend(Some(wait))),

@@ -11,3 +11,4 @@ mod guests;
 mod memory;
 mod programs;
 mod repositories;
+mod waiting;

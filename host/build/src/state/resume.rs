@@ -6,18 +6,19 @@ use super::{BuildState, JobState};
 use crate::{Ending, EventBody, JobSpec, SidecarReport, Status};
 
 impl BuildState {
+    /// The jobs that ran when the host died, and that are not being stopped.
+    fn in_flight(&self) -> impl Iterator<Item = (&JobSpec, &JobState)> {
+        self.jobs().filter(|(_, state)| state.status == Status::Running && state.stopping.is_none())
+    }
+
     /// The container jobs that ran when the host died, and that are not being stopped: where the engine still has their pods, they go on.
     pub fn may_go_on(&self) -> impl Iterator<Item = (&JobSpec, &JobState)> {
-        self.jobs().filter(|(spec, state)| {
-            let runs = state.status == Status::Running && state.stopping.is_none();
-            runs && spec.container().is_some()
-        })
+        self.in_flight().filter(|(spec, _)| spec.container().is_some())
     }
 
     /// The actions that ran when the host died, and that are not being stopped: where the journal has what they were told, they go on.
     pub fn actions_in_flight(&self) -> impl Iterator<Item = &JobSpec> {
-        let runs = self.jobs().filter(|(_, state)| state.status == Status::Running && state.stopping.is_none());
-        runs.filter(|(spec, _)| spec.container().is_none()).map(|(spec, _)| spec)
+        self.in_flight().map(|(spec, _)| spec).filter(|spec| spec.container().is_none())
     }
 
     /// What to record first, in this order, for whoever goes on with a build whose host has died: the ends of the attempts that ran

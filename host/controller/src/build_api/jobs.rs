@@ -1,7 +1,6 @@
 //! How jobs stand, and what their sidecars ask and tell.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -9,10 +8,9 @@ use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, Continued, HoldQuery, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::BuildCommand;
-use tokio::time::{Instant, timeout_at};
 
 use super::admission::{ItemPath, admit};
-use super::{Api, LONGEST_WAIT};
+use super::{Api, wait_for};
 use crate::running::{BuildOver, Refused};
 use crate::serve::{Refusal, parse};
 
@@ -44,13 +42,7 @@ pub(crate) async fn report_running(
     build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
     // Written down before the command runs, so that its output comes after it. In a task of its own: it is done whole also when
     // the sidecar dies meanwhile, and takes this handler along.
-    let reporting = tokio::spawn(async move {
-        let job = path.item;
-        build.command(BuildCommand::CommandRuns { job: job.clone(), attempt: claims.attempt }).await?;
-        // The job's task may be gone already.
-        build.pod(&job, |pod| pod.running.take().map(|running| running.send(())));
-        Ok::<_, Refused>(())
-    });
+    let reporting = tokio::spawn(async move { build.command_runs(&path.item, claims.attempt).await });
     reporting.await.unwrap_or(Err(Refused::Over(BuildOver)))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -65,17 +57,15 @@ pub(crate) async fn report_held(
     let (build, claims) = admit(&api, &headers, &path.build, Action::ReportHeld(path.item.clone()))?;
     let HoldQuery { number, held, wait_ms } = parse(&body)?;
     build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
-    let mut last = build.last_seq();
+    let last = build.last_seq();
     let (job, attempt) = (path.item.clone(), claims.attempt);
     build.command(BuildCommand::Hold { job, attempt, number, held: Box::new(held) }).await?;
-    let end = Instant::now() + Duration::from_millis(wait_ms).min(LONGEST_WAIT);
-    loop {
-        last.mark_unchanged();
-        let continued = build.state().job(&path.item).is_some_and(|known| known.has_continued(number));
-        if continued || !matches!(timeout_at(end, last.changed()).await, Ok(Ok(()))) {
-            return Ok(Json(Continued { continued }));
-        }
-    }
+    let continued = || {
+        let state = build.state();
+        Ok(state.job(&path.item).filter(|known| known.has_continued(number)).map(|_| ()))
+    };
+    let continued = wait_for(last, wait_ms, continued).await?.is_some();
+    Ok(Json(Continued { continued }))
 }
 
 pub(crate) async fn report_result(

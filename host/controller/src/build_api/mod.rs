@@ -30,13 +30,15 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use monkeyci_api::{MAX_OUTPUTS, ROUTES, Route, RouteId, Verb};
 use monkeyci_storage::Blobs;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use self::admission::{Door, at_the_door};
 pub(crate) use self::budget::limits;
 use self::readers::{ReaderLimits, Readers};
 use crate::logs::LogLimits;
 use crate::running::BuildHandle;
-use crate::serve;
+use crate::serve::{self, Refusal};
 use crate::tokens::Tokens;
 
 /// A request that waits for something to happen waits no longer than this, whatever it asks for.
@@ -48,6 +50,22 @@ const OUTPUT_LIMIT: usize = 4 << 20;
 
 /// Bodies that are not streamed may have this many bytes: an event's payload of 64 KiB, as JSON in JSON.
 const BODY_LIMIT: usize = 256 * 1024;
+
+/// Looks each time that something happens in a build until it finds something, for so long. What has happened `since` then counts.
+async fn wait_for<T>(
+    mut since: watch::Receiver<u64>,
+    wait_ms: u64,
+    look: impl Fn() -> Result<Option<T>, Refusal>,
+) -> Result<Option<T>, Refusal> {
+    let end = Instant::now() + Duration::from_millis(wait_ms).min(LONGEST_WAIT);
+    loop {
+        since.mark_unchanged();
+        let found = look()?;
+        if found.is_some() || !matches!(timeout_at(end, since.changed()).await, Ok(Ok(()))) {
+            return Ok(found);
+        }
+    }
+}
 
 /// What the handlers work with.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! Jobs that an action adds to the build, and waits for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -9,10 +8,9 @@ use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use monkeyci_api::{Action, NewJobs, WaitQuery, Waited};
 use monkeyci_build::{BuildCommand, WaitFor};
-use tokio::time::{Instant, timeout_at};
 
 use super::admission::{BuildPath, admit};
-use super::{Api, LONGEST_WAIT};
+use super::{Api, wait_for};
 use crate::running::SUBMITTED;
 use crate::serve::{Refusal, parse};
 
@@ -47,8 +45,8 @@ pub(crate) async fn wait(
     let (build, claims) = admit(&api, &headers, &path, Action::WaitForJobs)?;
     let query: WaitQuery = parse(&body)?;
     let own = claims.role.job().unwrap_or_default();
-    let mut last = build.last_seq();
-    let first_over = || build.state().first_over(own, &query.jobs).map(|over| over.map(str::to_owned));
+    let last = build.last_seq();
+    let first_over = || Ok::<_, Refusal>(build.state().first_over(own, &query.jobs)?.map(str::to_owned));
     if let Some(over) = first_over()? {
         return Ok(Json(Waited { over: Some(over) }));
     }
@@ -56,12 +54,5 @@ pub(crate) async fn wait(
         let what = if query.forever { WaitFor::AnyOf(query.jobs.clone()) } else { WaitFor::ForATime };
         build.command(BuildCommand::Wait { job: own.to_owned(), attempt: claims.attempt, what }).await?;
     }
-    let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
-    loop {
-        last.mark_unchanged();
-        let over = first_over()?;
-        if over.is_some() || !matches!(timeout_at(end, last.changed()).await, Ok(Ok(()))) {
-            return Ok(Json(Waited { over }));
-        }
-    }
+    Ok(Json(Waited { over: wait_for(last, query.wait_ms, first_over).await? }))
 }

@@ -46,6 +46,19 @@ pub struct TestCase {
     pub skipped: bool,
 }
 
+impl TestCase {
+    fn of(job: &str, attempt: u32, told: &junit::Told<'_>) -> Self {
+        Self {
+            job: job.to_owned(),
+            attempt,
+            name: junit::short(told.name),
+            took_ms: (told.seconds * 1000.0).round() as u64,
+            message: told.failure.map(junit::short),
+            skipped: told.skipped || told.not_run,
+        }
+    }
+}
+
 /// A test that failed and passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FlakyTest {
@@ -91,14 +104,7 @@ impl Builds {
         self.read_reports(&blobs, build, &mut |job, attempt, told| {
             reports.total += 1;
             reports.skipped += u64::from(told.skipped || told.not_run);
-            let case = || TestCase {
-                job: job.to_owned(),
-                attempt,
-                name: junit::short(told.name),
-                took_ms: (told.seconds * 1000.0).round() as u64,
-                message: told.failure.map(junit::short),
-                skipped: told.skipped || told.not_run,
-            };
+            let case = || TestCase::of(job, attempt, &told);
             if told.failure.is_some() {
                 reports.failed.push(case());
             }
@@ -152,14 +158,7 @@ impl Builds {
                 let before = cases.partition_point(|case| case.job.as_str() < job);
                 cases.truncate(before);
             }
-            cases.push(TestCase {
-                job: job.to_owned(),
-                attempt,
-                name: junit::short(told.name),
-                took_ms: (told.seconds * 1000.0).round() as u64,
-                message: told.failure.map(junit::short),
-                skipped: told.skipped || told.not_run,
-            });
+            cases.push(TestCase::of(job, attempt, &told));
         })
         .await?;
         Ok(cases)

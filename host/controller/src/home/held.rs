@@ -1,34 +1,40 @@
-//! A build's directory that is held while somebody looks into what was kept of it: the sweep leaves it alone as long.
+//! What was kept of a build, held while somebody looks into it: the sweep leaves the build's directory alone as long.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// What is locked: shared by all who look into it.
+/// Where what is locked is, a file for each pod: shared by all who look into that.
 pub(super) const SHELLS: &str = "shells";
 
-/// A build's directory that is held. Any number of processes may hold it.
+/// A pod of a build's directory that is held. Any number of processes may hold it.
 #[derive(Debug)]
 pub(crate) struct Held {
+    /// The build's directory.
     pub(crate) path: PathBuf,
     lock: File,
 }
 
 impl Held {
-    /// Holds a build's directory; `None` if there is none any more.
-    pub(crate) fn hold(path: &Path) -> io::Result<Option<Self>> {
-        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(SHELLS));
-        let lock = match open {
+    /// Holds the pod of this key in a build's directory; `None` if there is no such directory any more.
+    pub(crate) fn hold(path: &Path, key: &str) -> io::Result<Option<Self>> {
+        let file = path.join(SHELLS).join(key);
+        let made = match DirBuilder::new().mode(0o700).create(path.join(SHELLS)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        let open = |()| OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&file);
+        let lock = match made.and_then(open) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             lock => lock?,
         };
         // Waits for a moment at most: somebody may be looking whether it is held.
         flock(&lock, FlockOperation::LockShared)?;
         // Whoever removes it has looked before.
-        Ok(path.join(SHELLS).exists().then(|| Self { path: path.to_owned(), lock }))
+        Ok(file.exists().then(|| Self { path: path.to_owned(), lock }))
     }
 
     /// Whether nobody else holds it. Nobody else can from now on, until this is dropped.
@@ -43,15 +49,18 @@ impl Held {
         false
     }
 
-    /// Removes the directory.
+    /// Removes the build's directory.
     pub(crate) fn remove(self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)
     }
 }
 
-/// Whether somebody holds the directory.
+/// Whether somebody holds something of a build's directory.
 pub(crate) fn is_held(path: &Path) -> bool {
-    File::open(path.join(SHELLS)).is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err())
+    let is_locked = |file: PathBuf| {
+        File::open(file).is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err())
+    };
+    fs::read_dir(path.join(SHELLS)).into_iter().flatten().any(|entry| entry.is_ok_and(|entry| is_locked(entry.path())))
 }
 
 #[cfg(test)]
@@ -61,14 +70,18 @@ mod tests {
     #[test]
     fn a_directory_is_held_until_the_last_one_lets_go() {
         let dir = tempfile::tempdir().expect("a directory");
-        let hold = || Held::hold(dir.path()).expect("no error").expect("it is there");
+        let held = |key: &str| Held::hold(dir.path(), key).expect("no error").expect("it is there");
         assert!(!is_held(dir.path()));
-        let (first, second) = (hold(), hold());
+        // Who looks into another pod is nobody here.
+        let other = held("other");
+        assert!(is_held(dir.path()) && other.is_last());
+        let (first, second) = (held("pod"), held("pod"));
+        drop(other);
         assert!(is_held(dir.path()) && !first.is_last());
         drop(second);
         assert!(is_held(dir.path()) && first.is_last());
         first.remove().expect("removed");
         assert!(!is_held(dir.path()));
-        assert!(Held::hold(dir.path()).expect("no error").is_none());
+        assert!(Held::hold(dir.path(), "pod").expect("no error").is_none());
     }
 }

@@ -15,7 +15,7 @@ use crate::builds::{BuildRecord, BuildsError, Standing};
 use crate::control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 use crate::error::ControllerError;
 use crate::jobs::kept_jobs;
-use crate::running::{BuildReport, Known, Refused, ResumeError, ResumeRequest, check_event};
+use crate::running::{BuildReport, Refused, ResumeError, ResumeRequest, check_event};
 
 /// A build: one that this host drives, that another process drives, that has lost its host, or that is over.
 ///
@@ -109,8 +109,7 @@ impl Build {
         let history = inner.journals.events(&self.id).await.map_err(EventsError::from)?;
         let lost = || EventsError::Lost { build: self.id.clone() };
         let mut report = BuildReport::of(&self.id, &history).ok_or_else(lost)?;
-        let is_whole = Known::of(&history).requested.is_none_or(|requested| requested.keep);
-        report.kept = inner.home.kept(&self.id).filter(|_| is_whole);
+        report.kept = inner.home.kept_whole(&self.id, &history);
         report.kept_jobs = kept_jobs(&inner.home.path_of(&self.id));
         Ok(report)
     }

@@ -6,6 +6,7 @@ use monkeyci_engines::EngineError;
 
 use crate::builds::BuildsError;
 use crate::error::ControllerError;
+use crate::running::Needed;
 
 /// Why nobody gets into a job's container.
 #[derive(Debug, thiserror::Error)]
@@ -62,12 +63,12 @@ pub enum ShellError {
         failed: bool,
     },
     /// Secrets of the job were not given.
-    #[error("with its secrets, the job {job:?} needs {}", options.join(" "))]
+    #[error("with its secrets, the job {job:?} needs {}", needs.options())]
     Missing {
         /// The job.
         job: String,
-        /// The options that give them.
-        options: Vec<String>,
+        /// What has to be given.
+        needs: Needed,
     },
     /// A value is another than the build's.
     #[error("{name:?} is not what the build {build} began with")]

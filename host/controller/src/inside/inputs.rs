@@ -1,12 +1,14 @@
 //! The values that a job was given when it began, given again.
 
+use std::collections::BTreeSet;
+
 use monkeyci_build::{BuildState, ContainerSpec, Event, LateValue, Requested};
 
-use super::{ShellError, ShellRequest, requested};
+use super::{ShellError, ShellRequest};
 use crate::home::Home;
 use crate::inputs::Inputs;
 use crate::jobs::{LateValues, late_values};
-use crate::running::Digests;
+use crate::running::{Digests, Needed};
 
 /// The job's late values: with its secrets, or without them and without the parameters that one stands in.
 pub(super) fn late(
@@ -16,7 +18,7 @@ pub(super) fn late(
     state: &BuildState,
     spec: &ContainerSpec,
 ) -> Result<LateValues, ShellError> {
-    let requested = requested(events);
+    let requested = Requested::of(events);
     let mut spec = spec.clone();
     let hidden = |value: &LateValue| match value {
         LateValue::Secret(_) | LateValue::SecretFile(_) => true,
@@ -46,33 +48,34 @@ fn check<'a>(
     requested: &Requested,
     values: impl Iterator<Item = &'a LateValue>,
 ) -> Result<(), ShellError> {
-    let key = home.digest_key()?;
-    let digests = Digests { key: &key, build };
-    let (mut missing, mut different) = (Vec::new(), Vec::new());
+    let (mut secrets, mut params) = (BTreeSet::new(), BTreeSet::new());
     for value in values {
-        let (option, what, name, known, given) = match value {
-            LateValue::Secret(name) | LateValue::SecretFile(name) => {
-                let given = request.inputs.secrets.get(name).map(|secret| secret.0.as_slice());
-                ("--secret", "secret", name, requested.secrets.get(name), given)
-            }
-            LateValue::ParamFile(name) => match requested.secret_params.get(name) {
-                Some(known) => {
-                    ("--param", "param", name, Some(known), request.inputs.params.get(name).map(String::as_bytes))
-                }
-                None => continue,
-            },
-            LateValue::Output { .. } => continue,
-        };
-        match given {
-            None if option == "--secret" => missing.push(format!("--secret {name}=FILE")),
-            None => missing.push(format!("--param {name}=VALUE")),
-            Some(given) if known != Some(&digests.of(what, name, given)) => different.push(name.clone()),
-            Some(_) => {}
+        match value {
+            LateValue::Secret(name) | LateValue::SecretFile(name) => drop(secrets.insert(name)),
+            LateValue::ParamFile(name) if requested.secret_params.contains_key(name) => drop(params.insert(name)),
+            LateValue::ParamFile(_) | LateValue::Output { .. } => {}
         }
     }
-    match (missing.is_empty(), different.into_iter().next()) {
-        (false, _) => Err(ShellError::Missing { job: request.job.clone(), options: missing }),
-        (true, Some(name)) => Err(ShellError::Different { build: build.to_owned(), name }),
-        (true, None) => Ok(()),
+    let Inputs { secrets: given_secrets, params: given_params, .. } = &request.inputs;
+    let secrets_needed = secrets.iter().filter(|name| !given_secrets.contains_key(**name));
+    let params_needed = params.iter().filter(|name| !given_params.contains_key(**name));
+    let needs = Needed {
+        secrets: secrets_needed.map(|name| (*name).clone()).collect(),
+        params: params_needed.map(|name| (*name).clone()).collect(),
+    };
+    if !needs.is_empty() {
+        return Err(ShellError::Missing { job: request.job.clone(), needs });
+    }
+    let key = home.digest_key()?;
+    let digests = Digests { key: &key, build };
+    let other_secret = secrets
+        .into_iter()
+        .find(|name| requested.secrets.get(*name) != Some(&digests.of("secret", name, &given_secrets[*name].0)));
+    let other_param = params.into_iter().find(|name| {
+        requested.secret_params.get(*name) != Some(&digests.of("param", name, given_params[*name].as_bytes()))
+    });
+    match other_secret.or(other_param) {
+        Some(name) => Err(ShellError::Different { build: build.to_owned(), name: name.clone() }),
+        None => Ok(()),
     }
 }

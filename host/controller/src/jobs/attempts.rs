@@ -66,7 +66,8 @@ async fn to_its_end(
         None => ending,
     };
     let ended = match ending {
-        ending @ Ending::Diverged { .. } if context.is_again() => {
+        // Once: an attempt of this process has no dead host to blame.
+        ending @ Ending::Diverged { .. } if begun == BegunBy::Another && context.is_again() => {
             EventBody::JobRetried { job, attempt, ending, delay_ms: 0 }
         }
         ending => EventBody::JobEnded { job, attempt, ending },

@@ -148,8 +148,8 @@ impl Masking {
         if self.masks.is_empty() {
             return false;
         }
-        let text = String::from_utf8_lossy(bytes);
-        self.masks.find(&text).is_some() || self.json(&text).is_ok_and(|masked| masked != text)
+        let in_strings = |text: &str| self.json(text).is_ok_and(|masked| masked != text);
+        *self.masks.mask_bytes(bytes) != *bytes || std::str::from_utf8(bytes).is_ok_and(in_strings)
     }
 
     /// Takes outputs out that have the value of a secret in them: a later job would get something else than was exposed, or

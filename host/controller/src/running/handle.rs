@@ -178,10 +178,10 @@ impl BuildHandle {
     pub(crate) async fn command(&self, command: BuildCommand) -> Result<(), Refused> {
         if let Some((job, attempt)) = command.comes_after_a_command()
             && self.pod(job, |_| ()).is_some()
+            && !self.state().job(job).is_some_and(|known| known.command_runs)
         {
-            // The host that was told so may have died with it. Where it is known, nothing is written down; where it is refused, so is this.
-            let runs = BuildCommand::CommandRuns { job: job.to_owned(), attempt };
-            let _ = self.ask(Asked::Command(runs), false).await?;
+            // The host that was told so may have died with it. Where it is refused, so is this.
+            let _ = self.command_runs(job, attempt).await;
         }
         let durable = match &command {
             BuildCommand::Cancel { .. }
@@ -202,6 +202,15 @@ impl BuildHandle {
             | BuildCommand::CommandRuns { .. } => false,
         };
         Ok(self.ask(Asked::Command(command), durable).await??)
+    }
+
+    /// Has written down that the command of a container job runs, and tells its task.
+    pub(crate) async fn command_runs(&self, job: &str, attempt: u32) -> Result<(), Refused> {
+        let runs = BuildCommand::CommandRuns { job: job.to_owned(), attempt };
+        self.ask(Asked::Command(runs), false).await??;
+        // The job's task may be gone already.
+        self.pod(job, |pod| pod.running.take().map(|running| running.send(())));
+        Ok(())
     }
 
     /// Has written down what an attempt of an action was told; where somebody sees what follows from that, all so far has to be on disk.

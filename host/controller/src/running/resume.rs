@@ -77,7 +77,7 @@ impl Needed {
     }
 
     /// How to give it, as options of the command.
-    pub(super) fn options(&self) -> String {
+    pub(crate) fn options(&self) -> String {
         let secrets = self.secrets.iter().map(|name| format!("--secret {name}=FILE"));
         let params = self.params.iter().map(|name| format!("--param {name}=VALUE"));
         secrets.chain(params).collect::<Vec<_>>().join(" ")

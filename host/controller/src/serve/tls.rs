@@ -12,8 +12,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::error::ControllerError;
@@ -64,6 +65,9 @@ impl Authority {
         let key_at = kept.find(KEY).ok_or_else(|| Unfit::Kept("there is no key in it".to_owned()))?;
         let (certificate, key) = kept.split_at(key_at);
         let unfit = |error: &dyn std::fmt::Display| Unfit::Kept(error.to_string());
+        // Sidecars get it as it is: what they could not read is no authority to anybody.
+        let known = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| unfit(&error))?;
+        RootCertStore::empty().add(known).map_err(|error| unfit(&error))?;
         let authority = Issuer::new(authority_params(), KeyPair::from_pem(key).map_err(|error| unfit(&error))?);
         let mut params = CertificateParams::new([name.to_owned()]).map_err(|_| Unfit::Name)?;
         params.distinguished_name = called("monkeyci build API");

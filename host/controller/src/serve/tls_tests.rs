@@ -89,7 +89,9 @@ async fn a_handshake_that_never_ends_is_cut_off_and_takes_nobodys_place_for_long
         stream.write_all(said).await.expect("said");
         silent.push(stream);
     }
-    asks(&format!("https://{address}"), Some(ours.certificate())).await.expect("served after them");
+    // On a busy machine, an honest one may be too slow for so short a limit as well; then it comes again.
+    let served = async { while asks(&format!("https://{address}"), Some(ours.certificate())).await.is_err() {} };
+    hang_guard::ends("who comes after them is served", served).await;
     for mut stream in silent {
         let mut answer = Vec::new();
         let _ = hang_guard::ends("an end", stream.read_to_end(&mut answer)).await;
@@ -106,7 +108,8 @@ fn an_authority_that_is_not_whole_and_a_name_that_is_none_are_told_apart() {
         assert_eq!(Authority::vouching(&kept, name).err(), Some(Unfit::Name), "{name}");
     }
     let cut = &kept[..kept.len() - 40];
-    for kept in ["", "-----BEGIN PRIVATE KEY-----", cut] {
+    let no_certificate = kept.replacen("MII", "AAA", 1);
+    for kept in ["", "-----BEGIN PRIVATE KEY-----", cut, &no_certificate] {
         assert!(matches!(Authority::vouching(kept, "host").err(), Some(Unfit::Kept(_))), "{kept}");
     }
 }

@@ -51,7 +51,7 @@ impl Host for State {
             return self.fails(error);
         }
         let client = self.client.clone();
-        match self.told("artifacts.list".to_owned(), async move || client.artifacts().await).await? {
+        match self.told_of(Does::Changes, "artifacts.list".to_owned(), async move || client.artifacts().await).await? {
             Ok(all) => Ok(Ok(all.into_iter().map(|info| self.table.push(info)).collect::<Result<_, _>>()?)),
             Err(error) => Ok(Err(error)),
         }

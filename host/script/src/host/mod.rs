@@ -68,6 +68,8 @@ impl State {
 pub(crate) enum Does {
     /// Nothing: it is made once, and its answer told again.
     Nothing,
+    /// Nothing, and what it answers changes with time: it can't be had again.
+    Changes,
     /// Something that leaves the instance: what it was told before is kept first.
     Effect,
     /// Something to files of this machine: they are made again where another process made them.
@@ -139,7 +141,7 @@ impl State {
                 let answer = ask().await;
                 let records = match does {
                     Does::Nothing => Records::Small,
-                    Does::Effect | Does::Files => Records::Whole,
+                    Does::Changes | Does::Effect | Does::Files => Records::Whole,
                     Does::Reveals => Records::Digest,
                 };
                 self.record(request, &answer, records)?;
@@ -218,13 +220,14 @@ impl State {
             return Ok(answer);
         }
         let until = until.and_then(|until| Instant::now().checked_add(self.clock.until(until)));
-        let wait = Wait { what, until };
+        // Also of one that another instance has waited for: it does not wait again.
+        let is_due = timeout_ms == Some(0) || until.is_some_and(|until| until <= Instant::now());
+        let mut wait = Wait { what, until };
         let client = self.client.clone();
         let refused = |error: ClientError| failure(&error);
         let answer = match wait.look(&client).await {
-            Ok(None) if timeout_ms == Some(0) => wait.nothing(&client).await.map_err(refused),
-            Ok(None) => self.wait_until(wait).await?.and_then(|came| came.map_err(refused)),
-            Ok(Some(came)) => Ok(came),
+            Ok(looked) if looked.came || is_due => Ok(looked.json),
+            Ok(_) => self.wait_until(wait).await?.and_then(|came| came.map_err(refused)),
             Err(error) => Err(refused(error)),
         };
         self.record(request, &answer, Records::Whole)?;

@@ -5,11 +5,10 @@ use monkeyci_build::JobDraft;
 use wasmtime::component::Resource;
 
 use super::jobs::JobHandle;
-use super::{Does, failure, guest_error};
+use super::{Does, guest_error};
 use crate::bindings::monkeyci::script::jobs::Host;
 use crate::bindings::monkeyci::script::types::Error;
 use crate::store::State;
-use crate::tape::Records;
 use crate::waiting::Awaited;
 
 /// How many of the jobs that are submitted are named where that is recorded.
@@ -17,33 +16,19 @@ const NAMED: usize = 5;
 
 impl Host for State {
     async fn look_up(&mut self, id: String) -> wasmtime::Result<Result<Resource<JobOutcome>, Error>> {
-        self.count_call()?;
         if !self.acts() {
+            self.count_call()?;
             return self.fails(Error::NotFound("no job has run yet: `define` declares them".to_owned()));
         }
-        // How a job stands changes, so what was said of it is recorded whole.
-        let request = self.tape.named(format!("jobs.look-up({id:?})"));
-        let answer = match self.recorded(&request)? {
-            Some(answer) => answer,
-            None => {
-                let outcome = self.client.job_outcome(&id).await.map_err(|error| failure(&error));
-                let answer = match outcome {
-                    Ok(outcome) => Ok(serde_json::to_vec(&outcome)?),
-                    Err(failure) => Err(failure),
-                };
-                self.record(request, &answer, Records::Whole)?;
-                answer
-            }
-        };
-        match answer {
-            Ok(outcome) => {
-                let outcome: JobOutcome = serde_json::from_slice(&outcome)?;
-                match self.hold(outcome.results.size())? {
-                    Ok(()) => Ok(Ok(self.table.push(outcome)?)),
-                    Err(error) => self.fails(error),
-                }
-            }
-            Err(failure) => self.fails(guest_error(failure)),
+        let (client, request) = (self.client.clone(), format!("jobs.look-up({id:?})"));
+        let outcome: JobOutcome =
+            match self.told_of(Does::Changes, request, async move || client.job_outcome(&id).await).await? {
+                Ok(outcome) => outcome,
+                Err(error) => return Ok(Err(error)),
+            };
+        match self.hold(outcome.results.size())? {
+            Ok(()) => Ok(Ok(self.table.push(outcome)?)),
+            Err(error) => self.fails(error),
         }
     }
 

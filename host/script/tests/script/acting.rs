@@ -178,6 +178,18 @@ async fn actions_that_sleep_leave_slots_and_places_to_others_however_many_they_a
     };
     let all = futures::future::join_all((0..50).map(|_| sleep())).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
+    // One that sleeps for longer than anybody waits here leaves its slot all the same.
+    let sleeps = sleeper(Limits { instances: 1, waiting_instances: 1, ..Limits::default() }, 2 * HANGS);
+    let defined_too = sleeps.define(&client, info()).await.expect("define");
+    let (kept, action) = (Arc::<Kept>::default(), Action { job: "job", ..Action::default() });
+    let recording = recording(&kept, &[]);
+    let mut asleep = Box::pin(sleeps.act(&client, &defined_too.transcript, action, 2 * HANGS, &recording));
+    let other = tokio::time::timeout(HANGS, sleeps.define(&client, info()));
+    tokio::select! {
+        biased;
+        _ = asleep.as_mut() => panic!("it sleeps"),
+        defined = other => drop(defined.expect("it has the slot").expect("define")),
+    }
     // Who can't be made anew waits too, in its slot.
     let action = Action { job: "job", ..Action::default() };
     let all = (0..5).map(|_| script.act(&client, &defined.transcript, action, HANGS, &NOT_KEPT));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use monkeyci_build::ServiceSpec;
 use monkeyci_engines::{Engine, EngineError};
 
@@ -25,10 +26,9 @@ pub(in crate::jobs) struct PodCleanup {
     pub(super) services: Vec<ServiceSpec>,
     /// What the pod has of the build's directory.
     pub(super) dir: PathBuf,
+    pub(super) attempt: u32,
     /// What still follows the output of its services.
     pub(super) logs: Option<ServiceLogs>,
-    /// The attempt, where another process has begun it: what its services have written may be known to nobody yet.
-    pub(super) taken_over: Option<u32>,
     /// How long the engine may be away.
     pub(super) lease: Duration,
 }
@@ -36,67 +36,45 @@ pub(in crate::jobs) struct PodCleanup {
 impl PodCleanup {
     /// Removes the pod, or tells where it is.
     pub(in crate::jobs) async fn run(self, context: &JobContext) {
-        let Self { engine, key, job, services, dir, mut logs, taken_over, lease } = self;
-        if let Some(attempt) = taken_over {
-            if let Some(logs) = logs.take() {
-                logs.finish(Duration::ZERO).await;
-            }
-            if let Some(rest) = ServiceLogs::catch_up(context, &engine, (&key, &job, attempt), &services) {
-                rest.finish(PARTING).await;
-            }
-        }
+        let Self { engine, key, job, services, dir, attempt, mut logs, lease } = self;
+        let of = (key.as_str(), job.as_str(), attempt);
         if context.request.keep {
             context.live.observer.progress(&context.live.id, &job, &format!("kept its containers: {key}"));
-            if let Some(logs) = logs {
-                logs.finish(Duration::ZERO).await;
-            }
+            take_in(context, &engine, of, &services, (logs, Duration::ZERO)).await;
             return;
         }
         if context.request.keep_failed
             && let Some(kept) = failed(context, &job)
-            && kept_at_rest(engine.as_ref(), &key, &services).await
         {
-            if let Some(logs) = logs.take() {
-                logs.store().await;
-                logs.finish(Duration::ZERO).await;
-            }
-            match kept.write(&dir) {
+            // First of all: whoever goes on after a crash leaves alone what is to be kept.
+            let resting = again(|| engine.rest(&key, &services, GRACE));
+            let rested = match kept.write(&dir) {
+                Ok(()) => within(context, engine.as_ref(), lease, resting).await,
+                Err(error) => Err(format!("{}: {error}", dir.display())),
+            };
+            match rested {
                 Ok(()) => {
+                    take_in(context, &engine, of, &services, (logs.take(), PARTING)).await;
                     context.live.observer.progress(&context.live.id, &job, "kept its containers");
                     return;
                 }
-                Err(error) => {
-                    let line = format!("its containers can't be kept: {}: {error}", dir.display());
-                    context.say(Some(&job), &line).await;
+                Err(reason) => {
+                    Kept::forget(&dir);
+                    context.say(Some(&job), &format!("its containers can't be kept: {reason}")).await;
                 }
             }
         }
         let removal = async {
-            if let Some(logs) = &logs {
-                logs.store().await;
+            // What is in a container that is removed is nowhere else, and an engine tells it late: the output of one that has
+            // stopped has an end.
+            if !services.is_empty() {
+                let stopped = again(|| engine.rest(&key, &services, Duration::ZERO)).await.is_ok();
+                let patience = if stopped { PARTING } else { Duration::ZERO };
+                take_in(context, &engine, of, &services, (logs, patience)).await;
             }
-            loop {
-                match engine.remove(&key).await {
-                    // It may be back in a moment.
-                    Err(EngineError::Gone(_)) => tokio::time::sleep(AGAIN).await,
-                    removed => return removed.err().map(|error| error.to_string()),
-                }
-            }
+            again(|| engine.remove(&key)).await
         };
-        let forced = async {
-            context.force.cancelled().await;
-            lease::over(engine.as_ref(), PARTING).await
-        };
-        let failed = tokio::select! {
-            failed = removal => failed,
-            reason = lease::over(engine.as_ref(), lease) => Some(reason),
-            reason = forced => Some(reason),
-            () = tokio::time::sleep(REMOVAL) => Some(format!("it took longer than {} s", REMOVAL.as_secs())),
-        };
-        if let Some(logs) = logs {
-            // Their containers are gone, and what they have said is on its way.
-            logs.finish(PARTING).await;
-        }
+        let failed = within(context, engine.as_ref(), lease, removal).await.err();
         if let Some(reason) = failed {
             let left = format!("its containers ({key}) could not be removed and are left behind: {reason}");
             context
@@ -108,6 +86,24 @@ impl PodCleanup {
     }
 }
 
+/// Stores what the services of a pod have written: what is still under way to those who follow it, and what nobody has followed to its
+/// end.
+async fn take_in(
+    context: &JobContext,
+    engine: &Arc<dyn Engine>,
+    of: (&str, &str, u32),
+    services: &[ServiceSpec],
+    (logs, patience): (Option<ServiceLogs>, Duration),
+) {
+    let is_whole = match logs {
+        Some(logs) => logs.finish(patience).await,
+        None => false,
+    };
+    if !is_whole && let Some(rest) = ServiceLogs::catch_up(context, engine, of, services) {
+        rest.finish(PARTING).await;
+    }
+}
+
 /// The attempt of a job that is over and has failed; `None` of one that is tried again.
 fn failed(context: &JobContext, job: &str) -> Option<Kept> {
     let state = context.live.state();
@@ -116,20 +112,31 @@ fn failed(context: &JobContext, job: &str) -> Option<Kept> {
     failed.then(|| Kept { job: job.to_owned(), attempt: known.attempt })
 }
 
-/// Stops what still runs of a pod: its services. False where it can't be kept.
-async fn kept_at_rest(engine: &dyn Engine, key: &str, services: &[ServiceSpec]) -> bool {
-    let rest = engine.rest(key, services, GRACE);
-    tokio::select! {
-        rested = rest => match rested {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(%error, key, "a failed job's containers can't be kept");
-                false
-            }
-        },
-        reason = lease::over(engine, PARTING) => {
-            tracing::warn!(reason, key, "a failed job's containers can't be kept");
-            false
+/// Asks an engine that is away once more: it may be back in a moment.
+async fn again<'a>(ask: impl Fn() -> BoxFuture<'a, Result<(), EngineError>>) -> Result<(), String> {
+    loop {
+        match ask().await {
+            Err(EngineError::Gone(_)) => tokio::time::sleep(AGAIN).await,
+            done => return done.map_err(|error| error.to_string()),
         }
+    }
+}
+
+/// Lets this go on for as long as the engine is there and nobody is in a hurry, or says why it does not.
+async fn within(
+    context: &JobContext,
+    engine: &dyn Engine,
+    lease: Duration,
+    done: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let forced = async {
+        context.force.cancelled().await;
+        lease::over(engine, PARTING).await
+    };
+    tokio::select! {
+        done = done => done,
+        reason = lease::over(engine, lease) => Err(reason),
+        reason = forced => Err(reason),
+        () = tokio::time::sleep(REMOVAL) => Err(format!("it took longer than {} s", REMOVAL.as_secs())),
     }
 }

@@ -29,6 +29,11 @@ impl Kept {
         std::fs::write(dir.join(KEPT), serde_json::to_vec(self).map_err(io::Error::other)?)
     }
 
+    /// It is not kept after all. What can't be removed goes with the directory.
+    pub(super) fn forget(dir: &Path) {
+        let _ = std::fs::remove_file(dir.join(KEPT));
+    }
+
     fn read(dir: &Path) -> Option<Self> {
         // One that was not written whole was not kept.
         serde_json::from_slice(&std::fs::read(dir.join(KEPT)).ok()?).ok()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::verdict::{self, Ends};
 use super::{GRACE, SAVING};
 use crate::jobs::lease::{self, AGAIN, LEASE};
+use crate::lock::lock;
 use crate::running::BuildHandle;
 
 /// How long a report may still be under way, and the job's end take to be seen, when the sidecar's container has ended.
@@ -115,11 +116,11 @@ impl<'a> Watch<'a> {
 
     /// What is being prepared for the job; none once its command runs.
     pub(super) fn phase(&self) -> Option<String> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.phase).clone()
     }
 
     fn set_phase(&self, phase: Option<String>) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        *lock(&self.phase) = phase;
     }
 
     /// Starts the pod and waits for its end, for as long as the engine lives.
@@ -133,7 +134,7 @@ impl<'a> Watch<'a> {
             ending = self.watch(running, report) => ending,
             // It may hang, and whoever waits for it would never know.
             reason = lease::over(self.engine, self.patience.lease) => {
-                let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let reported = lock(&self.reported).take();
                 // Where the engine can't tell, the report counts.
                 reported.unwrap_or(Ending::EngineGone { reason })
             }
@@ -146,7 +147,7 @@ impl<'a> Watch<'a> {
             && verdict::exit_code(ending).is_some()
             && !matches!(ending, Ending::Signalled { signal: TERM, .. })
         {
-            *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending.clone());
+            *lock(&self.reported) = Some(ending.clone());
         }
     }
 
@@ -361,7 +362,7 @@ impl<'a> Watch<'a> {
         if let Some(tell) = &self.tell {
             let _ = tell.send(words.clone());
         }
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(service, words);
+        lock(&self.dead).insert(service, words);
     }
 
     /// The services that ended while the job ran, in words; none when all still run. A job may notice it before the engine says so.
@@ -369,7 +370,7 @@ impl<'a> Watch<'a> {
         if !self.up.load(Ordering::Relaxed) {
             return None;
         }
-        let known = |name: &String| self.dead.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name);
+        let known = |name: &String| lock(&self.dead).contains_key(name);
         let late =
             self.pod.services.iter().map(|service| &service.name).filter(|name| !known(name)).map(async |name| {
                 let part = Part::Service(name.clone());
@@ -378,7 +379,7 @@ impl<'a> Watch<'a> {
                 }
             });
         futures::future::join_all(late).await;
-        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        let dead = lock(&self.dead);
         Some(dead.values().cloned().collect::<Vec<_>>().join("; ")).filter(|words| !words.is_empty())
     }
 

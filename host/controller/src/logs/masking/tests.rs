@@ -435,3 +435,22 @@ fn a_range_of_addresses_is_a_text_too() {
     let faults = masking(&[("net", "10.0.0.0/8:5432")]).values_in(&[spec]);
     assert_eq!(faults.0.len(), 1, "{faults}");
 }
+
+#[test]
+fn a_secret_is_known_in_bytes_of_any_kind() {
+    let mut secrets: BTreeMap<_, _> =
+        SECRETS.iter().map(|secret| ((*secret).to_owned(), Hidden(secret.as_bytes().to_vec()))).collect();
+    let binary = b"\xff\x00\xfe-binary-\x80".to_vec();
+    secrets.insert("binary".to_owned(), Hidden(binary.clone()));
+    let masking = Masking::new(&Inputs { secrets, ..Inputs::default() }).expect("few secrets");
+    for secret in SECRETS {
+        let json = serde_json::json!({ "a": [format!("x{secret}y")] }).to_string();
+        for bytes in [secret.as_bytes(), json.as_bytes(), &[b"\xff", secret.as_bytes(), b"\xff"].concat()] {
+            assert!(masking.is_in(bytes), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+    assert!(masking.is_in(&[b"before", &binary[..], b"after"].concat()));
+    for none in [&b""[..], b"nothing", b"{\"a\": \"sw0rdfis\"}", b"\xff\x00"] {
+        assert!(!masking.is_in(none), "{none:?}");
+    }
+}
