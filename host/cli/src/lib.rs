@@ -49,8 +49,8 @@ pub use monkeyci_controller::{
     ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
 pub use monkeyci_engines::{
-    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSettingsError, NetworkFence, Session,
-    SessionControl, SessionOutput, TerminalSize,
+    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSearch, EngineSettingsError, NetworkFence,
+    Session, SessionControl, SessionOutput, TerminalSize,
 };
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
 
