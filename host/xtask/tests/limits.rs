@@ -42,6 +42,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("cli/src/import/variables.rs", "MAX_NAMES", IMPORTED),
     ("cli/src/import/variables.rs", "MAX_TEXT", IMPORTED),
     ("cli/src/import/woodpecker/mod.rs", "MAX_ROWS", IMPORTED),
+    ("cli/src/import/mod.rs", "MAX_JOBS", IMPORTED),
     ("cli/src/import/yaml.rs", "MAX_BYTES", IMPORTED),
     ("cli/src/import/yaml.rs", "MAX_DEPTH", IMPORTED),
     ("cli/src/import/yaml.rs", "MAX_NODES", IMPORTED),
