@@ -34,7 +34,7 @@ mod tokens;
 
 pub use builds::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, TestCase, TestReports, Wanted,
+    RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
 };
 pub use bundle::{BUNDLE_BYTES, BUNDLE_LAYOUT, Bundle, BundleError};
 pub use clock::Clock;
@@ -61,4 +61,4 @@ pub use replay::{
 };
 pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
 pub use serve::ApiOverTcp;
-pub use source::{GitAuth, SourceRequest};
+pub use source::{GitAuth, SourceRequest, TrackedFilesError, tracked_files};
