@@ -19,6 +19,7 @@ mod limits;
 mod logs;
 mod new;
 mod outside;
+mod plan;
 mod progress;
 mod reports;
 mod rerun;
@@ -69,6 +70,7 @@ fn run(command: Command) -> Done {
         Command::New(args) => new::new(&args),
         Command::Import(args) => import::import(&args),
         Command::Check(args) => setup::block_on(check::check(args)),
+        Command::Plan(args) => setup::block_on(plan::plan(args)),
         Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Debug(args) => setup::until_interrupted(debug::debug(args)),
         Command::Approve(args) => setup::until_interrupted(outside::approve(args)),

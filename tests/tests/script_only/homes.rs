@@ -24,11 +24,12 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 27] = [
+const COMMANDS: [(&str, Uses, &[&str]); 28] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
     ("check", Uses::Makes, &[]),
+    ("plan", Uses::Makes, &[]),
     ("test", Uses::None, &[]),
     ("list", Uses::One, &[]),
     ("show", Uses::One, &[]),

@@ -23,3 +23,4 @@ pub use auth::GitAuth;
 pub use checkout::SourceRequest;
 
 pub(crate) use budget::limits;
+pub(crate) use checkout::Checkout;
