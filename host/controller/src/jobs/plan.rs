@@ -32,7 +32,8 @@ pub(crate) async fn plan(
     let said = (request.trigger.as_str(), &request.given);
     let (source, _) = enter(live, checkout.clone(), said, dir.to_owned(), None)
         .map_err(|message| CheckError::Source(live.masking.text(&message)))?;
-    let Declared { script, checked, transcript } = declare(services, request, live, (id, source, Some(time_ms))).await?;
+    let Declared { script, checked, transcript } =
+        declare(services, request, live, (id, source, Some(time_ms))).await?;
     let (jobs, removed) = (checked.graph.jobs(), &checked.removed);
     let selection = match &request.select {
         Some(Select::Jobs(wanted)) => Some(select_only(jobs, removed, wanted, false)?),
