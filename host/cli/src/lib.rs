@@ -43,7 +43,7 @@ pub use monkeyci_controller::{
 };
 pub use monkeyci_controller::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Wanted,
+    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Tests, Wanted,
 };
 pub use monkeyci_controller::{
     BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
@@ -51,8 +51,8 @@ pub use monkeyci_controller::{
     ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
 pub use monkeyci_engines::{
-    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSettingsError, NetworkFence, Session,
-    SessionControl, SessionOutput, TerminalSize,
+    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSearch, EngineSettingsError, NetworkFence,
+    Session, SessionControl, SessionOutput, TerminalSize,
 };
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
 

@@ -32,7 +32,7 @@ mod tokens;
 
 pub use builds::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, TestCase, TestReports, Wanted,
+    RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
 };
 pub use clock::Clock;
 pub use control::{Continue, Decision, OutsideError, OutsideEvent, RunningBuild};
@@ -53,4 +53,4 @@ pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError};
 pub use observer::{Observer, Silent};
 pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
 pub use serve::ApiOverTcp;
-pub use source::{GitAuth, SourceRequest};
+pub use source::{GitAuth, SourceRequest, TrackedFilesError, tracked_files};

@@ -20,7 +20,7 @@ use crate::{host, host_without_engine, request, rest};
 #[path = "../../../host/cli/examples/axum_server.rs"]
 mod axum_server;
 #[path = "../../../host/cli/examples/extended/engine.rs"]
-mod engine;
+pub(crate) mod engine;
 #[path = "../../../host/cli/examples/extended/policy.rs"]
 mod policy;
 #[path = "../../../host/cli/examples/extended/secrets.rs"]
@@ -164,7 +164,7 @@ async fn a_server_takes_builds_by_post_and_tells_live_what_happens_in_them_also_
 }
 
 /// What was said in the log of a job.
-async fn log(build: &monkeyci_host::Build, job: &str) -> String {
+pub(crate) async fn log(build: &monkeyci_host::Build, job: &str) -> String {
     let pieces: Vec<_> = build.logs(Some(job)).try_collect().await.expect("a log");
     pieces.iter().map(|piece| String::from_utf8_lossy(&piece.frame.bytes).into_owned()).collect()
 }

@@ -4,6 +4,7 @@ mod containers;
 mod examples;
 mod handles;
 mod shutdown;
+mod tardy;
 mod upkeep;
 
 use std::num::NonZeroUsize;

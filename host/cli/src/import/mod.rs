@@ -48,12 +48,8 @@ pub enum System {
 
 impl System {
     /// What the command calls it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::GitHub => "github",
-            Self::GitLab => "gitlab",
-            Self::Woodpecker => "woodpecker",
-        }
+    pub fn word(self) -> String {
+        self.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
     }
 }
 
@@ -111,8 +107,6 @@ fn pipeline(bytes: &[u8], system: System) -> Result<Pipeline, ImportError> {
         };
         pipeline.missing.push(Missing::of(&node, why));
     }
-    let all: BTreeSet<Missing> = pipeline.missing.drain(..).collect();
-    pipeline.missing.extend(all);
     Ok(pipeline)
 }
 
@@ -129,7 +123,7 @@ fn text(pipeline: &Pipeline, args: &ImportArgs, folder: &Path) -> String {
     if !pipeline.missing.is_empty() {
         text.push_str("not translated, or not as it stands there; the script says so at the place:\n");
     }
-    for Missing { place, why } in &pipeline.missing {
+    for Missing { place, why } in pipeline.missing.iter() {
         let of = if place.path.is_empty() { String::new() } else { format!(" {}:", harmless(&place.path, false)) };
         text.push_str(&format!("  {name}:{}:{of} {}\n", place.line, harmless(why, false)));
     }

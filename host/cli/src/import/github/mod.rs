@@ -11,7 +11,7 @@ mod uses;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::Cond;
-use super::model::{Missing, Pipeline};
+use super::model::{Missing, MissingList, Pipeline};
 use super::yaml::Tree;
 use super::{ImportError, System, names};
 
@@ -47,7 +47,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
 }
 
 /// Lists what a workflow or a job says that this host has no place for.
-fn without(node: &Tree, missing: &mut Vec<Missing>) {
+fn without(node: &Tree, missing: &mut MissingList) {
     for (key, why) in [
         ("run-name", "a build has the id that the host gives it"),
         ("environment", "the host has no environments; a job that a person has to agree to says `.approval(…)`"),

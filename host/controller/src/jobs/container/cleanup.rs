@@ -26,10 +26,9 @@ pub(in crate::jobs) struct PodCleanup {
     pub(super) services: Vec<ServiceSpec>,
     /// What the pod has of the build's directory.
     pub(super) dir: PathBuf,
+    pub(super) attempt: u32,
     /// What still follows the output of its services.
     pub(super) logs: Option<ServiceLogs>,
-    /// The attempt, where another process has begun it: what its services have written may be known to nobody yet.
-    pub(super) taken_over: Option<u32>,
     /// How long the engine may be away.
     pub(super) lease: Duration,
 }
@@ -37,38 +36,25 @@ pub(in crate::jobs) struct PodCleanup {
 impl PodCleanup {
     /// Removes the pod, or tells where it is.
     pub(in crate::jobs) async fn run(self, context: &JobContext) {
-        let Self { engine, key, job, services, dir, mut logs, taken_over, lease } = self;
-        if let Some(attempt) = taken_over {
-            if let Some(logs) = logs.take() {
-                logs.finish(Duration::ZERO).await;
-            }
-            if let Some(rest) = ServiceLogs::catch_up(context, &engine, (&key, &job, attempt), &services) {
-                rest.finish(PARTING).await;
-            }
-        }
+        let Self { engine, key, job, services, dir, attempt, mut logs, lease } = self;
+        let of = (key.as_str(), job.as_str(), attempt);
         if context.request.keep {
             context.live.observer.progress(&context.live.id, &job, &format!("kept its containers: {key}"));
-            if let Some(logs) = logs {
-                logs.finish(Duration::ZERO).await;
-            }
+            take_in(context, &engine, of, &services, (logs, Duration::ZERO)).await;
             return;
         }
-        let engine = engine.as_ref();
         if context.request.keep_failed
             && let Some(kept) = failed(context, &job)
         {
             // First of all: whoever goes on after a crash leaves alone what is to be kept.
             let resting = again(|| engine.rest(&key, &services, GRACE));
             let rested = match kept.write(&dir) {
-                Ok(()) => within(context, engine, lease, resting).await,
+                Ok(()) => within(context, engine.as_ref(), lease, resting).await,
                 Err(error) => Err(format!("{}: {error}", dir.display())),
             };
             match rested {
                 Ok(()) => {
-                    if let Some(logs) = logs.take() {
-                        logs.store().await;
-                        logs.finish(Duration::ZERO).await;
-                    }
+                    take_in(context, &engine, of, &services, (logs.take(), PARTING)).await;
                     context.live.observer.progress(&context.live.id, &job, "kept its containers");
                     return;
                 }
@@ -79,16 +65,16 @@ impl PodCleanup {
             }
         }
         let removal = async {
-            if let Some(logs) = &logs {
-                logs.store().await;
+            // What is in a container that is removed is nowhere else, and an engine tells it late: the output of one that has
+            // stopped has an end.
+            if !services.is_empty() {
+                let stopped = again(|| engine.rest(&key, &services, Duration::ZERO)).await.is_ok();
+                let patience = if stopped { PARTING } else { Duration::ZERO };
+                take_in(context, &engine, of, &services, (logs, patience)).await;
             }
             again(|| engine.remove(&key)).await
         };
-        let failed = within(context, engine, lease, removal).await.err();
-        if let Some(logs) = logs {
-            // Their containers are gone, and what they have said is on its way.
-            logs.finish(PARTING).await;
-        }
+        let failed = within(context, engine.as_ref(), lease, removal).await.err();
         if let Some(reason) = failed {
             let left = format!("its containers ({key}) could not be removed and are left behind: {reason}");
             context
@@ -97,6 +83,24 @@ impl PodCleanup {
         }
         // It goes with the build's directory at the latest.
         let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// Stores what the services of a pod have written: what is still under way to those who follow it, and what nobody has followed to its
+/// end.
+async fn take_in(
+    context: &JobContext,
+    engine: &Arc<dyn Engine>,
+    of: (&str, &str, u32),
+    services: &[ServiceSpec],
+    (logs, patience): (Option<ServiceLogs>, Duration),
+) {
+    let is_whole = match logs {
+        Some(logs) => logs.finish(patience).await,
+        None => false,
+    };
+    if !is_whole && let Some(rest) = ServiceLogs::catch_up(context, engine, of, services) {
+        rest.finish(PARTING).await;
     }
 }
 

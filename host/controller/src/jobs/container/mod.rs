@@ -60,11 +60,11 @@ pub(super) async fn run(
     (attempt, begun): (u32, BegunBy),
     mut stop: Receiver<Option<StopReason>>,
 ) -> (Ending, Option<PodCleanup>) {
-    let taken_over = (begun == BegunBy::Another).then_some(attempt);
+    let is_taken_over = begun == BegunBy::Another;
     let planned = plan(context, &job.id, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?)));
     let planned = match planned {
         // Of one that another process has begun there is something in the engine.
-        Err(ending) if taken_over.is_none() => return (ending, None),
+        Err(ending) if !is_taken_over => return (ending, None),
         planned => planned,
     };
     let engine = tokio::select! {
@@ -82,8 +82,8 @@ pub(super) async fn run(
         job: job.id.clone(),
         services: spec.services.clone(),
         dir: directory(&context.dir, &job.id, attempt),
+        attempt,
         logs: None,
-        taken_over,
         lease: LEASE,
     };
     let (plan, service_env) = match planned {
@@ -98,7 +98,7 @@ pub(super) async fn run(
     };
     if let Err(error) = packed {
         let reason = format!("the workspace could not be packed: {error}");
-        return (Ending::EngineFailed { reason }, taken_over.map(|_| cleanup));
+        return (Ending::EngineFailed { reason }, is_taken_over.then_some(cleanup));
     }
     // Before its token counts: whoever comes with that finds the plan.
     let (running, report) = context.live.watch_pod(&job.id, plan);
@@ -107,7 +107,7 @@ pub(super) async fn run(
         Ok(prepared) => prepared,
         Err(error) => {
             context.live.unwatch_pod(&job.id);
-            return (Ending::EngineFailed { reason: error.to_string() }, taken_over.map(|_| cleanup));
+            return (Ending::EngineFailed { reason: error.to_string() }, is_taken_over.then_some(cleanup));
         }
     };
     let (say, mut said) = mpsc::unbounded_channel::<String>();

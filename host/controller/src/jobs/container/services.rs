@@ -9,7 +9,6 @@ use futures::future::join_all;
 use monkeyci_api::LogFrame;
 use monkeyci_build::ServiceSpec;
 use monkeyci_engines::{Engine, Part};
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +23,10 @@ pub(super) const LONGEST: usize = 8 * 1024;
 
 /// Follows the output of a pod's services, once it has started and until they end. Stops when it is dropped.
 pub(in crate::jobs) struct ServiceLogs {
-    task: JoinHandle<()>,
+    /// Tells whether each output came to its end.
+    task: JoinHandle<bool>,
     /// Cancelled when nobody wants to hear more of it.
     over: CancellationToken,
-    /// For each service: has stored what has come, and is told when it is.
-    flush: Vec<mpsc::Sender<oneshot::Sender<()>>>,
 }
 
 impl ServiceLogs {
@@ -68,38 +66,27 @@ impl ServiceLogs {
         let names: Vec<String> = specs.iter().map(|service| service.name.clone()).collect();
         let over = CancellationToken::new();
         let told = over.clone();
-        let (flush, flushes): (Vec<_>, Vec<_>) = names.iter().map(|_| mpsc::channel(1)).unzip();
         let task = tokio::spawn(async move {
             if let Some(started) = &started {
                 started.cancelled().await;
             }
             let follow = started.is_some();
-            let logs = names.iter().zip(flushes).map(|(name, flushes)| {
-                one(&services, &live, engine.as_ref(), (&key, &job, attempt), (name, follow), (&told, flushes))
-            });
-            join_all(logs).await;
+            let logs = names
+                .iter()
+                .map(|name| one(&services, &live, engine.as_ref(), (&key, &job, attempt), (name, follow), &told));
+            join_all(logs).await.into_iter().all(|ended| ended)
         });
-        Some(Self { task, over, flush })
-    }
-
-    /// Has stored what they have written so far: what is in a container that is about to be removed is nowhere else.
-    pub(super) async fn store(&self) {
-        let stored = self.flush.iter().map(async |flush| {
-            let (done, stored) = oneshot::channel();
-            // One that has ended has stored all.
-            if flush.send(done).await.is_ok() {
-                let _ = stored.await;
-            }
-        });
-        join_all(stored).await;
+        Some(Self { task, over })
     }
 
     /// Waits until all is stored that they have written. Services that do not end within `patience` are not listened to any more.
-    pub(in crate::jobs) async fn finish(mut self, patience: Duration) {
-        if tokio::time::timeout(patience, &mut self.task).await.is_err() {
-            self.over.cancel();
-            let _ = (&mut self.task).await;
+    /// Returns whether all of it has come: an engine may also break off.
+    pub(in crate::jobs) async fn finish(mut self, patience: Duration) -> bool {
+        if let Ok(ended) = tokio::time::timeout(patience, &mut self.task).await {
+            return ended.unwrap_or(false);
         }
+        self.over.cancel();
+        (&mut self.task).await.unwrap_or(false)
     }
 }
 
@@ -109,15 +96,15 @@ impl Drop for ServiceLogs {
     }
 }
 
-/// Takes in what a service writes, into the log of its job.
+/// Takes in what a service writes, into the log of its job. Returns whether that came to its end.
 async fn one(
     services: &Services,
     live: &BuildHandle,
     engine: &dyn Engine,
     (key, job, attempt): (&str, &str, u32),
     (name, follow): (&str, bool),
-    (over, mut flushes): (&CancellationToken, mpsc::Receiver<oneshot::Sender<()>>),
-) {
+    over: &CancellationToken,
+) -> bool {
     let _open = live.writing.token();
     let to = live.log_of(Some(job), &services.blobs, services.log_limits);
     let source = Source { attempt, service: Some(name.to_owned()) };
@@ -125,34 +112,35 @@ async fn one(
     let mut log = LogIntake::go_on(to, source, 0).await.unwrap_or_else(|_| LogIntake::new(to));
     let mut output = engine.output(key, &Part::Service(name.to_owned()), follow);
     let mut open = BytesMut::new();
-    loop {
+    let ended = loop {
         let due = log.due();
         let next = tokio::select! {
             biased;
             next = output.next() => next,
-            Some(done) = flushes.recv() => {
-                log.write().await;
-                let _ = done.send(());
-                continue;
-            }
-            () = over.cancelled() => None,
+            () = over.cancelled() => break false,
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 log.write().await;
                 continue;
             }
         };
-        // Why it broke off, if it did, is seen by whoever watches the pod.
-        let Some(Ok(chunk)) = next else { break };
+        let chunk = match next {
+            Some(Ok(chunk)) => chunk,
+            // Why it broke off is seen by whoever watches the pod.
+            Some(Err(_)) => break false,
+            None => break true,
+        };
         open.extend_from_slice(&chunk);
         while let Some(line) = take_line(&mut open) {
             log.push(line_of(name, &line)).await;
         }
-    }
-    if !open.is_empty() {
+    };
+    // Half a line that has no end yet is read again, as a whole, by whoever asks for the rest.
+    if ended && !open.is_empty() {
         log.push(line_of(name, &open)).await;
     }
     // The log says itself what it lacks.
     let _ = live.stored_log(Some(job), log.finish().await).await;
+    ended
 }
 
 /// A line, with the service's name in front. Places count such lines: an engine gives all of a service's output again to who asks again.
