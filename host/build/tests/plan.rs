@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use declared::{action, container, owned, removed, service};
 use monkeyci_build::{
-    Answer, Assumed, AssumedJob, Earlier, Ending, Event, EventBody, Fate, JobDraft, Known, LateValue, Plan, PlanDiff,
-    Planner, Results, Source, Turn, check, select_only,
+    Answer, Assumed, AssumedJob, Earlier, Ending, Event, EventBody, Fate, JobDraft, JobSpec, Known, LateValue, Plan,
+    PlanDiff, PlannedJob, Planner, Results, Source, Turn, check, select_only,
 };
+use serde_json::Value;
 
 /// A job that exits with 1.
 fn failed() -> Ending {
@@ -155,9 +156,26 @@ fn a_late_job_is_asked_about_when_its_turn_comes_and_is_open_where_nobody_knows(
 }
 
 #[test]
+fn where_nothing_is_assumed_it_is_not_known_either_whether_a_job_runs_that_hangs_on_a_result() {
+    let jobs = [
+        container("test"),
+        when(needs(container("undo"), &["test"]), "failure"),
+        JobDraft { manual: true, ..container("deploy") },
+        JobDraft { late: true, ..needs(container("tell"), &["undo", "test"]) },
+    ];
+    for (assumed, known) in [(Assumed::default(), Known::Nothing), (Assumed::success(), Known::All)] {
+        let mut planner = planner(&jobs, assumed);
+        assert_eq!(planner.turn(), Turn::Refine("tell".into()));
+        assert_eq!([planner.known("undo"), planner.known("deploy")], [known, Known::All]);
+    }
+}
+
+#[test]
 fn an_action_is_asked_where_its_result_is_not_known_and_something_is_assumed() {
     let jobs = [action("split", &[]), action("report", &["split"])];
-    assert_eq!(planner(&jobs, Assumed::default()).turn(), Turn::Done, "nothing is assumed");
+    let mut nothing = planner(&jobs, Assumed::default());
+    assert_eq!(nothing.turn(), Turn::Done, "nothing is assumed");
+    assert_eq!(nothing.known("split"), Known::Nothing);
     let mut planner = planner(&jobs, failing("report"));
     assert_eq!(planner.turn(), Turn::Act("split".into()));
     let part = check(&[container("part")], &[]).expect("no fault").graph.into_jobs();
@@ -277,4 +295,69 @@ fn a_job_that_comes_in_another_wave_only_is_the_same() {
     let diff = PlanDiff::of(&old, &new);
     assert_eq!(diff.changed.len(), 1);
     assert_eq!(diff.changed[0].fields.iter().map(|field| field.field.as_str()).collect::<Vec<_>>(), ["needs"]);
+}
+
+/// The places of all values that are no lists or objects, and of all lists that have something.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found)),
+        Value::Array(values) => {
+            values.iter().enumerate().for_each(|(place, value)| places(value, &format!("{at}/{place}"), found));
+            found.push(at.to_owned());
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+#[test]
+fn whatever_of_a_job_is_not_the_same_shows_in_its_facts() {
+    let save = |id: &str| serde_json::json!({"id": id, "path": "out", "files": ["a", "b"], "always": true});
+    let container = serde_json::json!({
+        "image": "debian:12", "command": {"shell": {"lines": ["a", "b"], "program": ["bash", "-c"], "each": true}},
+        "env": {"A": "1"}, "late_env": {"B": {"secret": "s"}, "C": {"output": {"job": "j", "output": "o"}}},
+        "work_dir": "sub", "user": "1000", "architecture": "arm64", "memory_bytes": 1024, "cpu_millis": 500,
+        "shm_bytes": 2048, "entrypoint_of_image": true, "with_git": true, "save_artifacts": [save("x"), save("y")],
+        "restore_artifacts": [{"id": "z", "path": ".", "at_path": true, "if_there": true}],
+        "caches": [{"id": "c", "path": "p", "more_paths": ["q"], "key": "k", "fallbacks": ["f"], "save": "miss"}],
+        "test_reports": ["r.xml"], "network_allow": ["10.0.0.0/8"],
+        "services": [{"name": "db", "image": "pg", "argv": ["run", "it"], "env": {"D": "2"}, "secret_env": {"E": "s"},
+            "readiness": [{"port": 5432}, {"command": ["true", "now"]}], "ready_timeout_ms": 7}],
+    });
+    let job = serde_json::json!({
+        "id": "job", "needs": ["a", "b"], "removed_needs": ["c"], "timeout_ms": 1000, "run_when": "always",
+        "allow_failure": true, "retry": {"count": 1, "on": ["failure", {"exit-code": 3}], "delay_ms": 5}, "priority": 3,
+        "fail_fast": "g", "approval": "go?", "manual": true, "late": true, "labels": {"l": "v"},
+        "calls": {"handler": "h", "argument": "x"}, "creates_artifacts": ["m"], "kind": {"container": container},
+    });
+    let facts = |job: &Value| -> Option<(JobSpec, Vec<(String, String)>)> {
+        let spec: JobSpec = serde_json::from_value(job.clone()).ok()?;
+        let fate = Fate::Runs { wave: 1 };
+        let planned = PlannedJob { spec: spec.clone(), fate, branches: vec![], open: None, submitted_by: None };
+        Some((spec, planned.facts()))
+    };
+    let (spec, before) = facts(&job).expect("a job");
+    let mut all = Vec::new();
+    places(&job, "", &mut all);
+    let mut tried = 0;
+    for place in all.iter().filter(|place| *place != "/id") {
+        let mut other = job.clone();
+        let value = other.pointer_mut(place).expect("it is there");
+        *value = match &*value {
+            Value::String(text) => Value::String(format!("{text}x")),
+            Value::Number(number) => (number.as_u64().expect("whole") + 1).into(),
+            Value::Bool(is) => Value::Bool(!is),
+            Value::Array(values) => values[..values.len() - 1].to_vec().into(),
+            other => other.clone(),
+        };
+        let Some((changed, now)) = facts(&other).filter(|(changed, _)| *changed != spec) else { continue };
+        assert_ne!(before, now, "{place}: {changed:?}");
+        tried += 1;
+    }
+    assert!(tried > 60, "{tried} of {}", all.len());
+    // Where one word ends is seen.
+    let argv = |words: &[&str]| {
+        let job = JobDraft { argv: Some(owned(words)), ..declared::container("a") };
+        facts(&serde_json::to_value(&check(&[job], &[]).expect("no fault").graph.jobs()[0]).expect("JSON"))
+    };
+    assert_ne!(argv(&["a b"]), argv(&["a", "b"]));
 }

@@ -50,6 +50,10 @@ pub use monkeyci_controller::{
     Left, LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shell, ShellError, ShellRequest, Shutdown,
     ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
+pub use monkeyci_controller::{
+    Bundle, BundleError, BundlingError, Class, Difference, FieldDifference, Imported, RecordedBuild, Replay,
+    ReplayError, ReplayOptions, ReplayedCall, ReplayedInstance, Stopped,
+};
 pub use monkeyci_engines::{
     DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSearch, EngineSettingsError, NetworkFence,
     Session, SessionControl, SessionOutput, TerminalSize,

@@ -2,6 +2,7 @@
 
 mod assume;
 mod diff;
+mod replays;
 mod text;
 
 use std::sync::Arc;
@@ -28,6 +29,11 @@ pub async fn plan(args: PlanArgs) -> Done {
     scripts.extend(args.diff.as_deref().map(script::at).transpose()?);
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
+    if let Some(count) = args.replay_last {
+        let host = setup::host(&args.script.stores, &EngineArgs::default(), Arc::new(Silent)).await?;
+        let script = scripts.swap_remove(0);
+        return replays::last(&host, (&source, count), script.into(), inputs.secrets, args.json).await;
+    }
     let mut requests = Vec::new();
     for script in &scripts {
         for (_, given) in &events {
@@ -48,10 +54,11 @@ pub async fn plan(args: PlanArgs) -> Done {
     };
     let events: Vec<Option<String>> =
         events.iter().map(|(event, _)| event.map(|event| event.display().to_string())).collect();
+    let imports = scripts.iter().map(|script| host.imports(script).map_err(failed));
+    let imports = imports.collect::<Result<Vec<_>, Failed>>()?;
     let mut sides = Vec::new();
     for (at, plan) in plans.into_iter().enumerate() {
-        let imports = host.imports(&scripts[at / events.len()]).map_err(failed)?;
-        sides.push(side(plan, imports, events[at % events.len()].as_deref())?);
+        sides.push(side(plan, &imports[at / events.len()], events[at % events.len()].as_deref())?);
     }
     look_for(&assumed, &sides);
     let old = sides.split_off(events.len());
@@ -94,10 +101,10 @@ fn failed(error: CheckError) -> Failed {
 }
 
 /// A plan, or why the script has none. That the host can't make one is no answer.
-fn side(plan: Result<Plan, CheckError>, imports: Vec<String>, event: Option<&str>) -> Result<Side, Failed> {
+fn side(plan: Result<Plan, CheckError>, imports: &[String], event: Option<&str>) -> Result<Side, Failed> {
     match plan {
         Ok(mut plan) => {
-            plan.permissions.imports.extend(imports);
+            plan.permissions.imports.extend(imports.iter().cloned());
             Ok(Ok(plan))
         }
         Err(error) if error.is_script() => Ok(Err(error.to_string())),

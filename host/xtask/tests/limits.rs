@@ -55,6 +55,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
     ("cli/src/progress/lines.rs", "SHOWN", "how many lines are shown"),
     ("cli/src/progress/lines.rs", "SHOWN_REMOVED", "how many lines are shown"),
+    ("controller/src/replay/running.rs", "SHORT", "how much of an answer is shown"),
     ("controller/src/hang_guard.rs", "HANGS", "for tests"),
     (
         "mask/src/filter.rs",

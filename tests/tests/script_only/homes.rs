@@ -23,7 +23,7 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 28] = [
+const COMMANDS: [(&str, Uses, &[&str]); 30] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
@@ -43,6 +43,8 @@ const COMMANDS: [(&str, Uses, &[&str]); 28] = [
     ("cancel", Uses::One, &["latest"]),
     ("resume", Uses::One, &[]),
     ("rerun", Uses::One, &["--failed"]),
+    ("export", Uses::One, &["latest"]),
+    ("replay", Uses::One, &["latest"]),
     ("inspect", Uses::None, &[]),
     ("limits", Uses::None, &[]),
     ("gc", Uses::One, &[]),

@@ -7,6 +7,7 @@ mod homes;
 mod importing;
 mod looking;
 mod planning;
+mod replaying;
 mod reporting;
 mod starting;
 mod terminal;

@@ -199,6 +199,29 @@ fn two_scripts_are_told_apart_over_events_and_the_exit_code_says_so() {
 }
 
 #[test]
+fn the_last_builds_are_replayed_with_a_script_and_one_that_goes_another_way_is_told() {
+    let host = Host::default();
+    let code = code(&host).to_str().expect("text").to_owned();
+    let none = probe(&host, "refine-skip", &["--replay-last", "3"]);
+    assert_eq!(none.status.code(), Some(2), "{}", errors(&none));
+    for _ in 0..2 {
+        let ended = host.run("action-fails", &["--dir", &code]);
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+    }
+    let same = probe(&host, "nothing", &["--replay-last", "5"]);
+    assert_eq!(same.status.code(), Some(0), "{}", errors(&same));
+    assert_eq!(lines(&same), ["replays of 2: 2 same, 0 cosmetic, 0 divergent"]);
+    let other = plan(&host, "quickstart", &["--replay-last", "1"]);
+    assert_eq!(other.status.code(), Some(3), "{}", errors(&other));
+    let told = lines(&other);
+    assert!(told[0].starts_with("! local/code/") && told[0].contains("divergent: "), "{told:#?}");
+    assert_eq!(told[1..], ["replays of 1: 0 same, 0 cosmetic, 1 divergent"]);
+    let json = plan(&host, "quickstart", &["--replay-last", "1", "--json"]);
+    let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["counts"]["divergent"], 1, "{json}");
+}
+
+#[test]
 fn what_is_asked_for_and_is_not_there_is_refused_with_its_exit_code() {
     let host = Host::default();
     let run = |arguments: &[&str]| {

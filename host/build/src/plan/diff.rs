@@ -75,11 +75,10 @@ impl PlanDiff {
                 diff.added.push(job.spec.id.clone());
                 continue;
             };
-            let fields = differences(&facts(was), &facts(job));
-            if fields.is_empty() {
-                diff.same += 1;
-            } else {
-                diff.changed.push(ChangedJob { job: job.spec.id.clone(), fields });
+            let fields = if is_same(was, job) { Vec::new() } else { differences(&facts(was), &facts(job)) };
+            match fields.is_empty() {
+                true => diff.same += 1,
+                false => diff.changed.push(ChangedJob { job: job.spec.id.clone(), fields }),
             }
         }
         let reasons: HashMap<&str, &str> =
@@ -116,6 +115,12 @@ impl PermissionsDiff {
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
+}
+
+/// Whether nothing of a job that is told differs, as most of most are.
+fn is_same(was: &PlannedJob, job: &PlannedJob) -> bool {
+    let fates = matches!((&was.fate, &job.fate), (Fate::Runs { .. }, Fate::Runs { .. })) || was.fate == job.fate;
+    fates && was.spec == job.spec && was.open == job.open && was.submitted_by == job.submitted_by
 }
 
 /// What is compared of a job.

@@ -83,7 +83,7 @@ impl Facts {
 
     fn list(&mut self, name: impl Into<String>, values: &[String]) {
         if !values.is_empty() {
-            self.add(name, values.join(", "));
+            self.add(name, words(values, ", "));
         }
     }
 
@@ -118,7 +118,7 @@ impl Facts {
         } = spec;
         self.add("image", image);
         match command {
-            Command::Argv(argv) => self.add("argv", argv.join(" ")),
+            Command::Argv(argv) => self.add("argv", words(argv, " ")),
             Command::Shell(ShellCommand { lines, program, each }) => {
                 self.add("shell", lines.join("\n"));
                 self.list("shell-program", program);
@@ -152,7 +152,7 @@ impl Facts {
         self.flag("with-git", *with_git);
         for SaveArtifact { id, path, files, always, on_failure, if_there } in save_artifacts {
             let notes = [(*always, "always"), (*on_failure, "on failure"), (*if_there, "if there")];
-            let files = if files.is_empty() { String::new() } else { format!(" ({})", files.join(", ")) };
+            let files = if files.is_empty() { String::new() } else { format!(" ({})", words(files, ", ")) };
             self.add(format!("save-artifact({id})"), format!("{path}{files}{}", noted(&notes)));
         }
         for RestoreArtifact { id, path, at_path, if_there } in restore_artifacts {
@@ -160,7 +160,7 @@ impl Facts {
             self.add(format!("restore-artifact({id})"), format!("{path}{}", noted(&notes)));
         }
         for CacheSpec { id, path, more_paths, key, fallbacks, save } in caches {
-            self.add(format!("cache({id})"), [std::slice::from_ref(path), more_paths].concat().join(", "));
+            self.add(format!("cache({id})"), words(&[std::slice::from_ref(path), more_paths].concat(), ", "));
             self.option(format!("cache-key({id})"), Some(key.as_str()).filter(|key| !key.is_empty()));
             self.list(format!("cache-fallback({id})"), fallbacks);
             match save {
@@ -184,7 +184,7 @@ impl Facts {
         let ServiceSpec { name, image, argv, env, secret_env, readiness, ready_timeout_ms } = spec;
         let field = |field: &str| format!("service({name}).{field}");
         self.add(format!("service({name})"), image);
-        self.option(field("argv"), argv.as_ref().map(|argv| argv.join(" ")).as_deref());
+        self.option(field("argv"), argv.as_ref().map(|argv| words(argv, " ")).as_deref());
         for (name, value) in env {
             self.add(field(&format!("env({name})")), value);
         }
@@ -193,7 +193,7 @@ impl Facts {
         }
         let ready = readiness.iter().map(|condition| match condition {
             Readiness::Port(port) => format!("port {port}"),
-            Readiness::Command(argv) => argv.join(" "),
+            Readiness::Command(argv) => format!("command {}", words(argv, " ")),
         });
         let ready: Vec<String> = ready.collect();
         self.list(field("ready"), &ready);
@@ -201,6 +201,16 @@ impl Facts {
             self.add(field("ready-timeout"), time(*ready_timeout_ms));
         }
     }
+}
+
+/// Words one after the other; quoted where it would not be seen otherwise where one ends.
+fn words(words: &[String], between: &str) -> String {
+    let quoted =
+        |word: &String| match word.is_empty() || word.contains(|c: char| c.is_whitespace() || "\",".contains(c)) {
+            true => format!("{word:?}"),
+            false => word.clone(),
+        };
+    words.iter().map(quoted).collect::<Vec<_>>().join(between)
 }
 
 fn noted(notes: &[(bool, &str)]) -> String {

@@ -109,12 +109,15 @@ impl Planner {
 
     /// How much is known of the result of a job. Of one that is not over, that is so: it has none.
     pub fn known(&self, job: &str) -> Known {
-        match (self.state.job(job), self.acted.contains_key(job) || !self.started.contains_key(job)) {
-            (Some(state), false) if state.status.is_final() => match self.open.contains_key(job) {
-                true => Known::Nothing,
-                false => self.assumed.known(job),
-            },
-            _ => Known::All,
+        let is_over = self.state.job(job).is_some_and(|state| state.status.is_final());
+        match (is_over, self.started.contains_key(job)) {
+            (false, _) => Known::All,
+            (true, _) if self.acted.contains_key(job) => Known::All,
+            (true, true) if self.open.contains_key(job) => Known::Nothing,
+            (true, true) => self.assumed.known(job),
+            // Whether it runs hangs on results of which nothing is known.
+            (true, false) if !self.assumed.is_something() && !self.is_decided(job) => Known::Nothing,
+            (true, false) => Known::All,
         }
     }
 

@@ -22,6 +22,9 @@ pub struct PlanArgs {
     /// they differ.
     #[arg(long, value_name = "OLD")]
     pub diff: Option<PathBuf>,
+    /// Replay the last N builds of this repository with the script, and say of how many it goes another way. Exits with 3 when it does of one.
+    #[arg(long, value_name = "N", conflicts_with_all = ["diff", "assume", "event"])]
+    pub replay_last: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -4,9 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
 use monkeyci_build::{Assumed, BuildState, Earlier, Plan};
 use monkeyci_script::inspect;
 use monkeyci_storage::names;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Host;
 use super::drive::masking;
@@ -49,12 +51,20 @@ impl Host {
             tracing::warn!("{}", masking.text(warning));
         }
         let time_ms = now_ms();
-        let mut plans = Vec::with_capacity(requests.len());
-        for (at, request) in requests.iter().enumerate() {
+        let at_once = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get();
+        let plans = stream::iter(requests.iter().cloned().enumerate()).map(|(at, request)| {
+            let (host, source, checkout, assumed) =
+                (self.clone(), first.source.clone(), checkout.clone(), assumed.clone());
             let own = dir.path().join(at.to_string());
-            plans.push(self.plan_of(request, &first.source, (&checkout, &own), time_ms, assumed).await);
-        }
-        Ok(plans)
+            // On a thread of its own; stopped with whoever waits for it.
+            let planning = AbortOnDropHandle::new(tokio::spawn(async move {
+                host.plan_of(&request, &source, (&checkout, &own), time_ms, &assumed).await
+            }));
+            async {
+                planning.await.unwrap_or_else(|error| Err(CheckError::Failed(format!("no plan was made: {error}"))))
+            }
+        });
+        Ok(plans.buffered(at_once).collect().await)
     }
 
     async fn plan_of(
@@ -105,19 +115,28 @@ impl Host {
     /// # Errors
     /// When the journal can't be read.
     pub async fn last_results(&self, source: &SourceRequest) -> Result<Option<(String, Assumed)>, BuildsError> {
-        let (org, repo) = source.org_and_repo();
-        let of_repository = format!("{org}/{repo}/");
         let builds = self.builds();
-        let standing =
-            vec![Standing::Success, Standing::Failure, Standing::Error, Standing::TimedOut, Standing::Cancelled];
-        let listed = builds.list(&Wanted { branch: None, standing, limit: usize::MAX }).await?;
-        for listed in listed.into_iter().filter(|listed| listed.build.starts_with(&of_repository)) {
-            let events = builds.events_after(&listed.build, 0).await?;
-            let earlier = Earlier::of(&listed.build, &events);
+        for build in self.last_builds(source, usize::MAX).await? {
+            let events = builds.events_after(&build, 0).await?;
+            let earlier = Earlier::of(&build, &events);
             if !earlier.jobs().is_empty() {
-                return Ok(Some((listed.build, Assumed::of_earlier(&earlier))));
+                return Ok(Some((build, Assumed::of_earlier(&earlier))));
             }
         }
         Ok(None)
+    }
+
+    /// The last builds of this code's repository that are over, whatever came of them, but for those that could not begin: so many at
+    /// most, the newest first.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub async fn last_builds(&self, source: &SourceRequest, count: usize) -> Result<Vec<String>, BuildsError> {
+        let (org, repo) = source.org_and_repo();
+        let of_repository = format!("{org}/{repo}/");
+        let standing = [Standing::Success, Standing::Failure, Standing::Error, Standing::TimedOut, Standing::Cancelled];
+        let wanted = Wanted { branch: None, standing: standing.to_vec(), limit: usize::MAX };
+        let listed = self.builds().list(&wanted).await?.into_iter().map(|listed| listed.build);
+        Ok(listed.filter(|build| build.starts_with(&of_repository)).take(count).collect())
     }
 }

@@ -191,6 +191,8 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 select: None,
                 given: Default::default(),
                 tells_actions: true,
+                tells_ends: true,
+                key_name: None,
             };
             EventBody::BuildRequested { request: Box::new(requested) }
         }
