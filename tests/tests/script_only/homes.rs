@@ -61,6 +61,10 @@ fn calls<'a>(host: &'a Host, home: &'a Path) -> impl Iterator<Item = (&'static s
     COMMANDS.iter().filter(|(_, uses, _)| *uses != Uses::None).map(move |(name, uses, more)| {
         let mut command = host.command(&[name]);
         command.args(*more).arg("--home").arg(home);
+        if *name == "export" {
+            // What it writes goes with the test.
+            command.current_dir(host.home());
+        }
         if *uses == Uses::Makes {
             command.arg(place::script("probe_script")).arg("--dir").arg(code(host));
             command.args(["--param", "case=nothing", "--param", "image=none", "--param", "scratch-image=none"]);
