@@ -149,7 +149,6 @@ fn a_changed_script_is_told_with_the_call_where_it_parts_and_one_that_only_words
     let last = calls.as_array().and_then(|calls| calls.last()).expect("a call").clone();
     assert_eq!((last["call"].as_u64(), &last["request"]), (Some(call), &difference["recorded"]));
     let text = said(&host, &["replay", &build, "--script", event]);
-    let function = "in probe_script::resume::acts";
     assert!(text.code == Some(3) && text.out.contains(&format!("call {call} of acts differs")), "{text:?}");
     assert!(text.out.contains("a build that has begun goes on with the script"), "{text:?}");
 
