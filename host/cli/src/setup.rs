@@ -150,6 +150,8 @@ pub async fn host(
         .docker(docker)
         .sidecar_program(sidecar_program().map_err(infrastructure)?)
         .patience(engine.wait_for_host)
+        // Its terminal is somebody's, who sees it wait.
+        .park_after(None)
         .observer(observer);
     let host = match engine.api_address {
         // Beyond loopback it has TLS.

@@ -14,11 +14,19 @@ use crate::running::{BuildDirs, BuildHandle, BuildRequest};
 use crate::source::history::History;
 use crate::source::{Checkout, SourceRequest};
 
+/// What is known of the code before it is got.
+pub(super) enum KnownSource {
+    /// It counts if it is of the same commit.
+    Of(Source),
+    /// It counts.
+    Whatever(Source),
+}
+
 /// Gets the code, and records that it is there.
 pub(super) async fn run(context: &JobContext) {
     let (source, dir) = (context.request.source.clone(), context.dir.clone());
     // Of a commit that is fetched by its id, nobody knows which branch or tag was meant.
-    let known = context.earlier().and_then(|earlier| earlier.source.clone());
+    let known = context.earlier().and_then(|earlier| earlier.source.clone()).map(KnownSource::Of);
     let said = (context.request.trigger.as_str(), &context.request.given);
     match check_out(&context.live, source, said, dir, known).await {
         Ok((source, warnings)) => {
@@ -42,7 +50,7 @@ pub(super) async fn check_out(
     source: SourceRequest,
     (trigger, given): (&str, &Given),
     dir: PathBuf,
-    known: Option<Source>,
+    known: Option<KnownSource>,
 ) -> Result<(Source, Vec<String>), String> {
     let checkout = source.check_out_in_background(dir.join("checkout")).await.map_err(|error| error.to_string())?;
     enter(live, checkout, (trigger, given), dir, known)
@@ -68,7 +76,8 @@ pub(super) fn enter(
         warnings.push(format!("{facts}: the script is told what was given, and not what is so of the code"));
     }
     let source = match known {
-        Some(known) if known.commit == found.commit => known,
+        Some(KnownSource::Of(known)) if known.commit == found.commit => known,
+        Some(KnownSource::Whatever(known)) => known,
         _ => found,
     };
     let history = checkout.repository.map(|repository| History {

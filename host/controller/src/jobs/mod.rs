@@ -27,6 +27,6 @@ pub(crate) use container::{LateValues, directory, kept_in, kept_jobs, kept_pod, 
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::{EngineChoice, Engines};
 pub(crate) use plan::plan;
-pub(crate) use restore::{restore, script};
+pub(crate) use restore::{Before, restore, script};
 pub(crate) use select::EarlierBuild;
 pub(crate) use take_over::take_over;
