@@ -9,6 +9,7 @@ mod driven;
 mod events;
 mod inside;
 mod logs;
+mod plan;
 mod policy;
 mod rerun;
 mod resume;
