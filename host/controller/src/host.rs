@@ -3,6 +3,7 @@
 mod build;
 mod builder;
 mod cleaning;
+mod code;
 mod drive;
 mod driven;
 mod events;
@@ -31,6 +32,7 @@ use tokio_util::task::TaskTracker;
 pub use build::{Build, CancelError, WaitError};
 pub use builder::{HostBuilder, sidecar_beside_this_program};
 pub use cleaning::{Removed, Retention};
+pub use code::{CodeError, CodeFile};
 pub use drive::SubmitError;
 pub use events::EventsError;
 pub use logs::{BuildLogError, LogPiece, LogPieces};
@@ -136,6 +138,21 @@ impl Host {
     /// The builds of the home, to find, list and look at.
     pub fn builds(&self) -> Builds {
         Builds::of(self.0.home.clone(), self.0.journals.shared())
+    }
+
+    /// What tells this host the time of day, in milliseconds since the Unix epoch.
+    pub fn day_ms(&self) -> u64 {
+        self.0.clock.day_ms()
+    }
+
+    /// The home directory.
+    pub fn home(&self) -> &std::path::Path {
+        self.0.home.root()
+    }
+
+    /// Whether it takes new builds: it does until it shuts down.
+    pub fn is_open(&self) -> bool {
+        self.0.driven.is_open().is_ok()
     }
 
     /// What scripts use now.

@@ -31,17 +31,18 @@ mod source;
 mod tokens;
 
 pub use builds::{
-    ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
+    ArtifactBytes, ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord,
+    Listed, RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
 };
 pub use clock::Clock;
 pub use control::{Continue, Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use disk::DiskLimits;
 pub use error::ControllerError;
 pub use host::{
-    BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
-    LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown, ShutdownReport, SourceError,
-    SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits, sidecar_beside_this_program,
+    BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, CodeError, CodeFile, EventSink, EventsError,
+    Host, HostBuilder, LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown,
+    ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits,
+    sidecar_beside_this_program,
 };
 pub use inputs::Inputs;
 pub use inside::{Left, Shell, ShellError, ShellRequest};
@@ -52,5 +53,5 @@ pub use monkeyci_storage::journal::LAYOUT as JOURNAL_LAYOUT;
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError};
 pub use observer::{Observer, Silent};
 pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
-pub use serve::ApiOverTcp;
+pub use serve::{ApiOverTcp, HttpServer};
 pub use source::{GitAuth, SourceRequest, TrackedFilesError, tracked_files};

@@ -24,3 +24,4 @@ pub use checkout::SourceRequest;
 pub use working_tree::{TrackedFilesError, tracked_files};
 
 pub(crate) use budget::limits;
+pub(crate) use error::CheckoutError;
