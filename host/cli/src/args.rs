@@ -9,6 +9,7 @@ mod machine;
 mod outside;
 mod reports;
 mod script;
+mod serve;
 mod shell;
 
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +35,7 @@ pub use machine::{
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
 pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
+pub use serve::ServeArgs;
 pub use shell::ShellArgs;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
@@ -87,6 +89,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Run jobs of an earlier build again, as a new build that reuses the results of the others.
     Rerun(RerunArgs),
+    /// Serve the public API: repositories, builds by API and by webhooks, their events, logs and artifacts.
+    Serve(ServeArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print what builds may take, and why so much; or what tokens open.
