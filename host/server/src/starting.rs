@@ -16,7 +16,7 @@ use crate::error::StoreError;
 use crate::store::{AskedBuild, Repository, ScriptPlace, State};
 use crate::{Inner, Server};
 
-/// How many are looked for at once.
+/// So many are looked for at once.
 const BATCH: u32 = 64;
 /// How long it takes until the database is tried again.
 const AGAIN: Duration = Duration::from_secs(5);

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use axum::RequestExt;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Query, RawPathParams, Request};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::on;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -159,10 +160,9 @@ async fn read(
         Takes::Body(_, most) => ("application/json", most),
         Takes::Script => ("application/wasm", SCRIPT),
     };
-    let too_large = || Refusal::too_large(format_args!("the body has more than {most} bytes"));
     let told: Option<usize> = headers.get(header::CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse().ok());
     if told.is_some_and(|told| told > most) {
-        return Err(too_large());
+        return Err(too_large(most));
     }
     if told == Some(0) && matches!(takes, Takes::Body("NewBuild" | "Decision", _)) {
         // All that they may say may be left out.
@@ -172,20 +172,39 @@ async fn read(
     if !said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind) {
         return Err(Refusal::wrong_type(format_args!("this takes a body of the type {kind}")));
     }
-    // Of a body that does not say how large it is, all that it may have.
-    let kib = u32::try_from(told.unwrap_or(most).div_ceil(1 << 10).max(1)).map_err(|_| too_large())?;
-    let memory = budget.clone().try_acquire_many_owned(kib);
-    let memory = memory.map_err(|_| Refusal::busy("there is no memory for the body at the moment"))?;
-    let read = timeout(BODY_TIME, to_bytes(body, most)).await;
-    let read = read.map_err(|_| Refusal::too_slow("the body did not come in time"))?;
-    let bytes = read.map_err(|error| {
-        use std::error::Error;
-        match error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
-            true => too_large(),
-            false => Refusal::invalid("the body has broken off"),
+    let read = timeout(BODY_TIME, held(body, most, budget)).await;
+    read.map_err(|_| Refusal::too_slow("the body did not come in time"))?
+}
+
+/// A body, and the memory that it has. That is taken as the body comes: whoever only says how much will come takes nothing from others.
+async fn held(
+    body: Body,
+    most: usize,
+    budget: &Arc<Semaphore>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
+    let mut stream = body.into_data_stream();
+    let (mut bytes, mut memory) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Refusal::invalid("the body has broken off"))?;
+        let size = bytes.len() + chunk.len();
+        if size > most {
+            return Err(too_large(most));
         }
-    })?;
-    Ok((bytes, Some(memory)))
+        let taken = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(size.div_ceil(1 << 10).saturating_sub(taken)).map_err(|_| too_large(most))?;
+        let more = budget.clone().try_acquire_many_owned(more);
+        let more = more.map_err(|_| Refusal::busy("there is no memory for the body at the moment"))?;
+        match &mut memory {
+            Some(memory) => memory.merge(more),
+            None => memory = Some(more),
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((bytes.freeze(), memory))
+}
+
+fn too_large(most: usize) -> Refusal {
+    Refusal::too_large(format_args!("the body has more than {most} bytes"))
 }
 
 async fn ready(server: &Server) -> Result<Response, Refusal> {

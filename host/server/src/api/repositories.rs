@@ -167,7 +167,7 @@ mod tests {
         }
         for wrong in [
             "",
-            "/srv/app",
+            "/a/app",
             "app",
             "file://host/x",
             "http://host/a",

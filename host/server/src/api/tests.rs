@@ -2,20 +2,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hmac::{Hmac, Mac};
+use axum::body::to_bytes;
+use futures::FutureExt;
 use monkeyci_controller::{Clock, Host};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
 use crate::ServerError;
 use crate::access::Scope;
-use crate::budget::{HOOK, JSON};
+use crate::budget::JSON;
 use crate::refusal::PROBLEM;
 use crate::store::{Asked, NewRepository, State, Taken, TokenRow};
 use crate::tokens::NewToken;
+
+mod webhooks;
 
 /// What has not happened by then never will.
 const HANGS: Duration = Duration::from_secs(300);
@@ -312,6 +314,12 @@ async fn pages_go_on_where_the_one_before_ended_and_a_token_for_one_repository_s
     let all = listed(&setting.token(&[Scope::Read], None, None).await).await;
     assert_eq!(all, [&own_builds[..4], &["local/other/k1", "local/own/k1"]].concat());
     assert_eq!(listed(&setting.token(&[Scope::Read], Some("own"), None).await).await, own_builds);
+    let limited = setting.token(&[Scope::Read], Some("own"), None).await;
+    for (name, expected) in [("own", 200), ("other", 404), ("none", 404)] {
+        let list =
+            request(route(RouteId::ListBuilds), &format!("/api/v1/builds?repository={name}"), Some(&limited), b"");
+        assert_eq!(setting.ask(list).await.0, expected, "{name}");
+    }
     // What waits can be cancelled, and is over then.
     let token = setting.token(&Scope::ALL, None, None).await;
     let cancel = async || {
@@ -325,73 +333,20 @@ async fn pages_go_on_where_the_one_before_ended_and_a_token_for_one_repository_s
     assert_eq!((row.state, row.reason.as_deref()), (State::Cancelled, Some("cancelled by token t")));
 }
 
-fn signed(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
-    mac.update(body);
-    format!("sha256={}", crate::tokens::hex(&mac.finalize().into_bytes()))
-}
-
-fn webhook(repository: &str, delivery: &str, event: &str, signature: Option<&str>, body: &[u8]) -> Request {
-    let path = format!("/api/v1/webhooks/github/{repository}");
-    let mut request = request(route(RouteId::GitHubWebhook), &path, None, body);
-    let headers =
-        [("x-github-delivery", Some(delivery)), ("x-github-event", Some(event)), ("x-hub-signature-256", signature)];
-    for (name, value) in headers {
-        if let Some(value) = value {
-            request.headers_mut().insert(name, value.parse().expect("a value"));
-        }
-    }
-    request
-}
-
 #[tokio::test]
-async fn webhooks_that_are_unsigned_wrongly_signed_replayed_huge_or_of_another_type_are_refused_and_start_nothing() {
-    let setting = Setting::new().await;
-    let body = format!(r#"{{"ref": "refs/heads/main", "after": "{}", "commits": []}}"#, "a".repeat(40)).into_bytes();
-    let good = signed(SECRET, &body);
-    let status = async |request| setting.ask(request).await.0.as_u16();
-    for (repository, signature) in [
-        ("own", None),
-        ("own", Some(signed("another secret of the tests'", &body))),
-        ("own", Some(signed(SECRET, b"{}"))),
-        ("own", Some(good.replace("sha256=", "sha1="))),
-        ("none", Some(good.clone())),
-        ("none", Some(signed("there is no such repository", &body))),
-    ] {
-        let request = webhook(repository, "1", "push", signature.as_deref(), &body);
-        assert_eq!(status(request).await, 401, "{repository} {signature:?}");
-    }
-    let huge = vec![b' '; HOOK + 1];
-    assert_eq!(status(webhook("own", "1", "push", Some(&signed(SECRET, &huge)), &huge)).await, 413);
-    let mut form = webhook("own", "1", "push", Some(&good), &body);
-    form.headers_mut().insert("content-type", "application/x-www-form-urlencoded".parse().expect("a value"));
-    assert_eq!(status(form).await, 415);
-    // Signed, and no push: who has the secret is told what is wrong.
-    assert_eq!(status(webhook("own", "1", "push", Some(&signed(SECRET, b"{")), b"{")).await, 400);
-    let deliveries = async || setting.server.0.store.deliveries(1, None, 10).await.expect("read");
-    let builds = async || {
-        setting
-            .server
-            .0
-            .store
-            .builds(&crate::store::BuildFilter { limit: 10, ..Default::default() })
-            .await
-            .expect("read")
-            .len()
-    };
-    assert_eq!((deliveries().await.len(), builds().await), (0, 2));
-
-    assert_eq!(status(webhook("own", "1", "push", Some(&good), &body)).await, 202);
-    assert_eq!(status(webhook("own", "1", "push", Some(&good), &body)).await, 409);
-    // The signature is for the body alone: whoever has caught one gives it another id.
-    assert_eq!(status(webhook("own", "2", "push", Some(&good), &body)).await, 409);
-    let ping = br#"{"zen": "Keep it simple"}"#;
-    assert_eq!(status(webhook("own", "3", "ping", Some(&signed(SECRET, ping)), ping)).await, 202);
-    let outcomes: Vec<_> =
-        deliveries().await.into_iter().map(|one| (one.delivery, one.event, one.build.is_some())).collect();
-    let expected = [("3", "ping", false), ("1", "push", true)];
-    assert_eq!(outcomes, expected.map(|(id, event, built)| (id.to_owned(), event.to_owned(), built)));
-    assert_eq!(builds().await, 3);
+async fn bodies_take_memory_as_they_come_and_who_finds_none_is_told_to_come_again() {
+    let budget = Arc::new(Semaphore::new(4));
+    let read = async |body: Vec<u8>| held(Body::from(body), 1 << 20, &budget).await;
+    let (bytes, memory) = read(vec![1; 3 << 10]).await.expect("there is room");
+    assert_eq!((bytes.len(), budget.available_permits()), (3 << 10, 1));
+    let refused = read(vec![1; 2 << 10]).await.expect_err("there is not").into_response();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"5".parse().expect("a value")));
+    drop(memory);
+    assert_eq!((read(Vec::new()).await.expect("nothing").0.len(), budget.available_permits()), (0, 4));
+    // Of one that has not come, nothing is taken.
+    let silent = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    assert!(Box::pin(held(silent, 1 << 20, &budget)).now_or_never().is_none());
+    assert_eq!(budget.available_permits(), 4);
 }
 
 #[tokio::test]
