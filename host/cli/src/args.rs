@@ -2,6 +2,7 @@
 
 mod again;
 mod builds;
+mod bundle;
 mod debug;
 mod given;
 mod import;
@@ -26,9 +27,10 @@ pub use again::{RerunArgs, SelectArgs};
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
+pub use bundle::{ExportArgs, ReplayArgs};
 pub use debug::{BreakArgs, DebugArgs};
 pub use given::GivenArgs;
-pub use import::ImportArgs;
+pub use import::{ImportArgs, ImportCommandArgs};
 pub use machine::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
 };
@@ -55,8 +57,9 @@ pub struct Args {
 pub enum Command {
     /// Write a script to begin with, in .monkeyci of a directory, with the SDK that it needs.
     New(NewArgs),
-    /// Write a script to begin with from a workflow file of another system, and list what of it is not translated.
-    Import(ImportArgs),
+    /// Write a script to begin with from a workflow file of another system, and list what of it is not translated; or take a build into the
+    /// home that `export` has written.
+    Import(ImportCommandArgs),
     /// Run a build: check the code out, ask the script for its jobs, run them, report.
     Run(RunArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
@@ -89,6 +92,10 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Run jobs of an earlier build again, as a new build that reuses the results of the others.
     Rerun(RerunArgs),
+    /// Write a build into a file, a bundle, to be replayed elsewhere: its journal and its script, and no secret.
+    Export(ExportArgs),
+    /// Run a build's script once more, this one or another one, against what is recorded: nothing is done, and what differs is told.
+    Replay(ReplayArgs),
     /// Serve the public API: repositories, builds by API and by webhooks, their events, logs and artifacts.
     Serve(ServeArgs),
     /// Show what a component imports (its permissions), exports, and was made with.

@@ -48,9 +48,13 @@ pub use monkeyci_controller::{
     Host, HostBuilder, Left, LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shell, ShellError, ShellRequest,
     Shutdown, ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
+pub use monkeyci_controller::{
+    Bundle, BundleError, BundlingError, Class, Difference, FieldDifference, Imported, RecordedBuild, Replay,
+    ReplayError, ReplayOptions, ReplayedCall, ReplayedInstance, Stopped,
+};
 pub use monkeyci_engines::{
-    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSettingsError, NetworkFence, Session,
-    SessionControl, SessionOutput, TerminalSize,
+    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSearch, EngineSettingsError, NetworkFence,
+    Session, SessionControl, SessionOutput, TerminalSize,
 };
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
 

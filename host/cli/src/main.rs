@@ -2,6 +2,7 @@
 
 mod args;
 mod builds;
+mod bundle;
 mod check;
 #[cfg(test)]
 mod ci;
@@ -20,6 +21,7 @@ mod logs;
 mod new;
 mod outside;
 mod progress;
+mod replay;
 mod reports;
 mod rerun;
 mod resume;
@@ -35,7 +37,7 @@ mod watch;
 
 use std::io::Write;
 
-use crate::args::Command;
+use crate::args::{Command, ImportCommandArgs};
 use crate::exit::Exit;
 
 fn main() -> ! {
@@ -69,7 +71,12 @@ fn run(command: Command) -> Done {
         Command::Version(args) => help::version(&args),
         Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
-        Command::Import(args) => import::import(&args),
+        Command::Import(ImportCommandArgs { system: Some(system), bundle: None, json, .. }) => {
+            import::import(&system.with_json(json))
+        }
+        Command::Import(args) => setup::until_interrupted(bundle::import(args)),
+        Command::Export(args) => setup::until_interrupted(bundle::export(args)),
+        Command::Replay(args) => setup::until_interrupted(replay::replay(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Debug(args) => setup::until_interrupted(debug::debug(args)),

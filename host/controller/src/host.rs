@@ -2,6 +2,7 @@
 
 mod build;
 mod builder;
+mod bundles;
 mod cleaning;
 mod code;
 mod drive;
@@ -16,6 +17,7 @@ mod shutdown;
 mod sinks;
 mod sources;
 mod upkeep;
+mod values;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use tokio_util::task::TaskTracker;
 
 pub use build::{Build, CancelError, WaitError};
 pub use builder::{HostBuilder, sidecar_beside_this_program};
+pub use bundles::{BundlingError, Imported};
 pub use cleaning::{Removed, Retention};
 pub use code::{CodeError, CodeFile};
 pub use drive::SubmitError;
@@ -48,6 +51,7 @@ use self::driven::Driven;
 use self::sinks::Sink;
 use crate::build_api::{self, Api};
 use crate::builds::{Builds, BuildsError};
+use crate::bundle;
 use crate::clock::Clock;
 use crate::disk::{self, DiskLimits};
 use crate::error::ControllerError;
@@ -238,6 +242,7 @@ pub fn limits(scripts: &Limits, logs: &LogLimits, disk: &DiskLimits) -> Vec<Area
         monkeyci_mask::limits(),
         monkeyci_storage::limits(),
         jobs::limits(),
+        bundle::limits(),
         Area { name: "the end of a build", limits: end },
         monkeyci_engines::limits(),
     ]

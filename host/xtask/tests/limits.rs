@@ -42,6 +42,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("cli/src/import/variables.rs", "MAX_NAMES", IMPORTED),
     ("cli/src/import/variables.rs", "MAX_TEXT", IMPORTED),
     ("cli/src/import/woodpecker/mod.rs", "MAX_ROWS", IMPORTED),
+    ("cli/src/import/mod.rs", "MAX_JOBS", IMPORTED),
     ("cli/src/import/yaml.rs", "MAX_BYTES", IMPORTED),
     ("cli/src/import/yaml.rs", "MAX_DEPTH", IMPORTED),
     ("cli/src/import/yaml.rs", "MAX_NODES", IMPORTED),
@@ -55,6 +56,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
     ("cli/src/progress/lines.rs", "SHOWN", "how many lines are shown"),
     ("cli/src/progress/lines.rs", "SHOWN_REMOVED", "how many lines are shown"),
+    ("controller/src/replay/running.rs", "SHORT", "how much of an answer is shown"),
     ("controller/src/hang_guard.rs", "HANGS", "for tests"),
     (
         "mask/src/filter.rs",

@@ -20,6 +20,7 @@ mod resume;
 mod scheduling;
 #[cfg(test)]
 mod tests;
+mod tricks;
 mod workspace;
 
 use probe::Probe;
@@ -222,6 +223,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         network::jobs,
         resume::jobs,
         again::jobs,
+        tricks::jobs,
     ];
     for jobs in subjects {
         if let Some(jobs) = jobs(case, probe)? {

@@ -33,6 +33,10 @@ use crate::exit::Exit;
 use crate::new;
 use crate::text::{harmless, print_line, print_text};
 
+/// How many jobs a file may have, with Woodpecker's steps and services; GitLab's own limit, and more than the 256 of GitHub. Each has what
+/// stands at the top of the file, and may need each of the others.
+const MAX_JOBS: usize = 500;
+
 /// A system whose files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum System {
@@ -108,6 +112,11 @@ fn pipeline(bytes: &[u8], system: System) -> Result<Pipeline, ImportError> {
         pipeline.missing.push(Missing::of(&node, why));
     }
     Ok(pipeline)
+}
+
+/// Refuses a file with more jobs than a pipeline has.
+fn few(jobs: usize, line: usize) -> Result<(), ImportError> {
+    if jobs > MAX_JOBS { Err(ImportError::TooManyJobs { line, jobs, limit: MAX_JOBS }) } else { Ok(()) }
 }
 
 /// The secrets that its jobs are given.

@@ -13,7 +13,7 @@ use self::job::Layers;
 use super::condition::Cond;
 use super::model::{Job, Missing, MissingList, Part, Pipeline};
 use super::yaml::{Tree, over};
-use super::{ImportError, System, names};
+use super::{ImportError, System, few, names};
 
 /// Keys at the top that are no jobs.
 const RESERVED: [&str; 12] = [
@@ -60,6 +60,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
         let reason = "it has no jobs; a .gitlab-ci.yml has jobs at the top, each with a `script`";
         return Err(ImportError::NoPipeline { line: root.place().line, system: System::GitLab, reason });
     }
+    few(jobs.len(), root.place().line)?;
     let mut taken = BTreeSet::new();
     let ids = jobs.iter().map(|job| (job.key.clone(), names::distinct(names::id(&job.key), &mut taken))).collect();
     let stages = root.get("stages").map(|stages| {

@@ -296,3 +296,20 @@ fn rows_of_a_long_name_have_ids_of_their_own_and_those_that_are_too_many_are_lis
         made(System::Woodpecker, &format!("steps: {{a: {{image: x, commands: [make]}}}}\nmatrix:\n  include:\n{many}"));
     has(&list, &["matrix: of 300 rows, the first 200 are here: the others are left out"]);
 }
+
+#[test]
+fn a_file_with_more_jobs_than_a_pipeline_has_is_refused() {
+    for (system, top, job) in [
+        (System::GitHub, "on: push\njobs:\n", "  jN: {runs-on: x, steps: [{run: make}]}\n"),
+        (System::GitLab, "", "jN: {script: make}\n"),
+        (System::Woodpecker, "steps:\n", "  jN: {image: x, commands: [make]}\n"),
+    ] {
+        let file = |jobs: usize| {
+            let jobs = (0..jobs).map(|number| job.replace('N', &number.to_string())).collect::<String>();
+            pipeline(format!("{top}{jobs}").as_bytes(), system)
+        };
+        assert_eq!(file(super::super::MAX_JOBS).expect("a pipeline").jobs.len(), super::super::MAX_JOBS);
+        let refused = file(super::super::MAX_JOBS + 1).expect_err("refused").to_string();
+        assert!(refused.contains("has 501 jobs"), "{refused}");
+    }
+}

@@ -12,7 +12,7 @@ use super::condition::Cond;
 use super::model::{Fact, Job, Missing, MissingList, Part, Pipeline, Restore, Save, SaveWhen, Text};
 use super::rows::{Row, at_most, made, with_axis};
 use super::yaml::{Entry, Tree};
-use super::{ImportError, System, names};
+use super::{ImportError, System, few, names};
 
 /// The axis that tells the rows of a matrix from each other, in the ids of artifacts.
 const ROW: &str = "row";
@@ -41,6 +41,8 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
         let reason = "it has no `steps`; a workflow of .woodpecker has";
         return Err(ImportError::NoPipeline { line: root.place().line, system: System::Woodpecker, reason });
     }
+    let services: Vec<_> = named(root.get("services")).into_iter().collect();
+    few(steps.len() + services.len(), root.place().line)?;
     let mut pipeline = Pipeline::default();
     for (key, why) in WITHOUT {
         if let Some(node) = root.get(key) {
@@ -68,7 +70,6 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
         }
         all.push(step::read(name, node, job, &mut pipeline.missing));
     }
-    let services: Vec<_> = named(root.get("services")).into_iter().collect();
     connect(&mut all, &mut pipeline.missing);
     for one in all.iter_mut().filter(|one| one.detached.is_none()) {
         for (name, node) in &services {
