@@ -119,7 +119,13 @@ impl From<BuildsError> for Refusal {
 
 impl From<EventsError> for Refusal {
     fn from(error: EventsError) -> Self {
-        Self::failed("the build's events can't be read", error)
+        match error {
+            // Whoever listens connects again, and hears the rest from whoever goes on with it.
+            EventsError::Lost { build } => Self::busy(format_args!(
+                "the build {build} has lost its host; when one goes on with it, so do its events"
+            )),
+            error => Self::failed("the build's events can't be read", error),
+        }
     }
 }
 

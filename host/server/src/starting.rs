@@ -191,7 +191,7 @@ async fn begin(server: &Server, repository: &Repository, build: &AskedBuild) -> 
             if given.branch.is_none() && given.tag.is_none() {
                 // A commit alone tells neither; one that was pinned before has them from then.
                 given.branch = file.source.branch.or_else(|| build.branch.clone());
-                given.tag = file.source.tag;
+                given.tag = file.source.tag.or_else(|| asked.tag().map(str::to_owned));
             }
             file.bytes
         }

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use hmac::{Hmac, Mac};
 use monkeyci_tests::hang_guard;
-use monkeyci_tests::host::Host;
+use monkeyci_tests::host::{Host, Running};
 use monkeyci_tests::place;
 use monkeyci_tests::repository::Repository;
 use serde_json::{Value, json};
@@ -50,7 +50,10 @@ fn a_build_by_api_comes_to_the_same_as_run_and_a_reader_who_connects_again_misse
 
     let served = Served::first(&host);
     served.add("app", &repository.url());
-    let asked = json!({ "branch": "main", "params": { "case": "resume", "version": "1" } });
+    // As the tests run it.
+    let (image, scratch) = (place::image(), place::scratch_image());
+    let params = json!({ "case": "resume", "version": "1", "image": image, "scratch-image": scratch });
+    let asked = json!({ "branch": "main", "params": params });
     let build = served.trigger("app", &asked);
     let first = served.heard(&build, None, "script/defined");
     assert_eq!(first.last().expect("an event")["type"], "script/defined");
@@ -94,7 +97,8 @@ fn a_signed_push_builds_its_commit_with_the_script_in_it_and_one_that_is_forged_
     let commit = repository.git(&["rev-parse", "main"]);
     repository.write("later", "not pushed yet");
     repository.commit("another commit");
-    let run = host.run("nothing", &["--git", &repository.url(), "--ref", &commit]);
+    let mut run = host.command(&["run", "--progress", "json", "--git", &repository.url(), "--ref", &commit]);
+    let run = Running::spawn(run.arg(place::script("probe_script"))).end();
 
     let served = Served::first(&host);
     let new =
@@ -108,7 +112,11 @@ fn a_signed_push_builds_its_commit_with_the_script_in_it_and_one_that_is_forged_
     assert_eq!(push(&served, "2", &body, SECRET).0, 409);
     let build = taken["build"].as_str().expect("a build").to_owned();
     let all = served.to_the_end(&build, Vec::new());
-    assert_eq!(story(&all), story(&run.events));
+    // The forge says which branch and which files: that it does is told, and nothing else is different.
+    let is_said =
+        |event: &&Value| event["message"].as_str().is_some_and(|said| said.starts_with("branch, changed files: "));
+    assert_eq!(all.iter().filter(is_said).count(), 1, "{all:#?}");
+    assert_eq!(story(all.iter().filter(|event| !is_said(event))), story(&run.events));
     let (_, shown) = served.call(&format!("GET /api/v1/builds/{build}"), &Value::Null);
     let source = &shown["record"]["source"];
     assert_eq!(

@@ -35,8 +35,12 @@ pub(super) async fn trigger(server: &Server, call: &Call) -> Result<Response, Re
             return Err(Refusal::invalid("name a branch or a tag; or a commit, and of which branch or tag it is"));
         }
     };
-    let given = Given { branch, tag, ..Given::default() };
+    let mut given = Given { branch, tag, ..Given::default() };
     given.check().map_err(Refusal::invalid)?;
+    if reference.as_ref().is_some_and(|reference| reference.starts_with("refs/")) {
+        // The code is found by the name, so that nobody has to say it.
+        given = Given::default();
+    }
     let asked = Asked { key: format!("{}/{key}", repository.id), trigger: "api".to_owned(), reference, params, given };
     let build = build_id(server, repository, &asked.key);
     let taken = server.0.store.take_build((repository.id, &build, &asked), server.0.host.day_ms(), MAX_WAITING).await?;
@@ -174,6 +178,7 @@ async fn body(server: &Server, row: AskedBuild) -> Result<BuildBody, Refusal> {
         state => state.as_str().to_owned(),
     };
     let AskedBuild { build, repository_name, asked, reason, commit, branch, accepted_ms, .. } = row;
+    let tag = asked.tag().map(str::to_owned);
     Ok(BuildBody {
         build,
         repository: repository_name,
@@ -181,7 +186,7 @@ async fn body(server: &Server, row: AskedBuild) -> Result<BuildBody, Refusal> {
         reason,
         trigger: asked.trigger,
         branch,
-        tag: asked.given.tag,
+        tag,
         commit,
         accepted_ms,
     })

@@ -24,6 +24,20 @@ pub(crate) struct Asked {
     pub(crate) given: Given,
 }
 
+impl Asked {
+    /// The branch that was named, if one was.
+    pub(crate) fn branch(&self) -> Option<&str> {
+        let named = || self.reference.as_deref()?.strip_prefix("refs/heads/");
+        self.given.branch.as_deref().or_else(named)
+    }
+
+    /// The tag that was named, if one was.
+    pub(crate) fn tag(&self) -> Option<&str> {
+        let named = || self.reference.as_deref()?.strip_prefix("refs/tags/");
+        self.given.tag.as_deref().or_else(named)
+    }
+}
+
 /// What has become of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -136,7 +150,7 @@ pub(super) async fn take(
     .bind(build)
     .bind(repository)
     .bind(text)
-    .bind(&asked.given.branch)
+    .bind(asked.branch())
     .bind(now_ms as i64)
     .execute(db)
     .await?;
