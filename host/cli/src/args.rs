@@ -11,6 +11,7 @@ mod outside;
 mod plan;
 mod reports;
 mod script;
+mod serve;
 mod shell;
 
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +39,7 @@ pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
 pub use plan::PlanArgs;
 pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
+pub use serve::ServeArgs;
 pub use shell::ShellArgs;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
@@ -98,6 +100,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Run a build's script once more, this one or another one, against what is recorded: nothing is done, and what differs is told.
     Replay(ReplayArgs),
+    /// Serve the public API: repositories, builds by API and by webhooks, their events, logs and artifacts.
+    Serve(ServeArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print what builds may take, and why so much; or what tokens open.

@@ -42,13 +42,13 @@ pub use monkeyci_controller::{
     Swept,
 };
 pub use monkeyci_controller::{
-    ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Tests, Wanted,
+    ArtifactBytes, ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord,
+    Listed, RemovedJob, Standing, StoredLogs, TestCase, TestReports, Tests, Wanted,
 };
 pub use monkeyci_controller::{
-    BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
-    Left, LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shell, ShellError, ShellRequest, Shutdown,
-    ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
+    BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, CodeError, CodeFile, EventSink, EventsError,
+    Host, HostBuilder, Left, LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shell, ShellError, ShellRequest,
+    Shutdown, ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
 pub use monkeyci_controller::{
     Bundle, BundleError, BundlingError, Class, Difference, FieldDifference, Imported, RecordedBuild, Replay,
@@ -73,4 +73,9 @@ pub mod engine {
         Engine, EngineError, LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodFound, PodService,
         PodState, Session, SessionControl, SessionOutput, TerminalSize,
     };
+}
+
+/// A server with a public API, round a [`Host`].
+pub mod server {
+    pub use monkeyci_server::{HttpServer, Scope, Server, ServerBuilder, ServerError, StoreError};
 }

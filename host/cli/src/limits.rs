@@ -38,7 +38,7 @@ fn all() -> Vec<Area> {
         "files, archives, git; what is beyond waits. No reader that a script holds has one",
     );
     let process = Area { name: "the process", limits: vec![threads] };
-    all.extend([sidecar::limits(), launcher::limits(), crate::progress::limits(), process]);
+    all.extend([monkeyci_server::limits(), sidecar::limits(), launcher::limits(), crate::progress::limits(), process]);
     all
 }
 

@@ -28,6 +28,7 @@ mod rerun;
 mod resume;
 mod run;
 mod script;
+mod serve;
 mod setup;
 mod shell;
 mod signals;
@@ -59,6 +60,7 @@ fn run(command: Command) -> Done {
         Command::Run(args) => setup::block_on(run::run(args)),
         Command::Resume(args) => setup::block_on(resume::resume(args)),
         Command::Rerun(args) => setup::block_on(rerun::rerun(args)),
+        Command::Serve(args) => setup::block_on(serve::serve(args)),
         Command::List(args) => setup::until_interrupted(builds::list(args)),
         Command::Show(args) => setup::until_interrupted(builds::show(args)),
         Command::Events(args) => setup::until_interrupted(builds::events(args)),

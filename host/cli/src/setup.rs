@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{
-    ApiOverTcp, BlobStore, BlobStoreError, ControllerError, GitAuth, Host, Observer, SourceRequest,
+    ApiOverTcp, BlobStore, BlobStoreError, ControllerError, GitAuth, Host, HostBuilder, Observer, SourceRequest,
     sidecar_beside_this_program,
 };
 use monkeyci_engines::{DockerOptions, NetworkFence};
@@ -129,6 +129,15 @@ pub async fn host(
     engine: &EngineArgs,
     observer: Arc<dyn Observer>,
 ) -> Result<Host, (Exit, anyhow::Error)> {
+    builder(args, engine, observer)?.open().await.map_err(not_opened)
+}
+
+/// The same before it is opened.
+pub fn builder(
+    args: &StoreArgs,
+    engine: &EngineArgs,
+    observer: Arc<dyn Observer>,
+) -> Result<HostBuilder, (Exit, anyhow::Error)> {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     if let Some(file) = &engine.registry_auth {
         // Now, and not when the first image is pulled.
@@ -153,12 +162,11 @@ pub async fn host(
         // Its terminal is somebody's, who sees it wait.
         .park_after(None)
         .observer(observer);
-    let host = match engine.api_address {
+    Ok(match engine.api_address {
         // Beyond loopback it has TLS.
         Some(listen) => host.tcp(ApiOverTcp { listen, advertise: listen.ip().to_string(), plain_network: false }),
         None => host,
-    };
-    host.open().await.map_err(not_opened)
+    })
 }
 
 /// Where blobs are kept.

@@ -4,6 +4,7 @@ mod build;
 mod builder;
 mod bundles;
 mod cleaning;
+mod code;
 mod drive;
 mod driven;
 mod events;
@@ -37,6 +38,7 @@ pub use build::{Build, CancelError, WaitError};
 pub use builder::{HostBuilder, sidecar_beside_this_program};
 pub use bundles::{BundlingError, Imported};
 pub use cleaning::{Removed, Retention};
+pub use code::{CodeError, CodeFile};
 pub use drive::SubmitError;
 pub use events::EventsError;
 pub use logs::{BuildLogError, LogPiece, LogPieces};
@@ -153,6 +155,21 @@ impl Host {
     /// The builds of the home, to find, list and look at.
     pub fn builds(&self) -> Builds {
         Builds::of(self.0.home.clone(), self.0.journals.shared())
+    }
+
+    /// What tells this host the time of day, in milliseconds since the Unix epoch.
+    pub fn day_ms(&self) -> u64 {
+        self.0.clock.day_ms()
+    }
+
+    /// The home directory.
+    pub fn home(&self) -> &std::path::Path {
+        self.0.home.root()
+    }
+
+    /// Whether it takes new builds: it does until it shuts down.
+    pub fn is_open(&self) -> bool {
+        self.0.driven.is_open().is_ok()
     }
 
     /// What builds use now.

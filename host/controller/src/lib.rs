@@ -33,8 +33,8 @@ mod source;
 mod tokens;
 
 pub use builds::{
-    ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
+    ArtifactBytes, ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord,
+    Listed, RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
 };
 pub use bundle::{BUNDLE_BYTES, BUNDLE_LAYOUT, Bundle, BundleError};
 pub use clock::Clock;
@@ -42,10 +42,10 @@ pub use control::{Continue, Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use disk::DiskLimits;
 pub use error::ControllerError;
 pub use host::{
-    BoxError, Build, BuildContext, BuildLogError, BundlingError, CancelError, Capability, EventSink, EventsError, Host,
-    HostBuilder, Imported, LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown,
-    ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits,
-    sidecar_beside_this_program,
+    BoxError, Build, BuildContext, BuildLogError, BundlingError, CancelError, Capability, CodeError, CodeFile,
+    EventSink, EventsError, Host, HostBuilder, Imported, LogPiece, LogPieces, ParamSource, Policy, Removed, Retention,
+    SecretSource, Shutdown, ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
+    limits, sidecar_beside_this_program,
 };
 pub use inputs::Inputs;
 pub use inside::{Left, Shell, ShellError, ShellRequest};
@@ -60,5 +60,5 @@ pub use replay::{
     ReplayedInstance, Stopped, replay,
 };
 pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
-pub use serve::ApiOverTcp;
+pub use serve::{ApiOverTcp, HttpServer};
 pub use source::{GitAuth, SourceRequest, TrackedFilesError, tracked_files};

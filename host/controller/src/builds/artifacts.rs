@@ -3,8 +3,10 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use monkeyci_api::checked;
 use monkeyci_archive::{ArchiveError, UnpackLimits, Unpacked, unpack};
@@ -15,6 +17,9 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{ArtifactRecord, Builds, BuildsError};
 use crate::error::ControllerError;
+
+/// The bytes of an artifact, as they come.
+pub type ArtifactBytes = BoxStream<'static, io::Result<Bytes>>;
 
 impl Builds {
     /// Unpacks an artifact of a build into a directory, which is made if it is not there: all of it, or nothing. Its files have the paths
@@ -29,17 +34,9 @@ impl Builds {
         id: &str,
         into: &Path,
     ) -> Result<(ArtifactRecord, Unpacked), BuildsError> {
-        let record = self.record(build).await?;
-        let Some(artifact) = record.artifacts().find(|artifact| artifact.id == id).cloned() else {
-            let found = record.artifacts().map(|artifact| artifact.id.clone()).collect();
-            return Err(BuildsError::NoArtifact { build: build.to_owned(), id: id.to_owned(), found });
-        };
         let lost = |reason: String| BuildsError::ArtifactLost { build: build.to_owned(), id: id.to_owned(), reason };
         let blobs = self.blobs(blobs).await?;
-        let found = blobs.get(&names::artifact(build, id, artifact.attempt)).await.map_err(ControllerError::from)?;
-        let bytes = found.ok_or_else(|| lost("its bytes are gone from the store; run the build again".to_owned()))?;
-        let changed = |_| Some(io::Error::other("the store has changed it since it was saved"));
-        let bytes = checked(bytes.map_err(io::Error::other).boxed(), artifact.digest.clone(), changed);
+        let (artifact, bytes) = self.artifact_in(&blobs, build, id).await?;
         let (bytes, into) = (SyncIoBridge::new(StreamReader::new(bytes)), into.to_owned());
         let unpacked = tokio::task::spawn_blocking(move || place(bytes, &into)).await;
         let unpacked = unpacked.map_err(|error| ControllerError::Panic(error.to_string()))?;
@@ -49,6 +46,29 @@ impl Builds {
             Err(Fault::Taken(path)) => Err(BuildsError::Taken { path }),
             Err(Fault::Unwritten(path, source)) => Err(BuildsError::Unwritten { path, source }),
         }
+    }
+
+    /// An artifact of a build in a store, as it was saved: an archive. Where its bytes are not those that were saved, they end with an error.
+    pub(crate) async fn artifact_in(
+        &self,
+        blobs: &Blobs,
+        build: &str,
+        id: &str,
+    ) -> Result<(ArtifactRecord, ArtifactBytes), BuildsError> {
+        let record = self.record(build).await?;
+        let Some(artifact) = record.artifacts().find(|artifact| artifact.id == id).cloned() else {
+            let found = record.artifacts().map(|artifact| artifact.id.clone()).collect();
+            return Err(BuildsError::NoArtifact { build: build.to_owned(), id: id.to_owned(), found });
+        };
+        let lost = |reason: &str| {
+            let (build, id, reason) = (build.to_owned(), id.to_owned(), reason.to_owned());
+            BuildsError::ArtifactLost { build, id, reason }
+        };
+        let found = blobs.get(&names::artifact(build, id, artifact.attempt)).await.map_err(ControllerError::from)?;
+        let bytes = found.ok_or_else(|| lost("its bytes are gone from the store; run the build again"))?;
+        let changed = |_| Some(io::Error::other("the store has changed it since it was saved"));
+        let bytes = checked(bytes.map_err(io::Error::other).boxed(), artifact.digest.clone(), changed);
+        Ok((artifact, bytes))
     }
 
     /// The store of this home, or the one that is named.

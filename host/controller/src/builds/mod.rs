@@ -13,6 +13,7 @@ use std::sync::Arc;
 use monkeyci_build::{BuildState, Event, EventBody};
 use monkeyci_storage::journal::{History, Journal, Page, SqliteJournal, history, outlines, read_event};
 
+pub use artifacts::ArtifactBytes;
 pub use error::BuildsError;
 pub use list::{FailedJob, Listed, Standing, Wanted};
 pub use record::{ArtifactRecord, AttemptRecord, BuildRecord, JobRecord, RemovedJob};

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::Host;
 use super::driven::{DrivenBuild, Found, Outcome};
 use super::events::EventsError;
-use crate::builds::{BuildRecord, BuildsError, Standing};
+use crate::builds::{ArtifactBytes, ArtifactRecord, BuildRecord, BuildsError, Standing};
 use crate::control::{Decision, OutsideError, OutsideEvent, RunningBuild};
 use crate::error::ControllerError;
 use crate::jobs::kept_jobs;
@@ -86,6 +86,14 @@ impl Build {
     /// When its journal can't be read.
     pub async fn record(&self) -> Result<BuildRecord, BuildsError> {
         self.host.builds().record(&self.id).await
+    }
+
+    /// An artifact that it has saved, also while it runs: what is known of it, and its bytes, an archive.
+    ///
+    /// # Errors
+    /// When it has no such artifact, or the store has not what was saved.
+    pub async fn artifact(&self, id: &str) -> Result<(ArtifactRecord, ArtifactBytes), BuildsError> {
+        self.host.builds().artifact_in(&self.host.0.services.blobs, &self.id, id).await
     }
 
     /// Waits until it is over, and says how it ended.

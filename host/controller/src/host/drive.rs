@@ -84,6 +84,13 @@ impl From<ControllerError> for SubmitError {
 }
 
 impl Host {
+    /// The id of the build that a request for this code with this [key](BuildRequest::key) has, before there is the build.
+    pub fn build_of_key(source: &SourceRequest, key: &str) -> String {
+        let (org, repo) = source.org_and_repo();
+        // Of as many keys as there are stars, no two have the same.
+        format!("{org}/{repo}/k{}", hex(&Sha256::digest(key)[..12]))
+    }
+
     /// Takes a build, and drives it. When this returns, it is on disk that it was asked for: a host that dies now leaves a build that can be
     /// resumed. The same [key](BuildRequest::key) again gives the same build.
     ///
@@ -325,10 +332,9 @@ pub(super) fn masking(request: &BuildRequest) -> Result<Masking, ControllerError
 /// An id for a new build: organisation and repository from the source, then the time and a random part; or what the key makes of it, which
 /// is the same each time.
 fn build_id(request: &BuildRequest) -> String {
-    let (org, repo) = SourceRequest::org_and_repo(&request.source);
-    match &request.key {
-        // Of as many keys as there are stars, no two have the same.
-        Some(key) => format!("{org}/{repo}/k{}", hex(&Sha256::digest(key)[..12])),
-        None => format!("{org}/{repo}/{:x}-{:04x}", now_ms(), rand::random::<u16>()),
+    if let Some(key) = &request.key {
+        return Host::build_of_key(&request.source, key);
     }
+    let (org, repo) = SourceRequest::org_and_repo(&request.source);
+    format!("{org}/{repo}/{:x}-{:04x}", now_ms(), rand::random::<u16>())
 }

@@ -65,7 +65,7 @@ pub(super) fn enter(
     checkout: Checkout,
     (trigger, given): (&str, &Given),
     dir: PathBuf,
-    known: Option<Source>,
+    known: Option<KnownSource>,
 ) -> Result<(Source, Vec<String>), String> {
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;

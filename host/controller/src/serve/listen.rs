@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,15 +20,18 @@ use futures::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use monkeyci_api::InProcess;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::limits::SocketLimits;
@@ -54,6 +58,9 @@ pub(crate) fn in_process(router: Router) -> InProcess {
 pub(crate) struct Listener {
     task: JoinHandle<()>,
     cut: CancellationToken,
+    /// Set when no further request is wanted.
+    closing: CancellationToken,
+    connections: TaskTracker,
 }
 
 impl Listener {
@@ -106,7 +113,7 @@ impl Listener {
     }
 
     /// Serves whoever connects and `may`.
-    fn serve<L: axum::serve::Listener>(
+    pub(super) fn serve<L: axum::serve::Listener>(
         mut socket: L,
         router: Router,
         limits: SocketLimits,
@@ -119,12 +126,15 @@ impl Listener {
             .max_buf_size(limits.head_bytes)
             .max_headers(limits.headers);
         let slots = Arc::new(Semaphore::new(limits.connections as usize));
-        let cut = CancellationToken::new();
-        let connections_cut = cut.clone();
+        let (cut, closing, connections) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let (connections_cut, is_closing, tracker) = (cut.clone(), closing.clone(), connections.clone());
         let task = tokio::spawn(async move {
             // The semaphore is never closed. Whoever is beyond it waits to be taken in, and holds nothing of ours.
             while let Ok(slot) = slots.clone().acquire_owned().await {
-                let (stream, _) = socket.accept().await;
+                let (stream, _) = tokio::select! {
+                    accepted = socket.accept() => accepted,
+                    () = is_closing.cancelled() => return,
+                };
                 let router = match may(&stream) {
                     Ok(()) => router.clone(),
                     Err(refusal) => Router::new().fallback(async move || refusal.clone()),
@@ -134,16 +144,17 @@ impl Listener {
                 });
                 let service = TowerToHyperService::new(service);
                 let (http, tls, cut) = (http.clone(), tls.clone(), connections_cut.clone());
+                let closing = is_closing.clone();
                 let connection = async move {
                     match tls {
-                        None => http.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other),
+                        None => converse(http, stream, service, closing).await,
                         Some(tls) => {
                             let stream = timeout(limits.handshake, tls.accept(stream)).await??;
-                            http.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
+                            converse(http, stream, service, closing).await
                         }
                     }
                 };
-                tokio::spawn(async move {
+                tracker.spawn(async move {
                     let _slot = slot;
                     tokio::select! {
                         () = cut.cancelled() => {}
@@ -156,13 +167,41 @@ impl Listener {
                 });
             }
         });
-        Self { task, cut }
+        Self { task, cut, closing, connections }
+    }
+
+    /// Takes no further connection and no further request, and waits until those that are under way are answered.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        self.connections.close();
+        self.connections.wait().await;
     }
 
     /// Breaks all connections off, and those that come, as the end of the process would: whoever was not answered asks somebody else.
     pub(crate) fn cut(&self) {
         self.cut.cancel();
     }
+}
+
+/// Answers what comes over a connection. When no more is wanted, the request that is under way is the last one.
+async fn converse<S, B>(
+    http: http1::Builder,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    service: S,
+    closing: CancellationToken,
+) -> io::Result<()>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = connection.as_mut() => return ended.map_err(io::Error::other),
+        () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await.map_err(io::Error::other)
 }
 
 impl Drop for Listener {

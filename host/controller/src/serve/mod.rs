@@ -1,5 +1,6 @@
-//! What the build API and the control API share: sockets, TLS, and errors in words.
+//! What the APIs share: sockets, TLS, and errors in words.
 
+mod http_server;
 mod limits;
 mod listen;
 mod peers;
@@ -12,6 +13,7 @@ mod tls;
 mod tls_tests;
 mod unread;
 
+pub use http_server::HttpServer;
 pub use sockets::ApiOverTcp;
 
 pub(crate) use limits::{SILENCE, limits};

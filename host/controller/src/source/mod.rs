@@ -25,3 +25,4 @@ pub use working_tree::{TrackedFilesError, tracked_files};
 
 pub(crate) use budget::limits;
 pub(crate) use checkout::Checkout;
+pub(crate) use error::CheckoutError;

@@ -1,0 +1,84 @@
+//! What whoever calls the server may take.
+
+use std::time::Duration;
+
+use monkeyci_limits::{Area, Limit, Per};
+
+/// The largest body of a request in JSON.
+pub(crate) const JSON: usize = 256 << 10;
+/// The largest script.
+pub(crate) const SCRIPT: usize = 64 << 20;
+/// The largest webhook: what GitHub itself does not send more than.
+pub(crate) const HOOK: usize = 25 << 20;
+/// The most bytes of bodies of bearers of tokens that are in memory at a time.
+pub(crate) const BODIES: usize = 128 << 20;
+/// The most bytes of webhooks that are in memory at a time. Whoever sends them is nobody yet.
+pub(crate) const HOOKS: usize = 64 << 20;
+/// How long a body may take.
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
+/// The most streams of events and logs at a time.
+pub(crate) const MAX_STREAMS: usize = 1024;
+/// The most entries of a page of a list.
+pub(crate) const MAX_PAGE: u32 = 100;
+/// The entries of a page, where nobody says how many.
+pub(crate) const PAGE: u32 = 30;
+/// The most builds that are being started at a time.
+pub(crate) const MAX_STARTING: usize = 4;
+/// The most builds that wait to be started.
+pub(crate) const MAX_WAITING: u32 = 10_000;
+/// The most repositories.
+pub(crate) const MAX_REPOSITORIES: u32 = 10_000;
+/// The most tokens.
+pub(crate) const MAX_TOKENS: u32 = 10_000;
+/// The longest name of a repository or a token.
+pub(crate) const LONGEST_NAME: usize = 64;
+/// The longest URL of a repository, and the longest path in one.
+pub(crate) const LONGEST_URL: usize = 2048;
+/// The longest `Idempotency-Key`, and the longest id of a delivery.
+pub(crate) const LONGEST_KEY: usize = 255;
+/// How long requests that are under way have when the server shuts down.
+pub const CLOSING: Duration = Duration::from_secs(10);
+
+/// The limits of this crate.
+pub fn limits() -> Area {
+    let limits = vec![
+        Limit::bytes("a request's body in JSON", Per::Call, JSON as u64, "parameters and names"),
+        Limit::bytes("a script that is uploaded", Per::Call, SCRIPT as u64, "as large as a component may be"),
+        Limit::bytes("a webhook", Per::Call, HOOK as u64, "GitHub sends none that is larger"),
+        Limit::bytes("bodies of bearers of tokens, in memory", Per::Host, BODIES as u64, "two scripts at a time"),
+        Limit::bytes(
+            "webhooks, in memory",
+            Per::Host,
+            HOOKS as u64,
+            "a signature is known when all is there; further ones are told to come again",
+        ),
+        Limit::time("a request's body", Per::Call, BODY_TIME, "whoever sends nothing gives the memory to others"),
+        Limit::count("streams of events and logs", Per::Host, MAX_STREAMS as u64, "each is an open connection"),
+        Limit::count("entries of a page", Per::Call, u64::from(MAX_PAGE), "more are on the next one"),
+        Limit::count(
+            "entries of a page, unless more are asked for",
+            Per::Call,
+            u64::from(PAGE),
+            "what a person looks at",
+        ),
+        Limit::count(
+            "builds that are being started",
+            Per::Host,
+            MAX_STARTING as u64,
+            "each may clone a repository for its script",
+        ),
+        Limit::count(
+            "builds that wait to be started",
+            Per::Host,
+            u64::from(MAX_WAITING),
+            "whoever asks for more is told to come again",
+        ),
+        Limit::count("repositories", Per::Host, u64::from(MAX_REPOSITORIES), "a list of them is read at once"),
+        Limit::count("tokens", Per::Host, u64::from(MAX_TOKENS), "a list of them is read at once"),
+        Limit::bytes("the name of a repository or a token", Per::Call, LONGEST_NAME as u64, "people read it"),
+        Limit::bytes("the URL of a repository, a path in it", Per::Call, LONGEST_URL as u64, "far above any"),
+        Limit::bytes("an idempotency key, the id of a delivery", Per::Call, LONGEST_KEY as u64, "it is kept"),
+        Limit::time("requests under way at the server's end", Per::Host, CLOSING, "then they are broken off"),
+    ];
+    Area { name: "public API", limits }
+}

@@ -1,0 +1,211 @@
+//! What the events of forges say of the code: for webhooks, and for whoever tries a script with an event in a file.
+
+use std::collections::BTreeMap;
+
+use monkeyci_build::{Changes, Given};
+use serde::Deserialize;
+
+/// GitHub lists no more commits of a push: of one that has so many, what has changed is found in the repository.
+const LISTED_COMMITS: usize = 2048;
+
+/// Why an event can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForgeEventError {
+    /// It is no event.
+    #[error("it is no JSON of a forge's event: {0}")]
+    NoEvent(#[from] serde_json::Error),
+    /// It is about something else.
+    #[error("it says neither what was pushed (ref) nor of which branch a pull request is")]
+    OfNothing,
+    /// What was pushed is neither a branch nor a tag.
+    #[error("its ref {0:?} is neither a branch (refs/heads/…) nor a tag (refs/tags/…)")]
+    Ref(String),
+    /// It does not say which commit was pushed.
+    #[error("it does not say which commit was pushed (after)")]
+    NoCommit,
+    /// What it says can't be.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+/// What of the events of GitHub, GitLab, Gitea and Forgejo is used.
+#[derive(Deserialize)]
+struct ForgeEvent {
+    /// Of a push: the full name of what was pushed.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// Of a push: the commit that it is now.
+    after: Option<String>,
+    #[serde(default)]
+    deleted: bool,
+    #[serde(default)]
+    forced: bool,
+    #[serde(default)]
+    commits: Option<Vec<Commit>>,
+    pull_request: Option<PullRequest>,
+    /// Of a merge request of GitLab.
+    object_attributes: Option<MergeRequest>,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    #[serde(default)]
+    added: Vec<String>,
+    #[serde(default)]
+    modified: Vec<String>,
+    #[serde(default)]
+    removed: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct PullRequest {
+    head: Head,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "ref")]
+    reference: String,
+}
+
+#[derive(Deserialize)]
+struct MergeRequest {
+    source_branch: Option<String>,
+}
+
+/// A push of a branch or a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Push {
+    /// The commit; `None` if the branch or tag was removed.
+    pub(crate) commit: Option<String>,
+    /// Branch or tag, and the files that changed.
+    pub(crate) given: Given,
+}
+
+/// What a forge's event says of the code.
+///
+/// # Errors
+/// When it is no event of a push, a pull request or a merge request.
+pub fn given_of_event(bytes: &[u8]) -> Result<Given, ForgeEventError> {
+    let mut event: ForgeEvent = serde_json::from_slice(bytes)?;
+    let merged = event.object_attributes.take().and_then(|request| request.source_branch);
+    if let Some(branch) = event.pull_request.take().map(|request| request.head.reference).or(merged) {
+        let trigger = Some("webhook/pull_request".to_owned());
+        return Ok(Given { trigger, branch: Some(branch), ..Given::default() });
+    }
+    let given = pushed(event)?;
+    Ok(Given { trigger: Some("webhook/push".to_owned()), ..given })
+}
+
+/// What the webhook of a push says.
+pub(crate) fn push(bytes: &[u8]) -> Result<Push, ForgeEventError> {
+    let mut event: ForgeEvent = serde_json::from_slice(bytes)?;
+    let (deleted, after) = (event.deleted, event.after.take());
+    // What a push threw away is on no list.
+    let is_whole = !event.forced && event.commits.as_ref().is_none_or(|commits| commits.len() < LISTED_COMMITS);
+    event.commits = event.commits.filter(|_| is_whole);
+    let given = pushed(event)?;
+    given.check().map_err(ForgeEventError::Wrong)?;
+    let is_commit = |id: &String| matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let commit = after.filter(is_commit).filter(|_| !deleted);
+    if commit.is_none() && !deleted {
+        return Err(ForgeEventError::NoCommit);
+    }
+    Ok(Push { commit, given })
+}
+
+fn pushed(event: ForgeEvent) -> Result<Given, ForgeEventError> {
+    let reference = event.reference.ok_or(ForgeEventError::OfNothing)?;
+    let name = |kind: &str| reference.strip_prefix(kind).map(str::to_owned);
+    let (branch, tag) = (name("refs/heads/"), name("refs/tags/"));
+    if branch.is_none() && tag.is_none() {
+        return Err(ForgeEventError::Ref(reference));
+    }
+    let changes = event.commits.filter(|commits| !commits.is_empty()).map(changes);
+    Ok(Given { trigger: None, branch, tag, changes })
+}
+
+/// What commits change together, the oldest first.
+fn changes(commits: Vec<Commit>) -> Changes {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Added,
+        Modified,
+        Removed,
+    }
+    let mut files = BTreeMap::<String, Kind>::new();
+    for Commit { added, modified, removed } in commits {
+        for path in added {
+            let was_removed = files.get(&path) == Some(&Kind::Removed);
+            files.insert(path, if was_removed { Kind::Modified } else { Kind::Added });
+        }
+        for path in modified {
+            files.entry(path).or_insert(Kind::Modified);
+        }
+        for path in removed {
+            match files.get(&path) {
+                // It came and went.
+                Some(Kind::Added) => drop(files.remove(&path)),
+                _ => drop(files.insert(path, Kind::Removed)),
+            }
+        }
+    }
+    let of = |kind| files.iter().filter(move |(_, of)| **of == kind).map(|(path, _)| path.clone()).collect();
+    Changes { added: of(Kind::Added), modified: of(Kind::Modified), removed: of(Kind::Removed), ..Changes::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(paths: &[&str]) -> Vec<String> {
+        paths.iter().map(|path| (*path).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_push_says_branch_and_files_and_a_pull_request_its_branch() -> Result<(), ForgeEventError> {
+        let push = br#"{"ref": "refs/heads/topic/a", "commits": [
+            {"id": "1", "added": ["a", "b"], "modified": ["c"], "removed": ["d"]},
+            {"id": "2", "added": ["d"], "modified": ["a"], "removed": ["b", "c"]}], "pusher": {"name": "ada"}}"#;
+        let given = given_of_event(push)?;
+        let changes =
+            Changes { added: paths(&["a"]), modified: paths(&["d"]), removed: paths(&["c"]), ..Changes::default() };
+        assert_eq!(given.trigger.as_deref(), Some("webhook/push"));
+        assert_eq!((given.branch.as_deref(), given.tag, given.changes), (Some("topic/a"), None, Some(changes)));
+        let tag = given_of_event(br#"{"ref": "refs/tags/v1", "commits": null}"#)?;
+        assert_eq!((tag.branch, tag.tag.as_deref(), tag.changes), (None, Some("v1"), None));
+        for request in [
+            &br#"{"action": "opened", "pull_request": {"head": {"ref": "topic", "sha": "1"}}}"#[..],
+            br#"{"object_kind": "merge_request", "object_attributes": {"source_branch": "topic"}}"#,
+        ] {
+            let given = given_of_event(request)?;
+            assert_eq!(
+                (given.branch.as_deref(), given.trigger.as_deref()),
+                (Some("topic"), Some("webhook/pull_request"))
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_push_has_a_commit_or_removes_something_and_a_forced_one_lists_no_files() -> Result<(), ForgeEventError> {
+        let commit = "a".repeat(40);
+        let of = |rest: &str| push(format!(r#"{{"ref": "refs/heads/main", {rest}}}"#).as_bytes());
+        let files = r#""commits": [{"added": ["a"]}]"#;
+        let pushed = of(&format!(r#""after": "{commit}", {files}"#))?;
+        assert_eq!(pushed.commit.as_deref(), Some(commit.as_str()));
+        assert_eq!(pushed.given.changes.map(|changes| changes.added), Some(paths(&["a"])));
+        assert_eq!(of(&format!(r#""after": "{commit}", "forced": true, {files}"#))?.given.changes, None);
+        let none = "0".repeat(40);
+        assert_eq!(of(&format!(r#""after": "{none}", "deleted": true"#))?.commit, None);
+        for wrong in [r#""after": "main""#, r#""commits": []"#] {
+            assert!(matches!(of(wrong), Err(ForgeEventError::NoCommit)), "{wrong}");
+        }
+        let odd = format!(r#"{{"ref": "refs/heads/a..b", "after": "{commit}"}}"#);
+        assert!(matches!(push(odd.as_bytes()), Err(ForgeEventError::Wrong(_))));
+        assert!(matches!(push(b"{"), Err(ForgeEventError::NoEvent(_))));
+        assert!(matches!(push(br#"{"ref": "refs/notes/x"}"#), Err(ForgeEventError::Ref(_))));
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! The server: a [`Host`] for a team, with a public API, API tokens and webhooks.
+//!
+//! [`Server::builder`] takes a host, and [`Server::router`] is an axum router for a program's own app: nest it wherever you like. What was asked
+//! for is on disk before it is answered, in `server.db` beside the host's journal, so a server that dies loses no build; the next one goes on
+//! with what waits, and the host's [`Upkeep`](monkeyci_controller::Upkeep) with what ran.
+//!
+//! Whoever calls shows a token, and each route says in one table what that takes. Nobody is let in otherwise but forges, whose webhooks are
+//! signed with a secret of the repository's.
+//!
+//! ```no_run
+//! use monkeyci_controller::{Host, Shutdown, Upkeep};
+//! use monkeyci_server::{HttpServer, Server};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = Host::builder("/var/lib/my-ci").upkeep(Upkeep::default()).open().await?;
+//! let server = Server::builder(host.clone()).open().await?;
+//! if let Some(token) = server.first_token() {
+//!     println!("a token for everything, shown this once: {token}");
+//! }
+//! let app = axum::Router::new().nest("/ci", server.router());
+//! let http = HttpServer::on(tokio::net::TcpListener::bind("127.0.0.1:8210").await?, app);
+//! tokio::signal::ctrl_c().await?;
+//! // Streams end first: the rest waits for them.
+//! server.close();
+//! host.shutdown(Shutdown::Leave, std::time::Duration::from_secs(10)).await;
+//! http.close(std::time::Duration::from_secs(10)).await;
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
+
+mod access;
+mod api;
+mod budget;
+mod error;
+mod forge;
+mod openapi;
+mod refusal;
+mod routes;
+mod starting;
+mod store;
+mod tokens;
+mod webhooks;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use monkeyci_controller::{GitAuth, Host};
+use tokio::sync::Semaphore;
+use tokio_util::sync::DropGuard;
+
+pub use access::Scope;
+pub use budget::{CLOSING, limits};
+pub use error::{ServerError, StoreError};
+pub use forge::{ForgeEventError, given_of_event};
+pub use monkeyci_controller::HttpServer;
+
+use budget::{BODIES, HOOKS, MAX_STREAMS};
+use starting::Starting;
+use store::{Store, TokenRow};
+use tokens::NewToken;
+
+/// A server. It is cheap to clone, and all clones are one.
+#[derive(Clone, Debug)]
+pub struct Server(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) host: Host,
+    pub(crate) store: Store,
+    pub(crate) git_auth: GitAuth,
+    pub(crate) starting: Arc<Starting>,
+    /// Memory for the bodies of those who have a token, in KiB.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// The same for webhooks.
+    pub(crate) hooks: Arc<Semaphore>,
+    pub(crate) streams: Arc<Semaphore>,
+    first_token: Mutex<Option<String>>,
+    /// Nothing is started when nobody has the server any more.
+    _closing: DropGuard,
+}
+
+/// How a [`Server`] is made: [`Server::builder`], what is not as by default, and [`open`](Self::open).
+#[derive(Debug)]
+#[must_use]
+pub struct ServerBuilder {
+    host: Host,
+    git_auth: GitAuth,
+}
+
+impl ServerBuilder {
+    /// Who the server is for git servers; by default, nobody.
+    pub fn git_auth(self, git_auth: GitAuth) -> Self {
+        Self { git_auth, ..self }
+    }
+
+    /// Opens the server's database in the host's home, and starts the builds that wait there.
+    ///
+    /// # Errors
+    /// When another server has the home, or the database can't be used.
+    pub async fn open(self) -> Result<Server, ServerError> {
+        let store = Store::open(self.host.home()).await?;
+        let first_token = first_token(&store, self.host.day_ms()).await?;
+        let starting = Starting::new();
+        let inner = Arc::new(Inner {
+            host: self.host,
+            store,
+            git_auth: self.git_auth,
+            starting: starting.clone(),
+            bodies: Arc::new(Semaphore::new(BODIES >> 10)),
+            hooks: Arc::new(Semaphore::new(HOOKS >> 10)),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            first_token: Mutex::new(first_token),
+            _closing: starting.closing.clone().drop_guard(),
+        });
+        tokio::spawn(starting.run(Arc::downgrade(&inner)));
+        Ok(Server(inner))
+    }
+}
+
+impl Server {
+    /// A server round this host. It keeps what it knows in the host's home.
+    pub fn builder(host: Host) -> ServerBuilder {
+        ServerBuilder { host, git_auth: GitAuth::default() }
+    }
+
+    /// The routes: the public API, webhooks, `/health` and `/ready`.
+    pub fn router(&self) -> Router {
+        api::router(self)
+    }
+
+    /// A token with the scope `admin` for the whole server, which was made when this was opened because there was none that is good. It is told once.
+    pub fn first_token(&self) -> Option<String> {
+        self.0.first_token.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    /// Ends all streams, and starts nothing more: what waits, the next server starts. The host goes on; shut it down next.
+    pub fn close(&self) {
+        self.0.starting.closing.cancel();
+    }
+}
+
+/// Makes a token for everything where there is no good one.
+async fn first_token(store: &Store, now_ms: u64) -> Result<Option<String>, StoreError> {
+    let is_for_all =
+        |token: &TokenRow| token.scopes.contains(&Scope::Admin) && token.repository.is_none() && !token.is_over(now_ms);
+    if store.tokens(None).await?.iter().any(is_for_all) {
+        return Ok(None);
+    }
+    let NewToken { id, digest, text } = NewToken::draw();
+    let token = TokenRow {
+        id,
+        name: "first".to_owned(),
+        digest: digest.to_vec(),
+        scopes: [Scope::Admin].into(),
+        repository: None,
+        made_ms: now_ms,
+        ends_ms: None,
+    };
+    store.add_token(&token).await?;
+    Ok(Some(text))
+}

@@ -1,0 +1,121 @@
+//! What the server keeps beside the builds' journals: repositories, tokens, which builds were asked for, webhooks. One SQLite database in
+//! the data directory, `server.db`, which one server has at a time.
+
+mod builds;
+mod deliveries;
+mod layout;
+mod repositories;
+mod tokens;
+
+use std::fs::{File, OpenOptions};
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub(crate) use builds::{Asked, AskedBuild, BuildFilter, State, Taken};
+pub(crate) use deliveries::{Delivered, Delivery, NewDelivery};
+pub(crate) use repositories::{NewRepository, Repository, ScriptPlace};
+pub(crate) use tokens::TokenRow;
+
+use crate::error::{ServerError, StoreError};
+
+/// The server's database.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    /// None after something that failed, or that nobody waited for to its end: it may be in the middle of a transaction.
+    connection: Mutex<Option<SqliteConnection>>,
+    /// Held for as long as this is open.
+    _lock: File,
+}
+
+/// The connection, for one thing that is done. It goes back with [`done`](Self::done) only.
+struct Lease<'a> {
+    place: MutexGuard<'a, Option<SqliteConnection>>,
+    connection: SqliteConnection,
+}
+
+impl Store {
+    /// Opens the database in a directory, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// When another server has it, it can't be used, or a newer version has written it.
+    pub(crate) async fn open(dir: &Path) -> Result<Self, ServerError> {
+        let (lock_path, path) = (dir.join("server.lock"), dir.join("server.db"));
+        let private = |path: &Path| {
+            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+            opened.map_err(|source| ServerError::File { path: path.to_owned(), source })
+        };
+        let lock = private(&lock_path)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(ServerError::Taken { dir: dir.to_owned() }),
+            locked => locked.map_err(|source| ServerError::File { path: lock_path, source: source.into() })?,
+        }
+        // SQLite gives what it makes beside it the same mode.
+        drop(private(&path)?);
+        let mut connection = connect(&path).await.map_err(StoreError::from)?;
+        layout::prepare(&mut connection).await?;
+        Ok(Self { path, connection: Mutex::new(Some(connection)), _lock: lock })
+    }
+
+    async fn lease(&self) -> Result<Lease<'_>, StoreError> {
+        let mut place = self.connection.lock().await;
+        let connection = match place.take() {
+            Some(connection) => connection,
+            None => connect(&self.path).await?,
+        };
+        Ok(Lease { place, connection })
+    }
+
+    /// Whether it answers.
+    pub(crate) async fn is_there(&self) -> Result<(), StoreError> {
+        let mut db = self.lease().await?;
+        sqlx::query("SELECT 1").execute(&mut *db).await?;
+        db.done();
+        Ok(())
+    }
+}
+
+impl Lease<'_> {
+    fn done(self) {
+        let Self { mut place, connection } = self;
+        *place = Some(connection);
+    }
+}
+
+impl Deref for Lease<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lease<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+}
+
+async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // What was accepted is on disk.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging()
+        .connect()
+        .await
+}
+
+fn damaged(what: &str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged { reason: format!("{what}: {error}") }
+}
