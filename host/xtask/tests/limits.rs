@@ -59,6 +59,9 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("cli/src/progress/lines.rs", "SHOWN_REMOVED", "how many lines are shown"),
     ("controller/src/replay/running.rs", "SHORT", "how much of an answer is shown"),
     ("controller/src/hang_guard.rs", "HANGS", "for tests"),
+    ("controller/src/control/client.rs", "NAMED", "how many builds a message names"),
+    ("controller/src/host/shutdown.rs", "BROUGHT_BACK", "how many parked builds are stopped at once"),
+    ("controller/src/running/driver/park.rs", "AGAIN_AT_MOST", "a pause between two tries"),
     (
         "mask/src/filter.rs",
         "MAX_INDEX_BITS",
