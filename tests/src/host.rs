@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
+use monkeyci_testbed::daemons::SmallDisk;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -20,6 +21,21 @@ pub struct Host {
     engine: Option<String>,
     /// The address of an S3 server.
     store: Option<String>,
+}
+
+/// A home that is a small disk.
+pub struct SmallHome {
+    /// Where it is.
+    pub path: PathBuf,
+    _disk: SmallDisk,
+}
+
+impl SmallHome {
+    /// Fills the disk: one block after the other, until there is room for none.
+    pub fn fill(&self) {
+        let mut rest = std::fs::File::create(self.path.join("rest")).expect("made");
+        while std::io::Write::write_all(&mut rest, &[1; 4096]).is_ok() {}
+    }
 }
 
 /// A build in progress.
@@ -66,6 +82,17 @@ impl Host {
     /// Its home directory.
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// Another home, on a disk of 32 MiB, with the scripts that are compiled in this one.
+    pub fn small_home(&self) -> SmallHome {
+        let path = self.home().join("small");
+        let disk = SmallDisk::at(&path, 32 << 20);
+        std::fs::create_dir(path.join("compiled")).expect("made");
+        for entry in std::fs::read_dir(self.home().join("compiled")).expect("compiled scripts").flatten() {
+            std::fs::copy(entry.path(), path.join("compiled").join(entry.file_name())).expect("copied");
+        }
+        SmallHome { path, _disk: disk }
     }
 
     /// Its owner label.

@@ -210,7 +210,7 @@ fn what_ssh_says_when_it_fails_is_told_and_so_is_that_there_is_none() {
     std::fs::write(ssh.0.path().join("refusal"), said).expect("written");
     runtime().block_on(async {
         let error = DockerEngine::connect(ssh.options("ssh://ann@far")).await.expect_err("refused").to_string();
-        assert!(error.contains(said) && error.contains("`ssh far docker version`"), "{error}");
+        assert!(error.contains(said) && error.contains("`ssh ann@far docker version`"), "{error}");
         let options = DockerOptions { ssh: "/no/such/ssh".into(), ..ssh.options("ssh://ann@far") };
         let error = DockerEngine::connect(options).await.expect_err("refused").to_string();
         assert!(error.contains("/no/such/ssh can't be run") && error.contains("install OpenSSH's client"), "{error}");

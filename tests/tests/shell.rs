@@ -9,6 +9,7 @@ use monkeyci_tests::hang_guard::{self, HANGS};
 use monkeyci_tests::host::{Ended, Host, Running, assert_nothing_left};
 use monkeyci_tests::on_each_engine;
 use monkeyci_tests::repository::Repository;
+use rustix::process::{Pid, Signal};
 
 on_each_engine! {
     a_shell_enters_a_job_that_runs_and_exits_as_its_last_command
@@ -56,6 +57,16 @@ fn a_shell_enters_a_job_that_runs_and_exits_as_its_last_command(engine: &Engine)
     for (wrong, word) in [("nobody", "its container jobs are sleeper, after"), ("after", "has not run")] {
         let (code, _, err) = said(&shell(&host, engine, &[wrong], ""));
         assert!(code == Some(2) && err.contains(word), "{err}");
+    }
+    // Somebody who has enough of it leaves it, also where nobody reads what it prints.
+    for (command, held) in [("echo in; sleep 300", 3), ("echo in; exec cat /dev/zero", 60_000)] {
+        let mut left = host.command(&["shell", "--engine", &engine.address, "sleeper", "--", "sh", "-c", command]);
+        let mut left = left.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts");
+        let stdout = left.stdout.take().expect("piped");
+        hang_guard::until("what it prints", || rustix::io::ioctl_fionread(&stdout).expect("a pipe") >= held);
+        rustix::process::kill_process(Pid::from_child(&left), Signal::INT).expect("signalled");
+        let (code, _, err) = said(&left.wait_with_output().expect("an end"));
+        assert!(code == Some(130) && err.contains("monkeyci-host: stopping"), "{command}: {code:?} {err}");
     }
     // It goes with the job.
     let mut waits =
@@ -237,7 +248,9 @@ fn what_is_kept_of_a_failed_job_stays_until_a_shell_in_it_ends(engine: &Engine) 
         out
     };
     let named = gc(&[]);
-    let looks = format!("kept: `monkeyci-host shell {build} broken` looks into a failed job");
+    let (short, address) = (build.rsplit('/').next().expect("a part"), &engine.address);
+    let looks =
+        format!("kept: `monkeyci-host shell {short} broken --engine {address}` looks into a failed job of {build}");
     assert!(named.contains(&looks) && named.ends_with("0 removed\n"), "{named}");
     assert_eq!(engine.leftovers(&host.owner()), kept, "neither a build nor `gc` removes what is kept");
 

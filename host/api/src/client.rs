@@ -137,6 +137,19 @@ impl Client {
         Self::new(Transport::InProcess(handler), "http://in-process", build, token)
     }
 
+    /// A client for what asks nobody: each call is refused. A replay has one.
+    ///
+    /// # Errors
+    /// As [`in_process`](Self::in_process).
+    pub fn to_nobody(build: &str) -> Result<Self, ClientError> {
+        let handler = |_| -> BoxFuture<'static, http::Response<Body>> {
+            let mut refused = http::Response::new(Body::from("nobody is asked"));
+            *refused.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            Box::pin(std::future::ready(refused))
+        };
+        Self::in_process(Arc::new(handler), build, Token::new(String::new()))
+    }
+
     /// A client over the Unix socket at `path`.
     ///
     /// # Errors

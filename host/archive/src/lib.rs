@@ -12,7 +12,7 @@
 //! links, devices, sparse files and PAX headers are refused, because [`pack()`] never writes them.
 //!
 //! [`pack_matching()`] packs only some files of a directory, [`pack_file()`] makes an archive of one file that comes from
-//! elsewhere; [`list_files()`] and [`extract_file()`] look into an archive without unpacking it. [`find()`] and
+//! elsewhere, [`pack_files()`] of several that are in memory; [`list_files()`] and [`extract_file()`] look into an archive without unpacking it. [`find()`] and
 //! [`Fingerprints`] look at a directory as packing does: the files that match [`Globs`], and whether anything has changed.
 //!
 //! An entry's name is its path below the directory that was packed *from*: the artifact at `target/out` of the working
@@ -68,7 +68,7 @@ pub use glob::{BadGlob, Globs};
 pub use ignored::{Content, read_small};
 pub use limits::{Links, UnpackLimits};
 pub use look::{ArchivedFile, extract_file, list_files};
-pub use pack::{Packed, pack, pack_all, pack_file, pack_matching};
+pub use pack::{Packed, pack, pack_all, pack_file, pack_files, pack_matching};
 pub use tree::{Found, find};
 pub use unpack::{Unpacked, unpack, unpack_as};
 pub use workspace::{

@@ -94,6 +94,25 @@ pub fn pack_file(path: &Path, size: u64, content: impl Read, out: impl Write) ->
     writer.finish()
 }
 
+/// Packs files that are in memory, as [`pack_file()`] packs one. Their order is that of the archive.
+///
+/// # Errors
+/// [`ArchiveError::BadPath`] when a path can't name an entry, [`ArchiveError::Write`] when `out` failed.
+pub fn pack_files<'a>(
+    files: impl IntoIterator<Item = (&'a Path, &'a [u8])>,
+    out: impl Write,
+) -> Result<Packed, ArchiveError> {
+    let mut writer = EntryWriter::new(out)?;
+    for (path, content) in files {
+        let entry = name::to_pack(path)?;
+        if entry.as_os_str().is_empty() {
+            return Err(ArchiveError::BadPath { path: path.to_owned() });
+        }
+        writer.file(&entry, content, content.len() as u64, Attributes { mode: 0o644, mtime: NO_TIME })?;
+    }
+    writer.finish()
+}
+
 struct Packing<'a, W: Write> {
     dir: &'a Dir,
     globs: Option<&'a Globs>,

@@ -52,6 +52,12 @@ pub struct Requested {
     /// Whether the journal has what actions are told, so that another process can go on with them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tells_actions: bool,
+    /// Whether the journal has all that an action was told that came to its end, and not only what something followed from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_ends: bool,
+    /// A name of the key that digests are keyed with; `None` if there is none, since there are no secrets. It tells nothing of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
 }
 
 impl Requested {
@@ -120,6 +126,9 @@ pub enum ToldAnswer {
         bytes: u64,
         /// Their digest, keyed as those of secrets.
         digest: String,
+        /// Whether a secret stands in it, or it is one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        secret: bool,
     },
     /// An error.
     Refused {
@@ -135,7 +144,7 @@ impl ToldCall {
     pub fn size(&self) -> usize {
         let answer = match &self.answer {
             ToldAnswer::Text(text) | ToldAnswer::Base64(text) => text.len(),
-            ToldAnswer::Again { bytes: _, digest } => digest.len(),
+            ToldAnswer::Again { bytes: _, digest, secret: _ } => digest.len(),
             ToldAnswer::Refused { status: _, message } => message.len(),
         };
         64 + self.request.len() + answer

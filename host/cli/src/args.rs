@@ -2,11 +2,13 @@
 
 mod again;
 mod builds;
+mod bundle;
 mod debug;
 mod given;
 mod import;
 mod machine;
 mod outside;
+mod plan;
 mod reports;
 mod script;
 mod shell;
@@ -25,13 +27,15 @@ pub use again::{RerunArgs, SelectArgs};
 pub use builds::{
     ArtifactsArgs, ArtifactsCommand, EventsArgs, GetArtifactArgs, ListArgs, LogsArgs, ShowArgs, Stream, TestsArgs,
 };
+pub use bundle::{ExportArgs, ReplayArgs};
 pub use debug::{BreakArgs, DebugArgs};
 pub use given::GivenArgs;
-pub use import::ImportArgs;
+pub use import::{ImportArgs, ImportCommandArgs};
 pub use machine::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
 };
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
+pub use plan::PlanArgs;
 pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
 pub use shell::ShellArgs;
@@ -53,12 +57,15 @@ pub struct Args {
 pub enum Command {
     /// Write a script to begin with, in .monkeyci of a directory, with the SDK that it needs.
     New(NewArgs),
-    /// Write a script to begin with from a workflow file of another system, and list what of it is not translated.
-    Import(ImportArgs),
+    /// Write a script to begin with from a workflow file of another system, and list what of it is not translated; or take a build into the
+    /// home that `export` has written.
+    Import(ImportCommandArgs),
     /// Run a build: check the code out, ask the script for its jobs, run them, report.
     Run(RunArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
     Check(CheckArgs),
+    /// Say which jobs would run, in what order, with what, and why the others not; or what tells two scripts apart. Nothing runs.
+    Plan(PlanArgs),
     /// Run a script's own tests, with cargo: on this machine, without a host.
     Test(TestArgs),
     /// List builds, the newest first.
@@ -87,6 +94,10 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Run jobs of an earlier build again, as a new build that reuses the results of the others.
     Rerun(RerunArgs),
+    /// Write a build into a file, a bundle, to be replayed elsewhere: its journal and its script, and no secret.
+    Export(ExportArgs),
+    /// Run a build's script once more, this one or another one, against what is recorded: nothing is done, and what differs is told.
+    Replay(ReplayArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print what builds may take, and why so much; or what tokens open.

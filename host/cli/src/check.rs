@@ -1,6 +1,7 @@
 //! `monkeyci-host check`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use monkeyci_build::{Checked, JobKind, JobSpec, ParamKind, ParamSpec};
@@ -33,6 +34,8 @@ pub async fn check(args: CheckArgs) -> Done {
         // What it has made in the temporary directory goes with it.
         () = signals.next() => return Err((Exit::Interrupted, anyhow!("stopped before the script was checked"))),
     };
+    // From here on it only prints, and perhaps for somebody who does not read.
+    tokio::spawn(signals.end_the_process(Duration::ZERO));
     tokio::task::block_in_place(|| quiet.flush());
     match checked {
         Ok(checked) => {

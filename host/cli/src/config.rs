@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::args::{Args, CheckArgs, Command, FromFiles, RerunArgs, ResumeArgs, RunArgs, ShellArgs};
+use crate::args::{Args, CheckArgs, Command, FromFiles, PlanArgs, RerunArgs, ResumeArgs, RunArgs, ShellArgs};
 use crate::exit::Exit;
 use file::{File, Setting};
 use keys::{By, Key};
@@ -25,6 +25,8 @@ pub use show::config;
 const NAME: &str = "monkeyci-host.toml";
 /// The option whose shorter value counts: a repository's file can't give its builds more time than its user does.
 const TIMEOUT: &str = "timeout";
+/// Commands about builds that there are.
+const OF_EARLIER_BUILDS: [&str; 3] = ["resume", "rerun", "shell"];
 
 /// What the config files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, (Exit, anyhow::Error)> {
     if !named.get_arguments().any(|arg| key_of(arg).is_some()) {
         return read(&matches);
     }
-    let builds = matches!(path.as_slice(), ["run" | "check"]);
+    let builds = matches!(path.as_slice(), ["run" | "check" | "plan"]);
     // The code of `--git` is not here yet, and is a stranger's.
     let dir =
         innermost.try_get_one::<PathBuf>("dir").ok().flatten().filter(|_| builds && !innermost.contains_id("git"));
@@ -53,14 +55,18 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, (Exit, anyhow::Error)> {
     let command = config.defaults_of(Args::command(), &path).map_err(usage)?;
     let mut args = read(&command.get_matches_from(words))?;
     match &mut args.command {
-        Command::Run(RunArgs { script, .. }) | Command::Check(CheckArgs { script, .. }) => {
+        Command::Run(RunArgs { script, .. })
+        | Command::Check(CheckArgs { script, .. })
+        | Command::Plan(PlanArgs { script, .. }) => {
             script.inputs.from_files = config.inputs();
         }
-        // Parameters are what they were; of secrets no journal has any.
+        // Parameters are what they were, and so is what actions may read; of secrets no journal has any.
         Command::Resume(ResumeArgs { inputs, .. })
         | Command::Rerun(RerunArgs { inputs, .. })
         | Command::Shell(ShellArgs { inputs, with_secrets: true, .. }) => {
-            inputs.from_files = FromFiles { params: BTreeMap::new(), ..config.inputs() };
+            let files = config.setting("secret-file").map(|(_, setting)| setting.values.clone()).unwrap_or_default();
+            let secret_files = files.into_iter().map(PathBuf::from).collect();
+            inputs.from_files = FromFiles { params: BTreeMap::new(), secret_files, ..config.inputs() };
         }
         _ => {}
     }
@@ -122,7 +128,12 @@ impl Config {
             params.extend(pairs(&file.params));
             secrets.extend(pairs(&file.secrets).into_iter().map(|(name, path)| (name, PathBuf::from(path))));
         }
-        FromFiles { params, secrets, files: self.files().map(|file| file.path.clone()).collect() }
+        FromFiles {
+            params,
+            secrets,
+            secret_files: Vec::new(),
+            files: self.files().map(|file| file.path.clone()).collect(),
+        }
     }
 
     /// The command with what the files say as the defaults of its options.
@@ -131,6 +142,9 @@ impl Config {
             let mut command = command;
             for arg in command.clone().get_arguments() {
                 let Some(key) = key_of(arg) else { continue };
+                if key.of_new_builds && OF_EARLIER_BUILDS.contains(&command.get_name()) {
+                    continue;
+                }
                 let Some((file, setting)) = self.setting(key.name) else { continue };
                 if key
                     .variable

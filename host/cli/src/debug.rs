@@ -12,16 +12,11 @@ use crate::{Done, builds, outside};
 /// Says where a job is held, or lets it go on.
 pub async fn debug(args: DebugArgs) -> Done {
     let usage = |text: String| (Exit::Usage, anyhow!(text));
-    let (name, job) = match args.names.as_slice() {
-        [build, job] => (build.as_str(), job),
-        [job] => ("latest", job),
-        // Not reached: the command line has one or two.
-        _ => return Err(usage("name a job".to_owned())),
-    };
+    let (name, job) = args.job.names();
     let (builds, build) = outside::known(&args.home, name).await?;
     if args.go_on {
         let running = RunningBuild::find(builds.home(), &build).map_err(|error| outside::not_running(&build, error))?;
-        let go_on = Continue { job: job.clone(), by: args.by.name };
+        let go_on = Continue { job: job.to_owned(), by: args.by.name };
         running.let_go_on(&go_on).await.map_err(outside::failed)?;
         print_line(&format!("{job} of {build} goes on"));
         return Ok(Exit::Success);

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use anyhow::{Context, bail};
 use monkeyci_api::Hidden;
-use monkeyci_controller::Inputs;
+use monkeyci_controller::{Inputs, Needed};
 
 use crate::args::InputArgs;
 
@@ -19,9 +19,29 @@ pub const SECRET_PREFIX: &str = "MONKEYCI_SECRET_";
 /// Collects parameters and secrets: from config files, then from `environment`, then from files in their order, then from the command line; the last one of
 /// a name counts.
 pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Inputs> {
+    collect_of(args, environment, None)
+}
+
+/// The same for a build that there is already and that `needs` these again: what else stands in config files and in the environment is
+/// meant for other builds. What the command line says is meant.
+pub fn collect_again(
+    args: &InputArgs,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+    needs: &Needed,
+) -> anyhow::Result<Inputs> {
+    collect_of(args, environment, Some(needs))
+}
+
+fn collect_of(
+    args: &InputArgs,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+    needs: Option<&Needed>,
+) -> anyhow::Result<Inputs> {
     let (mut params, mut secrets) = (BTreeMap::new(), BTreeMap::new());
-    params.extend(args.from_files.params.clone());
-    for (name, path) in &args.from_files.secrets {
+    let is_param = |name: &str| needs.is_none_or(|needs| needs.params.iter().any(|needed| needed == name));
+    let is_secret = |name: &str| needs.is_none_or(|needs| needs.secrets.iter().any(|needed| needed == name));
+    params.extend(args.from_files.params.clone().into_iter().filter(|(name, _)| is_param(name)));
+    for (name, path) in args.from_files.secrets.iter().filter(|(name, _)| is_secret(name)) {
         let content = std::fs::read(path).with_context(|| {
             format!("the file {} of the secret {name:?}, which the config file names, can't be read", path.display())
         })?;
@@ -29,10 +49,10 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
     }
     for (name, value) in environment {
         let Some(name) = name.to_str() else { continue };
-        if let Some(name) = name.strip_prefix(PARAM_PREFIX).filter(|name| !name.is_empty()) {
+        if let Some(name) = name.strip_prefix(PARAM_PREFIX).filter(|name| !name.is_empty() && is_param(name)) {
             let value = value.into_string().map_err(|_| anyhow::anyhow!("{PARAM_PREFIX}{name} is not UTF-8"))?;
             params.insert(name.to_owned(), value);
-        } else if let Some(name) = name.strip_prefix(SECRET_PREFIX).filter(|name| !name.is_empty()) {
+        } else if let Some(name) = name.strip_prefix(SECRET_PREFIX).filter(|name| !name.is_empty() && is_secret(name)) {
             secrets.insert(name.to_owned(), std::os::unix::ffi::OsStringExt::into_vec(value));
         }
     }
@@ -40,9 +60,13 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
         params
             .extend(file::read(path).with_context(|| format!("the parameter file {} can't be used", path.display()))?);
     }
-    for path in &args.secret_files {
+    let of_config = args.from_files.secret_files.iter().map(|path| (path, true));
+    // One that is not there keeps no build back that needs none.
+    let of_config = of_config.filter(|_| needs.is_none_or(|needs| !needs.secrets.is_empty()));
+    for (path, of_config) in of_config.chain(args.secret_files.iter().map(|path| (path, false))) {
         let read = file::read(path).with_context(|| format!("the secret file {} can't be used", path.display()))?;
-        secrets.extend(read.into_iter().map(|(name, value)| (name, value.into_bytes())));
+        let meant = read.into_iter().filter(|(name, _)| !of_config || is_secret(name));
+        secrets.extend(meant.map(|(name, value)| (name, value.into_bytes())));
     }
     for pair in &args.params {
         match pair.split_once('=') {
@@ -65,7 +89,7 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
     let files = |option: &str, paths: &[std::path::PathBuf]| {
         paths.iter().map(|path| format!("{option} {}", path.display())).collect::<Vec<_>>()
     };
-    let looked_in = |option: &str, paths, prefix: &str| {
+    let looked_in = |option: &str, paths: &[std::path::PathBuf], prefix: &str| {
         let mut places = vec![option.to_owned()];
         places.extend(files(&format!("{option}-file"), paths));
         places.push(format!("{prefix}* in the environment"));
@@ -77,7 +101,11 @@ pub fn collect(args: &InputArgs, environment: impl Iterator<Item = (OsString, Os
         secrets: secrets.into_iter().map(|(name, value)| (name, Hidden(value))).collect(),
         reveal: args.reveal.iter().cloned().collect(),
         params_looked_in: looked_in("--param", &args.param_files, PARAM_PREFIX),
-        secrets_looked_in: looked_in("--secret", &args.secret_files, SECRET_PREFIX),
+        secrets_looked_in: looked_in(
+            "--secret",
+            &[&args.from_files.secret_files[..], &args.secret_files].concat(),
+            SECRET_PREFIX,
+        ),
     })
 }
 
@@ -115,6 +143,41 @@ mod tests {
         let inputs = collect(&args, given)?;
         let all = ["A=from pair", "B=2", "C=true", "D=$HOME", "E=a=b", "f=yes it is", "g=1.5", "h=two\nlines\n"];
         assert_eq!(params(&inputs), [&all[..], &["i=from toml", "j=7", "k=from env"]].concat());
+        Ok(())
+    }
+
+    #[test]
+    fn a_build_that_is_there_takes_of_files_and_environment_only_what_it_needs_and_all_that_is_typed()
+    -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let file = |name: &str, text: &str| -> anyhow::Result<_> {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text)?;
+            Ok(path)
+        };
+        let from_files = crate::args::FromFiles {
+            secrets: [("one".to_owned(), file("one", "1")?), ("new".to_owned(), dir.path().join("gone"))].into(),
+            secret_files: vec![file("many.env", "many=2\nlater=3\n")?],
+            ..Default::default()
+        };
+        let typed = file("typed", "4")?;
+        let args = InputArgs {
+            from_files,
+            params: vec!["typed=yes".to_owned()],
+            secrets: vec![format!("typed={}", typed.display())],
+            ..InputArgs::default()
+        };
+        let given = || {
+            environment(&[("MONKEYCI_PARAM_url", "u"), ("MONKEYCI_PARAM_other", "o"), ("MONKEYCI_SECRET_other", "5")])
+        };
+        let needs = Needed { secrets: vec!["one".to_owned(), "many".to_owned()], params: vec!["url".to_owned()] };
+        let inputs = collect_again(&args, given(), &needs)?;
+        assert_eq!(inputs.secrets.keys().collect::<Vec<_>>(), ["many", "one", "typed"]);
+        assert_eq!(params(&inputs), ["typed=yes", "url=u"]);
+        let none = collect_again(&args, given(), &Needed::default())?;
+        assert_eq!(none.secrets.keys().collect::<Vec<_>>(), ["typed"]);
+        assert_eq!(params(&none), ["typed=yes"]);
+        assert!(collect(&args, given()).is_err(), "a new build needs what its files name");
         Ok(())
     }
 

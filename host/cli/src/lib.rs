@@ -28,6 +28,8 @@
 #![deny(missing_docs)]
 
 pub use monkeyci_api::{Hidden, LogFrame, LogStream};
+// What a build would do.
+pub use monkeyci_build::{Assumed, AssumedJob, Branch, Fate, Known, Permissions, Plan, PlanDiff, PlannedJob, Then};
 pub use monkeyci_build::{
     Breaks, BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, Held, JobBreaks, JobSpec, JobSummary, Results,
     Status,
@@ -41,16 +43,20 @@ pub use monkeyci_controller::{
 };
 pub use monkeyci_controller::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Wanted,
+    RemovedJob, Standing, StoredLogs, TestCase, TestReports, Tests, Wanted,
 };
 pub use monkeyci_controller::{
     BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
     Left, LogPiece, LogPieces, ParamSource, Policy, SecretSource, Shell, ShellError, ShellRequest, Shutdown,
     ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
+pub use monkeyci_controller::{
+    Bundle, BundleError, BundlingError, Class, Difference, FieldDifference, Imported, RecordedBuild, Replay,
+    ReplayError, ReplayOptions, ReplayedCall, ReplayedInstance, Stopped,
+};
 pub use monkeyci_engines::{
-    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSettingsError, NetworkFence, Session,
-    SessionControl, SessionOutput, TerminalSize,
+    DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSearch, EngineSettingsError, NetworkFence,
+    Session, SessionControl, SessionOutput, TerminalSize,
 };
 pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
 

@@ -82,6 +82,9 @@ fn did_not_run(job: &JobRecord) -> String {
     format!("{} did not run: {why}", job.job)
 }
 
+/// Why a build that a bundle has brought has no logs.
+const NOT_BROUGHT: &str = "the build was imported, and its logs are in the home where it ran";
+
 /// Says why there is no log of the job that was asked for.
 fn without_log(record: &BuildRecord, name: &str, all: &[String]) -> Done {
     let build = &record.build;
@@ -90,12 +93,15 @@ fn without_log(record: &BuildRecord, name: &str, all: &[String]) -> Done {
         return Ok(Exit::Success);
     }
     if let Some(job) = record.job(name) {
-        let said = if job.attempts.is_empty() { did_not_run(job) } else { format!("{name} has said nothing") };
+        let said = match job.attempts.is_empty() {
+            true => did_not_run(job),
+            false => format!("there is no log of {name}: it has said nothing, or {NOT_BROUGHT}"),
+        };
         note(&said);
         return Ok(Exit::Success);
     }
     if name == DEFINE {
-        note("the script said nothing while it declared its jobs");
+        note(&format!("there is no log of the script: it said nothing while it declared its jobs, or {NOT_BROUGHT}"));
         return Ok(Exit::Success);
     }
     let jobs = record.jobs.iter().map(|job| job.job.as_str());

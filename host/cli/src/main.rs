@@ -2,6 +2,7 @@
 
 mod args;
 mod builds;
+mod bundle;
 mod check;
 #[cfg(test)]
 mod ci;
@@ -19,7 +20,9 @@ mod limits;
 mod logs;
 mod new;
 mod outside;
+mod plan;
 mod progress;
+mod replay;
 mod reports;
 mod rerun;
 mod resume;
@@ -34,7 +37,7 @@ mod watch;
 
 use std::io::Write;
 
-use crate::args::Command;
+use crate::args::{Command, ImportCommandArgs};
 use crate::exit::Exit;
 
 fn main() -> ! {
@@ -67,8 +70,14 @@ fn run(command: Command) -> Done {
         Command::Version(args) => help::version(&args),
         Command::Help(args) => help::help(&args),
         Command::New(args) => new::new(&args),
-        Command::Import(args) => import::import(&args),
+        Command::Import(ImportCommandArgs { system: Some(system), bundle: None, json, .. }) => {
+            import::import(&system.with_json(json))
+        }
+        Command::Import(args) => setup::until_interrupted(bundle::import(args)),
+        Command::Export(args) => setup::until_interrupted(bundle::export(args)),
+        Command::Replay(args) => setup::until_interrupted(replay::replay(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
+        Command::Plan(args) => setup::block_on(plan::plan(args)),
         Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Debug(args) => setup::until_interrupted(debug::debug(args)),
         Command::Approve(args) => setup::until_interrupted(outside::approve(args)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use monkeyci_controller::{Host, Resumable, ResumeError, ResumeRequest, Silent};
+use monkeyci_controller::{Host, Needed, Resumable, ResumeError, ResumeRequest, Silent};
 
 use crate::Done;
 use crate::args::ResumeArgs;
@@ -16,7 +16,6 @@ use crate::{builds, inputs, run, setup};
 /// Goes on with a build, or lists those that can be.
 pub async fn resume(args: ResumeArgs) -> Done {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
-    let inputs = inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?;
     let git_auth = setup::git_auth(&args.git_auth)?;
     // Before the host is opened: that makes a home where none is.
     drop(builds::open(&args.stores.home).await?);
@@ -29,7 +28,11 @@ pub async fn resume(args: ResumeArgs) -> Done {
     let all = host.resumable().await.map_err(|error| infrastructure(error.into()))?;
     // One that is in no list may be a build that runs, or is over: that is said when it is tried.
     let (_, build) = builds::find(&args.stores.home, build).await?;
-    if let Some(known) = all.iter().find(|known| known.build == build) {
+    let known = all.iter().find(|known| known.build == build);
+    let needs = known.map_or_else(Needed::default, |known| known.needs.clone());
+    let inputs = inputs::collect_again(&args.inputs, std::env::vars_os(), &needs);
+    let inputs = inputs.map_err(|error| (Exit::Usage, error))?;
+    if let Some(known) = known {
         display.note(&format!("resuming {}", line(known)));
     }
     let mut request = ResumeRequest::new(build, &args.by.name);

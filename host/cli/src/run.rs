@@ -25,11 +25,11 @@ pub async fn run(args: RunArgs) -> Done {
     let reports = Reports::make(&args.reports)?;
     let display = display(args.progress, Hints::of(&args.script.stores.home).on(&args.engine));
     let (host, signals) = open(&args.script.stores, &args.engine, display.clone()).await?;
+    let resume = Hints::of(&args.script.stores.home).command(&["resume"]);
     match host.left_behind() {
         Ok(0) => {}
-        Ok(1) => display.note("a build of this home has lost its host: `monkeyci-host resume` goes on with it"),
-        Ok(some) => display
-            .note(&format!("{some} builds of this home have lost their hosts: `monkeyci-host resume` lists them")),
+        Ok(1) => display.note(&format!("a build of this home has lost its host: `{resume}` names it")),
+        Ok(some) => display.note(&format!("{some} builds of this home have lost their hosts: `{resume}` lists them")),
         Err(error) => display.note(&format!("builds that have lost their hosts can't be looked for: {error}")),
     }
     // Nobody is told of it before something of it is on disk.

@@ -48,12 +48,10 @@ pub fn place(args: &ScriptArgs) -> Result<PathBuf, Failed> {
 
 /// The crate that the script at a path is made of; `None` if it is a component.
 pub fn crate_of(path: &Path) -> anyhow::Result<Option<PathBuf>> {
-    for dir in [path.to_owned(), path.join(FOLDER)] {
-        if let Some(Made::Crate(dir)) = of_dir(&dir)? {
-            return Ok(Some(std::fs::canonicalize(dir)?));
-        }
+    match made(&[path.to_owned(), path.join(FOLDER)])? {
+        Some(Made::Crate(dir)) => Ok(Some(std::fs::canonicalize(dir)?)),
+        _ => Ok(None),
     }
-    Ok(None)
 }
 
 /// The bytes of the script at a path: of a component, or of what cargo makes of a crate.
@@ -77,14 +75,16 @@ pub fn beside(dir: &Path) -> Result<Option<Vec<u8>>, Failed> {
 }
 
 fn made_in(dirs: &[PathBuf]) -> Result<Option<Vec<u8>>, Failed> {
-    for dir in dirs {
-        match of_dir(dir).map_err(|error| (Exit::Usage, error))? {
-            Some(Made::Component(path)) => return setup::script(&path).map(Some),
-            Some(Made::Crate(dir)) => return setup::script(&compile(&dir)?).map(Some),
-            None => {}
-        }
+    match made(dirs).map_err(|error| (Exit::Usage, error))? {
+        Some(Made::Component(path)) => setup::script(&path).map(Some),
+        Some(Made::Crate(dir)) => setup::script(&compile(&dir)?).map(Some),
+        None => Ok(None),
     }
-    Ok(None)
+}
+
+/// What is in the first of these directories that has a script.
+fn made(dirs: &[PathBuf]) -> anyhow::Result<Option<Made>> {
+    dirs.iter().find_map(|dir| of_dir(dir).transpose()).transpose()
 }
 
 /// What is in a script's directory.
@@ -104,7 +104,8 @@ fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
     let mut components = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(failed)? {
         let path = entry.with_context(failed)?.path();
-        if path.extension().is_some_and(|end| end == "wasm") {
+        // A pipe would be waited for.
+        if path.extension().is_some_and(|end| end == "wasm") && path.is_file() {
             components.push(path);
         }
     }

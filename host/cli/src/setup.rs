@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{
@@ -36,22 +37,33 @@ pub fn logging() {
 /// The most threads for what blocks: files, archives, git, compilers that are waited for. As many as tokio has unless told.
 pub const BLOCKING_THREADS: usize = 512;
 
-/// Runs a command's future.
+/// How long what a command leaves behind has to come to its end.
+const GRACE: Duration = Duration::from_secs(1);
+/// A command that was interrupted and has not come to its end by then waits for something that may never come.
+const STUCK: Duration = Duration::from_secs(3);
+
+/// Runs a command's future. Threads that block on after its end (a clone from a slow server) are not waited for.
 pub fn block_on(command: impl Future<Output = Done>) -> Done {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| (Exit::Infrastructure, anyhow!(error).context("the async runtime can't be set up")))?;
-    runtime.block_on(command)
+    let done = runtime.block_on(command);
+    runtime.shutdown_timeout(GRACE);
+    done
 }
 
-/// Runs the future of a command that Ctrl-C ends wherever it is: it has nothing to put in order.
+/// Runs the future of a command that Ctrl-C ends wherever it is: what it has made for a moment goes with it.
 pub fn until_interrupted(command: impl Future<Output = Done>) -> Done {
     block_on(async {
-        let signals = Signals::take();
-        let mut signals =
-            signals.map_err(|error| (Exit::Infrastructure, anyhow!(error).context("signals can't be handled")))?;
+        let taken = || {
+            let failed = "signals can't be handled";
+            Signals::take().map_err(|error| (Exit::Infrastructure, anyhow!(error).context(failed)))
+        };
+        let (mut signals, again) = (taken()?, taken()?);
+        // A command that prints for somebody who does not read hears nothing itself.
+        tokio::spawn(again.end_the_process(STUCK));
         tokio::select! {
             done = command => done,
             () = signals.next() => Err((Exit::Interrupted, anyhow!("stopped before its end"))),
@@ -81,14 +93,23 @@ pub fn source(args: &ScriptArgs) -> Result<SourceRequest, (Exit, anyhow::Error)>
     Err((Exit::Usage, anyhow!("{} is not a directory; name the code's directory with --dir", args.dir.display())))
 }
 
+/// The kind of a file that `--git-auth` names, and its path.
+pub fn git_auth_parts(given: &str) -> (Option<&str>, &str) {
+    match given.split_once('=') {
+        Some((kind @ ("ssh-key" | "known-hosts"), path)) => (Some(kind), path),
+        _ => (None, given),
+    }
+}
+
 /// Who we are for git servers.
 pub fn git_auth(given: &[String]) -> Result<GitAuth, (Exit, anyhow::Error)> {
     let mut auth = GitAuth::default();
     for given in given {
-        let (place, what, path) = match given.split_once('=') {
-            Some(("ssh-key", path)) => (&mut auth.ssh_key, "ssh key", path),
-            Some(("known-hosts", path)) => (&mut auth.known_hosts, "file of ssh's servers", path),
-            _ => (&mut auth.credentials, "file of logins", given.as_str()),
+        let (kind, path) = git_auth_parts(given);
+        let (place, what) = match kind {
+            Some("ssh-key") => (&mut auth.ssh_key, "ssh key"),
+            Some(_) => (&mut auth.known_hosts, "file of ssh's servers"),
+            None => (&mut auth.credentials, "file of logins"),
         };
         let path = PathBuf::from(path);
         // Now, and not when a server asks.

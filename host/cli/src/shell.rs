@@ -5,10 +5,11 @@ mod terminal;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::StreamExt;
-use monkeyci_controller::{Left, Shell, ShellError, ShellRequest, Silent};
+use monkeyci_controller::{Inputs, Left, Shell, ShellError, ShellRequest, Silent};
 use monkeyci_engines::SessionOutput;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,13 +25,16 @@ use terminal::Terminal;
 /// Runs a program in a job's container, and exits as that did.
 pub async fn shell(args: ShellArgs) -> Done {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
-    let (build, job) = match args.names.as_slice() {
-        [build, job] => (build.as_str(), job),
-        [job] => ("latest", job),
-        // Not reached: the command line has one or two.
-        _ => return Err((Exit::Usage, anyhow!("name a job"))),
+    let (build, job) = args.job.names();
+    // Nothing is read that is not asked for.
+    let given = match args.with_secrets {
+        true => inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?,
+        false if args.inputs.are_given() => {
+            let why = "parameters and secrets are given to a shell with --with-secrets alone; give that too";
+            return Err((Exit::Usage, anyhow!(why)));
+        }
+        false => Inputs::default(),
     };
-    let given = inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?;
     // Before the host is opened: that makes a home where none is.
     let (_, id) = builds::find(&args.home, build).await?;
     let stores = StoreArgs { home: args.home, blobs: None };
@@ -49,30 +53,48 @@ pub async fn shell(args: ShellArgs) -> Done {
     let progress = |text: String| note(&text);
     let mut shell = build.shell(request, &progress).await.map_err(failed)?;
 
+    let signals = Signals::take();
+    let mut signals = signals.map_err(|error| infrastructure(anyhow!(error).context("signals can't be handled")))?;
     let raw = terminal.as_ref().map(Terminal::raw).transpose();
     let raw = raw.map_err(|error| infrastructure(anyhow!(error).context("the terminal can't be made raw")))?;
-    let followed = follow(&mut shell, terminal.as_ref()).await;
+    let followed = tokio::select! {
+        followed = follow(&mut shell, terminal.as_ref()) => Some(followed),
+        // Also while nobody reads what comes out.
+        () = signals.next() => None,
+    };
     // Before anything else is said.
     drop(raw);
-    let interrupted = followed.map_err(infrastructure)?;
-    let (code, left) = shell.end().await.map_err(failed)?;
-    match left {
-        Left::Ended => note("the job has ended, and what ran in its container with it"),
-        Left::Removed => note("removed the containers of the job; with --keep they stay"),
+    if followed.is_none() {
+        tokio::spawn(signals.end_the_process(Duration::ZERO));
+        note("stopping; once more to leave everything as it is");
+    }
+    // Whatever became of the program: what was kept for it is not left behind.
+    let ended = shell.end().await;
+    match &ended {
+        Ok((_, Left::Ended)) => note("the job has ended, and what ran in its container with it"),
+        Ok((_, Left::Removed)) => note("removed the containers of the job; with --keep they stay"),
         _ => {}
     }
+    let Some(followed) = followed else {
+        // Of a program that was left before its end, the engine has no exit code: that is no failure.
+        if let Err(error) = ended {
+            note(&error.to_string());
+        }
+        std::process::exit(Exit::Interrupted as i32);
+    };
+    followed.map_err(infrastructure)?;
+    let (code, _) = ended.map_err(failed)?;
     // Not one of this command's own: the program's.
-    std::process::exit(if interrupted { Exit::Interrupted as i32 } else { i32::try_from(code).unwrap_or(1) })
+    std::process::exit(i32::try_from(code).unwrap_or(1))
 }
 
-/// Passes on what goes in and what comes out, until the program has ended. True when this process was asked to stop before.
-async fn follow(shell: &mut Shell, terminal: Option<&Terminal>) -> anyhow::Result<bool> {
+/// Passes on what goes in and what comes out, until the program has ended.
+async fn follow(shell: &mut Shell, terminal: Option<&Terminal>) -> anyhow::Result<()> {
     let input = std::mem::replace(&mut shell.session.input, Box::pin(tokio::io::sink()));
     // What comes in waits for a program that does not read; what comes out must not.
     tokio::spawn(pass_on(input));
     let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
     let mut resized = signal(SignalKind::window_change())?;
-    let mut signals = Signals::take()?;
     loop {
         tokio::select! {
             said = shell.session.output.next() => match said {
@@ -85,7 +107,7 @@ async fn follow(shell: &mut Shell, terminal: Option<&Terminal>) -> anyhow::Resul
                     stderr.flush().await?;
                 }
                 Some(Err(error)) => return Err(error.into()),
-                None => return Ok(false),
+                None => return Ok(()),
             },
             _ = resized.recv() => {
                 if let Some(terminal) = terminal {
@@ -93,7 +115,6 @@ async fn follow(shell: &mut Shell, terminal: Option<&Terminal>) -> anyhow::Resul
                     let _ = shell.session.control.resize(terminal.size()).await;
                 }
             }
-            () = signals.next() => return Ok(true),
         }
     }
 }

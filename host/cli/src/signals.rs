@@ -1,6 +1,10 @@
 //! What asks a command to stop: Ctrl-C, TERM, a closed terminal.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::Exit;
 
 /// Signals that stop a command.
 pub struct Signals {
@@ -26,5 +30,15 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.hang_up.recv() => {}
         }
+    }
+
+    /// Ends the process so long after the next one, and at once when one more comes.
+    pub async fn end_the_process(mut self, grace: Duration) {
+        self.next().await;
+        if !grace.is_zero() {
+            // Whichever comes first.
+            let _ = tokio::time::timeout(grace, self.next()).await;
+        }
+        std::process::exit(Exit::Interrupted as i32);
     }
 }

@@ -82,6 +82,12 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// Whether a character of a stranger's text only stands there: it moves no cursor, begins no line, and turns no text round.
+pub fn is_plain(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !(c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}'))
+}
+
 /// A stranger's line as it may be shown: no control characters, and of the escape sequences only colours, which can
 /// neither move the cursor nor change the terminal. Without `colours` those go too.
 pub fn harmless(line: &str, colours: bool) -> String {
@@ -97,9 +103,7 @@ pub fn harmless(line: &str, colours: bool) -> String {
             rest = &rest[sequence.len()..];
             continue;
         }
-        if c == '\t'
-            || !(c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c))
-        {
+        if c == '\t' || is_plain(c) {
             shown.push(c);
         }
         rest = &rest[c.len_utf8()..];
@@ -173,6 +177,13 @@ mod tests {
         let line = "\x1b[31mred\x1b[0m \x1b[2Jcleared\x1b]0;title\x07 \x1bcreset\x08\x7f tab\there";
         assert_eq!(harmless(line, true), "\x1b[31mred\x1b[0m cleared reset tab\there\x1b[0m");
         assert_eq!(harmless(line, false), "red cleared reset tab\there");
+    }
+
+    #[test]
+    fn what_turns_text_round_or_begins_a_line_goes_and_what_joins_letters_stays() {
+        let turning: String =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\u{85}".to_owned();
+        assert_eq!(harmless(&format!("a{turning}b\u{200d}c"), true), "ab\u{200d}c");
     }
 
     #[test]

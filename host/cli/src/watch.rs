@@ -1,8 +1,8 @@
 //! `monkeyci-host run --watch`: again and again, whenever files change.
 //!
 //! A round asks the script for its jobs, runs the script's own tests, and then the jobs. Once a build has succeeded, the next ones are told
-//! what has changed since, so that a script's conditions leave out what was not touched; a script that is another than it was leaves
-//! nothing out.
+//! what has changed since, so that a script's conditions leave out what was not touched. A script that is another than it was is told what
+//! git says, as in the first round: what the build of another script has done says nothing of its jobs.
 
 mod files;
 mod tests_of;
@@ -57,6 +57,7 @@ pub async fn watch(args: RunArgs) -> Done {
         files: Watched::new(&args.script.dir, &script).await.map_err(infrastructure)?,
         tested: script::crate_of(&script).map_err(|error| (Exit::Usage, error))?,
         args,
+        tests_passed: None,
         green: None,
     };
     let mut before: Option<Arc<Seen>> = None;
@@ -70,7 +71,7 @@ pub async fn watch(args: RunArgs) -> Done {
         tokio::task::block_in_place(|| display.flush());
         match ended {
             Ok(Round::Outdated) => continue,
-            Ok(Round::Stopped) => return stopped(),
+            Ok(Round::Stopped) => return Ok(Exit::Interrupted),
             Ok(Round::Over) => {}
             Err((Exit::Infrastructure, error)) => return Err(infrastructure(error)),
             Err((_, error)) => display.note(&format!("error: {}", harmless(&causes(&error), true))),
@@ -79,7 +80,7 @@ pub async fn watch(args: RunArgs) -> Done {
         tokio::task::block_in_place(|| display.flush());
         tokio::select! {
             changed = watching.files.changed() => changed.map_err(infrastructure)?,
-            () = signals.next() => return stopped(),
+            () = signals.next() => return Ok(Exit::Interrupted),
         }
     }
 }
@@ -88,17 +89,14 @@ fn infrastructure(error: anyhow::Error) -> Failed {
     (Exit::Infrastructure, error)
 }
 
-/// At once: a compiler that still runs in a thread of this process is not waited for.
-fn stopped() -> Done {
-    std::process::exit(Exit::Interrupted as i32)
-}
-
 /// What is watched, and what came of it.
 struct Watching {
     args: RunArgs,
     files: Watched,
     /// The script's crate, if it is made of one.
     tested: Option<PathBuf>,
+    /// The files when its tests last passed.
+    tests_passed: Option<Arc<Seen>>,
     green: Option<Green>,
 }
 
@@ -127,6 +125,7 @@ impl Watching {
             () = signals.next() => return Ok(Round::Stopped),
         };
         let Some((host, request)) = prepared else { return Ok(Round::Over) };
+        self.tests_passed = Some(seen.clone());
         let script = request.script.clone();
         let build = host.start(request).await.map_err(|error| infrastructure(error.into()))?;
         let (mut stopping, mut outdated, mut asked) = (Stopping::default(), false, false);
@@ -161,11 +160,11 @@ impl Watching {
         })
     }
 
-    /// The script's crate, if its tests may end otherwise than when a build last succeeded.
+    /// The script's crate, if its tests may end otherwise than when they last passed.
     fn tests(&self) -> Option<PathBuf> {
         let tested = self.tested.clone()?;
-        let Some(green) = &self.green else { return Some(tested) };
-        let touched = self.files.paths_since(&green.seen).iter().any(|path| path.starts_with(&tested));
+        let Some(passed) = &self.tests_passed else { return Some(tested) };
+        let touched = self.files.paths_since(passed).iter().any(|path| path.starts_with(&tested));
         touched.then_some(tested)
     }
 }
@@ -188,7 +187,7 @@ async fn prepare(
         let touched = files.changes_since(&green.seen);
         request.given.changes = touched;
         if request.given.check().is_err() {
-            // Not what can be told: then nothing is left out.
+            // Not what can be told: what git says is.
             request.given.changes = None;
         }
     }

@@ -111,6 +111,12 @@ impl Home {
         made_once(&path, || Ok(drawn(32))).map_err(|source| ControllerError::Home { path, source })
     }
 
+    /// The key, if there is one: no build of this home has had secrets before there is.
+    pub(crate) fn known_digest_key(&self) -> Result<Option<String>, ControllerError> {
+        let path = self.root.join("digest-key");
+        whole(&path).map_err(|source| ControllerError::Home { path, source })
+    }
+
     /// Where the authority is kept that vouches for the build API over TLS, and what is kept there; `make` makes it once. It stays the
     /// same, since sidecars outlive the process that they were told of it by.
     pub(crate) fn api_authority(

@@ -2,6 +2,7 @@
 
 mod build;
 mod builder;
+mod bundles;
 mod cleaning;
 mod drive;
 mod driven;
@@ -9,6 +10,7 @@ mod events;
 mod inside;
 mod logs;
 mod parked;
+mod plan;
 mod policy;
 mod process;
 mod rerun;
@@ -17,6 +19,7 @@ mod shutdown;
 mod sinks;
 mod sources;
 mod upkeep;
+mod values;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -32,6 +35,7 @@ use tokio_util::task::TaskTracker;
 
 pub use build::{Build, CancelError, WaitError};
 pub use builder::{HostBuilder, sidecar_beside_this_program};
+pub use bundles::{BundlingError, Imported};
 pub use cleaning::{Removed, Retention};
 pub use drive::SubmitError;
 pub use events::EventsError;
@@ -49,6 +53,7 @@ use self::process::Process;
 use self::sinks::Sink;
 use crate::build_api::{self, Api};
 use crate::builds::{Builds, BuildsError};
+use crate::bundle;
 use crate::clock::Clock;
 use crate::disk::{self, DiskLimits};
 use crate::error::ControllerError;
@@ -234,6 +239,7 @@ pub fn limits(scripts: &Limits, logs: &LogLimits, disk: &DiskLimits) -> Vec<Area
         monkeyci_mask::limits(),
         monkeyci_storage::limits(),
         jobs::limits(),
+        bundle::limits(),
         Area { name: "the end of a build", limits: end },
         monkeyci_engines::limits(),
     ]

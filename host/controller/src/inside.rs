@@ -142,12 +142,15 @@ impl Builds {
     /// The build, as soon as the command of the job runs, if it is being prepared: a moment is waited for that. It may be about to be
     /// written down.
     async fn begun(&self, build: &str, job: &str) -> Result<(Vec<Event>, BuildState), ShellError> {
+        let (mut seen, mut known) = (0, None);
         for _ in 0..LOOKS {
-            let (events, state) = self.state(build).await?;
-            let is_early =
-                job_of(&state, build, job).is_ok_and(|(_, job)| job.status == Status::Running && !job.command_runs);
-            if !is_early || !self.is_live(build)? {
-                return Ok((events, state));
+            let is_live = self.is_live(build)?;
+            known = self.beyond(build, &mut seen).await?.or(known);
+            let is_early = known.as_ref().is_some_and(|(_, state)| {
+                job_of(state, build, job).is_ok_and(|(_, job)| job.status == Status::Running && !job.command_runs)
+            });
+            if let Some(known) = known.take_if(|_| !is_early || !is_live) {
+                return Ok(known);
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -232,9 +235,11 @@ impl Shell {
 impl PodOfJob {
     /// Whether the job has ended: it may be about to be written down.
     async fn has_ended(&self, builds: &Builds) -> Result<bool, ShellError> {
+        let mut seen = 0;
         for _ in 0..LOOKS {
-            let (_, state) = builds.state(&self.build).await?;
-            if state.job(&self.job).is_none_or(|job| job.attempt != self.attempt || job.status != Status::Running) {
+            if let Some((_, state)) = builds.beyond(&self.build, &mut seen).await?
+                && state.job(&self.job).is_none_or(|job| job.attempt != self.attempt || job.status != Status::Running)
+            {
                 return Ok(true);
             }
             tokio::time::sleep(PAUSE).await;

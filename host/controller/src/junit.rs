@@ -11,6 +11,8 @@ use quick_xml::Reader;
 use quick_xml::escape::unescape;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+/// How much memory the tests of a build take, in bytes, that are told by name.
+pub(crate) const MAX_NAMED: usize = 64 * 1024 * 1024;
 /// How deep elements may be nested.
 pub(crate) const DEPTH: usize = 100;
 /// The longest name or message of a failure, in characters.

@@ -7,6 +7,7 @@
 
 mod build_api;
 mod builds;
+mod bundle;
 mod clock;
 mod control;
 mod disk;
@@ -25,6 +26,7 @@ mod lock;
 mod logs;
 mod naming;
 mod observer;
+mod replay;
 mod running;
 mod serve;
 mod source;
@@ -32,16 +34,18 @@ mod tokens;
 
 pub use builds::{
     ArtifactRecord, AttemptRecord, BuildRecord, Builds, BuildsError, FailedJob, FlakyTest, JobRecord, Listed,
-    RemovedJob, Standing, TestCase, TestReports, Wanted,
+    RemovedJob, Standing, TestCase, TestReports, Tests, Wanted,
 };
+pub use bundle::{BUNDLE_BYTES, BUNDLE_LAYOUT, Bundle, BundleError};
 pub use clock::Clock;
 pub use control::{Continue, Decision, OutsideError, OutsideEvent, RunningBuild};
 pub use disk::DiskLimits;
 pub use error::ControllerError;
 pub use host::{
-    BoxError, Build, BuildContext, BuildLogError, CancelError, Capability, EventSink, EventsError, Host, HostBuilder,
-    LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown, ShutdownReport, SourceError,
-    SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits, sidecar_beside_this_program,
+    BoxError, Build, BuildContext, BuildLogError, BundlingError, CancelError, Capability, EventSink, EventsError, Host,
+    HostBuilder, Imported, LogPiece, LogPieces, ParamSource, Policy, Removed, Retention, SecretSource, Shutdown,
+    ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError, limits,
+    sidecar_beside_this_program,
 };
 pub use inputs::Inputs;
 pub use inside::{Left, Shell, ShellError, ShellRequest};
@@ -51,6 +55,10 @@ pub use monkeyci_api::Hidden;
 pub use monkeyci_storage::journal::LAYOUT as JOURNAL_LAYOUT;
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError};
 pub use observer::{Observer, Silent};
+pub use replay::{
+    Class, Difference, FieldDifference, RecordedBuild, Replay, ReplayError, ReplayOptions, ReplayedCall,
+    ReplayedInstance, Stopped, replay,
+};
 pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
 pub use serve::ApiOverTcp;
-pub use source::{GitAuth, SourceRequest};
+pub use source::{GitAuth, SourceRequest, TrackedFilesError, tracked_files};

@@ -20,7 +20,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use monkeyci_api::Handed;
 
-pub use docker::{DockerEngine, DockerOptions, DockerTls, NetworkFence, limits};
+pub use docker::{DockerEngine, DockerOptions, DockerTls, EngineSearch, NetworkFence, limits};
 pub use error::{EngineError, EngineSettingsError};
 pub use pod::{LABEL_BUILD, LABEL_JOB, LABEL_OWNER, LABEL_POD, Part, PartExit, Pod, PodFound, PodService, PodState};
 pub use session::{Session, SessionControl, SessionOutput, TerminalSize};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use monkeyci_build::{Readiness, ServiceSpec};
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, Pod};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -197,4 +198,37 @@ async fn a_daemon_is_asked_to_give_a_job_its_whole_grace() {
     let seconds =
         |line: &String| line.split_once("/stop?t=").map(|(_, rest)| rest.split(['&', ' ']).next().map(str::to_owned));
     assert_eq!(asked.iter().filter_map(|line| seconds(line)?).collect::<Vec<_>>(), ["0", "10", "2"], "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_ready_command_does_not_run_where_the_user_of_a_service_can_not_be_told() {
+    static ASKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        line if line.contains("/wait") => Answer::Begun(" "),
+        line if line.contains("/json") => Answer::Whole(
+            "200 OK",
+            r#"{"State":{"Running":true},"Config":{"Labels":{"monkeyci.pod":"pod"}},"Args":["guard","{}}"]}"#,
+        ),
+        line => {
+            ASKED.lock().expect("a lock").push(line.to_owned());
+            Answer::Whole("500 Internal Server Error", r#"{"message":"no"}"#)
+        }
+    })
+    .await;
+    let service = ServiceSpec {
+        name: "db".to_owned(),
+        image: "debian:12".to_owned(),
+        argv: None,
+        env: BTreeMap::new(),
+        secret_env: BTreeMap::new(),
+        readiness: vec![Readiness::Command(vec!["true".to_owned()])],
+        ready_timeout_ms: 1_000,
+    };
+    let error = daemon.engine.wake("pod", &[service], &|_| {}).await.err();
+    assert!(
+        matches!(&error, Some(EngineError::Refused { what, reason }) if what.contains("pod-svc-db") && reason.contains("guard")),
+        "{error:?}"
+    );
+    assert_eq!(*ASKED.lock().expect("a lock"), [] as [String; 0], "nothing is run");
 }

@@ -5,20 +5,19 @@ use std::time::{Duration, Instant};
 
 use monkeyci_api::{BuildInfo, Client};
 use monkeyci_build::{Call, JobDraft, JobSpec, ParamDraft, Told};
+use wasmtime::Store;
 use wasmtime::component::Resource;
-use wasmtime::{Store, Trap};
-use wasmtime_wasi::I32Exit;
 
 use crate::clock::{ActionClock, Defining, now_ms};
 use crate::error::{ScriptError, beginning};
 use crate::host::JobHandle;
-use crate::limits::Reached;
+use crate::keeper::Recording;
 use crate::load::Script;
 use crate::log::Log;
-use crate::memory::Short;
 use crate::store::{Left, Refining, Said, State};
-use crate::tape::{Divergence, Recording, Tape};
+use crate::tape::Tape;
 use crate::transcript::Transcript;
+use crate::traps::{explain, place, used_up};
 
 /// What a script's `define` gave.
 #[derive(Clone, Debug)]
@@ -65,7 +64,7 @@ struct Then<'a> {
 }
 
 #[derive(Clone, Copy)]
-enum What<'a> {
+pub(crate) enum What<'a> {
     Act(Action<'a>),
     Refine,
 }
@@ -95,7 +94,15 @@ impl Script {
     /// When the script traps, or takes longer than its limits allow. A script that says itself that it failed is no error:
     /// the parameters that it declared may tell more.
     pub async fn define(&self, client: &Client, info: BuildInfo) -> Result<Definition, ScriptError> {
-        self.defined(client, info, now_ms(), Tape::blank(), false).await
+        self.define_at(client, info, now_ms()).await
+    }
+
+    /// The same at this time of day, in milliseconds since the Unix epoch: of two plans that are told apart, none sees another time.
+    ///
+    /// # Errors
+    /// As [`define`](Self::define).
+    pub async fn define_at(&self, client: &Client, info: BuildInfo, time_ms: u64) -> Result<Definition, ScriptError> {
+        self.defined(client, info, time_ms, Tape::blank(), false).await
     }
 
     /// Calls `define` in a fresh instance and tells it what it was told in another process. It has no effect, and prints nothing.
@@ -108,7 +115,7 @@ impl Script {
     }
 
     /// Calls `define`, which sees this time of day, and is told what is on the tape; what it prints may have been printed before.
-    async fn defined(
+    pub(crate) async fn defined(
         &self,
         client: &Client,
         info: BuildInfo,
@@ -166,13 +173,7 @@ impl Script {
         recording: &Recording,
     ) -> Result<Refined, ScriptError> {
         let limit = self.runtime.limits.define_time;
-        let (ended, left) = self.again(client, transcript, (job, What::Refine), limit, recording).await;
-        ended?;
-        match left.refining {
-            Some(Refining { skip: Some(reason), .. }) => Ok(Refined::Skipped(reason)),
-            Some(Refining { draft, skip: None }) => Ok(Refined::Completed(Box::new(draft))),
-            None => Err(ScriptError::Failed(format!("the script does not declare the job {job:?}"))),
-        }
+        refined(job, self.again(client, transcript, (job, What::Refine), limit, recording).await)
     }
 
     /// Whether the script exports `refine`: without it no job can be late.
@@ -189,13 +190,27 @@ impl Script {
         limit: Duration,
         recording: &Recording,
     ) -> (Result<(), ScriptError>, Left) {
+        match Tape::of_action(recording, self.memory.beside()) {
+            Ok(tape) => self.told(client, transcript, (job, what), limit, tape).await,
+            Err(error) => (Err(error), Left::default()),
+        }
+    }
+
+    /// The same, told what is on this tape.
+    pub(crate) async fn told(
+        &self,
+        client: &Client,
+        transcript: &Arc<Transcript>,
+        (job, what): (&str, What<'_>),
+        limit: Duration,
+        tape: Tape,
+    ) -> (Result<(), ScriptError>, Left) {
         let failed = |error| (Err(error), Left::default());
-        let tape = match Tape::of_action(recording, self.memory.beside()) {
-            Ok(tape) => tape,
-            Err(error) => return failed(error),
-        };
         let (defining, clock, output) = (Defining::new(), ActionClock::default(), self.runtime.limits.output_bytes);
-        let (log, pump) = Log::new(client, Some(job), output, defining.clone(), true, Some(tape.clone()));
+        let (log, pump) = match tape.replaying() {
+            Some(_) => Log::of_replay(output, defining.clone()),
+            None => Log::new(client, Some(job), output, defining.clone(), true, Some(tape.clone())),
+        };
         let mut then = Then { job, transcript: transcript.clone(), tape: tape.clone(), clock, what, anew: false };
         let (mut left_of_limit, mut needs) = (limit, self.needs);
         let ended = loop {
@@ -231,10 +246,8 @@ impl Script {
         drop(log);
         pump.finish().await;
         let (mut ended, left) = ended;
-        // What it says of its result follows from what it was told.
-        if left.said != Said::default() {
-            let _ = tape.keep(false).await;
-        }
+        // Its end, and what it says of its result, follow from what it was told: whoever replays it is told all of that.
+        let _ = tape.keep(false).await;
         if let (Ok(()), Some(limit)) = (&ended, tape.used_up()) {
             ended = Err(ScriptError::UsedUp(limit.to_owned()));
         }
@@ -283,7 +296,12 @@ impl Script {
             Err(_) => Err(ScriptError::TimedOut(limit)),
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(message))) => Err(ScriptError::Failed(shortened(message, &store.data().log).await)),
-            Ok(Err(error)) => Err(explain(&error, store.data())),
+            Ok(Err(error)) => {
+                if let Some(replaying) = store.data().tape.replaying() {
+                    replaying.stands_in(place(&error));
+                }
+                Err(explain(&error, store.data()))
+            }
         };
         (ended, store.into_data().into())
     }
@@ -325,6 +343,16 @@ impl Script {
     }
 }
 
+/// What a script has made of a late job.
+pub(crate) fn refined(job: &str, (ended, left): (Result<(), ScriptError>, Left)) -> Result<Refined, ScriptError> {
+    ended?;
+    match left.refining {
+        Some(Refining { skip: Some(reason), .. }) => Ok(Refined::Skipped(reason)),
+        Some(Refining { draft, skip: None }) => Ok(Refined::Completed(Box::new(draft))),
+        None => Err(ScriptError::Failed(format!("the script does not declare the job {job:?}"))),
+    }
+}
+
 /// Checks that `define` has done all that it did the first time.
 fn same(tape: &Tape, jobs: &[JobDraft], transcript: &Transcript) -> wasmtime::Result<()> {
     tape.made_all_calls()?;
@@ -342,7 +370,7 @@ fn same(tape: &Tape, jobs: &[JobDraft], transcript: &Transcript) -> wasmtime::Re
 /// `define` has declared something else than the first time.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Declared(String);
+pub(crate) struct Declared(pub(crate) String);
 
 /// The most bytes of a script's own error that stand in the journal and in messages. Its log has all of a longer one.
 pub(crate) const LONGEST_ERROR: usize = 4096;
@@ -353,84 +381,4 @@ async fn shortened(message: String, log: &Log) -> String {
     }
     log.text(&message).await;
     format!("{} (the beginning of {} bytes, which the log has)", beginning(&message, LONGEST_ERROR), message.len())
-}
-
-/// In the words of wasmtime, whose type is private: a call of the guest brings more bytes than it may.
-const TOO_MUCH_AT_ONCE: &str = "fuel allocated for hostcalls";
-/// In its words too: more instances, memories or tables than a component may have, on a machine without a pool.
-const TOO_MANY: &str = "resource limit exceeded";
-
-/// And: more handles than a component may have.
-const NO_HANDLES: &str = "has no free keys";
-
-/// Bytes in words.
-fn size(bytes: usize) -> String {
-    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
-}
-
-fn used_up(short: Short) -> ScriptError {
-    ScriptError::UsedUp(short.to_string())
-}
-
-/// Finds the words for a trap, and adds what the host has refused last: that is mostly why.
-fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
-    match (cause(error, state), &state.last_error) {
-        (ScriptError::Trapped(trap), Some(last)) if !trap.contains(last) => {
-            ScriptError::Trapped(format!("{trap}; the last error that a call to the host had returned: {last}"))
-        }
-        (cause, _) => cause,
-    }
-}
-
-/// The limit that was reached, the panic's message, or what wasmtime says.
-fn cause(error: &wasmtime::Error, state: &State) -> ScriptError {
-    if let Some(Declared(what)) = error.downcast_ref::<Declared>() {
-        return ScriptError::Diverged(what.clone());
-    }
-    if let Some(divergence) = error.downcast_ref::<Divergence>() {
-        if !state.acts() {
-            return ScriptError::Diverged(divergence.to_string());
-        }
-        let Divergence { call, recorded, now } = divergence.clone();
-        return ScriptError::ActionDiverged { call, recorded, now };
-    }
-    let unreachable = matches!(error.downcast_ref::<Trap>(), Some(Trap::UnreachableCodeReached));
-    let said = state.exit_status.filter(|_| unreachable);
-    // WASI tells 1 of whatever is not 0.
-    if let Some(status) = said.or_else(|| error.downcast_ref::<I32Exit>().map(|exit| exit.0)) {
-        return ScriptError::Exited(status);
-    }
-    let trap = match error.downcast_ref::<Trap>() {
-        Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
-    };
-    match &state.meter.reached {
-        Some(Reached::Own(reached)) => return ScriptError::Trapped(format!("it reached {reached} ({trap})")),
-        Some(Reached::Memory(short)) => return ScriptError::UsedUp(format!("{short} ({trap})")),
-        Some(Reached::UsedUp(limit)) => return ScriptError::UsedUp(limit.clone()),
-        None => {}
-    }
-    if trap.contains(TOO_MUCH_AT_ONCE) {
-        return ScriptError::Trapped(format!(
-            "one of its calls handed the host more than {} at once; hand large values on as files, in several calls",
-            size(state.limits.call_bytes)
-        ));
-    }
-    if trap.contains(NO_HANDLES) {
-        let limit = state.limits.handles;
-        return ScriptError::Trapped(format!("it reached its limit of {limit} handles ({trap}); let some go first"));
-    }
-    if trap.contains(TOO_MANY) {
-        return ScriptError::Trapped(format!("the component needs more than a script may have: {trap}"));
-    }
-    if matches!(error.downcast_ref::<Trap>(), Some(Trap::MemoryOutOfBounds | Trap::StackOverflow)) {
-        return ScriptError::Trapped(format!("{trap} (mostly: a function that calls itself too often)"));
-    }
-    let tail = state.log.tail();
-    let panic = tail.rfind("panicked at ").map(|start| tail[start..].trim_end());
-    ScriptError::Trapped(match panic {
-        // The note on backtraces that Rust adds is no use here.
-        Some(panic) => panic.split("\nnote: ").next().unwrap_or(panic).replace('\n', " "),
-        None => trap,
-    })
 }

@@ -87,11 +87,22 @@ impl Log {
                 tracing::warn!(%error, "the script's log could not be stored");
             }
         });
+        (Self::with(sender, limit, defining, muted), Pump(pump))
+    }
+
+    /// A log that nobody reads, of a replay: it takes as much as another one.
+    pub(crate) fn of_replay(limit: usize, defining: Defining) -> (Self, Pump) {
+        let (sender, mut frames) = mpsc::unbounded_channel::<Frame>();
+        let pump = tokio::spawn(async move { while frames.recv().await.is_some() {} });
+        (Self::with(sender, limit, defining, true), Pump(pump))
+    }
+
+    fn with(sender: mpsc::UnboundedSender<Frame>, limit: usize, defining: Defining, muted: bool) -> Self {
         let state = State { left: Some(limit), written: 0, before: 0, tail: VecDeque::new() };
         let state = Arc::new(Mutex::new(state));
         let (permits, permits_of_define) = (Semaphore::new(FRAMES), Semaphore::new(FRAMES_OF_DEFINE));
         let (permits, permits_of_define) = (Arc::new(permits), Arc::new(permits_of_define));
-        (Self { sender, permits, permits_of_define, state, defining, muted }, Pump(pump))
+        Self { sender, permits, permits_of_define, state, defining, muted }
     }
 
     /// Another instance writes what this one has written, and goes on.

@@ -10,136 +10,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use futures::future::BoxFuture;
-use monkeyci_build::{ToldAnswer, ToldCall};
+use monkeyci_build::ToldCall;
 
+pub(crate) use crate::call::{Answer, Call, Records, Reply, WHOLE_ANSWER, WHOLE_REQUEST};
 use crate::error::{ScriptError, beginning};
+use crate::keeper::{Digests, Keeper, NotKept, Recording};
 use crate::limits::Reached;
 use crate::memory::Share;
-
-/// Answers of more bytes than this are asked for again: 16 KiB.
-pub(crate) const WHOLE_ANSWER: usize = 16 << 10;
-/// So many bytes of a request are on the tape; of a longer one its digest too.
-pub(crate) const WHOLE_REQUEST: usize = 240;
-
-/// One call whose answer could differ from one time to the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
-    /// The function and its arguments, as text.
-    pub(crate) request: String,
-    pub(crate) reply: Reply,
-}
-
-/// The answer to a call: its value as bytes, or the HTTP status and message of an error.
-pub(crate) type Answer = Result<Vec<u8>, (u16, String)>;
-
-/// How much of an answer is on the tape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Records {
-    /// All of it: it can't be had again, and what it is made of has no secrets.
-    Whole,
-    /// All of it, unless it is large, or has a secret in it.
-    Small,
-    /// Its digest: it is a secret.
-    Digest,
-}
-
-/// What a tape has of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// All of it.
-    Whole(Answer),
-    /// That it can be had again, and what it is then.
-    Again { bytes: u64, digest: String },
-}
-
-impl Call {
-    /// As it stands in the journal.
-    pub(crate) fn told(&self) -> ToldCall {
-        let answer = match &self.reply {
-            Reply::Whole(Ok(bytes)) => match std::str::from_utf8(bytes) {
-                Ok(text) => ToldAnswer::Text(text.to_owned()),
-                Err(_) => ToldAnswer::Base64(BASE64_STANDARD.encode(bytes)),
-            },
-            Reply::Whole(Err((status, message))) => ToldAnswer::Refused { status: *status, message: message.clone() },
-            Reply::Again { bytes, digest } => ToldAnswer::Again { bytes: *bytes, digest: digest.clone() },
-        };
-        ToldCall { request: self.request.clone(), answer }
-    }
-
-    /// Those of a journal.
-    ///
-    /// # Errors
-    /// Says what in them is not of the right form.
-    pub(crate) fn read_all(told: &[ToldCall]) -> Result<Vec<Self>, String> {
-        let call = |(number, ToldCall { request, answer }): (usize, &ToldCall)| {
-            let reply = match answer {
-                ToldAnswer::Text(text) => Reply::Whole(Ok(text.as_bytes().to_vec())),
-                ToldAnswer::Base64(text) => match BASE64_STANDARD.decode(text) {
-                    Ok(bytes) => Reply::Whole(Ok(bytes)),
-                    Err(error) => return Err(format!("the answer to call {}: {error}", number + 1)),
-                },
-                ToldAnswer::Refused { status, message } => Reply::Whole(Err((*status, message.clone()))),
-                ToldAnswer::Again { bytes, digest } => Reply::Again { bytes: *bytes, digest: digest.clone() },
-            };
-            Ok(Self { request: request.clone(), reply })
-        };
-        told.iter().enumerate().map(call).collect()
-    }
-
-    /// About how much memory it takes.
-    pub(crate) fn size(&self) -> usize {
-        let reply = match &self.reply {
-            Reply::Whole(Ok(bytes)) => bytes.len(),
-            Reply::Whole(Err((_, message))) => message.len(),
-            Reply::Again { digest, .. } => digest.len(),
-        };
-        size_of::<Self>() + self.request.len() + reply
-    }
-}
-
-/// Keeps what an action is told, for an instance that takes its place in another process.
-pub trait Keeper: Send + Sync + 'static {
-    /// Keeps these calls, which come after those that were kept before; with `durably`, returns when all are on disk.
-    fn keep(&self, calls: Vec<ToldCall>, durably: bool) -> BoxFuture<'_, Result<(), NotKept>>;
-
-    /// A digest that tells nobody what it is made of who does not know it, not even by trying.
-    fn digest(&self, bytes: &[u8]) -> String;
-
-    /// Whether the value of a secret stands in it.
-    fn has_secret(&self, bytes: &[u8]) -> bool;
-
-    /// A text without the values of secrets.
-    fn masked(&self, text: &str) -> String;
-}
-
-/// Why calls are not kept.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotKept {
-    /// The build may have no more of them.
-    #[error("{0}")]
-    UsedUp(String),
-    /// Nobody goes on with the action: it is over, or its build is.
-    #[error("the action is over")]
-    Over,
-}
-
-/// What an action was told so far, and who keeps what it is told from now on. The default is kept by nobody.
-#[derive(Clone, Default)]
-pub struct Recording {
-    /// Who keeps it.
-    pub keeper: Option<Arc<dyn Keeper>>,
-    /// What it was told in another process, which has died.
-    pub told: Vec<ToldCall>,
-}
-
-impl std::fmt::Debug for Recording {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recording").field("told", &self.told.len()).finish_non_exhaustive()
-    }
-}
+use crate::replaying::{Halt, Replaying};
 
 /// What an instance is told. Clones are the same tape.
 #[derive(Clone)]
@@ -152,9 +30,11 @@ struct Inner {
     keeper: Option<Arc<dyn Keeper>>,
     /// The limit that keeping it has reached.
     used_up: OnceLock<String>,
-    /// Whether it goes on where the recorded calls end.
-    open: bool,
+    /// What comes where the recorded calls end.
+    after: After,
     limit: usize,
+    /// In a replay: what becomes of it.
+    replaying: Option<Replaying>,
 }
 
 struct Reel {
@@ -166,6 +46,17 @@ struct Reel {
     bytes: usize,
     /// Their part of the build's memory; none where another one counts them.
     memory: Option<Share>,
+}
+
+/// What comes behind the recorded calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Other calls, which are made for the first time.
+    Live,
+    /// No more calls.
+    Nothing,
+    /// Calls that nobody has recorded.
+    Unknown,
 }
 
 /// What a tape has for a call.
@@ -190,10 +81,13 @@ pub(crate) struct Same {
 /// The script did something else than the first time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("call {call} was {recorded} the first time, and is {now} now")]
-pub(crate) struct Divergence {
-    pub(crate) call: u64,
-    pub(crate) recorded: String,
-    pub(crate) now: String,
+pub struct Divergence {
+    /// The number of the call, from 1.
+    pub call: u64,
+    /// The call that was recorded.
+    pub recorded: String,
+    /// What was done in its place.
+    pub now: String,
 }
 
 impl Divergence {
@@ -204,27 +98,30 @@ impl Divergence {
 }
 
 impl Tape {
-    fn new(calls: Arc<Vec<Call>>, open: bool, keeper: Option<Arc<dyn Keeper>>, limit: usize) -> Self {
+    fn new(calls: Arc<Vec<Call>>, after: After, keeper: Option<Arc<dyn Keeper>>, limit: usize) -> Self {
+        Self::with(calls, after, (keeper, None), limit)
+    }
+
+    fn with(
+        calls: Arc<Vec<Call>>,
+        after: After,
+        (keeper, replaying): (Option<Arc<dyn Keeper>>, Option<Replaying>),
+        limit: usize,
+    ) -> Self {
         let (kept, bytes) = ([calls.len(); 2], calls.iter().map(Call::size).sum());
         let reel = Reel { next: 0, elsewhere: calls.len(), bytes, memory: None, calls };
-        Self(Arc::new(Inner {
-            reel: Mutex::new(reel),
-            kept: kept.into(),
-            keeper,
-            used_up: OnceLock::new(),
-            open,
-            limit,
-        }))
+        let (reel, kept, used_up) = (Mutex::new(reel), kept.into(), OnceLock::new());
+        Self(Arc::new(Inner { reel, kept, keeper, used_up, after, limit, replaying }))
     }
 
     /// For `define`, when it runs first.
     pub(crate) fn blank() -> Self {
-        Self::new(Arc::default(), true, None, usize::MAX)
+        Self::new(Arc::default(), After::Live, None, usize::MAX)
     }
 
     /// For `define`, when it runs again.
     pub(crate) fn of_define(calls: &Arc<Vec<Call>>) -> Self {
-        Self::new(calls.clone(), false, None, usize::MAX)
+        Self::new(calls.clone(), After::Nothing, None, usize::MAX)
     }
 
     /// For an action.
@@ -236,9 +133,30 @@ impl Tape {
         // What nobody keeps is bounded by the build's memory alone.
         let limit = if recording.keeper.is_some() { monkeyci_build::MOST_TOLD } else { usize::MAX };
         memory.take(calls.iter().map(Call::size).sum()).map_err(|short| ScriptError::UsedUp(short.to_string()))?;
-        let tape = Self::new(Arc::new(calls), true, recording.keeper.clone(), limit);
+        let tape = Self::new(Arc::new(calls), After::Live, recording.keeper.clone(), limit);
         tape.reel().memory = Some(memory);
         Ok(tape)
+    }
+
+    /// For a replay: nothing is done, and nobody is asked but who replays.
+    pub(crate) fn of_replay(calls: Arc<Vec<Call>>, after: After, replaying: Replaying) -> Self {
+        Self::with(calls, after, (None, Some(replaying)), usize::MAX)
+    }
+
+    /// What becomes of the replay that it is for.
+    pub(crate) fn replaying(&self) -> Option<&Replaying> {
+        self.0.replaying.as_ref()
+    }
+
+    /// How many of the recorded calls have been made.
+    pub(crate) fn made(&self) -> usize {
+        self.reel().next
+    }
+
+    /// Who digests for it, if somebody does.
+    fn digests(&self) -> Option<&dyn Digests> {
+        let keeper = self.0.keeper.as_deref().map(|keeper| keeper as &dyn Digests);
+        keeper.or_else(|| self.replaying().map(Replaying::digests))
     }
 
     fn reel(&self) -> MutexGuard<'_, Reel> {
@@ -265,7 +183,7 @@ impl Tape {
     /// Whether what the last call did to files of this machine has to be done here once more.
     pub(crate) fn was_elsewhere(&self) -> bool {
         let reel = self.reel();
-        reel.next <= reel.elsewhere
+        self.0.replaying.is_none() && reel.next <= reel.elsewhere
     }
 
     /// Whether a recorded call is still to come that this says yes to, by its request and whether it was refused.
@@ -277,7 +195,7 @@ impl Tape {
 
     /// A request as it stands on the tape: of a long one, and of one with a secret in it, the digest.
     pub(crate) fn named(&self, request: String) -> String {
-        let Some(keeper) = &self.0.keeper else { return request };
+        let Some(keeper) = self.digests() else { return request };
         if keeper.has_secret(request.as_bytes()) {
             let function = request.split('(').next().unwrap_or_default();
             return format!("{function}(with a secret: {})", keeper.digest(request.as_bytes()));
@@ -291,8 +209,7 @@ impl Tape {
 
     /// Bytes as they stand in a request.
     pub(crate) fn digest(&self, bytes: &[u8]) -> String {
-        let digest = self.0.keeper.as_ref().map_or_else(String::new, |keeper| keeper.digest(bytes));
-        format!("{} bytes: {digest}", bytes.len())
+        format!("{} bytes: {}", bytes.len(), self.keyed(bytes))
     }
 
     /// The recorded answer to `request`, if one is left.
@@ -303,21 +220,57 @@ impl Tape {
         let mut reel = self.reel();
         let (place, recorded) = (reel.next, reel.calls.get(reel.next).cloned());
         match recorded {
-            None if self.0.open => Ok(Told::Live),
-            Some(call) if call.request == request => {
+            None if self.0.after == After::Live => Ok(Told::Live),
+            Some(call) if self.is_same(place, &call.request, request) => {
                 reel.next += 1;
                 Ok(match call.reply {
                     Reply::Whole(answer) => Told::Whole(answer),
-                    Reply::Again { bytes, digest } => {
+                    Reply::Again { bytes, digest, secret: _ } => {
                         Told::Again(Same { number: place + 1, request: call.request, bytes, digest })
                     }
                 })
             }
             other => {
                 let recorded = other.as_ref().map(|call| call.request.as_str());
-                Err(Divergence::new(place + 1, recorded, Some(request)))
+                let divergence = Divergence::new(place + 1, recorded, Some(request));
+                Err(match (recorded, self.0.after) {
+                    (None, After::Unknown) => self.halts(Halt::End, divergence),
+                    _ => self.diverges(divergence),
+                })
             }
         }
+    }
+
+    /// Whether a call is the one that was recorded at this place.
+    fn is_same(&self, place: usize, recorded: &str, now: &str) -> bool {
+        recorded == now || self.replaying().is_some_and(|replaying| replaying.is_same(place + 1, recorded, now))
+    }
+
+    /// Takes note of why a replay goes no further.
+    fn halts(&self, halt: Halt, divergence: Divergence) -> Divergence {
+        if let Some(replaying) = self.replaying() {
+            replaying.halts(halt);
+        }
+        divergence
+    }
+
+    fn diverges(&self, divergence: Divergence) -> Divergence {
+        self.halts(Halt::Diverged(divergence.clone()), divergence)
+    }
+
+    /// In a replay: the answer that is not on the tape, from whoever replays. None where the same is to be asked again.
+    ///
+    /// # Errors
+    /// When whoever replays does not have it.
+    pub(crate) fn replayed(&self, same: &Same) -> Result<Option<Answer>, Divergence> {
+        let Some(replaying) = self.replaying() else { return Ok(None) };
+        if let Some(bytes) = replaying.answer(&same.request, same.bytes, &same.digest) {
+            return Ok(Some(Ok(bytes)));
+        }
+        // The call was made, and its answer is what is missing.
+        self.reel().next = same.number - 1;
+        let lacks = Halt::Lacks { call: same.number as u64, request: same.request.clone(), bytes: same.bytes };
+        Err(self.halts(lacks, Divergence::new(same.number, Some(&same.request), Some(&same.request))))
     }
 
     /// Whether an answer is the one that it was the first time.
@@ -326,23 +279,28 @@ impl Tape {
     /// When it is not.
     pub(crate) fn same(&self, same: Same, answer: &Answer) -> Result<(), Divergence> {
         let Same { number, request, bytes, digest } = same;
+        let is_it = |now: &[u8]| {
+            let is_keyless = self.replaying().is_some_and(Replaying::is_keyless);
+            now.len() as u64 == bytes && (is_keyless || self.keyed(now) == digest)
+        };
         let now = match answer {
-            Ok(now) if now.len() as u64 == bytes && self.keyed(now) == digest => return Ok(()),
-            Err((_, now)) if now.len() as u64 == bytes && self.keyed(now.as_bytes()) == digest => return Ok(()),
+            Ok(now) if is_it(now) => return Ok(()),
+            Err((_, now)) if is_it(now.as_bytes()) => return Ok(()),
             Ok(now) => format!("answered with other {} bytes", now.len()),
             Err((_, message)) => format!("refused: {message}"),
         };
         let recorded = format!("{request}, answered with {bytes} bytes");
-        Err(Divergence { call: number as u64, recorded, now })
+        Err(self.diverges(Divergence { call: number as u64, recorded, now }))
     }
 
     fn keyed(&self, bytes: &[u8]) -> String {
-        self.0.keeper.as_ref().map_or_else(String::new, |keeper| keeper.digest(bytes))
+        self.digests().map_or_else(String::new, |digests| digests.digest(bytes))
     }
 
     /// The call that was told last has done something else here.
     pub(crate) fn differs(&self, recorded: String, now: String) -> Divergence {
-        Divergence { call: self.reel().next as u64, recorded, now }
+        let call = self.made() as u64;
+        self.diverges(Divergence { call, recorded, now })
     }
 
     /// What is on the tape of an answer.
@@ -352,10 +310,12 @@ impl Tape {
             Ok(bytes) => (bytes.as_slice(), bytes.len() > WHOLE_ANSWER),
             Err((_, message)) => (message.as_bytes(), false),
         };
-        let digest = || Reply::Again { bytes: bytes.len() as u64, digest: keeper.digest(bytes) };
+        let secret = || keeper.has_secret(bytes);
+        let digest = |secret| Reply::Again { bytes: bytes.len() as u64, digest: keeper.digest(bytes), secret };
         match (records, answer) {
-            (Records::Digest, Ok(_)) => digest(),
-            (Records::Digest | Records::Small, _) if is_large || keeper.has_secret(bytes) => digest(),
+            (Records::Digest, Ok(_)) => digest(true),
+            (Records::Digest | Records::Small, _) if is_large => digest(secret()),
+            (Records::Digest | Records::Small, _) if secret() => digest(true),
             // What the script has asked for may stand in it.
             (Records::Whole, Err((status, message))) => Reply::Whole(Err((*status, keeper.masked(message)))),
             _ => Reply::Whole(answer.clone()),
@@ -435,7 +395,7 @@ impl Tape {
     pub(crate) fn made_all_calls(&self) -> Result<(), Divergence> {
         let reel = self.reel();
         match reel.calls.get(reel.next) {
-            Some(call) => Err(Divergence::new(reel.next + 1, Some(&call.request), None)),
+            Some(call) => Err(self.diverges(Divergence::new(reel.next + 1, Some(&call.request), None))),
             None => Ok(()),
         }
     }

@@ -53,7 +53,7 @@ mod tests {
     fn what_a_journal_has_of_a_transcript_makes_the_same_calls_again() {
         let answers = [Ok(b"\"text\"".to_vec()), Ok(vec![0xff, 0, 1]), Ok(Vec::new()), Err((404, "none".to_owned()))];
         let mut replies: Vec<Reply> = answers.into_iter().map(Reply::Whole).collect();
-        replies.push(Reply::Again { bytes: 70_000, digest: "of a large one".to_owned() });
+        replies.push(Reply::Again { bytes: 70_000, digest: "of a large one".to_owned(), secret: true });
         let calls: Vec<_> = replies.into_iter().map(|reply| Call { request: "ask".to_owned(), reply }).collect();
         let info = BuildInfo { id: "o/r/1".to_owned(), trigger: "test".to_owned(), source: Default::default() };
         let memory = Kept::default();

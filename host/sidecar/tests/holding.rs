@@ -136,6 +136,43 @@ fn a_job_that_is_stopped_while_it_is_held_ends_and_what_it_left_behind_may_clean
 }
 
 #[test]
+fn a_job_that_is_told_to_stop_is_held_nowhere_after_that() {
+    let trap = "trap 'echo stopped' TERM; echo ready; until [ -e go ]; do sleep 0.01 || :; done";
+    let breaks = JobBreaks { on_failure: true, before: [2].into() };
+    let [plan, _] = held_at(&breaks, &[trap, "echo clean; exit 3"]);
+    let rig = Rig::new();
+    let running = rig.start(plan);
+    running.until_logged("ready");
+    running.launcher.signal(Signal::TERM);
+    running.until_logged("stopped");
+    fs::write(rig.work("go"), "").unwrap();
+    let done = running.finish();
+    assert!(matches!(done.ending(), Ending::Exited { code: 3, .. }), "{done:?}");
+    assert_eq!((rig.stdout().as_str(), rig.api.state().held.len()), ("ready\nstopped\nclean\n", 0));
+}
+
+#[test]
+fn a_job_that_says_itself_that_it_waits_is_held_no_more_often_than_it_is_told_to_go_on() {
+    // The launcher's descriptors are the job's too.
+    let says = "echo '9!' >>/proc/self/fd/100";
+    let many =
+        format!("until [ -e more ]; do sleep 0.01; done; for n in 1 2 3 4 5 6 7 8 9; do {says}; sleep 0.01; done");
+    let waits = "read -r go </proc/self/fd/101";
+    let breaks = JobBreaks { before: [9].into(), ..JobBreaks::default() };
+    let [plan, _] = held_at(&breaks, &[says, &many, "echo said", waits, says, waits]);
+    let rig = Rig::new();
+    let running = rig.start(plan);
+    until_held(&rig, 1);
+    fs::write(rig.work("more"), "").unwrap();
+    running.until_logged("said");
+    rig.api.state().continued = 1;
+    until_held(&rig, 2);
+    rig.api.state().continued = 2;
+    assert_eq!(running.finish().ending(), &Ending::Succeeded);
+    assert_eq!(rig.api.state().held.len(), 2);
+}
+
+#[test]
 fn a_sidecar_that_dies_takes_the_job_that_it_holds_along() {
     let [plan, _] = held_at(&on_failure(), &[BEHIND, "exit 7"]);
     let rig = Rig::new();

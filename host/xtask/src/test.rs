@@ -53,8 +53,7 @@ impl Stages {
 
 /// Runs everything, or with `fast` only the tests, without Podman.
 pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
-    let scope =
-        setup::Scope { docker: !fast, podman: !fast, tests: true, benchmarks: false, fuzzing: false, lints: !fast };
+    let scope = setup::Scope { docker: !fast, podman: !fast, tests: true, lints: !fast, ..setup::Scope::default() };
     let ready = setup::run(paths, scope).context("set-up failed")?;
     let mut stages = Stages::default();
     if !fast {

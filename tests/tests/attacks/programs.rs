@@ -1,10 +1,10 @@
 //! Programs of jobs that attack what they run in, what takes their results, and the machine: in real containers, beside an honest build.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use futures::TryStreamExt;
 use monkeyci_host::{Build, BuildReport, BuildStatus, DiskLimits, Ending};
+use monkeyci_testbed::compiled;
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::place;
 
@@ -302,19 +302,9 @@ impl Job {
 }
 
 /// Compiles the attacker.
-fn attacker(to: &Path) -> PathBuf {
-    let program = to.join("attacker");
+fn attacker(to: &Path) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attacks/attacker.rs");
-    let rustc = place::path(place::RUSTC);
-    let version = Command::new(&rustc).arg("-vV").output().expect("rustc runs");
-    let version = String::from_utf8_lossy(&version.stdout).into_owned();
-    // With a target, the standard library is linked statically too.
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
-    let options =
-        ["--edition=2024", "-Cstrip=symbols", "-Cpanic=abort", "-Ctarget-feature=+crt-static", "--target", host];
-    let status = Command::new(rustc).args(options).arg(source).arg("-o").arg(&program).status().expect("rustc runs");
-    assert!(status.success(), "the attacker does not compile");
-    program
+    compiled::static_program(&source, &to.join("attacker")).expect("the attacker compiles");
 }
 
 /// What a job's log says.

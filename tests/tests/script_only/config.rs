@@ -60,6 +60,24 @@ fn a_build_begins_again_with_the_secrets_that_the_users_file_names() {
 }
 
 #[test]
+fn a_plain_shell_reads_no_secret_and_no_parameter_of_a_file() {
+    let (host, code) = (Host::default(), tempfile::tempdir().expect("a directory"));
+    let config = host.home().join("config/monkeyci-host");
+    let secrets = "reveal = [\"token\"]\nsecret-file = \"gone.env\"\nparam-file = \"gone.env\"\n";
+    let script = place::script("probe_script").display().to_string();
+    let ended = run(&host, code.path(), &["run", &script, "--param", "case=nothing"]);
+    assert_eq!(ended.0, Some(0), "{ended:?}");
+    write(&config, &format!("{secrets}[secret]\ntoken = \"gone.txt\"\n"));
+    let (code_of_shell, _, stderr) = run(&host, code.path(), &["shell", "nobody"]);
+    assert!(code_of_shell == Some(2) && stderr.contains("has no job \"nobody\""), "{stderr}");
+    let (code_of_shell, _, stderr) = run(&host, code.path(), &["shell", "--with-secrets", "nobody"]);
+    assert!(code_of_shell == Some(2) && stderr.contains("gone.txt"), "{stderr}");
+    // What is typed is not passed over.
+    let (code_of_shell, _, stderr) = run(&host, code.path(), &["shell", "nobody", "--secret", "token=gone.txt"]);
+    assert!(code_of_shell == Some(2) && stderr.contains("give that too"), "{stderr}");
+}
+
+#[test]
 fn a_config_file_with_an_unknown_key_or_one_that_is_not_a_repositorys_is_refused_with_its_line() {
     let (host, code) = (Host::cold(), tempfile::tempdir().expect("a directory"));
     for (text, words) in [

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use monkeyci_testbed::daemons::SmallDisk;
 use monkeyci_tests::hang_guard;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::place;
@@ -24,11 +23,12 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 27] = [
+const COMMANDS: [(&str, Uses, &[&str]); 30] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
     ("check", Uses::Makes, &[]),
+    ("plan", Uses::Makes, &[]),
     ("test", Uses::None, &[]),
     ("list", Uses::One, &[]),
     ("show", Uses::One, &[]),
@@ -43,6 +43,8 @@ const COMMANDS: [(&str, Uses, &[&str]); 27] = [
     ("cancel", Uses::One, &["latest"]),
     ("resume", Uses::One, &[]),
     ("rerun", Uses::One, &["--failed"]),
+    ("export", Uses::One, &["latest"]),
+    ("replay", Uses::One, &["latest"]),
     ("inspect", Uses::None, &[]),
     ("limits", Uses::None, &[]),
     ("gc", Uses::One, &[]),
@@ -59,6 +61,10 @@ fn calls<'a>(host: &'a Host, home: &'a Path) -> impl Iterator<Item = (&'static s
     COMMANDS.iter().filter(|(_, uses, _)| *uses != Uses::None).map(move |(name, uses, more)| {
         let mut command = host.command(&[name]);
         command.args(*more).arg("--home").arg(home);
+        if *name == "export" {
+            // What it writes goes with the test.
+            command.current_dir(host.home());
+        }
         if *uses == Uses::Makes {
             command.arg(place::script("probe_script")).arg("--dir").arg(code(host));
             command.args(["--param", "case=nothing", "--param", "image=none", "--param", "scratch-image=none"]);
@@ -142,16 +148,11 @@ fn a_newer_journal_is_refused_by_every_command_and_left_as_it_was() {
 #[test]
 fn on_a_full_disk_every_command_does_its_work_or_says_that_there_is_no_room() {
     let host = Host::default();
-    let home = host.home().join("small");
-    let _disk = SmallDisk::at(&home, 32 << 20);
-    fs::create_dir(home.join("compiled")).expect("made");
-    for entry in fs::read_dir(host.home().join("compiled")).expect("compiled scripts").flatten() {
-        fs::copy(entry.path(), home.join("compiled").join(entry.file_name())).expect("copied");
-    }
+    let small = host.small_home();
+    let home = small.path.clone();
     let mut first = calls(&host, &home).find(|(name, ..)| *name == "run").expect("a run").2;
     assert_eq!(said(&mut first).0, Some(0));
-    let mut rest = fs::File::create(home.join("rest")).expect("made");
-    while std::io::Write::write_all(&mut rest, &[1; 4096]).is_ok() {}
+    small.fill();
     for (name, _, mut command) in calls(&host, &home) {
         let (code, err) = said(&mut command);
         // The build has no such job, and does not run: those that need more of it say so, and no more.
@@ -162,6 +163,32 @@ fn on_a_full_disk_every_command_does_its_work_or_says_that_there_is_no_room() {
         };
         assert!(is_said, "{name}: {code:?} {err}");
     }
+}
+
+#[test]
+fn what_prints_for_nobody_who_reads_is_ended_by_ctrl_c() {
+    let host = Host::default();
+    let code = host.home().join("code");
+    fs::create_dir(&code).expect("made");
+    let mut build = host.start("action-prints", &["--dir", code.to_str().expect("text")]);
+    let mut printed = 0;
+    while printed < 1 << 20 {
+        let event = build.wait_for(|event| event["type"] == "log");
+        printed += event["text"].as_str().map_or(0, str::len);
+    }
+    kill_process(build.pid(), Signal::INT).expect("signalled");
+    assert_eq!(build.end().code, Some(130));
+    let mut command = host.command(&["logs"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the host starts");
+    let stdout = child.stdout.take().expect("piped");
+    hang_guard::until("a full pipe", || rustix::io::ioctl_fionread(&stdout).expect("a pipe") > 60_000);
+    kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+    let ended = hang_guard::found_or(|| child.try_wait().expect("a process").map(Some), || None);
+    if ended.is_none() {
+        // It would keep its pipe, and the test.
+        child.kill().expect("killed");
+    }
+    assert_eq!(ended.map(|ended| ended.code()), Some(Some(130)));
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! Looking at builds: `list`, `show`, `events`, `artifacts`, `tests` and `logs`, from the home of a build that failed.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::Output;
 
-use monkeyci_testbed::daemons::SmallDisk;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::place;
 use serde_json::Value;
@@ -200,17 +198,11 @@ fn whoever_looks_into_a_home_that_is_not_there_or_not_theirs_is_told_what_to_do(
 #[test]
 fn builds_can_be_looked_at_while_the_disk_is_full() {
     let host = Host::default();
-    let home = host.home().join("small");
-    let _disk = SmallDisk::at(&home, 32 << 20);
-    fs::create_dir(home.join("compiled")).expect("made");
-    for entry in fs::read_dir(host.home().join("compiled")).expect("compiled scripts").flatten() {
-        fs::copy(entry.path(), home.join("compiled").join(entry.file_name())).expect("copied");
-    }
+    let small = host.small_home();
+    let home = small.path.clone();
     let (ran, _) = failed_in(&host, &home);
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
-    let mut rest = fs::File::create(home.join("rest")).expect("made");
-    // One after the other, until there is room for none.
-    while rest.write_all(&[1; 4096]).is_ok() {}
+    small.fill();
     let text = home.to_str().expect("text");
     for command in [&["list"][..], &["show"], &["events"], &["artifacts"], &["tests"], &["logs"]] {
         let said = said(&host, &[command, &["--home", text]].concat());

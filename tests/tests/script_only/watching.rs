@@ -76,11 +76,16 @@ fn a_build_runs_again_when_files_change_and_is_told_what_changed_since_one_succe
     let (host, code) = (Host::default(), Repository::default());
     code.write(".gitignore", "ignored\n");
     code.write("params.env", "case=changes\n");
+    code.write("ignored/tracked", "0");
+    code.git(&["add", "--force", "ignored/tracked"]);
     let script = host.home().join("script.wasm");
     std::fs::copy(place::script("probe_script"), &script).expect("copied");
     let mut watching = Watching::new(&host, &code, &script, None);
     // Nothing has succeeded before: it is told what git says.
-    assert_eq!(watching.told(), "added: .gitignore params.env second; modified: ; removed: ");
+    assert_eq!(watching.told(), "added: .gitignore ignored/tracked params.env second; modified: ; removed: ");
+    // What git tracks is part of the code, whatever ignores it.
+    code.write("ignored/tracked", "other");
+    assert_eq!(watching.told(), "added: ; modified: ignored/tracked; removed: ");
     code.write("ignored/file", "1");
     code.write("src/new.rs", "fn new() {}");
     assert_eq!(watching.told(), "added: src/new.rs; modified: ; removed: ");
@@ -95,7 +100,7 @@ fn a_build_runs_again_when_files_change_and_is_told_what_changed_since_one_succe
     code.write("params.env", "case=changes\n# again\n");
     assert_eq!(watching.told(), "added: ; modified: params.env; removed: first");
 
-    // Another script may do otherwise with all that there is.
+    // Another script may do otherwise with all that there is: it is told what git says, as the first one was.
     let bytes = std::fs::read(&script).expect("read");
     std::fs::write(&script, "no component").expect("written");
     assert!(watching.refused().contains("error: "));
@@ -103,7 +108,7 @@ fn a_build_runs_again_when_files_change_and_is_told_what_changed_since_one_succe
     std::fs::write(&script, [&bytes[..], &[0, 2, 1, b'x']].concat()).expect("written");
     assert_eq!(
         watching.told(),
-        "added: .gitignore params.env second src/deep/other.rs src/new.rs; modified: ; removed: first"
+        "added: .gitignore ignored/tracked params.env second src/deep/other.rs src/new.rs; modified: ; removed: first"
     );
 
     // A build that files change under is stopped.
@@ -135,8 +140,19 @@ fn the_scripts_own_tests_run_when_its_crate_changes_and_no_job_when_they_fail() 
     );
     std::fs::write(&cargo, text).expect("written");
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    let ran = host.home().join("ran");
+    let times = || std::fs::read_to_string(&ran).unwrap_or_default().lines().count();
+    code.write(".monkeyci/test.sh", &format!("echo ran >>{}", ran.display()));
+    // They need not run again for a build that fails.
+    code.write("params.env", "case=action-fails\n");
     let mut watching = Watching::new(&host, &code, &script, Some(&cargo));
+    watching.round();
+    code.write("first", "another");
+    assert!(watching.round().iter().any(|event| event["type"] == "build/ended" && event["status"] == "failure"));
+    assert_eq!(times(), 1);
+    code.write("params.env", "case=changes\n");
     watching.told();
+    assert_eq!(times(), 1);
     // Tests that would fail are not run for what is not the script's.
     code.write("first", "other");
     assert_eq!(watching.told(), "added: ; modified: first; removed: ");

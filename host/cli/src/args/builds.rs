@@ -36,6 +36,25 @@ fn standing() -> impl TypedValueParser<Value = Standing> {
     })
 }
 
+/// A job of a build, by default of the newest.
+#[derive(Debug, clap::Args)]
+pub struct JobArgs {
+    /// The job; before it, the build: `latest`, its id, or a part of it. Default: `latest`.
+    #[arg(value_name = "BUILD] [JOB", num_args = 1..=2, required = true)]
+    pub names: Vec<String>,
+}
+
+impl JobArgs {
+    /// The build, and the job.
+    pub fn names(&self) -> (&str, &str) {
+        match self.names.as_slice() {
+            [build, job] => (build, job),
+            // The command line has one or two.
+            names => ("latest", names.first().map_or("", String::as_str)),
+        }
+    }
+}
+
 /// A build, by default the newest.
 #[derive(Debug, clap::Args)]
 pub struct BuildArg {

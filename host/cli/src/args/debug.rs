@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use monkeyci_build::Breaks;
 
+use super::builds::JobArgs;
 use super::{ByArgs, HomeArgs};
 
 /// Where jobs are held.
@@ -59,9 +60,8 @@ impl BreakArgs {
     after_help = "Examples:\n  monkeyci-host debug unit-test\n  monkeyci-host debug latest unit-test --continue"
 )]
 pub struct DebugArgs {
-    /// The job; before it, the build: `latest`, its id, or a part of it. Default: `latest`.
-    #[arg(value_name = "BUILD] [JOB", num_args = 1..=2, required = true)]
-    pub names: Vec<String>,
+    #[command(flatten)]
+    pub job: JobArgs,
     /// Let the job go on: one that has failed ends so.
     #[arg(long = "continue")]
     pub go_on: bool,

@@ -64,6 +64,15 @@ pub struct InputArgs {
     pub from_files: FromFiles,
 }
 
+impl InputArgs {
+    /// Whether any of them stands on the command line.
+    pub fn are_given(&self) -> bool {
+        let Self { params, param_files, secrets, secret_files, reveal, from_files: _ } = self;
+        let texts = [params, secrets, reveal].iter().any(|given| !given.is_empty());
+        texts || !param_files.is_empty() || !secret_files.is_empty()
+    }
+}
+
 /// Parameters and secrets that config files name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FromFiles {
@@ -71,6 +80,8 @@ pub struct FromFiles {
     pub params: BTreeMap<String, String>,
     /// The files that hold the secrets.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// Files of several secrets, where they are no default of --secret-file.
+    pub secret_files: Vec<PathBuf>,
     /// The config files.
     pub files: Vec<PathBuf>,
 }

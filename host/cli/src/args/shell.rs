@@ -1,5 +1,6 @@
 //! The command line of `shell`.
 
+use super::builds::JobArgs;
 use super::{HomeArgs, InputArgs};
 
 #[derive(Debug, clap::Args)]
@@ -8,9 +9,8 @@ use super::{HomeArgs, InputArgs};
     after_help = "Examples:\n  monkeyci-host shell unit-test\n  monkeyci-host shell latest unit-test -- ls -l target"
 )]
 pub struct ShellArgs {
-    /// The job; before it, the build: `latest`, its id, or a part of it. Default: `latest`.
-    #[arg(value_name = "BUILD] [JOB", num_args = 1..=2, required = true)]
-    pub names: Vec<String>,
+    #[command(flatten)]
+    pub job: JobArgs,
     /// What to run. Default: the shell of the image. What comes on standard input is for that, if it is no terminal.
     #[arg(value_name = "COMMAND", last = true)]
     pub command: Vec<String>,

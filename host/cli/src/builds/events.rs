@@ -9,7 +9,7 @@ use super::{failed, find};
 use crate::Done;
 use crate::args::EventsArgs;
 use crate::exit::Exit;
-use crate::progress::{Line, Style, print_event};
+use crate::progress::{Hints, Line, Style, print_event};
 use crate::text::{colours, duration, print_line};
 
 /// How often a build that runs is looked at.
@@ -48,9 +48,10 @@ pub async fn events(args: EventsArgs) -> Done {
         if quiet % QUIET == 1 && !builds.is_live(&build).map_err(failed)? {
             // It may have ended since it was looked at.
             if builds.events_after(&build, last).await.map_err(failed)?.is_empty() {
+                let resume = Hints::of(&args.home).resume(&build);
                 let gone = anyhow!(
                     "the host of build {build} has died before its end: these are the events that it has written down; \
-                     `monkeyci-host resume {build}` goes on with it"
+                     `{resume}` goes on with it"
                 );
                 return Err((Exit::Infrastructure, gone));
             }

@@ -23,12 +23,12 @@ pub async fn tests(args: TestsArgs) -> Done {
 }
 
 fn text(style: Style, reports: &TestReports) -> String {
-    let TestReports { build, total, skipped, failed, slowest, flaky, looked_at } = reports;
+    let TestReports { build, total, skipped, failures, failed, slowest, flaky, looked_at, not_compared } = reports;
     if *total == 0 {
         return format!("no job of {build} has handed a test report in\n");
     }
     let left_out = if *skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-    let mut text = format!("{build}: {total} tests, {} failed{left_out}\n", failed.len());
+    let mut text = format!("{build}: {total} tests, {failures} failed{left_out}\n");
     let title = |text: &mut String, title: &str| text.push_str(&format!("\n{}\n", style.paint("1", title)));
     let name = |test: &TestCase| {
         let attempt = if test.attempt > 1 { format!(" (attempt {})", test.attempt) } else { String::new() };
@@ -41,6 +41,10 @@ fn text(style: Style, reports: &TestReports) -> String {
             if let Some(message) = test.message.as_ref().filter(|message| !message.is_empty()) {
                 text.push_str(&format!("      {}\n", one_line(message)));
             }
+        }
+        let more = failures.saturating_sub(failed.len() as u64);
+        if more > 0 {
+            text.push_str(&format!("  … and {more} more, which are too many to be told by name\n"));
         }
     }
     let indented = |rows: &[Vec<super::Cell>]| {
@@ -67,6 +71,11 @@ fn text(style: Style, reports: &TestReports) -> String {
             .collect();
         text.push_str(&indented(&rows));
     }
+    if *not_compared > 0 {
+        text.push_str(&format!(
+            "\n{not_compared} results of the last {looked_at} builds were not compared: there are too many\n"
+        ));
+    }
     text
 }
 
@@ -90,18 +99,21 @@ mod snapshots {
             build: "o/r/19c-1".to_owned(),
             total: 12,
             skipped: 1,
+            failures: 5,
             failed: vec![case("a: fails", 3, Some("left != right")), TestCase { attempt: 2, ..case("b", 1, Some("")) }],
             slowest: vec![case("slow", 61_000, None), case("a: fails", 3, None)],
             flaky: vec![FlakyTest { job: "unit".to_owned(), name: "shaky".to_owned(), failed: 2, ran: 10 }],
             looked_at: 10,
+            not_compared: 7,
         };
         insta::assert_snapshot!(text(Style { colours: false }, &reports), @r"
-        o/r/19c-1: 12 tests, 2 failed, 1 skipped
+        o/r/19c-1: 12 tests, 5 failed, 1 skipped
 
         failed
           unit  a: fails
               left != right
           unit  b (attempt 2)
+          … and 3 more, which are too many to be told by name
 
         slowest
           1 min 1 s  unit  slow
@@ -109,6 +121,8 @@ mod snapshots {
 
         flaky in the last 10 builds: they failed and passed, and no change of the code explains it
           2 of 10  unit  shaky
+
+        7 results of the last 10 builds were not compared: there are too many
         ");
         let none = TestReports { build: "o/r/1".to_owned(), ..TestReports::default() };
         assert_eq!(text(Style { colours: false }, &none), "no job of o/r/1 has handed a test report in\n");

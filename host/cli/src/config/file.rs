@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use monkeyci_archive::{Content, read_small};
 use monkeyci_build::nearest;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, By, Key, PARAM, SECRET};
+use super::keys::{self, By, Key, PARAM, Paths, SECRET};
+use crate::setup::git_auth_parts;
+
+/// The most bytes of a repository's file.
+const LARGEST: u64 = 1 << 20;
 
 /// A value, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +40,19 @@ pub struct File {
 impl File {
     /// Reads a file; `None` if there is none.
     pub fn read(path: &Path, by: By) -> anyhow::Result<Option<Self>> {
-        let text = match std::fs::read_to_string(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            text => text.with_context(|| format!("the config file {} can't be read", path.display()))?,
+        let failed = || format!("the config file {} can't be read", path.display());
+        let text = match by {
+            By::User => match std::fs::read_to_string(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                text => text.with_context(failed)?,
+            },
+            // A stranger's, perhaps.
+            By::Both => match read_small(path, LARGEST).with_context(failed)? {
+                Content::Missing => return Ok(None),
+                Content::Bytes(bytes) => String::from_utf8(bytes).with_context(failed)?,
+                Content::NotAFile => return Err(anyhow!("it is no regular file").context(failed())),
+                Content::TooLarge => return Err(anyhow!("it has more than {LARGEST} bytes").context(failed())),
+            },
         };
         Self::parse(path, &text, by).map(Some).with_context(|| format!("the config file {}", path.display()))
     }
@@ -60,9 +76,8 @@ impl File {
                     if by == By::Both && key.by == By::User {
                         bail!("line {at}: {}", not_by_a_repository(name));
                     }
-                    let values = texts(value.get_ref()).ok_or_else(|| anyhow!("line {at}: {name} {NO_VALUE}"))?;
-                    let values =
-                        if key.is_path { values.iter().map(|value| beside(path, value)).collect() } else { values };
+                    let values = texts(text, value).ok_or_else(|| anyhow!("line {at}: {name} {NO_VALUE}"))?;
+                    let values = values.into_iter().map(|value| key.paths.beside(path, value)).collect();
                     file.settings.insert(key.name, Setting { values, line: at });
                     continue;
                 }
@@ -73,7 +88,7 @@ impl File {
             for (entry, value) in entries {
                 let at = line(entry.span().start);
                 let of = entry.get_ref();
-                let text = one(value.get_ref()).ok_or_else(|| anyhow!("line {at}: {name}.{of} {NO_VALUE}"))?;
+                let text = one(text, value).ok_or_else(|| anyhow!("line {at}: {name}.{of} {NO_VALUE}"))?;
                 let text = if name == SECRET { beside(path, &text) } else { text };
                 place.insert(of.clone().into_owned(), Setting { values: vec![text], line: at });
             }
@@ -106,22 +121,34 @@ fn beside(file: &Path, path: &str) -> String {
     file.parent().unwrap_or(Path::new(".")).join(path).to_string_lossy().into_owned()
 }
 
-fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
-    match value {
-        DeValue::Array(values) => values.iter().map(|value| one(value.get_ref())).collect(),
-        value => Some(vec![one(value)?]),
+impl Paths {
+    /// A value with the path in it as it is meant.
+    fn beside(self, file: &Path, value: String) -> String {
+        match self {
+            Self::None => value,
+            Self::Whole => beside(file, &value),
+            Self::GitAuth => {
+                let (kind, path) = git_auth_parts(&value);
+                let path = beside(file, path);
+                kind.map_or_else(|| path.clone(), |kind| format!("{kind}={path}"))
+            }
+        }
     }
 }
 
-/// A value as it stands there.
-fn one(value: &DeValue<'_>) -> Option<String> {
-    match value {
+fn texts(file: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+    match value.get_ref() {
+        DeValue::Array(values) => values.iter().map(|value| one(file, value)).collect(),
+        _ => Some(vec![one(file, value)?]),
+    }
+}
+
+/// A value as it stands there: 0x1F, 1_000 and 1.10 are no other texts.
+fn one(file: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    match value.get_ref() {
         DeValue::String(text) => Some(text.clone().into_owned()),
-        DeValue::Integer(number) => Some(number.as_str().to_owned()),
-        DeValue::Float(number) => Some(number.as_str().to_owned()),
-        DeValue::Boolean(truth) => Some(truth.to_string()),
-        DeValue::Datetime(time) => Some(time.to_string()),
         DeValue::Array(_) | DeValue::Table(_) => None,
+        _ => file.get(value.span()).map(|written| written.trim().to_owned()),
     }
 }
 
@@ -144,6 +171,38 @@ mod tests {
         assert_eq!(file.settings["registry-auth"], setting(&["dir/logins.json"], 4));
         assert_eq!(file.params["version"], setting(&["1.10"], 6));
         assert_eq!(file.secrets["token"], setting(&["dir/tokens/x"], 9));
+    }
+
+    #[test]
+    fn a_number_stays_as_it_was_written() {
+        let text = "[param]\na = 0x1F # hex\nb = 1_000\nc = 1.10\nd = 1e3\ne = 2026-01-02\nf = true\n";
+        let params = parse(text, By::Both).expect("a file").params;
+        let values: Vec<_> = params.values().flat_map(|setting| setting.values.clone()).collect();
+        assert_eq!(values, ["0x1F", "1_000", "1.10", "1e3", "2026-01-02", "true"]);
+        // An option takes it or refuses it: it is no other number.
+        assert_eq!(parse("jobs = 0x10\n", By::User).expect("a file").settings["jobs"].values, ["0x10"]);
+    }
+
+    #[test]
+    fn files_that_say_who_we_are_for_git_servers_are_beside_the_config_file() {
+        let text = "git-auth = [\"logins\", \"ssh-key=keys/id\", \"known-hosts=/etc/known\", \"a=b\"]\n";
+        let found = &parse(text, By::User).expect("a file").settings["git-auth"].values;
+        assert_eq!(*found, ["dir/logins", "ssh-key=dir/keys/id", "known-hosts=/etc/known", "dir/a=b"]);
+    }
+
+    #[test]
+    fn a_repositorys_file_that_is_none_is_neither_followed_nor_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RWXU).expect("a pipe");
+        std::fs::write(at("other"), "jobs = 1\n").expect("written");
+        std::os::unix::fs::symlink(at("other"), at("link")).expect("a link");
+        std::fs::write(at("large"), vec![b'#'; LARGEST as usize + 1]).expect("written");
+        for (name, why) in [("link", "no regular file"), ("pipe", "no regular file"), ("large", "more than")] {
+            let error = format!("{:#}", File::read(&at(name), By::Both).expect_err("refused"));
+            assert!(error.contains(why) && error.contains(name), "{error}");
+        }
+        assert_eq!(File::read(&at("none"), By::Both).expect("none"), None);
     }
 
     #[test]

@@ -18,21 +18,38 @@ pub struct Key {
     pub by: By,
     /// A variable that counts before the files and that the command line does not know of.
     pub variable: Option<&'static str>,
-    /// Whether its value is the path of a file: one that is not absolute is beside the config file.
-    pub is_path: bool,
+    /// Where in its value the path of a file is: one that is not absolute is beside the config file.
+    pub paths: Paths,
+    /// Whether it is about a new build: what goes on with one, runs one again or looks into one takes what that had.
+    pub of_new_builds: bool,
+}
+
+/// Where in a value the path of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// It has none.
+    None,
+    /// It is one.
+    Whole,
+    /// It is one, or one comes after its kind: ssh-key=PATH.
+    GitAuth,
 }
 
 const fn key(name: &'static str, by: By) -> Key {
-    Key { name, by, variable: None, is_path: false }
+    Key { name, by, variable: None, paths: Paths::None, of_new_builds: false }
 }
 
 const fn path(name: &'static str) -> Key {
-    Key { name, by: By::User, variable: None, is_path: true }
+    Key { paths: Paths::Whole, ..key(name, By::User) }
+}
+
+const fn new_build(key: Key) -> Key {
+    Key { of_new_builds: true, ..key }
 }
 
 /// All keys. What else a command is told is about the one command.
 pub const KEYS: [Key; 17] = [
-    Key { name: "home", by: By::User, variable: Some("MONKEYCI_HOME"), is_path: true },
+    Key { variable: Some("MONKEYCI_HOME"), ..path("home") },
     key("blobs", By::User),
     key("engine", By::User),
     key("permit-network", By::User),
@@ -41,10 +58,10 @@ pub const KEYS: [Key; 17] = [
     key("api-address", By::User),
     key("network-fence", By::User),
     key("wait-for-host", By::User),
-    key("git-auth", By::User),
-    path("param-file"),
-    path("secret-file"),
-    key("reveal", By::User),
+    Key { paths: Paths::GitAuth, ..key("git-auth", By::User) },
+    new_build(path("param-file")),
+    new_build(path("secret-file")),
+    new_build(key("reveal", By::User)),
     key("jobs", By::User),
     key("keep-failed", By::User),
     key("progress", By::Both),

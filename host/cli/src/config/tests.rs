@@ -74,6 +74,27 @@ fn parameters_of_both_files_are_there_and_the_repositorys_counts() {
 }
 
 #[test]
+fn what_is_about_an_earlier_build_takes_no_parameters_and_no_reveal_of_a_file() {
+    let config = config("", "param-file = \"p.env\"\nsecret-file = \"s.env\"\nreveal = [\"token\"]\njobs = 3\n");
+    for words in [&["resume", "latest"][..], &["rerun", "--failed"], &["shell", "unit"]] {
+        let command = config.defaults_of(Args::command(), &words[..1]).expect("a command");
+        let matches = command.get_matches_from([&["monkeyci-host"], words].concat());
+        let inputs = match Args::from_arg_matches(&matches).expect("arguments").command {
+            Command::Resume(ResumeArgs { inputs, .. }) => inputs,
+            Command::Rerun(RerunArgs { inputs, jobs, .. }) => {
+                assert_eq!(jobs.map(|jobs| jobs.get()), Some(3));
+                inputs
+            }
+            Command::Shell(ShellArgs { inputs, .. }) => inputs,
+            other => panic!("{other:?}"),
+        };
+        let none = (inputs.param_files.len(), inputs.secret_files.len(), inputs.reveal.len());
+        assert_eq!(none, (0, 0, 0), "{words:?}");
+    }
+    assert_eq!(run(&config, &[]).expect("a command line").script.inputs.reveal, ["token"]);
+}
+
+#[test]
 fn every_key_is_an_option_of_some_command_and_is_told_of_in_the_help() {
     let text = include_str!("../help/config.txt");
     for key in KEYS {

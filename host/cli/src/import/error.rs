@@ -36,6 +36,11 @@ pub enum ImportError {
         "line {line}: the file has more than {limit} values, those that aliases repeat included; name fewer, or split the file"
     )]
     TooMany { line: usize, limit: usize },
+    /// The file has more jobs than a pipeline has.
+    #[error(
+        "line {line}: the file has {jobs} jobs, steps and services, and no more than {limit} can be imported; split it"
+    )]
+    TooManyJobs { line: usize, jobs: usize, limit: usize },
     /// An alias stands in what it means.
     #[error("line {line}: this alias stands inside of what it means; write that part out")]
     InItself { line: usize },

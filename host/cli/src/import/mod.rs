@@ -33,6 +33,10 @@ use crate::exit::Exit;
 use crate::new;
 use crate::text::{harmless, print_line, print_text};
 
+/// How many jobs a file may have, with Woodpecker's steps and services; GitLab's own limit, and more than the 256 of GitHub. Each has what
+/// stands at the top of the file, and may need each of the others.
+const MAX_JOBS: usize = 500;
+
 /// A system whose files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum System {
@@ -48,12 +52,8 @@ pub enum System {
 
 impl System {
     /// What the command calls it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::GitHub => "github",
-            Self::GitLab => "gitlab",
-            Self::Woodpecker => "woodpecker",
-        }
+    pub fn word(self) -> String {
+        self.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
     }
 }
 
@@ -111,9 +111,12 @@ fn pipeline(bytes: &[u8], system: System) -> Result<Pipeline, ImportError> {
         };
         pipeline.missing.push(Missing::of(&node, why));
     }
-    let all: BTreeSet<Missing> = pipeline.missing.drain(..).collect();
-    pipeline.missing.extend(all);
     Ok(pipeline)
+}
+
+/// Refuses a file with more jobs than a pipeline has.
+fn few(jobs: usize, line: usize) -> Result<(), ImportError> {
+    if jobs > MAX_JOBS { Err(ImportError::TooManyJobs { line, jobs, limit: MAX_JOBS }) } else { Ok(()) }
 }
 
 /// The secrets that its jobs are given.
@@ -129,7 +132,7 @@ fn text(pipeline: &Pipeline, args: &ImportArgs, folder: &Path) -> String {
     if !pipeline.missing.is_empty() {
         text.push_str("not translated, or not as it stands there; the script says so at the place:\n");
     }
-    for Missing { place, why } in &pipeline.missing {
+    for Missing { place, why } in pipeline.missing.iter() {
         let of = if place.path.is_empty() { String::new() } else { format!(" {}:", harmless(&place.path, false)) };
         text.push_str(&format!("  {name}:{}:{of} {}\n", place.line, harmless(why, false)));
     }

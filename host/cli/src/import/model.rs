@@ -13,7 +13,7 @@ pub struct Pipeline {
     /// For what there are jobs at all, and what is said where there are none.
     pub wanted: Option<(Cond, String)>,
     pub jobs: Vec<Job>,
-    pub missing: Vec<Missing>,
+    pub missing: MissingList,
 }
 
 /// A part of the file that is not translated, or not as it stands there.
@@ -29,6 +29,34 @@ impl Missing {
     pub fn of(node: &Node, why: impl Into<String>) -> Self {
         node.cover();
         Self { place: node.place(), why: why.into() }
+    }
+}
+
+/// What is missing, by its places, each once.
+#[derive(Debug, Default)]
+pub struct MissingList(BTreeSet<Missing>);
+
+impl MissingList {
+    pub fn push(&mut self, one: Missing) {
+        self.0.insert(one);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Missing> {
+        self.0.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Extend<Missing> for MissingList {
+    fn extend<Of: IntoIterator<Item = Missing>>(&mut self, more: Of) {
+        self.0.extend(more);
     }
 }
 
@@ -80,6 +108,18 @@ impl Job {
 
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.env.iter().find_map(|(known, value)| (known == name).then_some(value))
+    }
+
+    pub fn has_axis(&self, axis: &str) -> bool {
+        self.matrix.as_ref().is_some_and(|matrix| matrix.axes.iter().any(|known| known == axis))
+    }
+
+    /// The values that its rows have on an axis.
+    pub fn values(&self, axis: &str) -> impl Iterator<Item = &str> {
+        let matrix = self.matrix.iter();
+        let at = matrix.clone().find_map(|matrix| matrix.axes.iter().position(|known| known == axis));
+        let rows = matrix.flat_map(|matrix| &matrix.rows);
+        rows.filter_map(move |(_, values)| Some(values.get(at?)?.as_str()))
     }
 
     /// The secrets that it is given.
@@ -256,6 +296,67 @@ impl Text {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many bytes it takes, about.
+    pub fn size(&self) -> usize {
+        let parts = self.0.iter().map(|part| match part {
+            Part::Literal(text) | Part::Axis(text) => text.len(),
+            Part::Param { name, default } => name.len() + default.len(),
+            Part::Hash(files) => files.iter().map(String::len).sum(),
+            Part::Id | Part::Fact(_) => 0,
+        });
+        // A part that is no text takes room too.
+        parts.sum::<usize>() + self.0.len() * size_of::<Part>()
+    }
+
+    /// Its lines, those that are empty left out.
+    pub fn lines(&self) -> Vec<Text> {
+        let (mut lines, mut line) = (Vec::new(), Text::default());
+        for part in &self.0 {
+            let Part::Literal(text) = part else {
+                line.push(part.clone());
+                continue;
+            };
+            for (number, piece) in text.split('\n').enumerate() {
+                if number > 0 {
+                    lines.push(std::mem::take(&mut line));
+                }
+                line.push(Part::Literal(piece.to_owned()));
+            }
+        }
+        lines.push(line);
+        lines
+            .into_iter()
+            .map(|line| line.trimmed(char::is_whitespace, char::is_whitespace))
+            .filter(|line| !line.is_empty())
+            .collect()
+    }
+
+    /// Without what is said not to stand at its start and at its end.
+    pub fn trimmed(&self, start: impl Fn(char) -> bool, end: impl Fn(char) -> bool) -> Text {
+        let (last, mut made) = (self.0.len().saturating_sub(1), Text::default());
+        for (at, part) in self.0.iter().enumerate() {
+            made.push(match part {
+                Part::Literal(text) => {
+                    let text = if at == 0 { text.trim_start_matches(&start) } else { text };
+                    let text = if at == last { text.trim_end_matches(&end) } else { text };
+                    Part::Literal(text.to_owned())
+                }
+                part => part.clone(),
+            });
+        }
+        made
+    }
+
+    /// As it is shown to people.
+    pub fn shown(&self) -> String {
+        let parts = self.0.iter().map(|part| match part {
+            Part::Literal(text) => text.clone(),
+            Part::Axis(name) | Part::Param { name, .. } => format!("{{{name}}}"),
+            _ => "…".to_owned(),
+        });
+        parts.collect()
     }
 
     /// The literal parts, for whoever looks for names in them.

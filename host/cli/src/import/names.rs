@@ -46,7 +46,7 @@ pub fn distinct(name: String, taken: &mut BTreeSet<String>) -> String {
 }
 
 /// What a variable of a script must not be called: words of Rust, and what the SDK's prelude and a script have.
-const TAKEN: [&str; 68] = [
+const TAKEN: [&str; 71] = [
     "abstract",
     "action",
     "action_call",
@@ -110,11 +110,14 @@ const TAKEN: [&str; 68] = [
     "true",
     "try",
     "type",
+    "typeof",
     "unsafe",
+    "unsized",
     "use",
     "virtual",
     "where",
     "while",
+    "yield",
 ];
 
 /// A name for a variable of a script, that none of these has.
@@ -131,7 +134,7 @@ pub fn variable(text: &str, taken: &mut BTreeSet<String>) -> String {
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         name = format!("job_{name}").trim_end_matches('_').to_owned();
     }
-    if TAKEN.contains(&name.as_str()) || ["yield", "typeof", "unsized"].contains(&name.as_str()) {
+    if TAKEN.contains(&name.as_str()) {
         name.push_str("_job");
     }
     let numbered = (2..).map(|number| format!("{name}_{number}"));

@@ -10,6 +10,8 @@ use clap::ValueEnum;
 use super::model::Pipeline;
 use super::{System, pipeline, writing, yaml};
 
+mod cases;
+
 const SYSTEMS: [(System, usize); 3] = [(System::GitHub, 4), (System::GitLab, 4), (System::Woodpecker, 2)];
 
 /// The files, each with its system.
@@ -20,7 +22,7 @@ fn files() -> Vec<(System, PathBuf)> {
         let folder = fs::read_dir(root.join(&word)).expect("a folder").map(|entry| entry.expect("an entry").path());
         let mut files: Vec<_> = folder.filter(|path| path.extension().is_some_and(|end| end == "yml")).collect();
         files.sort();
-        assert_eq!((files.len(), word.as_str()), (number, system.word()));
+        assert_eq!((files.len(), word), (number, system.word()));
         files.into_iter().map(move |file| (system, file))
     };
     SYSTEMS.into_iter().flat_map(of).collect()

@@ -8,12 +8,19 @@ use granit_parser::{Event, Parser, ScalarStyle, Tag, options};
 
 use super::ImportError;
 
+mod over;
+
+use over::merged;
+pub use over::over;
+
 /// The largest file that is read.
 pub const MAX_BYTES: u64 = 1 << 20;
 /// How many lists and maps may stand in each other.
 const MAX_DEPTH: usize = 64;
-/// How many values a file may have, those included that aliases repeat.
+/// How many values a file may have, those included that aliases repeat. A long text counts as several.
 const MAX_NODES: usize = 50_000;
+/// A text counts as one value more for each so many bytes.
+const VALUE: usize = 64;
 
 /// A part of the file. What an alias means is the same part once more.
 pub type Tree = Rc<Node>;
@@ -27,7 +34,7 @@ pub struct Node {
     line: usize,
     place: OnceCell<Place>,
     used: Cell<bool>,
-    /// How many values it has, with those that aliases repeat.
+    /// How many values it has, with those that aliases repeat. Whoever repeats it takes as much room.
     size: usize,
 }
 
@@ -63,9 +70,11 @@ pub struct Entry {
 impl Node {
     fn new(kind: Kind, line: usize) -> Result<Self, ImportError> {
         let size = match &kind {
-            Kind::Text { .. } => 1,
+            Kind::Text { text, .. } => 1 + text.len() / VALUE,
             Kind::List(items) => 1 + items.iter().map(|item| item.size).sum::<usize>(),
-            Kind::Map(entries) => 1 + entries.iter().map(|entry| entry.value.size).sum::<usize>(),
+            Kind::Map(entries) => {
+                1 + entries.iter().map(|entry| entry.value.size + entry.key.len() / VALUE).sum::<usize>()
+            }
         };
         match size > MAX_NODES {
             true => Err(ImportError::TooMany { line, limit: MAX_NODES }),
@@ -301,26 +310,6 @@ fn own(tag: Option<&Tag>) -> Option<String> {
     })
 }
 
-/// A map with what `<<` takes in: its own keys count first, and of several maps the earlier.
-fn merged(entries: Vec<Entry>) -> Result<Vec<Entry>, ImportError> {
-    if !entries.iter().any(|entry| entry.key == "<<") {
-        return Ok(entries);
-    }
-    let (merges, mut all): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == "<<");
-    let mut known: HashSet<String> = all.iter().map(|entry| entry.key.clone()).collect();
-    for merge in merges {
-        let maps = match &merge.value.kind {
-            Kind::List(items) => items.clone(),
-            _ => vec![merge.value.clone()],
-        };
-        for map in maps {
-            let Kind::Map(entries) = &map.kind else { return Err(ImportError::NoMerge { line: merge.line }) };
-            all.extend(entries.iter().filter(|entry| known.insert(entry.key.clone())).cloned());
-        }
-    }
-    Ok(all)
-}
-
 /// Says of each part where it stands first. A part that has its place, because an alias means it, is not gone through again.
 fn give_places(root: &Tree) {
     let mut open = vec![(root.clone(), Place { line: root.line, path: String::new() })];
@@ -418,6 +407,7 @@ mod tests {
         });
         let wide = format!("[{}]", "1,".repeat(60_000));
         let large = "#".repeat(2 << 20);
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 19), "*a,".repeat(1000));
         for (text, says) in [
             ("a: [1\nb: 2\n", "line 2, column"),
             ("a: b: c\n", "this is not YAML"),
@@ -429,6 +419,7 @@ mod tests {
             (&nested, "more than 64"),
             (&bomb, "more than 50000 values"),
             (&wide, "more than 50000 values"),
+            (&long, "more than 50000 values"),
             (&large, "more than 1 MiB"),
         ] {
             let error = read(text.as_bytes()).expect_err(text).to_string();

@@ -73,11 +73,27 @@ impl Hints {
 
     /// How to look into the containers of failed jobs that were kept.
     pub fn kept<'a>(&self, build: &str, jobs: impl Iterator<Item = &'a str>) -> Vec<String> {
-        let command = |job| {
-            let words = ["shell", short(build), job].into_iter().chain(self.engine.iter().map(String::as_str));
-            self.command(&words.collect::<Vec<_>>())
-        };
-        jobs.map(command).collect()
+        jobs.map(|job| self.on_engine(&["shell", short(build), job])).collect()
+    }
+
+    /// How a build that has lost its host is gone on with.
+    pub fn resume(&self, build: &str) -> String {
+        self.on_engine(&["resume", short(build)])
+    }
+
+    /// How a build is stopped, and what it has left removed.
+    pub fn cancel(&self, build: &str) -> String {
+        self.on_engine(&["cancel", short(build)])
+    }
+
+    /// How all that was kept is removed.
+    pub fn remove_kept(&self) -> String {
+        self.on_engine(&["gc", "--kept"])
+    }
+
+    /// A command that needs the engine.
+    fn on_engine(&self, words: &[&str]) -> String {
+        self.command(&words.iter().copied().chain(self.engine.iter().map(String::as_str)).collect::<Vec<_>>())
     }
 
     /// What to do with a build that is looked at.

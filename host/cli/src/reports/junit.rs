@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use monkeyci_build::Status;
-use monkeyci_controller::{BuildReport, TestCase};
+use monkeyci_controller::{BuildReport, Tests};
 use quick_xml::escape::escape;
 
 /// The report; tests are in the order of their jobs.
-pub fn text(report: &BuildReport, tests: &[TestCase]) -> String {
+pub fn text(report: &BuildReport, tests: &Tests) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     let jobs: Vec<Case> = report
         .jobs
@@ -24,8 +24,8 @@ pub fn text(report: &BuildReport, tests: &[TestCase]) -> String {
             }
         })
         .collect();
-    suite(&mut xml, &report.build, &jobs, report.failure.as_deref());
-    for of_job in tests.chunk_by(|one, other| one.job == other.job) {
+    suite(&mut xml, &report.build, &jobs, report.failure.as_deref(), 0);
+    for of_job in tests.cases.chunk_by(|one, other| one.job == other.job) {
         let cases: Vec<Case> = of_job
             .iter()
             .map(|test| Case {
@@ -36,7 +36,8 @@ pub fn text(report: &BuildReport, tests: &[TestCase]) -> String {
                 skipped: test.skipped.then(String::new),
             })
             .collect();
-        suite(&mut xml, of_job.first().map_or("", |test| &test.job), &cases, None);
+        let job = of_job.first().map_or("", |test| &test.job);
+        suite(&mut xml, job, &cases, None, tests.left_out.get(job).copied().unwrap_or_default());
     }
     xml.push_str("</testsuites>\n");
     xml
@@ -50,7 +51,7 @@ struct Case<'a> {
     skipped: Option<String>,
 }
 
-fn suite(xml: &mut String, name: &str, cases: &[Case<'_>], error: Option<&str>) {
+fn suite(xml: &mut String, name: &str, cases: &[Case<'_>], error: Option<&str>, left_out: u64) {
     let failures = cases.iter().filter(|case| case.failure.is_some()).count();
     let skipped = cases.iter().filter(|case| case.skipped.is_some()).count();
     let (tests, errors) = (cases.len() + usize::from(error.is_some()), usize::from(error.is_some()));
@@ -80,6 +81,12 @@ fn suite(xml: &mut String, name: &str, cases: &[Case<'_>], error: Option<&str>) 
             (None, None) => writeln!(xml, "/>"),
         };
     }
+    if left_out > 0 {
+        let _ = writeln!(
+            xml,
+            "    <system-out>{left_out} more tests are left out of this report: there are too many</system-out>"
+        );
+    }
     xml.push_str("  </testsuite>\n");
 }
 
@@ -92,6 +99,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use monkeyci_build::{BuildStatus, Ending, JobSummary};
+    use monkeyci_controller::TestCase;
 
     use super::*;
 
@@ -114,8 +122,10 @@ mod tests {
             message: message.map(str::to_owned),
             skipped: name == "later",
         };
-        let tests =
-            [case("a<b>: \"c\" & \u{1b}[31m", Some("left\nright ]]>")), case("good", None), case("later", None)];
+        let mut tests = Tests::default();
+        tests.cases =
+            vec![case("a<b>: \"c\" & \u{1b}[31m", Some("left\nright ]]>")), case("good", None), case("later", None)];
+        tests.left_out.insert("unit".to_owned(), 7);
         let written = text(&report, &tests);
         insta::assert_snapshot!(written, @r#"
         <?xml version="1.0" encoding="UTF-8"?>
@@ -130,6 +140,7 @@ mod tests {
         right ]]&gt;</failure></testcase>
             <testcase classname="unit" name="good" time="0.003"/>
             <testcase classname="unit" name="later" time="0.003"><skipped/></testcase>
+            <system-out>7 more tests are left out of this report: there are too many</system-out>
           </testsuite>
         </testsuites>
         "#);

@@ -55,6 +55,11 @@ impl Reports {
             let builds = builds::open(&stores.home).await?;
             let tests = builds.test_cases(&setup::blobs(stores), &report.build).await;
             let tests = tests.context("the jobs' test reports can't be read").map_err(infrastructure)?;
+            for (job, count) in &tests.left_out {
+                display.note(&format!(
+                    "{count} tests of the job {job:?} are left out of the JUnit report: there are too many"
+                ));
+            }
             put(file, &junit::text(report, &tests)).map_err(infrastructure)?;
         }
         Ok(())

@@ -7,8 +7,8 @@ use monkeyci_controller::BuildReport;
 use crate::progress::{Hints, short};
 use crate::text::{build_status, duration, harmless};
 
-/// The most jobs of a table: GitHub takes 1 MiB.
-const JOBS: usize = 500;
+/// The most bytes of it: GitHub takes 1 MiB of a step, and nothing of more.
+const BYTES: usize = 900 << 10;
 /// The most characters of a cell.
 const CELL: usize = 300;
 
@@ -21,20 +21,20 @@ pub fn text(report: &BuildReport, hints: &Hints) -> String {
     if !report.jobs.is_empty() {
         text.push_str("| job | result | took | tests |\n| --- | --- | --- | --- |\n");
     }
-    for job in report.jobs.iter().take(JOBS) {
+    let mut left_out = 0;
+    for job in &report.jobs {
         let took = job.duration_ms.map(duration).unwrap_or_default();
         let tests = job.results.as_ref().and_then(|results| results.tests.as_ref());
         let tests = tests.map_or_else(String::new, |tests| format!("{}, {} failed", tests.total, tests.failed));
-        let _ = writeln!(text, "| {} | {} | {took} | {tests} |", cell(&job.job), cell(&job.ending.to_string()));
+        let row = format!("| {} | {} | {took} | {tests} |\n", cell(&job.job), cell(&job.ending.to_string()));
+        left_out += add(&mut text, &row, BYTES / 2);
     }
-    if report.jobs.len() > JOBS {
-        let _ = writeln!(text, "\n… and {} more jobs", report.jobs.len() - JOBS);
-    }
+    say(&mut text, left_out, "jobs");
     text.push('\n');
-    for (what, said) in [("", &report.reports), ("warning: ", &report.warnings)] {
-        for message in said.iter().take(JOBS) {
-            let _ = writeln!(text, "- {what}{}", cell(message));
-        }
+    // What was warned of is most wanted.
+    for (what, said, kind) in [("warning: ", &report.warnings, "warnings"), ("", &report.reports, "reports")] {
+        let left_out = said.iter().map(|message| add(&mut text, &format!("- {what}{}\n", cell(message)), BYTES)).sum();
+        say(&mut text, left_out, kind);
     }
     let _ = writeln!(
         text,
@@ -42,6 +42,22 @@ pub fn text(report: &BuildReport, hints: &Hints) -> String {
         hints.command(&["show", short(&report.build)])
     );
     text
+}
+
+/// Adds a line if there is room up to so many bytes; how many are left out, 1 or none.
+fn add(text: &mut String, line: &str, room: usize) -> usize {
+    let fits = text.len() + line.len() <= room;
+    if fits {
+        text.push_str(line);
+    }
+    usize::from(!fits)
+}
+
+/// Says how many are left out.
+fn say(text: &mut String, left_out: usize, kind: &str) {
+    if left_out > 0 {
+        let _ = writeln!(text, "\n… and {left_out} {kind} more\n");
+    }
 }
 
 /// A stranger's text as it may stand in a table: on one line, and no Markdown.
@@ -95,5 +111,30 @@ mod tests {
 
         `monkeyci-host show 19c-1` says more, on the machine that has run it.
         ");
+    }
+
+    #[test]
+    fn of_a_build_that_is_too_large_for_the_page_as_much_is_there_as_fits_and_how_much_is_not() {
+        let mut report = BuildReport::new("o/r/1", BuildStatus::Failure);
+        let long = "|".repeat(400);
+        let job = |number| JobSummary {
+            job: format!("{number}-{long}"),
+            ending: Ending::Succeeded,
+            duration_ms: None,
+            results: None,
+        };
+        report.jobs = (0..2000).map(job).collect();
+        report.reports = vec![long.clone(); 2000];
+        report.warnings = vec![long; 600];
+        let text = text(&report, &Hints::default());
+        assert!(text.len() < 1 << 20, "{}", text.len());
+        let lines = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
+        let (rows, warnings) = (lines("| ") - 2, lines("- warning: "));
+        let reports = lines("- ") - warnings;
+        for (there, all, kind) in [(rows, 2000, "jobs"), (warnings, 600, "warnings"), (reports, 2000, "reports")] {
+            let said = format!("… and {} {kind} more", all - there);
+            assert!(there == all || text.contains(&said), "{there} of {all} {kind}: {said}");
+        }
+        assert!(rows > 500 && warnings == 600 && reports < 2000, "{rows} {warnings} {reports}");
     }
 }

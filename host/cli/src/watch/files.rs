@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use monkeyci_archive::{WorkspaceFiles, walk_workspace};
 use monkeyci_build::Changes;
+use monkeyci_controller::tracked_files;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -78,7 +79,7 @@ impl Watched {
         let kernel = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).context("files can't be watched")?;
         let kernel = Arc::new(readable(kernel)?);
         let roots = Arc::new(Roots { dir, script, repository });
-        let seen = look(roots.clone(), kernel.clone()).await?;
+        let seen = look(roots.clone(), kernel.clone(), BTreeSet::new()).await?;
         Ok(Self { roots, kernel, seen: Arc::new(seen), pending: false })
     }
 
@@ -110,7 +111,7 @@ impl Watched {
                     Err(_) => break,
                 }
             }
-            let now = look(self.roots.clone(), self.kernel.clone()).await?;
+            let now = look(self.roots.clone(), self.kernel.clone(), self.seen.watches.clone()).await?;
             self.pending = false;
             let is_same = now.files == self.seen.files;
             self.seen = Arc::new(now);
@@ -187,9 +188,10 @@ pub fn readable(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Looks at all files, and has the kernel watch all directories that there are.
-async fn look(roots: Arc<Roots>, kernel: Arc<AsyncFd<OwnedFd>>) -> anyhow::Result<Seen> {
+///
+/// `before` are the directories that it watches already: what has happened there since is told by the kernel.
+async fn look(roots: Arc<Roots>, kernel: Arc<AsyncFd<OwnedFd>>, mut before: BTreeSet<i32>) -> anyhow::Result<Seen> {
     let looked = tokio::task::spawn_blocking(move || {
-        let mut before = BTreeSet::new();
         let mut failed = None;
         for _ in 0..LOOKS {
             match roots.look(kernel.get_ref()) {
@@ -223,17 +225,20 @@ impl Roots {
     }
 }
 
-/// Adds what git does not ignore of a directory, but for what can be made again.
+/// Adds what a build has of a directory, but for what can be made again: what git tracks, and what it does not ignore.
 fn add_all(root: &Path, kernel: &OwnedFd, seen: &mut Seen) -> anyhow::Result<()> {
     let failed = || format!("{} can't be looked through", root.display());
     watch(root, kernel, seen)?;
-    let mut walk = walk_workspace(root, &WorkspaceFiles::of_working_tree([])).with_context(failed)?;
+    let tracked = tracked_files(root).with_context(failed)?;
+    let has_tracked = |path: &Path| tracked.range(path.to_owned()..).next().is_some_and(|file| file.starts_with(path));
+    let files = WorkspaceFiles::of_working_tree(tracked.iter().cloned());
+    let mut walk = walk_workspace(root, &files).with_context(failed)?;
     while let Some(entry) = walk.next() {
         let entry = entry.with_context(failed)?;
         let path = root.join(&entry.path);
         if !entry.kind.is_dir() {
             add(&path, seen)?;
-        } else if path.join(CACHE).exists() {
+        } else if path.join(CACHE).exists() && !has_tracked(&entry.path) {
             walk.pass_over();
         } else {
             watch(&path, kernel, seen)?;

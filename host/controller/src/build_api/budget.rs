@@ -71,6 +71,12 @@ pub(crate) fn limits() -> Area {
             "they stand in the journal",
         ),
         Limit::count("nesting of a test report", Per::Call, junit::DEPTH as u64, "test runners nest a few"),
+        Limit::bytes(
+            "tests of a build that are told by name, in memory",
+            Per::Call,
+            junit::MAX_NAMED as u64,
+            "half a million of them; the others are counted",
+        ),
         Limit::count(
             "characters of a test's name or message",
             Per::Call,

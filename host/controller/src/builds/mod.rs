@@ -16,7 +16,7 @@ use monkeyci_storage::journal::{History, Journal, Page, SqliteJournal, history, 
 pub use error::BuildsError;
 pub use list::{FailedJob, Listed, Standing, Wanted};
 pub use record::{ArtifactRecord, AttemptRecord, BuildRecord, JobRecord, RemovedJob};
-pub use reports::{FlakyTest, TestCase, TestReports};
+pub use reports::{FlakyTest, TestCase, TestReports, Tests};
 
 use crate::error::ControllerError;
 use crate::home::Home;
@@ -136,11 +136,22 @@ impl Builds {
         &self.home
     }
 
-    /// The events of a build, and what it came to with them.
-    pub(crate) async fn state(&self, build: &str) -> Result<(Vec<Event>, BuildState), BuildsError> {
-        let events = self.history(build).await?.map(|history| history.events).unwrap_or_default();
+    /// The events of a build, and what it came to with them, if it has come further than `seen`, which is then where it is.
+    pub(crate) async fn beyond(
+        &self,
+        build: &str,
+        seen: &mut u64,
+    ) -> Result<Option<(Vec<Event>, BuildState)>, BuildsError> {
+        let head = self.journal.head(build).await.map_err(ControllerError::from)?;
+        if head.is_some_and(|head| head.last <= *seen) {
+            return Ok(None);
+        }
+        let history = self.history(build).await?;
+        let none = || BuildsError::NoBuild { build: build.to_owned(), home: self.home().to_owned() };
+        let events = history.ok_or_else(none)?.events;
         let state = BuildState::of(&events);
-        Ok((events, state))
+        *seen = events.last().map_or(0, |event| event.seq);
+        Ok(Some((events, state)))
     }
 
     /// The ids of all builds, the oldest first.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Builds, BuildsError};
 use crate::error::ControllerError;
-use crate::junit::{self, Told};
+use crate::junit::{self, MAX_NAMED, Told};
 
 /// The test reports of a build.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -19,7 +19,9 @@ pub struct TestReports {
     pub total: u64,
     /// How many were skipped, or did not run for another reason.
     pub skipped: u64,
-    /// Those that failed.
+    /// How many failed.
+    pub failures: u64,
+    /// Those that failed: the first 64 MiB of them.
     pub failed: Vec<TestCase>,
     /// Those that took longest, the slowest first.
     pub slowest: Vec<TestCase>,
@@ -27,6 +29,18 @@ pub struct TestReports {
     pub flaky: Vec<FlakyTest>,
     /// How many builds were looked at for that.
     pub looked_at: usize,
+    /// How often a test was not looked at for that, because there are more names than 64 MiB hold.
+    pub not_compared: u64,
+}
+
+/// The tests of a build, by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Tests {
+    /// The tests: the first 64 MiB of them.
+    pub cases: Vec<TestCase>,
+    /// How many there are beyond, by their jobs.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// A test of a report.
@@ -56,6 +70,22 @@ impl TestCase {
             message: told.failure.map(junit::short),
             skipped: told.skipped || told.not_run,
         }
+    }
+}
+
+/// Memory for names of tests.
+struct Room(usize);
+
+impl Room {
+    /// Whether so much more has room. After one that has none there is none for others either: what is told has no gaps.
+    fn take(&mut self, bytes: usize) -> bool {
+        let has_room = bytes <= self.0;
+        self.0 = if has_room { self.0 - bytes } else { 0 };
+        has_room
+    }
+
+    fn of_case(case: &TestCase) -> usize {
+        size_of::<TestCase>() + case.job.len() + case.name.len() + case.message.as_ref().map_or(0, String::len)
     }
 }
 
@@ -101,12 +131,14 @@ impl Builds {
     ) -> Result<TestReports, BuildsError> {
         let blobs = self.blobs(store).await?;
         let mut reports = TestReports { build: build.to_owned(), ..TestReports::default() };
+        let mut room = Room(MAX_NAMED);
         self.read_reports(&blobs, build, &mut |job, attempt, told| {
             reports.total += 1;
             reports.skipped += u64::from(told.skipped || told.not_run);
             let case = || TestCase::of(job, attempt, &told);
             if told.failure.is_some() {
-                reports.failed.push(case());
+                reports.failures += 1;
+                reports.failed.extend(Some(case()).filter(|case| room.take(Room::of_case(case))));
             }
             let at = reports.slowest.partition_point(|slower| slower.took_ms as f64 >= told.seconds * 1000.0);
             if at < slowest {
@@ -122,12 +154,19 @@ impl Builds {
         let mut builds: Vec<&String> = all[..until].iter().rev().filter(|id| of_it(id)).take(last).collect();
         builds.reverse();
         let mut courses = BTreeMap::<(String, String), Course>::new();
+        let mut room = Room(MAX_NAMED);
         for build in &builds {
             let code = self.code(build).await?;
             self.read_reports(&blobs, build, &mut |job, _, told| {
-                if !told.skipped && !told.not_run {
-                    let course = courses.entry((job.to_owned(), junit::short(told.name))).or_default();
-                    course.0.push((code.clone(), told.failure.is_some()));
+                if told.skipped || told.not_run {
+                    return;
+                }
+                let of = (job.to_owned(), junit::short(told.name));
+                let name = if courses.contains_key(&of) { 0 } else { size_of::<Course>() + of.0.len() + of.1.len() };
+                if room.take(name + size_of::<(String, bool)>() + code.len()) {
+                    courses.entry(of).or_default().0.push((code.clone(), told.failure.is_some()));
+                } else {
+                    reports.not_compared += 1;
                 }
             })
             .await?;
@@ -146,22 +185,44 @@ impl Builds {
         Ok(reports)
     }
 
-    /// All tests of a build, of the last attempt of each job that has handed a report in, in the order of the jobs' ids.
+    /// The tests of a build by name, of the last attempt of each job that has handed a report in, in the order of the jobs' ids.
     ///
     /// # Errors
     /// When the store can't be read, or a report is damaged.
-    pub async fn test_cases(&self, store: &BlobStore, build: &str) -> Result<Vec<TestCase>, BuildsError> {
+    pub async fn test_cases(&self, store: &BlobStore, build: &str) -> Result<Tests, BuildsError> {
+        self.test_cases_within(store, build, MAX_NAMED).await
+    }
+
+    pub(super) async fn test_cases_within(
+        &self,
+        store: &BlobStore,
+        build: &str,
+        most: usize,
+    ) -> Result<Tests, BuildsError> {
         let blobs = self.blobs(store).await?;
-        let mut cases: Vec<TestCase> = Vec::new();
+        let mut tests = Tests::default();
+        let mut room = Room(most);
+        let mut last = None;
         self.read_reports(&blobs, build, &mut |job, attempt, told| {
-            if cases.last().is_some_and(|last| last.job == job && last.attempt < attempt) {
-                let before = cases.partition_point(|case| case.job.as_str() < job);
-                cases.truncate(before);
+            if last.as_ref().is_none_or(|(of, _)| of != job) {
+                last = Some((job.to_owned(), attempt));
+            } else if let Some((_, before)) = &mut last
+                && *before < attempt
+            {
+                *before = attempt;
+                let from = tests.cases.partition_point(|case| case.job.as_str() < job);
+                tests.cases.drain(from..).for_each(|case| room.0 += Room::of_case(&case));
+                tests.left_out.remove(job);
             }
-            cases.push(TestCase::of(job, attempt, &told));
+            let case = TestCase::of(job, attempt, &told);
+            if room.take(Room::of_case(&case)) {
+                tests.cases.push(case);
+            } else {
+                *tests.left_out.entry(case.job).or_default() += 1;
+            }
         })
         .await?;
-        Ok(cases)
+        Ok(tests)
     }
 
     /// Reads the reports of a build one by one, in the order of jobs and attempts.

@@ -282,6 +282,19 @@ async fn tests_are_told_by_name_and_so_are_those_that_pass_and_fail_of_the_same_
 }
 
 #[tokio::test]
+async fn tests_beyond_what_memory_holds_are_counted_and_a_later_attempt_takes_the_place_of_an_earlier_one() {
+    let mut rig = Rig::new().await;
+    rig.build("o/r/1", vec![checked_out("main", "c1")]).await;
+    let cases = |names: &[&str]| names.iter().map(|name| format!("<testcase name='{name}'/>")).collect::<String>();
+    rig.report("o/r/1", 1, &cases(&["a", "b", "c"])).await;
+    rig.report("o/r/1", 2, &cases(&["d", "e", "f", "g"])).await;
+    let most = 3 * (size_of::<TestCase>() + "unit".len() + "a".len());
+    let tests = rig.open().await.test_cases_within(&BlobStore::Local, "o/r/1", most).await.expect("reports");
+    let names: Vec<_> = tests.cases.iter().map(|case| case.name.as_str()).collect();
+    assert_eq!((names, tests.left_out["unit"]), (vec!["d", "e", "f"], 1));
+}
+
+#[tokio::test]
 async fn a_home_that_is_not_there_or_not_ours_is_said_to_be_so_and_stays_as_it_is() {
     let dir = tempfile::tempdir().expect("a directory");
     let home = dir.path().join("home");

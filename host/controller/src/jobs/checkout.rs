@@ -11,8 +11,8 @@ use monkeyci_storage::{Blobs, names};
 use super::JobContext;
 use super::define::failed;
 use crate::running::{BuildDirs, BuildHandle, BuildRequest};
-use crate::source::SourceRequest;
 use crate::source::history::History;
+use crate::source::{Checkout, SourceRequest};
 
 /// What is known of the code before it is got.
 pub(super) enum KnownSource {
@@ -53,6 +53,20 @@ pub(super) async fn check_out(
     known: Option<KnownSource>,
 ) -> Result<(Source, Vec<String>), String> {
     let checkout = source.check_out_in_background(dir.join("checkout")).await.map_err(|error| error.to_string())?;
+    enter(live, checkout, (trigger, given), dir, known)
+}
+
+/// Tells a build where code is that is there; what it writes goes below `dir`.
+///
+/// # Errors
+/// When the code can't be read.
+pub(super) fn enter(
+    live: &BuildHandle,
+    checkout: Checkout,
+    (trigger, given): (&str, &Given),
+    dir: PathBuf,
+    known: Option<KnownSource>,
+) -> Result<(Source, Vec<String>), String> {
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;
     let (mut found, mut warnings) = (checkout.source, checkout.warnings);

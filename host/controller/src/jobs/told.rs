@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use monkeyci_build::{CommandError, ToldCall};
-use monkeyci_script::{Keeper, NotKept, Recording};
+use monkeyci_script::{Digests, Keeper, NotKept, Recording};
 
 use super::JobContext;
 use super::attempts::BegunBy;
 use crate::lock::lock;
-use crate::running::{BuildHandle, Digests, Refused};
+use crate::running::{self, BuildHandle, Refused};
 
 /// What actions were told by a process that has died, by their jobs.
 #[derive(Debug, Default)]
@@ -43,9 +43,11 @@ impl Keeper for ForAttempt {
         };
         tell.boxed()
     }
+}
 
+impl Digests for ForAttempt {
     fn digest(&self, bytes: &[u8]) -> String {
-        Digests { key: &self.key, build: &self.live.id }.of("told", &self.job, bytes)
+        running::Digests { key: &self.key, build: &self.live.id }.of("told", &self.job, bytes)
     }
 
     fn has_secret(&self, bytes: &[u8]) -> bool {

@@ -259,6 +259,12 @@ pub(crate) struct Digests<'a> {
 }
 
 impl Digests<'_> {
+    /// What the key is called in journals, if there is one. The key is drawn at random, so nobody finds it by its name.
+    pub(crate) fn key_name(&self) -> Option<String> {
+        let name = || hex(&Sha256::new().chain_update("name of a key\0").chain_update(self.key).finalize()[..8]);
+        (!self.key.is_empty()).then(name)
+    }
+
     /// The digest of a value: of a `secret` or a `param` of this name, or of what a job of this name was `told`.
     pub(crate) fn of(&self, what: &str, name: &str, value: &[u8]) -> String {
         // A key may have any length.
@@ -299,6 +305,8 @@ impl BuildRequest {
             select: self.select.clone(),
             given: self.given.clone(),
             tells_actions: true,
+            tells_ends: true,
+            key_name: digests.key_name(),
         }
     }
 

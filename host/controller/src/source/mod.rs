@@ -21,5 +21,7 @@ pub(crate) mod workspace;
 
 pub use auth::GitAuth;
 pub use checkout::SourceRequest;
+pub use working_tree::{TrackedFilesError, tracked_files};
 
 pub(crate) use budget::limits;
+pub(crate) use checkout::Checkout;

@@ -1,5 +1,6 @@
 //! A directory of this machine, built as it stands.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -111,6 +112,28 @@ pub(super) fn working_tree(
     };
     let repository = commit.map(|_| repository.path().to_owned());
     Ok(Checkout { dir, files, source, repository, warnings })
+}
+
+/// Why it is not known which files of a directory git tracks.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct TrackedFilesError(#[from] CheckoutError);
+
+/// The files of the directory `dir` that git tracks, submodules' too, as paths below it: a build of the directory has them whatever ignores
+/// them. None where it is no repository's.
+///
+/// # Errors
+/// When the directory or its repository can't be read.
+pub fn tracked_files(dir: &Path) -> Result<BTreeSet<PathBuf>, TrackedFilesError> {
+    let dir = std::fs::canonicalize(dir).map_err(|source| CheckoutError::Dir { path: dir.to_owned(), source })?;
+    let Some(Found { repository, root: Some(root) }) = find(&dir, &mut Vec::new())? else {
+        return Ok(BTreeSet::new());
+    };
+    let mut tracked = Tracked::default();
+    let added = tracked.add(&repository, Path::new(""), Limits::default().depth);
+    added.map_err(|error| CheckoutError::git(&dir, &error))?;
+    let below = dir.strip_prefix(&root).unwrap_or(Path::new(""));
+    Ok(tracked.files.iter().filter_map(|path| path.strip_prefix(below).ok().map(Path::to_owned)).collect())
 }
 
 /// A repository that a directory belongs to.

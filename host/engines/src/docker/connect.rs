@@ -14,7 +14,6 @@ use super::certificates::DockerTls;
 use super::context::{self, Variables};
 use super::endpoint::Candidate;
 use super::fault::said;
-use super::fence::is_local;
 use crate::{EngineError, EngineSettingsError};
 
 /// How long an address may take to answer when several are tried. A local daemon does so within milliseconds.
@@ -23,10 +22,10 @@ const PING: Duration = Duration::from_secs(4);
 /// How the docker engine is found and used.
 #[derive(Clone, Debug)]
 pub struct DockerOptions {
-    /// Where it listens: `unix:///path`, `tcp://host:port`, `http://host:port` or `ssh://user@host:port/path`. None takes what
-    /// [`DockerOptions::docker`] finds or `CONTAINER_HOST` names, and searches the usual sockets of Docker and Podman, of the machine
-    /// and of the user, when nothing is named.
+    /// Where it listens: `unix:///path`, `tcp://host:port`, `http://host:port` or `ssh://user@host:port/path`. None searches for one.
     pub socket: Option<String>,
+    /// Which engines are searched for where `socket` is none.
+    pub search: EngineSearch,
     /// The files for TLS to the engine at a `tcp://` address. None takes those that `DOCKER_CERT_PATH` names where
     /// `DOCKER_TLS_VERIFY` is set, and else there is no TLS.
     pub tls: Option<DockerTls>,
@@ -64,10 +63,23 @@ pub enum NetworkFence {
     Off,
 }
 
+/// Which engines are searched for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineSearch {
+    /// The one that the docker command would speak with or that `CONTAINER_HOST` names. Where none is named, the usual sockets of Docker
+    /// and Podman, of the machine and of the user.
+    #[default]
+    Any,
+    /// The one that the docker command would speak with: that of `DOCKER_HOST`, else of the context in `DOCKER_CONTEXT`, else of the
+    /// current context, else at Docker's usual socket.
+    Docker,
+}
+
 impl Default for DockerOptions {
     fn default() -> Self {
         Self {
             socket: None,
+            search: EngineSearch::Any,
             tls: None,
             ssh: "ssh".into(),
             answer: Duration::from_secs(15),
@@ -96,9 +108,7 @@ pub(super) enum Dialect {
 pub(super) struct Found {
     pub(super) docker: Docker,
     pub(super) dialect: Dialect,
-    /// Whether it runs on this machine.
-    pub(super) is_local: bool,
-    /// Whether it runs on another one.
+    /// Whether it runs on another machine.
     pub(super) is_elsewhere: bool,
     /// Name and version for people.
     pub(super) name: String,
@@ -106,18 +116,7 @@ pub(super) struct Found {
 
 /// Finds the first engine that answers.
 pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> {
-    let variable = of_process;
-    let (candidates, patience) = match (&options.socket, &options.tls) {
-        (Some(socket), None) => (vec![Candidate::of(socket.clone(), ASKED, &variable)?], options.answer),
-        (Some(socket), tls) => {
-            let candidate = Candidate { address: socket.clone(), origin: ASKED.to_owned(), tls: tls.clone() };
-            (vec![candidate], options.answer)
-        }
-        (None, _) => match named(&variable)? {
-            Some(candidate) => (vec![candidate], options.answer),
-            None => (usual(&variable), PING),
-        },
-    };
+    let (candidates, patience) = candidates(options, &of_process)?;
     let mut tried = Vec::new();
     for candidate in candidates {
         let docker = candidate.client(options.request.as_secs().max(1), &options.ssh)?;
@@ -129,8 +128,33 @@ pub(super) async fn find(options: &DockerOptions) -> Result<Found, EngineError> 
     Err(EngineError::NotFound { tried: tried.join("; ") })
 }
 
+/// What is tried, and how long each may take to answer.
+pub(super) fn candidates(
+    options: &DockerOptions,
+    variable: Variables<'_>,
+) -> Result<(Vec<Candidate>, Duration), EngineSettingsError> {
+    let named = match (&options.socket, &options.tls, options.search) {
+        (Some(socket), None, _) => Some(Candidate::of(socket.clone(), ASKED, variable)?),
+        (Some(socket), tls, _) => {
+            Some(Candidate { address: socket.clone(), origin: ASKED.to_owned(), tls: tls.clone() })
+        }
+        (None, _, EngineSearch::Any) => named(variable)?,
+        (None, _, EngineSearch::Docker) => {
+            let usual = || Candidate::plain(DOCKERS_SOCKET.to_owned(), "Docker");
+            Some(context::of_docker(variable)?.unwrap_or_else(usual))
+        }
+    };
+    Ok(match named {
+        Some(candidate) => (vec![candidate], options.answer),
+        None => (usual(variable), PING),
+    })
+}
+
 /// Who has named the engine of [`DockerOptions::socket`].
 const ASKED: &str = "as asked";
+
+/// Where Docker listens unless it is told otherwise.
+const DOCKERS_SOCKET: &str = "unix:///var/run/docker.sock";
 
 /// A variable of this process that says something.
 fn of_process(name: &str) -> Option<String> {
@@ -138,19 +162,13 @@ fn of_process(name: &str) -> Option<String> {
 }
 
 impl DockerOptions {
-    /// The engine that the docker command would speak with: that of `DOCKER_HOST`, else of the context in `DOCKER_CONTEXT`, else of the
-    /// current context, else Docker's usual socket.
+    /// Searches for [`EngineSearch::Docker`].
     ///
     /// # Errors
-    /// When a context or what it names can't be read.
+    /// When a context or what it names can't be read: now, and not only when somebody connects.
     pub fn docker() -> Result<Self, EngineSettingsError> {
-        let named = match context::of_variables(&of_process)? {
-            None => context::of_configuration(&of_process)?,
-            named => named,
-        };
-        let Candidate { address, tls, .. } =
-            named.unwrap_or_else(|| Candidate::plain("unix:///var/run/docker.sock".to_owned(), "Docker"));
-        Ok(Self { socket: Some(address), tls, ..Self::default() })
+        let options = Self { search: EngineSearch::Docker, ..Self::default() };
+        candidates(&options, &of_process).map(|_| options)
     }
 }
 
@@ -170,7 +188,7 @@ fn usual(variable: Variables<'_>) -> Vec<Candidate> {
     let run = variable("XDG_RUNTIME_DIR");
     let in_run = |path: &str| run.as_ref().map(|run| format!("unix://{run}/{path}"));
     let usual = [
-        (Some("unix:///var/run/docker.sock".to_owned()), "Docker"),
+        (Some(DOCKERS_SOCKET.to_owned()), "Docker"),
         (in_run("podman/podman.sock"), "the user's Podman"),
         (in_run("docker.sock"), "the user's Docker"),
         (Some("unix:///run/podman/podman.sock".to_owned()), "Podman"),
@@ -199,8 +217,7 @@ async fn probe(docker: Result<Docker, Error>, at: &Candidate, patience: Duration
         .map_err(|_| format!("no answer within {} s", patience.as_secs()))?
         .map_err(|error| with_remedy(said(&error)))?;
     let dialect = dialect(&version);
-    let (is_local, is_elsewhere) = (is_local(&at.address), at.is_elsewhere());
-    Ok(Found { docker, is_local, is_elsewhere, name: describe(&dialect, &version), dialect })
+    Ok(Found { docker, is_elsewhere: at.is_elsewhere(), name: describe(&dialect, &version), dialect })
 }
 
 /// Adds to what the system says of a socket what to do about it: on a new machine, the user is in no group that may use Docker's.

@@ -3,16 +3,15 @@
 //! [variables](https://docs.docker.com/reference/cli/docker/#environment-variables)).
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use super::certificates::DockerTls;
 use super::endpoint::Candidate;
+use super::sidecar_image::hex_sha256;
 use crate::EngineSettingsError;
 
 /// The context that is none: variables and the usual socket count.
@@ -41,6 +40,14 @@ struct Endpoint {
     host: String,
     #[serde(default, rename = "SkipTLSVerify")]
     skip_tls_verify: bool,
+}
+
+/// The engine that the docker command would speak with, if any is named.
+pub(super) fn of_docker(variable: Variables<'_>) -> Result<Option<Candidate>, EngineSettingsError> {
+    match of_variables(variable)? {
+        None => of_configuration(variable),
+        named => Ok(named),
+    }
 }
 
 /// The engine that DOCKER_HOST or else DOCKER_CONTEXT names.
@@ -89,12 +96,13 @@ fn context(name: &str, origin: &str, variable: Variables<'_>) -> Result<Option<C
     if name == DEFAULT {
         return Ok(None);
     }
-    let contexts = directory(variable).unwrap_or_default().join("contexts");
-    let id = Sha256::digest(name).iter().fold(String::new(), |mut id, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(id, "{byte:02x}");
-        id
-    });
+    let Some(dir) = directory(variable) else {
+        // Never those of the working directory, which may be anybody's.
+        let file = PathBuf::from("~/.docker/contexts");
+        return Err(EngineSettingsError::NoContext { name: name.to_owned(), origin: origin.to_owned(), file });
+    };
+    let contexts = dir.join("contexts");
+    let id = hex_sha256(name.as_bytes());
     let file = contexts.join("meta").join(&id).join("meta.json");
     let Some(meta) = read::<Meta>(&file)? else {
         return Err(EngineSettingsError::NoContext { name: name.to_owned(), origin: origin.to_owned(), file });

@@ -42,7 +42,7 @@ impl Candidate {
     /// Whether what is there runs on another machine. One without TLS on loopback is taken for this machine's.
     pub(super) fn is_elsewhere(&self) -> bool {
         let is_loopback = |uri: Uri| {
-            let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+            let host = host_of(&uri);
             host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
         };
         self.address.starts_with("ssh://")
@@ -82,7 +82,7 @@ impl Candidate {
 
     fn over_tls(&self, tls: &DockerTls, seconds: u64) -> Result<Result<Docker, Error>, EngineSettingsError> {
         let uri: Uri = self.address.parse().map_err(|error| self.none(&format!("{error}")))?;
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = host_of(&uri).to_owned();
         let name = ServerName::try_from(host.clone()).map_err(|error| self.none(&error.to_string()))?;
         let port = uri.port_u16().unwrap_or(TLS_PORT);
         let at = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
@@ -93,6 +93,11 @@ impl Candidate {
         let (address, origin) = (self.address.clone(), self.origin.clone());
         EngineSettingsError::Address { address, origin, reason: reason.to_owned() }
     }
+}
+
+/// The host of an address, without the brackets that one of version 6 has there.
+fn host_of(uri: &Uri) -> &str {
+    uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 
 fn is_tcp(address: &str) -> bool {

@@ -47,7 +47,7 @@ impl DockerEngine {
             return Err(refuse("it does not run"));
         }
         // Its user, and how that one gets it: as the container itself got it.
-        let orders = found.guard_orders().ok_or_else(|| refuse("it did not begin as the guard"))?;
+        let orders = guard::began_with(Some(&found), &name)?;
         let options = CreateExecOptions {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
@@ -76,7 +76,8 @@ impl DockerEngine {
                 None => Ok(()),
             }
         };
-        let session = hand_over(input, output, handed, ready).await.map_err(|reason| refuse(&reason))?;
+        let session = hand_over(input, output, handed, ready, self.docker.timeout()).await;
+        let session = session.map_err(|reason| refuse(&reason))?;
         let name = name.clone();
         let read = move |error| refused(format!("read what a program in container {name} writes"), &error);
         let first = futures::stream::iter(session.first.map(Ok));
@@ -97,8 +98,20 @@ struct Begun {
     output: BoxStream<'static, Result<LogOutput, Error>>,
 }
 
-/// Waits until the guard can be handed something, then for `ready`, and hands it over.
+/// Waits until the guard can be handed something, then for `ready`, and hands it over. All of it takes no longer than `limit`.
 async fn hand_over(
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+    output: impl futures::Stream<Item = Result<LogOutput, Error>> + Send + 'static,
+    handed: &Handed,
+    ready: impl Future<Output = Result<(), String>>,
+    limit: Duration,
+) -> Result<Begun, String> {
+    let begun = begin(input, output, handed, ready);
+    let silent = |_| Err(format!("its guard has not taken what it is to be handed within {} s", limit.as_secs()));
+    tokio::time::timeout(limit, begun).await.unwrap_or_else(silent)
+}
+
+async fn begin(
     mut input: Pin<Box<dyn AsyncWrite + Send>>,
     output: impl futures::Stream<Item = Result<LogOutput, Error>> + Send + 'static,
     handed: &Handed,
@@ -156,5 +169,19 @@ impl SessionControl for Control {
             }
         }
         Err(EngineError::Refused { what: what.to_owned(), reason: "it says that it still runs".to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_guard_that_never_says_a_word_is_given_up() {
+        let (input, handed) = (Box::pin(tokio::io::sink()), Handed::default());
+        let silent = futures::stream::pending();
+        let begun = hand_over(input, silent, &handed, std::future::ready(Ok(())), Duration::ZERO).await;
+        let reason = begun.err().unwrap_or_default();
+        assert!(reason.contains("within 0 s"), "{reason}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
 
 use futures::future::try_join_all;
 use monkeyci_api::NetworkRules;
@@ -44,7 +43,7 @@ impl DockerEngine {
         }
         let internet = pod.network == NetworkMode::Internet;
         let looked_up = try_join_all(pod.network_allow.iter().map(|to| look_up(pod, to))).await?;
-        let mut machine = if self.is_local { machine() } else { BTreeSet::new() };
+        let mut machine = if self.is_elsewhere { BTreeSet::new() } else { machine() };
         let mut rules = NetworkRules { internet, ..NetworkRules::default() };
         let mut hosts = Vec::new();
         for (destination, addresses) in pod.network_allow.iter().zip(looked_up) {
@@ -60,7 +59,7 @@ impl DockerEngine {
         let dns = (is_docker && !internet).then(|| vec![NO_RESOLVER.to_owned()]);
         rules.permitted.clone_from(&self.options.permitted_networks);
         rules.pods = Some(self.options.pod_networks);
-        if self.is_local {
+        if !self.is_elsewhere {
             // What is private is refused without being named, unless something there is permitted.
             if rules.permitted.is_empty() {
                 machine.retain(|address| !PRIVATE.iter().any(|range| range.covers(&AddressRange::from(*address))));
@@ -87,7 +86,7 @@ impl DockerEngine {
                  may be private networks, other jobs, this machine and cloud metadata"
                     .to_owned(),
             );
-        } else if !self.is_local {
+        } else if self.is_elsewhere {
             holes.push(
                 "the engine runs on another machine: jobs can't be kept from that machine's public addresses"
                     .to_owned(),
@@ -190,12 +189,6 @@ fn resolvers() -> Vec<IpAddr> {
     let of_docker = configuration["dns"].as_array().into_iter().flatten().filter_map(|dns| dns.as_str()?.parse().ok());
     let all: BTreeSet<IpAddr> = of_machine.chain(of_docker).filter(|address: &IpAddr| !address.is_loopback()).collect();
     all.into_iter().collect()
-}
-
-/// Whether an engine at this address runs on this machine.
-pub(super) fn is_local(address: &str) -> bool {
-    let path = address.strip_prefix("unix://").unwrap_or(address);
-    path.starts_with('/') && Path::new(path).exists()
 }
 
 #[cfg(test)]

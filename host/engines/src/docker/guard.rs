@@ -8,7 +8,8 @@ use monkeyci_api::{GuardOrders, paths};
 use super::container::bind;
 use super::fence::Fence;
 use super::image::ImageFacts;
-use crate::{Pod, PodService};
+use super::raw::Inspected;
+use crate::{EngineError, Pod, PodService};
 
 /// What the guard needs, and what it gives up before any other program runs.
 const NET_ADMIN: &str = "NET_ADMIN";
@@ -76,6 +77,17 @@ pub(super) fn of_service(pod: &Pod, image: &ImageFacts, service: &PodService) ->
     let set_home = !image.has_home && !service.env.contains_key("HOME");
     let env = pod.service_env.get(&service.name).map(|_| paths::SERVICE_ENV.to_owned());
     GuardOrders { user: becomes(None, image), set_home, env, ..GuardOrders::default() }
+}
+
+/// The orders that a container's guard began with: a further program in there has its user, and how that one gets it, from them.
+///
+/// # Errors
+/// When it did not begin as the guard, or as one whose orders can't be read. Without them, the program would run as root.
+pub(super) fn began_with(found: Option<&Inspected>, name: &str) -> Result<GuardOrders, EngineError> {
+    found.and_then(Inspected::guard_orders).ok_or_else(|| EngineError::Refused {
+        what: format!("run a program in container {name}"),
+        reason: "it did not begin as the guard, or the guard's orders can't be read".to_owned(),
+    })
 }
 
 /// A further program in a container that began with these orders: it gets the container's rights from the engine, so the guard's too, and

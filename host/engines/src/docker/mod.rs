@@ -18,6 +18,7 @@ mod in_flight;
 mod machine;
 mod names;
 mod network;
+mod program_volume;
 mod raw;
 mod ready;
 mod remove;
@@ -43,7 +44,7 @@ use tokio::sync::OnceCell;
 
 pub use budget::limits;
 pub use certificates::DockerTls;
-pub use connect::{DockerOptions, NetworkFence};
+pub use connect::{DockerOptions, EngineSearch, NetworkFence};
 
 use crate::{Engine, EngineError, Part, PartExit, Pod, PodFound, PodService, Session, TerminalSize};
 use connect::Dialect;
@@ -108,16 +109,12 @@ use sidecar_image::SidecarImages;
 pub struct DockerEngine {
     docker: Docker,
     dialect: Dialect,
-    /// Whether it runs on this machine, so that the machine's addresses are its.
-    is_local: bool,
-    /// Whether it runs on another one, which does not see the files of this.
+    /// Whether it runs on another machine, which does not see the files of this one, and whose addresses are not this one's.
     is_elsewhere: bool,
     name: String,
     options: DockerOptions,
     in_flight: InFlight,
     sidecar_images: SidecarImages,
-    /// The volumes with our programs, for an engine elsewhere.
-    programs: SidecarImages,
     machine: OnceCell<Machine>,
 }
 
@@ -131,13 +128,11 @@ impl DockerEngine {
         Ok(Self {
             docker: found.docker,
             dialect: found.dialect,
-            is_local: found.is_local,
             is_elsewhere: found.is_elsewhere,
             name: found.name,
             options,
             in_flight: InFlight::default(),
             sidecar_images: SidecarImages::default(),
-            programs: SidecarImages::default(),
             machine: OnceCell::new(),
         })
     }

@@ -27,8 +27,9 @@ pub(super) const PREFIX: u8 = 26;
 /// So often another network is tried when somebody takes the one that was free. It is somebody else's each time, so this is plenty.
 const ATTEMPTS: u32 = 64;
 
-/// A network is looked for so often while all are in use.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The first pause before a network is looked for again while all are in use; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A range for networks of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +68,22 @@ impl Pool {
     }
 }
 
+/// A network that is there.
+struct Taken {
+    subnets: Vec<AddressRange>,
+    /// Whether a pod has it, of whichever host, and gives it back.
+    is_pods: bool,
+}
+
+impl Taken {
+    fn is_pods_in(&self, range: &AddressRange) -> bool {
+        self.is_pods && self.subnets.iter().any(|subnet| subnet.overlaps(range))
+    }
+}
+
 impl DockerEngine {
-    /// Creates the pod's private network, or gets the one that is there. Where all of them are in use, it waits until one is free: others
-    /// end, and the job does not fail for them.
+    /// Creates the pod's private network, or gets the one that is there. Where all of them are in use, and pods have some, it waits until
+    /// one is free: others end, and the job does not fail for them. What else has the addresses never goes.
     pub(super) async fn create_network(
         &self,
         pod: &Pod,
@@ -81,17 +95,28 @@ impl DockerEngine {
         let reason = format!(
             "pods' networks are to be taken from {range}, which is no range of at least 64 addresses of version 4"
         );
-        let pool = Pool::new(range).ok_or(EngineError::Refused { what: what.clone(), reason })?;
-        let mut waits = false;
+        let refuse = |reason| EngineError::Refused { what: what.clone(), reason };
+        let pool = Pool::new(range).ok_or_else(|| refuse(reason))?;
+        let (mut pause, mut waits, mut is_last) = (FIRST_PAUSE, false, false);
         while !self.has_made_network(pod, names, &pool).await? {
-            if !std::mem::replace(&mut waits, true) {
-                progress(format!(
-                    "waiting for a free network: all {} of {range} are in use; let fewer jobs run at once, or name another range \
-                     (--pod-networks)",
-                    pool.size()
-                ));
+            if self.networks().await?.iter().any(|network| network.is_pods_in(&range)) {
+                if !std::mem::replace(&mut waits, true) {
+                    progress(format!(
+                        "waiting for a free network: all {} of {range} are in use; let fewer jobs run at once, or name another range \
+                         (--pod-networks)",
+                        pool.size()
+                    ));
+                }
+                is_last = false;
+                tokio::time::sleep(pause).await;
+                pause = LAST_PAUSE.min(pause * 2);
+            } else if std::mem::replace(&mut is_last, true) {
+                // Twice, since a pod may have given its network back between the two looks.
+                return Err(refuse(format!(
+                    "all addresses of {range} are in use, and no pod has them but other networks or the machine's own routes; name \
+                     another range (--pod-networks)"
+                )));
             }
-            tokio::time::sleep(AGAIN).await;
         }
         Ok(())
     }
@@ -107,7 +132,7 @@ impl DockerEngine {
                 Ok(()) => return Ok(true),
                 Err(error) if is_overlapping(&error) && attempts < ATTEMPTS => {
                     attempts += 1;
-                    taken = self.taken().await?;
+                    taken = self.networks().await?.into_iter().flat_map(|network| network.subnets).collect();
                     taken.insert(network);
                 }
                 Err(error) if is_taken(&error) && !is_overlapping(&error) => {
@@ -156,13 +181,19 @@ impl DockerEngine {
         self.in_flight.run(key, async move { raw::post(&docker, address, &body).await }).await
     }
 
-    /// The addresses of all networks that the engine has.
-    async fn taken(&self) -> Result<BTreeSet<AddressRange>, EngineError> {
+    /// All networks that the engine has.
+    async fn networks(&self) -> Result<Vec<Taken>, EngineError> {
         let networks = raw::whole(&self.docker, self.docker.list_networks(None::<ListNetworksOptions>))
             .await
             .map_err(|error| refused("list networks", &error))?;
-        let configs = networks.into_iter().filter_map(|network| network.ipam?.config).flatten();
-        Ok(configs.filter_map(|config| config.subnet?.parse().ok()).collect())
+        let taken = networks.into_iter().map(|network| {
+            let configs = network.ipam.and_then(|ipam| ipam.config).into_iter().flatten();
+            Taken {
+                subnets: configs.filter_map(|config| config.subnet?.parse().ok()).collect(),
+                is_pods: network.labels.is_some_and(|labels| labels.contains_key(LABEL_POD)),
+            }
+        });
+        Ok(taken.collect())
     }
 
     /// The network that has our name is ours, and not somebody else's.

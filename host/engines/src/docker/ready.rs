@@ -41,11 +41,10 @@ impl DockerEngine {
         &self,
         names: &Names,
         services: &[PodService],
-        orders: &impl Fn(&PodService) -> GuardOrders,
+        orders: &impl Fn(&PodService) -> Result<GuardOrders, EngineError>,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
-        let services =
-            services.iter().map(async |service| self.service_ready(names, service, &orders(service), progress).await);
+        let services = services.iter().map(async |service| self.service_ready(names, service, orders, progress).await);
         try_join_all(services).await.map(|_| ())
     }
 
@@ -53,13 +52,14 @@ impl DockerEngine {
         &self,
         names: &Names,
         service: &PodService,
-        orders: &GuardOrders,
+        orders: &impl Fn(&PodService) -> Result<GuardOrders, EngineError>,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EngineError> {
         let commands = commands(service);
         if commands.is_empty() {
             return Ok(());
         }
+        let orders = orders(service)?;
         progress(format!("waiting for service {}", service.name));
         let part = Part::Service(service.name.clone());
         let name = names.part(&part)?;
@@ -67,7 +67,7 @@ impl DockerEngine {
         let limit = Duration::from_millis(service.ready_timeout_ms);
         let succeed = async {
             for argv in &commands {
-                let program = self.command(further(orders, argv));
+                let program = self.command(further(&orders, argv));
                 self.until_success(&name, service, argv, &program, &last_said).await?;
             }
             Ok(())

@@ -26,12 +26,12 @@ use crate::EngineError;
 /// Label of a sidecar's image: the digest of its program.
 const LABEL_SIDECAR: &str = "monkeyci.sidecar";
 
-/// The images, or the volumes, that are known to be there, by what their program's file looked like.
+/// The images that are known to be there, by what their program's file looked like.
 #[derive(Debug, Default)]
 pub(super) struct SidecarImages(Mutex<HashMap<FileState, Arc<OnceCell<String>>>>);
 
 impl SidecarImages {
-    pub(super) fn cell(&self, file: FileState) -> Arc<OnceCell<String>> {
+    fn cell(&self, file: FileState) -> Arc<OnceCell<String>> {
         Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(file).or_default())
     }
 
@@ -43,7 +43,7 @@ impl SidecarImages {
 
 /// A file and what changes when its content does; cheaper than to read it for each job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FileState {
+struct FileState {
     path: PathBuf,
     inode: (u64, u64),
     length: u64,
@@ -51,7 +51,7 @@ pub(super) struct FileState {
 }
 
 impl FileState {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    fn of(path: &Path) -> io::Result<Self> {
         let meta = std::fs::metadata(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -212,7 +212,8 @@ fn is_dynamic(program: &[u8]) -> bool {
     (0..count).any(|index| number(table.saturating_add(size * index), 4) == 3)
 }
 
-fn hex_sha256(bytes: &[u8]) -> String {
+/// The digest of bytes, in hexadecimal digits.
+pub(super) fn hex_sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a String can't fail.
         let _ = write!(hex, "{byte:02x}");

@@ -60,19 +60,36 @@ impl Ssh {
         &self.host
     }
 
+    /// Who has to be asked, and to run what of docker there.
+    fn words(&self, docker: &str) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        words.extend(self.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
+        let at = self.user.as_ref().map_or_else(|| self.host.clone(), |user| format!("{user}@{}", self.host));
+        // For the shell at the other end.
+        let host = self.socket.as_ref().map(|path| format!("--host 'unix://{}' ", path.replace('\'', r"'\''")));
+        words.extend(["--".to_owned(), at, format!("docker {}{docker}", host.unwrap_or_default())]);
+        words
+    }
+
+    /// What a person types to see whether it works.
+    fn trial(&self) -> String {
+        let words = self.words("version");
+        let typed = words.iter().filter(|word| *word != "--").map(|word| {
+            // One with a quote has a path that the shell there reads, and the shell here has to leave as it is.
+            let is_plain = !word.contains(['"', '$', '`', '\\', '!']);
+            match word.contains('\'') {
+                false => word.clone(),
+                true if is_plain => format!("\"{word}\""),
+                true => format!("'{}'", word.replace('\'', r"'\''")),
+            }
+        });
+        format!("ssh {}", typed.collect::<Vec<_>>().join(" "))
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ForwardAgent=no", "-x", "-T"]);
-        if let Some(port) = self.port {
-            command.args(["-p", &port.to_string()]);
-        }
-        let at = self.user.as_ref().map_or_else(|| self.host.clone(), |user| format!("{user}@{}", self.host));
-        let dial = match &self.socket {
-            None => "docker system dial-stdio".to_owned(),
-            // For the shell at the other end.
-            Some(path) => format!("docker --host 'unix://{}' system dial-stdio", path.replace('\'', r"'\''")),
-        };
-        command.args(["--", &at, &dial]);
+        command.args(self.words("system dial-stdio"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
@@ -88,7 +105,15 @@ impl Ssh {
             return Err(no_program(&"it has no pipes"));
         };
         let said = Some(tokio::spawn(kept(said)));
-        Ok(SshStream { host: self.host.clone(), to: Some(to), from, said, heard: false, _child: child })
+        Ok(SshStream {
+            host: self.host.clone(),
+            trial: self.trial(),
+            to: Some(to),
+            from,
+            said,
+            heard: false,
+            _child: child,
+        })
     }
 }
 
@@ -104,6 +129,8 @@ async fn kept(mut said: ChildStderr) -> String {
 /// A connection through ssh. Its process ends with it.
 pub(super) struct SshStream {
     host: String,
+    /// What a person types to see whether it works.
+    trial: String,
     to: Option<ChildStdin>,
     from: ChildStdout,
     said: Option<JoinHandle<String>>,
@@ -122,8 +149,8 @@ impl SshStream {
         self.said = None;
         let said = if said.is_empty() { "it said nothing" } else { said.as_str() };
         Poll::Ready(io::Error::other(format!(
-            "ssh to {} failed: {said}; it asks for nothing here: `ssh {} docker version` has to work without a question",
-            self.host, self.host
+            "ssh to {} failed: {said}; it asks for nothing here: `{}` has to work without a question",
+            self.host, self.trial
         )))
     }
 }
@@ -177,6 +204,11 @@ mod tests {
         assert_eq!(arguments("ssh://ann@host:22/"), ["-p", "22", "--", "ann@host", "docker system dial-stdio"]);
         let odd = "docker --host 'unix:///run/o'\\''dd; x.sock' system dial-stdio";
         assert_eq!(arguments("ssh://host/run/o'dd; x.sock"), ["--", "host", odd]);
+        let trial = |address| Ssh::parse(address, "ssh".into()).expect(address).trial();
+        assert_eq!(trial("ssh://host"), "ssh host docker version");
+        let far = "ssh -p 2222 ann@far \"docker --host 'unix:///run/x.sock' version\"";
+        assert_eq!(trial("ssh://ann@far:2222/run/x.sock"), far);
+        assert_eq!(trial("ssh://far/$x"), r"ssh far 'docker --host '\''unix:///$x'\'' version'");
         for address in [
             "ssh://",
             "ssh:///path",

@@ -120,7 +120,7 @@ impl DockerEngine {
                 let fresh = self.create(names, &job).await?;
                 try_join(job_network(), async {
                     services().await?;
-                    let orders = |service: &PodService| guard::of_service(pod, &facts_of(&service.image), service);
+                    let orders = |service: &PodService| Ok(guard::of_service(pod, &facts_of(&service.image), service));
                     self.services_ready(names, &pod.services, &orders, progress).await
                 })
                 .await?;

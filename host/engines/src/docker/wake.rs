@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use monkeyci_api::GuardOrders;
 
 use super::DockerEngine;
 use super::fault::{is_missing, refused};
+use super::guard;
 use super::names::Names;
 use super::raw::Inspected;
 use super::start::is_ours;
@@ -36,8 +36,9 @@ impl DockerEngine {
             Ok::<_, EngineError>((service.name.clone(), found))
         });
         let woken: BTreeMap<String, Inspected> = try_join_all(woken).await?.into_iter().collect();
-        let orders = |service: &PodService| -> GuardOrders {
-            woken.get(&service.name).and_then(Inspected::guard_orders).unwrap_or_default()
+        let orders = |service: &PodService| {
+            let name = names.part(&Part::Service(service.name.clone()))?;
+            guard::began_with(woken.get(&service.name), &name)
         };
         self.services_ready(names, services, &orders, progress).await?;
         self.wake_container(names, &names.job()).await?;

@@ -3,7 +3,6 @@
 //! What speaks HTTP over them keeps those that are free for the next request, since one takes a while to make.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,7 +12,6 @@ use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyper::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -52,22 +50,22 @@ impl Dialer {
         Docker::connect_with_custom_transport(transport, Some(format!("http://{at}")), seconds, API_DEFAULT_VERSION)
     }
 
-    async fn dial(self) -> io::Result<Wire> {
+    async fn dial(self) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Tls { host, port, name, config } => {
                 let stream = TcpStream::connect((host.as_str(), port)).await?;
                 stream.set_nodelay(true)?;
-                Ok(Wire::new(TlsConnector::from(config).connect(name, stream).await?))
+                Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))
             }
-            Self::Ssh(ssh) => Ok(Wire::new(ssh.connect()?)),
+            Self::Ssh(ssh) => Ok(Box::new(ssh.connect()?)),
         }
     }
 }
 
 impl Service<Uri> for Dialer {
-    type Response = Wire;
+    type Response = TokioIo<Box<dyn Stream>>;
     type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Wire>>;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -75,45 +73,18 @@ impl Service<Uri> for Dialer {
 
     /// The engine is where it is, whatever a request calls it.
     fn call(&mut self, _: Uri) -> Self::Future {
-        self.clone().dial().boxed()
+        let dialer = self.clone();
+        async { dialer.dial().await.map(TokioIo::new) }.boxed()
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A connection.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection.
-pub(super) struct Wire(TokioIo<Box<dyn Stream>>);
-
-impl Wire {
-    fn new(stream: impl Stream + 'static) -> Self {
-        Self(TokioIo::new(Box::new(stream)))
-    }
-}
-
-impl Connection for Wire {
+impl Connection for Box<dyn Stream> {
     fn connected(&self) -> Connected {
         Connected::new()
-    }
-}
-
-impl Read for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl Write for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

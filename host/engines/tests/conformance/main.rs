@@ -88,6 +88,7 @@ conformance! {
             a_pods_network_that_is_made_later_is_not_reached,
             pods_networks_are_of_the_range_that_every_fence_refuses,
             a_pod_that_finds_no_free_network_waits_for_one,
+            a_pod_does_not_wait_for_the_networks_of_others,
             services_know_each_other_by_name,
             a_service_cannot_take_its_fence_down,
             a_service_is_its_images_user_and_has_its_home;

@@ -4,7 +4,6 @@ use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const SOURCE: &str = include_str!("probe.rs");
 
@@ -19,23 +18,10 @@ pub fn path() -> PathBuf {
     if program.exists() {
         return program;
     }
-    let rustc = monkeyci_testbed::handed::path(monkeyci_testbed::handed::RUSTC);
-    let version = Command::new(&rustc).arg("-vV").output().expect("rustc runs");
-    let version = String::from_utf8_lossy(&version.stdout).into_owned();
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
-
     let source = directory.join("probe.rs");
     std::fs::write(&source, SOURCE).expect("the probe's source can be written");
     let made = directory.join("probe.new");
-    let status = Command::new(&rustc)
-        .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "--target", host])
-        .args(["--crate-name", "probe"])
-        .arg(&source)
-        .arg("-o")
-        .arg(&made)
-        .status()
-        .expect("rustc runs");
-    assert!(status.success(), "the probe does not compile");
+    monkeyci_testbed::compiled::static_program(&source, &made).expect("the probe compiles");
     std::fs::rename(made, &program).expect("the probe can be renamed");
     program
 }

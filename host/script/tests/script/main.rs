@@ -5,5 +5,6 @@ mod compile_cache;
 mod compiling;
 mod hang_guard;
 mod hostile;
+mod replaying;
 mod support;
 mod transcript;

@@ -83,7 +83,10 @@ fn read_exact(mut bytes: &mut [u8]) -> io::Result<()> {
 /// Makes the files, and lets the container know the names of its services. Returns the variables that name the files.
 pub(super) fn place(handed: &Handed, owner: Option<&Identity>) -> io::Result<Vec<(String, String)>> {
     if !handed.hosts.is_empty() {
-        let before = std::fs::read_to_string(HOSTS).unwrap_or_default();
+        let before = match std::fs::read(HOSTS) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            before => before?,
+        };
         // The file is mounted: it can be written, and no other put in its place.
         std::fs::write(HOSTS, hosts(&before, handed.hosts.iter()))?;
     }
@@ -104,16 +107,20 @@ pub(super) fn place(handed: &Handed, owner: Option<&Identity>) -> io::Result<Vec
 }
 
 /// The names of a container, with these among them, and at no other address.
-fn hosts<'a>(before: &str, names: impl Iterator<Item = (&'a String, &'a IpAddr)> + Clone) -> String {
+/// Whatever else stands there stays as it is, in any encoding.
+fn hosts<'a>(before: &[u8], names: impl Iterator<Item = (&'a String, &'a IpAddr)> + Clone) -> Vec<u8> {
     let is_new = |name: &str| names.clone().any(|(new, _)| new == name);
-    let mut lines: Vec<String> = Vec::new();
-    for line in before.lines() {
-        if !line.split_whitespace().skip(1).any(is_new) {
-            lines.push(line.to_owned());
+    let mut after = Vec::new();
+    for line in before.split_inclusive(|byte| *byte == b'\n') {
+        if !String::from_utf8_lossy(line).split_whitespace().skip(1).any(is_new) {
+            after.extend_from_slice(line);
         }
     }
-    lines.extend(names.clone().map(|(name, address)| format!("{address}\t{name}")));
-    lines.join("\n") + "\n"
+    if after.last().is_some_and(|last| *last != b'\n') {
+        after.push(b'\n');
+    }
+    after.extend(names.clone().flat_map(|(name, address)| format!("{address}\t{name}\n").into_bytes()));
+    after
 }
 
 /// Waits until all of these accept connections; says of each that does not in its time.
@@ -164,8 +171,8 @@ mod tests {
     fn a_service_with_another_address_than_before_has_that_alone() {
         let names = [("db".to_owned(), "10.0.0.9".parse().unwrap()), ("web".to_owned(), "10.0.0.8".parse().unwrap())];
         let names: std::collections::BTreeMap<String, IpAddr> = names.into();
-        let before = "127.0.0.1\tlocalhost\n10.0.0.2\tdb\n10.0.0.3 this-one dbx\n";
-        let after = "127.0.0.1\tlocalhost\n10.0.0.3 this-one dbx\n10.0.0.9\tdb\n10.0.0.8\tweb\n";
+        let before = b"127.0.0.1\tlocalhost # caf\xe9\n10.0.0.2\tdb\n10.0.0.3 this-one dbx";
+        let after = b"127.0.0.1\tlocalhost # caf\xe9\n10.0.0.3 this-one dbx\n10.0.0.9\tdb\n10.0.0.8\tweb\n";
         assert_eq!(hosts(before, names.iter()), after);
         assert_eq!(hosts(after, names.iter()), after);
     }

@@ -54,13 +54,18 @@ impl<'a> Holding<'a> {
         self.at.take()
     }
 
+    /// Whether it is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.at.is_some()
+    }
+
     /// Whether its main process has ended, and it is held.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.at, Some(At::Failure(_) | At::Between(_)))
     }
 }
 
-/// Lets a shell go on that waits. One that is gone needs nothing.
+/// Lets a shell go on that waits. One that is gone needs nothing, nor one that reads none of what is there already.
 pub(super) fn let_shell_go_on(holds: &mut Option<PipeWriter>) {
     if let Some(holds) = holds {
         let _ = holds.write_all(b"\n");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, pipe};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
@@ -132,8 +132,9 @@ pub(super) fn spawn(
             }
         }
     };
-    for reader in [Some(&stdout), Some(&stderr), marks.as_ref()].into_iter().flatten() {
-        fcntl_setfl(reader, OFlags::NONBLOCK).map_err(|error| not_started(error.into()))?;
+    let readers = [Some(&stdout), Some(&stderr), marks.as_ref()].into_iter().flatten().map(PipeReader::as_fd);
+    for end in readers.chain(holds.as_ref().map(PipeWriter::as_fd)) {
+        fcntl_setfl(end, OFlags::NONBLOCK).map_err(|error| not_started(error.into()))?;
     }
     Ok(Job { pid, stdout, stderr, marks, holds, lines })
 }

@@ -249,10 +249,13 @@ impl Watch<'_> {
         Ok(true)
     }
 
-    /// Holds a job whose shell waits from now on.
+    /// Holds a job whose shell waits from now on; one that was told to stop goes on at once. What is held already is held once: the job
+    /// can write to the marks' pipe as well, and says no more of it than whoever lets it go on.
     fn hold_inside(&mut self, link: &mut Link) -> Result<(), LauncherError> {
         let Some(line) = self.marks.begun_wait().filter(|line| self.holding.before(*line)) else { return Ok(()) };
-        if self.ended.is_none() && !self.holding.has_ended() {
+        if self.stopped.is_some() {
+            let_shell_go_on(&mut self.holds);
+        } else if self.ended.is_none() && !self.holding.is_held() {
             self.holding.hold(At::Inside);
             link.send(&FromLauncher::Held(HeldAt::Before { line }))?;
         }

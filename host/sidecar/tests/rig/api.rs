@@ -144,10 +144,21 @@ async fn take_log(state: Arc<Mutex<State>>, mut place: u64, mut body: Body) -> R
     Body::from_stream(places).into_response()
 }
 
-/// Answers when the job may go on.
+/// Answers when the job may go on; the first time it is asked, at once that it may not yet.
 async fn hold(state: Arc<Mutex<State>>, query: HoldQuery) -> Response {
     let number = query.number;
-    state.lock().unwrap().held.push(query);
+    let is_asked_again = {
+        let mut state = state.lock().unwrap();
+        let is_asked_again = state.held.last().is_some_and(|last| last.number == number);
+        match state.held.last() {
+            Some(last) if is_asked_again => assert_eq!(last.held, query.held),
+            _ => state.held.push(query),
+        }
+        is_asked_again
+    };
+    if !is_asked_again {
+        return axum::Json(Continued { continued: false }).into_response();
+    }
     while state.lock().unwrap().continued < number {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -47,8 +47,7 @@ const SAMPLES: [Sample; 9] = [
 
 /// Sets up, builds what is not built, and runs them and the check of the format.
 pub fn run(paths: &Paths) -> Result<ExitCode> {
-    let scope =
-        setup::Scope { docker: true, podman: true, tests: true, benchmarks: false, fuzzing: false, lints: true };
+    let scope = setup::Scope { docker: true, podman: true, tests: true, lints: true, ..setup::Scope::default() };
     let ready = setup::run(paths, scope).context("set-up failed")?;
     let built = everything(paths, &ready, Profile::Debug, Extent::Workspace)?;
     let mut failed = Vec::new();

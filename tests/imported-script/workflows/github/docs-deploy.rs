@@ -1,4 +1,4 @@
-//! The build "Docs": a draft that `monkeyci-host import github` made of docs-deploy.yml. 10 parts of it are not
+//! The build "Docs": a draft that `monkeyci-host import github` made of docs-deploy.yml. 11 parts of it are not
 //! translated, or not as they stand there: the comments that begin with their lines say why. `monkeyci-host check`
 //! shows the jobs, `monkeyci-host run` runs them.
 
@@ -25,11 +25,11 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
             // `monkeyci.message=…` in `$MONKEYCI_OUTPUTS`
             // Say where to
             r#"echo "of $GITHUB_REPOSITORY at $GITHUB_REF_NAME"
-echo "Docs for ${TARGET}" >> $GITHUB_STEP_SUMMARY"#,
+echo "Docs for ${INPUT_TARGET}" >> $GITHUB_STEP_SUMMARY"#,
         ])
         .shell_each()
         .shell_program(["/bin/bash"])
-        .env("TARGET", build.param_or("target", "staging")?)
+        .env("INPUT_TARGET", build.param_or("target", "staging")?)
         .env("GITHUB_REF_NAME", build.tag().or_else(|| build.branch()).unwrap_or_default())
         .env("GITHUB_REPOSITORY", format!("{}/{}", build.org(), build.repo()))
         .save(artifact("site", "public"))
@@ -46,6 +46,8 @@ echo "Docs for ${TARGET}" >> $GITHUB_STEP_SUMMARY"#,
             // Line 47 (jobs.deploy.steps[1].run): `${{ github.ref_name }}` became the variable
             // `${MONKEYCI_TAG:-${MONKEYCI_BRANCH}}`, and stands between single quotes, where a shell leaves it as it
             // is; use double ones
+            // Line 47 (jobs.deploy.steps[1].run): `${{ secrets.DOCS_TOKEN }}` became `${DOCS_TOKEN}`, a variable of
+            // the job, and all of its steps see it; make the step a job of its own if the others must not
             // Upload
             r#"curl --fail -T public.tar.gz -H "Authorization: Bearer ${DOCS_TOKEN}" 'https://docs.example.org/${MONKEYCI_TAG:-${MONKEYCI_BRANCH}}'"#,
         ])

@@ -13,8 +13,8 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
         .shell([
             r"cd server
 npm ci",
-            r"cd server
-npm run lint",
+            r#"cd server
+npm run lint -- --output "lint.txt""#,
         ])
         .shell_each();
 
@@ -44,7 +44,8 @@ npm ci",
                 r"cd server/db
 npx knex migrate:latest",
                 // Test
-                r#"cd server
+                r#"export NODE_ENV='test'
+cd server
 npm test -- --reporter="spec" --sha "${MONKEYCI_COMMIT}""#,
             ])
             .shell_each()
@@ -52,7 +53,6 @@ npm test -- --reporter="spec" --sha "${MONKEYCI_COMMIT}""#,
             .with_git()
             .env("DATABASE_URL", "postgres://postgres:postgres@localhost:5432/app")
             .secret_env("API_KEY", &test_api_key)
-            .env("NODE_ENV", "test")
             .service(service("postgres", "postgres:16").env("POSTGRES_PASSWORD", "postgres").env("POSTGRES_DB", "app").ready_port(5432).ready_command(["/bin/sh", "-c", "pg_isready -U postgres"]))
             .service(service("cache", "redis:7").ready_port(6379))
             .save(artifact(format!("reports-{node}"), "server/reports").always())

@@ -1,4 +1,4 @@
-//! The build "Release": a draft that `monkeyci-host import github` made of release.yml. 11 parts of it are not
+//! The build "Release": a draft that `monkeyci-host import github` made of release.yml. 14 parts of it are not
 //! translated, or not as they stand there: the comments that begin with their lines say why. `monkeyci-host check`
 //! shows the jobs, `monkeyci-host run` runs them.
 
@@ -13,7 +13,7 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
     let cargo_token = build.secret("CARGO_TOKEN")?;
     let github_token = build.secret("GITHUB_TOKEN")?;
 
-    let wanted = (build.branch().is_some() && !build.branch_matches("dependabot/**")) || build.tag_matches("v*");
+    let wanted = (build.branch().is_some() && !build.branch_matches("dependabot/**")) || build.tag_matches("v*") || build.triggered_by("api");
 
     // Line 12 (jobs.version.runs-on): the machine became the image `ubuntu:24.04`, which has few of GitHub's tools;
     // name one that has what the job needs
@@ -44,11 +44,13 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
                 format!("cargo build --release --target {target}"),
             ])
             .shell([
+                // Line 42 (jobs.binaries.steps[2].env.VERSION): it is a variable of the job, and all of its steps see
+                // it; make the step a job of its own if the others must not
                 format!("tar czf app-{target}.tar.gz -C target/{target}/release app"),
             ])
             .shell_each()
             .output_env("VERSION", &version, "tag")
-            .save(artifact(format!("app-{target}"), ".").files(["app-*.tar.gz", "LICENSE"]))
+            .save(artifact(format!("app-{target}"), ".").files([format!("app-{target}*.gz"), String::from("LICENSE")]))
             .needs(&version)
             .fail_fast("binaries")
             .only_if(wanted, "the workflow does not run for this"));
@@ -62,8 +64,12 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
             // Line 60 (jobs.publish.steps[1]): it takes all artifacts of the run; name each with
             // `.restore_artifact(…)`
             r#"gh release create "v${VERSION_TAG}" dist/*"#,
+            // Line 67 (jobs.publish.steps[3].env.GH_TOKEN): it is a variable of the job, and all of its steps see it;
+            // make the step a job of its own if the others must not
             // Line 68 (jobs.publish.steps[3].continue-on-error): a line that fails ends the job; end it with `||
             // true` where it may fail
+            // Line 70 (jobs.publish.steps[4].run): `${{ secrets.CARGO_TOKEN }}` became `${CARGO_TOKEN}`, a variable
+            // of the job, and all of its steps see it; make the step a job of its own if the others must not
             // Crate
             "cargo publish --token ${CARGO_TOKEN}",
         ])

@@ -22,7 +22,6 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
             .shell_each()
             .shell_program(["/bin/bash"])
             .env("CARGO_TERM_COLOR", "always")
-            .env("RUST_BACKTRACE", "1")
             .keep(cache("rust-target", "target").key(format!("rust-{}", build.workspace().hash_files(["**/Cargo.lock"]).unwrap_or_default())).fallback("rust-"))
             .label("name", format!("Test on Rust {rust}"))
             .only_if(wanted, "the workflow does not run for this")
@@ -34,7 +33,8 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
         }
         one_test = one_test.shell(["cargo clippy --all-targets -- -D warnings"]);
         // Tests
-        one_test = one_test.shell([format!(r"cargo test --locked {features}
+        one_test = one_test.shell([format!(r"export RUST_BACKTRACE='1'
+cargo test --locked {features}
 cargo test --doc")]);
         test.push(one_test);
     }

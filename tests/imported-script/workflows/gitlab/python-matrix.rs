@@ -27,7 +27,7 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
             .env("POSTGRES_PASSWORD", "test")
             .env("DATABASE", database)
             .service(service("postgres", "postgres:16").env("PYTHON", python).env("DATABASE", database).env("PIP_CACHE_DIR", ".pip").env("POSTGRES_PASSWORD", "test").ready_port(5432))
-            .service(service("mysql", "mysql:8").argv(["--default-authentication-plugin=mysql_native_password"]).env("PYTHON", python).env("DATABASE", database).env("PIP_CACHE_DIR", ".pip").env("POSTGRES_PASSWORD", "test").env("MYSQL_ROOT_PASSWORD", "test").ready_port(3306))
+            .service(service("mysql", "mysql:8").argv([String::from("--default-authentication-plugin=mysql_native_password"), format!("--init-file=/sql/{database}.sql")]).env("PYTHON", python).env("DATABASE", database).env("PIP_CACHE_DIR", ".pip").env("POSTGRES_PASSWORD", "test").env("MYSQL_ROOT_PASSWORD", "test").ready_port(3306))
             .keep(cache("pip", ".pip").key(format!("pip-{}", slug(build))).fallback("pip-main"))
             .keep(cache("tools", ".tools").key("tools").save(SavePolicy::Never))
             .test_report("report.xml")

@@ -62,11 +62,12 @@ fn script(build: &Build) -> Result<Vec<ContainerJob>> {
     let lint = container("lint", "rust:1.95")
         .shell([
             "rustc --version",
-            "cargo clippy",
+            r#"cargo clippy > "$CI_JOB_NAME.txt""#,
         ])
         .env("CARGO_HOME", "${CI_PROJECT_DIR}/.cargo")
         .env("PROFILE", "release")
         .env("DEPLOY_TO", build.param_or("DEPLOY_TO", "staging")?)
+        .env("CI_JOB_NAME", "lint")
         .keep(cache("cargo", ".cargo").and("target").key(format!("{}-{}", slug(build), build.workspace().hash_files(["Cargo.lock"]).unwrap_or_default())))
         .only_if(wanted, "the pipeline does not run for this")
         .only_if(build.touched("**/*.rs") || build.touched("Cargo.*"), "no rule of the job holds")

@@ -1,15 +1,16 @@
-//! The build: a draft that `monkeyci-host import woodpecker` made of go-service.yml. 5 parts of it are not
+//! The build: a draft that `monkeyci-host import woodpecker` made of go-service.yml. 6 parts of it are not
 //! translated, or not as they stand there: the comments that begin with their lines say why. `monkeyci-host check`
 //! shows the jobs, `monkeyci-host run` runs them.
 
 use monkeyci_sdk::prelude::*;
 
 fn script(build: &Build) -> Result<Vec<ContainerJob>> {
+    // Line 3 (when[0].branch): a script does not know which branch a pull request goes to: this holds for all of them
     // Line 9 (clone): the host checks the code out, with all of its history; jobs that need `.git` say `.with_git()`
 
     let signing_key = build.secret("signing_key")?;
 
-    let wanted = (((build.branch().is_some() && !build.triggered_by("webhook/pull_request")) || build.triggered_by("webhook/pull_request")) && (build.branch_matches("main") || build.branch_matches("release/*"))) || build.tag().is_some();
+    let wanted = (((build.branch().is_some() && !build.triggered_by("webhook/pull_request")) || build.triggered_by("webhook/pull_request")) && (build.triggered_by("webhook/pull_request") || build.branch_matches("main") || build.branch_matches("release/*"))) || build.tag().is_some();
 
     let mut deps = Vec::new();
     for (id, go_version, row) in [

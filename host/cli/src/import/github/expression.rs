@@ -1,5 +1,7 @@
 //! Expressions of GitHub, `${{ … }}`: read, and told as conditions.
 
+use std::collections::BTreeMap;
+
 use crate::import::condition::Cond;
 use crate::import::model::{Fact, Part, Policy};
 
@@ -175,8 +177,11 @@ pub struct If {
     pub when: Option<Policy>,
 }
 
+/// What a name stands for, if a script can have its value.
+pub type Lookup<'a> = &'a dyn Fn(&[String]) -> Option<Part>;
+
 /// What an `if:` says.
-pub fn of_if(text: &str, has_axis: &dyn Fn(&str) -> bool) -> Result<If, Wrong> {
+pub fn of_if(text: &str, known: Lookup<'_>) -> Result<If, Wrong> {
     let parts = match parse(unwrapped(text))? {
         Expr::And(parts) => parts,
         one => vec![one],
@@ -192,7 +197,7 @@ pub fn of_if(text: &str, has_axis: &dyn Fn(&str) -> bool) -> Result<If, Wrong> {
         };
         match status {
             Some(policy) => when = policy.or(when),
-            None => conds.push(condition(&part, has_axis)?),
+            None => conds.push(condition(&part, known)?),
         }
     }
     Ok(If { cond: Cond::all(conds), when })
@@ -207,17 +212,17 @@ fn status(name: &str) -> Option<Option<Policy>> {
     }
 }
 
-fn condition(expr: &Expr, has_axis: &dyn Fn(&str) -> bool) -> Result<Cond, Wrong> {
-    let all = |parts: &[Expr]| parts.iter().map(|part| condition(part, has_axis)).collect::<Result<Vec<_>, _>>();
+fn condition(expr: &Expr, known: Lookup<'_>) -> Result<Cond, Wrong> {
+    let all = |parts: &[Expr]| parts.iter().map(|part| condition(part, known)).collect::<Result<Vec<_>, _>>();
     match expr {
         Expr::Text(text) => {
             Ok(if ["false", "", "0", "null"].contains(&text.as_str()) { Cond::False } else { Cond::True })
         }
-        Expr::Not(inner) => Ok(condition(inner, has_axis)?.not()),
+        Expr::Not(inner) => Ok(condition(inner, known)?.not()),
         Expr::And(parts) => Ok(Cond::all(all(parts)?)),
         Expr::Or(parts) => Ok(Cond::any(all(parts)?)),
         Expr::Is(left, right) => match (left.as_ref(), right.as_ref()) {
-            (Expr::Name(name), Expr::Text(text)) | (Expr::Text(text), Expr::Name(name)) => is(name, text, has_axis),
+            (Expr::Name(name), Expr::Text(text)) | (Expr::Text(text), Expr::Name(name)) => is(name, text, known),
             _ => Err("what it compares is not known to a script".to_owned()),
         },
         Expr::Call(name, arguments) => match (name.as_str(), arguments.as_slice()) {
@@ -236,7 +241,7 @@ fn condition(expr: &Expr, has_axis: &dyn Fn(&str) -> bool) -> Result<Cond, Wrong
             }
             _ => Err(format!("`{name}(…)` can't be asked by a script in this way")),
         },
-        Expr::Name(name) => match part(name, has_axis) {
+        Expr::Name(name) => match known(name) {
             // A value that is there.
             Some(value @ Part::Param { .. }) => {
                 Ok(Cond::any([Cond::Is(value.clone(), String::new()), Cond::Is(value, "false".to_owned())]).not())
@@ -251,7 +256,7 @@ fn unknown(name: &[String]) -> Wrong {
     format!("a script does not know `{}`", name.join("."))
 }
 
-fn is(name: &[String], text: &str, has_axis: &dyn Fn(&str) -> bool) -> Result<Cond, Wrong> {
+fn is(name: &[String], text: &str, known: Lookup<'_>) -> Result<Cond, Wrong> {
     let parts: Vec<&str> = name.iter().map(String::as_str).collect();
     let no_glob = |cond: Cond| match text.contains(['*', '?']) {
         true => Err("the name has a * in it".to_owned()),
@@ -270,7 +275,8 @@ fn is(name: &[String], text: &str, has_axis: &dyn Fn(&str) -> bool) -> Result<Co
         ["github", "event_name"] => {
             event(text).ok_or_else(|| format!("builds of this host are not started by {text:?}"))
         }
-        _ => match part(name, has_axis) {
+        _ => match known(name) {
+            Some(Part::Literal(value)) => Ok(if value == text { Cond::True } else { Cond::False }),
             Some(value) => Ok(Cond::Is(value, text.to_owned())),
             None => Err(unknown(name)),
         },
@@ -302,13 +308,16 @@ pub fn event(name: &str) -> Option<Cond> {
     }
 }
 
-/// A value that a script can have.
-pub fn part(name: &[String], has_axis: &dyn Fn(&str) -> bool) -> Option<Part> {
+/// A value that a script can have; `defaults` are those of the workflow's inputs.
+pub fn part(name: &[String], has_axis: &dyn Fn(&str) -> bool, defaults: &BTreeMap<String, String>) -> Option<Part> {
     let parts: Vec<&str> = name.iter().map(String::as_str).collect();
-    let param = |name: &str| Part::Param { name: name.to_owned(), default: String::new() };
+    let param = |name: &str, default: String| Part::Param { name: name.to_owned(), default };
     Some(match parts.as_slice() {
         ["matrix", axis] if has_axis(axis) => Part::Axis((*axis).to_owned()),
-        ["inputs", name] | ["vars", name] | ["github", "event", "inputs", name] => param(name),
+        ["inputs", name] | ["github", "event", "inputs", name] => {
+            param(name, defaults.get(*name).cloned().unwrap_or_default())
+        }
+        ["vars", name] => param(name, String::new()),
         ["runner", "os"] => Part::Literal("Linux".to_owned()),
         ["github", "job"] => Part::Id,
         ["github", name] => Part::Fact(match *name {
@@ -330,13 +339,15 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<If, Wrong> {
-        of_if(text, &|axis| axis == "os")
+        let defaults = BTreeMap::from([("deploy".to_owned(), "yes".to_owned())]);
+        of_if(text, &|name| part(name, &|axis| axis == "os", &defaults))
     }
 
     #[test]
     fn conditions_are_those_of_the_script() {
         let branch = |name: &str| Cond::Branch(name.to_owned());
         let tag = |name: &str| Cond::Tag(name.to_owned());
+        let param = |name: &str, default: &str| Part::Param { name: name.to_owned(), default: default.to_owned() };
         for (text, cond) in [
             ("github.ref == 'refs/heads/main'", branch("main")),
             ("${{ startsWith(github.ref, 'refs/tags/v') }}", tag("v**")),
@@ -349,6 +360,9 @@ mod tests {
                 Cond::any([Cond::Is(Part::Axis("os".to_owned()), "a".to_owned()), branch("it's").not()]),
             ),
             ("true", Cond::True),
+            ("runner.os == 'Linux'", Cond::True),
+            ("inputs.deploy == 'no'", Cond::Is(param("deploy", "yes"), "no".to_owned())),
+            ("vars.deploy == 'no'", Cond::Is(param("deploy", ""), "no".to_owned())),
         ] {
             assert_eq!(read(text), Ok(If { cond, when: None }), "{text}");
         }

@@ -1,13 +1,13 @@
 //! Jobs of a workflow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::expression::{Expr, of_if, parse, unwrapped};
+use super::expression::{Expr, of_if, parse, part, unwrapped};
 use super::starts::Starts;
 use super::text::Scope;
 use super::{matrix, steps};
 use crate::import::condition::Cond;
-use crate::import::model::{Job, Matrix, Missing, Policy, Service, Text};
+use crate::import::model::{Job, Matrix, Missing, MissingList, Policy, Service, Text};
 use crate::import::names;
 use crate::import::yaml::{Entry, Node, Tree};
 
@@ -23,7 +23,7 @@ pub struct Workflow<'a> {
 }
 
 /// The outputs of jobs that a step's commands write. All others are listed.
-pub fn outputs(jobs: &Tree, missing: &mut Vec<Missing>) -> Outputs {
+pub fn outputs(jobs: &Tree, missing: &mut MissingList) -> Outputs {
     let mut all = Outputs::new();
     for job in jobs.entries() {
         let steps = job.value.get("steps").map(|node| node.items()).unwrap_or_default();
@@ -52,7 +52,7 @@ pub fn outputs(jobs: &Tree, missing: &mut Vec<Missing>) -> Outputs {
 
 impl Workflow<'_> {
     /// Reads a job; `None` if nothing of it can be a job here.
-    pub fn job(&self, entry: &Entry, missing: &mut Vec<Missing>) -> Option<Job> {
+    pub fn job(&self, entry: &Entry, missing: &mut MissingList) -> Option<Job> {
         let (node, id) = (&entry.value, self.ids.get(&entry.key)?.clone());
         if node.get("uses").is_some() {
             missing.push(Missing::of(
@@ -69,8 +69,15 @@ impl Workflow<'_> {
         if let Some(strategy) = node.get("strategy") {
             self.strategy(strategy, &mut job, missing);
         }
-        let mut scope =
-            Scope { job: &mut job, missing, ids: self.ids, outputs: self.outputs, defaults: &self.starts.defaults };
+        let mut scope = Scope {
+            job: &mut job,
+            missing,
+            ids: self.ids,
+            outputs: self.outputs,
+            defaults: &self.starts.defaults,
+            exported: BTreeSet::new(),
+            alone: false,
+        };
         let title = node.get("name").map(|name| scope.text(name));
         scope.job.title = title;
         self.needs(node, &mut scope);
@@ -115,7 +122,7 @@ impl Workflow<'_> {
         Some(job)
     }
 
-    fn strategy(&self, strategy: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
+    fn strategy(&self, strategy: &Tree, job: &mut Job, missing: &mut MissingList) {
         job.matrix = strategy.get("matrix").and_then(|matrix| matrix::read(&job.id, matrix, missing));
         let fail_fast = strategy.get("fail-fast").and_then(|value| value.text());
         job.fail_fast = job.matrix.is_some() && fail_fast != Some("false");
@@ -251,7 +258,7 @@ fn words(text: &str) -> Vec<String> {
 fn condition(node: &Tree, scope: &mut Scope<'_>) {
     let Some(condition) = node.get("if") else { return };
     // A job's condition is asked before there are rows.
-    match of_if(condition.text().unwrap_or_default(), &|_| false) {
+    match of_if(condition.text().unwrap_or_default(), &|name| part(name, &|_| false, scope.defaults)) {
         Ok(found) => {
             if found.cond != Cond::True {
                 let reason = condition.peek().map(unwrapped).unwrap_or_default().to_owned();
@@ -279,7 +286,7 @@ fn runs_on(node: &Tree, scope: &mut Scope<'_>) {
         Ok(Expr::Name(name)) if name.len() == 2 && name[0] == "matrix" && text.contains("${{") => Some(name[1].clone()),
         _ => None,
     };
-    if let Some(axis) = axis.filter(|axis| scope.has_axis(axis)) {
+    if let Some(axis) = axis.filter(|axis| scope.job.has_axis(axis)) {
         runs_on.cover();
         by_axis(runs_on, &axis, scope);
         return;

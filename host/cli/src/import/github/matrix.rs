@@ -1,14 +1,14 @@
 //! `strategy.matrix`: its rows.
 
-use crate::import::model::{Matrix, Missing};
-use crate::import::rows::{Row, made};
+use crate::import::model::{Matrix, Missing, MissingList};
+use crate::import::rows::{Row, at_most, made, with_axis};
 use crate::import::yaml::Tree;
 
 /// The most rows: so many GitHub has.
 const MAX_ROWS: usize = 256;
 
 /// Reads a matrix of the job with this id. Each key that is no list of texts is listed.
-pub fn read(id: &str, matrix: &Tree, missing: &mut Vec<Missing>) -> Option<Matrix> {
+pub fn read(id: &str, matrix: &Tree, missing: &mut MissingList) -> Option<Matrix> {
     if !matrix.is_map() {
         missing.push(Missing::of(
             matrix,
@@ -25,17 +25,9 @@ pub fn read(id: &str, matrix: &Tree, missing: &mut Vec<Missing>) -> Option<Matri
             missing.push(Missing::of(&entry.value, "this axis is no list of texts; write its values down"));
             continue;
         };
-        if rows.len().saturating_mul(values.len()) > MAX_ROWS {
-            missing.push(Missing::of(
-                &entry.value,
-                format!("with this axis there are more than {MAX_ROWS} jobs; it is left out"),
-            ));
-            continue;
+        if with_axis(&mut rows, entry, &values, MAX_ROWS, missing) {
+            axes.push(entry.key.clone());
         }
-        axes.push(entry.key.clone());
-        let with =
-            |row: &Row, value: &String| row.iter().cloned().chain([(entry.key.clone(), value.clone())]).collect();
-        rows = rows.iter().flat_map(|row| values.iter().map(move |value| with(row, value))).collect();
     }
     for one in matrix.get("exclude").map(|node| node.items()).unwrap_or_default() {
         match of_map(&one) {
@@ -79,7 +71,7 @@ pub fn read(id: &str, matrix: &Tree, missing: &mut Vec<Missing>) -> Option<Matri
         }
     }
     rows.extend(added);
-    rows.truncate(MAX_ROWS);
+    at_most(&mut rows, MAX_ROWS, matrix, missing);
     matrix.cover();
     Some(made(id, axes, &rows, &base)).filter(|matrix| !matrix.rows.is_empty())
 }
@@ -100,7 +92,7 @@ mod tests {
 
     fn rows(text: &str) -> (Vec<String>, usize) {
         let file = yaml::read(text.as_bytes()).expect(text).remove(0);
-        let mut missing = Vec::new();
+        let mut missing = MissingList::default();
         let matrix = read("test", &file, &mut missing).unwrap_or_default();
         (matrix.rows.iter().map(|(id, values)| format!("{id}: {}", values.join(" "))).collect(), missing.len())
     }

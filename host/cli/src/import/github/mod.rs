@@ -11,9 +11,9 @@ mod uses;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::Cond;
-use super::model::{Missing, Pipeline};
+use super::model::{Missing, MissingList, Pipeline};
 use super::yaml::Tree;
-use super::{ImportError, System, names};
+use super::{ImportError, System, few, names};
 
 /// Reads a workflow.
 ///
@@ -23,6 +23,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
     let none = |reason| ImportError::NoPipeline { line: root.place().line, system: System::GitHub, reason };
     let jobs = root.get("jobs").filter(|jobs| !jobs.entries().is_empty());
     let jobs = jobs.ok_or_else(|| none("it has no `jobs`; a workflow of .github/workflows has"))?;
+    few(jobs.entries().len(), jobs.place().line)?;
     let mut pipeline =
         Pipeline { name: root.get("name").and_then(|name| name.text()).map(str::to_owned), ..Pipeline::default() };
     without(root, &mut pipeline.missing);
@@ -47,7 +48,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
 }
 
 /// Lists what a workflow or a job says that this host has no place for.
-fn without(node: &Tree, missing: &mut Vec<Missing>) {
+fn without(node: &Tree, missing: &mut MissingList) {
     for (key, why) in [
         ("run-name", "a build has the id that the host gives it"),
         ("environment", "the host has no environments; a job that a person has to agree to says `.approval(…)`"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::expression::event;
 use crate::import::condition::{Cond, glob};
-use crate::import::model::Missing;
+use crate::import::model::{Missing, MissingList};
 use crate::import::yaml::{Node, Tree};
 
 /// For what a workflow runs, and what its inputs are if nobody gives them.
@@ -14,23 +14,21 @@ pub struct Starts {
 }
 
 /// Reads `on`: a word, a list of words, or a map.
-pub fn read(on: Option<&Tree>, missing: &mut Vec<Missing>) -> Starts {
+pub fn read(on: Option<&Tree>, missing: &mut MissingList) -> Starts {
     let mut starts = Starts { cond: Cond::True, defaults: BTreeMap::new() };
     let Some(on) = on else { return starts };
     let mut conds = Vec::new();
     if on.is_map() {
         for entry in on.entries() {
-            conds.extend(one(&entry.key, &entry.value, &mut starts.defaults, missing));
+            conds.push(one(&entry.key, &entry.value, &mut starts.defaults, missing));
         }
     } else {
         for item in on.items() {
             let name = item.text().unwrap_or_default().to_owned();
-            match by_name(&name) {
-                Some(cond) => conds.push(cond),
-                None => missing.push(unknown(&item, &name)),
-            }
+            conds.push(by_name(&name).unwrap_or_else(|| unknown(&item, &name, missing)));
         }
     }
+    // What names nothing at all names no limit.
     if !conds.is_empty() {
         starts.cond = Cond::any(conds);
     }
@@ -42,29 +40,31 @@ fn by_name(name: &str) -> Option<Cond> {
     if name == "push" { Some(Cond::True) } else { event(name) }
 }
 
-fn unknown(node: &Node, name: &str) -> Missing {
-    Missing::of(
-        node,
-        format!(
-            "builds of this host are not started by `{name}`; whoever sees it may run `monkeyci-host run --trigger api`"
-        ),
-    )
+/// What starts a build in place of an event that this host does not have.
+fn unknown(node: &Node, name: &str, missing: &mut MissingList) -> Cond {
+    let why = format!(
+        "builds of this host are not started by `{name}`; whoever sees it may run `monkeyci-host run --trigger api`"
+    );
+    missing.push(Missing::of(node, why));
+    Cond::Trigger("api".to_owned())
 }
 
-fn one(name: &str, value: &Tree, defaults: &mut BTreeMap<String, String>, missing: &mut Vec<Missing>) -> Option<Cond> {
+fn one(name: &str, value: &Tree, defaults: &mut BTreeMap<String, String>, missing: &mut MissingList) -> Cond {
+    let Some(cond) = by_name(name) else { return unknown(value, name, missing) };
     if value.is_nothing() {
         value.cover();
-        let cond = by_name(name);
-        if cond.is_none() {
-            missing.push(unknown(value, name));
-        }
         return cond;
     }
     match name {
-        "push" | "pull_request" | "pull_request_target" => {
-            let filter = filter(value, missing);
-            let cond = by_name(name)?;
-            Some(if name == "push" { filter } else { Cond::all([cond, filter]) })
+        "push" => Cond::all([refs(value, missing), paths(value, missing)]),
+        "pull_request" | "pull_request_target" => {
+            for key in ["branches", "branches-ignore"] {
+                if let Some(node) = value.get(key) {
+                    let why = "a script does not know which branch a pull request goes to: it runs for all";
+                    missing.push(Missing::of(node, why));
+                }
+            }
+            Cond::all([cond, paths(value, missing)])
         }
         "workflow_dispatch" => {
             for input in value.get("inputs").map(|inputs| inputs.entries()).unwrap_or_default() {
@@ -75,22 +75,20 @@ fn one(name: &str, value: &Tree, defaults: &mut BTreeMap<String, String>, missin
                     "it is a parameter here, and its value is any text; say more of it with `build.declare(param(…))`";
                 missing.push(Missing::of(&input.value, why));
             }
-            event(name)
+            cond
         }
         "schedule" => {
             let why = "the host starts no builds by the clock; let cron run `monkeyci-host run --trigger schedule` at these times";
             missing.push(Missing::of(value, why));
-            event(name)
+            cond
         }
-        _ => {
-            missing.push(unknown(value, name));
-            None
-        }
+        // What it says more is found as unused.
+        _ => cond,
     }
 }
 
-/// Branches, tags and paths.
-fn filter(value: &Tree, missing: &mut Vec<Missing>) -> Cond {
+/// Branches and tags.
+fn refs(value: &Tree, missing: &mut MissingList) -> Cond {
     let mut refs = Vec::new();
     for (key, ignored, any) in
         [("branches", "branches-ignore", Cond::Branch as fn(String) -> Cond), ("tags", "tags-ignore", Cond::Tag)]
@@ -102,16 +100,19 @@ fn filter(value: &Tree, missing: &mut Vec<Missing>) -> Cond {
             refs.push(Cond::all([any("**".to_owned()), matching(patterns, any, missing).not()]));
         }
     }
-    let refs = if refs.is_empty() { Cond::True } else { Cond::any(refs) };
+    if refs.is_empty() { Cond::True } else { Cond::any(refs) }
+}
+
+fn paths(value: &Tree, missing: &mut MissingList) -> Cond {
     let paths = value.get("paths").map_or(Cond::True, |paths| matching(paths, Cond::Touched, missing));
     if let Some(ignored) = value.get("paths-ignore") {
         missing.push(Missing::of(ignored, "jobs run whatever changed; say with `build.touched(…)` what they are for"));
     }
-    Cond::all([refs, paths])
+    paths
 }
 
 /// Whether any of these patterns matches, and none after it that begins with `!`.
-fn matching(patterns: &Tree, of: fn(String) -> Cond, missing: &mut Vec<Missing>) -> Cond {
+fn matching(patterns: &Tree, of: fn(String) -> Cond, missing: &mut MissingList) -> Cond {
     let mut cond = Cond::False;
     for item in patterns.items() {
         let pattern = item.text().unwrap_or_default().to_owned();

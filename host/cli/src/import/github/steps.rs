@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::expression::{If, of_if};
-use super::text::{Scope, default_variable};
+use super::text::{SEEN, Scope, default_variable};
 use super::uses;
 use crate::import::condition::Cond;
 use crate::import::model::{Command, Part, Policy, Text, Value};
-use crate::import::yaml::{Node, Tree};
+use crate::import::yaml::{Entry, Node, Tree};
 
 /// A step, and when it runs.
 pub struct Step<'a> {
@@ -19,13 +19,15 @@ pub struct Step<'a> {
 /// Reads the steps of a job. `defaults` is what is said of all that run commands.
 pub fn read(job: &Tree, defaults: &[&Tree], scope: &mut Scope<'_>) {
     let steps = job.get("steps").map(|node| node.items()).unwrap_or_default();
+    scope.alone = steps.iter().filter(|step| step.get("run").is_some()).count() == 1;
     for step in &steps {
+        scope.exported.clear();
         let known = If { cond: Cond::True, when: None };
         let found = match step.get("if") {
             None => known,
             Some(condition) => {
                 let text = condition.text().unwrap_or_default().to_owned();
-                match of_if(&text, &|axis| scope.has_axis(axis)) {
+                match of_if(&text, &|name| scope.part(name)) {
                     Ok(found) => found,
                     Err(wrong) => {
                         scope.miss(step, format!("the step is left out, because of its condition `{text}`: {wrong}"));
@@ -84,24 +86,7 @@ fn command(step: &Step<'_>, run: &Tree, defaults: &[&Tree], scope: &mut Scope<'_
         // What it is for is read with the outputs of the job.
         id.cover();
     }
-    let mut before = String::new();
-    for variable in node.get("env").map(|env| env.entries()).unwrap_or_default() {
-        let value = scope.value(&variable.value);
-        match scope.job.value(&variable.key) {
-            None => scope.job.set(&variable.key, value),
-            Some(known) if *known == value => {}
-            Some(_) => match value {
-                Value::Text(text) if text.literal().is_some() => {
-                    let text = text.literal().unwrap_or_default().replace('\'', r"'\''");
-                    before.push_str(&format!("export {}='{text}'\n", variable.key));
-                }
-                _ => scope.miss(
-                    &variable.value,
-                    "the job has another variable of this name, and keeps that one; name one of them otherwise",
-                ),
-            },
-        }
-    }
+    let before = environment(step.node, scope);
     if let Some(dir) = said("working-directory") {
         let dir = scope.shell(dir);
         let quoted = dir.literals().contains([' ', '$', '\'']);
@@ -119,6 +104,44 @@ fn command(step: &Step<'_>, run: &Tree, defaults: &[&Tree], scope: &mut Scope<'_
     if let Some(allowed) = node.get("continue-on-error").filter(|allowed| allowed.text() != Some("false")) {
         scope.miss(allowed, "a line that fails ends the job; end it with `|| true` where it may fail");
     }
+}
+
+/// The variables of a step: its lines set those whose values are known here, the job has the others.
+fn environment(step: &Node, scope: &mut Scope<'_>) -> String {
+    let mut lines = String::new();
+    for Entry { key: name, value: node, .. } in step.get("env").map(|env| env.entries()).unwrap_or_default() {
+        let value = scope.value(node);
+        if node.is_nothing() {
+            node.cover();
+        }
+        let known = scope.job.value(name);
+        if known == Some(&value) {
+            continue;
+        }
+        let literal = match &value {
+            Value::Text(text) => text.literal().filter(|_| is_name(name)),
+            _ => None,
+        };
+        if let Some(text) = literal {
+            lines.push_str(&format!("export {name}='{}'\n", text.replace('\'', r"'\''")));
+            scope.exported.insert(name.clone());
+        } else if known.is_some() {
+            let why = "the job has another variable of this name, and keeps that one; name one of them otherwise";
+            scope.miss(node, why);
+        } else {
+            scope.job.set(name, value);
+            if !scope.alone {
+                scope.miss(node, format!("it is {SEEN}"));
+            }
+        }
+    }
+    lines
+}
+
+/// Whether lines of a shell can set a variable of this name.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn push(step: &Step<'_>, title: Option<String>, mut text: Text, run: &Tree, scope: &mut Scope<'_>) {
@@ -144,7 +167,7 @@ fn outputs(text: Text) -> Text {
 /// The variables of GitHub that lines name: those that are known here are set, the others listed.
 fn variables(lines: &Text, node: &Node, scope: &mut Scope<'_>) {
     for name in named(&lines.literals(), &["GITHUB_", "RUNNER_"]) {
-        if scope.job.value(&name).is_some() {
+        if scope.job.value(&name).is_some() || scope.exported.contains(&name) {
             continue;
         }
         match default_variable(&name) {

@@ -1,23 +1,32 @@
 //! Texts with `${{ … }}` in them: as values that a script makes, and as lines for a shell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::expression::{Expr, parse, part};
-use crate::import::model::{Fact, Job, Missing, Part, Text, Value};
+use crate::import::model::{Fact, Job, Missing, MissingList, Part, Text, Value};
 use crate::import::names;
+use crate::import::variables::{MAX_TEXT, SHELL};
 use crate::import::yaml::Node;
 
 /// What texts of a job may speak of.
 pub struct Scope<'a> {
     pub job: &'a mut Job,
-    pub missing: &'a mut Vec<Missing>,
+    pub missing: &'a mut MissingList,
     /// The ids of jobs here, by those of the file.
     pub ids: &'a BTreeMap<String, String>,
     /// By job and output: what a step of that job calls it.
     pub outputs: &'a BTreeMap<(String, String), String>,
     /// What the inputs of the workflow are if nobody gives them.
     pub defaults: &'a BTreeMap<String, String>,
+    /// The variables that the lines of the step set themselves.
+    pub exported: BTreeSet<String>,
+    /// No other step of the job runs commands.
+    pub alone: bool,
 }
+
+/// What is said of a value that a step alone has there.
+pub const SEEN: &str =
+    "a variable of the job, and all of its steps see it; make the step a job of its own if the others must not";
 
 /// A piece of a text.
 enum Piece<'a> {
@@ -52,8 +61,9 @@ impl Scope<'_> {
         self.missing.push(Missing::of(node, why));
     }
 
-    pub fn has_axis(&self, axis: &str) -> bool {
-        self.job.matrix.as_ref().is_some_and(|matrix| matrix.axes.iter().any(|known| known == axis))
+    /// A value that the job's script can have.
+    pub fn part(&self, name: &[String]) -> Option<Part> {
+        part(name, &|axis| self.job.has_axis(axis), self.defaults)
     }
 
     /// A text that the script makes. What it can't know stays as it is, and is listed.
@@ -65,16 +75,22 @@ impl Scope<'_> {
                 Piece::Literal(text) => made.push(Part::Literal(text.to_owned())),
                 Piece::Expr(expr, whole) => match self.meaning(expr) {
                     Some(Meaning::Part(part)) => made.push(part),
-                    Some(Meaning::Env(name)) if matches!(self.job.value(&name), Some(Value::Text(_))) => {
-                        if let Some(Value::Text(value)) = self.job.value(&name).cloned() {
-                            made.extend(&value);
-                        }
-                    }
-                    _ => {
-                        self.miss(
-                            node,
-                            format!("`{whole}` stays as it is: a script can't know it here; say what it is"),
-                        );
+                    meaning => {
+                        let value = match meaning {
+                            Some(Meaning::Env(name)) => self.job.value(&name),
+                            _ => None,
+                        };
+                        let why = match value {
+                            Some(Value::Text(value)) if made.size() + value.size() <= MAX_TEXT => {
+                                made.extend(value);
+                                continue;
+                            }
+                            Some(Value::Text(_)) => {
+                                "with what it is, the text would be longer than 64 KiB; write it down shorter"
+                            }
+                            _ => "a script can't know it here; say what it is",
+                        };
+                        self.miss(node, format!("`{whole}` stays as it is: {why}"));
                         made.push(Part::Literal(whole.to_owned()));
                     }
                 },
@@ -130,26 +146,23 @@ impl Scope<'_> {
                 Piece::Expr(expr, whole) => (expr, whole),
             };
             let variable = match self.meaning(expr) {
-                Some(Meaning::Part(Part::Fact(fact))) => Some(fact_variable(fact).to_owned()),
-                Some(Meaning::Part(part @ Part::Param { .. })) => {
-                    let Part::Param { name, .. } = &part else { continue };
-                    let name = names::env(name);
-                    self.give(&name, Value::Text(part.into()));
-                    Some(format!("${{{name}}}"))
+                Some(Meaning::Part(Part::Fact(fact))) => fact_variable(fact).map(str::to_owned),
+                Some(Meaning::Part(Part::Param { name, default })) => {
+                    let value = |name: &str| Value::Text(Part::Param { name: name.to_owned(), default }.into());
+                    Some(match expr.starts_with("vars") {
+                        true => self.give_seen(node, whole, &names::env(&name), value(&name)),
+                        false => self.give(&names::env(&format!("INPUT_{name}")), value(&name)),
+                    })
                 }
                 Some(Meaning::Part(part)) => {
                     made.push(part);
                     continue;
                 }
-                Some(Meaning::Secret(name)) => {
-                    self.give(&name, Value::Secret(name.clone()));
-                    Some(format!("${{{name}}}"))
-                }
+                Some(Meaning::Secret(name)) => Some(self.give_seen(node, whole, &name.clone(), Value::Secret(name))),
                 Some(Meaning::Env(name)) => Some(format!("${{{name}}}")),
                 Some(Meaning::Output { job, output }) => {
                     let name = names::env(&format!("{job}_{output}"));
-                    self.give(&name, Value::Output { job, output });
-                    Some(format!("${{{name}}}"))
+                    Some(self.give(&name, Value::Output { job, output }))
                 }
                 None => None,
             };
@@ -175,11 +188,35 @@ impl Scope<'_> {
         made
     }
 
-    /// A variable for lines of a shell, if the job has none of that name.
-    pub fn give(&mut self, name: &str, value: Value) {
-        if self.job.value(name).is_none() {
-            self.job.set(name, value);
+    /// A variable with this value for lines of a shell, as they name it. It has this name, or that with a number if another one has it.
+    fn give(&mut self, name: &str, value: Value) -> String {
+        let mut own = name.to_owned();
+        let mut number = 1;
+        loop {
+            let is_free = !SHELL.contains(&own.as_str()) && !self.exported.contains(&own);
+            match self.job.value(&own) {
+                Some(known) if is_free && *known == value => break,
+                None if is_free => {
+                    self.job.set(&own, value);
+                    break;
+                }
+                _ => {
+                    number += 1;
+                    own = format!("{name}_{number}");
+                }
+            }
         }
+        format!("${{{own}}}")
+    }
+
+    /// The same; that the other steps see it, too, is listed.
+    fn give_seen(&mut self, node: &Node, whole: &str, name: &str, value: Value) -> String {
+        let known = self.job.env.len();
+        let variable = self.give(name, value);
+        if self.job.env.len() > known && !self.alone {
+            self.miss(node, format!("`{whole}` became `{variable}`, {SEEN}"));
+        }
+        variable
     }
 
     fn meaning(&self, text: &str) -> Option<Meaning> {
@@ -217,11 +254,10 @@ impl Scope<'_> {
             }
             _ => {}
         }
-        match (part(&name, &|axis| self.has_axis(axis))?, default) {
-            (Part::Param { name, .. }, Some(default)) => Some(Meaning::Part(Part::Param { name, default })),
-            (Part::Param { name, default }, None) => {
-                let default = self.defaults.get(&name).cloned().unwrap_or(default);
-                Some(Meaning::Part(Part::Param { name, default }))
+        match (self.part(&name)?, default) {
+            // An input that nobody gives has the default of its declaration first.
+            (Part::Param { name, default: own }, Some(default)) => {
+                Some(Meaning::Part(Part::Param { name, default: if own.is_empty() { default } else { own } }))
             }
             (part, None) => Some(Meaning::Part(part)),
             (_, Some(_)) => None,
@@ -229,9 +265,9 @@ impl Scope<'_> {
     }
 }
 
-/// The variable that each job has for this.
-fn fact_variable(fact: Fact) -> &'static str {
-    match fact {
+/// What lines of a shell name for this, if each job has it.
+fn fact_variable(fact: Fact) -> Option<&'static str> {
+    Some(match fact {
         Fact::Commit => "${MONKEYCI_COMMIT}",
         Fact::ShortCommit => "$(printf %.8s \"$MONKEYCI_COMMIT\")",
         Fact::Branch | Fact::MainBranch => "${MONKEYCI_BRANCH}",
@@ -242,8 +278,8 @@ fn fact_variable(fact: Fact) -> &'static str {
         Fact::Repo => "${MONKEYCI_REPO##*/}",
         Fact::Slashed => "${MONKEYCI_REPO}",
         Fact::Build => "${MONKEYCI_BUILD##*/}",
-        Fact::Message | Fact::Author | Fact::Url => "",
-    }
+        Fact::Message | Fact::Author | Fact::Url => return None,
+    })
 }
 
 /// What GitHub sets in each job's environment.

@@ -3,7 +3,7 @@
 use super::steps::{Step, title};
 use super::text::Scope;
 use crate::import::condition::Cond;
-use crate::import::model::{Cache, Command, Missing, Part, Policy, Restore, Save, SaveWhen, Text};
+use crate::import::model::{Cache, Command, Job, Missing, Part, Policy, Restore, Save, SaveWhen, Text};
 use crate::import::names;
 use crate::import::yaml::Tree;
 
@@ -60,7 +60,9 @@ pub fn read(step: &Step<'_>, uses: &str, scope: &mut Scope<'_>) {
             });
         }
         "dtolnay/rust-toolchain" | "actions-rs/toolchain" | "actions-rust-lang/setup-rust-toolchain" => {
-            rust(step, version, with.as_ref(), scope);
+            // Of the others, the version is that of the action.
+            let channel = if action == "dtolnay/rust-toolchain" { version } else { "" };
+            rust(step, channel, with.as_ref(), scope);
         }
         _ => match SETUPS.iter().find(|setup| setup.action == action) {
             Some(setup) => self::setup(step.node, setup, with.as_ref(), scope),
@@ -127,12 +129,23 @@ fn setup(node: &Tree, setup: &Setup, with: Option<&Tree>, scope: &mut Scope<'_>)
     }
 }
 
-fn rust(step: &Step<'_>, version: &str, with: Option<&Tree>, scope: &mut Scope<'_>) {
+fn rust(step: &Step<'_>, channel: &str, with: Option<&Tree>, scope: &mut Scope<'_>) {
     let toolchain = with.and_then(|with| with.get("toolchain"));
-    let text = toolchain.map_or_else(|| Text::from(version), |toolchain| scope.text(toolchain));
+    let text = toolchain.map_or_else(|| Text::from(channel), |toolchain| scope.text(toolchain));
     let made = match text.literal() {
         Some("stable" | "master" | "v1" | "") => Text::from("rust:1"),
         Some("nightly") => Text::from("rustlang/rust:nightly"),
+        Some(version) if version.chars().any(|c| !c.is_ascii_digit() && c != '.') => {
+            // A commit of the action, a channel or a day: what stands there names no release.
+            let (made, is) = match version.starts_with("nightly") {
+                true => ("rustlang/rust:nightly", "the last nightly"),
+                false => ("rust:1", "the last stable release"),
+            };
+            let why = format!("`{version}` is no release of Rust that has an image: this is {is}, `{made}`");
+            let node = toolchain.or_else(|| step.node.get("uses")).unwrap_or(step.node);
+            scope.missing.push(Missing { place: node.place(), why });
+            Text::from(made)
+        }
         _ => text.within("rust:", ""),
     };
     let rows = scope.job.matrix.iter().flat_map(|matrix| &matrix.rows).flat_map(|(_, values)| values);
@@ -192,25 +205,46 @@ fn id(name: Option<&Tree>, scope: &mut Scope<'_>) -> Text {
 }
 
 /// What is saved: a path, and of several the files below the workspace.
-fn saved(paths: &[String]) -> (String, Vec<String>) {
-    let clean = |path: &String| path.trim().trim_start_matches("./").trim_end_matches('/').to_owned();
-    let globs = |path: &String| path.contains(['*', '?', '[']);
+fn saved(paths: &[Text], job: &Job) -> (Text, Vec<Text>) {
+    let has = |text: &str| text.contains(['*', '?', '[']);
+    let or_here = |path: Text| if path.is_empty() { Text::from(".") } else { path };
     if let [only] = paths {
         let path = clean(only);
-        if !globs(&path) {
-            return (if path.is_empty() { ".".to_owned() } else { path }, Vec::new());
+        if !globs(&path, job) {
+            return (or_here(path), Vec::new());
         }
+        let Some(path) = path.literal() else { return (Text::from("."), vec![path]) };
         // What comes before the first part with a wildcard.
         let parts: Vec<&str> = path.split('/').collect();
-        let fixed = parts.iter().take_while(|part| !part.contains(['*', '?', '['])).count();
-        let dir = parts[..fixed].join("/");
-        return (if dir.is_empty() { ".".to_owned() } else { dir }, vec![parts[fixed..].join("/")]);
+        let fixed = parts.iter().take_while(|part| !has(part)).count();
+        let dir = Text::from(parts[..fixed].join("/").as_str());
+        return (or_here(dir), vec![Text::from(parts[fixed..].join("/").as_str())]);
     }
-    let files = paths.iter().map(|path| {
-        let (is_dir, path) = (path.ends_with('/'), clean(path));
-        if is_dir { format!("{path}/**") } else { path }
+    let files = paths.iter().map(|path| match path.literals().ends_with('/') {
+        true => clean(path).within("", "/**"),
+        false => clean(path),
     });
-    (".".to_owned(), files.collect())
+    (Text::from("."), files.collect())
+}
+
+/// A path without what says nothing: `./` before it, and `/` after it.
+fn clean(path: &Text) -> Text {
+    let mut path = path.trimmed(|_| false, |c| c == '/');
+    if let Some(Part::Literal(text)) = path.0.first_mut() {
+        *text = text.trim_start_matches("./").to_owned();
+    }
+    let mut made = Text::default();
+    made.extend(&path);
+    made
+}
+
+/// Whether a path has wildcards, in any row.
+fn globs(path: &Text, job: &Job) -> bool {
+    path.0.iter().any(|part| match part {
+        Part::Literal(text) => text.contains(['*', '?', '[']),
+        Part::Axis(axis) => job.values(axis).any(|value| value.contains(['*', '?', '['])),
+        _ => false,
+    })
 }
 
 fn upload(step: &Step<'_>, with: Option<&Tree>, scope: &mut Scope<'_>) {
@@ -239,32 +273,34 @@ fn upload(step: &Step<'_>, with: Option<&Tree>, scope: &mut Scope<'_>) {
         scope.miss(step.node, "it names no path to save");
         return;
     };
-    let text = scope.text(node);
-    let Some(literal) = text.literal() else {
-        // One path, that depends on a row.
-        scope.job.saves.push(Save { id, path: text, files: Vec::new(), when: when(step), if_there: policy.0 });
-        return;
-    };
-    let all: Vec<String> = literal.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    let (unwanted, paths): (Vec<String>, Vec<String>) = all.into_iter().partition(|path| path.starts_with('!'));
-    let (outside, paths): (Vec<String>, Vec<String>) = paths
-        .into_iter()
-        .partition(|path| path.starts_with(['/', '~', '$']) || path.split('/').any(|part| part == ".."));
+    let all = scope.text(node).lines();
+    let (unwanted, paths): (Vec<Text>, Vec<Text>) = all.into_iter().partition(|path| path.literals().starts_with('!'));
+    let (outside, paths): (Vec<Text>, Vec<Text>) = paths.into_iter().partition(|path| {
+        let path = path.literals();
+        path.starts_with(['/', '~', '$']) || path.split('/').any(|part| part == "..")
+    });
     for path in unwanted {
-        scope.miss(node, format!("`{path}` is saved too: what is left out can't be said"));
+        scope.miss(node, format!("`{}` is saved too: what is left out can't be said", path.shown()));
     }
     for path in outside {
-        scope.miss(node, format!("`{path}` is not saved: artifacts come from the workspace; copy it there first"));
+        let why = "artifacts come from the workspace; copy it there first";
+        scope.miss(node, format!("`{}` is not saved: {why}", path.shown()));
+    }
+    for part in paths.iter().flat_map(|path| &path.0) {
+        if let Part::Axis(axis) = part
+            && scope.job.values(axis).any(|value| value.trim().contains('\n'))
+        {
+            scope.miss(node, format!("a value of `{axis}` has several lines, and this takes it for one path"));
+        }
     }
     if paths.is_empty() {
         return;
     }
-    let (path, files) = saved(&paths);
-    if files.iter().any(|file| file.contains('[')) {
+    let (path, files) = saved(&paths, scope.job);
+    if files.iter().any(|file| file.literals().contains('[')) {
         scope.miss(node, "a `[` in a path stands for itself here");
     }
-    let files = files.iter().map(|file| Text::from(file.as_str())).collect();
-    scope.job.saves.push(Save { id, path: Text::from(path.as_str()), files, when: when(step), if_there: policy.0 });
+    scope.job.saves.push(Save { id, path, files, when: when(step), if_there: policy.0 });
 }
 
 fn when(step: &Step<'_>) -> SaveWhen {
@@ -303,24 +339,7 @@ fn cache(node: &Tree, with: Option<&Tree>, action: &str, scope: &mut Scope<'_>) 
                 }
             }
             "key" => key = Some(scope.text(&entry.value)),
-            "restore-keys" => {
-                let mut line = Text::default();
-                for part in scope.text(&entry.value).0 {
-                    let Part::Literal(text) = part else {
-                        line.push(part);
-                        continue;
-                    };
-                    for (number, piece) in text.split('\n').enumerate() {
-                        if number > 0 && !line.is_empty() {
-                            fallbacks.push(std::mem::take(&mut line));
-                        }
-                        line.push(Part::Literal(piece.trim().to_owned()));
-                    }
-                }
-                if !line.is_empty() {
-                    fallbacks.push(line);
-                }
-            }
+            "restore-keys" => fallbacks = scope.text(&entry.value).lines(),
             _ => scope.miss(&entry.value, "caches have no such option"),
         }
     }
@@ -343,18 +362,29 @@ fn cache(node: &Tree, with: Option<&Tree>, action: &str, scope: &mut Scope<'_>) 
 
 #[cfg(test)]
 mod tests {
-    use super::saved;
+    use super::*;
+    use crate::import::model::Matrix;
 
     #[test]
     fn what_is_saved_is_a_path_or_the_files_below_one() {
         let of = |paths: &[&str]| {
-            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-            let (path, files) = saved(&paths);
-            format!("{path}: {}", files.join(" "))
+            let paths: Vec<Text> = paths.iter().map(|path| Text::from(*path)).collect();
+            let (path, files) = saved(&paths, &Job::default());
+            format!("{}: {}", path.shown(), files.iter().map(Text::shown).collect::<Vec<_>>().join(" "))
         };
         assert_eq!(of(&["dist/"]), "dist: ");
         assert_eq!(of(&["./dist/*.tar.gz"]), "dist: *.tar.gz");
         assert_eq!(of(&["**/*.whl"]), ".: **/*.whl");
         assert_eq!(of(&["a/", "b/c.txt"]), ".: a/** b/c.txt");
+        let rows = vec![("a".to_owned(), vec!["x86".to_owned(), "dist/*".to_owned()])];
+        let matrix = Matrix { axes: vec!["arch".to_owned(), "glob".to_owned()], rows };
+        let job = Job { matrix: Some(matrix), ..Job::default() };
+        let of = |begin: &str, axis: &str, end: &str| {
+            let (path, files) = saved(&[Text::from(Part::Axis(axis.to_owned())).within(begin, end)], &job);
+            format!("{}: {}", path.shown(), files.iter().map(Text::shown).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(of("./out/", "arch", "/"), "out/{arch}: ");
+        assert_eq!(of("out/", "arch", "/*.deb"), ".: out/{arch}/*.deb");
+        assert_eq!(of("", "glob", ""), ".: {glob}");
     }
 }

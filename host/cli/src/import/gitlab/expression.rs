@@ -168,7 +168,9 @@ impl Parser<'_> {
             "CI_COMMIT_BRANCH" => no_glob(Cond::Branch(text.to_owned())),
             "CI_COMMIT_TAG" => no_glob(Cond::Tag(text.to_owned())),
             "CI_COMMIT_REF_NAME" => no_glob(Cond::any([Cond::Branch(text.to_owned()), Cond::Tag(text.to_owned())])),
-            "CI_PIPELINE_SOURCE" => source(text),
+            "CI_PIPELINE_SOURCE" => {
+                source(text).ok_or_else(|| format!("builds of this host are not started by `{text}`"))
+            }
             _ => Ok(Cond::Is(self.part(name)?, text.to_owned())),
         }
     }
@@ -177,7 +179,7 @@ impl Parser<'_> {
         match name {
             "CI_COMMIT_BRANCH" => Ok(Cond::Branch("**".to_owned())),
             "CI_COMMIT_TAG" => Ok(Cond::Tag("**".to_owned())),
-            "CI_MERGE_REQUEST_ID" | "CI_MERGE_REQUEST_IID" => source("merge_request_event"),
+            "CI_MERGE_REQUEST_ID" | "CI_MERGE_REQUEST_IID" => self.is_text("CI_PIPELINE_SOURCE", "merge_request_event"),
             _ => Ok(Cond::Is(self.part(name)?, String::new()).not()),
         }
     }
@@ -206,7 +208,7 @@ impl Parser<'_> {
         if name.starts_with("CI_") || name.starts_with("GITLAB_") {
             return Err(format!("a script does not know `${name}`"));
         }
-        if self.job.matrix.as_ref().is_some_and(|matrix| matrix.axes.iter().any(|axis| axis == name)) {
+        if self.job.has_axis(name) {
             return Ok(Part::Axis(name.to_owned()));
         }
         if let Some(Value::Text(text)) = self.job.value(name)
@@ -222,17 +224,17 @@ impl Parser<'_> {
     }
 }
 
-/// What started a pipeline.
-fn source(text: &str) -> Result<Cond, String> {
-    let trigger = |what: &str| Ok(Cond::Trigger(what.to_owned()));
-    match text {
+/// What started a pipeline, in the words of `CI_PIPELINE_SOURCE`; `None` for what starts no builds here.
+pub fn source(text: &str) -> Option<Cond> {
+    let trigger = |what: &str| Cond::Trigger(what.to_owned());
+    Some(match text {
         "push" => trigger("webhook/push"),
         "merge_request_event" => trigger("webhook/pull_request"),
-        "web" => trigger("cli"),
+        "web" => Cond::any([trigger("cli"), trigger("api")]),
         "api" | "trigger" => trigger("api"),
         "schedule" => trigger("schedule"),
-        other => Err(format!("builds of this host are not started by `{other}`")),
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

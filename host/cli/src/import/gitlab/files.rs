@@ -1,12 +1,12 @@
 //! What a job of GitLab CI leaves to others, and to later pipelines.
 
 use super::job::{Layers, text};
-use crate::import::model::{Cache, Job, Missing, Part, Save, SaveWhen, Text};
+use crate::import::model::{Cache, Job, Missing, MissingList, Part, Save, SaveWhen, Text};
 use crate::import::names;
 use crate::import::yaml::Tree;
 
 /// A path of the workspace; `None` for one outside of it.
-fn inside(node: &Tree, job: &Job, missing: &mut Vec<Missing>) -> Option<Text> {
+fn inside(node: &Tree, job: &Job, missing: &mut MissingList) -> Option<Text> {
     let mut made = text(node, job, missing);
     let literal = made.literals();
     let literal = literal.trim();
@@ -25,7 +25,7 @@ fn inside(node: &Tree, job: &Job, missing: &mut Vec<Missing>) -> Option<Text> {
 }
 
 /// `artifacts`: what is saved, under the id of the job, and what is a test report.
-pub fn artifacts(layers: &Layers, job: &mut Job, missing: &mut Vec<Missing>) {
+pub fn artifacts(layers: &Layers, job: &mut Job, missing: &mut MissingList) {
     let Some(node) = layers.get("artifacts") else { return };
     let mut paths = Vec::new();
     let mut when = SaveWhen::Success;
@@ -63,7 +63,7 @@ pub fn artifacts(layers: &Layers, job: &mut Job, missing: &mut Vec<Missing>) {
     job.saves.push(Save { id, path, files, when, if_there: false });
 }
 
-fn reports(node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
+fn reports(node: &Tree, job: &mut Job, missing: &mut MissingList) {
     for report in node.entries() {
         match report.key.as_str() {
             "junit" => {
@@ -81,13 +81,13 @@ fn reports(node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
 }
 
 /// `cache`: one, or a list of them.
-pub fn caches(layers: &Layers, job: &mut Job, missing: &mut Vec<Missing>) {
+pub fn caches(layers: &Layers, job: &mut Job, missing: &mut MissingList) {
     for node in layers.get("cache").map(|node| node.items()).unwrap_or_default() {
         cache(&node, job, missing);
     }
 }
 
-fn cache(node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
+fn cache(node: &Tree, job: &mut Job, missing: &mut MissingList) {
     let mut cache = Cache { id: String::new(), paths: Vec::new(), key: None, fallbacks: Vec::new(), save: None };
     for entry in node.entries() {
         match entry.key.as_str() {
@@ -135,7 +135,7 @@ fn cache(node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
 }
 
 /// A key: a text, or a digest of files.
-fn key(node: &Tree, job: &Job, missing: &mut Vec<Missing>) -> Option<Text> {
+fn key(node: &Tree, job: &Job, missing: &mut MissingList) -> Option<Text> {
     if !node.is_map() {
         return Some(text(node, job, missing));
     }

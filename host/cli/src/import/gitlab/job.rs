@@ -1,13 +1,11 @@
 //! Jobs of GitLab CI.
 
-use std::collections::BTreeSet;
-
-use super::{File, Read, files, is_manual, predefined, rules, settings};
+use super::{File, Read, files, predefined, rules, settings};
 use crate::import::condition::Cond;
-use crate::import::model::{Command, Job, Matrix, Missing, Part, Policy, Text, Value};
-use crate::import::rows::rows_of;
+use crate::import::model::{Command, Job, Missing, MissingList, Part, Policy, Text, Value};
+use crate::import::rows::{Row, at_most, made, with_axis};
+use crate::import::variables;
 use crate::import::yaml::{Node, Tree};
-use crate::import::{names, variables};
 
 /// The most jobs that `parallel` makes.
 const MAX_ROWS: usize = 200;
@@ -30,21 +28,20 @@ const INHERITED: [&str; 11] = [
 pub struct Layers {
     pub top: Tree,
     pub default: Option<Tree>,
-    /// What the job says itself, and what it extends: what counts first stands first.
-    pub own: Vec<Tree>,
+    /// What the job says itself, over what it extends.
+    pub own: Tree,
 }
 
 impl Layers {
     /// What a key has for the job.
     pub fn get(&self, key: &str) -> Option<&Tree> {
         let inherited = || self.default.as_ref().and_then(|default| default.get(key)).or_else(|| self.top.get(key));
-        let own = self.own.iter().find_map(|layer| layer.get(key));
-        own.or_else(|| INHERITED.contains(&key).then(inherited).flatten())
+        self.own.get(key).or_else(|| INHERITED.contains(&key).then(inherited).flatten())
     }
 }
 
 /// Reads a job; `None` if nothing of it can be a job here.
-pub fn read(file: &File<'_>, name: &str, node: &Tree, missing: &mut Vec<Missing>) -> Option<Read> {
+pub fn read(file: &File<'_>, name: &str, node: &Tree, missing: &mut MissingList) -> Option<Read> {
     let layers = file.layers(node, missing);
     for (key, what) in [("trigger", "it starts another pipeline"), ("run", "its steps are GitLab's")] {
         if layers.get(key).is_some() {
@@ -61,9 +58,7 @@ pub fn read(file: &File<'_>, name: &str, node: &Tree, missing: &mut Vec<Missing>
         self::parallel(parallel, &id, &mut job, missing);
     }
     file.variables(&layers.top, &mut job, missing);
-    for layer in layers.own.iter().rev() {
-        file.variables(layer, &mut job, missing);
-    }
+    file.variables(&layers.own, &mut job, missing);
     let stage = layers.get("stage").and_then(|stage| stage.text()).unwrap_or("test").to_owned();
     let stage = file.stages.iter().position(|known| *known == stage).unwrap_or_else(|| {
         let why = format!("there is no stage `{stage}`: the job is in the first one");
@@ -76,7 +71,7 @@ pub fn read(file: &File<'_>, name: &str, node: &Tree, missing: &mut Vec<Missing>
     }
     commands(file, &layers, node, &mut job, missing);
     let allowed = settings::allow_failure(&layers, &mut job, missing);
-    when(file, &layers, &mut job, missing);
+    let optional = when(file, &layers, allowed, &mut job, missing);
     settings::limits(&layers, &mut job, missing);
     files::artifacts(&layers, &mut job, missing);
     files::caches(&layers, &mut job, missing);
@@ -86,25 +81,17 @@ pub fn read(file: &File<'_>, name: &str, node: &Tree, missing: &mut Vec<Missing>
         }
     }
     variables::used(&mut job, predefined, node, missing);
-    // By hand and in no rule, it holds nothing up.
-    let optional = is_manual(&job) && (layers.get("rules").is_none() || allowed);
     Some(Read { needs: needs(&layers, missing), dependencies: dependencies(&layers), job, stage, optional })
 }
 
 /// A text of the file with variables in it.
-pub fn text(node: &Node, job: &Job, missing: &mut Vec<Missing>) -> Text {
-    let mut unknown = BTreeSet::new();
-    let made = variables::expand(node.text().unwrap_or_default(), job, predefined, &mut unknown);
-    for name in unknown {
-        let why = format!("`${name}` stays as it is: this file does not say what it is; write its value down");
-        missing.push(Missing { place: node.place(), why });
-    }
-    made
+pub fn text(node: &Node, job: &Job, missing: &mut MissingList) -> Text {
+    variables::text(node, job, predefined, missing)
 }
 
 impl File<'_> {
     /// Sets the variables that a part of the file has.
-    pub fn variables(&self, layer: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
+    pub fn variables(&self, layer: &Tree, job: &mut Job, missing: &mut MissingList) {
         for entry in layer.get("variables").map(|variables| variables.entries()).unwrap_or_default() {
             let (value, more) = match entry.value.get("value") {
                 Some(value) => (value.clone(), true),
@@ -133,9 +120,9 @@ impl File<'_> {
     }
 }
 
-fn commands(file: &File<'_>, layers: &Layers, node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
+fn commands(file: &File<'_>, layers: &Layers, node: &Tree, job: &mut Job, missing: &mut MissingList) {
     for key in ["before_script", "script"] {
-        for line in layers.get(key).map(|list| file.lines(list)).unwrap_or_default() {
+        for line in layers.get(key).map(|list| file.lines(list, missing)).unwrap_or_default() {
             let Some(text) = line.text() else {
                 missing.push(Missing::of(&line, "this line is left out: it is no text, or stands in another file"));
                 continue;
@@ -159,20 +146,19 @@ fn commands(file: &File<'_>, layers: &Layers, node: &Tree, job: &mut Job, missin
     }
 }
 
-/// When the job is there, and how it starts.
-fn when(file: &File<'_>, layers: &Layers, job: &mut Job, missing: &mut Vec<Missing>) {
+/// When the job is there, and how it starts; `true` if later stages do not wait for it.
+fn when(file: &File<'_>, layers: &Layers, allowed: Option<bool>, job: &mut Job, missing: &mut MissingList) -> bool {
     let said = layers.get("when").and_then(|when| when.text()).unwrap_or("on_success").to_owned();
     if let Some(list) = layers.get("rules") {
-        let items = file.lines(list);
-        let rules = rules::read(&items, &said, job, missing);
+        let items = file.lines(list, missing);
+        let rules = rules::read(&items, &said, allowed, job, missing);
         rules::apply(&rules, job);
-        return;
+        return rules::holds_up_nothing(&rules, list, missing);
     }
     for (key, negative) in [("only", false), ("except", true)] {
         if let Some(node) = layers.get(key) {
-            let cond = rules::only(node, job, missing);
-            let cond = if negative { cond.not() } else { cond };
-            if cond != Cond::True && (cond != Cond::False || !negative) {
+            let cond = rules::only(node, negative, job, missing);
+            if cond != Cond::True {
                 job.only_if.push((cond, format!("`{key}` of the job says so")));
             }
         }
@@ -189,14 +175,16 @@ fn when(file: &File<'_>, layers: &Layers, job: &mut Job, missing: &mut Vec<Missi
         "on_failure" => Policy::OnFailure,
         "never" => {
             job.only_if.push((Cond::False, "it is never there".to_owned()));
-            return;
+            return false;
         }
-        _ => return,
+        _ => return false,
     };
     job.policies.push((Cond::True, policy));
+    // By hand and in no rule, it holds nothing up.
+    policy == Policy::Manual && allowed != Some(false)
 }
 
-fn needs(layers: &Layers, missing: &mut Vec<Missing>) -> Option<Vec<(Tree, String, bool)>> {
+fn needs(layers: &Layers, missing: &mut MissingList) -> Option<Vec<(Tree, String, bool)>> {
     let mut all = Vec::new();
     for item in layers.get("needs")?.items() {
         let name = item.text().or_else(|| item.get("job").and_then(|job| job.text())).map(str::to_owned);
@@ -218,14 +206,14 @@ fn dependencies(layers: &Layers) -> Option<Vec<(Tree, String)>> {
 }
 
 /// `parallel`: how many of the job there are, or with which variables.
-fn parallel(node: &Tree, id: &str, job: &mut Job, missing: &mut Vec<Missing>) {
+fn parallel(node: &Tree, id: &str, job: &mut Job, missing: &mut MissingList) {
     if let Some(count) = node.text() {
         match count.parse::<usize>().ok().filter(|count| (1..=MAX_ROWS).contains(count)) {
             Some(count) => {
-                let rows = (1..=count)
-                    .map(|number| (names::id(&format!("{id}-{number}")), vec![number.to_string(), count.to_string()]));
-                let axes = ["CI_NODE_INDEX", "CI_NODE_TOTAL"].map(str::to_owned).to_vec();
-                job.matrix = Some(Matrix { axes, rows: rows.collect() });
+                let axes = ["CI_NODE_INDEX", "CI_NODE_TOTAL"].map(str::to_owned);
+                let row = |number: usize| axes.iter().cloned().zip([number.to_string(), count.to_string()]).collect();
+                let rows: Vec<Row> = (1..=count).map(row).collect();
+                job.matrix = Some(made(id, axes.to_vec(), &rows, &axes[..1]));
             }
             None => missing.push(Missing::of(node, format!("there is one job: this is no number up to {MAX_ROWS}"))),
         }
@@ -239,25 +227,12 @@ fn parallel(node: &Tree, id: &str, job: &mut Job, missing: &mut Vec<Missing>) {
                 if !axes.contains(&entry.key) {
                     axes.push(entry.key.clone());
                 }
-                if some.len().saturating_mul(values.len()) > MAX_ROWS {
-                    missing.push(Missing::of(
-                        &entry.value,
-                        format!("with these values there are more than {MAX_ROWS} jobs: they are left out"),
-                    ));
-                    continue;
-                }
-                let with = |row: &Vec<(String, String)>, value: &String| {
-                    row.iter().cloned().chain([(entry.key.clone(), value.clone())]).collect::<Vec<_>>()
-                };
-                some = some
-                    .iter()
-                    .flat_map(|row| values.iter().map(|value| with(row, value)).collect::<Vec<_>>())
-                    .collect();
+                with_axis(&mut some, entry, &values, MAX_ROWS, missing);
             }
             rows.extend(some);
         }
-        rows.truncate(MAX_ROWS);
-        job.matrix = Some(rows_of(id, axes, &rows)).filter(|matrix| !matrix.rows.is_empty());
+        at_most(&mut rows, MAX_ROWS, list, missing);
+        job.matrix = Some(made(id, axes, &rows, &[])).filter(|matrix| !matrix.rows.is_empty());
     }
     // Jobs see what their row is.
     let axes: Vec<String> = job.matrix.iter().flat_map(|matrix| matrix.axes.clone()).collect();

@@ -6,13 +6,14 @@ mod job;
 mod rules;
 mod settings;
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::job::Layers;
 use super::condition::Cond;
-use super::model::{Job, Missing, Part, Pipeline, Policy};
-use super::yaml::Tree;
-use super::{ImportError, System, names};
+use super::model::{Job, Missing, MissingList, Part, Pipeline};
+use super::yaml::{Tree, over};
+use super::{ImportError, System, few, names};
 
 /// Keys at the top that are no jobs.
 const RESERVED: [&str; 12] = [
@@ -29,6 +30,11 @@ const RESERVED: [&str; 12] = [
     "spec",
     "types",
 ];
+/// How deep references, and what jobs extend, may go: so deep GitLab lets them.
+const MAX_DEPTH: usize = 10;
+/// How many values of the file references, and what jobs extend, may repeat.
+const MAX_REPEATED: usize = 500_000;
+const TOO_MUCH: &str = "references, and what jobs extend, repeat more than 500000 values of this file";
 const STAGES: [&str; 5] = [".pre", "build", "test", "deploy", ".post"];
 
 /// A file, of which jobs are read.
@@ -37,6 +43,10 @@ pub struct File<'a> {
     stages: Vec<String>,
     /// The ids of jobs here, by their names.
     ids: BTreeMap<String, String>,
+    /// How many values may still be repeated.
+    left: Cell<usize>,
+    /// What of the parts that jobs extend counts for nothing there.
+    replaced: RefCell<Vec<Tree>>,
 }
 
 /// Reads a file; `root` is its last document.
@@ -50,6 +60,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
         let reason = "it has no jobs; a .gitlab-ci.yml has jobs at the top, each with a `script`";
         return Err(ImportError::NoPipeline { line: root.place().line, system: System::GitLab, reason });
     }
+    few(jobs.len(), root.place().line)?;
     let mut taken = BTreeSet::new();
     let ids = jobs.iter().map(|job| (job.key.clone(), names::distinct(names::id(&job.key), &mut taken))).collect();
     let stages = root.get("stages").map(|stages| {
@@ -57,7 +68,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
         std::iter::once(".pre".to_owned()).chain(names).chain([".post".to_owned()]).collect()
     });
     let stages = stages.unwrap_or_else(|| STAGES.map(str::to_owned).to_vec());
-    let file = File { root, stages, ids };
+    let file = File { root, stages, ids, left: Cell::new(MAX_REPEATED), replaced: RefCell::default() };
     let mut pipeline = Pipeline::default();
     let workflow = file.workflow(&mut pipeline);
     if workflow != Cond::True {
@@ -71,6 +82,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
     for entry in jobs {
         read.extend(job::read(&file, &entry.key, &entry.value, &mut pipeline.missing));
     }
+    file.replaced.take().iter().for_each(|node| node.cover_untouched());
     connect(&file, &mut read, &mut pipeline.missing);
     for entry in root.entries().iter().filter(|entry| entry.key.starts_with('.')) {
         // Jobs that nobody extends are found as unused; of all others it is enough that their parts are used.
@@ -100,31 +112,38 @@ impl File<'_> {
         pipeline.name = workflow.get("name").and_then(|name| name.text()).map(str::to_owned);
         let Some(list) = workflow.get("rules") else { return Cond::True };
         let mut variables = Job::default();
-        self.variables(self.root, &mut variables, &mut Vec::new());
-        let rules = rules::read(&self.lines(list), "always", &variables, &mut pipeline.missing);
+        self.variables(self.root, &mut variables, &mut MissingList::default());
+        let rules =
+            rules::read(&self.lines(list, &mut pipeline.missing), "always", None, &variables, &mut pipeline.missing);
         rules::included(&rules)
     }
 
     /// The items of a list; what `!reference` names stands in its place.
-    fn lines(&self, list: &Tree) -> Vec<Tree> {
-        let (mut all, mut open, mut steps) = (Vec::new(), vec![list.clone()], 0);
-        while let Some(node) = open.pop() {
-            steps += 1;
-            if steps > 10_000 {
-                break;
-            }
+    fn lines(&self, list: &Tree, missing: &mut MissingList) -> Vec<Tree> {
+        let (mut all, mut open) = (Vec::new(), vec![(list.clone(), 0)]);
+        while let Some((node, depth)) = open.pop() {
             match node.tag() {
                 Some("reference") => {
+                    if depth == MAX_DEPTH {
+                        let why = format!(
+                            "what it names is left out: references name each other more than {MAX_DEPTH} deep here, or one names itself"
+                        );
+                        missing.push(Missing::of(&node, why));
+                        continue;
+                    }
                     let keys: Vec<String> =
                         node.items().iter().filter_map(|key| key.text().map(str::to_owned)).collect();
                     let found = keys.iter().try_fold(self.root, |map, key| map.get(key));
                     match found.filter(|_| !keys.is_empty()) {
-                        Some(found) => open.push(found.clone()),
+                        Some(found) if !self.repeats(found.size()) => {
+                            missing.push(Missing::of(&node, format!("what it names is left out: {TOO_MUCH}")));
+                        }
+                        Some(found) => open.push((found.clone(), depth + 1)),
                         // It is in another file: whoever reads the items lists what is no item.
                         None => all.push(node),
                     }
                 }
-                _ if node.is_list() => open.extend(node.items().into_iter().rev()),
+                _ if node.is_list() => open.extend(node.items().into_iter().rev().map(|item| (item, depth))),
                 _ if node.is_nothing() => node.cover(),
                 _ => all.push(node),
             }
@@ -132,32 +151,71 @@ impl File<'_> {
         all
     }
 
+    /// Whether so much of the file may be repeated once more.
+    fn repeats(&self, size: usize) -> bool {
+        let left = self.left.get().checked_sub(size);
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
+    }
+
     /// What a job consists of: what `default` and the top say, what it extends, and what it says itself.
-    fn layers(&self, own: &Tree, missing: &mut Vec<Missing>) -> Layers {
-        let mut layers =
-            Layers { top: self.root.clone(), default: self.root.get("default").cloned(), own: vec![own.clone()] };
-        let (mut open, mut seen) = (vec![own.clone()], BTreeSet::new());
-        while let Some(node) = open.pop() {
-            // The last that is extended counts before the others.
-            for name in node.get("extends").map(|node| node.items()).unwrap_or_default().into_iter().rev() {
-                let text = name.text().unwrap_or_default().to_owned();
-                match self.root.get(&text) {
-                    Some(other) if seen.insert(text.clone()) => {
-                        layers.own.push(other.clone());
-                        open.push(other.clone());
-                    }
-                    Some(_) => {}
-                    None => missing
-                        .push(Missing::of(&name, format!("`{text}` is in another file: what it says is not here"))),
+    fn layers(&self, own: &Tree, missing: &mut MissingList) -> Layers {
+        let own = self.extended(own, 0, &mut BTreeMap::new(), missing);
+        Layers { top: self.root.clone(), default: self.root.get("default").cloned(), own }
+    }
+
+    /// A part of the file over what it extends: of several, the later counts before the earlier. `known` are those that have been made
+    /// already; `None` of one that is being made.
+    fn extended(
+        &self,
+        own: &Tree,
+        depth: usize,
+        known: &mut BTreeMap<String, Option<Tree>>,
+        missing: &mut MissingList,
+    ) -> Tree {
+        let mut below: Option<Tree> = None;
+        for name in own.get("extends").map(|node| node.items()).unwrap_or_default() {
+            let text = name.text().unwrap_or_default().to_owned();
+            let base = match (known.get(&text).cloned(), self.root.get(&text)) {
+                (Some(Some(made)), _) => made,
+                (_, None) => {
+                    let why = format!("`{text}` is in another file: what it says is not here");
+                    missing.push(Missing::of(&name, why));
+                    continue;
                 }
+                (Some(None), _) => {
+                    let why = format!("what `{text}` says is left out here: it extends itself");
+                    missing.push(Missing::of(&name, why));
+                    continue;
+                }
+                (None, Some(_)) if depth == MAX_DEPTH => {
+                    let why = format!("what `{text}` says is left out here: more than {MAX_DEPTH} extend each other");
+                    missing.push(Missing::of(&name, why));
+                    continue;
+                }
+                (None, Some(base)) => {
+                    known.insert(text.clone(), None);
+                    let made = self.extended(base, depth + 1, known, missing);
+                    known.insert(text.clone(), Some(made.clone()));
+                    made
+                }
+            };
+            let size = base.size() + below.as_ref().map_or(own.size(), |below| below.size());
+            if !self.repeats(size) {
+                missing.push(Missing::of(&name, format!("what `{text}` says is left out here: {TOO_MUCH}")));
+                continue;
             }
+            below = Some(match below {
+                Some(below) => over(&base, &below, &mut self.replaced.borrow_mut()),
+                None => base,
+            });
         }
-        layers
+        below.map_or_else(|| own.clone(), |below| over(own, &below, &mut self.replaced.borrow_mut()))
     }
 }
 
 /// Says what each job needs, and which artifacts it begins with.
-fn connect(file: &File<'_>, all: &mut [Read], missing: &mut Vec<Missing>) {
+fn connect(file: &File<'_>, all: &mut [Read], missing: &mut MissingList) {
     let saved: BTreeMap<String, Vec<String>> = all
         .iter()
         .map(|one| {
@@ -171,6 +229,7 @@ fn connect(file: &File<'_>, all: &mut [Read], missing: &mut Vec<Missing>) {
         .collect();
     let stages: Vec<(String, usize, bool)> =
         all.iter().map(|one| (one.job.id.clone(), one.stage, one.optional)).collect();
+    let stage_of: BTreeMap<&str, usize> = stages.iter().map(|(id, stage, _)| (id.as_str(), *stage)).collect();
     // Who says what it needs may begin before the stages before it are over.
     let early: BTreeSet<usize> = all.iter().filter(|one| one.needs.is_some()).map(|one| one.stage).collect();
     for one in all.iter_mut() {
@@ -203,7 +262,7 @@ fn connect(file: &File<'_>, all: &mut [Read], missing: &mut Vec<Missing>) {
                     .map(|(_, stage, _)| *stage)
                     .max();
                 if last.is_some_and(|last| !early.contains(&last)) {
-                    one.job.needs.retain(|need| stages.iter().any(|(id, stage, _)| id == need && Some(*stage) == last));
+                    one.job.needs.retain(|need| stage_of.get(need.as_str()).copied() == last);
                 }
             }
         }
@@ -244,9 +303,4 @@ pub fn predefined(name: &str) -> Option<Part> {
         "CI_PIPELINE_ID" | "CI_PIPELINE_IID" => Fact::Build,
         _ => return None,
     }))
-}
-
-/// Whether a job is started by hand in any case.
-pub fn is_manual(job: &Job) -> bool {
-    job.policies.contains(&(Cond::True, Policy::Manual))
 }

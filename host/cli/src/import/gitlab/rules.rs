@@ -2,7 +2,7 @@
 
 use super::expression;
 use crate::import::condition::{Cond, glob, regex};
-use crate::import::model::{Job, Missing, Policy};
+use crate::import::model::{Job, Missing, MissingList, Policy};
 use crate::import::yaml::Tree;
 
 /// A rule: when it holds, and what it says.
@@ -10,11 +10,17 @@ use crate::import::yaml::Tree;
 pub struct Rule {
     cond: Cond,
     when: String,
-    allow_failure: bool,
+    allow_failure: Option<bool>,
 }
 
-/// Reads rules. One whose condition can't be told is left out, and listed.
-pub fn read(items: &[Tree], when: &str, job: &Job, missing: &mut Vec<Missing>) -> Vec<Rule> {
+impl Rule {
+    fn is_manual(&self) -> bool {
+        ["manual", "delayed"].contains(&self.when.as_str())
+    }
+}
+
+/// Reads rules; `when` and `allowed` are what the job says of all. One whose condition can't be told is left out, and listed.
+pub fn read(items: &[Tree], when: &str, allowed: Option<bool>, job: &Job, missing: &mut MissingList) -> Vec<Rule> {
     let mut rules = Vec::new();
     for item in items {
         if !item.is_map() {
@@ -45,14 +51,18 @@ pub fn read(items: &[Tree], when: &str, job: &Job, missing: &mut Vec<Missing>) -
             conds.push(any(exists, Cond::Exists, missing));
         }
         let said = item.get("when").and_then(|when| when.text()).unwrap_or(when).to_owned();
-        let allow_failure = item.get("allow_failure").and_then(|allowed| allowed.text()) == Some("true");
+        let allow_failure = match item.get("allow_failure").and_then(|allowed| allowed.text()) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => allowed,
+        };
         rules.push(Rule { cond: Cond::all(conds), when: said, allow_failure });
     }
     rules
 }
 
 /// Whether a file matches any of these patterns.
-fn any(patterns: &Tree, of: fn(String) -> Cond, missing: &mut Vec<Missing>) -> Cond {
+fn any(patterns: &Tree, of: fn(String) -> Cond, missing: &mut MissingList) -> Cond {
     let mut conds = Vec::new();
     for item in patterns.items() {
         let Some(pattern) = item.text().map(str::to_owned) else { continue };
@@ -88,11 +98,13 @@ pub fn apply(rules: &[Rule], job: &mut Job) {
     if there != Cond::True {
         job.only_if.push((there, "no rule of the job holds".to_owned()));
     }
+    // Each rule has the job's word, or one of its own.
+    job.policies.retain(|said| *said != (Cond::True, Policy::AllowFailure));
     let kinds: [(Test, Policy); 4] = [
-        (|rule| ["manual", "delayed"].contains(&rule.when.as_str()), Policy::Manual),
+        (Rule::is_manual, Policy::Manual),
         (|rule| rule.when == "always", Policy::Always),
         (|rule| rule.when == "on_failure", Policy::OnFailure),
-        (|rule| rule.allow_failure && rule.when != "manual", Policy::AllowFailure),
+        (|rule| rule.allow_failure == Some(true), Policy::AllowFailure),
     ];
     for (is, policy) in kinds {
         // What holds of all rules that let the job in needs no condition.
@@ -104,11 +116,24 @@ pub fn apply(rules: &[Rule], job: &mut Job) {
     }
 }
 
-/// `only` and `except`: which of them, and whether it holds.
-pub fn only(node: &Tree, job: &Job, missing: &mut Vec<Missing>) -> Cond {
+/// Whether later stages do not wait for a job with these rules: it is started by hand, and may fail, wherever it is there. Where only
+/// some say so, they wait, and that is listed.
+pub fn holds_up_nothing(rules: &[Rule], list: &Tree, missing: &mut MissingList) -> bool {
+    let is_free = |rule: &Rule| rule.is_manual() && rule.allow_failure == Some(true);
+    let there = || rules.iter().filter(|rule| rule.when != "never");
+    let (any, all) = (there().any(is_free), there().all(is_free));
+    if any && !all {
+        let why = "later stages wait for this job wherever it is there, also where a person has to start it";
+        missing.push(Missing { place: list.place(), why: why.to_owned() });
+    }
+    any && all
+}
+
+/// `only`, all of which has to hold, or, `negative`, `except`, of which nothing may: whether the job is there.
+pub fn only(node: &Tree, negative: bool, job: &Job, missing: &mut MissingList) -> Cond {
     let mut conds = Vec::new();
     let refs = if node.is_map() { node.get("refs").cloned() } else { Some(node.clone()) };
-    if let Some(refs) = refs {
+    if let Some(refs) = refs.filter(|refs| !refs.items().is_empty()) {
         let mut any = Vec::new();
         for item in refs.items() {
             let name = item.text().unwrap_or_default().to_owned();
@@ -120,11 +145,13 @@ pub fn only(node: &Tree, job: &Job, missing: &mut Vec<Missing>) -> Cond {
                     }
                     any.push(cond);
                 }
-                None => missing
-                    .push(Missing::of(&item, format!("builds of this host are not told from others by `{name}`"))),
+                None => {
+                    let why = format!("builds of this host are not told from others by `{name}`: it never holds");
+                    missing.push(Missing::of(&item, why));
+                }
             }
         }
-        conds.push(if any.is_empty() { Cond::True } else { Cond::any(any) });
+        conds.push(Cond::any(any));
     }
     if let Some(changes) = node.get("changes") {
         conds.push(self::any(changes, Cond::Touched, missing));
@@ -134,12 +161,12 @@ pub fn only(node: &Tree, job: &Job, missing: &mut Vec<Missing>) -> Cond {
         for item in variables.items() {
             match expression::condition(item.text().unwrap_or_default(), job) {
                 Ok(found) => any.push(found.cond),
-                Err(wrong) => missing.push(Missing::of(&item, format!("this condition is left out: {wrong}"))),
+                Err(wrong) => missing.push(Missing::of(&item, format!("this condition never holds: {wrong}"))),
             }
         }
-        conds.push(if any.is_empty() { Cond::True } else { Cond::any(any) });
+        conds.push(Cond::any(any));
     }
-    Cond::all(conds)
+    if negative { Cond::any(conds).not() } else { Cond::all(conds) }
 }
 
 /// A word of `only`, and whether what came of it matches more.
@@ -149,12 +176,12 @@ fn reference(name: &str) -> Option<(Cond, bool)> {
     let cond = match name {
         "branches" => Cond::Branch("**".to_owned()),
         "tags" => Cond::Tag("**".to_owned()),
-        "merge_requests" => Cond::Trigger("webhook/pull_request".to_owned()),
-        "pushes" => Cond::Trigger("webhook/push".to_owned()),
-        "web" => Cond::any([Cond::Trigger("cli".to_owned()), Cond::Trigger("api".to_owned())]),
-        "api" | "triggers" => Cond::Trigger("api".to_owned()),
-        "schedules" => Cond::Trigger("schedule".to_owned()),
-        "pipelines" | "external" | "external_pull_requests" | "chat" => return None,
+        // What starts pipelines has other names here.
+        "merge_requests" => expression::source("merge_request_event")?,
+        "pushes" => expression::source("push")?,
+        "triggers" => expression::source("trigger")?,
+        "schedules" => expression::source("schedule")?,
+        "web" | "api" | "pipelines" | "external" | "external_pull_requests" | "chat" => expression::source(name)?,
         expression if expression.starts_with('/') => {
             let inner = expression.trim_start_matches('/').trim_end_matches('i').trim_end_matches('/');
             let made = regex(inner)?;
@@ -172,8 +199,8 @@ mod tests {
 
     fn job(text: &str) -> (Job, usize) {
         let file = yaml::read(text.as_bytes()).expect(text).remove(0);
-        let (mut job, mut missing) = (Job::default(), Vec::new());
-        let rules = read(&file.items(), "on_success", &job, &mut missing);
+        let (mut job, mut missing) = (Job::default(), MissingList::default());
+        let rules = read(&file.items(), "on_success", None, &job, &mut missing);
         apply(&rules, &mut job);
         (job, missing.len())
     }

@@ -2,7 +2,7 @@
 
 use super::job::{Layers, text};
 use crate::import::condition::Cond;
-use crate::import::model::{Job, Missing, Policy, Service, Text, Value};
+use crate::import::model::{Job, Missing, MissingList, Policy, Service, Text, Value};
 use crate::import::names;
 use crate::import::variables::port;
 use crate::import::yaml::Tree;
@@ -26,7 +26,7 @@ pub const WITHOUT: [(&str, &str); 12] = [
 const DEFAULT_IMAGE: &str = "debian:12";
 
 /// The image of a job.
-pub fn image(node: Option<&Tree>, job_node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
+pub fn image(node: Option<&Tree>, job_node: &Tree, job: &mut Job, missing: &mut MissingList) {
     let Some(node) = node else {
         job.image = Text::from(DEFAULT_IMAGE);
         let why = format!("the job names no image, and the runner's own is not known here: it is `{DEFAULT_IMAGE}`");
@@ -60,7 +60,7 @@ pub fn image(node: Option<&Tree>, job_node: &Tree, job: &mut Job, missing: &mut 
 }
 
 /// A service beside a job.
-pub fn service(node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
+pub fn service(node: &Tree, job: &mut Job, missing: &mut MissingList) {
     let mut service = Service::default();
     // Services see the variables of their job.
     let plain = |value: &Value| !matches!(value, Value::Output { .. });
@@ -114,25 +114,25 @@ pub fn service(node: &Tree, job: &mut Job, missing: &mut Vec<Missing>) {
     job.services.push(service);
 }
 
-/// Whether the job may fail; said for all of its rules.
-pub fn allow_failure(layers: &Layers, job: &mut Job, missing: &mut Vec<Missing>) -> bool {
-    let Some(node) = layers.get("allow_failure") else { return false };
+/// Whether the job may fail, if it says so; said for all of its rules.
+pub fn allow_failure(layers: &Layers, job: &mut Job, missing: &mut MissingList) -> Option<bool> {
+    let node = layers.get("allow_failure")?;
     match node.text() {
         Some("true") => {
             job.policies.push((Cond::True, Policy::AllowFailure));
-            return true;
+            Some(true)
         }
-        Some("false") => {}
-        _ => missing.push(Missing::of(
-            node,
-            "a job may fail with any exit code, or with none; say `.allow_failure()` if it may",
-        )),
+        Some("false") => Some(false),
+        _ => {
+            let why = "a job may fail with any exit code, or with none; say `.allow_failure()` if it may";
+            missing.push(Missing::of(node, why));
+            None
+        }
     }
-    false
 }
 
 /// How long the job may take, and how often it is tried.
-pub fn limits(layers: &Layers, job: &mut Job, missing: &mut Vec<Missing>) {
+pub fn limits(layers: &Layers, job: &mut Job, missing: &mut MissingList) {
     if let Some(node) = layers.get("timeout") {
         let text = node.text().unwrap_or_default();
         let seconds = text.parse::<u64>().ok();

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::step::Step;
 use super::condition::Cond;
-use super::model::{Fact, Job, Missing, Part, Pipeline, Restore, Save, SaveWhen, Text};
-use super::rows::{Row, rows_of};
+use super::model::{Fact, Job, Missing, MissingList, Part, Pipeline, Restore, Save, SaveWhen, Text};
+use super::rows::{Row, at_most, made, with_axis};
 use super::yaml::{Entry, Tree};
-use super::{ImportError, System, names};
+use super::{ImportError, System, few, names};
 
 /// The axis that tells the rows of a matrix from each other, in the ids of artifacts.
 const ROW: &str = "row";
@@ -41,6 +41,8 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
         let reason = "it has no `steps`; a workflow of .woodpecker has";
         return Err(ImportError::NoPipeline { line: root.place().line, system: System::Woodpecker, reason });
     }
+    let services: Vec<_> = named(root.get("services")).into_iter().collect();
+    few(steps.len() + services.len(), root.place().line)?;
     let mut pipeline = Pipeline::default();
     for (key, why) in WITHOUT {
         if let Some(node) = root.get(key) {
@@ -57,7 +59,7 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
     for (name, node) in &steps {
         let mut job = Job { id: names::distinct(names::id(name), &mut taken), place: node.place(), ..Job::default() };
         if let Some((axes, rows)) = &rows {
-            job.matrix = Some(rows_of(&job.id, axes.clone(), rows)).filter(|matrix| !matrix.rows.is_empty());
+            job.matrix = Some(made(&job.id, axes.clone(), rows, &[])).filter(|matrix| !matrix.rows.is_empty());
             let id = job.id.clone();
             if let Some(matrix) = &mut job.matrix {
                 matrix.axes.push(ROW.to_owned());
@@ -68,7 +70,6 @@ pub fn read(root: &Tree) -> Result<Pipeline, ImportError> {
         }
         all.push(step::read(name, node, job, &mut pipeline.missing));
     }
-    let services: Vec<_> = named(root.get("services")).into_iter().collect();
     connect(&mut all, &mut pipeline.missing);
     for one in all.iter_mut().filter(|one| one.detached.is_none()) {
         for (name, node) in &services {
@@ -92,7 +93,7 @@ fn named(node: Option<&Tree>) -> Vec<(String, Tree)> {
 }
 
 /// The axes of a matrix and its rows.
-fn matrix_rows(matrix: &Tree, missing: &mut Vec<Missing>) -> (Vec<String>, Vec<Row>) {
+fn matrix_rows(matrix: &Tree, missing: &mut MissingList) -> (Vec<String>, Vec<Row>) {
     let (mut axes, mut rows): (Vec<String>, Vec<Row>) = (Vec::new(), Vec::new());
     let mut pair = |entry: &Entry| {
         if !axes.contains(&entry.key) {
@@ -107,22 +108,12 @@ fn matrix_rows(matrix: &Tree, missing: &mut Vec<Missing>) -> (Vec<String>, Vec<R
         for entry in matrix.entries() {
             let values: Vec<String> =
                 entry.value.items().iter().filter_map(|value| value.text().map(str::to_owned)).collect();
-            if rows.len().saturating_mul(values.len()) > MAX_ROWS {
-                missing.push(Missing::of(
-                    &entry.value,
-                    format!("with these values there are more than {MAX_ROWS} rows: they are left out"),
-                ));
-                continue;
+            if with_axis(&mut rows, entry, &values, MAX_ROWS, missing) {
+                axes.push(entry.key.clone());
             }
-            axes.push(entry.key.clone());
-            let with = |row: &Row, value: &String| {
-                row.iter().cloned().chain([(entry.key.clone(), value.clone())]).collect::<Row>()
-            };
-            rows =
-                rows.iter().flat_map(|row| values.iter().map(|value| with(row, value)).collect::<Vec<_>>()).collect();
         }
     }
-    rows.truncate(MAX_ROWS);
+    at_most(&mut rows, MAX_ROWS, matrix, missing);
     (axes, rows)
 }
 
@@ -137,7 +128,7 @@ fn workspace(job: &Job) -> Text {
 }
 
 /// Says what each step needs, and hands the workspace on.
-fn connect(all: &mut [Step], missing: &mut Vec<Missing>) {
+fn connect(all: &mut [Step], missing: &mut MissingList) {
     let by_name: BTreeMap<String, usize> = all.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
     let is_graph = all.iter().any(|one| one.depends_on.is_some());
     let mut handed = BTreeSet::new();

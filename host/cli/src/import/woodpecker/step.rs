@@ -1,10 +1,8 @@
 //! Steps and services of Woodpecker.
 
-use std::collections::BTreeSet;
-
 use super::{predefined, when};
 use crate::import::condition::Cond;
-use crate::import::model::{Command, Job, Missing, Part, Policy, Service, Text, Value};
+use crate::import::model::{Command, Job, Missing, MissingList, Part, Policy, Service, Text, Value};
 use crate::import::yaml::{Node, Tree};
 use crate::import::{names, variables};
 
@@ -20,18 +18,12 @@ pub struct Step {
     pub works: bool,
 }
 
-fn text(node: &Node, job: &Job, missing: &mut Vec<Missing>) -> Text {
-    let mut unknown = BTreeSet::new();
-    let made = variables::expand(node.text().unwrap_or_default(), job, predefined, &mut unknown);
-    for name in unknown {
-        let why = format!("`${name}` stays as it is: this file does not say what it is; write its value down");
-        missing.push(Missing { place: node.place(), why });
-    }
-    made
+fn text(node: &Node, job: &Job, missing: &mut MissingList) -> Text {
+    variables::text(node, job, predefined, missing)
 }
 
 /// Reads a step.
-pub fn read(name: &str, node: &Tree, mut job: Job, missing: &mut Vec<Missing>) -> Step {
+pub fn read(name: &str, node: &Tree, mut job: Job, missing: &mut MissingList) -> Step {
     if name != job.id {
         job.title = Some(Text::from(name));
     }
@@ -127,7 +119,7 @@ pub fn read(name: &str, node: &Tree, mut job: Job, missing: &mut Vec<Missing>) -
 }
 
 /// Variables: a map, or a list of `NAME=value`; and of old files, a list of secrets.
-fn environment(node: &Tree, secrets: bool, job: &mut Job, missing: &mut Vec<Missing>) {
+fn environment(node: &Tree, secrets: bool, job: &mut Job, missing: &mut MissingList) {
     for entry in node.entries() {
         if let Some(secret) = entry.value.get("from_secret").and_then(|secret| secret.text()) {
             job.set(&entry.key, Value::Secret(secret.to_owned()));
@@ -156,7 +148,7 @@ fn environment(node: &Tree, secrets: bool, job: &mut Job, missing: &mut Vec<Miss
 }
 
 /// A service beside a step.
-pub fn service(name: &str, node: &Tree, job: &Job, missing: &mut Vec<Missing>) -> Service {
+pub fn service(name: &str, node: &Tree, job: &Job, missing: &mut MissingList) -> Service {
     let mut own = Job { matrix: job.matrix.clone(), ..Job::default() };
     if let Some(node) = node.get("environment") {
         environment(node, false, &mut own, missing);

@@ -1,7 +1,7 @@
 //! `when`: for what a step or a workflow runs.
 
 use crate::import::condition::{Cond, glob};
-use crate::import::model::{Missing, Part, Policy};
+use crate::import::model::{Missing, MissingList, Part, Policy};
 use crate::import::yaml::Tree;
 
 /// A condition, and when a step runs, seen from those before it.
@@ -11,18 +11,26 @@ pub struct When {
 }
 
 /// Reads `when`: a map, all of which has to hold, or a list of them, of which one has to.
-pub fn read(when: &Tree, axes: &[String], missing: &mut Vec<Missing>) -> When {
+pub fn read(when: &Tree, axes: &[String], missing: &mut MissingList) -> When {
     let mut policy = None;
     let maps = when.items();
     let conds: Vec<Cond> = maps.iter().map(|map| one(map, axes, &mut policy, missing)).collect();
     When { cond: if conds.is_empty() { Cond::True } else { Cond::any(conds) }, policy }
 }
 
-fn one(map: &Tree, axes: &[String], policy: &mut Option<Policy>, missing: &mut Vec<Missing>) -> Cond {
+fn one(map: &Tree, axes: &[String], policy: &mut Option<Policy>, missing: &mut MissingList) -> Cond {
     let mut all = Vec::new();
+    // Without a word, it is for all events.
+    let events = map.get("event").map(|events| events.items());
+    let of_pulls = events.is_none_or(|events| events.iter().any(|event| event.peek() == Some("pull_request")));
     for entry in map.entries() {
         let node = &entry.value;
         match entry.key.as_str() {
+            "branch" if of_pulls => {
+                let why = "a script does not know which branch a pull request goes to: this holds for all of them";
+                missing.push(Missing { place: node.place(), why: why.to_owned() });
+                all.push(Cond::any(event("pull_request").into_iter().chain([names(node, Cond::Branch, missing)])));
+            }
             "event" => all.push(any(node, missing, |name| event(name).map(|cond| (cond, false)))),
             "branch" => all.push(names(node, Cond::Branch, missing)),
             "path" => all.push(names(node, Cond::Touched, missing)),
@@ -58,7 +66,7 @@ fn one(map: &Tree, axes: &[String], policy: &mut Option<Policy>, missing: &mut V
 }
 
 /// Whether any of these holds. What nobody knows is listed, and nothing holds of which nobody knows anything.
-fn any(node: &Tree, missing: &mut Vec<Missing>, of: impl Fn(&str) -> Option<(Cond, bool)>) -> Cond {
+fn any(node: &Tree, missing: &mut MissingList, of: impl Fn(&str) -> Option<(Cond, bool)>) -> Cond {
     let mut all = Vec::new();
     for item in node.items() {
         let name = item.text().unwrap_or_default().to_owned();
@@ -81,8 +89,8 @@ fn any(node: &Tree, missing: &mut Vec<Missing>, of: impl Fn(&str) -> Option<(Con
 }
 
 /// Names that match: patterns, or a map with those that have to and those that must not.
-fn names(node: &Tree, of: fn(String) -> Cond, missing: &mut Vec<Missing>) -> Cond {
-    let matching = |node: &Tree, missing: &mut Vec<Missing>| {
+fn names(node: &Tree, of: fn(String) -> Cond, missing: &mut MissingList) -> Cond {
+    let matching = |node: &Tree, missing: &mut MissingList| {
         any(node, missing, |name| {
             let made = glob(name, false);
             Some((of(made.text), made.wider))

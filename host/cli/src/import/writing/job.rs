@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::expressions::{Axes, condition, literal, text};
+use super::expressions::{Axes, ID, condition, list, literal, text, texts};
 use super::{WANTED, missing_line, wrapped};
 use crate::import::condition::Cond;
-use crate::import::model::{Cache, Command, Job, Missing, Policy, Restore, Save, SaveWhen, Service, Text, Value};
+use crate::import::model::{Cache, Command, Job, Missing, Part, Policy, Restore, Save, SaveWhen, Service, Text, Value};
 use crate::import::names;
 
 /// The names of a script's variables.
@@ -24,12 +24,13 @@ impl Names {
     pub fn job(&mut self, job: &Job, missing: &[&Missing], wanted: Option<&str>) -> String {
         let name = names::variable(&job.id, &mut self.taken);
         let mut taken = self.taken.clone();
-        let axes: Axes = job
+        let variables = job
             .matrix
             .iter()
             .flat_map(|matrix| &matrix.axes)
             .map(|axis| (axis.clone(), names::variable(axis, &mut taken)))
             .collect();
+        let axes = Axes { id: job.matrix.is_none().then(|| job.id.clone()), variables };
         // What is said of a step stands before that step, if it is followed by one.
         let followed = |line: usize| job.commands.iter().any(|command| command.line >= line);
         let (of_steps, above): (Vec<&Missing>, Vec<&Missing>) =
@@ -49,11 +50,11 @@ impl Names {
                 let used = |variable: &str| {
                     format!("{expression}{after}").split(|c: char| !is_word(c)).any(|word| word == variable)
                 };
-                let variables = matrix.axes.iter().map(|axis| match &writer.axes[axis] {
+                let variables = matrix.axes.iter().map(|axis| match &writer.axes.variables[axis] {
                     variable if used(variable) => variable.clone(),
                     variable => format!("_{variable}"),
                 });
-                let all = std::iter::once("id".to_owned()).chain(variables).collect::<Vec<_>>().join(", ");
+                let all = std::iter::once(ID.to_owned()).chain(variables).collect::<Vec<_>>().join(", ");
                 let _ = writeln!(written, "    let mut {name} = Vec::new();\n    for ({all}) in [");
                 for (id, values) in &matrix.rows {
                     let row: Vec<String> = std::iter::once(id).chain(values).map(|value| literal(value)).collect();
@@ -101,7 +102,7 @@ impl Writer<'_> {
     /// The job, and the statements after it.
     fn expression(&self, name: &str) -> (String, String) {
         let job = self.job;
-        let id = if job.matrix.is_some() { "id".to_owned() } else { literal(&job.id) };
+        let id = self.text(&Part::Id.into());
         let mut calls = Vec::new();
         let conditional = job.commands.iter().any(|command| command.when != Cond::True);
         let mut after = String::new();
@@ -169,11 +170,12 @@ impl Writer<'_> {
         for command in &self.job.commands {
             let said = self.said(before, command.line, inner) + &self.title(command, inner);
             before = command.line;
-            if command.text.literal().is_none() {
+            let is_literal = self.axes.text(&command.text).literal().is_some();
+            if !is_literal {
                 close(&mut lines, &mut calls);
             }
             let _ = writeln!(lines, "{said}{space}{},", self.text(&command.text));
-            if command.text.literal().is_none() {
+            if !is_literal {
                 close(&mut lines, &mut calls);
             }
         }
@@ -248,16 +250,7 @@ impl Writer<'_> {
         let Service { name, image, argv, env, port, ready } = service;
         let mut written = format!("service({}, {})", literal(name), self.text(image));
         if !argv.is_empty() {
-            let words: Vec<String> = argv
-                .iter()
-                .map(|word| match word.literal() {
-                    Some(word) => format!("{}.to_owned()", literal(word)),
-                    None => self.text(word),
-                })
-                .collect();
-            let literal_only = argv.iter().all(|word| word.literal().is_some());
-            let words = if literal_only { words.join(", ").replace(".to_owned()", "") } else { words.join(", ") };
-            let _ = write!(written, ".argv([{words}])");
+            let _ = write!(written, ".argv({})", texts(argv, &self.axes));
         }
         for (name, value) in env {
             // A service has no outputs of jobs; whoever reads the file has listed them.
@@ -269,8 +262,7 @@ impl Writer<'_> {
             let _ = write!(written, ".ready_port({port})");
         }
         if !ready.is_empty() {
-            let words: Vec<String> = ready.iter().map(|word| literal(word)).collect();
-            let _ = write!(written, ".ready_command([{}])", words.join(", "));
+            let _ = write!(written, ".ready_command({})", list(ready));
         }
         written
     }
@@ -285,15 +277,7 @@ impl Writer<'_> {
         for Save { id, path, files, when, if_there } in &self.job.saves {
             let mut save = format!("artifact({}, {})", self.text(id), self.text(path));
             if !files.is_empty() {
-                let all_literal = files.iter().all(|file| file.literal().is_some());
-                let files: Vec<String> = files
-                    .iter()
-                    .map(|file| match all_literal {
-                        true => self.text(file),
-                        false => format!("String::from({})", self.text(file)),
-                    })
-                    .collect();
-                let _ = write!(save, ".files([{}])", files.join(", "));
+                let _ = write!(save, ".files({})", texts(files, &self.axes));
             }
             save.push_str(match when {
                 SaveWhen::Success => "",

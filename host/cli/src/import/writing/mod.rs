@@ -6,9 +6,9 @@ mod job;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use self::expressions::{Axes, SLUG, condition, harmless, literal};
+use self::expressions::{Axes, SLUG, condition, literal, one_line};
 use self::job::Names;
-use super::model::{Job, Missing, Pipeline};
+use super::model::{Job, Missing, MissingList, Pipeline};
 use super::{System, names};
 
 /// The most characters of a comment's line.
@@ -33,7 +33,7 @@ pub fn script(pipeline: &Pipeline, system: System, file: &str) -> String {
     }
     if let Some((cond, _)) = &pipeline.wanted {
         names.taken.insert(WANTED.to_owned());
-        let _ = writeln!(body, "    let {WANTED} = {};\n", condition(cond, &Axes::new(), false));
+        let _ = writeln!(body, "    let {WANTED} = {};\n", condition(cond, &Axes::default(), false));
     }
     let (of_jobs, outside) = by_job(&pipeline.missing, &jobs);
     let head: String = outside.iter().map(|missing| missing_line(missing, 4)).collect();
@@ -67,7 +67,7 @@ pub fn script(pipeline: &Pipeline, system: System, file: &str) -> String {
 }
 
 fn top(pipeline: &Pipeline, system: System, file: &str) -> String {
-    let of = pipeline.name.as_ref().map_or_else(String::new, |name| format!(" \"{}\"", harmless(name)));
+    let of = pipeline.name.as_ref().map_or_else(String::new, |name| format!(" \"{}\"", one_line(name)));
     let many = match pipeline.missing.len() {
         0 => "All of it is translated.".to_owned(),
         1 => "One part of it is not translated, or not as it stands there: the comment that begins with its line says why.".to_owned(),
@@ -79,7 +79,7 @@ fn top(pipeline: &Pipeline, system: System, file: &str) -> String {
         "The build{of}: a draft that `monkeyci-host import {}` made of {}. {many} `monkeyci-host check` shows the jobs, \
          `monkeyci-host run` runs them.",
         system.word(),
-        harmless(file)
+        one_line(file)
     );
     wrapped(&text, "//! ") + "\n"
 }
@@ -121,9 +121,9 @@ fn in_order(jobs: &[Job]) -> Vec<&Job> {
 }
 
 /// What is missing, by the job that it stands in; and the rest.
-fn by_job<'a>(missing: &'a [Missing], jobs: &[&'a Job]) -> (BTreeMap<&'a str, Vec<&'a Missing>>, Vec<&'a Missing>) {
+fn by_job<'a>(missing: &'a MissingList, jobs: &[&'a Job]) -> (BTreeMap<&'a str, Vec<&'a Missing>>, Vec<&'a Missing>) {
     let (mut of_jobs, mut outside) = (BTreeMap::<&str, Vec<&Missing>>::new(), Vec::new());
-    for one in missing {
+    for one in missing.iter() {
         let within = |job: &&&Job| {
             let path = &job.place.path;
             let rest = one.place.path.strip_prefix(path.as_str());
@@ -147,7 +147,7 @@ fn missing_line(missing: &Missing, indent: usize) -> String {
 /// A text in lines, each with this in front.
 fn wrapped(text: &str, before: &str) -> String {
     let mut lines = vec![String::new()];
-    for word in harmless(text).split_whitespace() {
+    for word in one_line(text).split_whitespace() {
         let at = lines.len() - 1;
         let wide = before.chars().count() + lines[at].chars().count() + 1 + word.chars().count();
         if !lines[at].is_empty() && wide > WIDTH {

@@ -24,9 +24,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Says that the pod is kept.
+    /// Says that the pod is kept: the whole of it, or nothing.
     pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
-        std::fs::write(dir.join(KEPT), serde_json::to_vec(self).map_err(io::Error::other)?)
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        serde_json::to_writer(&mut file, self).map_err(io::Error::other)?;
+        file.persist(dir.join(KEPT)).map(drop).map_err(|error| error.error)
     }
 
     /// It is not kept after all. What can't be removed goes with the directory.
@@ -35,7 +37,6 @@ impl Kept {
     }
 
     fn read(dir: &Path) -> Option<Self> {
-        // One that was not written whole was not kept.
         serde_json::from_slice(&std::fs::read(dir.join(KEPT)).ok()?).ok()
     }
 }

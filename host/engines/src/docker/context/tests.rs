@@ -1,3 +1,4 @@
+use super::super::connect::{DockerOptions, EngineSearch, candidates};
 use super::*;
 
 struct Machine {
@@ -30,7 +31,7 @@ impl Machine {
 
     /// Makes a context as `docker context create` does.
     fn context(&self, name: &str, endpoint: &str, files: &[&str]) -> PathBuf {
-        let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex_sha256(name.as_bytes());
         for file in files {
             self.file(format!("contexts/tls/{id}/docker/{file}"), "");
         }
@@ -39,11 +40,7 @@ impl Machine {
     }
 
     fn found(&self) -> Result<Option<Candidate>, EngineSettingsError> {
-        let variable = |name: &str| self.variables.get(name).cloned();
-        match of_variables(&variable)? {
-            None => of_configuration(&variable),
-            named => Ok(named),
-        }
+        of_docker(&|name| self.variables.get(name).cloned())
     }
 
     fn address(&self) -> Option<String> {
@@ -96,6 +93,27 @@ fn tls_has_the_files_of_the_context_or_those_that_a_variable_names() {
     assert_eq!(files(&machine), Some(DockerTls { ca: "/certificates/ca.pem".into(), client: None }));
     assert_eq!(files(&machine.with("DOCKER_HOST", "unix:///here.sock")), None);
     assert_eq!(files(&Machine::new().with("DOCKER_HOST", "tcp://far:2375")), None);
+}
+
+#[test]
+fn a_context_is_read_as_it_is_whoever_looks_for_an_engine() {
+    let machine = Machine::new().with("DOCKER_CONTEXT", "far").with("DOCKER_TLS_VERIFY", "1");
+    machine.context("far", r#"{"Host":"tcp://far:2375"}"#, &[]);
+    let variable = |name: &str| machine.variables.get(name).cloned();
+    let found = |search| {
+        let options = DockerOptions { search, ..DockerOptions::default() };
+        candidates(&options, &variable).expect("settings that can be used").0
+    };
+    // Variables for TLS are for the address of a variable.
+    let far = Candidate::plain("tcp://far:2375".to_owned(), "the docker context \"far\", by DOCKER_CONTEXT");
+    assert_eq!((found(EngineSearch::Docker), found(EngineSearch::Any)), (vec![far.clone()], vec![far]));
+}
+
+#[test]
+fn a_context_is_never_read_from_the_working_directory() {
+    let variables = HashMap::from([("DOCKER_CONTEXT", "far".to_owned())]);
+    let refused = of_docker(&|name| variables.get(name).cloned()).expect_err("no home, no context").to_string();
+    assert!(refused.contains("no docker context \"far\" (DOCKER_CONTEXT)") && refused.contains('~'), "{refused}");
 }
 
 #[test]

@@ -277,3 +277,24 @@ pub async fn a_pod_that_finds_no_free_network_waits_for_one(host: &Host) {
     assert_eq!(host.job_exit(&second).await.code, 0);
     host.remove(&second).await;
 }
+
+/// (A pod may give a network back; whoever else has it does not.)
+pub async fn a_pod_does_not_wait_for_the_networks_of_others(host: &Host) {
+    let mut parts = [0, 64, 128, 192].into_iter();
+    let range = loop {
+        // Another test, or the other engine, may have one of them.
+        let part = parts.next().expect("a range that nobody has");
+        let (name, subnet) = (format!("{}-others", host.owner), format!("203.0.113.{part}/26"));
+        if host.outside.make_network(&host.owner, &name, &subnet, &format!("203.0.113.{}", part + 5)).await {
+            break subnet;
+        }
+    };
+    let engine = host.engine_with_networks(range.parse().expect("a range")).await;
+    let started = engine.start(&host.pod("exit 0", ""), &|_| {}).await;
+    match started {
+        Err(EngineError::Refused { reason, .. }) => {
+            assert!(reason.contains(&range) && reason.contains("--pod-networks"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
