@@ -55,7 +55,10 @@ pub async fn serve(args: ServeArgs) -> Done {
     server.close();
     let report = host.shutdown(Shutdown::Leave, CLOSING).await;
     http.close(CLOSING).await;
-    let left = report.left.len();
-    print_line(&format!("{left} builds go on when the server is started again"));
+    match report.left.len() {
+        0 => {}
+        1 => print_line("a build goes on when the server is started again"),
+        left => print_line(&format!("{left} builds go on when the server is started again")),
+    }
     Ok(Exit::Success)
 }

@@ -350,6 +350,25 @@ async fn bodies_take_memory_as_they_come_and_who_finds_none_is_told_to_come_agai
 }
 
 #[tokio::test]
+async fn the_router_nests_in_an_app_of_somebody_elses() {
+    let setting = Setting::new().await;
+    let token = setting.token(&[Scope::Read], None, None).await;
+    let app = Router::new().nest("/ci", setting.server.router());
+    let paths = [
+        ("/ci/health", 200),
+        ("/ci/api/v1/repositories/own", 200),
+        ("/ci/api/v1/builds/local/own/k1", 200),
+        ("/ci/api/v1/nothing", 404),
+        ("/api/v1/repositories/own", 404),
+    ];
+    for (path, expected) in paths {
+        let request = request(route(RouteId::Health), path, Some(&token), b"");
+        let response = app.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(response.status().as_u16(), expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_token_is_told_once_and_opens_all_and_a_home_has_one_server_at_a_time() {
     let home = tempfile::tempdir().expect("a directory");
     let host = Host::builder(home.path()).open().await.expect("a host");
