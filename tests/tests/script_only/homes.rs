@@ -23,7 +23,7 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 30] = [
+const COMMANDS: [(&str, Uses, &[&str]); 31] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
@@ -54,6 +54,8 @@ const COMMANDS: [(&str, Uses, &[&str]); 30] = [
     ("version", Uses::None, &[]),
     ("config", Uses::None, &[]),
     ("help", Uses::None, &[]),
+    // Its home is named by --data, and it runs until somebody stops it: tests/serve.
+    ("serve", Uses::None, &[]),
 ];
 
 /// Calls of all commands that use a home, for this one.

@@ -102,11 +102,11 @@ impl PermissionsDiff {
     /// What tells `new` from `old`.
     pub fn of(old: &Permissions, new: &Permissions) -> Self {
         let less = |all: &Permissions, others: &Permissions| -> Vec<(String, String)> {
-            let kinds = all.kinds().into_iter().zip(others.kinds());
-            let names = |((kind, all), (_, others)): ((&'static str, &BTreeSet<String>), (&str, &BTreeSet<String>))| {
-                all.difference(others).map(|name| (kind.to_owned(), name.clone())).collect::<Vec<_>>()
-            };
-            kinds.flat_map(names).collect()
+            let mut found = Vec::new();
+            for ((kind, all), (_, others)) in all.kinds().into_iter().zip(others.kinds()) {
+                found.extend(all.difference(others).map(|name| (kind.to_owned(), name.clone())));
+            }
+            found
         };
         Self { added: less(new, old), removed: less(old, new) }
     }

@@ -242,7 +242,7 @@ fn time(ms: u64) -> String {
 /// A size, exactly.
 fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let found = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0);
+    let found = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
     found.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{} {name}", bytes / unit))
 }
 
