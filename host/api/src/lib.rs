@@ -63,6 +63,6 @@ pub use reqwest::Body;
 pub use tls::provide_tls;
 pub use wire::{
     ArtifactInfo, Artifacts, BuildInfo, Continued, EventPage, EventQuery, FileStat, FilesDigest, Globs, HoldQuery,
-    JobOutcome, Names, NewEvent, NewJobs, NewReport, ParamValue, Revealed, ServiceProbe, SidecarPlan, Stored,
+    JobOutcome, Names, NewEvent, NewJobs, NewReport, NotKnown, ParamValue, Revealed, ServiceProbe, SidecarPlan, Stored,
     WaitQuery, Waited,
 };

@@ -167,6 +167,18 @@ pub struct JobOutcome {
     /// What it said of its result.
     #[serde(default)]
     pub results: Results,
+    /// What of this is not known: only where a build is planned, of a job that does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_known: Option<NotKnown>,
+}
+
+/// What is not known of the result of a job that only a plan has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotKnown {
+    /// The job.
+    pub job: String,
+    /// Whether it is not even known how it ends.
+    pub ending: bool,
 }
 
 /// All that a sidecar has to do for its job.

@@ -11,7 +11,7 @@ use large::Work;
 /// What is done, and its name.
 type Case = (&'static str, fn(usize) -> Work);
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 15] = [
     ("check", large::checks),
     ("check artifacts from far upstream", large::checks_of_artifacts_from_far_upstream),
     ("check as many faults", large::checks_with_as_many_faults),
@@ -25,6 +25,8 @@ const CASES: [Case; 13] = [
     ("fail a group", large::fails_a_group),
     ("schedule", large::schedules),
     ("skip", large::skips),
+    ("plan", large::plans),
+    ("tell two plans apart", large::tells_two_plans_apart),
 ];
 
 fn main() {

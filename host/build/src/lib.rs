@@ -17,6 +17,7 @@ mod event;
 mod given;
 mod graph;
 mod param;
+mod plan;
 mod report;
 mod request;
 mod results;
@@ -41,6 +42,10 @@ pub use event::{BuildStatus, Event, EventBody, JobSummary};
 pub use given::Given;
 pub use graph::Graph;
 pub use param::{ParamKind, ParamSpec};
+pub use plan::{
+    Answer, Assumed, AssumedJob, Branch, ChangedJob, Fate, FieldDiff, GoneJob, Known, Permissions, PermissionsDiff,
+    Plan, PlanDiff, PlannedJob, Planner, Then, Turn,
+};
 pub use report::SidecarReport;
 pub use request::{Requested, RequestedSource, Told, ToldAnswer, ToldCall};
 pub use results::{Results, TestFailure, TestSummary, is_link, is_output_name};

@@ -258,6 +258,17 @@ impl BuildState {
         check_submitted(&without, drafts).is_ok_and(|jobs| jobs.iter().all(same))
     }
 
+    /// Whether a job that runs on success can't run because of how one that it needs has ended.
+    pub(crate) fn lacks(&self, job: &str, need: &str) -> bool {
+        let (Some(job), Some(need)) = (self.graph().index(job), self.graph().index(need)) else { return true };
+        self.schedule.lacks(job, need)
+    }
+
+    /// Whether a job counts as failed for those that run on failure.
+    pub(crate) fn counts_as_failed(&self, job: &str) -> bool {
+        self.graph().index(job).is_some_and(|job| self.schedule.has_failed(job))
+    }
+
     /// Whether a job has a slot.
     pub(crate) fn has_slot(&self, job: &str) -> bool {
         self.schedule.has_slot(job)

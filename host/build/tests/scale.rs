@@ -73,6 +73,8 @@ in_proportion! {
     a_group_of_ten_thousand_jobs_fails_in_proportion: fails_a_group, JOBS;
     ten_thousand_jobs_are_scheduled_in_proportion: schedules, JOBS;
     ten_thousand_jobs_are_skipped_in_proportion: skips, JOBS;
+    ten_thousand_jobs_are_planned_in_proportion: plans, JOBS;
+    plans_of_ten_thousand_jobs_are_told_apart_in_proportion: tells_two_plans_apart, JOBS;
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod given;
 mod import;
 mod machine;
 mod outside;
+mod plan;
 mod reports;
 mod script;
 mod serve;
@@ -35,6 +36,7 @@ pub use machine::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
 };
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
+pub use plan::PlanArgs;
 pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
 pub use serve::ServeArgs;
@@ -64,6 +66,8 @@ pub enum Command {
     Run(RunArgs),
     /// Ask the script for its jobs and check their graph, without running anything.
     Check(CheckArgs),
+    /// Say which jobs would run, in what order, with what, and why the others not; or what tells two scripts apart. Nothing runs.
+    Plan(PlanArgs),
     /// Run a script's own tests, with cargo: on this machine, without a host.
     Test(TestArgs),
     /// List builds, the newest first.

@@ -12,7 +12,7 @@ pub enum Exit {
     JobFailed = 1,
     /// The command line is wrong, or names something that is not there. (clap exits with this code too.)
     Usage = 2,
-    /// The script is broken, or its job graph is; or it goes another way than one that it is compared with.
+    /// The script is broken, or its job graph is; or it goes another way than one that it is compared with, or differs from it.
     BadScript = 3,
     /// The host, the engine or a store failed.
     Infrastructure = 4,

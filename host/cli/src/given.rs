@@ -1,15 +1,33 @@
 //! What is said of the code, from the command line and from the event of a forge.
 
-use anyhow::{Context, anyhow};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
 use monkeyci_build::{Changes, Given};
 use monkeyci_server::given_of_event;
 
 use crate::args::GivenArgs;
 
-/// Collects what is said of the code.
+/// Collects what is said of the code of one build.
 pub fn collect(args: &GivenArgs) -> anyhow::Result<Given> {
+    match args.event.as_slice() {
+        [] => with_event(args, None),
+        [event] => with_event(args, Some(event)),
+        more => bail!("a build has one event, and --event names {}; `plan` takes several", more.len()),
+    }
+}
+
+/// Collects what is said of the code of each build, with the event that says so: of one build if there is none.
+pub fn collect_all(args: &GivenArgs) -> anyhow::Result<Vec<(Option<&Path>, Given)>> {
+    match args.event.as_slice() {
+        [] => Ok(vec![(None, with_event(args, None)?)]),
+        events => events.iter().map(|event| Ok((Some(event.as_path()), with_event(args, Some(event))?))).collect(),
+    }
+}
+
+fn with_event(args: &GivenArgs, event: Option<&PathBuf>) -> anyhow::Result<Given> {
     let mut given = Given::default();
-    if let Some(path) = &args.event {
+    if let Some(path) = event {
         let read = std::fs::read(path).map_err(anyhow::Error::from).and_then(|bytes| Ok(given_of_event(&bytes)?));
         given = read.with_context(|| format!("the event {} can't be used", path.display()))?;
     }
@@ -44,7 +62,7 @@ mod tests {
         let args = GivenArgs {
             tag: Some("v2".to_owned()),
             changed: paths(&["./b", "a", "b"]),
-            event: Some(event.clone()),
+            event: vec![event.clone()],
             ..GivenArgs::default()
         };
         let given = collect(&args)?;
@@ -59,10 +77,31 @@ mod tests {
             std::fs::write(&event, text)?;
             let error = format!(
                 "{:#}",
-                collect(&GivenArgs { event: Some(event.clone()), ..GivenArgs::default() }).expect_err(text)
+                collect(&GivenArgs { event: vec![event.clone()], ..GivenArgs::default() }).expect_err(text)
             );
             assert!(error.contains(why), "{text}: {error}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_build_has_one_event_and_a_plan_many() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let event = |name: &str| -> std::io::Result<PathBuf> {
+            let path = dir.path().join(name);
+            std::fs::write(&path, format!(r#"{{"ref": "refs/heads/{name}"}}"#))?;
+            Ok(path)
+        };
+        let args = GivenArgs { event: vec![event("a")?, event("b")?], ..GivenArgs::default() };
+        let error = collect(&args).expect_err("two events");
+        assert!(error.to_string().contains("`plan` takes several"), "{error}");
+        let all = collect_all(&args)?;
+        let branches: Vec<_> =
+            all.iter().filter_map(|(event, given)| Some((*event)?.ends_with(given.branch.as_ref()?))).collect();
+        assert_eq!(branches, [true, true]);
+        let args = GivenArgs { branch: Some("main".to_owned()), ..GivenArgs::default() };
+        let none = collect_all(&args)?;
+        assert_eq!(none, [(None, Given { branch: Some("main".to_owned()), ..Given::default() })]);
         Ok(())
     }
 }

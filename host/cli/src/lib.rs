@@ -28,6 +28,8 @@
 #![deny(missing_docs)]
 
 pub use monkeyci_api::{Hidden, LogFrame, LogStream};
+// What a build would do.
+pub use monkeyci_build::{Assumed, AssumedJob, Branch, Fate, Known, Permissions, Plan, PlanDiff, PlannedJob, Then};
 pub use monkeyci_build::{
     Breaks, BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, Held, JobBreaks, JobSpec, JobSummary, Results,
     Status,

@@ -20,6 +20,7 @@ mod limits;
 mod logs;
 mod new;
 mod outside;
+mod plan;
 mod progress;
 mod replay;
 mod reports;
@@ -78,6 +79,7 @@ fn run(command: Command) -> Done {
         Command::Export(args) => setup::until_interrupted(bundle::export(args)),
         Command::Replay(args) => setup::until_interrupted(replay::replay(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
+        Command::Plan(args) => setup::block_on(plan::plan(args)),
         Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Debug(args) => setup::until_interrupted(debug::debug(args)),
         Command::Approve(args) => setup::until_interrupted(outside::approve(args)),

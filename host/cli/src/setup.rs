@@ -159,6 +159,8 @@ pub fn builder(
         .docker(docker)
         .sidecar_program(sidecar_program().map_err(infrastructure)?)
         .patience(engine.wait_for_host)
+        // Its terminal is somebody's, who sees it wait.
+        .park_after(None)
         .observer(observer);
     Ok(match engine.api_address {
         // Beyond loopback it has TLS.

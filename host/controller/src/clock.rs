@@ -56,10 +56,14 @@ impl SteadyTime {
         Self { began_ms: time.began_ms.max(been_ms), ..time }
     }
 
+    /// How long it is since it began.
+    pub(crate) fn passed(&self) -> Duration {
+        self.clock.since().saturating_sub(self.began)
+    }
+
     /// The time now, in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> u64 {
-        let passed = self.clock.since().saturating_sub(self.began);
-        self.began_ms.saturating_add(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
+        self.began_ms.saturating_add(u64::try_from(self.passed().as_millis()).unwrap_or(u64::MAX))
     }
 }
 

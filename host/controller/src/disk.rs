@@ -114,6 +114,17 @@ impl Disk {
         *used = used.saturating_add(bytes);
     }
 
+    /// How many bytes are taken, and whether it was said that logs are not kept whole.
+    pub(crate) fn taken(&self) -> (u64, bool) {
+        (*lock(&self.0.used), self.0.said.load(Ordering::Relaxed))
+    }
+
+    /// Goes on where that was so.
+    pub(crate) fn go_on(&self, (used, said): (u64, bool)) {
+        *lock(&self.0.used) = used;
+        self.0.said.store(said, Ordering::Relaxed);
+    }
+
     /// Takes so many bytes.
     ///
     /// # Errors

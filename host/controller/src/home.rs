@@ -4,6 +4,8 @@
 //! what is in it shown. Where the directory was there before, it may stay readable for others; what the host keeps in it is not.
 
 mod held;
+mod hosts;
+mod locks;
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -13,11 +15,13 @@ use std::path::{Path, PathBuf};
 
 use monkeyci_build::{Event, Requested};
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use crate::error::ControllerError;
 use held::SHELLS;
 pub(crate) use held::{Held, is_held};
+use hosts::{HOST, not_there_is_fine};
+pub(crate) use hosts::{HostDir, ways_to_builds};
+use locks::{is_locked, lock_dir};
 
 /// What a build's directory has for the containers of its jobs: for each what its sidecar is told, and where the build API is.
 pub(crate) const JOBS: &str = "jobs";
@@ -158,8 +162,8 @@ impl Home {
         self.run().join(build.replace('/', "_"))
     }
 
-    /// Makes the directory of a build, and locks it.
-    pub(crate) fn build_dir(&self, build: &str) -> Result<BuildDir, ControllerError> {
+    /// Makes the directory of a build that this `host` drives, and locks it.
+    pub(crate) fn build_dir(&self, build: &str, host: &str) -> Result<BuildDir, ControllerError> {
         let path = self.path_of(build);
         let make = || {
             make_dir(&path)?;
@@ -167,6 +171,7 @@ impl Home {
             let lock = File::create(path.join("lock"))?;
             // Waits for a moment at most: somebody may be looking whether it is locked.
             flock(&lock, FlockOperation::LockExclusive)?;
+            fs::write(path.join(HOST), host)?;
             fs::write(path.join("build"), build)?;
             Ok(lock)
         };
@@ -175,15 +180,27 @@ impl Home {
     }
 
     /// Takes the directory of a build whose process has died, and empties it but for what containers have mounted that still run; makes
-    /// it where there is none any more. `None` if the build runs, in whatever process.
-    pub(crate) fn take_build_dir(&self, build: &str) -> Result<Option<BuildDir>, ControllerError> {
+    /// it where there is none any more. `None` if the build runs or is parked, in whatever process.
+    pub(crate) fn take_build_dir(&self, build: &str, host: &str) -> Result<Option<BuildDir>, ControllerError> {
+        if self.is_parked(build) {
+            return Ok(None);
+        }
+        let Some(taken) = self.take_parked_dir(build, host)? else { return Ok(None) };
+        // Once more: it may have been parked since. Of one whose host has died, nobody looks for it there from now on.
+        let fail = |source| ControllerError::Home { path: taken.path.clone(), source };
+        Ok(if self.is_parked(build) {
+            None
+        } else {
+            self.unpark(build).map_err(fail)?;
+            Some(taken)
+        })
+    }
+
+    /// The same for the host that has parked the build.
+    pub(crate) fn take_parked_dir(&self, build: &str, host: &str) -> Result<Option<BuildDir>, ControllerError> {
         let path = self.path_of(build);
         let take = || {
-            make_dir(&path)?;
-            let lock = File::create(path.join("lock"))?;
-            if !lock_alone(&lock)? {
-                return Ok(None);
-            }
+            let Some(lock) = lock_dir(&path)? else { return Ok(None) };
             let left = (path.join("build").exists(), path.join(API).is_dir());
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
@@ -199,6 +216,7 @@ impl Home {
                     _ => fs::remove_file(entry.path())?,
                 }
             }
+            fs::write(path.join(HOST), host)?;
             fs::write(path.join("build"), build)?;
             Ok(Some((lock, left)))
         };
@@ -207,11 +225,11 @@ impl Home {
         Ok(lock.map(|(lock, (left, has_api))| BuildDir { path, left, has_api, _lock: lock, keep: left }))
     }
 
-    /// Whether a process drives a build now.
+    /// Whether a process drives a build now, or has parked it.
     pub(crate) fn is_live(&self, build: &str) -> bool {
-        // Shared: so it is told from the lock of a build that runs.
-        let lock = File::open(self.path_of(build).join("lock"));
-        lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+        // In this order, and once more: one that is parked or brought back meanwhile is one or the other at any moment.
+        let runs = || is_locked(&self.path_of(build).join("lock"));
+        runs() || self.is_parked(build) || runs()
     }
 
     /// Where the directory of a build is that was kept for a person; `None` if it was not.
@@ -245,19 +263,27 @@ impl Home {
         Ok(dirs)
     }
 
-    /// The builds of this home that run now, in any process; and the directories of those that do not any more, because
+    /// The builds of this home that run now or are parked, in any process; and the directories of those that do not any more, because
     /// their process was killed. Builds that were kept count as live with `kept`.
     pub(crate) fn live_builds(&self, kept: bool) -> io::Result<(BTreeSet<String>, Vec<DeadBuild>)> {
+        let (mut live, _) = self.running(kept)?;
+        live.extend(self.parked()?.0);
+        // Once more: one may have been brought back meanwhile.
+        let (running, mut dead) = self.running(kept)?;
+        live.extend(running);
+        // One that is being parked loses its lock before its name.
+        dead.retain(|dead| dead.build.as_ref().is_none_or(|build| !live.contains(build)));
+        Ok((live, dead))
+    }
+
+    /// The same, of builds with a directory.
+    fn running(&self, kept: bool) -> io::Result<(BTreeSet<String>, Vec<DeadBuild>)> {
         let (mut live, mut dead) = (BTreeSet::new(), Vec::new());
         for entry in entries(&self.run())? {
             let path = entry?.path();
             // The name before the lock: a build locks first, so one that has a name now is locked if it lives.
             let name = fs::read_to_string(path.join("build"));
-            let locked = match File::open(path.join("lock")) {
-                // Shared: so it is told from the lock of a build that runs.
-                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockShared).is_err(),
-                Err(_) => false,
-            };
+            let locked = is_locked(&path.join("lock"));
             match name {
                 Ok(build) if locked || (kept && path.join(KEPT).exists()) => {
                     live.insert(build);
@@ -281,9 +307,7 @@ impl BuildDir {
     /// The directory is removed when this is dropped, and is kept for nobody any more.
     pub(crate) fn goes_at_the_end(&mut self) {
         self.keep = false;
-        if let Err(error) = fs::remove_file(self.path.join(KEPT))
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Err(error) = not_there_is_fine(fs::remove_file(self.path.join(KEPT))) {
             tracing::warn!(%error, path = %self.path.display(), "a build's directory stays kept");
         }
     }
@@ -305,25 +329,8 @@ impl Drop for BuildDir {
     }
 }
 
-/// Locks a build for this process alone; false if it runs. Those that only look which builds run share their lock for a moment: they are
-/// waited for.
-fn lock_alone(lock: &File) -> io::Result<bool> {
-    loop {
-        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {}
-            locked => return Ok(locked.map(|()| true)?),
-        }
-        match flock(lock, FlockOperation::NonBlockingLockShared) {
-            Err(Errno::WOULDBLOCK) => return Ok(false),
-            shared => shared?,
-        }
-        flock(lock, FlockOperation::Unlock)?;
-        std::thread::yield_now();
-    }
-}
-
 /// What is in a directory; nothing if there is none.
-fn entries(path: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+fn entries(path: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>> + use<>> {
     match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
         found => Ok(Some(found?).into_iter().flatten()),

@@ -10,7 +10,10 @@ mod driven;
 mod events;
 mod inside;
 mod logs;
+mod parked;
+mod plan;
 mod policy;
+mod process;
 mod rerun;
 mod resume;
 mod shutdown;
@@ -48,6 +51,7 @@ pub use upkeep::{Upkeep, Upkept};
 use self::builder::Sources;
 use self::drive::masking;
 use self::driven::Driven;
+use self::process::Process;
 use self::sinks::Sink;
 use crate::build_api::{self, Api};
 use crate::builds::{Builds, BuildsError};
@@ -101,9 +105,14 @@ struct Inner {
     /// Those who tell the sinks.
     telling: TaskTracker,
     policy: Option<Arc<dyn Policy>>,
+    process: Process,
     driven: Driven,
+    /// How long a build has waited for a person when it is parked; `None` if none is.
+    park_after: Option<Duration>,
     /// Set when the host has shut down: whoever listens to events hears no more.
     closed: CancellationToken,
+    /// The runtime that it belongs to.
+    runtime: tokio::runtime::Handle,
 }
 
 impl std::fmt::Debug for Inner {
@@ -112,7 +121,7 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-/// What the scripts of a host use now.
+/// What the builds of a host use now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -120,6 +129,10 @@ pub struct Usage {
     pub instances: usize,
     /// Bytes of memory that they and what belongs to them have taken.
     pub memory: usize,
+    /// Builds that it drives.
+    pub builds: usize,
+    /// Builds that wait for a person, and of which nothing is here but what their journals do not have.
+    pub parked: usize,
 }
 
 impl Host {
@@ -133,7 +146,7 @@ impl Host {
     /// # Errors
     /// When there is none.
     pub async fn build(&self, id: &str) -> Result<Build, BuildsError> {
-        if self.0.driven.get(id).is_some() || self.0.home.is_live(id) || self.is_written(id).await? {
+        if self.0.driven.find(id).is_some() || self.0.home.is_live(id) || self.is_written(id).await? {
             return Ok(self.handle(id));
         }
         Err(BuildsError::NoBuild { build: id.to_owned(), home: self.0.home.root().to_owned() })
@@ -159,10 +172,11 @@ impl Host {
         self.0.driven.is_open().is_ok()
     }
 
-    /// What scripts use now.
+    /// What builds use now.
     pub fn usage(&self) -> Usage {
         let runtime = &self.0.services.runtime;
-        Usage { instances: runtime.live_instances(), memory: runtime.taken_memory() }
+        let (builds, parked) = self.0.driven.count();
+        Usage { instances: runtime.live_instances(), memory: runtime.taken_memory(), builds, parked }
     }
 
     /// The build API's router, for a server of the embedder's. It looks at tokens before it reads bodies; how many connections there are,

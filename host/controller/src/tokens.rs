@@ -117,6 +117,11 @@ impl Tokens {
         Ok(decoded.map_err(|error| format!("the token is not valid: {error}"))?.claims)
     }
 
+    /// How long it is since this host began; nobody sets it.
+    pub(crate) fn passed(&self) -> Duration {
+        self.time.passed()
+    }
+
     /// Whether the time of a token is over.
     pub(crate) fn is_over(&self, claims: &Claims) -> bool {
         claims.exp <= self.time.now_ms() / 1000

@@ -129,6 +129,14 @@ pub enum ScriptError {
     /// It declared other jobs, or made other calls, when `define` ran again.
     #[error("the script's `define` did something else when it was run again: {0}; it has to do the same each time")]
     Diverged(String),
+    /// It has asked about a job what nobody knows before the job has run: only where a build is planned.
+    #[error("it asks about {job} what is not known before: {what}")]
+    NotKnownYet {
+        /// The job.
+        job: String,
+        /// What of it.
+        what: String,
+    },
     /// What an action was told before is not of the right form.
     #[error("what the action was told before can't be read: {0}")]
     Unreadable(String),

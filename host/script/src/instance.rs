@@ -94,7 +94,15 @@ impl Script {
     /// When the script traps, or takes longer than its limits allow. A script that says itself that it failed is no error:
     /// the parameters that it declared may tell more.
     pub async fn define(&self, client: &Client, info: BuildInfo) -> Result<Definition, ScriptError> {
-        self.defined(client, info, now_ms(), Tape::blank(), false).await
+        self.define_at(client, info, now_ms()).await
+    }
+
+    /// The same at this time of day, in milliseconds since the Unix epoch: of two plans that are told apart, none sees another time.
+    ///
+    /// # Errors
+    /// As [`define`](Self::define).
+    pub async fn define_at(&self, client: &Client, info: BuildInfo, time_ms: u64) -> Result<Definition, ScriptError> {
+        self.defined(client, info, time_ms, Tape::blank(), false).await
     }
 
     /// Calls `define` in a fresh instance and tells it what it was told in another process. It has no effect, and prints nothing.

@@ -4,6 +4,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::error::ScriptError;
+use crate::host::NotKnownYet;
 use crate::instance::Declared;
 use crate::limits::Reached;
 use crate::memory::Short;
@@ -41,6 +42,9 @@ pub(crate) fn explain(error: &wasmtime::Error, state: &State) -> ScriptError {
 fn cause(error: &wasmtime::Error, state: &State) -> ScriptError {
     if let Some(Declared(what)) = error.downcast_ref::<Declared>() {
         return ScriptError::Diverged(what.clone());
+    }
+    if let Some(NotKnownYet { job, what }) = error.downcast_ref::<NotKnownYet>() {
+        return ScriptError::NotKnownYet { job: job.clone(), what: what.clone() };
     }
     if let Some(divergence) = error.downcast_ref::<Divergence>() {
         if !state.acts() {

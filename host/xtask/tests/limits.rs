@@ -54,6 +54,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("cli/src/watch/files.rs", "LOOKS", "how often the files of whoever edits are looked at for one edit"),
     ("cli/src/watch/files.rs", "LONGEST", "how long an edit may go on before whoever edits sees what comes of it"),
     ("cli/src/progress/lines.rs", "LONGEST", "how a line is cut to be shown"),
+    ("cli/src/plan/diff.rs", "LONGEST", "how much of a value is shown"),
     ("cli/src/progress/lines.rs", "SHOWN", "how many lines are shown"),
     ("cli/src/progress/lines.rs", "SHOWN_REMOVED", "how many lines are shown"),
     ("controller/src/replay/running.rs", "SHORT", "how much of an answer is shown"),

@@ -33,6 +33,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_KILLS", "the user's choice, at the test that reads it"),
     ("<CAPPED>", "a test's own, for itself as a process with a cap"),
     ("<INSIDE>", "a test's own, for itself as a job"),
+    ("<KILLED>", "a test's own, for itself as a host that is killed"),
     ("<TRIES>", "a test's own, for itself as a program that may be ended"),
     ("DOCKER_HOST", "the user's choice, in the usage of `cargo xtask`"),
     ("XDG_RUNTIME_DIR", "where engines without root listen"),

@@ -192,19 +192,22 @@ fn script(build: &Build) -> Result<Vec<Job>> {
         }
         "one-line" => vec![sh("line", &["true"]).into()],
         "twenty-lines" => vec![sh("lines", &["true"; 20]).into()],
-        // In layers of 100, each job needing five of the layer before.
-        "ten-thousand" => (0..10_000)
-            .map(|n: usize| {
-                let job =
-                    sh(&format!("job-{n}"), &["make"]).env("N", n.to_string()).label("layer", (n / 100).to_string());
-                let above = n / 100 * 100;
-                let needs = (0..5).filter_map(|k| above.checked_sub(100).map(|layer| layer + (n + k * 7) % 100));
-                needs.fold(job, |job, need| job.needs(format!("job-{need}"))).into()
-            })
-            .collect(),
+        "three-hundred" => layers(300, &sh),
+        "ten-thousand" => layers(10_000, &sh),
         "wide" => (0..8).map(|n| sh(&format!("job-{n}"), &["echo hello"]).into()).collect(),
         other => api(other, &Probe { build, image: image.clone() })?,
     })
+}
+
+/// Jobs in layers of 100, each needing five of the layer before.
+fn layers(jobs: usize, sh: &dyn Fn(&str, &[&str]) -> ContainerJob) -> Vec<Job> {
+    let job = |n: usize| {
+        let job = sh(&format!("job-{n}"), &["make"]).env("N", n.to_string()).label("layer", (n / 100).to_string());
+        let above = n / 100 * 100;
+        let needs = (0..5).filter_map(|k| above.checked_sub(100).map(|layer| layer + (n + k * 7) % 100));
+        needs.fold(job, |job, need| job.needs(format!("job-{need}"))).into()
+    };
+    (0..jobs).map(job).collect()
 }
 
 /// The cases of the rest of the API, by subject.

@@ -28,7 +28,9 @@ const TRICKS: [Trick; 24] = [
         }
         rounds.to_string()
     }),
-    ("order-of-a-map", || (0..40).map(|n| (n, n)).collect::<HashMap<u32, u32>>().keys().map(|n| format!("{n} ")).collect()),
+    ("order-of-a-map", || {
+        (0..40).map(|n| (n, n)).collect::<HashMap<u32, u32>>().keys().map(|n| format!("{n} ")).collect()
+    }),
     ("order-of-a-set", || (0..40).collect::<HashSet<u32>>().iter().map(|n| format!("{n} ")).collect()),
     ("a-hasher's-keys", || RandomState::new().hash_one("a").to_string()),
     ("two-hashers", || {
@@ -63,7 +65,11 @@ const TRICKS: [Trick; 24] = [
         fn down(left: u32) -> u32 {
             if left == 0 { 0 } else { 1 + black_box(down(left - 1)) }
         }
-        format!("{} {:?}", down(500), std::net::TcpStream::connect("127.0.0.1:1").map(drop).map_err(|error| error.kind()))
+        format!(
+            "{} {:?}",
+            down(500),
+            std::net::TcpStream::connect("127.0.0.1:1").map(drop).map_err(|error| error.kind())
+        )
     }),
 ];
 
@@ -79,7 +85,10 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         }
         // What the host tells beside that.
         for (name, seen) in [
-            ("an-event", format!("{:?}", context.wait_for_event("nobody/says-this", Duration::from_millis(2))?.is_some())),
+            (
+                "an-event",
+                format!("{:?}", context.wait_for_event("nobody/says-this", Duration::from_millis(2))?.is_some()),
+            ),
             ("a-job", format!("{:?}", context.look_up("beside")?.duration())),
             ("a-job-that-waits", format!("{:?}", context.look_up("tries")?.status())),
             ("a-file", format!("{:?}", context.workspace().read_file("lasting").map(|bytes| bytes.len()).ok())),

@@ -3,6 +3,7 @@
 mod containers;
 mod examples;
 mod handles;
+mod parked;
 mod shutdown;
 mod tardy;
 mod upkeep;

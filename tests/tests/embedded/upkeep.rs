@@ -95,7 +95,7 @@ async fn old_builds_go_by_age_and_number_and_none_that_runs_or_may_be_gone_on_wi
 
 /// Has a pod that a panic has left.
 #[derive(Default)]
-struct Littered {
+pub(crate) struct Littered {
     cleared: AtomicBool,
 }
 

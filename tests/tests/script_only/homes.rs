@@ -23,11 +23,12 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 27] = [
+const COMMANDS: [(&str, Uses, &[&str]); 30] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
     ("check", Uses::Makes, &[]),
+    ("plan", Uses::Makes, &[]),
     ("test", Uses::None, &[]),
     ("list", Uses::One, &[]),
     ("show", Uses::One, &[]),
@@ -42,6 +43,8 @@ const COMMANDS: [(&str, Uses, &[&str]); 27] = [
     ("cancel", Uses::One, &["latest"]),
     ("resume", Uses::One, &[]),
     ("rerun", Uses::One, &["--failed"]),
+    ("export", Uses::One, &["latest"]),
+    ("replay", Uses::One, &["latest"]),
     ("inspect", Uses::None, &[]),
     ("limits", Uses::None, &[]),
     ("gc", Uses::One, &[]),
@@ -58,6 +61,10 @@ fn calls<'a>(host: &'a Host, home: &'a Path) -> impl Iterator<Item = (&'static s
     COMMANDS.iter().filter(|(_, uses, _)| *uses != Uses::None).map(move |(name, uses, more)| {
         let mut command = host.command(&[name]);
         command.args(*more).arg("--home").arg(home);
+        if *name == "export" {
+            // What it writes goes with the test.
+            command.current_dir(host.home());
+        }
         if *uses == Uses::Makes {
             command.arg(place::script("probe_script")).arg("--dir").arg(code(host));
             command.args(["--param", "case=nothing", "--param", "image=none", "--param", "scratch-image=none"]);

@@ -6,6 +6,7 @@ mod config;
 mod homes;
 mod importing;
 mod looking;
+mod planning;
 mod replaying;
 mod reporting;
 mod starting;

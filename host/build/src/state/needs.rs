@@ -116,7 +116,7 @@ impl Schedule {
     }
 
     /// Whether a job that runs on success can't run because of how one that it needs ended, or is about to end.
-    fn lacks(&self, job: usize, need: usize) -> bool {
+    pub(super) fn lacks(&self, job: usize, need: usize) -> bool {
         match self.ending(need).map(Ending::itself) {
             None => false,
             Some(Ending::NotNeeded { .. }) => self.takes_from(job, need),
@@ -133,7 +133,7 @@ impl Schedule {
     }
 
     /// Whether a job counts as failed for those that run on failure.
-    fn has_failed(&self, job: usize) -> bool {
+    pub(super) fn has_failed(&self, job: usize) -> bool {
         !self.is_excused(job) && self.ending(job).is_some_and(|ending| !ending.is_ok())
     }
 

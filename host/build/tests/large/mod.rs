@@ -1,10 +1,11 @@
 //! Builds of very many jobs, however hostile: what the test counts and the benchmark times.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use monkeyci_build::{
-    BuildState, BuildStatus, Effect, Ending, Event, EventBody, Input, JobDraft, JobSpec, ParamDraft, RestoreArtifact,
-    SaveArtifact, Source, check, check_submitted,
+    Assumed, AssumedJob, BuildState, BuildStatus, Checked, Effect, Ending, Event, EventBody, Input, JobDraft, JobSpec,
+    ParamDraft, Plan, PlanDiff, Planner, RestoreArtifact, SaveArtifact, Source, Turn, check, check_submitted,
 };
 
 /// What is done with a build, again and again; it sees to it that the right thing comes of it.
@@ -143,6 +144,29 @@ pub fn schedules(jobs: usize) -> Work {
 
 pub fn skips(jobs: usize) -> Work {
     plays(jobs, failure(), BuildStatus::Failure)
+}
+
+/// The plan of jobs that need others, one of which fails.
+pub fn plans(jobs: usize) -> Work {
+    let drafts: Vec<_> = (0..jobs).map(|at| job(at, &[1, 2, 3, 50, 700])).collect();
+    let checked = check(&drafts, &[]).expect("the graph has no fault");
+    Box::new(move || assert_eq!(planned(checked.clone()).jobs.len(), jobs))
+}
+
+pub fn tells_two_plans_apart(jobs: usize) -> Work {
+    let drafts = |image: &str| -> Vec<_> {
+        (0..jobs).map(|at| JobDraft { image: Some(image.into()), ..job(at, &[1, 700]) }).collect()
+    };
+    let [old, new] =
+        ["debian:12", "debian:13"].map(|image| planned(check(&drafts(image), &[]).expect("the graph has no fault")));
+    Box::new(move || assert_eq!(PlanDiff::of(&old, &new).changed.len(), jobs))
+}
+
+fn planned(checked: Checked) -> Plan {
+    let assumed = BTreeMap::from([(id(7), AssumedJob::ends(failure()))]);
+    let mut planner = Planner::new(checked, None, Assumed::of_jobs(assumed));
+    assert_eq!(planner.turn(), Turn::Done, "no action is there to be asked");
+    planner.into_plan()
 }
 
 /// Plays a build whose jobs all end alike.

@@ -19,7 +19,7 @@ pub struct GivenArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub changed: Vec<String>,
     /// Say what a forge's webhook says: FILE is the JSON of a push or a pull request, as GitHub, GitLab, Gitea and Forgejo send it. Options
-    /// above count before it.
+    /// above count before it. `plan` takes many; may be repeated there.
     #[arg(long, value_name = "FILE")]
-    pub event: Option<PathBuf>,
+    pub event: Vec<PathBuf>,
 }

@@ -14,7 +14,7 @@ use monkeyci_build::Asker;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::Api;
+use super::{Api, Served};
 use crate::running::BuildHandle;
 use crate::serve::Refusal;
 
@@ -37,36 +37,49 @@ pub(crate) struct ItemPath {
 }
 
 /// Checks the bearer's token, and whether it allows `action`. The order is fixed: no valid token, or one of an attempt that does not
-/// run any more, 401; a token that does not allow it, 403; only then is looked whether the thing exists.
-pub(crate) fn admit(
+/// run any more, 401; a token that does not allow it, 403; only then is looked whether the thing exists. A build that calls too often waits
+/// here.
+pub(crate) async fn admit(
     api: &Api,
     headers: &HeaderMap,
     path: &BuildPath,
     action: Action,
 ) -> Result<(Arc<BuildHandle>, Claims), Refusal> {
-    let (build, claims, standing) = bearer(api, headers)?;
     let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
-    monkeyci_api::admit(&claims, standing, &operation)?;
-    // No token is for another build than its own.
-    Ok((build.ok_or(Denied::Over)?, claims))
+    let ask = || {
+        let (served, claims, standing) = bearer(api, headers)?;
+        monkeyci_api::admit(&claims, standing, &operation)?;
+        // No token is for another build than its own.
+        Ok::<_, Refusal>((served.ok_or(Denied::Over)?, claims))
+    };
+    let (served, claims) = ask()?;
+    // What is refused is no call, so nobody uses up what is another's.
+    let wait = served.pace.turn(api.tokens.passed());
+    if wait.is_zero() {
+        return Ok((served.build.clone(), claims));
+    }
+    tokio::time::sleep(wait).await;
+    // The attempt may have ended meanwhile.
+    let (served, claims) = ask()?;
+    Ok((served.build.clone(), claims))
 }
 
 /// Who asks: by a token that this host has made, whose time may be over.
-fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<BuildHandle>>, Claims, Standing), Refusal> {
+fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<Served>>, Claims, Standing), Refusal> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or_else(|| Refusal::unauthorised("a bearer token is needed"))?;
     let claims = api.tokens.check(token).map_err(Refusal::unknown_token)?;
-    let build = api.build(&claims.sub);
-    let runs = build.as_ref().is_some_and(|build| build.state().works(claims.role.job(), claims.attempt));
+    let served = api.served(&claims.sub);
+    let runs = served.as_ref().is_some_and(|served| served.build.state().works(claims.role.job(), claims.attempt));
     let standing = match () {
         () if api.tokens.is_over(&claims) => Standing::Expired,
         () if runs => Standing::Runs,
         () => Standing::Over,
     };
-    Ok((build, claims, standing))
+    Ok((served, claims, standing))
 }
 
 /// How a route is entered by a socket.

@@ -40,7 +40,7 @@ pub(crate) async fn list(
     Path(path): Path<BuildPath>,
     headers: HeaderMap,
 ) -> Result<Json<Artifacts>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ListArtifacts)?;
+    let (build, _) = admit(&api, &headers, &path, Action::ListArtifacts).await?;
     Ok(Json(Artifacts { artifacts: build.artifacts() }))
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn file_names(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ListArtifactFiles(path.item.clone()))?;
+    let (build, _) = admit(&api, &headers, &path.build, Action::ListArtifactFiles(path.item.clone())).await?;
     let mut archive = archive(&api, &build, &path.item).await?;
     let list = move || {
         let files = list_files(&mut archive, &UnpackLimits::default())?;
@@ -68,7 +68,7 @@ pub(crate) async fn read_file(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let FileInArtifact { build, id, path } = path;
-    let (build, _) = admit(&api, &headers, &build, Action::ReadArtifactFile(id.clone(), path.clone()))?;
+    let (build, _) = admit(&api, &headers, &build, Action::ReadArtifactFile(id.clone(), path.clone())).await?;
     let wanted = inside(&path)?;
     let open = api.readers.open(&build.id, readers::ARTIFACT)?;
     let archive = archive(&api, &build, &id).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Json<ArtifactInfo>, Refusal> {
     let FileInArtifact { build, id, path } = path;
-    let (build, claims) = admit(&api, &headers, &build, Action::CreateArtifact(id.clone(), path.clone()))?;
+    let (build, claims) = admit(&api, &headers, &build, Action::CreateArtifact(id.clone(), path.clone())).await?;
     let wanted = inside(&path)?;
     let spooled = build.disk.begin();
     let (file, size) = spool(body, &spooled).await?;
@@ -117,7 +117,7 @@ pub(crate) async fn save_output(
     headers: HeaderMap,
 ) -> Result<Json<ArtifactInfo>, Refusal> {
     let FileInArtifact { build, id, path } = path;
-    let (build, claims) = admit(&api, &headers, &build, Action::SaveOutput(id.clone(), path.clone()))?;
+    let (build, claims) = admit(&api, &headers, &build, Action::SaveOutput(id.clone(), path.clone())).await?;
     let wanted = inside(&path)?;
     let job = claims.role.job().unwrap_or_default();
     let dirs = build.dirs.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;

@@ -30,7 +30,7 @@ pub(crate) async fn read_workspace(
     Path(path): Path<BuildPath>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path, Action::ReadWorkspace)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::ReadWorkspace).await?;
     let (name, digest) = build.workspace_of(claims.role.job().unwrap_or_default());
     download(&api, &name, digest, "the workspace").await
 }
@@ -40,7 +40,7 @@ pub(crate) async fn read_artifact(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadArtifact(path.item.clone()))?;
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadArtifact(path.item.clone())).await?;
     let what = format!("artifact {:?}", path.item);
     // One that is only in the store is on its way there, or somebody else's: nobody knows what it should be.
     let saved = build.artifact(&path.item).ok_or_else(|| Refusal::not_found(format!("{what} is not there")))?;
@@ -52,7 +52,7 @@ pub(crate) async fn read_cache(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::ReadCache(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReadCache(path.item.clone())).await?;
     let what = format!("cache {:?}", path.item);
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
     let found = scope.find(&api.blobs, &cache).await.map_err(|error| Refusal::store(&what, error))?;
@@ -94,7 +94,7 @@ pub(crate) async fn save_artifact(
     body: Body,
 ) -> Result<Json<Stored>, Refusal> {
     let ItemPath { build, item: id } = path;
-    let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone()))?;
+    let (build, claims) = admit(&api, &headers, &build, Action::SaveArtifact(id.clone())).await?;
     let stopping = stopping(&build, &claims, always(&build, &claims, &id))?;
     let job = claims.role.job().unwrap_or_default();
     let Some(upload) = build.upload(&id, job, claims.attempt) else {
@@ -137,7 +137,7 @@ pub(crate) async fn save_cache(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Stored>, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::SaveCache(path.item.clone())).await?;
     let (scope, cache) = cache_of(&build, &claims, &path.item)?;
     let stopping = stopping(&build, &claims, cache.save == SavePolicy::Always)?;
     let taken = Arc::new(build.disk.begin());

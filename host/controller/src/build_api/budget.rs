@@ -3,6 +3,7 @@
 use monkeyci_limits::{Area, Limit, Per};
 
 use super::events::{PAGE, PAGE_BYTES};
+use super::pace::{CALLS_AT_ONCE, CALLS_PER_SECOND};
 use super::readers::ReaderLimits;
 use super::workspace_files::{ANSWER, GLOBS, HASHED};
 use super::{BODY_LIMIT, LONGEST_WAIT, OUTPUT_LIMIT, SUBMISSION_LIMIT, outputs};
@@ -29,6 +30,18 @@ pub(crate) fn limits() -> Area {
             Per::Call,
             OUTPUT_LIMIT as u64,
             "what a script hands over in one call",
+        ),
+        Limit::count(
+            "calls in a second",
+            Per::Build,
+            u64::from(CALLS_PER_SECOND),
+            "a script that does nothing but call leaves the host to others; further calls wait, and are not refused",
+        ),
+        Limit::count(
+            "calls at once, before that",
+            Per::Build,
+            u64::from(CALLS_AT_ONCE),
+            "whoever reads each file of a large repository once does not notice",
         ),
         Limit::time("a request that waits", Per::Call, LONGEST_WAIT, "whoever waits longer asks again"),
         Limit::count("events of one answer", Per::Call, PAGE as u64, "more are in the next"),

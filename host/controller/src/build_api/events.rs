@@ -26,7 +26,7 @@ pub(crate) async fn read_events(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<EventPage>, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path, Action::ReadEvents)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::ReadEvents).await?;
     let query: EventQuery = parse(&body)?;
     let mut last = build.last_seq();
     let mut after = query.after.unwrap_or_else(|| *last.borrow());

@@ -31,7 +31,7 @@ pub(crate) async fn read_file(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let action = Action::ReadFiles(FileQuery::Content(path.item.clone()));
-    let (build, _) = admit(&api, &headers, &path.build, action)?;
+    let (build, _) = admit(&api, &headers, &path.build, action).await?;
     let open = api.readers.open(&build.id, readers::FILE)?;
     let (file, size) = blocking(build, move |dirs| {
         let wanted = resolved(dirs, &inside(&path.item)?)?;
@@ -58,7 +58,7 @@ pub(crate) async fn read_dir(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Dir(path.item.clone())))?;
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Dir(path.item.clone()))).await?;
     let names = blocking(build, move |dirs| {
         let wanted = resolved(dirs, &inside(&path.item)?)?;
         let fail = |error: io::Error| refuse(&wanted, error);
@@ -86,7 +86,7 @@ pub(crate) async fn stat(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<FileStat>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Stat(path.item.clone())))?;
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadFiles(FileQuery::Stat(path.item.clone()))).await?;
     let stat = blocking(build, move |dirs| {
         let wanted = inside(&path.item)?;
         // A link at the end is not followed.
@@ -129,7 +129,7 @@ pub(crate) async fn glob(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Names>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Glob))?;
+    let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Glob)).await?;
     let Globs { globs } = parse(&body)?;
     let names = blocking(build, move |dirs| workspace_files::glob(dirs, &globs)).await?;
     Ok(Json(Names { names }))
@@ -141,7 +141,7 @@ pub(crate) async fn hash(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<FilesDigest>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Hash))?;
+    let (build, _) = admit(&api, &headers, &path, Action::ReadFiles(FileQuery::Hash)).await?;
     let Globs { globs } = parse(&body)?;
     let hash = move |dirs: &BuildDirs| workspace_files::hash(dirs, &globs);
     Ok(Json(FilesDigest { digest: blocking(build, hash).await? }))
@@ -153,7 +153,7 @@ pub(crate) async fn write_output(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let admitted = admit(&api, &headers, &path.build, Action::WriteOutput(path.item.clone()))?;
+    let admitted = admit(&api, &headers, &path.build, Action::WriteOutput(path.item.clone())).await?;
     put_output(admitted, path.item, body, false).await
 }
 
@@ -163,7 +163,7 @@ pub(crate) async fn extend_output(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let admitted = admit(&api, &headers, &path.build, Action::ExtendOutput(path.item.clone()))?;
+    let admitted = admit(&api, &headers, &path.build, Action::ExtendOutput(path.item.clone())).await?;
     put_output(admitted, path.item, body, true).await
 }
 

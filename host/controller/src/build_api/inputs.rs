@@ -17,7 +17,7 @@ pub(crate) async fn read_param(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<ParamValue>, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReadParam(path.item.clone())).await?;
     // Whether one that was given is used by anybody is told at the end.
     if build.inputs.params.contains_key(&path.item) && !build.state().uses_param(Some(&path.item)) {
         build.command(BuildCommand::AskForParam { by: asker(&claims), param: Some(path.item.clone()) }).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn list_params(
     Path(path): Path<BuildPath>,
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path, Action::ListParams)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::ListParams).await?;
     if !build.inputs.params.is_empty() && !build.state().uses_param(None) {
         build.command(BuildCommand::AskForParam { by: asker(&claims), param: None }).await?;
     }
@@ -42,7 +42,7 @@ pub(crate) async fn list_secrets(
     Path(path): Path<BuildPath>,
     headers: HeaderMap,
 ) -> Result<Json<Names>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ListSecrets)?;
+    let (build, _) = admit(&api, &headers, &path, Action::ListSecrets).await?;
     Ok(Json(Names { names: build.inputs.secrets.keys().cloned().collect() }))
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn read_secret(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadSecret(path.item.clone()))?;
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadSecret(path.item.clone())).await?;
     if build.inputs.secrets.contains_key(&path.item) {
         return Ok(StatusCode::NO_CONTENT);
     }
@@ -64,7 +64,7 @@ pub(crate) async fn reveal(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<Revealed>, Refusal> {
-    let admitted = admit(&api, &headers, &path.build, Action::RevealSecret(path.item.clone()));
+    let admitted = admit(&api, &headers, &path.build, Action::RevealSecret(path.item.clone())).await;
     let (build, claims) = admitted.map_err(|refusal| {
         refusal.or_if_denied(|| {
             format!(

@@ -19,7 +19,7 @@ pub(crate) async fn read_job(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<JobOutcome>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadJob(path.item.clone()))?;
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadJob(path.item.clone())).await?;
     let outcome = build.job_outcome(&path.item);
     outcome.map(Json).ok_or_else(|| build.state().no_job(&path.item).into())
 }
@@ -29,7 +29,7 @@ pub(crate) async fn read_plan(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<Json<SidecarPlan>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path.build, Action::ReadPlan(path.item.clone()))?;
+    let (build, _) = admit(&api, &headers, &path.build, Action::ReadPlan(path.item.clone())).await?;
     build.pod(&path.item, |pod| Json(pod.plan.clone())).ok_or_else(|| not_running(&path.item))
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn report_running(
     Path(path): Path<ItemPath>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportRunning(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportRunning(path.item.clone())).await?;
     build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
     // Written down before the command runs, so that its output comes after it. In a task of its own: it is done whole also when
     // the sidecar dies meanwhile, and takes this handler along.
@@ -54,7 +54,7 @@ pub(crate) async fn report_held(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Continued>, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportHeld(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportHeld(path.item.clone())).await?;
     let HoldQuery { number, held, wait_ms } = parse(&body)?;
     build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
     let last = build.last_seq();
@@ -74,7 +74,7 @@ pub(crate) async fn report_result(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportResult(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportResult(path.item.clone())).await?;
     let result: SidecarReport = parse(&body)?;
     build.pod(&path.item, |_| ()).ok_or_else(|| not_running(&path.item))?;
     // In a task of its own: what is written down has to be told, also when the sidecar goes meanwhile.

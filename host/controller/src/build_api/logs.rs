@@ -27,7 +27,7 @@ pub(crate) async fn write_define_log(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::WriteLog(None))?;
+    let (build, _) = admit(&api, &headers, &path, Action::WriteLog(None)).await?;
     write_log(api, build, None, body).await
 }
 
@@ -37,7 +37,7 @@ pub(crate) async fn write_job_log(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::WriteLog(Some(path.item.clone())))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::WriteLog(Some(path.item.clone()))).await?;
     match headers.get(LOG_FROM_HEADER) {
         None => {
             // What completes a late job and what runs it are two logs of one attempt.

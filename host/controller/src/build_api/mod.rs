@@ -10,6 +10,7 @@ mod inputs;
 mod jobs;
 mod logs;
 pub(crate) mod outputs;
+mod pace;
 mod readers;
 mod results;
 mod script;
@@ -35,6 +36,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::admission::{Door, at_the_door};
 pub(crate) use self::budget::limits;
+use self::pace::Pace;
 use self::readers::{ReaderLimits, Readers};
 use crate::logs::LogLimits;
 use crate::running::BuildHandle;
@@ -74,7 +76,14 @@ pub(crate) struct Api {
     pub(crate) blobs: Blobs,
     pub(crate) log_limits: LogLimits,
     pub(crate) readers: Readers,
-    builds: RwLock<HashMap<String, Arc<BuildHandle>>>,
+    builds: RwLock<HashMap<String, Arc<Served>>>,
+}
+
+/// A build that calls.
+#[derive(Debug)]
+struct Served {
+    build: Arc<BuildHandle>,
+    pace: Pace,
 }
 
 impl Api {
@@ -85,7 +94,8 @@ impl Api {
 
     /// Serves a build from now on.
     pub(crate) fn register(&self, build: Arc<BuildHandle>) {
-        self.builds.write().unwrap_or_else(PoisonError::into_inner).insert(build.id.clone(), build);
+        let (id, served) = (build.id.clone(), Served { build, pace: Pace::default() });
+        self.builds.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(served));
     }
 
     /// Stops serving a build; its tokens open nothing any more.
@@ -94,7 +104,12 @@ impl Api {
         self.builds.write().unwrap_or_else(PoisonError::into_inner).remove(build);
     }
 
+    #[cfg(test)]
     fn build(&self, id: &str) -> Option<Arc<BuildHandle>> {
+        Some(self.served(id)?.build.clone())
+    }
+
+    fn served(&self, id: &str) -> Option<Arc<Served>> {
         self.builds.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 }

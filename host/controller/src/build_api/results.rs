@@ -25,7 +25,7 @@ pub(crate) async fn report_outputs(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportOutputs(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportOutputs(path.item.clone())).await?;
     let mut refused = None;
     let mut said = outputs::parse(&body).unwrap_or_else(|wrong| {
         let warning = none_counts(&wrong);
@@ -54,7 +54,7 @@ pub(crate) async fn report_tests(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportTests(path.item.clone()))?;
+    let (build, claims) = admit(&api, &headers, &path.build, Action::ReportTests(path.item.clone())).await?;
     let before = headers.get(REPORTS_BEFORE_HEADER).and_then(|before| before.to_str().ok()?.parse().ok());
     let had = build.state().job(&path.item).map_or(0, |known| known.test_reports);
     if before.is_some_and(|before: u32| before < had) {

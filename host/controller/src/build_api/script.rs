@@ -19,7 +19,7 @@ pub(crate) async fn read_build(
     Path(path): Path<BuildPath>,
     headers: HeaderMap,
 ) -> Result<Json<BuildInfo>, Refusal> {
-    let (build, _) = admit(&api, &headers, &path, Action::ReadBuild)?;
+    let (build, _) = admit(&api, &headers, &path, Action::ReadBuild).await?;
     let info = build.info.get().cloned();
     info.map(Json).ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))
 }
@@ -30,7 +30,7 @@ pub(crate) async fn publish_event(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path, Action::PublishEvent)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::PublishEvent).await?;
     let NewEvent { name, payload } = parse(&body)?;
     check_event(&build, &name, &payload)?;
     build.command(BuildCommand::Publish { by: asker(&claims), name, payload }).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn add_report(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path, Action::AddReport)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::AddReport).await?;
     let NewReport { message } = parse(&body)?;
     check_report(&message)?;
     build.command(BuildCommand::Report { by: asker(&claims), message }).await?;

@@ -20,7 +20,7 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path, Action::SubmitJobs)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::SubmitJobs).await?;
     let NewJobs { jobs } = parse(&body)?;
     if jobs.is_empty() {
         return Ok(StatusCode::NO_CONTENT);
@@ -42,7 +42,7 @@ pub(crate) async fn wait(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Waited>, Refusal> {
-    let (build, claims) = admit(&api, &headers, &path, Action::WaitForJobs)?;
+    let (build, claims) = admit(&api, &headers, &path, Action::WaitForJobs).await?;
     let query: WaitQuery = parse(&body)?;
     let own = claims.role.job().unwrap_or_default();
     let last = build.last_seq();

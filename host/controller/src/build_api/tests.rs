@@ -1,6 +1,7 @@
 //! Who may do what: every kind of bearer at every path, and every kind of forged token.
 
 mod door;
+mod pace;
 mod requests;
 mod scopes;
 mod stopping;

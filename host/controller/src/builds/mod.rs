@@ -101,12 +101,12 @@ impl Builds {
         }
     }
 
-    /// Whether a process drives the build now.
+    /// Whether a process drives the build now, or has parked it.
     ///
     /// # Errors
     /// When the home can't be read.
     pub fn is_live(&self, build: &str) -> Result<bool, BuildsError> {
-        Ok(self.live()?.contains(build))
+        Ok(self.home.is_live(build))
     }
 
     /// The events of a build after a number, as many as are read at once; none when there are no more yet. Their checksums are not looked at.

@@ -108,7 +108,7 @@ async fn builds_are_listed_the_newest_first_with_what_failed_and_by_branch_and_s
     let running = vec![checked_out("main", "c5"), defined(&["a", "b"]), started("a", 1), ended("a", 1, exited(3))];
     rig.build("o/r/5", running).await;
     let home = Home::open(rig.dir.path()).expect("a home");
-    let _runs = home.build_dir("o/r/5").expect("a directory");
+    let _runs = home.build_dir("o/r/5", "host").expect("a directory");
     let builds = rig.open().await;
     let list = async |wanted: Wanted| builds.list(&wanted).await.expect("a list");
     let lines: Vec<_> = list(wanted())
@@ -156,10 +156,10 @@ async fn latest_is_the_newest_build_and_of_several_that_are_meant_the_one_that_r
     assert!(matches!(builds.find_running("1a").await, Err(BuildsError::Ambiguous { found, .. }) if found.len() == 2));
     assert!(matches!(builds.find("2").await, Err(BuildsError::NoBuild { .. })));
     let home = Home::open(rig.dir.path()).expect("a home");
-    let _runs = home.build_dir("o/r/1a-1").expect("a directory");
+    let _runs = home.build_dir("o/r/1a-1", "host").expect("a directory");
     assert_eq!(builds.find_running("1a").await.expect("found"), "o/r/1a-1");
     // Of this one nothing is on disk yet.
-    let _begins = home.build_dir("o/r/0").expect("a directory");
+    let _begins = home.build_dir("o/r/0", "host").expect("a directory");
     assert_eq!(builds.find("latest").await.expect("found"), "o/r/0");
     assert_eq!(builds.record("o/r/0").await.expect("nothing yet").status, Standing::Running);
 }

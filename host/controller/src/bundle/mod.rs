@@ -85,8 +85,7 @@ impl Bundle {
         let (build, events) = journal::import(&journal[..]).map_err(BundleError::Journal)?;
         let host = env!("CARGO_PKG_VERSION").to_owned();
         let bundle = Self { build, host, events, journal, script, values };
-        bundle.has_its_script()?;
-        Ok(bundle)
+        bundle.checked()
     }
 
     /// Reads a bundle.
@@ -131,8 +130,7 @@ impl Bundle {
             return Err(BundleError::damaged(JOURNAL, "it is not the whole journal that the manifest names"));
         }
         let bundle = Self { build, host: manifest.host, events, journal, script, values };
-        bundle.has_its_script()?;
-        Ok(bundle)
+        bundle.checked()
     }
 
     /// Writes the bundle.
@@ -195,13 +193,27 @@ impl Bundle {
         self.recorded().map_or(0, |recorded| recorded.lacking())
     }
 
-    fn has_its_script(&self) -> Result<(), BundleError> {
+    /// Checks what the journal says of itself: blobs and directories are named by the build's id, and the script is the one that it names.
+    fn checked(self) -> Result<Self, BundleError> {
+        let journal = |reason: &str| Err(BundleError::damaged(JOURNAL, reason));
+        match self.events.first().map(|event| &event.body) {
+            Some(EventBody::BuildTriggered { build, .. }) if *build == self.build && is_id(build) => {}
+            _ => return journal("it does not begin with a build that could be one of a home"),
+        }
         match Requested::of(&self.events) {
-            Some(requested) if requested.script == hex(&Sha256::digest(&self.script)) => Ok(()),
+            Some(requested) if requested.script == hex(&Sha256::digest(&self.script)) => Ok(self),
             Some(_) => Err(BundleError::damaged(SCRIPT, "it is another one than the build had")),
-            None => Err(BundleError::damaged(JOURNAL, "it does not say which script the build had")),
+            None => journal("it does not say which script the build had"),
         }
     }
+}
+
+/// Whether it is the id of a build, as hosts make them: organisation, repository and a name.
+fn is_id(id: &str) -> bool {
+    let parts: Vec<&str> = id.split('/').collect();
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+    let is_part = |part: &&str| (1..=255).contains(&part.len()) && !part.starts_with('.') && part.chars().all(is_plain);
+    parts.len() == 3 && parts.iter().all(is_part)
 }
 
 /// Reads a manifest: the layout first, for all else hangs on it.

@@ -9,8 +9,10 @@ use monkeyci_api::{Problem, plain_http};
 use reqwest::Response;
 use serde::{Deserialize, Serialize};
 
-use super::SOCKET;
+use super::{Nothing, OfBuild, SOCKET};
+use crate::home::ways_to_builds;
 use crate::naming::{Named, in_words, named};
+use crate::serve::NOT_HERE;
 
 /// What a person says of a job that waits for approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,9 +82,17 @@ pub enum OutsideError {
     },
 }
 
+/// The most builds that a message names.
+const NAMED: usize = 20;
+
 fn running(found: &[String]) -> String {
     match found {
         [] => "none runs there".to_owned(),
+        // A host may have thousands that wait for somebody.
+        found if found.len() > NAMED => {
+            let more = found.len() - NAMED;
+            format!("these run, and {more} more: {}", found[..NAMED].join(", "))
+        }
         found => format!("these run: {}", found.join(", ")),
     }
 }
@@ -91,6 +101,7 @@ fn running(found: &[String]) -> String {
 #[derive(Clone, Debug)]
 pub struct RunningBuild {
     id: String,
+    /// The directory of the process that drives it, or has parked it.
     dir: PathBuf,
 }
 
@@ -101,15 +112,9 @@ impl RunningBuild {
     /// # Errors
     /// When there is none, or more than one.
     pub fn find(home: &Path, build: &str) -> Result<Self, OutsideError> {
-        let entries = std::fs::read_dir(home.join("run")).into_iter().flatten().flatten();
-        let all: Vec<Self> = entries
-            .filter_map(|entry| {
-                let id = std::fs::read_to_string(entry.path().join("build")).ok()?;
-                let dir = entry.path().join("control");
-                // A directory whose process was killed has the socket too; the answer will tell.
-                dir.join(SOCKET).exists().then_some(Self { id, dir })
-            })
-            .collect();
+        // One whose process was killed is among them too, if its socket is there; the answer will tell.
+        let ways = ways_to_builds(home).into_iter().filter(|(_, dir)| dir.join(SOCKET).exists());
+        let all: Vec<Self> = ways.map(|(id, dir)| Self { id, dir }).collect();
         let ids = all.iter().map(|running| running.id.as_str());
         let not_running = || OutsideError::NotRunning {
             build: build.to_owned(),
@@ -157,7 +162,7 @@ impl RunningBuild {
     /// # Errors
     /// When the build does not answer.
     pub async fn cancel(&self) -> Result<(), OutsideError> {
-        self.post("/cancel", &()).await
+        self.post("/cancel", &Nothing {}).await
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), OutsideError> {
@@ -176,7 +181,8 @@ impl RunningBuild {
         let dir = File::open(&self.dir).map_err(io)?;
         let socket = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());
         let client = plain_http().unix_socket(socket).build();
-        let body = serde_json::to_vec(body).map_err(|error| self.unreachable_because(error.to_string()))?;
+        let body = serde_json::to_vec(&OfBuild { build: &self.id, what: body })
+            .map_err(|error| self.unreachable_because(error.to_string()))?;
         let request =
             client.map_err(|error| self.unreachable(error))?.post(format!("http://localhost{path}")).body(body);
         let request = match limit {
@@ -188,6 +194,9 @@ impl RunningBuild {
             return Ok(answer);
         }
         let status = answer.status();
+        if status == NOT_HERE {
+            return Err(self.unreachable_because("its process does not drive it any more".to_owned()));
+        }
         let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
         let problem: Option<Problem> = serde_json::from_slice(&body).ok();
         Err(OutsideError::Refused(problem.map_or_else(|| status.to_string(), |problem| problem.detail)))

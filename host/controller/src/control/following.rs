@@ -19,10 +19,11 @@ use object_store::path::Path as BlobName;
 use serde::{Deserialize, Serialize};
 
 use super::client::cause;
-use super::{Inside, OutsideError, RunningBuild};
+use super::server::asked;
+use super::{Driving, Inside, OutsideError, RunningBuild};
 use crate::logs::followers::{Following, Piece};
 use crate::running::BuildHandle;
-use crate::serve::{Refusal, parse};
+use crate::serve::Refusal;
 
 /// In place of the length of an id: there is no job.
 const DEFINE: u16 = u16::MAX;
@@ -34,20 +35,22 @@ pub(crate) struct Wanted {
 }
 
 /// Sends the logs of the build.
-pub(crate) async fn logs(State(inside): State<Inside>, body: Bytes) -> Result<Body, Refusal> {
-    let wanted: Wanted = parse(&body)?;
+pub(crate) async fn logs(State(host): State<Arc<dyn Driving>>, body: Bytes) -> Result<Body, Refusal> {
+    let (inside, wanted): (_, Wanted) = asked(&*host, &body).await?;
     let pieces = pieces(inside, wanted.job.as_deref()).await.map_err(|error| Refusal::store("the log", error))?;
     Ok(Body::from_stream(pieces.map_ok(|piece| encode(&piece))))
 }
 
 /// The logs of a build, or one of them: what there is, and then what comes, until the build is over.
 async fn pieces(inside: Inside, job: Option<&str>) -> Result<BoxStream<'static, Result<Piece, Failure>>, Failure> {
-    let Inside { live, blobs } = inside;
+    let Inside { live, blobs, _driven } = inside;
     let mut following = live.logs.follow(job);
     let stored = stored(&live, &blobs, &following).await?;
     let begun = std::mem::take(&mut following.begun);
     let before = stream::iter(stored).flat_map(move |(job, part)| part_of(blobs.clone(), job, part));
-    let after = stream::unfold(following, async |mut following| Some((following.next().await?, following)));
+    let after = stream::unfold((following, _driven), async |(mut following, driven)| {
+        Some((following.next().await?, (following, driven)))
+    });
     Ok(before.chain(stream::iter(begun).map(Ok)).chain(after.map(Ok)).boxed())
 }
 

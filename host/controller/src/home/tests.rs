@@ -34,9 +34,11 @@ fn what_is_in_a_home_is_its_users_alone_also_where_the_home_was_there_before() {
         fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).expect("set");
     }
     let home = Home::open(&root).expect("a home");
-    home.build_dir("org/repo/1").expect("a directory");
+    home.build_dir("org/repo/1", "host").expect("a directory");
     assert_eq!([mode(&home.journal()), mode(&root.join("journal.db-wal")), mode(&root.join("owner"))], [0o600; 3]);
     assert_eq!([mode(&home.blobs()), mode(&home.run())], [0o700; 2]);
+    let host = home.host_dir("a1".to_owned()).expect("a host");
+    assert_eq!([mode(&root.join("hosts")), mode(&host.path), mode(&host.path.join("parked"))], [0o700; 3]);
     assert_eq!(mode(&root), 0o755, "who made it said so");
 }
 
@@ -55,12 +57,13 @@ fn who_looks_which_builds_run_is_in_nobodys_way() {
                 }
             });
         }
-        let taken = (0..500).filter(|_| home.take_build_dir("o/r/1").is_ok_and(|taken| taken.is_some())).count();
+        let taken =
+            (0..500).filter(|_| home.take_build_dir("o/r/1", "host").is_ok_and(|taken| taken.is_some())).count();
         done.store(true, order);
         assert_eq!(taken, 500, "whoever looked counted as a host that goes on with the build");
     });
-    let runs = home.take_build_dir("o/r/1").expect("taken");
-    assert!(home.take_build_dir("o/r/1").expect("no error").is_none(), "one that runs is nobody else's");
+    let runs = home.take_build_dir("o/r/1", "host").expect("taken");
+    assert!(home.take_build_dir("o/r/1", "host").expect("no error").is_none(), "one that runs is nobody else's");
     drop(runs);
 }
 

@@ -9,7 +9,7 @@ use monkeyci_storage::journal::is_over;
 use tokio::sync::watch;
 
 use super::Host;
-use super::driven::Outcome;
+use super::driven::{DrivenBuild, Found, Outcome};
 use super::events::EventsError;
 use crate::builds::{ArtifactBytes, ArtifactRecord, BuildRecord, BuildsError, Standing};
 use crate::control::{Decision, OutsideError, OutsideEvent, RunningBuild};
@@ -58,8 +58,7 @@ pub enum WaitError {
 impl Host {
     /// A handle of a build that is known to be there.
     pub(super) fn handle(&self, id: &str) -> Build {
-        let ended = self.0.driven.get(id).map(|driven| driven.ended.clone());
-        Build::new(self.clone(), id.to_owned(), ended)
+        Build::new(self.clone(), id.to_owned(), self.0.driven.ended(id))
     }
 }
 
@@ -103,8 +102,7 @@ impl Build {
     /// When whoever drove it could not drive it to its end, or nobody drives it.
     pub async fn wait(&self) -> Result<BuildReport, WaitError> {
         let inner = &self.host.0;
-        let driven = inner.driven.get(&self.id).map(|driven| driven.ended.clone());
-        if let Some(mut ended) = driven.or_else(|| self.ended.clone()) {
+        if let Some(mut ended) = inner.driven.ended(&self.id).or_else(|| self.ended.clone()) {
             let outcome = ended.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
             match outcome {
                 Some(Ok(report)) => return Ok(report),
@@ -127,7 +125,7 @@ impl Build {
     /// # Errors
     /// When the job does not wait for approval, or nobody drives the build.
     pub async fn decide(&self, decision: Decision) -> Result<(), OutsideError> {
-        let Some(driven) = self.host.0.driven.get(&self.id) else { return self.elsewhere()?.decide(&decision).await };
+        let Some(driven) = self.driven().await? else { return self.elsewhere()?.decide(&decision).await };
         let Decision { job, by, comment, approved } = decision;
         driven.live.command(BuildCommand::Decide { job, by, comment, approved }).await.map_err(refused)
     }
@@ -155,7 +153,7 @@ impl Build {
     /// # Errors
     /// When the event is not of the right form, or nobody drives the build.
     pub async fn publish(&self, event: OutsideEvent) -> Result<(), OutsideError> {
-        let Some(driven) = self.host.0.driven.get(&self.id) else { return self.elsewhere()?.publish(&event).await };
+        let Some(driven) = self.driven().await? else { return self.elsewhere()?.publish(&event).await };
         let OutsideEvent { by, name, payload } = event;
         check_event(&driven.live, &name, &payload).map_err(|error| OutsideError::Refused(error.to_string()))?;
         driven.live.command(BuildCommand::PublishFromOutside { by, name, payload }).await.map_err(refused)
@@ -168,10 +166,11 @@ impl Build {
     /// When it is over, or its host does not answer.
     pub async fn cancel(&self, by: &str) -> Result<(), CancelError> {
         let inner = &self.host.0;
-        let asked = match inner.driven.get(&self.id) {
-            Some(driven) => driven.live.command(BuildCommand::Cancel { by: by.to_owned() }).await.map_err(refused),
-            None if inner.home.is_live(&self.id) => async { self.elsewhere()?.cancel().await }.await,
-            None => {
+        let asked = match self.host.stop(&self.id, by, false).await {
+            Ok(true) => Ok(()),
+            Err(error) => Err(OutsideError::Refused(error.to_string())),
+            Ok(false) if inner.home.is_live(&self.id) => async { self.elsewhere()?.cancel().await }.await,
+            Ok(false) => {
                 let request = ResumeRequest { cancel: true, ..ResumeRequest::new(&self.id, by) };
                 self.host.resume(request).await?;
                 return Ok(());
@@ -187,9 +186,23 @@ impl Build {
     /// Stops the build if this host drives it, and takes from its jobs the seconds to end: they are killed. What the build has made is still
     /// removed.
     pub fn kill(&self) {
-        if let Some(driven) = self.host.0.driven.get(&self.id) {
-            driven.cancel.force();
+        match self.host.0.driven.find(&self.id) {
+            None => {}
+            Some(Found::Driven(driven)) => driven.cancel.force(),
+            Some(Found::Parked(_)) => {
+                let build = self.clone();
+                self.host.0.runtime.spawn(async move {
+                    if let Err(error) = build.host.stop(&build.id, "kill", true).await {
+                        tracing::error!(%error, build = build.id, "a parked build can't be ended");
+                    }
+                });
+            }
         }
+    }
+
+    /// The build, if this host has it.
+    async fn driven(&self) -> Result<Option<Arc<DrivenBuild>>, OutsideError> {
+        self.host.reach(&self.id).await.map_err(|error| OutsideError::Refused(error.to_string()))
     }
 
     /// The build in another process.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::driven::Driven;
 use super::policy::Policy;
+use super::process::Process;
 use super::sinks::{EventSink, Sink};
 use super::sources::{ParamSource, SecretSource};
 use super::upkeep::Upkeep;
@@ -27,6 +28,9 @@ use crate::logs::LogLimits;
 use crate::observer::{Observer, Silent};
 use crate::serve::{self, ApiOnNetwork, ApiOverTcp, ApiSockets};
 use crate::tokens::Tokens;
+
+/// How long a build waits for a person before it is parked: most that are approved at once are.
+const PARK_AFTER: Duration = Duration::from_secs(30);
 
 /// How a [`Host`] is made: [`Host::builder`], what is not as by default, and [`open`](Self::open).
 ///
@@ -62,6 +66,7 @@ pub struct HostBuilder {
     policy: Option<Arc<dyn Policy>>,
     upkeep: Option<Upkeep>,
     clock: Arc<dyn Clock>,
+    park_after: Option<Duration>,
 }
 
 /// Where parameters and secrets come from, beside what requests bring.
@@ -98,6 +103,7 @@ impl HostBuilder {
             policy: None,
             upkeep: None,
             clock: MachineClock::new(),
+            park_after: Some(PARK_AFTER),
         }
     }
 
@@ -195,6 +201,14 @@ impl HostBuilder {
         Self { clock: Arc::new(clock), ..self }
     }
 
+    /// Parks builds that have waited for a person for so long while nothing of them runs; 30 s by default, `None` for never. A parked build
+    /// has no task, no open file and no directory; it goes on from its journal when somebody has something to say to it, or its time limit is
+    /// reached. Its code is had again then: of a repository it is cloned once more, and a directory is as it is then. Nobody
+    /// who listens to it or waits for it hears of that. A build whose containers are kept, or whose jobs can be held, is not parked.
+    pub fn park_after(self, waited: Option<Duration>) -> Self {
+        Self { park_after: waited, ..self }
+    }
+
     /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
     ///
     /// # Errors
@@ -247,8 +261,11 @@ impl HostBuilder {
             sinks,
             policy: self.policy,
             telling: TaskTracker::new(),
+            process: Process::new(owner.to_string()),
             driven: Driven::default(),
+            park_after: self.park_after,
             closed: CancellationToken::new(),
+            runtime: tokio::runtime::Handle::current(),
         }));
         host.catch_up_with_sinks().await?;
         if let Some(upkeep) = self.upkeep {

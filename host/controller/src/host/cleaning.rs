@@ -120,7 +120,8 @@ impl Host {
 
     /// Removes a build, unless somebody has begun to run it meanwhile.
     async fn remove_build(&self, build: &str) -> Result<bool, ControllerError> {
-        let Some(locked) = self.0.home.take_build_dir(build)? else { return Ok(false) };
+        // Nobody drives it: its directory goes again in a moment.
+        let Some(locked) = self.0.home.take_build_dir(build, "")? else { return Ok(false) };
         if locked.left {
             // Its host has died, and its containers may wait for another one. The sweep knows, and clears away what nobody waits for.
             return Ok(false);

@@ -10,19 +10,23 @@ use monkeyci_build::{BuildState, EventBody};
 use monkeyci_storage::{BuildJournal, hex, names};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::build::Build;
-use super::driven::DrivenBuild;
+use super::driven::{DrivenBuild, Outcome as Ended};
+use super::parked::Parking;
 use super::policy::Capability;
 use super::sources::{BuildContext, SourceError};
 use super::{Host, LISTENING, LOGS};
 use crate::clock::{SteadyTime, now_ms};
-use crate::control::{self, Inside};
 use crate::error::ControllerError;
 use crate::home::BuildDir;
 use crate::jobs::{self, EarlierBuild, JobContext};
+use crate::lock::lock;
 use crate::logs::Masking;
-use crate::running::{Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driver, Outcome, Record};
+use crate::running::{
+    Begin, BuildHandle, BuildReport, BuildRequest, Cancel, Digests, Driven, Driver, Outcome, Park, Record,
+};
 use crate::source::SourceRequest;
 
 /// A build begins with two events: that it was triggered, and what it was asked to be.
@@ -122,13 +126,14 @@ impl Host {
         self.0.driven.is_open()?;
         request.given.check().map_err(|reason| SubmitError::Given { reason })?;
         let id = build_id(&request);
+        let host = self.begin_process()?;
         let dir = if request.key.is_none() {
-            self.0.home.build_dir(&id)?
+            self.0.home.build_dir(&id, &host)?
         } else {
-            if self.0.driven.get(&id).is_some() || self.is_written(&id).await? {
+            if self.0.driven.find(&id).is_some() || self.is_written(&id).await? {
                 return Ok(self.handle(&id));
             }
-            let Some(mut dir) = self.0.home.take_build_dir(&id)? else { return Ok(self.handle(&id)) };
+            let Some(mut dir) = self.0.home.take_build_dir(&id, &host)? else { return Ok(self.handle(&id)) };
             // Whoever had it may have written it down meanwhile.
             if self.is_written(&id).await? {
                 return Ok(self.handle(&id));
@@ -152,11 +157,11 @@ impl Host {
         }
         let time = SteadyTime::begin(self.0.clock.clone());
         let begin = Begin::New(Box::new(requested));
-        let live = begun.live.clone();
-        let build = self.drive(begun, self.0.journals.begin(&id), begin, time)?;
+        let told = watch::Sender::new(None);
+        let (build, driven) = self.drive(begun, self.0.journals.begin(&id), begin, (time, told))?;
         for message in withheld {
             // Over, if the build is: then nobody wants to know.
-            let _ = live.record(EventBody::BuildWarned { message }).await;
+            let _ = driven.live.record(EventBody::BuildWarned { message }).await;
         }
         Ok(build)
     }
@@ -208,7 +213,7 @@ impl Host {
         Begun { live, context, request, dir, inbox, cancel }
     }
 
-    /// Drives a build, in a task of its own.
+    /// Drives a build, in a task of its own, by this time. When it is over, that is told. It is not parked as long as the caller has what is driven.
     ///
     /// # Errors
     /// When the host takes nothing new.
@@ -217,46 +222,55 @@ impl Host {
         begun: Begun,
         journal: BuildJournal,
         begin: Begin,
-        time: SteadyTime,
-    ) -> Result<Build, ControllerError> {
+        (time, told): (SteadyTime, watch::Sender<Option<Ended>>),
+    ) -> Result<(Build, Arc<DrivenBuild>), ControllerError> {
         let id = begun.live.id.clone();
-        let (told, ended) = watch::channel(None);
-        self.0.driven.insert(DrivenBuild {
+        let ended = told.subscribe();
+        let (park, parking) = self.parking(&begun, (&time, &told)).unzip();
+        let driven = self.0.driven.insert(DrivenBuild {
             live: begun.live.clone(),
             context: begun.context.clone(),
             cancel: begun.cancel.clone(),
             durable: journal.durable(),
             ended: ended.clone(),
+            gone: CancellationToken::new(),
         })?;
         let build = Build::new(self.clone(), id, Some(ended));
         self.tell_sinks(&build);
         let host = self.clone();
         tokio::spawn(async move {
             let id = begun.live.id.clone();
-            let driven = AssertUnwindSafe(host.to_the_end(begun, journal, begin, time)).catch_unwind();
+            let driven = AssertUnwindSafe(host.to_the_end(begun, journal, begin, (time, park))).catch_unwind();
             let panicked = || ControllerError::Panic(format!("the driver of {id} panicked"));
             let outcome = driven.await.unwrap_or_else(|_| Err(panicked()));
             host.0.api.deregister(&id);
-            told.send_replace(Some(outcome.map_err(Arc::new)));
+            // Whoever brings a parked build back waits for this.
+            let turn = parking.and_then(|parking: Parking| lock(&parking).take());
+            match outcome {
+                Ok(Some(report)) => drop(told.send_replace(Some(Ok(report)))),
+                Err(error) if turn.is_none() => drop(told.send_replace(Some(Err(Arc::new(error))))),
+                Ok(None) => return,
+                Err(error) => {
+                    return tracing::error!(%error, build = id, "the build is parked, and something of it is left");
+                }
+            }
             host.0.driven.remove(&id);
         });
-        Ok(build)
+        Ok((build, driven))
     }
 
-    /// Drives a build to its end.
+    /// Drives a build to its end, or until it is parked: then nothing is said of it.
     async fn to_the_end(
         &self,
         begun: Begun,
         journal: BuildJournal,
         begin: Begin,
-        time: SteadyTime,
-    ) -> Result<BuildReport, ControllerError> {
+        (time, park): (SteadyTime, Option<Park>),
+    ) -> Result<Option<BuildReport>, ControllerError> {
         let Begun { live, context, request, mut dir, inbox, cancel } = begun;
         let id = live.id.clone();
         self.0.api.register(live.clone());
-        let inside = Inside { live: live.clone(), blobs: self.0.services.blobs.clone() };
-        let control = control::listen(&dir.path, inside)?;
-        let driver = Driver::new(live.clone(), journal, context, &request, time);
+        let driver = Driver::new(live.clone(), journal, context, &request, time).parks(park);
         let (outcome, driven) = driver.drive(inbox, begin, &cancel).await;
         if let Err(ControllerError::LetGo { .. }) = driven {
             dir.let_go();
@@ -268,14 +282,15 @@ impl Host {
         live.logs.close();
         // Whoever follows a log may hear it to its end, if they listen.
         let _ = tokio::time::timeout(LISTENING, live.logs.listening.wait()).await;
-        drop(control);
         let (kept, kept_jobs) = match driven {
-            Err(ControllerError::LetGo { .. }) => (None, Vec::new()),
+            Err(ControllerError::LetGo { .. }) | Ok(Driven::Parked) => (None, Vec::new()),
             _ => self.leave(&id, dir, request.keep).await,
         };
-        driven?;
+        if driven? == Driven::Parked {
+            return Ok(None);
+        }
         let Outcome { status, jobs, failure, reports, warnings, duration_ms } = outcome;
-        Ok(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept, kept_jobs })
+        Ok(Some(BuildReport { build: id, status, jobs, failure, reports, warnings, duration_ms, kept, kept_jobs }))
     }
 
     /// Clears away what only a running build needs. Returns its directory, if all of it was to be kept, and the failed jobs whose

@@ -1,6 +1,8 @@
 //! The events of a build, from the journal's past to what happens now.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
@@ -10,6 +12,7 @@ use monkeyci_storage::journal::Page;
 
 use super::build::Build;
 use super::drive::LOOK;
+use super::driven::Found;
 
 /// Why there are no more events of a build.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -35,6 +38,9 @@ struct Listener {
     over: bool,
     /// Whether it was looked once more after nobody drove the build.
     looked: bool,
+    /// Whether it ends when the build is parked, and whether it is.
+    until_parked: bool,
+    parked: Arc<AtomicBool>,
 }
 
 impl Build {
@@ -46,17 +52,35 @@ impl Build {
     ///
     /// The stream ends early when the host shuts down. It fails, and ends, when the build loses its host, or the journal can't be read.
     pub fn events(&self, after: u64) -> BoxStream<'static, Result<Event, EventsError>> {
-        let listener = Listener { build: self.clone(), last: after, read: VecDeque::new(), over: false, looked: false };
-        stream::unfold(listener, async |mut listener| {
+        Listener::new(self, after, false).stream()
+    }
+
+    /// The same, but the stream also ends when the build is parked, and what is given with it says so then.
+    pub(super) fn events_until_parked(
+        &self,
+        after: u64,
+    ) -> (BoxStream<'static, Result<Event, EventsError>>, Arc<AtomicBool>) {
+        let listener = Listener::new(self, after, true);
+        let is_parked = listener.parked.clone();
+        (listener.stream(), is_parked)
+    }
+}
+
+impl Listener {
+    fn new(build: &Build, after: u64, until_parked: bool) -> Self {
+        let (build, read) = (build.clone(), VecDeque::new());
+        Self { build, last: after, read, over: false, looked: false, until_parked, parked: Arc::default() }
+    }
+
+    fn stream(self) -> BoxStream<'static, Result<Event, EventsError>> {
+        stream::unfold(self, async |mut listener| {
             let next = listener.next().await.transpose()?;
             listener.over |= next.is_err();
             Some((next, listener))
         })
         .boxed()
     }
-}
 
-impl Listener {
     async fn next(&mut self) -> Result<Option<Event>, EventsError> {
         let host = self.build.host.clone();
         while !self.over {
@@ -83,24 +107,37 @@ impl Listener {
     /// Waits until there may be more in the journal.
     async fn news(&mut self) -> Result<(), EventsError> {
         let (host, id) = (&self.build.host, self.build.id());
-        if let Some(driven) = host.0.driven.get(id) {
-            let mut durable = driven.durable.clone();
-            let written = durable.beyond(self.last);
-            tokio::select! {
-                biased;
-                written = written => {
-                    // Why it is not written, who waits for the build is told.
-                    if written.is_err() {
-                        driven.over().await;
+        match host.0.driven.find(id) {
+            None => {}
+            Some(Found::Driven(driven)) => {
+                // Who listens keeps nobody from being parked.
+                let (mut durable, gone) = (driven.durable.clone(), driven.gone.clone());
+                drop(driven);
+                tokio::select! {
+                    biased;
+                    written = durable.beyond(self.last) => {
+                        // Why it is not written, who waits for the build is told.
+                        if written.is_err() {
+                            gone.cancelled().await;
+                        }
                     }
+                    () = gone.cancelled() => {}
                 }
-                () = driven.over() => {}
+                return Ok(());
             }
-            // It is forgotten in a moment.
-            while host.0.driven.get(id).is_some_and(|known| known.ended.borrow().is_some()) {
-                tokio::task::yield_now().await;
+            // Once more: something may have been written before it was.
+            Some(Found::Parked(_)) if !std::mem::replace(&mut self.looked, true) => return Ok(()),
+            Some(Found::Parked(parked)) => {
+                self.over = self.until_parked;
+                self.parked.store(self.until_parked, Ordering::Relaxed);
+                if !self.until_parked {
+                    let gone = parked.gone.clone();
+                    drop(parked);
+                    gone.cancelled().await;
+                    self.looked = false;
+                }
+                return Ok(());
             }
-            return Ok(());
         }
         if host.0.home.is_live(id) {
             self.looked = false;

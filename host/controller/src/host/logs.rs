@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use monkeyci_api::LogFrame;
 
 use super::build::Build;
-use crate::control::{self, Inside, OutsideError};
+use crate::control::{self, OutsideError};
 use crate::error::ControllerError;
 use crate::logs::{LogsError, StoredLogs};
 
@@ -54,8 +54,10 @@ impl Build {
         let piece = |(job, frame)| LogPiece { job, frame };
         let inner = &self.host.0;
         let blobs = inner.services.blobs.clone();
-        if let Some(driven) = inner.driven.get(self.id()) {
-            let inside = Inside { live: driven.live.clone(), blobs };
+        let driven = self.host.reach(self.id()).await;
+        let driven = driven.map_err(|error| OutsideError::Refused(error.to_string()))?;
+        if let Some(driven) = driven {
+            let inside = driven.inside(&self.host);
             let frames = control::log_frames(inside, job.as_deref()).await.map_err(|error| stored(error.into()))?;
             let build = self.id().to_owned();
             let broken = move |reason| BuildLogError::Broken { build: build.clone(), reason };

@@ -5,14 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 use monkeyci_build::{BuildState, Status};
 use monkeyci_storage::journal::History;
 use monkeyci_storage::names;
+use tokio::sync::watch;
 
 use super::Host;
 use super::build::Build;
-use super::drive::masking;
+use super::drive::{Begun, masking};
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
-use crate::jobs;
+use crate::home::BuildDir;
+use crate::jobs::{self, Before};
 use crate::running::{Begin, BuildRequest, Digests, Known, Needed, Resumable, ResumeError, ResumeRequest};
+use crate::source::SourceRequest;
 
 impl Host {
     /// The builds of this home that are not over and that no process runs, oldest first.
@@ -50,7 +53,8 @@ impl Host {
     /// When the home can't be read.
     pub fn left_behind(&self) -> Result<usize, ControllerError> {
         let (_, dead) = self.0.home.live_builds(true).map_err(|source| self.unreadable(source))?;
-        Ok(dead.iter().filter(|dead| dead.build.is_some()).count())
+        let parked = self.0.home.lost_while_parked().map_err(|source| self.unreadable(source))?;
+        Ok(dead.iter().filter(|dead| dead.build.is_some()).count() + parked)
     }
 
     /// Goes on with a build whose host has died. Jobs that are over are not run again. Containers whose sidecars have waited
@@ -67,7 +71,8 @@ impl Host {
         if self.0.journals.database().head(&build).await.map_err(ControllerError::from)?.is_none() {
             return Err(unknown(build));
         }
-        let Some(dir) = self.0.home.take_build_dir(&build)? else { return Err(ResumeError::Runs { build }) };
+        let host = self.begin_process()?;
+        let Some(dir) = self.0.home.take_build_dir(&build, &host)? else { return Err(ResumeError::Runs { build }) };
         // Now that nobody writes it any more: a build is locked before its journal is begun.
         let history = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
         let Some(history) = history else { return Err(unknown(build)) };
@@ -75,30 +80,18 @@ impl Host {
         if known.over {
             return Err(ResumeError::Over { build });
         }
-        let mut key = String::new();
-        let request = match (&known.requested, known.lacks(history.missing())) {
-            _ if history.missing() == 0 && resume.cancel => BuildRequest::ended(&known),
-            (Some(requested), None) => {
-                let collected = self.collect_again(&build, &known, requested, &mut resume.inputs).await;
-                collected.map_err(|error| ResumeError::Inputs { reason: error.to_string() })?;
-                key = self.digest_key(!known.needs().is_empty())?;
-                let digests = Digests { key: &key, build: &build };
-                let request = BuildRequest::again(&resume, &known, requested, &digests)?;
-                let script = jobs::script(&self.0.services.blobs, &build, &requested.script).await?;
-                BuildRequest { script, ..request }
-            }
-            (_, lacks) => return Err(ResumeError::NotEnough { build, reason: lacks.unwrap_or_default() }),
-        };
-        let masking = masking(&request)?;
-        let mut begun = self.begin(&build, (request, &key), masking, dir);
-        begun.live.take_back(&history.events, known.done.clone());
-        begun.live.logs.go_on(self.log_parts(&build).await?);
+        let lacks = known.lacks(history.missing()).is_some();
+        if let (Some(requested), false) = (&known.requested, resume.cancel || lacks) {
+            let collected = self.collect_again(&build, &known, requested, &mut resume.inputs).await;
+            collected.map_err(|error| ResumeError::Inputs { reason: error.to_string() })?;
+        }
+        let mut begun = self.continued(&resume, &history, &known, (dir, None)).await?;
         let phase = begun.live.state().phase();
         if let Some(earlier) = self.earlier(&begun.request, phase).await? {
             begun.context.runs_again(earlier);
         }
         if !resume.cancel {
-            jobs::restore(&begun.context, &known).await?;
+            jobs::restore(&begun.context, &known, Before::Elsewhere).await?;
         }
         let mut go_on =
             jobs::take_over(&begun.context, &begun.dir, resume.cancel).await.map_err(ControllerError::from)?;
@@ -120,7 +113,44 @@ impl Host {
             said: known.said,
         };
         let time = SteadyTime::begin_after(self.0.clock.clone(), known.last_ms);
-        Ok(self.drive(begun, journal, begin, time)?)
+        Ok(self.drive(begun, journal, begin, (time, watch::Sender::new(None)))?.0)
+    }
+
+    /// A build as its journal tells of it, in its directory. What the journal does not have is in `resume`, and the code's `source` with
+    /// its logins, if that is known.
+    ///
+    /// # Errors
+    /// When that is not all that it needs.
+    pub(super) async fn continued(
+        &self,
+        resume: &ResumeRequest,
+        history: &History,
+        known: &Known,
+        (dir, source): (BuildDir, Option<SourceRequest>),
+    ) -> Result<Begun, ResumeError> {
+        let build = &resume.build;
+        let mut key = String::new();
+        let mut request = match (&known.requested, known.lacks(history.missing())) {
+            _ if history.missing() == 0 && resume.cancel => BuildRequest::ended(known),
+            (Some(requested), None) => {
+                key = self.digest_key(!known.needs().is_empty())?;
+                let request = BuildRequest::again(resume, known, requested, &Digests { key: &key, build })?;
+                let script = jobs::script(&self.0.services.blobs, build, &requested.script).await?;
+                BuildRequest { script, ..request }
+            }
+            (_, lacks) => {
+                let (build, reason) = (build.clone(), lacks.unwrap_or_default());
+                return Err(ResumeError::NotEnough { build, reason });
+            }
+        };
+        if let Some(source) = source {
+            request.source = source.at(known.source.as_ref().and_then(|source| source.commit.clone()));
+        }
+        let masking = masking(&request)?;
+        let begun = self.begin(build, (request, &key), masking, dir);
+        begun.live.take_back(&history.events, known.done.clone());
+        begun.live.logs.go_on(self.log_parts(build).await?);
+        Ok(begun)
     }
 
     pub(super) fn live_builds(&self) -> Result<BTreeSet<String>, ControllerError> {

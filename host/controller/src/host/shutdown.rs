@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-use monkeyci_build::BuildCommand;
+use futures::future::{BoxFuture, join_all};
+use futures::{StreamExt, stream};
+use tokio::sync::watch;
 
 use super::Host;
-use super::driven::DrivenBuild;
+use super::driven::{DrivenBuild, Outcome};
 
 /// How long builds that are killed may take to remove what they have made, and those that are let go of to have written what happened.
 const KILLED: Duration = Duration::from_secs(10);
+
+/// How many parked builds are brought back at once, to be stopped.
+const BROUGHT_BACK: usize = 64;
 
 /// What becomes of the builds that run when a host shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,41 +43,41 @@ impl Host {
     /// Shuts the host down: it takes no new builds, and what becomes of those that run says `mode`. When this returns, it drives none any
     /// more, and the streams of their events have ended. Whoever serves those over HTTP calls this first, and then has their server stop.
     pub async fn shutdown(&self, mode: Shutdown, deadline: Duration) -> ShutdownReport {
-        self.0.driven.close();
-        let builds = self.0.driven.all();
+        let known = &self.0.driven;
+        known.close();
+        let (driven, parked) = (ids(&known.all()), known.all_parked());
+        let all: Vec<_> = driven.iter().chain(&parked).filter_map(|id| Some((id.clone(), known.ended(id)?))).collect();
         match mode {
-            Shutdown::Drain => drop(tokio::time::timeout(deadline, all_over(&builds)).await),
+            Shutdown::Drain => drop(tokio::time::timeout(deadline, all_ended(&all)).await),
             Shutdown::Stop => {
-                let stop = builds.iter().map(|build| {
-                    let by = "the host's shutdown".to_owned();
-                    // One that is over is stopped.
-                    async move { drop(build.live.command(BuildCommand::Cancel { by }).await) }
-                });
-                let stopped = async { drop(tokio::join!(join_all(stop), all_over(&builds))) };
+                let stopped = self.stop_all(driven, parked, all_ended(&all));
                 if tokio::time::timeout(deadline, stopped).await.is_err() {
-                    builds.iter().for_each(|build| build.cancel.force());
-                    drop(tokio::time::timeout(KILLED, all_over(&builds)).await);
+                    known.all().iter().for_each(|build| build.cancel.force());
+                    drop(tokio::time::timeout(KILLED, all_ended(&all)).await);
                 }
             }
             Shutdown::Leave => {}
         }
-        let open: Vec<_> = builds.iter().filter(|build| build.ended.borrow().is_none()).collect();
+        let open = known.leave();
         if !open.is_empty() {
             // Before anything of a build ends here: no sidecar shall hear that its build is over.
             self.0.services.api.cut();
             open.iter().for_each(|build| build.context.cut_connections());
             open.iter().for_each(|build| build.cancel.let_go.cancel());
-            drop(tokio::time::timeout(KILLED, all_over(&builds)).await);
+            let over: Vec<_> = open.iter().map(|build| build.gone.clone().cancelled_owned()).collect();
+            drop(tokio::time::timeout(KILLED, join_all(over)).await);
         }
+        known.all_parked().iter().for_each(|id| known.let_go(id));
         // Who tells the sinks is done with what is in the journal now.
         self.0.closed.cancel();
         self.0.telling.close();
         drop(tokio::time::timeout(KILLED, self.0.telling.wait()).await);
+        self.0.process.end();
         let mut report = ShutdownReport::default();
-        for build in builds {
-            let has_ended = matches!(&*build.ended.borrow(), Some(Ok(_)));
+        for (id, ended) in all {
+            let has_ended = matches!(&*ended.borrow(), Some(Ok(_)));
             let list = if has_ended { &mut report.ended } else { &mut report.left };
-            list.push(build.live.id.clone());
+            list.push(id);
         }
         report.ended.sort();
         report.left.sort();
@@ -81,6 +85,37 @@ impl Host {
     }
 }
 
-async fn all_over(builds: &[Arc<DrivenBuild>]) {
-    join_all(builds.iter().map(|build| build.over())).await;
+impl Host {
+    /// Stops these builds, and waits until all are over.
+    fn stop_all(
+        &self,
+        driven: Vec<String>,
+        parked: Vec<String>,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) -> BoxFuture<'static, ()> {
+        let stop = |id: String| -> BoxFuture<'static, ()> {
+            let host = self.clone();
+            // One that is over is stopped.
+            Box::pin(async move { drop(host.stop(&id, "the host's shutdown", false).await) })
+        };
+        let driven = join_all(driven.into_iter().map(stop).collect::<Vec<_>>());
+        let parked: Vec<_> = parked.into_iter().map(stop).collect();
+        let parked = stream::iter(parked).buffer_unordered(BROUGHT_BACK).collect::<Vec<()>>();
+        Box::pin(async move { drop(tokio::join!(driven, parked, ended)) })
+    }
+}
+
+fn ids(builds: &[Arc<DrivenBuild>]) -> Vec<String> {
+    builds.iter().map(|build| build.live.id.clone()).collect()
+}
+
+/// Waits until all are over.
+fn all_ended(builds: &[(String, watch::Receiver<Option<Outcome>>)]) -> impl Future<Output = ()> + use<> {
+    let over: Vec<_> = builds.iter().map(|(_, ended)| ended.clone()).collect();
+    async move {
+        for mut ended in over {
+            // Also when whoever was to say so has gone.
+            let _ = ended.wait_for(Option::is_some).await;
+        }
+    }
 }

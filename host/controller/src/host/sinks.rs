@@ -1,10 +1,11 @@
 //! Who is told of what happens in builds, so that nothing is missed: commit statuses, chats, metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Host;
 use super::build::Build;
+use super::driven::Found;
 use super::sources::BoxError;
 use crate::error::ControllerError;
 use crate::lock::lock;
@@ -46,6 +48,8 @@ pub trait EventSink: Send + Sync + 'static {
 pub(super) struct Sink {
     sink: Arc<dyn EventSink>,
     cursors: Mutex<Cursors>,
+    /// The builds of which somebody tells it now.
+    told: Mutex<HashSet<String>>,
 }
 
 /// How far a sink has come with the builds that are not over for it: lines in a file, of which the last of a build counts.
@@ -134,11 +138,31 @@ impl Sink {
             Cursors::open(path.clone())
         };
         let cursors = open().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
-        Ok(Arc::new(Self { sink, cursors: Mutex::new(cursors) }))
+        Ok(Arc::new(Self { sink, cursors: Mutex::new(cursors), told: Mutex::default() }))
     }
 
-    /// Delivers the events of a build, until it is over, nobody drives it, or the host has shut down.
-    async fn deliver(&self, build: &Build) {
+    /// Delivers the events of a build in a task, unless one does, until it is over, nobody drives it, or the host has shut down. While it is
+    /// parked there is no such task.
+    fn tell(self: &Arc<Self>, build: &Build) {
+        if !lock(&self.told).insert(build.id().to_owned()) {
+            return;
+        }
+        let (sink, build) = (self.clone(), build.clone());
+        build.host.0.telling.clone().spawn(async move {
+            loop {
+                let is_parked = sink.deliver(&build).await;
+                let mut told = lock(&sink.told);
+                // It may have been brought back, and whoever did that has found this task here.
+                if !is_parked || !matches!(build.host.0.driven.find(build.id()), Some(Found::Driven(_))) {
+                    told.remove(build.id());
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Delivers what there is of a build, and what comes; whether it is parked now.
+    async fn deliver(&self, build: &Build) -> bool {
         let after = {
             let mut cursors = lock(&self.cursors);
             let reached = cursors.reached.get(build.id()).copied();
@@ -147,22 +171,24 @@ impl Sink {
             }
             reached.unwrap_or(0)
         };
-        let mut events = build.events(after).ready_chunks(AT_ONCE);
+        let (events, is_parked) = build.events_until_parked(after);
+        let mut events = events.ready_chunks(AT_ONCE);
         while let Some(read) = events.next().await {
             let events: Vec<Event> = read.into_iter().map_while(Result::ok).collect();
-            let Some(last) = events.last() else { return };
+            let Some(last) = events.last() else { return false };
             let mut pause = AGAIN.0;
             while let Err(error) = self.sink.deliver(build.id(), &events).await {
                 tracing::warn!(%error, build = build.id(), "the sink {} has not taken {} events", self.sink.name(), events.len());
                 tokio::select! {
                     // The next host delivers them.
-                    () = build.host.0.closed.cancelled() => return,
+                    () = build.host.0.closed.cancelled() => return false,
                     () = tokio::time::sleep(pause) => {}
                 }
                 pause = (pause * 2).min(AGAIN.1);
             }
             lock(&self.cursors).reach(build.id(), last.seq, matches!(last.body, EventBody::BuildEnded { .. }));
         }
+        is_parked.load(Ordering::Relaxed)
     }
 
     /// The builds that it has not heard all of.
@@ -180,8 +206,7 @@ impl Host {
     /// Tells all sinks of a build that is driven now.
     pub(super) fn tell_sinks(&self, build: &Build) {
         for sink in &self.0.sinks {
-            let (sink, build) = (sink.clone(), build.clone());
-            self.0.telling.spawn(async move { sink.deliver(&build).await });
+            sink.tell(build);
         }
     }
 
@@ -197,8 +222,7 @@ impl Host {
                 }
                 let build = self.handle(&id);
                 if build.is_over().await? {
-                    let sink = sink.clone();
-                    self.0.telling.spawn(async move { sink.deliver(&build).await });
+                    sink.tell(&build);
                 }
             }
         }

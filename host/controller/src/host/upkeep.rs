@@ -52,8 +52,17 @@ impl Host {
         // First: what is gone on with is not cleared away.
         if upkeep.resume {
             match self.0.journals.open_builds().await {
-                Ok(open) => {
-                    for build in open.into_iter().filter(|build| !self.0.home.is_live(build)) {
+                Ok(mut open) => {
+                    match self.live_builds() {
+                        Ok(live) => open.retain(|build| !live.contains(build)),
+                        Err(error) => {
+                            open.clear();
+                            drop(
+                                done.failed.insert("which builds have lost their hosts".to_owned(), error.to_string()),
+                            );
+                        }
+                    }
+                    for build in open {
                         match self.resume(ResumeRequest::new(&build, "the host's upkeep")).await {
                             Ok(_) => done.resumed.push(build),
                             Err(error) => drop(done.failed.insert(build, error.to_string())),

@@ -79,7 +79,9 @@ async fn of_code(code: Option<PathBuf>, path: String, pieces: Vec<Piece>) -> Opt
     let read = move || {
         // The path is a script's: nothing outside of the directory is read.
         let dir = Dir::open_ambient_dir(code?, ambient_authority()).ok()?;
-        let mut file = dir.open(path).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))?;
+        // Whoever opens a named pipe waits for somebody to write.
+        dir.metadata(&path).ok().filter(|metadata| metadata.is_file())?;
+        let mut file = dir.open(&path).ok()?;
         let mut found = Vec::new();
         for piece in pieces {
             file.seek(SeekFrom::Start(piece.from)).ok()?;

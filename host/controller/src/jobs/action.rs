@@ -56,7 +56,7 @@ fn ended(context: &JobContext, job: &JobSpec, acted: Acted) -> (Ending, Results)
         Err(ScriptError::TimedOut(_)) => Ending::TimedOut { after_ms: job.timeout_ms, during: None },
         Err(error @ ScriptError::Unreadable(_)) => Ending::EngineFailed { reason: error.to_string() },
         Err(ScriptError::ActionDiverged { call, recorded, now }) => Ending::Diverged { call, recorded, now },
-        Err(error @ (ScriptError::Diverged(_) | ScriptError::Exited(_))) => {
+        Err(error @ (ScriptError::Diverged(_) | ScriptError::Exited(_) | ScriptError::NotKnownYet { .. })) => {
             Ending::ActionFailed { message: error.to_string() }
         }
     };

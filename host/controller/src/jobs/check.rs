@@ -1,10 +1,11 @@
 //! Checking a script: its jobs are declared and its graph is checked, and nothing is run or written down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_api::BuildInfo;
-use monkeyci_build::{Checked, EventBody, GraphFaults};
-use monkeyci_script::{LoadError, ScriptError};
+use monkeyci_build::{Checked, EventBody, GraphFaults, SelectError, Source};
+use monkeyci_script::{LoadError, Script, ScriptError, Transcript};
 
 use super::Services;
 use super::checkout::check_out;
@@ -38,13 +39,16 @@ pub enum CheckError {
     /// The script said itself that it failed.
     #[error("{0}")]
     Failed(String),
+    /// Jobs were asked for that are not there.
+    #[error(transparent)]
+    Select(#[from] SelectError),
 }
 
 impl CheckError {
     /// Whether the script is at fault, and not the host or the code's source.
     pub fn is_script(&self) -> bool {
         match self {
-            Self::Host(_) | Self::Source(_) => false,
+            Self::Host(_) | Self::Source(_) | Self::Select(_) => false,
             Self::Load(error) => error.is_script(),
             Self::Script(_) | Self::Graph { .. } | Self::Failed(_) => true,
         }
@@ -68,14 +72,38 @@ pub(crate) async fn check(
     for warning in warnings {
         tracing::warn!("{}", live.masking.text(&warning));
     }
+    Ok(declare(services, request, live, (&live.id, source, None)).await?.checked)
+}
+
+/// A script that has declared its jobs.
+pub(super) struct Declared {
+    pub(super) script: Script,
+    pub(super) checked: Checked,
+    /// What it was told.
+    pub(super) transcript: Arc<Transcript>,
+}
+
+/// Asks a script for its jobs, as those of the build of this id and this code, at this time or now, and checks their graph.
+///
+/// # Errors
+/// See [`CheckError`].
+pub(super) async fn declare(
+    services: &Services,
+    request: &BuildRequest,
+    live: &BuildHandle,
+    (id, source, time_ms): (&str, Source, Option<u64>),
+) -> Result<Declared, CheckError> {
     // What the script may do says the build's state.
     tell(live, EventBody::BuildTriggered { build: live.id.clone(), trigger: request.trigger.clone() }).await?;
     tell(live, EventBody::BuildCheckedOut { source: source.clone() }).await?;
-    let info = BuildInfo { id: live.id.clone(), trigger: request.trigger.clone(), source };
+    let info = BuildInfo { id: id.to_owned(), trigger: request.trigger.clone(), source };
     let script = services.runtime.load_in_background(request.script.clone()).await?;
     let life = services.runtime.limits().define_time + Duration::from_secs(60);
     let client = services.script_client(live, None, life)?;
-    let defined = script.define(&client, info).await?;
+    let defined = match time_ms {
+        Some(time_ms) => script.define_at(&client, info, time_ms).await?,
+        None => script.define(&client, info).await?,
+    };
     let checked = check_definition(&script, &defined, live).map_err(|Hopeless { message, faults, .. }| {
         let (message, faults) = (live.masking.text(&message), live.masking.faults(faults));
         if faults.is_empty() { CheckError::Failed(message) } else { CheckError::Graph { message, faults } }
@@ -85,7 +113,7 @@ pub(crate) async fn check(
     for unasked in live.unasked_params() {
         tracing::warn!("{unasked}; nobody asked while jobs were declared, though an action may");
     }
-    Ok(checked)
+    Ok(Declared { script, checked, transcript: defined.transcript })
 }
 
 async fn tell(live: &BuildHandle, body: EventBody) -> Result<(), CheckError> {

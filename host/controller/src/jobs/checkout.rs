@@ -11,14 +11,22 @@ use monkeyci_storage::{Blobs, names};
 use super::JobContext;
 use super::define::failed;
 use crate::running::{BuildDirs, BuildHandle, BuildRequest};
-use crate::source::SourceRequest;
 use crate::source::history::History;
+use crate::source::{Checkout, SourceRequest};
+
+/// What is known of the code before it is got.
+pub(super) enum KnownSource {
+    /// It counts if it is of the same commit.
+    Of(Source),
+    /// It counts.
+    Whatever(Source),
+}
 
 /// Gets the code, and records that it is there.
 pub(super) async fn run(context: &JobContext) {
     let (source, dir) = (context.request.source.clone(), context.dir.clone());
     // Of a commit that is fetched by its id, nobody knows which branch or tag was meant.
-    let known = context.earlier().and_then(|earlier| earlier.source.clone());
+    let known = context.earlier().and_then(|earlier| earlier.source.clone()).map(KnownSource::Of);
     let said = (context.request.trigger.as_str(), &context.request.given);
     match check_out(&context.live, source, said, dir, known).await {
         Ok((source, warnings)) => {
@@ -42,9 +50,23 @@ pub(super) async fn check_out(
     source: SourceRequest,
     (trigger, given): (&str, &Given),
     dir: PathBuf,
-    known: Option<Source>,
+    known: Option<KnownSource>,
 ) -> Result<(Source, Vec<String>), String> {
     let checkout = source.check_out_in_background(dir.join("checkout")).await.map_err(|error| error.to_string())?;
+    enter(live, checkout, (trigger, given), dir, known)
+}
+
+/// Tells a build where code is that is there; what it writes goes below `dir`.
+///
+/// # Errors
+/// When the code can't be read.
+pub(super) fn enter(
+    live: &BuildHandle,
+    checkout: Checkout,
+    (trigger, given): (&str, &Given),
+    dir: PathBuf,
+    known: Option<KnownSource>,
+) -> Result<(Source, Vec<String>), String> {
     let workspace = Dir::open_ambient_dir(&checkout.dir, ambient_authority())
         .map_err(|error| format!("the code in {} can't be read: {error}", checkout.dir.display()))?;
     let (mut found, mut warnings) = (checkout.source, checkout.warnings);
@@ -54,7 +76,8 @@ pub(super) async fn check_out(
         warnings.push(format!("{facts}: the script is told what was given, and not what is so of the code"));
     }
     let source = match known {
-        Some(known) if known.commit == found.commit => known,
+        Some(KnownSource::Of(known)) if known.commit == found.commit => known,
+        Some(KnownSource::Whatever(known)) => known,
         _ => found,
     };
     let history = checkout.repository.map(|repository| History {

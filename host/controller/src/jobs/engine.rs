@@ -153,6 +153,10 @@ impl Engines {
             }
             removed.push(dir.display().to_string());
         }
+        if !sweep.dry_run {
+            // Of builds they have names only, and those that were parked there have lost their host.
+            self.home.remove_dead_hosts().map_err(fail)?;
+        }
         let mut kept = Vec::new();
         for (build, dir) in self.home.build_dirs().map_err(fail)? {
             // With a dry run, what would be removed is still there.

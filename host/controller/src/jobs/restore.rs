@@ -9,11 +9,20 @@ use monkeyci_storage::{Blobs, hex, names};
 use sha2::{Digest, Sha256};
 
 use super::JobContext;
-use super::checkout::check_out;
+use super::checkout::{KnownSource, check_out};
 use super::define::{Loaded, check_definition};
 use crate::error::ControllerError;
 use crate::running::{Known, ResumeError};
 use crate::source::SourceRequest;
+
+/// Where a build was before it is gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// In a process that has died: all has to be as it was.
+    Elsewhere,
+    /// In this one, parked. The code in a directory is as it is: somebody works there, and jobs start from the archive that was made of it.
+    Parked,
+}
 
 /// The bytes of a build's script, as the store has them.
 ///
@@ -39,7 +48,7 @@ pub(crate) async fn script(blobs: &Blobs, build: &str, digest: &str) -> Result<B
 ///
 /// # Errors
 /// When something can't be had, or is not what it was.
-pub(crate) async fn restore(context: &JobContext, known: &Known) -> Result<(), ResumeError> {
+pub(crate) async fn restore(context: &JobContext, known: &Known, before: Before) -> Result<(), ResumeError> {
     let phase = context.live.state().phase();
     if !matches!(phase, Phase::Defining | Phase::Running) {
         return Ok(());
@@ -47,9 +56,13 @@ pub(crate) async fn restore(context: &JobContext, known: &Known) -> Result<(), R
     let build = || context.live.id.clone();
     let (request, dir) = (&context.request, context.dir.clone());
     let source = match (&request.source, &known.source) {
+        // What was told of it stands, whatever somebody has done there since.
+        (SourceRequest::Dir(_), Some(source)) if before == Before::Parked => {
+            Some(KnownSource::Whatever(source.clone()))
+        }
         (SourceRequest::Dir(_), _) | (_, None) => None,
         // Of a commit that was fetched by its id, nobody knows which branch or tag was meant.
-        (SourceRequest::Git { .. }, Some(source)) => Some(source.clone()),
+        (SourceRequest::Git { .. }, Some(source)) => Some(KnownSource::Of(source.clone())),
     };
     let found = check_out(&context.live, request.source.clone(), (&request.trigger, &request.given), dir, source).await;
     let (source, _) = found.map_err(|reason| ResumeError::Code { build: build(), reason })?;
@@ -58,7 +71,12 @@ pub(crate) async fn restore(context: &JobContext, known: &Known) -> Result<(), R
     {
         return Err(ResumeError::Changed { build: build(), reason });
     }
-    if phase == Phase::Running { define_again(context, known).await } else { Ok(()) }
+    if phase == Phase::Running { define_again(context, known, before).await } else { Ok(()) }
+}
+
+/// Whether the archive that jobs start from is there still.
+async fn is_stored(blobs: &Blobs, build: &str) -> Result<bool, ResumeError> {
+    Ok(blobs.has(&names::workspace(build)).await.map_err(ControllerError::from)?)
 }
 
 /// What of the code is not as it was.
@@ -71,7 +89,7 @@ fn differs(before: &Source, now: EventBody) -> Option<String> {
     (*before != now).then(|| "the code has other changes that are not committed than it had".to_owned())
 }
 
-async fn define_again(context: &JobContext, known: &Known) -> Result<(), ResumeError> {
+async fn define_again(context: &JobContext, known: &Known, begun: Before) -> Result<(), ResumeError> {
     let (services, live) = (&context.services, &context.live);
     let build = || live.id.clone();
     let not_enough = |reason: &str| ResumeError::NotEnough { build: build(), reason: reason.to_owned() };
@@ -93,6 +111,9 @@ async fn define_again(context: &JobContext, known: &Known) -> Result<(), ResumeE
     }
     if let Some(before) = &told.workspace {
         live.left_out_was_said();
+        if begun == Before::Parked && is_stored(&services.blobs, &live.id).await? {
+            live.was_packed(before.clone());
+        }
         let packed = live.pack_workspace(&services.blobs).await;
         packed.map_err(|error| changed(format!("the workspace could not be packed: {error}")))?;
         // A clone has times of its own, so its archive is another one each time; its commit says what is in it.

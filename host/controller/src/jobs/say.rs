@@ -26,4 +26,15 @@ impl JobContext {
         };
         self.said_not_enforced.get_or_init(say).await;
     }
+
+    /// Whether that was said.
+    pub(crate) fn has_said_not_enforced(&self) -> bool {
+        self.said_not_enforced.initialized()
+    }
+
+    /// It was said before the build was parked.
+    pub(crate) fn said_not_enforced_before(&self) {
+        // Nobody says it before the build goes on.
+        let _ = self.said_not_enforced.set(());
+    }
 }

@@ -1,6 +1,7 @@
 //! The driver: the loop of one build. It folds the journal, and has carried out what the core asks for.
 
 mod let_go;
+mod park;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::said::Said;
 use super::{BuildRequest, Cancel, Effects, Task};
 use crate::clock::SteadyTime;
 use crate::error::ControllerError;
+pub(crate) use park::{Driven, Park};
 
 /// How long the end of a build that is killed waits for a disk that takes nothing.
 pub(super) const LAST_WRITE: Duration = Duration::from_secs(5);
@@ -54,6 +56,7 @@ pub(crate) struct Driver {
     /// The build's last event, until it is on disk.
     ended: Option<Event>,
     said: Said,
+    park: Option<Park>,
 }
 
 /// How a driver begins.
@@ -70,6 +73,15 @@ pub(crate) enum Begin {
         go_on: BTreeSet<String>,
         /// Whether it is to be ended, and nothing of it runs any more.
         cancel: bool,
+        /// When the build began, in milliseconds since the Unix epoch.
+        started_ms: u64,
+        /// What has been said.
+        said: Said,
+    },
+    /// With a build that was parked; the handle has taken its events in.
+    Parked {
+        /// Who has it ended as cancelled; nothing else is done then.
+        cancel: Option<String>,
         /// When the build began, in milliseconds since the Unix epoch.
         started_ms: u64,
         /// What has been said.
@@ -115,6 +127,7 @@ impl Driver {
             report: None,
             ended: None,
             said: Said::default(),
+            park: None,
         }
     }
 
@@ -124,14 +137,16 @@ impl Driver {
         inbox: mpsc::Receiver<Record>,
         begin: Begin,
         cancel: &Cancel,
-    ) -> (Outcome, Result<(), ControllerError>) {
+    ) -> (Outcome, Result<Driven, ControllerError>) {
         let started_ms = match &begin {
             Begin::New(_) => self.time.now_ms(),
-            Begin::Again { started_ms, .. } => *started_ms,
+            Begin::Again { started_ms, .. } | Begin::Parked { started_ms, .. } => *started_ms,
         };
         let driven = self.run(inbox, begin, cancel, started_ms).await;
         match &driven {
             Err(ControllerError::LetGo { .. }) => self.let_go().await,
+            // Nothing of it runs.
+            Ok(Driven::Parked) => {}
             _ => self.end().await,
         }
         let duration_ms = self.time.now_ms().saturating_sub(started_ms);
@@ -146,7 +161,7 @@ impl Driver {
         begin: Begin,
         cancel: &Cancel,
         started_ms: u64,
-    ) -> Result<(), ControllerError> {
+    ) -> Result<Driven, ControllerError> {
         self.begin(begin).await?;
         let time_limit = self.timeout.map(|timeout| started_ms.saturating_add(millis(timeout)));
         let mut cancelled = false;
@@ -155,6 +170,7 @@ impl Driver {
                 let state = self.live.state();
                 (state.next_deadline_ms(), state.stopping())
             };
+            let rests = self.rests();
             tokio::select! {
                 written = self.durable.beyond(self.written), if self.written < self.journal.last() => {
                     self.answer(written?);
@@ -191,13 +207,19 @@ impl Driver {
                     }
                 }
                 () = cancel.let_go.cancelled() => return Err(self.write_before_letting_go().await),
+                () = park::after(rests), if rests.is_some() => {
+                    if self.is_parked(time_limit) {
+                        return Ok(Driven::Parked);
+                    }
+                }
                 () = until(&self.time, time_limit), if !stopping => {
                     let after_ms = self.timeout.map_or(0, millis);
                     self.record(EventBody::BuildTimedOut { after_ms }).await?;
                 }
             }
         }
-        self.write_to_the_end(cancel).await
+        self.write_to_the_end(cancel).await?;
+        Ok(Driven::Over)
     }
 
     async fn begin(&mut self, begin: Begin) -> Result<(), ControllerError> {
@@ -238,6 +260,7 @@ impl Driver {
                 let due = self.live.state().step(Input::Tick { now_ms: self.time.now_ms() });
                 self.carry_out(due).await
             }
+            Begin::Parked { cancel, said, started_ms: _ } => self.begin_parked(cancel, said).await,
         }
     }
 

@@ -3,6 +3,7 @@
 mod dirs;
 mod done;
 mod logs;
+mod planned;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -28,6 +29,7 @@ use crate::source::SourceRequest;
 
 pub(crate) use self::dirs::BuildDirs;
 pub(crate) use self::logs::LogTurn;
+pub(crate) use self::planned::Planned;
 
 /// The most bytes of jobs that the actions of a build may submit, as they are sent: as many as `define` may declare.
 pub(crate) const SUBMITTED: usize = 64 << 20;
@@ -69,6 +71,8 @@ pub(crate) struct BuildHandle {
     pub(crate) logs: OpenLogs,
     /// Whoever writes them.
     pub(crate) writing: TaskTracker,
+    /// Set where nothing runs: the build is planned only.
+    pub(crate) plan: OnceLock<Planned>,
 }
 
 /// What somebody asks the driver for.
@@ -159,6 +163,7 @@ impl BuildHandle {
             disk: logs.disk.clone(),
             logs,
             writing: TaskTracker::new(),
+            plan: OnceLock::new(),
         };
         (Arc::new(live), inbox)
     }
@@ -299,9 +304,9 @@ impl BuildHandle {
     }
 
     /// How a job stands; none if the build has no such job.
-    pub(crate) fn job_outcome(&self, job: &str) -> Option<JobOutcome> {
+    pub(crate) fn job_outcome(&self, job_id: &str) -> Option<JobOutcome> {
         let state = self.state();
-        let job = state.job(job)?;
+        let job = state.job(job_id)?;
         let duration_ms = match (job.started_ms, job.ended_ms, &job.ending) {
             (_, _, Some(Ending::Reused { duration_ms, .. })) => *duration_ms,
             (Some(started), Some(ended), _) => Some(ended.saturating_sub(started)),
@@ -312,7 +317,8 @@ impl BuildHandle {
         let ending = job.ending.as_ref().map(|ending| ending.itself().clone());
         // Whether a person starts it or approves it is one to a script.
         let status = if ending == Some(Ending::Manual) { Status::Blocked } else { job.status };
-        Some(JobOutcome { status, ending, duration_ms, results })
+        let not_known = self.plan.get().and_then(|plan| plan.not_known(job_id));
+        Some(JobOutcome { status, ending, duration_ms, results, not_known })
     }
 
     fn publish(&self, event: &Event) {

@@ -18,9 +18,9 @@ pub use rerun::{RerunError, RerunRequest};
 pub use resume::{Needed, Resumable, ResumeError, ResumeRequest};
 
 pub(crate) use budget::limits;
-pub(crate) use driver::{Begin, Driver, Outcome};
+pub(crate) use driver::{Begin, Driven, Driver, Outcome, Park};
 pub(crate) use effects::{Effects, Task};
-pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, PodWatch, Record, Refused, SUBMITTED};
+pub(crate) use handle::{BuildDirs, BuildHandle, BuildOver, Planned, PodWatch, Record, Refused, SUBMITTED};
 pub(crate) use request::Cancel;
 pub(crate) use resume::{Digests, Known};
 pub(crate) use words::{WordsError, check_event, check_report};

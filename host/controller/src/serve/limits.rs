@@ -33,7 +33,7 @@ impl SocketLimits {
         Self::of(2, 2048)
     }
 
-    /// Of the address of a host.
+    /// Of the address of a host, and of its control socket.
     pub(crate) fn of_host() -> Self {
         Self::of(4, 1024)
     }
@@ -69,7 +69,7 @@ pub(crate) fn limits() -> Area {
             "connections to sockets",
             Per::Host,
             u64::from(host.connections),
-            "over TCP, of all builds; each is an open file",
+            "over TCP, of all builds, and again to the control socket; each is an open file",
         )
         .by_machine("a quarter of the files that the process may have open, 16 to 1,024"),
         Limit::bytes(

@@ -69,6 +69,11 @@ impl Listener {
         Self::unix_for(dir, name, router, Peers::of_this_host(), SocketLimits::of_build())
     }
 
+    /// The same for all builds of a process.
+    pub(crate) fn unix_of_host(dir: &Path, name: &str, router: Router) -> Result<Self, ControllerError> {
+        Self::unix_for(dir, name, router, Peers::of_this_host(), SocketLimits::of_host())
+    }
+
     pub(super) fn unix_for(
         dir: &Path,
         name: &str,

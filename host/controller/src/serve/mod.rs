@@ -18,5 +18,5 @@ pub use sockets::ApiOverTcp;
 
 pub(crate) use limits::{SILENCE, limits};
 pub(crate) use listen::{Listener, in_process};
-pub(crate) use problem::{Refusal, in_words, no_such_method, no_such_path, parse};
+pub(crate) use problem::{NOT_HERE, Refusal, in_words, no_such_method, no_such_path, parse};
 pub(crate) use sockets::{ApiAddress, ApiOnNetwork, ApiSockets};

@@ -13,6 +13,9 @@ use crate::running::{Refused, WordsError};
 
 const PROBLEM: &str = "application/problem+json";
 
+/// How a host says that it does not drive a build.
+pub(crate) const NOT_HERE: StatusCode = StatusCode::MISDIRECTED_REQUEST;
+
 /// An answer that is an error.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
@@ -72,6 +75,11 @@ impl Refusal {
 
     pub(crate) fn too_many(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "limit reached", detail)
+    }
+
+    /// Somebody else drives the build, or nobody.
+    pub(crate) fn not_here(detail: impl fmt::Display) -> Self {
+        Self::new(NOT_HERE, "not here", detail)
     }
 
     pub(crate) fn build_over(detail: impl fmt::Display) -> Self {

@@ -77,6 +77,14 @@ impl SourceRequest {
         }
     }
 
+    /// The same code; of a repository, at this commit if there is one.
+    pub(crate) fn at(self, commit: Option<String>) -> Self {
+        match self {
+            Self::Dir(path) => Self::Dir(path),
+            Self::Git { url, reference, auth } => Self::Git { url, reference: commit.or(reference), auth },
+        }
+    }
+
     /// Organisation and repository for the build's id, from the directory's name or the URL.
     pub(crate) fn org_and_repo(&self) -> (String, String) {
         let text = match self {

@@ -24,4 +24,5 @@ pub use checkout::SourceRequest;
 pub use working_tree::{TrackedFilesError, tracked_files};
 
 pub(crate) use budget::limits;
+pub(crate) use checkout::Checkout;
 pub(crate) use error::CheckoutError;

@@ -34,6 +34,7 @@ pub(crate) use artifacts::QUEUE;
 pub(crate) use files::CHUNK;
 pub use files::FileReader;
 pub use jobs::JobHandle;
+pub(crate) use outcomes::NotKnownYet;
 pub use params::ParamHandle;
 pub(crate) use results::{COUNT, TEXT};
 pub use secrets::SecretHandle;

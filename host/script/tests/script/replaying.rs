@@ -149,3 +149,16 @@ async fn another_define_than_the_recorded_one_is_told_with_its_call() {
     let twice = twice.replay_define(info(), told.time_ms, recorded).await.expect("readable");
     assert!(matches!(twice.halt, Some(Halt::Diverged(Divergence { call: 2, .. }))), "{twice:?}");
 }
+
+#[tokio::test]
+async fn the_function_that_makes_the_other_call_is_named_where_the_script_has_names() {
+    let own = "(func $mine::acts::h0123456789abcdef (call $get (i32.const 16) (i32.const 6) (i32.const 64)))";
+    let guest = asking("", "(call $mine::acts::h0123456789abcdef)");
+    let core_imports = format!("{} {own}", guest.core_imports);
+    let script = Guest { core_imports: &core_imports, ..guest }.load(&runtime(Limits::default()));
+    let (defined, mut calls) = recorded(&script, &Arc::default()).await;
+    calls[0].request = "jobs.look-up(\"a\")".to_owned();
+    let replay = replayed(&script, &defined, (&calls, true), Knows::default()).await;
+    assert!(matches!(replay.halt, Some(Halt::Diverged(_))), "{replay:?}");
+    assert_eq!(replay.place.as_deref(), Some("mine::acts"));
+}

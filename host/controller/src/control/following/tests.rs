@@ -1,10 +1,12 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use monkeyci_api::LogStream;
 use monkeyci_build::BuildState;
 
 use super::*;
+use crate::control::{NotReached, OfBuild};
 use crate::inputs::Inputs;
 use crate::logs::Masking;
 use crate::logs::{LogLimits, LogWriter, Place};
@@ -13,7 +15,22 @@ use crate::source::SourceRequest;
 
 struct Rig {
     inside: Inside,
+    host: Arc<dyn Driving>,
     _dir: tempfile::TempDir,
+}
+
+/// A process with one build.
+struct Only(Inside);
+
+impl Driving for Only {
+    fn reach<'a>(&'a self, build: &'a str) -> BoxFuture<'a, Result<Inside, NotReached>> {
+        let found = if build == self.0.live.id { Ok(self.0.clone()) } else { Err(NotReached::NotHere) };
+        Box::pin(std::future::ready(found))
+    }
+
+    fn cancel<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Err(NotReached::NotHere.into())))
+    }
 }
 
 /// One who follows.
@@ -34,7 +51,8 @@ impl Rig {
         let masking = Masking::new(&inputs).expect("masks");
         let state = BuildState::new(NonZeroUsize::MIN);
         let (live, _) = BuildHandle::new("org/repo/1", &source, inputs, masking, Arc::new(Silent), state);
-        Self { inside: Inside { live, blobs }, _dir: dir }
+        let inside = Inside { live, blobs, _driven: Arc::new(()) };
+        Self { host: Arc::new(Only(inside.clone())), inside, _dir: dir }
     }
 
     fn writer(&self, job: Option<&'static str>, limits: LogLimits) -> LogWriter<'_> {
@@ -43,8 +61,9 @@ impl Rig {
     }
 
     async fn reader(&self, job: Option<&str>) -> Reader {
-        let wanted = serde_json::to_vec(&Wanted { job: job.map(str::to_owned) }).expect("JSON");
-        let body = logs(State(self.inside.clone()), wanted.into()).await.expect("an answer");
+        let what = Wanted { job: job.map(str::to_owned) };
+        let wanted = serde_json::to_vec(&OfBuild { build: &self.inside.live.id, what }).expect("JSON");
+        let body = logs(State(self.host.clone()), wanted.into()).await.expect("an answer");
         Reader { body: body.into_data_stream(), decoder: Decoder::default() }
     }
 }

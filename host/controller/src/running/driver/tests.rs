@@ -80,7 +80,7 @@ async fn drive_by<T>(
     let journals = Journals::sqlite(&dir.path().join("journal.db"), Owner(1)).await.expect("a journal");
     let by = By { clock, observer: Arc::new(Silent), cancel: Cancel::default() };
     let (outcome, done, driven) = drive_on(&journals, by, job, attempt, meanwhile).await;
-    driven.expect("a journal");
+    assert_eq!(driven.expect("a journal"), Driven::Over);
     (outcome, done, journals.events("o/r/1").await.expect("a journal"))
 }
 
@@ -98,7 +98,7 @@ async fn drive_on<T>(
     job: JobDraft,
     attempt: Attempt,
     meanwhile: impl AsyncFnOnce(&Arc<BuildHandle>) -> T,
-) -> (Outcome, T, Result<(), ControllerError>) {
+) -> (Outcome, T, Result<Driven, ControllerError>) {
     let request = BuildRequest {
         script: Default::default(),
         source: SourceRequest::Dir("/".into()),

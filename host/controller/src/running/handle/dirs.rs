@@ -72,6 +72,12 @@ impl BuildHandle {
         self.left_out_is_said.store(true, Ordering::Relaxed);
     }
 
+    /// The workspace's archive, of this digest, is in the store already.
+    pub(crate) fn was_packed(&self, digest: String) {
+        // Nobody else packs it before the build goes on.
+        let _ = self.packed.set(digest);
+    }
+
     /// The digest of the workspace's archive, once it is in the store.
     pub(crate) fn packed(&self) -> Option<&str> {
         self.packed.get().map(String::as_str)

@@ -115,7 +115,7 @@ async fn a_build_that_does_nothing_outside_of_its_host_waits_for_one_write_and_i
         held.may.add_permits(1);
     })
     .await;
-    driven.expect("a journal");
+    assert_eq!(driven.expect("a journal"), Driven::Over);
     assert_eq!((outcome.status, held.asked.load(Ordering::Relaxed)), (BuildStatus::Success, 1));
     assert!(hears.of_the_end());
     let kept = history(&*held, "o/r/1").await.expect("it is good").expect("it is there");
@@ -148,7 +148,7 @@ async fn an_answer_to_a_person_and_the_start_of_a_pod_wait_for_the_disk_and_a_sc
         kept.events.iter().any(|event| matches!(event.body, EventBody::JobApproved { .. }))
     });
     let (outcome, on_disk, driven) = said.await;
-    driven.expect("a journal");
+    assert_eq!(driven.expect("a journal"), Driven::Over);
     assert_eq!((outcome.status, on_disk), (BuildStatus::Success, true));
 }
 
