@@ -104,6 +104,9 @@ pub enum Refusal {
     /// It has no name.
     #[error("it has no name")]
     NoName,
+    /// There is one of its name before it.
+    #[error("it comes twice")]
+    Twice,
     /// Its name, or its link's target, is too long.
     #[error("its name or target is longer than {max} bytes")]
     TooLong {

@@ -67,7 +67,7 @@ pub use fingerprint::{Fingerprint, Fingerprints};
 pub use glob::{BadGlob, Globs};
 pub use ignored::{Content, read_small};
 pub use limits::{Links, UnpackLimits};
-pub use look::{ArchivedFile, extract_file, list_files};
+pub use look::{ArchivedFile, extract_file, list_files, read_files};
 pub use pack::{Packed, pack, pack_all, pack_file, pack_files, pack_matching};
 pub use tree::{Found, find};
 pub use unpack::{Unpacked, unpack, unpack_as};

@@ -1,6 +1,7 @@
 //! Looks into an archive without unpacking it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tar::EntryType;
 
 use crate::reader::{ArchiveReader, Bytes};
-use crate::{ArchiveError, Limit, UnpackLimits, name};
+use crate::{ArchiveError, Limit, Refusal, UnpackLimits, name};
 
 /// The most bytes that the paths of a list may have, with 64 for each: a list is held in memory, and two million long names
 /// pack to nothing.
@@ -36,6 +37,39 @@ pub fn list_files(reader: impl Read, limits: &UnpackLimits) -> Result<Vec<(PathB
     })?;
     archive.finish()?;
     Ok(files.into_iter().collect())
+}
+
+/// The contents of the regular files of a hostile archive, by their paths, of which there is one of each: it is read once, from its start to
+/// its end. All are held in memory, so `limits` say how large they may be together. Links, devices and directories are passed over.
+///
+/// # Errors
+/// [`ArchiveError::Refused`] when a path comes twice; otherwise as [`list_files()`].
+pub fn read_files(reader: impl Read, limits: &UnpackLimits) -> Result<BTreeMap<PathBuf, Vec<u8>>, ArchiveError> {
+    let mut archive = ArchiveReader::new(reader, limits)?;
+    let mut files = BTreeMap::new();
+    let mut length = 0;
+    archive.entries(|head, entry| {
+        if head.kind != EntryType::Regular || head.path.as_os_str().is_empty() {
+            return Ok(ControlFlow::<()>::Continue(()));
+        }
+        length += 64 + head.path.as_os_str().len() as u64;
+        if length > MAX_LISTING {
+            return Err(ArchiveError::Limit(Limit::Listing(MAX_LISTING)));
+        }
+        // What an entry says of its size is not believed: it grows as it is read, and what is read is metered.
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).map_err(ArchiveError::Read)?;
+        if (content.len() as u64) < entry.size() {
+            return Err(ArchiveError::Truncated { entry: head.path });
+        }
+        match files.entry(head.path) {
+            Entry::Vacant(place) => drop(place.insert(content)),
+            Entry::Occupied(place) => return Err(ArchiveError::refused(place.key(), Refusal::Twice)),
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    archive.finish()?;
+    Ok(files)
 }
 
 /// Opens the regular file `path` of a hostile archive. Reads no more of the archive than it has to, so what comes after the file is

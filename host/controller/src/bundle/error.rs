@@ -3,6 +3,7 @@
 use monkeyci_archive::ArchiveError;
 use monkeyci_storage::JournalError;
 
+use super::budget::{FILES, UNPACKED};
 use super::{BUNDLE_BYTES, BUNDLE_LAYOUT};
 
 /// Why a bundle is not read, or not written. Nothing of it is used then.
@@ -31,6 +32,17 @@ pub enum BundleError {
     /// A record of its journal is not what was written.
     #[error("the bundle's journal can't be read: {0}; export the build again")]
     Journal(#[source] JournalError),
+    /// What is to be in it is more than one may have.
+    #[error(
+        "the build has {bytes} bytes in {files} files, with its script and what that was told, and a bundle may have no more than {UNPACKED} \
+         in {FILES}: this build can only be replayed here"
+    )]
+    TooMuch {
+        /// The bytes of its journal, script and large values.
+        bytes: u64,
+        /// How many files they are.
+        files: u64,
+    },
     /// It is larger than one may be.
     #[error("the bundle has {bytes} bytes, and {BUNDLE_BYTES} are allowed")]
     TooLarge {

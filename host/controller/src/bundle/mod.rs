@@ -14,11 +14,11 @@ mod budget;
 mod error;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use bytes::Bytes;
-use monkeyci_archive::{UnpackLimits, extract_file, list_files, pack_files};
+use monkeyci_archive::{UnpackLimits, pack_files, read_files};
 use monkeyci_build::{Event, EventBody, Requested};
 use monkeyci_storage::{hex, journal};
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,12 @@ impl Bundle {
         let (build, events) = journal::import(&journal[..]).map_err(BundleError::Journal)?;
         let host = env!("CARGO_PKG_VERSION").to_owned();
         let bundle = Self { build, host, events, journal, script, values };
+        // What nobody could read is not written.
+        let contents = [&bundle.journal, &bundle.script].into_iter().chain(bundle.values.values());
+        let (bytes, files) = contents.fold((0, 1), |(bytes, files), file| (bytes + file.len() as u64, files + 1));
+        if bytes > UNPACKED - MANIFEST_BYTES || files > FILES {
+            return Err(BundleError::TooMuch { bytes, files });
+        }
         bundle.checked()
     }
 
@@ -97,27 +103,26 @@ impl Bundle {
             return Err(BundleError::TooLarge { bytes: bytes.len() as u64 });
         }
         let limits = UnpackLimits { max_bytes: UNPACKED, max_entries: FILES, ..UnpackLimits::default() };
-        let present = list_files(bytes, &limits)?;
-        let content = |name: &str, most: u64| -> Result<Bytes, BundleError> {
-            let mut content = Vec::new();
-            let file = extract_file(bytes, Path::new(name), &limits)?;
-            file.take(most + 1).read_to_end(&mut content).map_err(|error| BundleError::damaged(name, error))?;
-            Ok(content.into())
-        };
-        let manifest = manifest(&content(MANIFEST, MANIFEST_BYTES)?)?;
+        let mut present = read_files(bytes, &limits)?;
+        let missing = |name: &str| BundleError::damaged(name, "it is missing");
+        let read = present.remove(Path::new(MANIFEST)).ok_or_else(|| missing(MANIFEST))?;
+        if read.len() as u64 > MANIFEST_BYTES {
+            return Err(BundleError::damaged(MANIFEST, "it is larger than one may be"));
+        }
+        let manifest = manifest(&read)?;
         let mut found = BTreeMap::new();
-        for (name, FileOf { bytes, sha256 }) in &manifest.files {
-            let content = content(name, *bytes)?;
-            if FileOf::of(&content) != (FileOf { bytes: *bytes, sha256: sha256.clone() }) {
+        for (name, of) in &manifest.files {
+            // By the very name: two that mean the same place are two.
+            let (path, content) = present.remove_entry(Path::new(name)).ok_or_else(|| missing(name))?;
+            if path.as_os_str() != name.as_str() || FileOf::of(&content) != *of {
                 return Err(BundleError::damaged(name, "it is not what the manifest says"));
             }
-            found.insert(name.as_str(), content);
+            found.insert(name.as_str(), Bytes::from(content));
         }
-        let is_known = |path: &PathBuf| path.to_str().is_some_and(|path| path == MANIFEST || found.contains_key(path));
-        if let Some((path, _)) = present.iter().find(|(path, _)| !is_known(path)) {
+        if let Some(path) = present.keys().next() {
             return Err(BundleError::damaged(&path.to_string_lossy(), "the manifest does not name it"));
         }
-        let mut take = |name: &str| found.remove(name).ok_or_else(|| BundleError::damaged(name, "it is missing"));
+        let mut take = |name: &str| found.remove(name).ok_or_else(|| missing(name));
         let (journal, script) = (take(JOURNAL)?, take(SCRIPT)?);
         let mut values = BTreeMap::new();
         for (name, value) in found {

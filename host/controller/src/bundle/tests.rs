@@ -49,14 +49,8 @@ fn written(bundle: &Bundle) -> Vec<u8> {
 
 /// The files of a bundle, for somebody who changes them.
 fn files(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let limits = UnpackLimits::default();
-    let names = list_files(bytes, &limits).expect("an archive").into_iter();
-    let content = |(path, _): (PathBuf, u64)| {
-        let mut content = Vec::new();
-        extract_file(bytes, &path, &limits).expect("a file").read_to_end(&mut content).expect("read");
-        (path.to_str().expect("text").to_owned(), content)
-    };
-    names.map(content).collect()
+    let files = read_files(bytes, &UnpackLimits::default()).expect("an archive");
+    files.into_iter().map(|(path, content)| (path.to_str().expect("text").to_owned(), content)).collect()
 }
 
 fn packed(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
@@ -123,7 +117,17 @@ async fn a_bundle_that_somebody_has_put_together_is_refused_with_what_is_wrong_w
     let other = journal.replace(&"x".repeat(100), &"y".repeat(100));
     let cut: String = journal.lines().take(3).map(|line| format!("{line}\n")).collect();
     let another = journal.replacen(BUILD, "..", 1);
+    let mut of_two_names: serde_json::Value = serde_json::from_slice(&all[MANIFEST]).expect("JSON");
+    of_two_names["files"]["values/./ab12"] = of_two_names["files"]["values/ab12"].clone();
+    let mut twice = Vec::new();
+    let (name, content) = (Path::new(SCRIPT), &all[SCRIPT][..]);
+    pack_files([(name, content), (name, content)], &mut twice).expect("packed");
     let refused = [
+        (
+            packed(&changed(MANIFEST, Some(of_two_names.to_string().as_bytes()))),
+            "values/./ab12: it is not what the manifest says",
+        ),
+        (twice, "it comes twice"),
         (sealed(changed(JOURNAL, Some(another.as_bytes())), 1), "it is not what its checksum is of"),
         (sealed(changed(SCRIPT, Some(b"another script")), 1), "another one than the build had"),
         (sealed(changed(SCRIPT, None), 1), "script.wasm: it is missing"),

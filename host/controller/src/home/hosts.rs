@@ -44,7 +44,8 @@ impl Home {
             flock(&lock, FlockOperation::LockExclusive)?;
             for dead in dead(&self.hosts())? {
                 if parked_in(&dead).next().is_none() {
-                    fs::remove_dir_all(dead)?;
+                    // The sweep says what can't be removed.
+                    let _ = fs::remove_dir_all(dead);
                 }
             }
             Ok(lock)
@@ -73,9 +74,9 @@ impl Home {
         Ok((live, lost))
     }
 
-    /// How many builds were parked by hosts that have died.
-    pub(crate) fn lost_while_parked(&self) -> io::Result<usize> {
-        Ok(self.parked()?.1.len())
+    /// The builds that were parked by hosts that have died.
+    pub(crate) fn lost_while_parked(&self) -> io::Result<Vec<String>> {
+        Ok(self.parked()?.1)
     }
 
     /// Nobody has parked a build any more that somebody drives now.
@@ -207,12 +208,12 @@ mod tests {
         fs::create_dir(&before).expect("for it to remove");
         drop(host);
         assert!(!names.exists() && !home.is_live("o/%2F/%25") && live().is_empty());
-        assert_eq!(home.lost_while_parked().expect("looked"), 1);
+        assert_eq!(home.lost_while_parked().expect("looked").len(), 1);
         // What a dead host has parked is not forgotten because another host begins.
         let next = home.host_dir("c3".to_owned()).expect("a host");
-        assert_eq!(home.lost_while_parked().expect("looked"), 1);
+        assert_eq!(home.lost_while_parked().expect("looked").len(), 1);
         let taken = home.take_build_dir("o/%2F/%25", "c3").expect("no error").expect("its host is dead");
-        assert_eq!(home.lost_while_parked().expect("looked"), 0);
+        assert_eq!(home.lost_while_parked().expect("looked").len(), 0);
         drop(taken);
         let hosts = || fs::read_dir(home.hosts()).expect("there").count();
         assert_eq!(hosts(), 2);

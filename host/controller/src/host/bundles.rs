@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use monkeyci_build::EventBody;
+use monkeyci_build::Requested;
+use monkeyci_storage::JournalError;
 use monkeyci_storage::journal::{self, History};
 use monkeyci_storage::names;
 
@@ -120,10 +121,7 @@ impl Host {
     /// When there is none, or its script is gone.
     pub async fn export(&self, build: &str) -> Result<Bundle, BundlingError> {
         let history = self.history_of(build).await?;
-        let digest = history.events.iter().find_map(|event| match &event.body {
-            EventBody::BuildRequested { request } => Some(request.script.clone()),
-            _ => None,
-        });
+        let digest = Requested::of(&history.events).map(|requested| requested.script.clone());
         let older = || {
             BundlingError::Script(format!(
                 "the journal of {build} does not say which script it had: an older host wrote it"
@@ -162,14 +160,25 @@ impl Host {
         if !blobs.has(&name).await.map_err(ControllerError::from)? {
             blobs.put_whole(&name, script.into()).await.map_err(ControllerError::from)?;
         }
-        if !was_there {
-            let mut journal = self.0.journals.begin(&build);
-            for event in bundle.events() {
-                journal.append(event.time_ms, event.body.clone()).map_err(ControllerError::from)?;
-            }
-            journal.durable().wait(journal.last()).await.map_err(ControllerError::from)?;
+        if was_there {
+            return Ok(Imported { build, was_there });
         }
-        Ok(Imported { build, was_there })
+        let mut journal = self.0.journals.begin(&build);
+        // All at once: half a build would be one that has lost its host, and somebody would go on with it.
+        let all = bundle.events().iter().map(|event| (event.time_ms, event.body.clone()));
+        journal.append_all(all).map_err(ControllerError::from)?;
+        match journal.durable().wait(journal.last()).await {
+            Ok(()) => Ok(Imported { build, was_there }),
+            // Somebody was faster.
+            Err(JournalError::Fenced { .. }) => {
+                let there = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
+                match there.is_some_and(|there| there.events == bundle.events()) {
+                    true => Ok(Imported { build, was_there: true }),
+                    false => Err(BundlingError::Taken { build }),
+                }
+            }
+            Err(error) => Err(ControllerError::from(error).into()),
+        }
     }
 
     async fn history_of(&self, build: &str) -> Result<History, BundlingError> {

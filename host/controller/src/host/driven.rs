@@ -62,7 +62,8 @@ pub(super) struct Driven {
 #[derive(Default)]
 struct Known {
     builds: HashMap<String, Arc<DrivenBuild>>,
-    parked: HashMap<String, Arc<ParkedBuild>>,
+    /// With when each reaches its time limit, or is looked at once more then.
+    parked: HashMap<String, (Arc<ParkedBuild>, Option<Duration>)>,
     /// When parked builds reach their time limits.
     due: BTreeSet<(Duration, String)>,
     /// Whether somebody looks at that.
@@ -75,8 +76,8 @@ struct Known {
 
 impl Known {
     fn take_parked(&mut self, id: &str) -> Option<Arc<ParkedBuild>> {
-        let parked = self.parked.remove(id)?;
-        if let Some(due) = parked.due {
+        let (parked, due) = self.parked.remove(id)?;
+        if let Some(due) = due {
             self.due.remove(&(due, id.to_owned()));
         }
         Some(parked)
@@ -88,7 +89,7 @@ impl Driven {
     pub(super) fn find(&self, id: &str) -> Option<Found> {
         let known = lock(&self.known);
         let driven = known.builds.get(id).cloned().map(Found::Driven);
-        driven.or_else(|| known.parked.get(id).cloned().map(Found::Parked))
+        driven.or_else(|| known.parked.get(id).map(|(parked, _)| Found::Parked(parked.clone())))
     }
 
     /// A build that is driven now.
@@ -128,9 +129,14 @@ impl Driven {
         if lock(&self.known).closed { Err(ControllerError::ShuttingDown) } else { Ok(()) }
     }
 
-    /// Takes nothing new from now on. What is parked can still be brought back.
-    pub(super) fn close(&self) {
-        lock(&self.known).closed = true;
+    /// Takes nothing new from now on. What is parked can still be brought back. Returns all that there are then: the ids, whether they
+    /// are parked, and who tells when they are over.
+    pub(super) fn close(&self) -> Vec<(String, bool, watch::Receiver<Option<Outcome>>)> {
+        let mut known = lock(&self.known);
+        known.closed = true;
+        let driven = known.builds.iter().map(|(id, driven)| (id.clone(), false, driven.ended.clone()));
+        let parked = known.parked.iter().map(|(id, (parked, _))| (id.clone(), true, parked.told.subscribe()));
+        driven.chain(parked).collect()
     }
 
     /// Brings nothing back any more. Returns all that are driven now.
@@ -174,7 +180,8 @@ impl Driven {
             known.due.insert((due, id.to_owned()));
         }
         let is_first = known.due.first().is_some_and(|(_, first)| first == id);
-        known.parked.insert(id.to_owned(), Arc::new(parked));
+        let due = parked.due;
+        known.parked.insert(id.to_owned(), (Arc::new(parked), due));
         drop(known);
         if let Some(driven) = driven {
             driven.gone.cancel();
@@ -194,13 +201,24 @@ impl Driven {
     }
 
     /// Lets go of a build that is parked.
-    pub(super) fn let_go(&self, id: &str) {
-        let parked = lock(&self.known).take_parked(id);
-        if let Some(parked) = parked {
-            parked.told.send_replace(Some(Err(Arc::new(ControllerError::LetGo { build: id.to_owned() }))));
-            parked.gone.cancel();
-            self.changed.notify_waiters();
+    pub(super) fn let_go(&self, id: &str) -> Option<Arc<ParkedBuild>> {
+        let parked = lock(&self.known).take_parked(id)?;
+        parked.told.send_replace(Some(Err(Arc::new(ControllerError::LetGo { build: id.to_owned() }))));
+        parked.gone.cancel();
+        self.changed.notify_waiters();
+        Some(parked)
+    }
+
+    /// Has somebody told of a parked build once more, as if it reached its time limit then.
+    pub(super) fn due_again(&self, id: &str, due: Duration) {
+        let mut known = lock(&self.known);
+        let Some((_, before)) = known.parked.get_mut(id) else { return };
+        if let Some(before) = before.replace(due) {
+            known.due.remove(&(before, id.to_owned()));
         }
+        known.due.insert((due, id.to_owned()));
+        drop(known);
+        self.changed.notify_waiters();
     }
 
     /// Whether somebody has to begin to look at time limits; then nobody else has to.

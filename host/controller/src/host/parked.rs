@@ -29,6 +29,9 @@ use crate::source::SourceRequest;
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// When a build is tried once more that has reached its time limit and could not be ended.
+const LATER: Duration = Duration::from_secs(60);
+
 /// A build that this host has parked.
 pub(super) struct ParkedBuild {
     given: Given,
@@ -53,6 +56,13 @@ struct Given {
     inputs: Inputs,
     /// The code's repository, with logins.
     source: Option<SourceRequest>,
+}
+
+impl ParkedBuild {
+    /// Waits until the driver before has wound up, and nobody brings the build back.
+    pub(super) async fn wound_up(&self) {
+        drop(self.turn.lock().await);
+    }
 }
 
 impl Given {
@@ -97,6 +107,10 @@ impl Host {
         let request = BuildRequest { script: bytes::Bytes::new(), ..request.clone() };
         let (time, told, begun) = (time.clone(), told.clone(), parking.clone());
         let leave = move |time_limit_ms: Option<u64>| {
+            // What is still written to its log would come between what is written after it.
+            if !live.writing.is_empty() {
+                return false;
+            }
             // Nobody could go on with it.
             if live.has_happened(|body| matches!(body, EventBody::ScriptTold { told } if told.withheld.is_some())) {
                 return false;
@@ -156,9 +170,9 @@ impl Host {
                     Some(Found::Driven(driven)) => return Ok(Some(driven)),
                     Some(Found::Parked(parked)) => parked,
                 };
-                let _turn = parked.turn.lock().await;
+                let turn = parked.turn.clone().lock_owned().await;
                 if !parked.gone.is_cancelled() {
-                    return self.bring_back(id, &parked, None).await.map(Some);
+                    return self.back(id, parked, None, turn).await.map(Some);
                 }
             }
         })
@@ -175,11 +189,11 @@ impl Host {
                 }
                 Some(Found::Parked(parked)) => parked,
             };
-            let _turn = parked.turn.lock().await;
+            let turn = parked.turn.clone().lock_owned().await;
             if parked.gone.is_cancelled() {
                 continue;
             }
-            let driven = self.bring_back(id, &parked, Some(by.to_owned())).await?;
+            let driven = self.back(id, parked, Some(by.to_owned()), turn).await?;
             if kill {
                 driven.cancel.force();
             }
@@ -189,6 +203,23 @@ impl Host {
             }
             return Ok(true);
         }
+    }
+
+    /// Brings a parked build back, to its end also when nobody waits for that any more: a clone may take longer than whoever asked, and
+    /// whoever asks next finds the build driven.
+    async fn back(
+        &self,
+        id: &str,
+        parked: Arc<ParkedBuild>,
+        cancel: Option<String>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Arc<DrivenBuild>, ResumeError> {
+        let (host, id) = (self.clone(), id.to_owned());
+        let back = tokio::spawn(async move {
+            let _turn = turn;
+            host.bring_back(&id, &parked, cancel).await
+        });
+        back.await.unwrap_or_else(|error| Err(ControllerError::Panic(error.to_string()).into()))
     }
 
     /// Goes on with a parked build, or only ends it as cancelled by somebody.
@@ -277,7 +308,8 @@ impl Host {
         let Err(error) = self.reach(id).await else { return };
         let by = format!("the host, since it has reached its time limit and can't go on ({error})");
         if let Err(error) = self.stop(id, &by, false).await {
-            tracing::error!(%error, build = id, "a parked build has reached its time limit, and can't be ended");
+            tracing::error!(%error, build = id, "a parked build has reached its time limit, and can't be ended yet");
+            self.0.driven.due_again(id, self.0.clock.since().saturating_add(LATER));
         }
     }
 }

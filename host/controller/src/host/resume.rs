@@ -54,7 +54,8 @@ impl Host {
     pub fn left_behind(&self) -> Result<usize, ControllerError> {
         let (_, dead) = self.0.home.live_builds(true).map_err(|source| self.unreadable(source))?;
         let parked = self.0.home.lost_while_parked().map_err(|source| self.unreadable(source))?;
-        Ok(dead.iter().filter(|dead| dead.build.is_some()).count() + parked)
+        // One that died while it was parked or brought back is both.
+        Ok(dead.into_iter().filter_map(|dead| dead.build).chain(parked).collect::<BTreeSet<_>>().len())
     }
 
     /// Goes on with a build whose host has died. Jobs that are over are not run again. Containers whose sidecars have waited

@@ -1,6 +1,5 @@
 //! The end of a host.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
@@ -8,7 +7,8 @@ use futures::{StreamExt, stream};
 use tokio::sync::watch;
 
 use super::Host;
-use super::driven::{DrivenBuild, Outcome};
+use super::driven::Outcome;
+use super::parked::StopError;
 
 /// How long builds that are killed may take to remove what they have made, and those that are let go of to have written what happened.
 const KILLED: Duration = Duration::from_secs(10);
@@ -44,9 +44,12 @@ impl Host {
     /// more, and the streams of their events have ended. Whoever serves those over HTTP calls this first, and then has their server stop.
     pub async fn shutdown(&self, mode: Shutdown, deadline: Duration) -> ShutdownReport {
         let known = &self.0.driven;
-        known.close();
-        let (driven, parked) = (ids(&known.all()), known.all_parked());
-        let all: Vec<_> = driven.iter().chain(&parked).filter_map(|id| Some((id.clone(), known.ended(id)?))).collect();
+        let (mut driven, mut parked, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, is_parked, ended) in known.close() {
+            let list = if is_parked { &mut parked } else { &mut driven };
+            list.push(id.clone());
+            all.push((id, ended));
+        }
         match mode {
             Shutdown::Drain => drop(tokio::time::timeout(deadline, all_ended(&all)).await),
             Shutdown::Stop => {
@@ -67,7 +70,10 @@ impl Host {
             let over: Vec<_> = open.iter().map(|build| build.gone.clone().cancelled_owned()).collect();
             drop(tokio::time::timeout(KILLED, join_all(over)).await);
         }
-        known.all_parked().iter().for_each(|id| known.let_go(id));
+        let parked: Vec<_> = known.all_parked().iter().filter_map(|id| known.let_go(id)).collect();
+        // The drivers of those that were parked just now have not wound up yet, and one may be about to be brought back.
+        let wound_up = join_all(parked.iter().map(|parked| parked.wound_up()));
+        drop(tokio::time::timeout(KILLED, wound_up).await);
         // Who tells the sinks is done with what is in the journal now.
         self.0.closed.cancel();
         self.0.telling.close();
@@ -95,18 +101,18 @@ impl Host {
     ) -> BoxFuture<'static, ()> {
         let stop = |id: String| -> BoxFuture<'static, ()> {
             let host = self.clone();
-            // One that is over is stopped.
-            Box::pin(async move { drop(host.stop(&id, "the host's shutdown", false).await) })
+            Box::pin(async move {
+                // One that is over is stopped.
+                if let Err(error @ StopError::NotBack(_)) = host.stop(&id, "the host's shutdown", false).await {
+                    tracing::warn!(%error, build = id, "a parked build can't be stopped");
+                }
+            })
         };
         let driven = join_all(driven.into_iter().map(stop).collect::<Vec<_>>());
         let parked: Vec<_> = parked.into_iter().map(stop).collect();
         let parked = stream::iter(parked).buffer_unordered(BROUGHT_BACK).collect::<Vec<()>>();
         Box::pin(async move { drop(tokio::join!(driven, parked, ended)) })
     }
-}
-
-fn ids(builds: &[Arc<DrivenBuild>]) -> Vec<String> {
-    builds.iter().map(|build| build.live.id.clone()).collect()
 }
 
 /// Waits until all are over.

@@ -91,7 +91,11 @@ impl Replaying<'_> {
                 Err(reason) => differences.push(no_jobs(reason)),
             }
         }
-        let stopped = (halt == Some(Halt::End)).then_some(Stopped::Until);
+        let stopped = match halt {
+            Some(Halt::End) => Some(Stopped::Until),
+            Some(Halt::Lacks { call, request, bytes }) => Some(self.lacks(self.calls + call, request, bytes)),
+            _ => None,
+        };
         self.push((None, "define", 0), &told.calls[..made], told.calls.len(), (differences, stopped));
         Ok(go_on)
     }

@@ -33,19 +33,55 @@ impl BuildJournal {
     /// # Errors
     /// When an earlier append was refused, or the event is too large: then it did not happen.
     pub fn append(&mut self, time_ms: u64, body: EventBody) -> Result<Event, JournalError> {
+        let mut append = self.next()?;
+        let number = self.prepare(&mut append, time_ms, &body)?;
+        self.queue_up(append)?;
+        Ok(Event { seq: number, time_ms, body })
+    }
+
+    /// Appends all of this at once: all of it will be on disk, or nothing, whenever the host is killed.
+    ///
+    /// # Errors
+    /// As [`Self::append`]; then nothing of it did happen.
+    pub fn append_all(&mut self, all: impl IntoIterator<Item = (u64, EventBody)>) -> Result<(), JournalError> {
+        let mut append = self.next()?;
+        let before = (self.head.clone(), self.pieces.clone());
+        for (time_ms, body) in all {
+            if let Err(error) = self.prepare(&mut append, time_ms, &body) {
+                (self.head, self.pieces) = before;
+                return Err(error);
+            }
+        }
+        if append.records.is_empty() { Ok(()) } else { self.queue_up(append) }
+    }
+
+    /// What is appended next, without a record.
+    fn next(&self) -> Result<Append, JournalError> {
         if let Some(error) = &self.progress.borrow().failed {
             return Err(error.clone());
         }
+        let Head { owner, epoch, last: after, checksum } = self.head;
+        let (records, pieces) = (Vec::new(), Vec::new());
+        Ok(Append { build: self.build.clone(), owner, epoch, after, checksum, records, pieces })
+    }
+
+    fn queue_up(&self, append: Append) -> Result<(), JournalError> {
+        let queued = Queued { append, progress: self.progress.clone() };
+        self.queue.send(Request::Append(queued)).map_err(|_| JournalError::Closed)
+    }
+
+    /// Adds the record of what happened, and returns its number.
+    fn prepare(&mut self, append: &mut Append, time_ms: u64, body: &EventBody) -> Result<u64, JournalError> {
         let number = self.head.last + 1;
         let unwritable = |error: serde_json::Error| JournalError::Database {
             journal: self.build.to_string(),
             source: Arc::new(error),
         };
-        let mut text = serde_json::to_string(&body).map_err(unwritable)?;
+        let mut text = serde_json::to_string(body).map_err(unwritable)?;
         let size = text.len() as u64;
         let (mut pieces, is_split) = (Vec::new(), text.len() > LARGE);
         if is_split {
-            text = split(serde_json::to_value(&body).map_err(unwritable)?, &mut pieces);
+            text = split(serde_json::to_value(body).map_err(unwritable)?, &mut pieces);
             let mut own = HashSet::new();
             pieces.retain(|piece| !self.pieces.contains(&piece.digest) && own.insert(piece.digest));
         }
@@ -65,12 +101,10 @@ impl BuildJournal {
         record.checksum = self.head.checksum.then(&record.text());
         // Only now: what was refused has taken nothing along.
         self.pieces.extend(pieces.iter().map(|piece| piece.digest));
-        let Head { owner, epoch, last: after, checksum } = self.head;
         self.head = Head { last: number, checksum: record.checksum, ..self.head };
-        let append = Append { build: self.build.clone(), owner, epoch, after, checksum, records: vec![record], pieces };
-        let queued = Queued { append, progress: self.progress.clone() };
-        self.queue.send(Request::Append(queued)).map_err(|_| JournalError::Closed)?;
-        Ok(Event { seq: number, time_ms, body })
+        append.records.push(record);
+        append.pieces.extend(pieces);
+        Ok(number)
     }
 
     /// The number of the last event that was appended, durable or not; 0 for none.

@@ -151,7 +151,7 @@ pub async fn event(journal: &dyn Journal, build: &str, record: &Record) -> Resul
             missing.retain(|digest| !pieces.contains_key(digest));
         }
     }
-    joined(build, record, &pieces)
+    joined(build, record, &pieces, &mut WHOLE_LIMIT.clone())
 }
 
 /// A piece's value, if its text is what its digest is of.
@@ -162,13 +162,14 @@ pub(super) fn piece_value(digest: Digest, text: &str) -> Result<Value, String> {
     parsed(text)
 }
 
-/// The event of a record, with all its pieces at hand.
-pub(super) fn joined(build: &str, record: &Record, pieces: &Pieces) -> Result<Event, JournalError> {
-    let body = || -> Result<EventBody, String> {
+/// The event of a record, with all its pieces at hand. `left` is how many bytes it may have with what it refers to, and how many are left
+/// then.
+pub(super) fn joined(build: &str, record: &Record, pieces: &Pieces, left: &mut u64) -> Result<Event, JournalError> {
+    let mut body = || -> Result<EventBody, String> {
         if !record.split {
             return serde_json::from_str(&record.body).map_err(unknown);
         }
-        let whole = join(parsed(&record.body)?, pieces, &mut WHOLE_LIMIT.clone())?;
+        let whole = join(parsed(&record.body)?, pieces, left)?;
         serde_json::from_value(whole).map_err(unknown)
     };
     let body = body().map_err(|reason| damaged(build, record, reason))?;

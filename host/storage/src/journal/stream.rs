@@ -76,6 +76,8 @@ pub fn import(mut stream: impl BufRead) -> Result<(String, Vec<Event>), JournalE
         _ => return Err(damaged(build, 0, "its layout is none that was ever written")),
     }
     let (mut chain, mut pieces, mut events, mut left) = (Chain::new(build), Pieces::new(), Vec::new(), WHOLE_LIMIT);
+    // All events are held at once, and a value that many refer to is in each of them.
+    let mut left_of_events = WHOLE_LIMIT;
     loop {
         let number = chain.last + 1;
         let damaged = |reason: &str| damaged(build, number, reason);
@@ -92,7 +94,7 @@ pub fn import(mut stream: impl BufRead) -> Result<(String, Vec<Event>), JournalE
         }
         let record = record(digest, rest).ok_or_else(|| damaged("it is no record"))?;
         chain.check(&record)?;
-        events.push(joined(build, &record, &pieces)?);
+        events.push(joined(build, &record, &pieces, &mut left_of_events)?);
     }
 }
 

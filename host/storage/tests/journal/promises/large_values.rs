@@ -27,7 +27,12 @@ pub async fn an_event_that_is_too_large_is_refused_and_the_journal_goes_on(datab
     let JournalError::TooLarge { number: 2, limit, .. } = &refused else { panic!("{refused:?}") };
     assert!(refused.to_string().contains(&limit.to_string()), "{refused}");
     write(&mut journal, vec![report("y".repeat(5 << 20))]).await.expect("written");
-    assert_eq!(host.events(BUILD).await.expect("read").len(), 2);
+    let many = [report("a".to_owned()), report("x".repeat(257 << 20))].map(|body| (1, body));
+    let refused = journal.append_all(many).expect_err("one of them is too large");
+    assert!(matches!(refused, JournalError::TooLarge { number: 4, .. }), "{refused:?}");
+    journal.append_all([(1, report("b".to_owned())), (2, report("c".to_owned()))]).expect("queued");
+    journal.durable().wait(4).await.expect("written");
+    assert_eq!(host.events(BUILD).await.expect("read").len(), 4, "and nothing of what was refused");
 }
 
 pub async fn a_page_ends_by_bytes_as_well_as_by_count(database: &Database) {
