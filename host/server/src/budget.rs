@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monkeyci_controller::HttpServer;
 use monkeyci_limits::{Area, Limit, Per};
 
 /// The largest body of a request in JSON.
@@ -14,10 +15,12 @@ pub(crate) const HOOK: usize = 25 << 20;
 pub(crate) const BODIES: usize = 128 << 20;
 /// The most bytes of webhooks that are in memory at a time. Whoever sends them is nobody yet.
 pub(crate) const HOOKS: usize = 64 << 20;
+/// So many bytes of a body take nothing of these: there are only as many bodies as connections.
+pub(crate) const FREE_BODY: usize = 64 << 10;
 /// How long a body may take.
 pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
-/// The most streams of events and logs at a time.
-pub(crate) const MAX_STREAMS: usize = 1024;
+/// The most streams of events, logs and artifacts at a time, however many connections there may be.
+const MAX_STREAMS: usize = 512;
 /// The most entries of a page of a list.
 pub(crate) const MAX_PAGE: u32 = 100;
 /// The entries of a page, where nobody says how many.
@@ -26,6 +29,12 @@ pub(crate) const PAGE: u32 = 30;
 pub(crate) const MAX_STARTING: usize = 4;
 /// The most builds that wait to be started.
 pub(crate) const MAX_WAITING: u32 = 10_000;
+/// The webhooks of a repository that have started no build, and are kept.
+pub(crate) const KEPT_DELIVERIES: u32 = 1_000;
+/// The most files that a push may list as changed: of one that lists more, what has changed is found in the repository.
+pub(crate) const MAX_CHANGED: usize = 10_000;
+/// The most bytes of their paths.
+pub(crate) const CHANGED_BYTES: usize = 1 << 20;
 /// The most repositories.
 pub(crate) const MAX_REPOSITORIES: u32 = 10_000;
 /// The most tokens.
@@ -38,6 +47,11 @@ pub(crate) const LONGEST_URL: usize = 2048;
 pub(crate) const LONGEST_KEY: usize = 255;
 /// How long requests that are under way have when the server shuts down.
 pub const CLOSING: Duration = Duration::from_secs(10);
+
+/// The most streams at a time on this machine: whoever reads none has half of the connections.
+pub(crate) fn streams() -> usize {
+    MAX_STREAMS.min(HttpServer::connections() as usize / 2)
+}
 
 /// The limits of this crate.
 pub fn limits() -> Area {
@@ -52,8 +66,20 @@ pub fn limits() -> Area {
             HOOKS as u64,
             "a signature is known when all is there; further ones are told to come again",
         ),
+        Limit::bytes(
+            "a body's first bytes, beside those",
+            Per::Call,
+            FREE_BODY as u64,
+            "small ones are read also when large ones have all the memory",
+        ),
         Limit::time("a request's body", Per::Call, BODY_TIME, "whoever sends nothing gives the memory to others"),
-        Limit::count("streams of events and logs", Per::Host, MAX_STREAMS as u64, "each is an open connection"),
+        Limit::count(
+            "streams of events, logs and artifacts",
+            Per::Host,
+            streams() as u64,
+            "each is an open connection; the others stay for short requests",
+        )
+        .by_machine("half of the connections to the host's socket, at most 512"),
         Limit::count("entries of a page", Per::Call, u64::from(MAX_PAGE), "more are on the next one"),
         Limit::count(
             "entries of a page, unless more are asked for",
@@ -73,6 +99,19 @@ pub fn limits() -> Area {
             u64::from(MAX_WAITING),
             "whoever asks for more is told to come again",
         ),
+        Limit::count(
+            "webhooks of a repository that started no build, kept",
+            Per::Host,
+            u64::from(KEPT_DELIVERIES),
+            "whoever looks why nothing was built looks at the last ones; older ones are removed",
+        ),
+        Limit::count(
+            "changed files of a webhook",
+            Per::Call,
+            MAX_CHANGED as u64,
+            "they are kept with the build; of a push with more, what has changed is found in the repository",
+        ),
+        Limit::bytes("their paths", Per::Call, CHANGED_BYTES as u64, "the same"),
         Limit::count("repositories", Per::Host, u64::from(MAX_REPOSITORIES), "a list of them is read at once"),
         Limit::count("tokens", Per::Host, u64::from(MAX_TOKENS), "a list of them is read at once"),
         Limit::bytes("the name of a repository or a token", Per::Call, LONGEST_NAME as u64, "people read it"),

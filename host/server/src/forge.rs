@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use monkeyci_build::{Changes, Given};
 use serde::Deserialize;
 
+use crate::budget::{CHANGED_BYTES, MAX_CHANGED};
+
 /// GitHub lists no more commits of a push: of one that has so many, what has changed is found in the repository.
 const LISTED_COMMITS: usize = 2048;
 
@@ -103,7 +105,8 @@ pub(crate) fn push(bytes: &[u8]) -> Result<Push, ForgeEventError> {
     let mut event: ForgeEvent = serde_json::from_slice(bytes)?;
     let (deleted, after) = (event.deleted, event.after.take());
     // What a push threw away is on no list.
-    let is_whole = !event.forced && event.commits.as_ref().is_none_or(|commits| commits.len() < LISTED_COMMITS);
+    let is_short = |commits: &Vec<Commit>| commits.len() < LISTED_COMMITS && can_be_kept(commits);
+    let is_whole = !event.forced && event.commits.as_ref().is_none_or(is_short);
     event.commits = event.commits.filter(|_| is_whole);
     let given = pushed(event)?;
     given.check().map_err(ForgeEventError::Wrong)?;
@@ -113,6 +116,16 @@ pub(crate) fn push(bytes: &[u8]) -> Result<Push, ForgeEventError> {
         return Err(ForgeEventError::NoCommit);
     }
     Ok(Push { commit, given })
+}
+
+/// Whether the files that commits list are so few that they are kept with the build.
+fn can_be_kept(commits: &[Commit]) -> bool {
+    let (mut files, mut bytes) = (0, 0);
+    for path in commits.iter().flat_map(|commit| commit.added.iter().chain(&commit.modified).chain(&commit.removed)) {
+        files += 1;
+        bytes += path.len();
+    }
+    files <= MAX_CHANGED && bytes <= CHANGED_BYTES
 }
 
 fn pushed(event: ForgeEvent) -> Result<Given, ForgeEventError> {
@@ -185,6 +198,20 @@ mod tests {
                 (Some("topic"), Some("webhook/pull_request"))
             );
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_push_with_more_files_than_are_kept_lists_none() -> Result<(), ForgeEventError> {
+        let changed = |paths: Vec<String>| {
+            let (after, commits) = ("a".repeat(40), serde_json::json!([{ "modified": paths }]));
+            let event = serde_json::json!({ "ref": "refs/heads/main", "after": after, "commits": commits });
+            Ok::<_, ForgeEventError>(push(event.to_string().as_bytes())?.given.changes.map(|all| all.modified.len()))
+        };
+        let many = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!(changed(many(MAX_CHANGED))?, Some(MAX_CHANGED));
+        assert_eq!(changed(many(MAX_CHANGED + 1))?, None);
+        assert_eq!(changed(vec!["x".repeat(CHANGED_BYTES / 2 + 1), "y".repeat(CHANGED_BYTES / 2)])?, None);
         Ok(())
     }
 

@@ -42,6 +42,7 @@ mod store;
 mod tokens;
 mod webhooks;
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -55,7 +56,7 @@ pub use error::{ServerError, StoreError};
 pub use forge::{ForgeEventError, given_of_event};
 pub use monkeyci_controller::HttpServer;
 
-use budget::{BODIES, HOOKS, MAX_STREAMS};
+use budget::{BODIES, HOOKS, streams};
 use starting::Starting;
 use store::{Store, TokenRow};
 use tokens::NewToken;
@@ -64,7 +65,6 @@ use tokens::NewToken;
 #[derive(Clone, Debug)]
 pub struct Server(pub(crate) Arc<Inner>);
 
-#[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) host: Host,
     pub(crate) store: Store,
@@ -80,15 +80,28 @@ pub(crate) struct Inner {
     _closing: DropGuard,
 }
 
+// Of all that is in it, a token may be: it is told to whoever asks for it, and to no log.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("home", &self.host.home()).finish_non_exhaustive()
+    }
+}
+
 /// How a [`Server`] is made: [`Server::builder`], what is not as by default, and [`open`](Self::open).
 #[derive(Debug)]
 #[must_use]
 pub struct ServerBuilder {
     host: Host,
     git_auth: GitAuth,
+    new_token: bool,
 }
 
 impl ServerBuilder {
+    /// Makes a [token](Server::first_token) for everything also where there is a good one: for whoever has lost it. By default, it does not.
+    pub fn new_token(self, new_token: bool) -> Self {
+        Self { new_token, ..self }
+    }
+
     /// Who the server is for git servers; by default, nobody.
     pub fn git_auth(self, git_auth: GitAuth) -> Self {
         Self { git_auth, ..self }
@@ -100,7 +113,7 @@ impl ServerBuilder {
     /// When another server has the home, or the database can't be used.
     pub async fn open(self) -> Result<Server, ServerError> {
         let store = Store::open(self.host.home()).await?;
-        let first_token = first_token(&store, self.host.day_ms()).await?;
+        let first_token = first_token(&store, self.host.day_ms(), self.new_token).await?;
         let starting = Starting::new();
         let inner = Arc::new(Inner {
             host: self.host,
@@ -109,7 +122,7 @@ impl ServerBuilder {
             starting: starting.clone(),
             bodies: Arc::new(Semaphore::new(BODIES >> 10)),
             hooks: Arc::new(Semaphore::new(HOOKS >> 10)),
-            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            streams: Arc::new(Semaphore::new(streams())),
             first_token: Mutex::new(first_token),
             _closing: starting.closing.clone().drop_guard(),
         });
@@ -121,7 +134,7 @@ impl ServerBuilder {
 impl Server {
     /// A server round this host. It keeps what it knows in the host's home.
     pub fn builder(host: Host) -> ServerBuilder {
-        ServerBuilder { host, git_auth: GitAuth::default() }
+        ServerBuilder { host, git_auth: GitAuth::default(), new_token: false }
     }
 
     /// The routes: the public API, webhooks, `/health` and `/ready`.
@@ -129,7 +142,8 @@ impl Server {
         api::router(self)
     }
 
-    /// A token with the scope `admin` for the whole server, which was made when this was opened because there was none that is good. It is told once.
+    /// A token with the scope `admin` for the whole server, which was made when this was opened because there was none that is good, or
+    /// [one was asked for](ServerBuilder::new_token). It is told once.
     pub fn first_token(&self) -> Option<String> {
         self.0.first_token.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
@@ -140,17 +154,18 @@ impl Server {
     }
 }
 
-/// Makes a token for everything where there is no good one.
-async fn first_token(store: &Store, now_ms: u64) -> Result<Option<String>, StoreError> {
+/// Makes a token for everything where there is no good one, or a new one is asked for.
+async fn first_token(store: &Store, now_ms: u64, asked: bool) -> Result<Option<String>, StoreError> {
     let is_for_all =
         |token: &TokenRow| token.scopes.contains(&Scope::Admin) && token.repository.is_none() && !token.is_over(now_ms);
-    if store.tokens(None).await?.iter().any(is_for_all) {
+    let has_one = store.tokens(None).await?.iter().any(is_for_all);
+    if has_one && !asked {
         return Ok(None);
     }
     let NewToken { id, digest, text } = NewToken::draw();
     let token = TokenRow {
         id,
-        name: "first".to_owned(),
+        name: if has_one { "new" } else { "first" }.to_owned(),
         digest: digest.to_vec(),
         scopes: [Scope::Admin].into(),
         repository: None,

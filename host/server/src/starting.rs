@@ -3,16 +3,19 @@
 //! A build that is answered with 202 stands in the database. Whoever starts it does so with a key that its id follows from, so that a server
 //! that dies in the middle of it starts it once more and gets the same build.
 
+use std::collections::HashSet;
+use std::error::Error;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use monkeyci_controller::{Build, BuildRequest, CodeError, Host, SourceRequest, SubmitError};
-use tokio::sync::{Notify, Semaphore, watch};
+use monkeyci_controller::{Build, BuildRequest, BuildsError, CodeError, Host, SourceRequest, SubmitError};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{MAX_STARTING, SCRIPT};
 use crate::error::StoreError;
+use crate::refusal::Refusal;
 use crate::store::{AskedBuild, Repository, ScriptPlace, State};
 use crate::{Inner, Server};
 
@@ -27,6 +30,9 @@ pub(crate) struct Starting {
     wake: Notify,
     /// Told whenever a build has begun, or never will.
     changed: watch::Sender<()>,
+    /// The numbers of those that the host is just being given: what is in its journal is cancelled there. Who is in here goes only when the
+    /// database knows what has become of it.
+    submitting: Mutex<HashSet<i64>>,
     /// Set when nothing more is started, and streams end.
     pub(crate) closing: CancellationToken,
 }
@@ -37,12 +43,19 @@ enum NotBegun {
     Closing,
     Refused(String),
     Error(String),
-    Store(StoreError),
+    /// It is not known yet: it is tried again.
+    Later(Box<dyn Error + Send + Sync>),
 }
 
 impl From<StoreError> for NotBegun {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        Self::Later(error.into())
+    }
+}
+
+impl From<BuildsError> for NotBegun {
+    fn from(error: BuildsError) -> Self {
+        Self::Later(error.into())
     }
 }
 
@@ -67,12 +80,25 @@ impl From<SubmitError> for NotBegun {
 
 impl Starting {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { wake: Notify::new(), changed: watch::Sender::new(()), closing: CancellationToken::new() })
+        let (wake, changed, closing) = (Notify::new(), watch::Sender::new(()), CancellationToken::new());
+        Arc::new(Self { wake, changed, submitting: Mutex::default(), closing })
     }
 
     /// There is something to start.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// As the one who starts it does, just before the host is given a build.
+    #[cfg(test)]
+    pub(crate) async fn enter(&self, number: i64) {
+        self.submitting.lock().await.insert(number);
+    }
+
+    /// So many wait for what becomes of a build.
+    #[cfg(test)]
+    pub(crate) fn listeners(&self) -> usize {
+        self.changed.receiver_count()
     }
 
     /// Tells those who wait that something has become of a build.
@@ -130,29 +156,69 @@ impl Starting {
         self.has_changed();
     }
 
-    async fn try_start(&self, server: &Server, build: &AskedBuild) -> Result<(), StoreError> {
+    async fn try_start(&self, server: &Server, build: &AskedBuild) -> Result<(), Box<dyn Error + Send + Sync>> {
         let store = &server.0.store;
         // It may have been cancelled, or removed with its repository.
         let Some(build) = store.build(&build.build).await?.filter(|build| build.state == State::Waiting) else {
             return Ok(());
         };
         let Some(repository) = store.repository_by_id(build.repository).await? else { return Ok(()) };
-        let (state, reason) = match begin(server, &repository, &build).await {
-            Ok(begun) => {
-                if !store.settle_build(build.number, State::Begun, None).await? {
-                    tracing::info!(build = build.build, "it was cancelled while it began");
-                    let _ = begun.cancel("the public API").await;
-                }
-                return Ok(());
-            }
-            Err(NotBegun::Closing) => return Ok(()),
-            Err(NotBegun::Store(error)) => return Err(error),
+        let (state, reason) = match self.begin(server, &repository, &build).await {
+            Ok(()) | Err(NotBegun::Closing) => return Ok(()),
+            Err(NotBegun::Later(error)) => return Err(error),
             Err(NotBegun::Refused(reason)) => (State::Refused, reason),
             Err(NotBegun::Error(reason)) => (State::Error, reason),
         };
         tracing::warn!(build = build.build, "the build did not begin: {reason}");
         store.settle_build(build.number, state, Some(&reason)).await?;
+        self.submitting.lock().await.remove(&build.number);
         Ok(())
+    }
+
+    /// Hands a build to the host, unless it is cancelled before: then the host never sees it.
+    async fn begin(&self, server: &Server, repository: &Repository, build: &AskedBuild) -> Result<(), NotBegun> {
+        let store = &server.0.store;
+        // A server that died may have left the host with it: then there is nothing to look for that may be gone since.
+        if !host_has(server, build).await? {
+            let request = request(server, repository, build).await?;
+            self.submitting.lock().await.insert(build.number);
+            // Whoever cancels looks into the set first: nothing more is said to the database from here on.
+            if store.build(&build.build).await?.is_none_or(|build| build.state != State::Waiting) {
+                self.submitting.lock().await.remove(&build.number);
+                return Ok(());
+            }
+            server.0.host.submit(request).await?;
+        }
+        store.settle_build(build.number, State::Begun, None).await?;
+        self.submitting.lock().await.remove(&build.number);
+        Ok(())
+    }
+
+    /// Cancels a build that waits, unless the host has it, or is being given it; false then.
+    pub(crate) async fn cancel(&self, server: &Server, build: &AskedBuild, reason: &str) -> Result<bool, Refusal> {
+        let submitting = self.submitting.lock().await;
+        if build.state != State::Waiting || submitting.contains(&build.number) {
+            return Ok(false);
+        }
+        // A server that died may have left the host with it: this one has not come to it yet.
+        let store = &server.0.store;
+        let is_begun = host_has(server, build).await?;
+        if is_begun {
+            store.settle_build(build.number, State::Begun, None).await?;
+        }
+        let is_cancelled = !is_begun && store.settle_build(build.number, State::Cancelled, Some(reason)).await?;
+        drop(submitting);
+        self.has_changed();
+        Ok(is_cancelled)
+    }
+}
+
+/// Whether the host has a build, as far as is on disk.
+async fn host_has(server: &Server, build: &AskedBuild) -> Result<bool, BuildsError> {
+    match server.0.host.build(&build.build).await {
+        Ok(_) => Ok(true),
+        Err(BuildsError::NoBuild { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -166,8 +232,8 @@ pub(crate) fn build_id(server: &Server, repository: &Repository, key: &str) -> S
     Host::build_of_key(&source(server, repository, None), key)
 }
 
-/// Has the script of a build, and hands the build to the host.
-async fn begin(server: &Server, repository: &Repository, build: &AskedBuild) -> Result<Build, NotBegun> {
+/// Has the script of a build, and says what the host is asked for.
+async fn request(server: &Server, repository: &Repository, build: &AskedBuild) -> Result<BuildRequest, NotBegun> {
     let asked = &build.asked;
     let mut reference = build.commit.clone().or_else(|| asked.reference.clone());
     let mut given = asked.given.clone();
@@ -200,12 +266,12 @@ async fn begin(server: &Server, repository: &Repository, build: &AskedBuild) -> 
     request = request.trigger(asked.trigger.clone()).key(asked.key.clone());
     request.inputs.params = asked.params.clone();
     request.given = given;
-    Ok(server.0.host.submit(request).await?)
+    Ok(request)
 }
 
 impl Server {
-    /// The build once the host has it; `None` if it never will.
-    pub(crate) async fn begun(&self, build: &str) -> Result<Option<Build>, crate::refusal::Refusal> {
+    /// The build once the host has it; `None` if it never will. Nobody waits for one that only the next server starts.
+    pub(crate) async fn begun(&self, build: &str) -> Result<Option<Build>, Refusal> {
         let mut changed = self.0.starting.changed.subscribe();
         loop {
             match self.0.store.build(build).await?.map(|asked| asked.state) {
@@ -213,8 +279,13 @@ impl Server {
                 Some(State::Waiting) => {}
                 Some(State::Refused | State::Error | State::Cancelled) | None => return Ok(None),
             }
-            // The sender is there as long as the server is.
-            let _ = changed.changed().await;
+            tokio::select! {
+                // The sender is there as long as the server is.
+                _ = changed.changed() => {}
+                () = self.0.starting.closing.cancelled() => {
+                    return Err(Refusal::busy("the server shuts down, and the next one starts the build"));
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{EngineArgs, HomeArgs, StoreArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  monkeyci-host serve\n  monkeyci-host serve --listen 127.0.0.1:8210 --data /var/lib/monkeyci-host\n\nThe first start prints a token for everything, once. With it:\n  curl localhost:8210/api/v1/repositories -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d '{\"url\": \"https://host/team/app\", \"script_path\": \".monkeyci/ci.wasm\"}'\n  curl localhost:8210/api/v1/repositories/app/builds -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d '{\"branch\": \"main\"}'\n  curl -N localhost:8210/api/v1/builds/$BUILD/events -H \"Authorization: Bearer $TOKEN\" -H 'Accept: text/event-stream'"
+    after_help = "Examples:\n  monkeyci-host serve\n  monkeyci-host serve --listen 127.0.0.1:8210 --data /var/lib/monkeyci-host\n\nThe first start prints a token for everything, once; `--new-token` makes another one. With it:\n  curl localhost:8210/api/v1/repositories -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d '{\"url\": \"https://host/team/app\", \"script_path\": \".monkeyci/ci.wasm\"}'\n  curl localhost:8210/api/v1/repositories/app/builds -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d '{\"branch\": \"main\"}'\n  curl -N localhost:8210/api/v1/builds/$BUILD/events -H \"Authorization: Bearer $TOKEN\" -H 'Accept: text/event-stream'"
 )]
 pub struct ServeArgs {
     /// The address to listen on.
@@ -20,6 +20,9 @@ pub struct ServeArgs {
     /// nobody else is on.
     #[arg(long)]
     pub plain_network: bool,
+    /// Make a token for everything, and print it, also if there is one already: for whoever has lost it.
+    #[arg(long)]
+    pub new_token: bool,
     /// Who we are for git servers; see `run`.
     #[arg(long = "git-auth", value_name = "A")]
     pub git_auth: Vec<String>,

@@ -72,7 +72,7 @@ impl Standing {
     }
 
     /// Of a build that ended so, if it did, and that a process drives or not.
-    pub(super) fn of(status: Option<BuildStatus>, live: bool) -> Self {
+    pub(crate) fn of(status: Option<BuildStatus>, live: bool) -> Self {
         match status {
             Some(BuildStatus::Success) => Self::Success,
             Some(BuildStatus::Failure) => Self::Failure,

@@ -20,6 +20,11 @@ impl HttpServer {
         Self(Listener::serve(socket, router, SocketLimits::of_host(), None, |_| Ok(())))
     }
 
+    /// How many connections such a server serves at a time: as many as this process may have files open for.
+    pub fn connections() -> u32 {
+        SocketLimits::of_host().connections
+    }
+
     /// Takes nothing new, and waits so long for the requests that are under way; then it breaks them off. Whoever streams ends the streams first.
     pub async fn close(self, deadline: Duration) {
         if tokio::time::timeout(deadline, self.0.close()).await.is_err() {

@@ -13,7 +13,7 @@ use super::auth::GitAuth;
 use super::clone::clone;
 use super::error::CheckoutError;
 use super::git_ssh::SshAddress;
-use super::git_url::shown;
+use super::git_url::{has_login, shown};
 use super::limits::Limits;
 use super::working_tree::working_tree;
 
@@ -47,6 +47,11 @@ pub(crate) struct Checkout {
 }
 
 impl SourceRequest {
+    /// Whether a URL has more in it than may be shown: a login, or a query, where some servers take tokens. The user alone of ssh is none.
+    pub fn shows_login(url: &str) -> bool {
+        has_login(url)
+    }
+
     /// What the journal says of it: no login is in it.
     pub(crate) fn requested(&self) -> RequestedSource {
         match self {

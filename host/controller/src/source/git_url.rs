@@ -85,6 +85,15 @@ pub(crate) fn shown(address: &str) -> String {
     }
 }
 
+/// Whether an address has more in it than may be shown. The user alone of `ssh://user@host` is no secret.
+pub(crate) fn has_login(address: &str) -> bool {
+    let of_ssh = address.strip_prefix("ssh://").and_then(|rest| rest.split_once('@'));
+    match of_ssh.filter(|(user, _)| !user.contains([':', '/', '?', '#'])) {
+        Some((_, rest)) => shown(address) != format!("ssh://{rest}"),
+        None => shown(address) != address,
+    }
+}
+
 /// Where the login of what follows `scheme://` ends.
 fn login_end(rest: &str) -> usize {
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -136,7 +145,9 @@ mod tests {
             ("../a:b@c", "../a:b@c"),
         ] {
             assert_eq!(shown(address), left, "{address}");
+            assert_eq!(has_login(address), address != left, "{address}");
         }
+        assert!(!has_login("ssh://git@host:22/team/repo") && has_login("ssh://git@host/team/repo?x"));
     }
 
     #[test]

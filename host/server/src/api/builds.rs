@@ -2,11 +2,13 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Json, Response};
+use futures::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use monkeyci_build::Given;
 use monkeyci_controller::{BuildsError, Decision, Standing};
 use serde::Deserialize;
 
+use super::streams::slot;
 use super::wire::{Artifacts, BuildBody, Builds, DecisionBody, NewBuild, ShownBuild};
 use super::{Call, Paged};
 use crate::Server;
@@ -46,7 +48,8 @@ pub(super) async fn trigger(server: &Server, call: &Call) -> Result<Response, Re
     let taken = server.0.store.take_build((repository.id, &build, &asked), server.0.host.day_ms(), MAX_WAITING).await?;
     match taken {
         Taken::New => server.0.starting.wake(),
-        Taken::Before(before) if before.asked == asked => {}
+        // Whoever took it may have told nobody.
+        Taken::Before(before) if before.asked == asked => server.0.starting.wake(),
         Taken::Before(_) => {
             return Err(Refusal::other_request(
                 "something else was asked for with this Idempotency-Key; take another one",
@@ -112,7 +115,10 @@ pub(super) async fn artifacts(server: &Server, call: &Call) -> Result<Response, 
 
 pub(super) async fn artifact(server: &Server, call: &Call) -> Result<Response, Refusal> {
     let (row, id) = (call.build()?, call.name("artifact"));
+    let slot = slot(server)?;
     let (record, bytes) = server.0.host.build(&row.build).await?.artifact(id).await?;
+    // As long as somebody reads.
+    let bytes = bytes.inspect(move |_| _ = &slot);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/zstd")),
         (header::CONTENT_LENGTH, HeaderValue::from(record.size)),
@@ -141,11 +147,10 @@ pub(super) async fn decide(server: &Server, call: &Call, approved: bool) -> Resu
 pub(super) async fn cancel(server: &Server, call: &Call) -> Result<Response, Refusal> {
     let (row, by) = (call.build()?, call.grant()?.by());
     let reason = format!("cancelled by {by}");
-    if row.state == State::Waiting && server.0.store.settle_build(row.number, State::Cancelled, Some(&reason)).await? {
-        server.0.starting.has_changed();
+    if server.0.starting.cancel(server, row, &reason).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    // It may have begun meanwhile.
+    // The host has it, or has it in a moment: then it stands in its journal that it is cancelled, before that is answered.
     match server.begun(&row.build).await? {
         Some(build) => build.cancel(&by).await?,
         None => return Err(Refusal::conflict(format_args!("the build {} is over", row.build))),
@@ -153,15 +158,24 @@ pub(super) async fn cancel(server: &Server, call: &Call) -> Result<Response, Ref
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// How a build ended that has begun; `None` if it goes on. Who has looked once need not read its journal again.
+/// How a build ended that has begun; `None` if it goes on. Who has looked once need not read its journal again; one that can't be read may be
+/// readable another time.
 pub(super) async fn ended(server: &Server, row: &AskedBuild) -> Result<Option<String>, Refusal> {
     if row.ended.is_some() {
         return Ok(row.ended.clone());
     }
-    let standing = match server.0.host.build(&row.build).await {
-        Ok(build) => build.status().await?,
-        Err(BuildsError::NoBuild { .. }) => Standing::Unreadable,
-        Err(error) => return Err(error.into()),
+    let looked = match server.0.host.build(&row.build).await {
+        Ok(build) => build.standing().await,
+        // What is old is removed.
+        Err(BuildsError::NoBuild { .. }) => Ok(Standing::Unreadable),
+        Err(error) => Err(error),
+    };
+    let standing = match looked {
+        Ok(standing) => standing,
+        Err(error) => {
+            tracing::warn!(%error, build = row.build, "a build can't be read");
+            return Ok(Some(Standing::Unreadable.as_str().to_owned()));
+        }
     };
     match standing {
         Standing::Running | Standing::Lost => Ok(None),

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use crate::Server;
 use crate::access::{Grant, Reach};
-use crate::budget::{BODY_TIME, SCRIPT};
+use crate::budget::{BODY_TIME, FREE_BODY, SCRIPT};
 use crate::openapi;
 use crate::refusal::Refusal;
 use crate::routes::{Access, ROUTES, Route, RouteId, Takes};
@@ -74,32 +74,47 @@ async fn respond(server: &Server, route: &'static Route, mut request: Request) -
     let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let (parts, body) = request.into_parts();
     let let_in = let_in(server, route, &path, &parts.headers).await?;
-    let budget = if route.access == Access::Signed { &server.0.hooks } else { &server.0.bodies };
+    let budget = match route.access {
+        Access::Signed => {
+            // Whoever shows nothing like a signature takes no memory.
+            webhooks::signature(&parts.headers)?;
+            &server.0.hooks
+        }
+        _ => &server.0.bodies,
+    };
     let (body, memory) = read(route.takes, &parts.headers, body, budget).await?;
     let call = Call { let_in, path, uri: parts.uri, headers: parts.headers, body, _memory: memory };
-    match route.id {
+    // What is begun is done to its end, also when whoever asked for it has gone: the database may have taken it by then, and what follows from
+    // that has to be done too.
+    let answered = tokio::spawn(answer(server.clone(), route.id, call)).await;
+    answered.unwrap_or_else(|error| Err(Refusal::failed("a request was not answered", error)))
+}
+
+async fn answer(server: Server, route: RouteId, call: Call) -> Result<Response, Refusal> {
+    let (server, call) = (&server, &call);
+    match route {
         RouteId::Health => Ok(Json(wire::Health { status: "ok" }).into_response()),
         RouteId::Ready => ready(server).await,
         RouteId::OpenApi => Ok(Json(openapi::document()).into_response()),
-        RouteId::ListRepositories => repositories::list(server, &call).await,
-        RouteId::AddRepository => repositories::add(server, &call).await,
-        RouteId::ShowRepository => repositories::show(&call),
-        RouteId::RemoveRepository => repositories::remove(server, &call).await,
-        RouteId::StoreScript => repositories::store_script(server, &call).await,
-        RouteId::ListDeliveries => repositories::deliveries(server, &call).await,
-        RouteId::TriggerBuild => builds::trigger(server, &call).await,
-        RouteId::ListBuilds => builds::list(server, &call).await,
-        RouteId::ShowBuild => builds::show(server, &call).await,
-        RouteId::ReadEvents => streams::events(server, &call).await,
-        RouteId::ReadLogs => streams::logs(server, &call).await,
-        RouteId::ListArtifacts => builds::artifacts(server, &call).await,
-        RouteId::ReadArtifact => builds::artifact(server, &call).await,
-        RouteId::ApproveJob => builds::decide(server, &call, true).await,
-        RouteId::RejectJob => builds::decide(server, &call, false).await,
-        RouteId::CancelBuild => builds::cancel(server, &call).await,
+        RouteId::ListRepositories => repositories::list(server, call).await,
+        RouteId::AddRepository => repositories::add(server, call).await,
+        RouteId::ShowRepository => repositories::show(call),
+        RouteId::RemoveRepository => repositories::remove(server, call).await,
+        RouteId::StoreScript => repositories::store_script(server, call).await,
+        RouteId::ListDeliveries => repositories::deliveries(server, call).await,
+        RouteId::TriggerBuild => builds::trigger(server, call).await,
+        RouteId::ListBuilds => builds::list(server, call).await,
+        RouteId::ShowBuild => builds::show(server, call).await,
+        RouteId::ReadEvents => streams::events(server, call).await,
+        RouteId::ReadLogs => streams::logs(server, call).await,
+        RouteId::ListArtifacts => builds::artifacts(server, call).await,
+        RouteId::ReadArtifact => builds::artifact(server, call).await,
+        RouteId::ApproveJob => builds::decide(server, call, true).await,
+        RouteId::RejectJob => builds::decide(server, call, false).await,
+        RouteId::CancelBuild => builds::cancel(server, call).await,
         RouteId::ListTokens => tokens::list(server).await,
-        RouteId::AddToken => tokens::add(server, &call).await,
-        RouteId::RemoveToken => tokens::remove(server, &call).await,
+        RouteId::AddToken => tokens::add(server, call).await,
+        RouteId::RemoveToken => tokens::remove(server, call).await,
         RouteId::GitHubWebhook => webhooks::github(server, call.name("repository"), &call.headers, &call.body).await,
     }
 }
@@ -172,14 +187,15 @@ async fn read(
     if !said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind) {
         return Err(Refusal::wrong_type(format_args!("this takes a body of the type {kind}")));
     }
-    let read = timeout(BODY_TIME, held(body, most, budget)).await;
+    let read = timeout(BODY_TIME, held(body, (most, FREE_BODY), budget)).await;
     read.map_err(|_| Refusal::too_slow("the body did not come in time"))?
 }
 
-/// A body, and the memory that it has. That is taken as the body comes: whoever only says how much will come takes nothing from others.
+/// A body, and the memory that it has. That is taken as the body comes: whoever only says how much will come takes nothing from others. The first
+/// bytes are free, so that small bodies are read whoever holds all the rest.
 async fn held(
     body: Body,
-    most: usize,
+    (most, free): (usize, usize),
     budget: &Arc<Semaphore>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
     let mut stream = body.into_data_stream();
@@ -191,7 +207,8 @@ async fn held(
             return Err(too_large(most));
         }
         let taken = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = u32::try_from(size.div_ceil(1 << 10).saturating_sub(taken)).map_err(|_| too_large(most))?;
+        let more = u32::try_from(size.saturating_sub(free).div_ceil(1 << 10).saturating_sub(taken))
+            .map_err(|_| too_large(most))?;
         let more = budget.clone().try_acquire_many_owned(more);
         let more = more.map_err(|_| Refusal::busy("there is no memory for the body at the moment"))?;
         match &mut memory {

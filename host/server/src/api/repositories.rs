@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Json, Response};
 use http::StatusCode;
+use monkeyci_controller::SourceRequest;
 use serde::Deserialize;
 
 use super::wire::{AddedRepository, Deliveries, DeliveryBody, NewRepository, Repositories, RepositoryBody};
@@ -59,14 +60,23 @@ pub(super) async fn add(server: &Server, call: &Call) -> Result<Response, Refusa
 
 pub(super) async fn remove(server: &Server, call: &Call) -> Result<Response, Refusal> {
     let repository = call.repository()?;
+    let mut ended = Vec::new();
     for build in server.0.store.open_builds(repository.id).await? {
-        let waits = build.state == State::Waiting;
-        if waits || super::builds::ended(server, &build).await?.is_none() {
-            return Err(Refusal::conflict(format_args!("the build {} goes on: cancel it first", build.build)));
-        }
+        let how = match build.state {
+            State::Waiting => None,
+            _ => super::builds::ended(server, &build).await?,
+        };
+        let goes_on = || Refusal::conflict(format_args!("the build {} goes on: cancel it first", build.build));
+        ended.push((build.number, how.ok_or_else(goes_on)?));
     }
-    server.0.store.remove_repository(repository.id).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    // Also of those that can't be read: nobody looks at them any more.
+    for (number, how) in ended {
+        server.0.store.build_ended(number, &how).await?;
+    }
+    match server.0.store.remove_repository(repository.id).await? {
+        true => Ok(StatusCode::NO_CONTENT.into_response()),
+        false => Err(Refusal::conflict("a build was asked for meanwhile: cancel it first")),
+    }
 }
 
 pub(super) async fn store_script(server: &Server, call: &Call) -> Result<Response, Refusal> {
@@ -127,7 +137,11 @@ fn check_url(url: &str) -> Result<(), String> {
     if url.is_empty() || url.len() > LONGEST_URL || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(format!("is empty, has more than {LONGEST_URL} bytes, or has spaces in it"));
     }
-    let login = "has a login in it, which would be shown; give the server `--git-auth`";
+    let login =
+        "has a login in it, or a query where some servers take one, which would be shown; give the server `--git-auth`";
+    if SourceRequest::shows_login(url) {
+        return Err(login.to_owned());
+    }
     if let Some((scheme, rest)) = url.split_once("://") {
         let user = rest.split('/').next().unwrap_or_default().rsplit_once('@').map(|(user, _)| user);
         return match (scheme, user) {
@@ -181,6 +195,10 @@ mod tests {
             "https://host/a b",
             "a@b::c",
             "./a@b:c",
+            "https://host/a?private_token=x",
+            "https://host/a#x",
+            "https://user:s3/cret@host/a",
+            "ssh://host/a?x",
         ] {
             assert!(check_url(wrong).is_err(), "{wrong}");
         }

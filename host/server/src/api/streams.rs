@@ -12,7 +12,7 @@ use futures::stream::{self, Stream};
 use futures::{StreamExt, TryStreamExt};
 use http::{StatusCode, header};
 use monkeyci_api::LogStream;
-use monkeyci_controller::{Build, LogPiece, Standing};
+use monkeyci_controller::{Build, LogPiece};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -41,7 +41,7 @@ pub(super) async fn events(server: &Server, call: &Call) -> Result<Response, Ref
     if row.state == State::Begun {
         let build = server.0.host.build(&row.build).await?;
         let mut rest = build.events(after).peekable();
-        let goes_on = matches!(build.status().await?, Standing::Running | Standing::Lost);
+        let goes_on = super::builds::ended(server, row).await?.is_none();
         if !goes_on && Pin::new(&mut rest).peek().await.is_none() {
             // Whoever has heard the end need not come again.
             return Ok(StatusCode::NO_CONTENT.into_response());
@@ -117,7 +117,7 @@ fn body(piece: LogPiece) -> LogPieceBody {
     LogPieceBody { job, stream, time_ms: frame.time_ms, text, base64 }
 }
 
-fn slot(server: &Server) -> Result<OwnedSemaphorePermit, Refusal> {
+pub(super) fn slot(server: &Server) -> Result<OwnedSemaphorePermit, Refusal> {
     let slot = server.0.streams.clone().try_acquire_owned();
     slot.map_err(|_| Refusal::busy("as many streams are open as there may be"))
 }

@@ -17,6 +17,7 @@ use crate::refusal::PROBLEM;
 use crate::store::{Asked, NewRepository, State, Taken, TokenRow};
 use crate::tokens::NewToken;
 
+mod starting;
 mod webhooks;
 
 /// What has not happened by then never will.
@@ -336,16 +337,18 @@ async fn pages_go_on_where_the_one_before_ended_and_a_token_for_one_repository_s
 #[tokio::test]
 async fn bodies_take_memory_as_they_come_and_who_finds_none_is_told_to_come_again() {
     let budget = Arc::new(Semaphore::new(4));
-    let read = async |body: Vec<u8>| held(Body::from(body), 1 << 20, &budget).await;
+    let of = async |body: Vec<u8>, free: usize| held(Body::from(body), (1 << 20, free), &budget).await;
+    let read = async |body: Vec<u8>| of(body, 0).await;
     let (bytes, memory) = read(vec![1; 3 << 10]).await.expect("there is room");
     assert_eq!((bytes.len(), budget.available_permits()), (3 << 10, 1));
     let refused = read(vec![1; 2 << 10]).await.expect_err("there is not").into_response();
     assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"5".parse().expect("a value")));
+    assert_eq!(of(vec![1; 2 << 10], 2 << 10).await.expect("it is free").0.len(), 2 << 10);
     drop(memory);
     assert_eq!((read(Vec::new()).await.expect("nothing").0.len(), budget.available_permits()), (0, 4));
     // Of one that has not come, nothing is taken.
     let silent = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-    assert!(Box::pin(held(silent, 1 << 20, &budget)).now_or_never().is_none());
+    assert!(Box::pin(held(silent, (1 << 20, 0), &budget)).now_or_never().is_none());
     assert_eq!(budget.available_permits(), 4);
 }
 
@@ -373,7 +376,9 @@ async fn the_first_token_is_told_once_and_opens_all_and_a_home_has_one_server_at
     let home = tempfile::tempdir().expect("a directory");
     let host = Host::builder(home.path()).open().await.expect("a host");
     let server = Server::builder(host.clone()).open().await.expect("a server");
+    let told = format!("{server:?}");
     let token = server.first_token().expect("a token");
+    assert!(!told.contains(&token), "{told}");
     assert_eq!(server.first_token(), None);
     assert!(matches!(Server::builder(host.clone()).open().await, Err(ServerError::Taken { .. })));
     let whole = std::fs::read(home.path().join("server.db-wal")).expect("the database");
@@ -393,6 +398,8 @@ async fn the_first_token_is_told_once_and_opens_all_and_a_home_has_one_server_at
     };
     let server = tokio::time::timeout(HANGS, again).await.expect("it is free");
     assert_eq!(server.first_token(), None, "there is a good one");
+    let another = crate::first_token(&server.0.store, 1, true).await.expect("written").expect("it was asked for");
+    assert_ne!(another, token);
     let (day, home) = (Day(Arc::default()), home);
     let setting = Setting { server, day, _home: home };
     let (status, _, tokens) =

@@ -56,8 +56,14 @@ fn read(row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
 }
 
 impl Store {
-    /// Takes a webhook, and the build that it starts: both or none.
-    pub(crate) async fn take_delivery(&self, new: &NewDelivery<'_>, most: u32) -> Result<Delivered, StoreError> {
+    /// Takes a webhook, and the build that it starts: both or none. At most so many builds wait, and of the webhooks of the repository that have
+    /// started none so many are kept.
+    pub(crate) async fn take_delivery(
+        &self,
+        new: &NewDelivery<'_>,
+        most: u32,
+        kept: u32,
+    ) -> Result<Delivered, StoreError> {
         let mut db = self.lease().await?;
         let mut transaction = sqlx::Connection::begin_with(&mut *db, "BEGIN IMMEDIATE").await?;
         let inserted = sqlx::query(
@@ -83,6 +89,17 @@ impl Store {
                 Taken::Full => Delivered::Full,
                 Taken::Before(_) => Delivered::Before,
             };
+        }
+        if delivered == Delivered::New && new.build.is_none() {
+            sqlx::query(
+                "DELETE FROM deliveries WHERE repository = ?1 AND build IS NULL AND number <= (
+                    SELECT number FROM deliveries WHERE repository = ?1 AND build IS NULL
+                    ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+            )
+            .bind(new.repository)
+            .bind(kept)
+            .execute(&mut *transaction)
+            .await?;
         }
         match delivered {
             Delivered::New => transaction.commit().await?,

@@ -6,7 +6,8 @@ use sqlx::sqlite::SqliteConnection;
 use crate::error::StoreError;
 
 /// The steps from an empty database on. What stands here was run somewhere: it is never changed, only added to.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE repositories (
         id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, url TEXT NOT NULL, script_path TEXT, script BLOB,
         hook_secret TEXT NOT NULL, added_ms INTEGER NOT NULL);
@@ -24,7 +25,11 @@ const STEPS: [&str; 1] = ["
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         repository INTEGER NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
         delivery TEXT NOT NULL, digest BLOB NOT NULL, event TEXT NOT NULL, outcome TEXT NOT NULL, build TEXT,
-        received_ms INTEGER NOT NULL, UNIQUE (repository, delivery), UNIQUE (repository, digest));"];
+        received_ms INTEGER NOT NULL, UNIQUE (repository, delivery), UNIQUE (repository, digest));",
+    "
+    CREATE INDEX deliveries_of_repository ON deliveries (repository, number);
+    CREATE INDEX deliveries_without_build ON deliveries (repository, number) WHERE build IS NULL;",
+];
 
 /// Brings the database to the layout of this version.
 ///

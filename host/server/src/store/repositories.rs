@@ -122,11 +122,20 @@ impl Store {
         Ok(found.flatten())
     }
 
-    /// Removes a repository, its tokens, the list of its builds and of its webhooks.
-    pub(crate) async fn remove_repository(&self, repository: i64) -> Result<(), StoreError> {
+    /// Removes a repository, its tokens, the list of its builds and of its webhooks; false, and nothing is removed, if one of its builds waits,
+    /// or nobody has seen its end.
+    pub(crate) async fn remove_repository(&self, repository: i64) -> Result<bool, StoreError> {
         let mut db = self.lease().await?;
-        sqlx::query("DELETE FROM repositories WHERE id = ?").bind(repository).execute(&mut *db).await?;
+        // In one statement: a build that is accepted meanwhile is not removed with it.
+        let removed = sqlx::query(
+            "DELETE FROM repositories WHERE id = ?1 AND NOT EXISTS (
+                SELECT 1 FROM builds
+                WHERE repository = ?1 AND (state = 'waiting' OR (state = 'begun' AND ended IS NULL)))",
+        )
+        .bind(repository)
+        .execute(&mut *db)
+        .await?;
         db.done();
-        Ok(())
+        Ok(removed.rows_affected() > 0)
     }
 }
