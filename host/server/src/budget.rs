@@ -111,7 +111,12 @@ pub fn limits() -> Area {
             MAX_CHANGED as u64,
             "they are kept with the build; of a push with more, what has changed is found in the repository",
         ),
-        Limit::bytes("their paths", Per::Call, CHANGED_BYTES as u64, "the same"),
+        Limit::bytes(
+            "their paths",
+            Per::Call,
+            CHANGED_BYTES as u64,
+            "they stand in the database; the repository knows them too",
+        ),
         Limit::count("repositories", Per::Host, u64::from(MAX_REPOSITORIES), "a list of them is read at once"),
         Limit::count("tokens", Per::Host, u64::from(MAX_TOKENS), "a list of them is read at once"),
         Limit::bytes("the name of a repository or a token", Per::Call, LONGEST_NAME as u64, "people read it"),

@@ -48,8 +48,10 @@ const TRICKS: [Trick; 24] = [
         format!("{at} {:p}", second.as_ptr())
     }),
     ("bits-of-nan", || {
-        let [zero, infinity, minus] = black_box([0.0_f64, f64::INFINITY, -1.0]);
-        let nans = [zero / zero, infinity - infinity, minus.sqrt(), -(zero / zero), (zero / zero) as f32 as f64];
+        // Each is made of two values that nobody knows to be the same.
+        let [zero, nothing, infinity, endless, minus] = black_box([0.0_f64, 0.0, f64::INFINITY, f64::INFINITY, -1.0]);
+        let nan = zero / nothing;
+        let nans = [nan, infinity - endless, minus.sqrt(), -nan, nan as f32 as f64];
         nans.iter().map(|nan| format!("{:x} ", nan.to_bits())).collect()
     }),
     ("rounding", || format!("{:x}", black_box(0.1_f64).sin().mul_add(1e300, 3.7).to_bits())),

@@ -45,7 +45,7 @@ impl BuildJournal {
     /// As [`Self::append`]; then nothing of it did happen.
     pub fn append_all(&mut self, all: impl IntoIterator<Item = (u64, EventBody)>) -> Result<(), JournalError> {
         let mut append = self.next()?;
-        let before = (self.head.clone(), self.pieces.clone());
+        let before = (self.head, self.pieces.clone());
         for (time_ms, body) in all {
             if let Err(error) = self.prepare(&mut append, time_ms, &body) {
                 (self.head, self.pieces) = before;
