@@ -133,7 +133,13 @@ struct Far {
 }
 
 impl Far {
+    /// One that is waited for.
     async fn new() -> Self {
+        Self::with_patience(HANGS).await
+    }
+
+    /// One that gets this long to answer, and that others are given to hand our program over.
+    async fn with_patience(request: Duration) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -155,7 +161,7 @@ impl Far {
             socket: Some("ssh://far".to_owned()),
             ssh,
             answer: HANGS,
-            request: Duration::from_secs(3),
+            request,
             ..DockerOptions::default()
         };
         let engine = DockerEngine::connect(options).await.expect("it answers");
@@ -236,7 +242,7 @@ async fn a_start_that_is_dropped_while_it_hands_our_program_over_leaves_nothing_
 
 #[tokio::test]
 async fn what_somebody_has_left_who_died_over_it_stands_in_nobodys_way() {
-    let far = Far::new().await;
+    let far = Far::with_patience(Duration::from_secs(3)).await;
     far.starts().await;
     {
         let mut machine = far.double.machine();

@@ -1,9 +1,13 @@
 //! What comes of a daemon that hangs up, or says nothing any more: a double that speaks just enough of Docker's API.
 
+#[path = "conformance/hang_guard.rs"]
+mod hang_guard;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use hang_guard::HANGS;
 use monkeyci_build::{Readiness, ServiceSpec};
 use monkeyci_engines::{DockerEngine, DockerOptions, Engine, EngineError, Part, Pod};
 use tempfile::TempDir;
@@ -27,7 +31,13 @@ struct Daemon {
 }
 
 impl Daemon {
+    /// One whose answers are waited for.
     async fn new(answer: fn(&str) -> Answer) -> Self {
+        Self::with_patience(HANGS, answer).await
+    }
+
+    /// One that gets this long to answer.
+    async fn with_patience(request: Duration, answer: fn(&str) -> Answer) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let socket = directory.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).expect("a socket");
@@ -38,7 +48,7 @@ impl Daemon {
         });
         let options = DockerOptions {
             socket: Some(format!("unix://{}", socket.display())),
-            request: Duration::from_secs(2),
+            request,
             pull_stall: Duration::from_millis(300),
             ..DockerOptions::default()
         };
@@ -135,7 +145,8 @@ async fn a_daemon_that_is_lost_while_a_job_runs_is_gone() {
 
 #[tokio::test]
 async fn a_daemon_that_stops_in_the_middle_of_its_answers_is_gone() {
-    let daemon = Daemon::new(|line| match line {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let daemon = Daemon::with_patience(PATIENCE, |line| match line {
         line if line.contains("/version") => VERSION,
         _ => Answer::Begun(" "),
     })
@@ -149,7 +160,7 @@ async fn a_daemon_that_stops_in_the_middle_of_its_answers_is_gone() {
         engine.sweep("owner", &Default::default(), true).await.err(),
     ];
     // The same where the pod is not there yet, so that all that it needs is asked for.
-    let daemon = Daemon::new(|line| match line {
+    let daemon = Daemon::with_patience(PATIENCE, |line| match line {
         line if line.contains("/version") => VERSION,
         line if line.contains("/containers/pod-") => Answer::Whole("404 Not Found", r#"{"message":"not here"}"#),
         _ => Answer::Begun(" "),

@@ -15,6 +15,10 @@ use crate::toolchain::cargo;
 /// The tests that wait most, by their targets' names: a lane each. What they say is shown when they are over.
 const WAITING: [&[&str]; 3] = [&["faults"], &["containers", "resume", "script_api"], &["conformance"]];
 
+/// What the property tests draw from, unless it is set: `cargo xtask test` takes the same sample each time, so that it says the same
+/// twice. `cargo xtask soak` draws anew, and so does a test that is run alone.
+pub const SEED: (&str, &str) = ("PROPTEST_RNG_SEED", "20261127");
+
 /// A lane that runs beside the others.
 struct Beside {
     shown: String,
@@ -51,6 +55,9 @@ pub fn run(paths: &Paths, environment: &[(&'static str, OsString)]) -> Result<()
     let command = |arguments: &[&str], targets: &[&str]| {
         let mut command = cargo(paths);
         command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).envs(environment.iter().cloned());
+        if std::env::var_os(SEED.0).is_none() {
+            command.env(SEED.0, SEED.1);
+        }
         for name in targets {
             command.args(["--test", name]);
         }

@@ -54,6 +54,7 @@ Environment:
   CARGO_TARGET_DIR          where everything is built (default: target/ of this repository)
   DOCKER_HOST               unix://PATH of the container engine to use
   MONKEYCI_GUEST_TOOLCHAIN  rustup or debian: how scripts are built (default: whatever is there, rustup first)
+  PROPTEST_RNG_SEED         what the property tests of `test` draw from (default: the same each time)
   NO_COLOR                  no colours
 ";
 

@@ -22,6 +22,9 @@ const SAMPLED: [(&str, &str, &str); 4] = [
     ("MONKEYCI_JOURNAL_MUTATIONS", "100000", "changed_anywhere_is_read_as_it_was_written_or_refused"),
 ];
 
+/// How many cases a property test of a soak draws, unless it says a number itself.
+const PROPERTY_CASES: &str = "20000";
+
 /// Sets up, builds, and runs the program that kills; in a `soak`, then the tests that take a sample otherwise, and what no test does.
 pub fn run(paths: &Paths, soak: bool, args: &[OsString]) -> Result<ExitCode> {
     let scope = setup::Scope { docker: true, podman: soak, tests: true, ..setup::Scope::default() };
@@ -38,6 +41,10 @@ pub fn run(paths: &Paths, soak: bool, args: &[OsString]) -> Result<ExitCode> {
         run_command(command.envs(environment.clone()).env(variable, cases))?;
     }
     if soak {
+        heading("== property tests, drawn anew");
+        let mut command = cargo(paths);
+        command.args(["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*properties"]);
+        run_command(command.envs(environment.clone()).env("PROPTEST_CASES", PROPERTY_CASES))?;
         reproduce::run(paths)?;
         return fuzz::run(paths, &fuzz::Request::all(20 * 60));
     }

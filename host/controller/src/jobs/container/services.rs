@@ -21,7 +21,8 @@ use crate::running::BuildHandle;
 /// A line longer than this is cut into several.
 pub(super) const LONGEST: usize = 8 * 1024;
 
-/// Follows the output of a pod's services, once it has started and until they end. Stops when it is dropped.
+/// Follows the output of a pod's services, once it has started and until they end. When it is dropped, no more is read, and what was
+/// read is stored.
 pub(in crate::jobs) struct ServiceLogs {
     /// Tells whether each output came to its end.
     task: JoinHandle<bool>,
@@ -68,7 +69,10 @@ impl ServiceLogs {
         let told = over.clone();
         let task = tokio::spawn(async move {
             if let Some(started) = &started {
-                started.cancelled().await;
+                tokio::select! {
+                    () = started.cancelled() => {}
+                    () = told.cancelled() => return false,
+                }
             }
             let follow = started.is_some();
             let logs = names
@@ -92,7 +96,8 @@ impl ServiceLogs {
 
 impl Drop for ServiceLogs {
     fn drop(&mut self) {
-        self.task.abort();
+        // Not aborted: what its log has taken in would be lost, with whatever it was just about to write.
+        self.over.cancel();
     }
 }
 
@@ -116,8 +121,9 @@ async fn one(
         let due = log.due();
         let next = tokio::select! {
             biased;
-            next = output.next() => next,
+            // First: a service that writes without a pause is read no longer either.
             () = over.cancelled() => break false,
+            next = output.next() => next,
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 log.write().await;
                 continue;
