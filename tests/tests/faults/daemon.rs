@@ -6,7 +6,7 @@ use monkeyci_tests::dockerd::Dockerd;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::repository::Repository;
 use monkeyci_tests::s3::S3;
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Signal, kill_process, test_kill_process};
 
 use crate::assert_nothing_left;
 
@@ -16,9 +16,15 @@ fn a_daemon_that_is_killed_and_comes_back_ends_the_job_and_leaves_nothing() {
     let host = Host::on(&dockerd.engine());
     let mut build = host.start("running", &[]);
     build.wait_until_running("victim");
-    dockerd.kill();
-    std::thread::sleep(Duration::from_secs(2));
-    dockerd.run();
+    let job = dockerd.engine().wait_for_pid(&host.owner(), "victim", "job");
+    // One that comes back ends its containers, unless it can't reach them in time, as on a busy machine: then they run on.
+    let ends = (0..10).any(|_| {
+        dockerd.kill();
+        std::thread::sleep(Duration::from_secs(2));
+        dockerd.run();
+        test_kill_process(job).is_err()
+    });
+    assert!(ends, "a daemon that comes back ends no container");
     let ended = build.end();
     assert_eq!((ended.code, ended.cause("victim")), (Some(4), "engine-gone"), "{ended:#?}");
     let reason = ended.ending("victim")["reason"].as_str().expect("a reason");
