@@ -39,7 +39,10 @@ pub async fn serve(args: ServeArgs) -> Done {
     let address = socket.local_addr().context("the address is not known").map_err(infrastructure)?;
     let host = setup::builder(&args.stores(), &args.engine, Arc::new(Silent))?;
     let host = host.upkeep(Upkeep::default()).open().await.map_err(setup::not_opened)?;
-    let server = Server::builder(host.clone()).git_auth(git_auth).new_token(args.new_token);
+    let mut server = Server::builder(host.clone()).git_auth(git_auth).new_token(args.new_token);
+    if let Some(builds) = args.builds {
+        server = server.at_once(builds);
+    }
     let server = server.open().await.map_err(|error| match error {
         ServerError::Taken { .. } => (Exit::Usage, error.into()),
         error => infrastructure(error.into()),

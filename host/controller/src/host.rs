@@ -179,6 +179,17 @@ impl Host {
         Usage { instances: runtime.live_instances(), memory: runtime.taken_memory(), builds, parked }
     }
 
+    /// The ids of the builds that it drives now: those that wait for a person, and are parked, are none of them.
+    pub fn driven(&self) -> Vec<String> {
+        self.0.driven.ids()
+    }
+
+    /// Waits until it drives one of them no more: it is over, parked, or let go of. What happens from this call on counts, also before the
+    /// future is polled.
+    pub fn drives_fewer(&self) -> impl Future<Output = ()> {
+        self.0.driven.fewer()
+    }
+
     /// The build API's router, for a server of the embedder's. It looks at tokens before it reads bodies; how many connections there are,
     /// how long heads may take, and TLS, are that server's business.
     pub fn build_api(&self) -> Router {

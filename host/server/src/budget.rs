@@ -1,9 +1,12 @@
 //! What whoever calls the server may take.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use monkeyci_controller::HttpServer;
 use monkeyci_limits::{Area, Limit, Per};
+
+use crate::store::Most;
 
 /// The largest body of a request in JSON.
 pub(crate) const JSON: usize = 256 << 10;
@@ -27,8 +30,15 @@ pub(crate) const MAX_PAGE: u32 = 100;
 pub(crate) const PAGE: u32 = 30;
 /// The most builds that are being started at a time.
 pub(crate) const MAX_STARTING: usize = 4;
+/// The most builds of a repository that wait to be started.
+const MAX_WAITING_OF_ONE: u32 = 10_000;
+/// The same of all repositories.
+const MAX_WAITING: u32 = 100_000;
 /// The most builds that wait to be started.
-pub(crate) const MAX_WAITING: u32 = 10_000;
+pub(crate) const WAITING: Most = Most { of_repository: MAX_WAITING_OF_ONE, in_all: MAX_WAITING };
+/// The builds that run at once for each processor, unless somebody says how many; and the least of that.
+const BUILDS_PER_PROCESSOR: usize = 4;
+const LEAST_BUILDS: usize = 8;
 /// The webhooks of a repository that have started no build, and are kept.
 pub(crate) const KEPT_DELIVERIES: u32 = 1_000;
 /// The most files that a push may list as changed: of one that lists more, what has changed is found in the repository.
@@ -47,6 +57,13 @@ pub(crate) const LONGEST_URL: usize = 2048;
 pub(crate) const LONGEST_KEY: usize = 255;
 /// How long requests that are under way have when the server shuts down.
 pub const CLOSING: Duration = Duration::from_secs(10);
+
+/// How many builds run at once, unless somebody says it.
+pub(crate) fn builds_at_once() -> NonZeroUsize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let builds = processors.saturating_mul(BUILDS_PER_PROCESSOR).max(LEAST_BUILDS);
+    NonZeroUsize::new(builds).unwrap_or(NonZeroUsize::MIN)
+}
 
 /// The most streams at a time on this machine: whoever reads none has half of the connections.
 pub(crate) fn streams() -> usize {
@@ -94,10 +111,23 @@ pub fn limits() -> Area {
             "each may clone a repository for its script",
         ),
         Limit::count(
+            "builds that run at once, unless somebody says how many",
+            Per::Host,
+            builds_at_once().get() as u64,
+            "the others wait in the database; those that wait for a person, and are parked, take no place",
+        )
+        .by_machine("four for each processor, at least 8"),
+        Limit::count(
+            "builds of a repository that wait to be started",
+            Per::Host,
+            u64::from(MAX_WAITING_OF_ONE),
+            "whoever asks for more is told to come again; repositories take turns, so others do not wait for them",
+        ),
+        Limit::count(
             "builds that wait to be started",
             Per::Host,
             u64::from(MAX_WAITING),
-            "whoever asks for more is told to come again",
+            "a line of the database each",
         ),
         Limit::count(
             "webhooks of a repository that started no build, kept",

@@ -35,6 +35,7 @@ mod budget;
 mod error;
 mod forge;
 mod openapi;
+mod queue;
 mod refusal;
 mod routes;
 mod starting;
@@ -43,6 +44,7 @@ mod tokens;
 mod webhooks;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -56,7 +58,7 @@ pub use error::{ServerError, StoreError};
 pub use forge::{ForgeEventError, given_of_event};
 pub use monkeyci_controller::HttpServer;
 
-use budget::{BODIES, HOOKS, streams};
+use budget::{BODIES, HOOKS, builds_at_once, streams};
 use starting::Starting;
 use store::{Store, TokenRow};
 use tokens::NewToken;
@@ -94,9 +96,16 @@ pub struct ServerBuilder {
     host: Host,
     git_auth: GitAuth,
     new_token: bool,
+    at_once: NonZeroUsize,
 }
 
 impl ServerBuilder {
+    /// How many builds run at once; by default four for each processor, and at least eight. Further ones wait, repositories take turns, and
+    /// builds that wait for a person take no place once they are parked. Those that are brought back go on at once.
+    pub fn at_once(self, builds: NonZeroUsize) -> Self {
+        Self { at_once: builds, ..self }
+    }
+
     /// Makes a [token](Server::first_token) for everything also where there is a good one: for whoever has lost it. By default, it does not.
     pub fn new_token(self, new_token: bool) -> Self {
         Self { new_token, ..self }
@@ -114,7 +123,7 @@ impl ServerBuilder {
     pub async fn open(self) -> Result<Server, ServerError> {
         let store = Store::open(self.host.home()).await?;
         let first_token = first_token(&store, self.host.day_ms(), self.new_token).await?;
-        let starting = Starting::new();
+        let starting = Starting::new(self.at_once);
         let inner = Arc::new(Inner {
             host: self.host,
             store,
@@ -134,7 +143,7 @@ impl ServerBuilder {
 impl Server {
     /// A server round this host. It keeps what it knows in the host's home.
     pub fn builder(host: Host) -> ServerBuilder {
-        ServerBuilder { host, git_auth: GitAuth::default(), new_token: false }
+        ServerBuilder { host, git_auth: GitAuth::default(), new_token: false, at_once: builds_at_once() }
     }
 
     /// The routes: the public API, webhooks, `/health` and `/ready`.

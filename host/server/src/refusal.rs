@@ -69,6 +69,14 @@ impl Refusal {
         Self { again: Some(Duration::from_secs(5)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }
     }
 
+    /// So many builds wait already that no more are taken.
+    pub(crate) fn full(of_repository: bool) -> Self {
+        Self::busy(match of_repository {
+            true => "too many builds of the repository wait to be started",
+            false => "too many builds wait to be started",
+        })
+    }
+
     /// Something of this host failed. What, its own log says.
     pub(crate) fn failed(what: &str, error: impl fmt::Display) -> Self {
         tracing::error!(%error, "{what}");

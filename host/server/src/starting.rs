@@ -3,24 +3,24 @@
 //! A build that is answered with 202 stands in the database. Whoever starts it does so with a key that its id follows from, so that a server
 //! that dies in the middle of it starts it once more and gets the same build.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
-use std::sync::{Arc, Weak};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use monkeyci_controller::{Build, BuildRequest, BuildsError, CodeError, Host, SourceRequest, SubmitError};
-use tokio::sync::{Mutex, Notify, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{MAX_STARTING, SCRIPT};
 use crate::error::StoreError;
+use crate::queue::Turns;
 use crate::refusal::Refusal;
 use crate::store::{AskedBuild, Repository, ScriptPlace, State};
 use crate::{Inner, Server};
 
-/// So many are looked for at once.
-const BATCH: u32 = 64;
 /// How long it takes until the database is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -28,6 +28,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Starting {
     wake: Notify,
+    /// So many builds run at once.
+    at_once: usize,
+    /// Those that are being started, with their numbers; and those that came to no end in that: the next server tries them again.
+    begins: std::sync::Mutex<Begins>,
     /// Told whenever a build has begun, or never will.
     changed: watch::Sender<()>,
     /// The numbers of those that the host is just being given: what is in its journal is cancelled there. Who is in here goes only when the
@@ -35,6 +39,38 @@ pub(crate) struct Starting {
     submitting: Mutex<HashSet<i64>>,
     /// Set when nothing more is started, and streams end.
     pub(crate) closing: CancellationToken,
+}
+
+/// See [`Starting`].
+#[derive(Debug, Default)]
+struct Begins {
+    builds: BTreeMap<i64, String>,
+    given_up: HashSet<i64>,
+}
+
+/// A build that is being started, for as long as it is.
+struct Slot {
+    starting: Arc<Starting>,
+    number: i64,
+    is_done: bool,
+}
+
+impl Slot {
+    fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut begins = self.starting.begins();
+        begins.builds.remove(&self.number);
+        if !self.is_done {
+            begins.given_up.insert(self.number);
+        }
+        drop(begins);
+        self.starting.wake();
+    }
 }
 
 /// Why a build has not begun.
@@ -79,9 +115,19 @@ impl From<SubmitError> for NotBegun {
 }
 
 impl Starting {
-    pub(crate) fn new() -> Arc<Self> {
-        let (wake, changed, closing) = (Notify::new(), watch::Sender::new(()), CancellationToken::new());
-        Arc::new(Self { wake, changed, submitting: Mutex::default(), closing })
+    pub(crate) fn new(at_once: NonZeroUsize) -> Arc<Self> {
+        Arc::new(Self {
+            wake: Notify::new(),
+            at_once: at_once.get(),
+            begins: std::sync::Mutex::default(),
+            changed: watch::Sender::new(()),
+            submitting: Mutex::default(),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    fn begins(&self) -> std::sync::MutexGuard<'_, Begins> {
+        self.begins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// There is something to start.
@@ -108,43 +154,90 @@ impl Starting {
 
     /// Starts what waits, until the server closes or is dropped.
     pub(crate) async fn run(self: Arc<Self>, server: Weak<Inner>) {
-        let slots = Arc::new(Semaphore::new(MAX_STARTING));
-        let mut after = 0;
+        let Some(host) = server.upgrade().map(|server| server.host.clone()) else { return };
+        let mut turns = Turns::default();
         while let Some(server) = server.upgrade().map(Server) {
-            let waiting = match server.0.store.waiting_builds(after, BATCH).await {
-                Ok(waiting) => waiting,
+            // Before anybody looks: what ends meanwhile is heard.
+            let fewer = host.drives_fewer();
+            match self.next(&server, &mut turns).await {
+                Ok(Some(build)) => {
+                    self.begins().builds.insert(build.number, build.build.clone());
+                    let slot = Slot { starting: self.clone(), number: build.number, is_done: false };
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            () = slot.starting.start(&server, &build) => slot.done(),
+                            () = slot.starting.closing.cancelled() => {}
+                        }
+                    });
+                }
+                Ok(None) => {
+                    drop(server);
+                    tokio::select! {
+                        () = self.wake.notified() => {}
+                        () = fewer => {}
+                        () = self.closing.cancelled() => return,
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "builds that wait can't be looked for");
                     drop(server);
                     tokio::select! {
-                        () = tokio::time::sleep(AGAIN) => continue,
+                        () = tokio::time::sleep(AGAIN) => {}
                         () = self.closing.cancelled() => return,
                     }
                 }
-            };
-            if waiting.is_empty() {
-                drop(server);
-                tokio::select! {
-                    () = self.wake.notified() => continue,
-                    () = self.closing.cancelled() => return,
-                }
-            }
-            for build in waiting {
-                after = build.number;
-                let slot = tokio::select! {
-                    Ok(slot) = slots.clone().acquire_owned() => slot,
-                    () = self.closing.cancelled() => return,
-                };
-                let (server, starting) = (server.clone(), self.clone());
-                tokio::spawn(async move {
-                    let _slot = slot;
-                    tokio::select! {
-                        () = starting.start(&server, &build) => {}
-                        () = starting.closing.cancelled() => {}
-                    }
-                });
             }
         }
+    }
+
+    /// The build that begins now, if there is one, and a place for it.
+    async fn next(&self, server: &Server, turns: &mut Turns) -> Result<Option<AskedBuild>, StoreError> {
+        // What the host takes no more, the next server starts.
+        if !server.0.host.is_open() {
+            return Ok(None);
+        }
+        let busy = self.busy(server);
+        let passed_over: Vec<i64> = {
+            let begins = self.begins();
+            if begins.builds.len() >= MAX_STARTING || busy.len() >= self.at_once {
+                return Ok(None);
+            }
+            begins.builds.keys().chain(&begins.given_up).copied().collect()
+        };
+        let store = &server.0.store;
+        let firsts = store.first_waiting(&passed_over).await?;
+        if firsts.is_empty() {
+            return Ok(None);
+        }
+        let running = store.counted(&busy).await?;
+        turns.forget(&firsts, &running);
+        match turns.next(&firsts, &running) {
+            Some(first) => store.build_by_number(first.number).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The ids of the builds that have a place: the host drives them, or is being given them.
+    fn busy(&self, server: &Server) -> Vec<String> {
+        let begins = self.begins();
+        let mut busy: HashSet<String> = begins.builds.values().cloned().collect();
+        drop(begins);
+        busy.extend(server.0.host.driven());
+        busy.into_iter().collect()
+    }
+
+    /// Why a build waits that does; in a sentence.
+    pub(crate) async fn waits(&self, server: &Server, build: &AskedBuild) -> Result<String, StoreError> {
+        if self.begins().builds.contains_key(&build.number) {
+            return Ok("it is being started".to_owned());
+        }
+        let busy = self.busy(server).len();
+        let before = match server.0.store.waiting_before(build).await? {
+            0 => "it is the next one of its repository".to_owned(),
+            1 => "one of its repository is before it".to_owned(),
+            before => format!("{before} of its repository are before it"),
+        };
+        Ok(format!("it waits for a place: {busy} of {} are taken; {before}", self.at_once))
     }
 
     /// Starts a build, whatever the database says to it meanwhile.

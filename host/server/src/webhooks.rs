@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Server;
 use crate::api::wire::DeliveredBody;
-use crate::budget::{KEPT_DELIVERIES, LONGEST_KEY, MAX_WAITING};
+use crate::budget::{KEPT_DELIVERIES, LONGEST_KEY, WAITING};
 use crate::forge::{self, Push};
 use crate::refusal::Refusal;
 use crate::starting::build_id;
@@ -49,12 +49,12 @@ pub(crate) async fn github(server: &Server, name: &str, headers: &HeaderMap, bod
         build: build.as_ref().map(|(build, asked)| (build.as_str(), *asked)),
         received_ms: server.0.host.day_ms(),
     };
-    match server.0.store.take_delivery(&new, MAX_WAITING, KEPT_DELIVERIES).await? {
+    match server.0.store.take_delivery(&new, WAITING, KEPT_DELIVERIES).await? {
         Delivered::New => server.0.starting.wake(),
         Delivered::Before => {
             return Err(Refusal::conflict("this webhook has come before, under this id or another one"));
         }
-        Delivered::Full => return Err(Refusal::busy("too many builds wait to be started")),
+        Delivered::Full { of_repository } => return Err(Refusal::full(of_repository)),
     }
     let body = DeliveredBody { outcome, build: build.map(|(build, _)| build) };
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())

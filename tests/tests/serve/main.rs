@@ -176,6 +176,35 @@ fn builds_that_were_accepted_go_on_when_their_server_was_killed_and_no_reader_mi
 }
 
 #[test]
+fn a_build_for_which_there_is_no_place_waits_says_why_and_begins_when_another_one_ends() {
+    let (host, repository) = (Host::default(), Repository::default());
+    let served = Served::with(&host, &["--builds", "1"]);
+    served.add("app", &repository.url());
+    // An action that waits keeps its build's place.
+    served.add_with("waiting", &repository.url(), "call_script");
+    let first = served.trigger("waiting", &json!({ "params": { "program": "action a\nact a\nsleep 99999999" } }));
+    served.heard(&first, None, "job/started");
+    let asked = json!({ "params": { "case": "events", "n": "1" } });
+    let others = [served.trigger("app", &asked), served.trigger("app", &asked)];
+    for (build, before) in
+        others.iter().zip(["it is the next one of its repository", "one of its repository is before it"])
+    {
+        let (_, shown) = served.call(&format!("GET /api/v1/builds/{build}"), &Value::Null);
+        let reason = format!("it waits for a place: 1 of 1 are taken; {before}");
+        assert_eq!((&shown["status"], &shown["reason"]), (&json!("waiting"), &json!(reason)), "{shown}");
+    }
+    let (status, said) = served.call(&format!("POST /api/v1/builds/{first}/cancel"), &Value::Null);
+    assert_eq!(status, 204, "{said}");
+    for build in &others {
+        let shown = hang_guard::found("it ends", || {
+            let (_, shown) = served.call(&format!("GET /api/v1/builds/{build}"), &Value::Null);
+            (!["waiting", "running"].contains(&shown["status"].as_str()?)).then_some(shown)
+        });
+        assert_eq!((&shown["status"], &shown["reason"]), (&json!("success"), &Value::Null), "{shown}");
+    }
+}
+
+#[test]
 fn a_server_that_is_told_to_stop_ends_its_streams_and_the_next_one_goes_on_with_its_builds() {
     let (host, repository) = (Host::default(), Repository::default());
     let served = Served::first(&host);

@@ -19,17 +19,23 @@ pub struct Served {
 impl Served {
     /// Starts one in a home that has none yet.
     pub fn first(host: &Host) -> Self {
-        Self::start(host, None)
+        Self::start(host, None, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn with(host: &Host, more: &[&str]) -> Self {
+        Self::start(host, None, more)
     }
 
     /// Starts one in a home that another one has left, whose token is still good.
     pub fn next(host: &Host, token: &str) -> Self {
-        Self::start(host, Some(token))
+        Self::start(host, Some(token), &[])
     }
 
-    fn start(host: &Host, token: Option<&str>) -> Self {
+    fn start(host: &Host, token: Option<&str>, more: &[&str]) -> Self {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--engine", "unix:///no/such/engine"];
         let mut command = host.command(&arguments);
+        command.args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
         let mut said = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = || {
@@ -97,10 +103,15 @@ impl Served {
 
     /// Adds a repository whose script is stored with it.
     pub fn add(&self, name: &str, url: &str) {
+        self.add_with(name, url, "probe_script");
+    }
+
+    /// The same with a script of this name.
+    pub fn add_with(&self, name: &str, url: &str, script: &str) {
         let new = json!({ "name": name, "url": url, "webhook_secret": super::SECRET });
         let (status, added) = self.call("POST /api/v1/repositories", &new);
         assert_eq!(status, 201, "{added}");
-        let script = std::fs::read(place::script("probe_script")).expect("the script");
+        let script = std::fs::read(place::script(script)).expect("the script");
         let bearer = format!("Bearer {}", self.token);
         let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/wasm")];
         let (status, _) = self.ask(&format!("PUT /api/v1/repositories/{name}/script"), &headers, &script);

@@ -1,6 +1,7 @@
 //! The command line of the server.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{EngineArgs, HomeArgs, StoreArgs};
@@ -23,6 +24,9 @@ pub struct ServeArgs {
     /// Make a token for everything, and print it, also if there is one already: for whoever has lost it.
     #[arg(long)]
     pub new_token: bool,
+    /// How many builds run at once; further ones wait, and repositories take turns. Default: four for each processor, at least 8.
+    #[arg(long, value_name = "N")]
+    pub builds: Option<NonZeroUsize>,
     /// Who we are for git servers; see `run`.
     #[arg(long = "git-auth", value_name = "A")]
     pub git_auth: Vec<String>,

@@ -57,6 +57,8 @@ pub(super) struct Driven {
     known: Mutex<Known>,
     /// Told when another parked build is the first to reach its time limit, or none is parked any more.
     changed: Notify,
+    /// Told when one is driven no more.
+    fewer: Notify,
 }
 
 #[derive(Default)]
@@ -100,6 +102,11 @@ impl Driven {
     /// All that are driven now.
     pub(super) fn all(&self) -> Vec<Arc<DrivenBuild>> {
         lock(&self.known).builds.values().cloned().collect()
+    }
+
+    /// The ids of all that are driven now.
+    pub(super) fn ids(&self) -> Vec<String> {
+        lock(&self.known).builds.keys().cloned().collect()
     }
 
     /// The ids of all that are parked now.
@@ -185,6 +192,7 @@ impl Driven {
         drop(known);
         if let Some(driven) = driven {
             driven.gone.cancel();
+            self.fewer.notify_waiters();
         }
         if is_first {
             self.changed.notify_waiters();
@@ -197,6 +205,7 @@ impl Driven {
         let driven = lock(&self.known).builds.remove(id);
         if let Some(driven) = driven {
             driven.gone.cancel();
+            self.fewer.notify_waiters();
         }
     }
 
@@ -235,9 +244,12 @@ impl Driven {
 
     /// Waits until [`next_due`](Self::next_due) may say something else; what happens from this call on counts.
     pub(super) fn changed(&self) -> impl Future<Output = ()> {
-        let mut changed = Box::pin(self.changed.notified());
-        changed.as_mut().enable();
-        changed
+        heard(&self.changed)
+    }
+
+    /// Waits until a build is driven no more; what happens from this call on counts.
+    pub(super) fn fewer(&self) -> impl Future<Output = ()> {
+        heard(&self.fewer)
     }
 
     /// The parked builds whose time limits are reached. Nobody is told of them again.
@@ -246,4 +258,11 @@ impl Driven {
         let later = known.due.split_off(&(now.saturating_add(Duration::from_nanos(1)), String::new()));
         std::mem::replace(&mut known.due, later).into_iter().map(|(_, id)| id).collect()
     }
+}
+
+/// Waits until somebody is told; what is told from this call on counts.
+fn heard(notify: &Notify) -> impl Future<Output = ()> {
+    let mut heard = Box::pin(notify.notified());
+    heard.as_mut().enable();
+    heard
 }

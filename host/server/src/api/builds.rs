@@ -12,7 +12,7 @@ use super::streams::slot;
 use super::wire::{Artifacts, BuildBody, Builds, DecisionBody, NewBuild, ShownBuild};
 use super::{Call, Paged};
 use crate::Server;
-use crate::budget::{LONGEST_KEY, MAX_WAITING};
+use crate::budget::{LONGEST_KEY, WAITING};
 use crate::refusal::Refusal;
 use crate::starting::build_id;
 use crate::store::{Asked, AskedBuild, BuildFilter, State, Taken};
@@ -45,7 +45,7 @@ pub(super) async fn trigger(server: &Server, call: &Call) -> Result<Response, Re
     }
     let asked = Asked { key: format!("{}/{key}", repository.id), trigger: "api".to_owned(), reference, params, given };
     let build = build_id(server, repository, &asked.key);
-    let taken = server.0.store.take_build((repository.id, &build, &asked), server.0.host.day_ms(), MAX_WAITING).await?;
+    let taken = server.0.store.take_build((repository.id, &build, &asked), server.0.host.day_ms(), WAITING).await?;
     match taken {
         Taken::New => server.0.starting.wake(),
         // Whoever took it may have told nobody.
@@ -55,10 +55,10 @@ pub(super) async fn trigger(server: &Server, call: &Call) -> Result<Response, Re
                 "something else was asked for with this Idempotency-Key; take another one",
             ));
         }
-        Taken::Full => return Err(Refusal::busy("too many builds wait to be started")),
+        Taken::Full { of_repository } => return Err(Refusal::full(of_repository)),
     }
     let row = server.0.store.build(&build).await?.ok_or_else(|| Refusal::failed("a build is gone", &build))?;
-    Ok((StatusCode::ACCEPTED, Json(body(server, row).await?)).into_response())
+    Ok((StatusCode::ACCEPTED, Json(told(server, row).await?)).into_response())
 }
 
 pub(super) async fn list(server: &Server, call: &Call) -> Result<Response, Refusal> {
@@ -101,7 +101,7 @@ pub(super) async fn show(server: &Server, call: &Call) -> Result<Response, Refus
         },
         _ => None,
     };
-    Ok(Json(ShownBuild { build: body(server, row).await?, record }).into_response())
+    Ok(Json(ShownBuild { build: told(server, row).await?, record }).into_response())
 }
 
 pub(super) async fn artifacts(server: &Server, call: &Call) -> Result<Response, Refusal> {
@@ -184,6 +184,16 @@ pub(super) async fn ended(server: &Server, row: &AskedBuild) -> Result<Option<St
             Ok(Some(standing.as_str().to_owned()))
         }
     }
+}
+
+/// The same, of one build: with why it waits, if it does.
+async fn told(server: &Server, row: AskedBuild) -> Result<BuildBody, Refusal> {
+    let waits = match row.state {
+        State::Waiting => Some(server.0.starting.waits(server, &row).await?),
+        _ => None,
+    };
+    let body = body(server, row).await?;
+    Ok(BuildBody { reason: waits.or(body.reason), ..body })
 }
 
 async fn body(server: &Server, row: AskedBuild) -> Result<BuildBody, Refusal> {

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use axum::body::to_bytes;
 use futures::FutureExt;
-use monkeyci_controller::{Clock, Host};
+use monkeyci_controller::{Clock, Host, HostBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::ServerError;
 use crate::access::Scope;
 use crate::budget::JSON;
 use crate::refusal::PROBLEM;
-use crate::store::{Asked, NewRepository, State, Taken, TokenRow};
+use crate::store::{Asked, Most, NewRepository, State, Taken, TokenRow};
 use crate::tokens::NewToken;
+use crate::{ServerBuilder, ServerError};
 
 mod starting;
 mod webhooks;
@@ -38,6 +38,11 @@ impl Clock for Day {
     }
 }
 
+/// At most so many builds wait, whosever they are.
+fn most(in_all: u32) -> Most {
+    Most { of_repository: in_all, in_all }
+}
+
 /// A server with the repositories `own` and `other`, each with a build that waits.
 struct Setting {
     server: Server,
@@ -47,10 +52,17 @@ struct Setting {
 
 impl Setting {
     async fn new() -> Self {
+        Self::with(|host| host, |server| server).await
+    }
+
+    async fn with(
+        host: impl FnOnce(HostBuilder) -> HostBuilder,
+        server: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let day = Day(Arc::new(AtomicU64::new(1_000)));
-        let host = Host::builder(home.path()).clock(day.clone()).open().await.expect("a host");
-        let server = Server::builder(host).open().await.expect("a server");
+        let host = host(Host::builder(home.path()).clock(day.clone())).open().await.expect("a host");
+        let server = server(Server::builder(host)).open().await.expect("a server");
         for name in ["own", "other"] {
             let new = NewRepository {
                 name,
@@ -63,7 +75,7 @@ impl Setting {
             let asked = Asked { key: name.to_owned(), trigger: "api".to_owned(), ..Asked::default() };
             let build = format!("local/{name}/k1");
             // Nobody is told of it, so it waits.
-            let taken = server.0.store.take_build((added.id, &build, &asked), 1, 10).await.expect("written");
+            let taken = server.0.store.take_build((added.id, &build, &asked), 1, most(10)).await.expect("written");
             assert_eq!(taken, Taken::New);
         }
         Self { server, day, _home: home }
@@ -295,10 +307,11 @@ async fn pages_go_on_where_the_one_before_ended_and_a_token_for_one_repository_s
     let own = setting.server.0.store.repository("own").await.expect("read").expect("there").id;
     for n in 0..4 {
         let (build, asked) = (format!("local/own/n{n}"), Asked { key: n.to_string(), ..Asked::default() });
-        setting.server.0.store.take_build((own, &build, &asked), n, 10).await.expect("written");
+        setting.server.0.store.take_build((own, &build, &asked), n, most(10)).await.expect("written");
     }
-    let full = setting.server.0.store.take_build((own, "local/own/n9", &Asked::default()), 1, 6).await.expect("asked");
-    assert_eq!(full, Taken::Full);
+    let full =
+        setting.server.0.store.take_build((own, "local/own/n9", &Asked::default()), 1, most(6)).await.expect("asked");
+    assert_eq!(full, Taken::Full { of_repository: false });
     let listed = async |token: &str| {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {

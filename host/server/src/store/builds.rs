@@ -1,6 +1,6 @@
 //! The builds that the server was asked for. What becomes of each is in its journal; what is here comes before there is one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use monkeyci_build::Given;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{Store, damaged};
 use crate::error::StoreError;
+use crate::queue::First;
 
 /// What somebody has asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,13 @@ pub(crate) struct BuildFilter {
     pub(crate) limit: u32,
 }
 
+/// The most builds that wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    pub(crate) of_repository: u32,
+    pub(crate) in_all: u32,
+}
+
 /// What comes of asking for a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -105,8 +113,11 @@ pub(crate) enum Taken {
     New,
     /// It was asked for before, and this was asked for then.
     Before(Box<AskedBuild>),
-    /// Too many wait.
-    Full,
+    /// Too many wait, of the repository or in all.
+    Full {
+        /// Whether they are all the repository's.
+        of_repository: bool,
+    },
 }
 
 fn read(row: &SqliteRow) -> Result<AskedBuild, StoreError> {
@@ -128,20 +139,27 @@ fn read(row: &SqliteRow) -> Result<AskedBuild, StoreError> {
     })
 }
 
-/// Writes down that a build was asked for, unless it was before, or more than `most` wait.
+/// Writes down that a build was asked for, unless it was before, or `most` wait.
 pub(super) async fn take(
     db: &mut SqliteConnection,
     (repository, build, asked): (i64, &str, &Asked),
     now_ms: u64,
-    most: u32,
+    most: Most,
 ) -> Result<Taken, StoreError> {
     if let Some(before) = one(db, build).await? {
         return Ok(Taken::Before(Box::new(before)));
     }
-    let waiting = sqlx::query_scalar("SELECT count(*) FROM builds WHERE state = 'waiting'");
-    let waiting: i64 = waiting.fetch_one(&mut *db).await?;
-    if waiting >= i64::from(most) {
-        return Ok(Taken::Full);
+    // Not counted further than it matters: this is done for each.
+    let waiting = "SELECT count(*) FROM (SELECT 1 FROM builds WHERE state = 'waiting' AND repository = ? LIMIT ?)";
+    let waiting: i64 =
+        sqlx::query_scalar(waiting).bind(repository).bind(most.of_repository).fetch_one(&mut *db).await?;
+    if waiting >= i64::from(most.of_repository) {
+        return Ok(Taken::Full { of_repository: true });
+    }
+    let waiting = "SELECT count(*) FROM (SELECT 1 FROM builds WHERE state = 'waiting' LIMIT ?)";
+    let waiting: i64 = sqlx::query_scalar(waiting).bind(most.in_all).fetch_one(&mut *db).await?;
+    if waiting >= i64::from(most.in_all) {
+        return Ok(Taken::Full { of_repository: false });
     }
     let text = serde_json::to_string(asked).map_err(|error| damaged(build, error))?;
     sqlx::query(
@@ -174,7 +192,7 @@ impl Store {
         &self,
         asked: (i64, &str, &Asked),
         now_ms: u64,
-        most: u32,
+        most: Most,
     ) -> Result<Taken, StoreError> {
         let mut db = self.lease().await?;
         let mut transaction = sqlx::Connection::begin_with(&mut *db, "BEGIN IMMEDIATE").await?;
@@ -210,19 +228,55 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The builds that wait after a number, the oldest first.
-    pub(crate) async fn waiting_builds(&self, after: i64, limit: u32) -> Result<Vec<AskedBuild>, StoreError> {
+    /// The build of this number.
+    pub(crate) async fn build_by_number(&self, number: i64) -> Result<Option<AskedBuild>, StoreError> {
         let mut db = self.lease().await?;
-        let rows = sqlx::query(
+        let row = sqlx::query(
             "SELECT builds.*, repositories.name AS repository_name FROM builds JOIN repositories ON repositories.id = repository
-             WHERE state = 'waiting' AND number > ? ORDER BY number LIMIT ?",
+             WHERE number = ?",
         )
-        .bind(after)
-        .bind(limit)
+        .bind(number)
+        .fetch_optional(&mut *db)
+        .await?;
+        db.done();
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Of each repository the first build that waits, but for those that are passed over.
+    pub(crate) async fn first_waiting(&self, passed_over: &[i64]) -> Result<Vec<First>, StoreError> {
+        let mut db = self.lease().await?;
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT repository, min(number) FROM builds
+             WHERE state = 'waiting' AND number NOT IN (SELECT value FROM json_each(?)) GROUP BY repository",
+        )
+        .bind(json(passed_over)?)
         .fetch_all(&mut *db)
         .await?;
         db.done();
-        rows.iter().map(read).collect()
+        Ok(rows.into_iter().map(|(repository, number)| First { repository, number }).collect())
+    }
+
+    /// How many of these builds each repository has.
+    pub(crate) async fn counted(&self, builds: &[String]) -> Result<HashMap<i64, u64>, StoreError> {
+        let mut db = self.lease().await?;
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT repository, count(*) FROM builds WHERE build IN (SELECT value FROM json_each(?)) GROUP BY repository",
+        )
+        .bind(json(builds)?)
+        .fetch_all(&mut *db)
+        .await?;
+        db.done();
+        Ok(rows.into_iter().map(|(repository, count)| (repository, count.unsigned_abs())).collect())
+    }
+
+    /// How many builds of its repository wait that were asked for before this one.
+    pub(crate) async fn waiting_before(&self, build: &AskedBuild) -> Result<u64, StoreError> {
+        let mut db = self.lease().await?;
+        let before = "SELECT count(*) FROM builds WHERE state = 'waiting' AND repository = ? AND number < ?";
+        let before: i64 =
+            sqlx::query_scalar(before).bind(build.repository).bind(build.number).fetch_one(&mut *db).await?;
+        db.done();
+        Ok(before.unsigned_abs())
     }
 
     /// Notes of which commit a build is that waits: whoever starts it again takes the same.
@@ -277,4 +331,8 @@ impl Store {
         db.done();
         rows.iter().map(read).collect()
     }
+}
+
+fn json(values: &[impl Serialize]) -> Result<String, StoreError> {
+    serde_json::to_string(values).map_err(|error| damaged("a list", error))
 }

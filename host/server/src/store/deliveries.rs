@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::builds::{Asked, Taken, take};
+use super::builds::{Asked, Most, Taken, take};
 use super::{Store, damaged};
 use crate::error::StoreError;
 
@@ -29,8 +29,11 @@ pub(crate) enum Delivered {
     New,
     /// It, or one with the same body, has come before.
     Before,
-    /// Too many builds wait; nothing of it is kept.
-    Full,
+    /// Too many builds wait, of the repository or in all; nothing of it is kept.
+    Full {
+        /// Whether they are all the repository's.
+        of_repository: bool,
+    },
 }
 
 /// A webhook that has come.
@@ -61,7 +64,7 @@ impl Store {
     pub(crate) async fn take_delivery(
         &self,
         new: &NewDelivery<'_>,
-        most: u32,
+        most: Most,
         kept: u32,
     ) -> Result<Delivered, StoreError> {
         let mut db = self.lease().await?;
@@ -86,7 +89,7 @@ impl Store {
             let taken = take(&mut transaction, (new.repository, build, asked), new.received_ms, most).await?;
             delivered = match taken {
                 Taken::New => Delivered::New,
-                Taken::Full => Delivered::Full,
+                Taken::Full { of_repository } => Delivered::Full { of_repository },
                 Taken::Before(_) => Delivered::Before,
             };
         }
@@ -103,7 +106,7 @@ impl Store {
         }
         match delivered {
             Delivered::New => transaction.commit().await?,
-            Delivered::Before | Delivered::Full => transaction.rollback().await?,
+            Delivered::Before | Delivered::Full { .. } => transaction.rollback().await?,
         }
         db.done();
         Ok(delivered)

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::error::StoreError;
 
 /// The steps from an empty database on. What stands here was run somewhere: it is never changed, only added to.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE repositories (
         id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, url TEXT NOT NULL, script_path TEXT, script BLOB,
@@ -29,6 +29,8 @@ const STEPS: [&str; 2] = [
     "
     CREATE INDEX deliveries_of_repository ON deliveries (repository, number);
     CREATE INDEX deliveries_without_build ON deliveries (repository, number) WHERE build IS NULL;",
+    "
+    CREATE INDEX builds_waiting_of_repository ON builds (repository, number) WHERE state = 'waiting';",
 ];
 
 /// Brings the database to the layout of this version.

@@ -18,7 +18,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use builds::{Asked, AskedBuild, BuildFilter, State, Taken};
+pub(crate) use builds::{Asked, AskedBuild, BuildFilter, Most, State, Taken};
 pub(crate) use deliveries::{Delivered, Delivery, NewDelivery};
 pub(crate) use repositories::{NewRepository, Repository, ScriptPlace};
 pub(crate) use tokens::TokenRow;

@@ -1,8 +1,11 @@
 //! What becomes of builds between the database and the host.
 
+use std::num::NonZeroUsize;
 use std::pin::pin;
+use std::sync::Mutex;
 
-use monkeyci_controller::{BuildRequest, GitAuth, SourceRequest};
+use monkeyci_build::{Event, EventBody};
+use monkeyci_controller::{BuildRequest, GitAuth, Observer, SourceRequest};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -13,11 +16,16 @@ use crate::store::BuildFilter;
 impl Setting {
     /// Writes down that a build of `own` was asked for with a key, and tells nobody: its id, and its number.
     async fn waits(&self, key: &str) -> (String, i64) {
-        let own = self.server.0.store.repository("own").await.expect("read").expect("there");
+        self.waits_of("own", key).await
+    }
+
+    /// The same of a repository.
+    async fn waits_of(&self, repository: &str, key: &str) -> (String, i64) {
+        let own = self.server.0.store.repository(repository).await.expect("read").expect("there");
         let key = format!("{}/given/{key}", own.id);
         let build = build_id(&self.server, &own, &key);
         let asked = Asked { key, trigger: "api".to_owned(), ..Asked::default() };
-        let taken = self.server.0.store.take_build((own.id, &build, &asked), 1, 100).await.expect("written");
+        let taken = self.server.0.store.take_build((own.id, &build, &asked), 1, most(100)).await.expect("written");
         assert_eq!(taken, Taken::New);
         let number = self.server.0.store.build(&build).await.expect("read").expect("there").number;
         (build, number)
@@ -131,4 +139,69 @@ async fn a_build_that_was_accepted_is_started_though_nobody_waits_for_the_answer
     let (build, _) = setting.waits("b").await;
     assert_eq!(setting.ask(trigger("b", &token)).await.0, StatusCode::ACCEPTED);
     assert_eq!(setting.settled(&build).await, State::Refused);
+}
+
+/// Which builds run, and which have begun, in their order.
+#[derive(Default)]
+struct Watched(Mutex<(Vec<String>, Vec<String>, usize)>);
+
+impl Observer for Watched {
+    fn event(&self, build: &str, event: &Event) {
+        let (running, begun, most) = &mut *self.0.lock().expect("no panic");
+        match event.body {
+            EventBody::BuildTriggered { .. } => {
+                running.push(build.to_owned());
+                begun.push(build.to_owned());
+                *most = running.len().max(*most);
+            }
+            EventBody::BuildEnded { .. } => running.retain(|other| other != build),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_floods_takes_no_more_places_than_there_are_and_others_take_turns_with_it() {
+    let watched = Arc::new(Watched::default());
+    let observer = watched.clone();
+    let setting = Setting::with(|host| host.observer(observer), |server| server.at_once(NonZeroUsize::MIN)).await;
+    let token = setting.token(&Scope::ALL, None, None).await;
+    let store = &setting.server.0.store;
+    for name in ["own", "other"] {
+        let repository = store.repository(name).await.expect("read").expect("there");
+        store.store_script(repository.id, b"no component").await.expect("stored");
+    }
+    let mut flood = Vec::new();
+    for number in 0..30 {
+        flood.push(setting.waits(&number.to_string()).await.0);
+    }
+    let (other, _) = setting.waits_of("other", "a").await;
+    let show = |build: &str| request(route(RouteId::ShowBuild), &format!("/api/v1/builds/{build}"), Some(&token), b"");
+    let (_, _, shown) = setting.ask(show(&flood[29])).await;
+    let reason = shown["reason"].as_str().expect("why it waits");
+    assert!(
+        reason.starts_with("it waits for a place: ") && reason.ends_with("30 of its repository are before it"),
+        "{reason}"
+    );
+
+    setting.server.0.starting.wake();
+    for build in flood.iter().chain([&other]) {
+        // Its code can't be had: that is an end too.
+        let settled = setting.settled(build).await;
+        assert!(settled == State::Begun, "{build}: {settled:?}");
+    }
+    let ended = async {
+        while !watched.0.lock().expect("no panic").0.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(HANGS, ended).await.expect("all end");
+    let (_, begun, most) = &*watched.0.lock().expect("no panic");
+    assert_eq!(*most, 1, "one at a time");
+    // Each repository has one more, which stands there from the start.
+    assert_eq!(begun.len(), 33, "{begun:?}");
+    let place = begun.iter().position(|build| *build == other).expect("it begins");
+    assert!(place <= 3, "{:?}", &begun[..=place]);
+    let (_, _, shown) = setting.ask(show(&other)).await;
+    assert_eq!(shown["reason"], Value::Null);
 }
