@@ -196,12 +196,12 @@ async fn a_repository_that_floods_takes_no_more_places_than_there_are_and_others
         }
     };
     tokio::time::timeout(HANGS, ended).await.expect("all end");
+    let (_, _, shown) = setting.ask(show(&other)).await;
+    assert_eq!(shown["reason"], Value::Null);
     let (_, begun, most) = &*watched.0.lock().expect("no panic");
     assert_eq!(*most, 1, "one at a time");
     // Each repository has one more, which stands there from the start.
     assert_eq!(begun.len(), 33, "{begun:?}");
     let place = begun.iter().position(|build| *build == other).expect("it begins");
     assert!(place <= 3, "{:?}", &begun[..=place]);
-    let (_, _, shown) = setting.ask(show(&other)).await;
-    assert_eq!(shown["reason"], Value::Null);
 }
