@@ -1,12 +1,12 @@
-//! How long a plan takes of a script with 300 jobs, and how long it takes to tell two scripts apart over 50 events: whole processes, as a
-//! person waits for them, in a home that has the compiled script. The bars are 50 ms and 1 s.
+//! How long a plan takes of a script with 300 jobs, how long it takes to tell two scripts apart over 50 events, and to replay 50 journals with
+//! a script: whole processes, as a person waits for them, in a home that has the compiled script. The bars are 50 ms, and 1 s for both.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use monkeyci_tests::place;
 
-/// How many events there are.
+/// How many events there are, and how many journals.
 const EVENTS: usize = 50;
 /// How often each command is run.
 const ROUNDS: usize = 11;
@@ -29,11 +29,17 @@ fn main() {
     diff.extend(events.iter().flat_map(|event| ["--event", event]));
     // Compiles the script.
     time(home.path(), &plan);
+    let run = ["run", &script, "--dir", &code, "--param", "case=again", "--param", "luck=yes", "--progress", "json"];
+    for _ in 0..EVENTS {
+        time(home.path(), &run);
+    }
+    let replay = ["plan", &script, "--dir", &code, "--replay-last", &EVENTS.to_string()];
     println!("medians of {ROUNDS}, of whole processes");
     let assumed = [&plan[..], &["--assume", "success"]].concat();
     let jobs = [("300 jobs (bar 50 ms)", &plan[..]), ("the same, and all succeed", &assumed)];
-    let name = format!("300 jobs, two scripts, {EVENTS} events (bar 1 s)");
-    for (name, arguments) in jobs.into_iter().chain([(name.as_str(), &diff[..])]) {
+    let events = format!("300 jobs, two scripts, {EVENTS} events (bar 1 s)");
+    let journals = format!("{EVENTS} journals of 31 actions (bar 1 s)");
+    for (name, arguments) in jobs.into_iter().chain([(events.as_str(), &diff[..]), (journals.as_str(), &replay[..])]) {
         let mut times: Vec<Duration> = (0..ROUNDS).map(|_| time(home.path(), arguments)).collect();
         times.sort();
         println!("  {name:<44} {:>8.1?}", times[ROUNDS / 2]);

@@ -1,5 +1,7 @@
 //! Parameters as a script declares them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::check::short;
@@ -57,6 +59,35 @@ impl ParamSpec {
     }
 }
 
+impl fmt::Display for ParamSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name: _, kind, default, required, description } = self;
+        write!(f, "{kind}")?;
+        if let Some(default) = default {
+            write!(f, ", {default} by default")?;
+        }
+        if *required {
+            f.write_str(", required")?;
+        }
+        if let Some(description) = description {
+            write!(f, ": {description}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ParamKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("text"),
+            Self::Integer => f.write_str("integer"),
+            Self::Number => f.write_str("number"),
+            Self::Boolean => f.write_str("boolean"),
+            Self::Choice(choices) => write!(f, "one of {}", choices.join(", ")),
+        }
+    }
+}
+
 impl ParamKind {
     /// What a value has to be.
     fn words(&self) -> String {
@@ -75,5 +106,22 @@ impl ParamKind {
                 format!("one of the choices; give one of {}", shown.join(", "))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_told_with_its_type_its_default_and_what_it_is_for() {
+        let param = |kind| ParamSpec { name: "p".into(), kind, default: None, required: false, description: None };
+        let level = ParamSpec {
+            default: Some("low".into()),
+            description: Some("how much".into()),
+            ..param(ParamKind::Choice(vec!["low".into(), "high".into()]))
+        };
+        assert_eq!(level.to_string(), "one of low, high, low by default: how much");
+        assert_eq!(ParamSpec { required: true, ..param(ParamKind::Integer) }.to_string(), "integer, required");
     }
 }

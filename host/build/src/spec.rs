@@ -3,6 +3,7 @@
 mod texts;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,19 @@ pub enum RetryOn {
     OutOfMemory,
     /// The command exited with this code.
     ExitCode(i32),
+}
+
+impl fmt::Display for RetryOn {
+    /// As scripts write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failure => f.write_str("failure"),
+            Self::Error => f.write_str("error"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::OutOfMemory => f.write_str("out-of-memory"),
+            Self::ExitCode(code) => write!(f, "exit-code={code}"),
+        }
+    }
 }
 
 /// A function of the script, and what it is called with.

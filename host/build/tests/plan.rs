@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use declared::{action, container, owned, removed, service};
 use monkeyci_build::{
-    Answer, Assumed, AssumedJob, Earlier, Ending, Event, EventBody, Fate, JobDraft, JobSpec, Known, LateValue, Plan,
-    PlanDiff, PlannedJob, Planner, Results, Source, Turn, check, select_only,
+    Answer, Assumed, AssumedJob, BuildState, Earlier, Ending, Event, EventBody, Fate, Input, JobDraft, JobSpec, Known,
+    LateValue, Plan, PlanDiff, PlannedJob, Planner, Results, Source, Turn, check, select_only,
 };
 use serde_json::Value;
 
@@ -234,6 +234,36 @@ fn of_an_earlier_build_counts_what_ran_there_with_what_it_said_and_submitted() {
 }
 
 #[test]
+fn whoever_folds_what_happened_between_two_questions_has_the_state_of_the_second() {
+    let late = |id: &str, need: &str| JobDraft { late: true, ..needs(container(id), &[need]) };
+    let jobs = [action("split", &[]), container("test"), late("b", "split"), late("c", "b"), late("d", "test")];
+    let mut planner = planner(&jobs, Assumed::success());
+    let mut folded: Option<BuildState> = None;
+    for _ in 0..100 {
+        let turn = planner.turn();
+        let happened = planner.take_events();
+        match &mut folded {
+            None => folded = Some(planner.state().clone()),
+            Some(state) => happened.iter().for_each(|event| drop(state.step(Input::Event(event)))),
+        }
+        assert_eq!(format!("{folded:?}"), format!("{:?}", Some(planner.state())));
+        match turn {
+            Turn::Done => return assert_eq!(planner.take_events(), []),
+            Turn::Act(job) => {
+                let submitted = check(&[container("part")], &[]).expect("no fault").graph.into_jobs();
+                assert_eq!(job, "split");
+                planner.answer(Answer::Acted(Box::new(AssumedJob::ends(Ending::Succeeded)), submitted));
+            }
+            Turn::Refine(job) if job == "c" => {
+                planner.answer(Answer::Over(Ending::NotNeeded { reason: "nothing to do".into() }));
+            }
+            Turn::Refine(_) => planner.answer(Answer::Open("nobody knows".into())),
+        }
+    }
+    panic!("the plan comes to no end");
+}
+
+#[test]
 fn two_plans_are_told_apart_by_jobs_fields_parameters_and_permissions() {
     let old = [
         container("test"),
@@ -245,6 +275,8 @@ fn two_plans_are_told_apart_by_jobs_fields_parameters_and_permissions() {
     let test = JobDraft {
         timeout_ms: Some(1_200_000),
         retry: Some(2),
+        retry_on: owned(&["timeout", "exit-code=3"]),
+        retry_delay_ms: Some(90_000),
         env: vec![("A".into(), "1".into())],
         late_env: vec![("T".into(), LateValue::Secret("token".into()))],
         network_allow: owned(&["10.0.0.0/8"]),
@@ -275,8 +307,10 @@ fn two_plans_are_told_apart_by_jobs_fields_parameters_and_permissions() {
             "secret-env(T) - → token",
             "network-allow - → 10.0.0.0/8",
             "service(db) - → postgres:17",
-            "timeout 1h → 20m",
+            "timeout 1 h → 20 min",
             "retry - → 2",
+            "retry-on - → timeout, exit-code=3",
+            "retry-delay - → 1 min 30 s",
         ]
     );
     assert_eq!(fields(1), ["manual - → yes", "plan runs → does not run: it is started by hand"]);

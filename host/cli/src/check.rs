@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use monkeyci_build::{Checked, JobKind, JobSpec, ParamKind, ParamSpec};
+use monkeyci_build::{Checked, JobKind, JobSpec};
 use monkeyci_controller::{BuildRequest, CheckError, Silent};
 
 use crate::Done;
@@ -71,7 +71,7 @@ fn table(checked: &Checked) -> String {
     let Checked { graph, removed, params } = checked;
     let mut text = String::new();
     for param in params {
-        text.push_str(&format!("parameter {}  {}\n", param.name, describe_param(param)));
+        text.push_str(&format!("parameter {}  {param}\n", param.name));
     }
     let jobs = graph.jobs();
     let names = jobs.iter().map(|job| &job.id).chain(removed.iter().map(|(job, _)| job));
@@ -84,20 +84,6 @@ fn table(checked: &Checked) -> String {
     }
     text.push_str(&checked.nothing_to_run().unwrap_or_else(|| format!("{} jobs, no faults", jobs.len())));
     text
-}
-
-fn describe_param(param: &ParamSpec) -> String {
-    let kind = match &param.kind {
-        ParamKind::Text => "text".to_owned(),
-        ParamKind::Integer => "integer".to_owned(),
-        ParamKind::Number => "number".to_owned(),
-        ParamKind::Boolean => "boolean".to_owned(),
-        ParamKind::Choice(choices) => format!("one of {}", choices.join(", ")),
-    };
-    let default = param.default.as_ref().map_or_else(String::new, |value| format!(", {value} by default"));
-    let required = if param.required { ", required" } else { "" };
-    let description = param.description.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-    format!("{kind}{default}{required}{description}")
 }
 
 fn describe(job: &JobSpec) -> String {

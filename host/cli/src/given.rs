@@ -7,6 +7,7 @@ use monkeyci_build::{Changes, Given};
 use monkeyci_server::given_of_event;
 
 use crate::args::GivenArgs;
+use crate::text::causes;
 
 /// Collects what is said of the code of one build.
 pub fn collect(args: &GivenArgs) -> anyhow::Result<Given> {
@@ -17,11 +18,26 @@ pub fn collect(args: &GivenArgs) -> anyhow::Result<Given> {
     }
 }
 
-/// Collects what is said of the code of each build, with the event that says so: of one build if there is none.
+/// Collects what is said of the code of each build, with the event that says so: of one build if there is none. Of several events that
+/// can't be used, all are told.
 pub fn collect_all(args: &GivenArgs) -> anyhow::Result<Vec<(Option<&Path>, Given)>> {
     match args.event.as_slice() {
         [] => Ok(vec![(None, with_event(args, None)?)]),
-        events => events.iter().map(|event| Ok((Some(event.as_path()), with_event(args, Some(event))?))).collect(),
+        events => {
+            let (mut all, mut wrong) = (Vec::new(), Vec::new());
+            for event in events {
+                match with_event(args, Some(event)) {
+                    Ok(given) => all.push((Some(event.as_path()), given)),
+                    Err(error) => wrong.push(error),
+                }
+            }
+            match wrong.len() {
+                0 => Ok(all),
+                1 => Err(wrong.remove(0)),
+                // So that nobody mends one after the other.
+                _ => Err(anyhow!(wrong.iter().map(causes).collect::<Vec<_>>().join("\n"))),
+            }
+        }
     }
 }
 
@@ -81,6 +97,23 @@ mod tests {
             );
             assert!(error.contains(why), "{text}: {error}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn of_several_events_that_can_not_be_used_all_are_told() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let event = |name: &str, text: &str| -> std::io::Result<PathBuf> {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text)?;
+            Ok(path)
+        };
+        let fits = event("fits.json", r#"{"ref": "refs/heads/a"}"#)?;
+        let events = vec![event("one.json", "{")?, fits, event("two.json", "{}")?];
+        let error = collect_all(&GivenArgs { event: events, ..GivenArgs::default() }).expect_err("two are broken");
+        let error = error.to_string();
+        let told: Vec<_> = error.lines().collect();
+        assert!(told.len() == 2 && told[0].contains("one.json") && told[1].contains("two.json"), "{told:?}");
         Ok(())
     }
 

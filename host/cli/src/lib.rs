@@ -29,7 +29,9 @@
 
 pub use monkeyci_api::{Hidden, LogFrame, LogStream};
 // What a build would do.
-pub use monkeyci_build::{Assumed, AssumedJob, Branch, Fate, Known, Permissions, Plan, PlanDiff, PlannedJob, Then};
+pub use monkeyci_build::{
+    Assumed, AssumedJob, Branch, Fate, FieldDiff, Known, Permissions, Plan, PlanDiff, PlannedJob, Then,
+};
 pub use monkeyci_build::{
     Breaks, BuildStatus, Checked, Ending, Event, EventBody, GraphFaults, Held, JobBreaks, JobSpec, JobSummary, Results,
     Status,
@@ -51,8 +53,8 @@ pub use monkeyci_controller::{
     Shutdown, ShutdownReport, SourceError, SubmitError, Upkeep, Upkept, Usage, Verdict, WaitError,
 };
 pub use monkeyci_controller::{
-    Bundle, BundleError, BundlingError, Class, Difference, FieldDifference, Imported, RecordedBuild, Replay,
-    ReplayError, ReplayOptions, ReplayedCall, ReplayedInstance, Stopped,
+    Bundle, BundleError, BundlingError, Class, Difference, Imported, RecordedBuild, Replay, ReplayError, ReplayOptions,
+    ReplayedCall, ReplayedInstance, Stopped,
 };
 pub use monkeyci_engines::{
     DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSearch, EngineSettingsError, NetworkFence,

@@ -8,6 +8,7 @@ mod text;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use bytes::Bytes;
 use monkeyci_build::{Assumed, Plan, nearest};
 use monkeyci_controller::{BuildRequest, CheckError, Host, Silent, SourceRequest};
 
@@ -16,7 +17,7 @@ use crate::Done;
 use crate::args::{EngineArgs, PlanArgs};
 use crate::exit::Exit;
 use crate::signals::Signals;
-use crate::text::{harmless_lines, print_line};
+use crate::text::{causes, harmless_lines, print_line};
 use crate::{builds, given, inputs, script, setup};
 
 type Failed = (Exit, anyhow::Error);
@@ -25,14 +26,14 @@ type Failed = (Exit, anyhow::Error);
 pub async fn plan(args: PlanArgs) -> Done {
     let usage = |error: anyhow::Error| (Exit::Usage, error);
     let events = given::collect_all(&args.script.given).map_err(usage)?;
-    let mut scripts = vec![script::bytes(&args.script)?];
-    scripts.extend(args.diff.as_deref().map(script::at).transpose()?);
+    let mut scripts: Vec<Bytes> = vec![script::bytes(&args.script)?.into()];
+    scripts.extend(args.diff.as_deref().map(script::at).transpose()?.map(Bytes::from));
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     if let Some(count) = args.replay_last {
         let host = setup::host(&args.script.stores, &EngineArgs::default(), Arc::new(Silent)).await?;
         let script = scripts.swap_remove(0);
-        return replays::last(&host, (&source, count), script.into(), inputs.secrets, args.json).await;
+        return replays::last(&host, (&source, count), script, inputs.secrets, args.json).await;
     }
     let mut requests = Vec::new();
     for script in &scripts {
@@ -54,12 +55,7 @@ pub async fn plan(args: PlanArgs) -> Done {
     };
     let events: Vec<Option<String>> =
         events.iter().map(|(event, _)| event.map(|event| event.display().to_string())).collect();
-    let imports = scripts.iter().map(|script| host.imports(script).map_err(failed));
-    let imports = imports.collect::<Result<Vec<_>, Failed>>()?;
-    let mut sides = Vec::new();
-    for (at, plan) in plans.into_iter().enumerate() {
-        sides.push(side(plan, &imports[at / events.len()], events[at % events.len()].as_deref())?);
-    }
+    let mut sides = sides(&events, plans)?;
     look_for(&assumed, &sides);
     let old = sides.split_off(events.len());
     match args.diff {
@@ -100,25 +96,41 @@ fn failed(error: CheckError) -> Failed {
     (exit, error.into())
 }
 
-/// A plan, or why the script has none. That the host can't make one is no answer.
-fn side(plan: Result<Plan, CheckError>, imports: &[String], event: Option<&str>) -> Result<Side, Failed> {
-    match plan {
-        Ok(mut plan) => {
-            plan.permissions.imports.extend(imports.iter().cloned());
-            Ok(Ok(plan))
-        }
-        Err(error) if error.is_script() => Ok(Err(error.to_string())),
-        Err(error) => {
-            let (exit, error) = failed(error);
-            Err((
-                exit,
-                match event {
-                    Some(event) => error.context(format!("there is no plan for {event}")),
-                    None => error,
-                },
-            ))
+/// Each plan, or why the script has none. That the host can't make one is no answer: then all are told of which there is none, and why.
+fn sides(events: &[Option<String>], plans: Vec<Result<Plan, CheckError>>) -> Result<Vec<Side>, Failed> {
+    let mut exit = None;
+    let side = |plan: Result<Plan, CheckError>| {
+        plan.map_err(|error| {
+            let is_script = error.is_script();
+            let (code, error) = failed(error);
+            exit = exit.or((!is_script).then_some(code));
+            causes(&error)
+        })
+    };
+    let sides: Vec<Side> = plans.into_iter().map(side).collect();
+    match exit {
+        None => Ok(sides),
+        Some(exit) => Err((exit, anyhow!(told_together(events.iter().cycle().zip(&sides))))),
+    }
+}
+
+/// The errors of events, a line each, where those are told together that have the same one.
+fn told_together<'a>(sides: impl Iterator<Item = (&'a Option<String>, &'a Side)>) -> String {
+    let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (event, side) in sides {
+        let (event, Err(error)) = (event.as_deref().unwrap_or_default(), side) else { continue };
+        match told.iter_mut().find(|(other, _)| other == error) {
+            // Both scripts fail alike.
+            Some((_, events)) if events.contains(&event) => {}
+            Some((_, events)) => events.push(event),
+            None => told.push((error, vec![event])),
         }
     }
+    let line = |(error, events): &(&str, Vec<&str>)| match events.as_slice() {
+        [""] => (*error).to_owned(),
+        events => format!("{}: {error}", events.join(", ")),
+    };
+    told.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Says which of the jobs of which something is assumed are in no plan.
@@ -135,20 +147,14 @@ fn look_for(assumed: &Assumed, sides: &[Side]) {
 }
 
 fn show(events: &[Option<String>], plans: Vec<Side>, from: Option<&str>, json: bool) -> Done {
-    let broken = events.iter().zip(&plans).find_map(|(event, plan)| {
-        let error = plan.as_ref().err()?;
-        Some(match event {
-            Some(event) => anyhow!("{event}: {error}"),
-            None => anyhow!("{error}"),
-        })
-    });
+    let broken = told_together(events.iter().zip(&plans));
     if json {
         let plan = |(event, plan): (&Option<String>, &Side)| match plan {
             Ok(plan) => serde_json::json!({ "event": event, "plan": plan }),
             Err(error) => serde_json::json!({ "event": event, "error": error }),
         };
         let plans: Vec<_> = events.iter().zip(&plans).map(plan).collect();
-        let answer = serde_json::json!({ "ok": broken.is_none(), "plans": plans, "assumed_from": from });
+        let answer = serde_json::json!({ "ok": broken.is_empty(), "plans": plans, "assumed_from": from });
         print_line(&answer.to_string());
     } else {
         for (event, plan) in events.iter().zip(&plans) {
@@ -158,7 +164,7 @@ fn show(events: &[Option<String>], plans: Vec<Side>, from: Option<&str>, json: b
         }
         from.iter().for_each(|build| print_line(&format!("results: those of the last build, {build}")));
     }
-    broken.map_or(Ok(Exit::Success), |error| Err((Exit::BadScript, error)))
+    if broken.is_empty() { Ok(Exit::Success) } else { Err((Exit::BadScript, anyhow!(broken))) }
 }
 
 fn show_diff(events: Vec<(Option<String>, Told)>, new: &[Side], json: bool) -> Exit {

@@ -131,9 +131,11 @@ fn difference(difference: &Difference) -> String {
         lines.push(format!("   now       {}", flat(now)));
     }
     let side = |side: &Option<String>| side.as_deref().map_or_else(|| "not there".to_owned(), flat);
-    lines.extend(fields.iter().map(|field| {
-        format!("   {}: recorded {}, now {}", flat(&field.field), side(&field.recorded), side(&field.now))
-    }));
+    lines.extend(
+        fields
+            .iter()
+            .map(|field| format!("   {}: recorded {}, now {}", flat(&field.field), side(&field.old), side(&field.new))),
+    );
     lines.join("\n")
 }
 

@@ -1,5 +1,6 @@
 //! The host: what all builds of a process share, and the facade of the library. With its own files, the only one that joins the rooms.
 
+mod apart;
 mod build;
 mod builder;
 mod bundles;
@@ -22,15 +23,14 @@ mod sources;
 mod upkeep;
 mod values;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use monkeyci_build::{BuildState, Checked};
+use monkeyci_build::Checked;
 use monkeyci_limits::{Area, Limit, Per};
 use monkeyci_script::Limits;
-use monkeyci_storage::{Journals, names};
+use monkeyci_storage::Journals;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,8 +48,8 @@ pub use sinks::EventSink;
 pub use sources::{BoxError, BuildContext, ParamSource, SecretSource, SourceError};
 pub use upkeep::{Upkeep, Upkept};
 
+use self::apart::Apart;
 use self::builder::Sources;
-use self::drive::masking;
 use self::driven::Driven;
 use self::process::Process;
 use self::sinks::Sink;
@@ -63,7 +63,7 @@ use crate::home::Home;
 use crate::jobs::{self, CheckError, Services, Sweep, Swept};
 use crate::logs::LogLimits;
 use crate::observer::Observer;
-use crate::running::{self, BuildHandle, BuildRequest};
+use crate::running::{self, BuildRequest};
 use crate::serve;
 use crate::source;
 
@@ -213,21 +213,9 @@ impl Host {
     pub async fn check(&self, request: &BuildRequest, observer: Arc<dyn Observer>) -> Result<Checked, CheckError> {
         let (org, repo) = request.source.org_and_repo();
         let id = format!("{org}/{repo}/check-{:08x}", rand::random::<u32>());
-        let state = BuildState::new(NonZeroUsize::MIN);
-        let masking = masking(request)?;
-        let (live, inbox) = BuildHandle::new(&id, &request.source, request.inputs.clone(), masking, observer, state);
-        self.0.api.register(live.clone());
-        let result = tokio::select! {
-            result = jobs::check(&self.0.services, request, &live) => result,
-            never = async {
-                live.clone().take_in_all(inbox).await;
-                std::future::pending().await
-            } => never,
-        };
-        self.0.api.deregister(&id);
-        // Nothing that is only a check stays in the store.
-        self.0.services.blobs.remove_below(&names::logs(&id)).await.map_err(ControllerError::from)?;
-        result
+        let apart = Apart::begin(self, &id, request, request.inputs.clone(), observer)?;
+        let live = apart.live();
+        apart.ask(jobs::check(&self.0.services, request, &live)).await
     }
 
     /// Whether something of a build is in the journal.

@@ -56,8 +56,8 @@ pub use monkeyci_storage::journal::LAYOUT as JOURNAL_LAYOUT;
 pub use monkeyci_storage::{BlobStore, BlobStoreError, JournalError};
 pub use observer::{Observer, Silent};
 pub use replay::{
-    Class, Difference, FieldDifference, RecordedBuild, Replay, ReplayError, ReplayOptions, ReplayedCall,
-    ReplayedInstance, Stopped, replay,
+    Class, Difference, RecordedBuild, Replay, ReplayError, ReplayOptions, ReplayedCall, ReplayedInstance, Stopped,
+    replay,
 };
 pub use running::{BuildReport, BuildRequest, Needed, RerunError, RerunRequest, Resumable, ResumeError, ResumeRequest};
 pub use serve::{ApiOverTcp, HttpServer};

@@ -18,7 +18,8 @@ use crate::store::State;
 
 /// A loaded script: compiled and linked. Cheap to clone.
 ///
-/// Its instances, and those of its clones, share the memory that a build may have: load a script once for each build.
+/// Its instances, and those of its clones, share the memory that a build may have: of each build there is one that was loaded, or made
+/// [for another build](Self::for_another_build).
 #[derive(Clone)]
 pub struct Script {
     pub(crate) runtime: Runtime,
@@ -29,6 +30,7 @@ pub struct Script {
     pub(crate) memory: BuildMemory,
     /// How much of it an instance needs to begin with.
     pub(crate) needs: usize,
+    imports: Arc<[String]>,
     digest: Arc<str>,
     size: usize,
     cached: bool,
@@ -68,25 +70,16 @@ impl Runtime {
         check_form(bytes, &self.limits)?;
         let outside = check_outside(bytes)?;
         let digest = hex(&Sha256::digest(bytes));
-        let found = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
-        let cached = found.is_some();
-        let component = match found {
-            Some(component) => component,
+        let found = || self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
+        let (component, cached) = match found() {
+            Some(component) => (component, true),
             None => {
                 let _turn = self.turns.take();
-                let mut artifact = self.compiler.compile(&self.engine, &self.limits, bytes, stop)?;
-                // SAFETY: this host's own compiler wrote it and is done, and it has no name by which others could reach it.
-                let component = unsafe { artifact.load(&self.engine) }.map_err(|error| {
-                    if let Some(limit) = limit_of_the_pool(&error, &self.limits) {
-                        return LoadError::TooMuch(limit);
-                    }
-                    let ask = "is it of this version, and does its `main` begin with `compile_if_child`?";
-                    LoadError::compiler(format!("what it made can't be loaded ({ask}): {error:#}"))
-                })?;
-                if let Some(cache) = &self.cache {
-                    cache.put(&digest, &mut artifact);
+                // Somebody may have compiled it while this waited for its turn.
+                match found() {
+                    Some(component) => (component, true),
+                    None => (self.compile(bytes, &digest, stop)?, false),
                 }
-                component
             }
         };
         let unfit = |error: wasmtime::Error| {
@@ -107,14 +100,42 @@ impl Runtime {
             memory: self.memory.build(),
             needs: needs(&component),
             refines: component.get_export_index(None, "refine").is_some(),
+            imports: outside.into_iter().flat_map(|outside| outside.imports).map(|import| import.name).collect(),
             digest: digest.into(),
             size: bytes.len(),
             cached,
         })
     }
+
+    /// Compiles a script, and puts what comes of it into the cache.
+    fn compile(&self, bytes: &[u8], digest: &str, stop: Option<&PipeReader>) -> Result<Component, LoadError> {
+        let mut artifact = self.compiler.compile(&self.engine, &self.limits, bytes, stop)?;
+        // SAFETY: this host's own compiler wrote it and is done, and it has no name by which others could reach it.
+        let component = unsafe { artifact.load(&self.engine) }.map_err(|error| {
+            if let Some(limit) = limit_of_the_pool(&error, &self.limits) {
+                return LoadError::TooMuch(limit);
+            }
+            let ask = "is it of this version, and does its `main` begin with `compile_if_child`?";
+            LoadError::compiler(format!("what it made can't be loaded ({ask}): {error:#}"))
+        })?;
+        if let Some(cache) = &self.cache {
+            cache.put(digest, &mut artifact);
+        }
+        Ok(component)
+    }
 }
 
 impl Script {
+    /// The same script for another build, which has its own memory.
+    pub fn for_another_build(&self) -> Self {
+        Self { memory: self.runtime.memory.build(), ..self.clone() }
+    }
+
+    /// The names of what it imports, `monkeyci:script/jobs@0.1.0` say: its permissions.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
     /// The SHA-256 of the component's bytes, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest

@@ -17,6 +17,13 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             println!("given: {}", build.params()?.join(" "));
             all(())
         }
+        "fails-on-a-branch" => bail!("no luck on {}", build.branch().unwrap_or_default()),
+        "asks-on-a-branch" => {
+            if let Some(branch) = build.branch().filter(|branch| branch == "two") {
+                println!("given: {}", build.param_or(&branch, "nothing")?);
+            }
+            all(action("does", |_| Ok(())))
+        }
         // Three faults in one go: the value of `workers` (the test gives `many`), a default, and a job.
         "params-bad-kind" => {
             let workers = build.declare(param("workers").integer().default(4))?;

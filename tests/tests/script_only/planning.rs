@@ -202,13 +202,13 @@ fn two_scripts_are_told_apart_over_events_and_the_exit_code_says_so() {
 fn the_last_builds_are_replayed_with_a_script_and_one_that_goes_another_way_is_told() {
     let host = Host::default();
     let code = code(&host).to_str().expect("text").to_owned();
-    let none = probe(&host, "refine-skip", &["--replay-last", "3"]);
+    let none = plan(&host, "probe_script", &["--replay-last", "3"]);
     assert_eq!(none.status.code(), Some(2), "{}", errors(&none));
     for _ in 0..2 {
         let ended = host.run("action-fails", &["--dir", &code]);
         assert_eq!(ended.code, Some(1), "{ended:#?}");
     }
-    let same = probe(&host, "nothing", &["--replay-last", "5"]);
+    let same = plan(&host, "probe_script", &["--replay-last", "5"]);
     assert_eq!(same.status.code(), Some(0), "{}", errors(&same));
     assert_eq!(lines(&same), ["replays of 2: 2 same, 0 cosmetic, 0 divergent"]);
     let other = plan(&host, "quickstart", &["--replay-last", "1"]);
@@ -219,6 +219,82 @@ fn the_last_builds_are_replayed_with_a_script_and_one_that_goes_another_way_is_t
     let json = plan(&host, "quickstart", &["--replay-last", "1", "--json"]);
     let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(json["counts"]["divergent"], 1, "{json}");
+}
+
+#[test]
+fn what_a_replay_of_the_last_builds_has_no_use_for_is_refused_and_not_ignored() {
+    let host = Host::default();
+    for option in [
+        ["--job", "a"],
+        ["--until", "a"],
+        ["--trigger", "api"],
+        ["--branch", "main"],
+        ["--tag", "v1"],
+        ["--changed", "a"],
+        ["--param", "a=b"],
+        ["--param-file", "a"],
+        ["--reveal", "PUBLISH_TOKEN"],
+        ["--event", "a"],
+        ["--assume", "success"],
+        ["--diff", "a"],
+    ] {
+        let refused = plan(&host, "release", &[&["--replay-last", "1"], &option[..]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{option:?}: {}", errors(&refused));
+        assert!(errors(&refused).contains("cannot be used with"), "{option:?}: {}", errors(&refused));
+    }
+}
+
+#[test]
+fn of_several_events_all_that_have_no_plan_are_told() {
+    let host = Host::default();
+    let event = |name: &str| written(&host, name, &format!(r#"{{"ref": "refs/heads/{name}"}}"#));
+    let (one, two) = (event("one.json"), event("two.json"));
+    let both = ["--event", &one, "--event", &two];
+    let fails = probe(&host, "fails-on-a-branch", &both);
+    assert_eq!(fails.status.code(), Some(3), "{}", errors(&fails));
+    let told = errors(&fails);
+    let of =
+        |event: &str| told.lines().any(|line| line.contains(event) && line.contains(&format!("no luck on {event}")));
+    assert!(of("one.json") && of("two.json"), "{told}");
+
+    let no_job = plan(&host, "release", &[&both[..], &["--job", "pakage"]].concat());
+    assert_eq!(no_job.status.code(), Some(2), "{}", errors(&no_job));
+    let told = errors(&no_job);
+    assert!(told.contains(&format!("{one}, {two}: ")), "what is the same is told together: {told}");
+}
+
+#[test]
+fn a_parameter_that_no_event_has_a_use_for_is_a_warning_once() {
+    let host = Host::default();
+    let event = |name: &str| written(&host, name, &format!(r#"{{"ref": "refs/heads/{name}"}}"#));
+    let (one, two) = (event("one"), event("two"));
+    let both = ["--event", &one, "--event", &two, "--param", "imagee=x"];
+    let planned = probe(&host, "wide", &both);
+    assert_eq!(planned.status.code(), Some(0), "{}", errors(&planned));
+    assert_eq!(errors(&planned).matches("neither declares nor asks for the parameter \"imagee\"").count(), 1);
+    // One that the script asks for in one event is used.
+    let asked = probe(&host, "asks-on-a-branch", &[&both[..], &["--param", "two=x"]].concat());
+    assert_eq!(asked.status.code(), Some(0), "{}", errors(&asked));
+    let told = errors(&asked);
+    assert!(told.contains("the parameter \"imagee\"") && !told.contains("the parameter \"two\""), "{told}");
+}
+
+#[test]
+fn the_results_of_a_build_with_a_long_journal_are_assumed_to_its_end() {
+    let host = Host::default();
+    let code = code(&host).to_str().expect("text").to_owned();
+    let ended = host.run("resume-many", &["--dir", &code, "--param", "count=200"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.events.len() > 1000, "that is no more than one page: {}", ended.events.len());
+    let last = probe(&host, "resume-many", &["--assume", "last", "--param", "count=200"]);
+    assert_eq!(last.status.code(), Some(0), "{}", errors(&last));
+    let told = lines(&last);
+    for number in 0..200 {
+        let waits = of(&told, &format!("waits-{number}")).to_owned();
+        assert!(!waits.contains("known when it runs"), "{waits}");
+        let child = of(&told, &format!("child-{number}")).to_owned();
+        assert!(child.contains(&format!("submitted by waits-{number}")), "{child}");
+    }
 }
 
 #[test]

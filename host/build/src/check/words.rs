@@ -60,3 +60,15 @@ pub(super) fn network(word: &str) -> Option<NetworkMode> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_rule_is_told_as_scripts_write_it() {
+        for word in ["failure", "error", "timeout", "out-of-memory", "exit-code=3"] {
+            assert_eq!(retry_on(word).map(|rule| rule.to_string()).as_deref(), Some(word));
+        }
+    }
+}

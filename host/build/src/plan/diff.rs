@@ -42,14 +42,14 @@ pub struct ChangedJob {
     pub fields: Vec<FieldDiff>,
 }
 
-/// A field that is not the same.
+/// A field that is not the same: of two plans, or of what was recorded and what is so now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldDiff {
-    /// Its name in the script API, or `plan` for whether the job would run.
+    /// Its name in the script API, or `plan` for whether the job would run; in a replay its path, `kind.container.image` say.
     pub field: String,
-    /// What it was; `None` if it was not said.
+    /// What it was; `None` if it was not there.
     pub old: Option<String>,
-    /// What it is.
+    /// What it is; `None` if it is not there.
     pub new: Option<String>,
 }
 
@@ -137,21 +137,7 @@ fn facts(job: &PlannedJob) -> Vec<(String, String)> {
 }
 
 fn params(params: &[ParamSpec]) -> Vec<(String, String)> {
-    let shown = |param: &ParamSpec| {
-        let ParamSpec { name: _, kind, default, required, description } = param;
-        let kind = match kind {
-            crate::ParamKind::Text => "text".to_owned(),
-            crate::ParamKind::Integer => "integer".to_owned(),
-            crate::ParamKind::Number => "number".to_owned(),
-            crate::ParamKind::Boolean => "boolean".to_owned(),
-            crate::ParamKind::Choice(choices) => format!("one of {}", choices.join(", ")),
-        };
-        let default = default.as_ref().map_or_else(String::new, |value| format!(", {value} by default"));
-        let required = if *required { ", required" } else { "" };
-        let description = description.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-        format!("{kind}{default}{required}{description}")
-    };
-    params.iter().map(|param| (format!("param({})", param.name), shown(param))).collect()
+    params.iter().map(|param| (format!("param({})", param.name), param.to_string())).collect()
 }
 
 /// The names whose values are not the same, in the order of the new ones, then of the old ones. A name may come more than once.

@@ -2,7 +2,7 @@
 
 use crate::{
     CacheSpec, Call, Command, ContainerSpec, JobKind, JobSpec, LateValue, NetworkMode, PullPolicy, Readiness,
-    RestoreArtifact, Retry, RetryOn, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
+    RestoreArtifact, Retry, RunWhen, SaveArtifact, SavePolicy, ServiceSpec, ShellCommand,
 };
 
 /// The facts of a job that are not as they would be if the script had said nothing of them. Each field is named here, so that none is
@@ -45,7 +45,7 @@ pub(super) fn of(spec: &JobSpec) -> Vec<(String, String)> {
     facts.flag("allow-failure", *allow_failure);
     if let Some(Retry { count, on, delay_ms }) = retry {
         facts.add("retry", count.to_string());
-        facts.list("retry-on", &on.iter().map(retry_on).collect::<Vec<_>>());
+        facts.list("retry-on", &on.iter().map(ToString::to_string).collect::<Vec<_>>());
         if *delay_ms > 0 {
             facts.add("retry-delay", time(*delay_ms));
         }
@@ -218,25 +218,12 @@ fn noted(notes: &[(bool, &str)]) -> String {
     if notes.is_empty() { String::new() } else { format!(", {}", notes.join(", ")) }
 }
 
-fn retry_on(on: &RetryOn) -> String {
-    match on {
-        RetryOn::Failure => "failure".to_owned(),
-        RetryOn::Error => "error".to_owned(),
-        RetryOn::Timeout => "timeout".to_owned(),
-        RetryOn::OutOfMemory => "out-of-memory".to_owned(),
-        RetryOn::ExitCode(code) => format!("exit-code {code}"),
-    }
-}
-
-/// A time, exactly.
+/// A time, exactly, as people write it.
 fn time(ms: u64) -> String {
-    if ms == 0 {
-        return "0s".to_owned();
-    }
-    let parts = [(ms / 3_600_000, "h"), (ms / 60_000 % 60, "m"), (ms / 1000 % 60, "s"), (ms % 1000, "ms")];
+    let parts = [(ms / 3_600_000, "h"), (ms / 60_000 % 60, "min"), (ms / 1000 % 60, "s"), (ms % 1000, "ms")];
     let parts: Vec<String> =
-        parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}")).collect();
-    parts.join(" ")
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number} {unit}")).collect();
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
 }
 
 /// A size, exactly.
@@ -252,7 +239,7 @@ mod tests {
 
     #[test]
     fn times_and_sizes_are_told_exactly() {
-        assert_eq!([0, 600_000, 5_400_000, 1_500].map(time), ["0s", "10m", "1h 30m", "1s 500ms"]);
+        assert_eq!([0, 600_000, 5_400_000, 1_500].map(time), ["0 s", "10 min", "1 h 30 min", "1 s 500 ms"]);
         assert_eq!([7, 2048, 1 << 30, (1 << 30) + 1024].map(size), ["7 bytes", "2 KiB", "1 GiB", "1048577 KiB"]);
     }
 }

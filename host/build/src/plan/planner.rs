@@ -1,7 +1,8 @@
 //! The build that nobody runs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use super::{Assumed, AssumedJob, Fate, Known, Permissions, Plan, PlannedJob, branches};
 use crate::{
@@ -24,13 +25,14 @@ use crate::{
 #[derive(Debug)]
 pub struct Planner {
     state: BuildState,
-    assumed: Assumed,
+    assumed: Arc<Assumed>,
     params: Vec<ParamSpec>,
     removed: Vec<(String, String)>,
     /// The jobs that do not run whatever comes of others: nobody asked for them, or the script has said so.
     decided: BTreeSet<String>,
+    /// What has happened, and has not been [taken](Self::take_events).
+    happened: Vec<Event>,
     seq: u64,
-    now_ms: u64,
     wave: u32,
     todo: VecDeque<Effect>,
     /// What the caller is asked.
@@ -42,7 +44,6 @@ pub struct Planner {
     /// What actions have said that were asked.
     acted: HashMap<String, (AssumedJob, Vec<JobSpec>)>,
     open: HashMap<String, String>,
-    submitted_by: BTreeMap<String, String>,
 }
 
 /// What a planner has to know next.
@@ -71,17 +72,17 @@ pub enum Answer {
 
 impl Planner {
     /// Begins the plan of these jobs.
-    pub fn new(checked: Checked, selection: Option<Selection>, assumed: Assumed) -> Self {
+    pub fn new(checked: Checked, selection: Option<Selection>, assumed: impl Into<Arc<Assumed>>) -> Self {
         let Checked { graph, removed, params } = checked;
         let left_out = selection.iter().flat_map(|selection| &selection.left_out).map(|(job, _)| job.clone());
         let mut planner = Self {
             state: BuildState::new(NonZeroUsize::MAX),
-            assumed,
+            assumed: assumed.into(),
             params: params.clone(),
             removed: removed.clone(),
             decided: left_out.collect(),
+            happened: Vec::new(),
             seq: 0,
-            now_ms: 0,
             wave: 1,
             todo: VecDeque::new(),
             asked: None,
@@ -89,7 +90,6 @@ impl Planner {
             started: HashMap::new(),
             acted: HashMap::new(),
             open: HashMap::new(),
-            submitted_by: BTreeMap::new(),
         };
         planner.append(EventBody::BuildTriggered { build: String::new(), trigger: String::new() });
         planner.append(EventBody::BuildCheckedOut { source: Source::default() });
@@ -105,6 +105,11 @@ impl Planner {
     /// The build as it is by now, for whoever asks the script.
     pub fn state(&self) -> &BuildState {
         &self.state
+    }
+
+    /// What has happened since this was asked the last time: whoever folds it over the state of then has the [state](Self::state) of now.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.happened)
     }
 
     /// How much is known of the result of a job. Of one that is not over, that is so: it has none.
@@ -164,27 +169,29 @@ impl Planner {
     }
 
     /// The plan, as far as it has come.
-    pub fn into_plan(self) -> Plan {
+    pub fn into_plan(mut self) -> Plan {
+        let (params, removed) = (std::mem::take(&mut self.params), std::mem::take(&mut self.removed));
         let specs = self.state.graph().jobs();
         let jobs = specs.iter().map(|spec| PlannedJob {
             fate: self.fate(spec),
             branches: branches::of(&self.state, spec, |job| self.started.contains_key(job), self.is_decided(&spec.id)),
             open: self.open.get(&spec.id).cloned(),
-            submitted_by: self.submitted_by.get(&spec.id).cloned(),
+            submitted_by: self.state.submitted_by(&spec.id).map(str::to_owned),
             spec: spec.clone(),
         });
         let permissions = Permissions::of_jobs(specs);
-        Plan { jobs: jobs.collect(), removed: self.removed.clone(), params: self.params.clone(), permissions }
+        Plan { jobs: jobs.collect(), removed, params, permissions }
     }
 
     fn append(&mut self, body: EventBody) {
-        let time_ms = self.now_ms;
-        self.append_at(time_ms, body);
+        self.append_at(0, body);
     }
 
     fn append_at(&mut self, time_ms: u64, body: EventBody) {
         self.seq += 1;
-        self.todo.extend(self.state.step(Input::Event(&Event { seq: self.seq, time_ms, body })));
+        let event = Event { seq: self.seq, time_ms, body };
+        self.todo.extend(self.state.step(Input::Event(&event)));
+        self.happened.push(event);
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -238,8 +245,8 @@ impl Planner {
                 true => Ending::Tolerated { ending: Box::new(ending) },
                 false => ending,
             };
-            let time_ms = self.now_ms.saturating_add(duration_ms);
-            self.append_at(time_ms, EventBody::JobEnded { job, attempt, ending });
+            // It started at 0, as all do.
+            self.append_at(duration_ms, EventBody::JobEnded { job, attempt, ending });
         }
     }
 
@@ -258,7 +265,6 @@ impl Planner {
         if jobs.is_empty() {
             return;
         }
-        self.submitted_by.extend(jobs.iter().map(|job| (job.id.clone(), by.to_owned())));
         self.append(EventBody::JobsSubmitted { by: by.to_owned(), attempt, jobs });
     }
 

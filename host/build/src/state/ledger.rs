@@ -106,9 +106,14 @@ impl BuildState {
         self.ledger.asked_for_all || param.is_some_and(|param| self.ledger.asked.contains(param) || declares(param))
     }
 
-    /// What to say of parameters that were given, and that the script neither declared nor asked for: most are slips of the
+    /// The job whose action has submitted this one; `None` if the script has declared it.
+    pub fn submitted_by(&self, job: &str) -> Option<&str> {
+        self.submitted.get(job).map(|(by, _)| by.as_str())
+    }
+
+    /// What to say of each parameter that was given, and that the script neither declared nor asked for: most are slips of the
     /// fingers, and the build has gone on without them.
-    pub fn unasked_params(&self, given: &BTreeMap<String, String>) -> Vec<String> {
+    pub fn unasked_params(&self, given: &BTreeMap<String, String>) -> Vec<(String, String)> {
         // A build that ended before could not have asked.
         if self.ledger.asked_for_all || self.phase != Phase::Running {
             return Vec::new();
@@ -127,7 +132,7 @@ impl BuildState {
         let unasked = unasked.map(|param| {
             let wanted = known.iter().copied().filter(|known| !given.contains_key(*known));
             let hint = nearest(param, wanted).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
-            format!("the script neither declares nor asks for the parameter {param:?}{hint}")
+            (param.clone(), format!("the script neither declares nor asks for the parameter {param:?}{hint}"))
         });
         unasked.collect()
     }

@@ -9,7 +9,7 @@ use monkeyci_build::{BuildState, Results, SavedArtifact, SidecarReport};
 pub struct View {
     jobs: Vec<Job>,
     artifacts: Vec<(String, SavedArtifact)>,
-    unasked: Vec<String>,
+    unasked: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

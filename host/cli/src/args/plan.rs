@@ -23,7 +23,11 @@ pub struct PlanArgs {
     #[arg(long, value_name = "OLD")]
     pub diff: Option<PathBuf>,
     /// Replay the last N builds of this repository with the script, and say of how many it goes another way. Exits with 3 when it does of one.
-    #[arg(long, value_name = "N", conflicts_with_all = ["diff", "assume", "event"])]
+    /// What was said of them then is said again: it takes no parameters, and nothing to try conditions.
+    #[arg(long, value_name = "N", conflicts_with_all = [
+        // They are told as they were then.
+        "diff", "assume", "only", "until", "reference", "trigger", "branch", "tag", "changed", "event", "params", "param_files", "reveal",
+    ])]
     pub replay_last: Option<usize>,
     /// Print JSON.
     #[arg(long)]

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use monkeyci_controller::{Class, Difference, Hidden, Host, Replay, ReplayOptions, SourceRequest, Stopped};
+use monkeyci_controller::{
+    BundlingError, Class, Difference, Hidden, Host, Replay, ReplayOptions, SourceRequest, Stopped,
+};
 
 use crate::exit::Exit;
 use crate::text::{harmless, print_line};
-use crate::{Done, builds};
+use crate::{Done, builds, bundle};
 
 /// What a build came to when it was replayed.
 struct Replayed {
@@ -33,21 +35,12 @@ pub async fn last(
     }
     let mut options = ReplayOptions::new();
     options.secrets = secrets;
-    let mut all = Vec::with_capacity(last.len());
-    for build in last {
-        let recorded = match host.recorded(&build).await {
-            Ok(recorded) => recorded,
-            Err(error) => {
-                all.push(Replayed { build, class: "unknown", why: Some(error.to_string()) });
-                continue;
-            }
-        };
-        let replay = host.replay(&recorded, script.clone(), &options).await;
-        all.push(match replay {
-            Ok(replay) => of(build, &replay),
-            Err(error) => Replayed { build, class: "unknown", why: Some(error.to_string()) },
-        });
-    }
+    let replays = host.replays(&last, script, options).await.map_err(bundle::failed)?;
+    let replayed = |(build, replay)| match replay {
+        Ok(replay) => of(build, &replay),
+        Err(error) => Replayed { build, class: "unknown", why: Some(BundlingError::to_string(&error)) },
+    };
+    let all: Vec<Replayed> = last.into_iter().zip(replays).map(replayed).collect();
     show(&all, json);
     Ok(if all.iter().any(|one| one.class == "divergent") { Exit::BadScript } else { Exit::Success })
 }
@@ -74,7 +67,7 @@ fn told(difference: &Difference) -> String {
     match fields.first() {
         Some(field) => {
             let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "none".to_owned());
-            format!("{place}: {} {} → {}", field.field, side(&field.recorded), side(&field.now))
+            format!("{place}: {} {} → {}", field.field, side(&field.old), side(&field.new))
         }
         None => format!("{place}: {recorded} → {now}"),
     }

@@ -105,7 +105,7 @@ impl Api {
     }
 
     #[cfg(test)]
-    fn build(&self, id: &str) -> Option<Arc<BuildHandle>> {
+    pub(crate) fn build(&self, id: &str) -> Option<Arc<BuildHandle>> {
         Some(self.served(id)?.build.clone())
     }
 

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod error;
+mod last;
 mod list;
 mod record;
 mod reports;
@@ -15,6 +16,7 @@ use monkeyci_storage::journal::{History, Journal, Page, SqliteJournal, history, 
 
 pub use artifacts::ArtifactBytes;
 pub use error::BuildsError;
+pub(crate) use last::LastBuilds;
 pub use list::{FailedJob, Listed, Standing, Wanted};
 pub use record::{ArtifactRecord, AttemptRecord, BuildRecord, JobRecord, RemovedJob};
 pub use reports::{FlakyTest, TestCase, TestReports, Tests};

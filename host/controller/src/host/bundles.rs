@@ -1,14 +1,18 @@
 //! Builds that are replayed, written into bundles, and read from them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use monkeyci_build::Requested;
 use monkeyci_storage::JournalError;
 use monkeyci_storage::journal::{self, History};
 use monkeyci_storage::names;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Host;
+use super::plan::at_once;
 use crate::bundle::{Bundle, BundleError};
 use crate::error::ControllerError;
 use crate::jobs;
@@ -112,7 +116,32 @@ impl Host {
         script: Bytes,
         options: &ReplayOptions,
     ) -> Result<Replay, BundlingError> {
-        Ok(replay::replay(&self.0.services.runtime, recorded, script, options).await?)
+        let script = self.0.services.runtime.load_in_background(script).await.map_err(ReplayError::from)?;
+        Ok(replay::replay(script, recorded, options).await?)
+    }
+
+    /// Replays builds of this home with one script, which is loaded once: what comes of each, in their order.
+    ///
+    /// # Errors
+    /// When the script can't be loaded. Of each build, as of [`recorded`](Self::recorded) and [`replay`](Self::replay).
+    pub async fn replays(
+        &self,
+        builds: &[String],
+        script: Bytes,
+        options: ReplayOptions,
+    ) -> Result<Vec<Result<Replay, BundlingError>>, BundlingError> {
+        let script = self.0.services.runtime.load_in_background(script).await.map_err(ReplayError::from)?;
+        let options = Arc::new(options);
+        let replays = stream::iter(builds.iter().cloned()).map(|build| {
+            let (host, script, options) = (self.clone(), script.for_another_build(), options.clone());
+            // On a thread of its own; stopped with whoever waits for it.
+            let replaying = AbortOnDropHandle::new(tokio::spawn(async move {
+                let recorded = host.recorded(&build).await?;
+                Ok(replay::replay(script, &recorded, &options).await?)
+            }));
+            async { replaying.await.unwrap_or_else(|error| Err(ControllerError::Panic(error.to_string()).into())) }
+        });
+        Ok(replays.buffered(at_once()).collect().await)
     }
 
     /// A build of this home, to be carried elsewhere.

@@ -4,20 +4,22 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures::future::join_all;
 use futures::{StreamExt, stream};
-use monkeyci_build::{Assumed, BuildState, Earlier, Plan};
-use monkeyci_script::inspect;
-use monkeyci_storage::names;
+use monkeyci_build::{Assumed, Earlier, Plan};
+use monkeyci_script::{LoadError, Script};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Host;
+use super::apart::Apart;
 use super::drive::masking;
-use crate::builds::{BuildsError, Standing, Wanted};
+use crate::builds::{BuildsError, LastBuilds};
 use crate::clock::now_ms;
 use crate::error::ControllerError;
-use crate::jobs::{self, CheckError};
+use crate::jobs::{self, CheckError, PlannedBuild};
 use crate::observer::Silent;
-use crate::running::{BuildHandle, BuildRequest};
+use crate::running::BuildRequest;
 use crate::source::{Checkout, SourceRequest};
 
 impl Host {
@@ -33,7 +35,7 @@ impl Host {
     }
 
     /// Plans of several builds, which differ in their scripts, say, or in what is said of the code. The code is that of the first one, and
-    /// is checked out once. All scripts see the same time, and the same random numbers.
+    /// is checked out once; each script is loaded once. All scripts see the same time, and the same random numbers.
     ///
     /// # Errors
     /// When the code can't be had. Of each build, see [`CheckError`].
@@ -44,69 +46,66 @@ impl Host {
     ) -> Result<Vec<Result<Plan, CheckError>>, CheckError> {
         let Some(first) = requests.first() else { return Ok(Vec::new()) };
         let dir = tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
-        let checkout = first.source.clone().check_out_in_background(dir.path().join("checkout")).await;
+        let source = first.source.clone();
         let masking = masking(first)?;
+        let checking_out = source.clone().check_out_in_background(dir.path().join("checkout"));
+        let (checkout, scripts) = tokio::join!(checking_out, self.load_all(requests));
         let checkout = checkout.map_err(|error| CheckError::Source(masking.text(&error.to_string())))?;
         for warning in &checkout.warnings {
             tracing::warn!("{}", masking.text(warning));
         }
-        let time_ms = now_ms();
-        let at_once = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get();
-        let plans = stream::iter(requests.iter().cloned().enumerate()).map(|(at, request)| {
-            let (host, source, checkout, assumed) =
-                (self.clone(), first.source.clone(), checkout.clone(), assumed.clone());
-            let own = dir.path().join(at.to_string());
+        let code = Arc::new(Code { source, checkout, time_ms: now_ms(), assumed: Arc::new(assumed.clone()) });
+        let plans = stream::iter(requests.iter().cloned().zip(scripts).enumerate()).map(|(at, (request, script))| {
+            let (host, code, own) = (self.clone(), code.clone(), dir.path().join(at.to_string()));
             // On a thread of its own; stopped with whoever waits for it.
             let planning = AbortOnDropHandle::new(tokio::spawn(async move {
-                host.plan_of(&request, &source, (&checkout, &own), time_ms, &assumed).await
+                host.plan_of(&request, script?.for_another_build(), &code, &own).await
             }));
             async {
                 planning.await.unwrap_or_else(|error| Err(CheckError::Failed(format!("no plan was made: {error}"))))
             }
         });
-        Ok(plans.buffered(at_once).collect().await)
+        let planned: Vec<_> = plans.buffered(at_once()).collect().await;
+        for message in unused_by_all(planned.iter().flatten().map(|planned| planned.unasked_params.as_slice())) {
+            tracing::warn!("{message}; nobody asked while jobs were declared, though an action may");
+        }
+        Ok(planned.into_iter().map(|planned| planned.map(|planned| planned.plan)).collect())
+    }
+
+    /// The scripts of these requests: each is loaded once.
+    async fn load_all(&self, requests: &[BuildRequest]) -> Vec<Result<Script, LoadError>> {
+        let mut scripts: Vec<&Bytes> = Vec::new();
+        let mut places = Vec::with_capacity(requests.len());
+        for BuildRequest { script, .. } in requests {
+            // Most are the same bytes, which need not be looked at.
+            let is_it = |other: &&Bytes| std::ptr::eq::<[u8]>(&***other, &**script) || *other == script;
+            places.push(scripts.iter().position(is_it).unwrap_or_else(|| {
+                scripts.push(script);
+                scripts.len() - 1
+            }));
+        }
+        let runtime = &self.0.services.runtime;
+        let loaded = join_all(scripts.into_iter().map(|script| runtime.load_in_background(script.clone()))).await;
+        places.into_iter().map(|place| loaded[place].clone()).collect()
     }
 
     async fn plan_of(
         &self,
         request: &BuildRequest,
-        source: &SourceRequest,
-        (checkout, dir): (&Checkout, &Path),
-        time_ms: u64,
-        assumed: &Assumed,
-    ) -> Result<Plan, CheckError> {
+        script: Script,
+        Code { source, checkout, time_ms, assumed }: &Code,
+        dir: &Path,
+    ) -> Result<PlannedBuild, CheckError> {
         let (org, repo) = source.org_and_repo();
         // What the script is told is the same each time: its random numbers come of it.
         let told = format!("{org}/{repo}/plan");
         let id = format!("{told}-{:08x}", rand::random::<u32>());
-        let state = BuildState::new(NonZeroUsize::MIN);
         let mut inputs = request.inputs.clone();
         inputs.reveal.clear();
-        let (live, inbox) = BuildHandle::new(&id, source, inputs, masking(request)?, Arc::new(Silent), state);
-        self.0.api.register(live.clone());
-        let planned = tokio::select! {
-            planned = jobs::plan(&self.0.services, request, &live, (checkout, dir), (&told, time_ms), assumed) => planned,
-            never = async {
-                live.clone().take_in_all(inbox).await;
-                std::future::pending().await
-            } => never,
-        };
-        self.0.api.deregister(&id);
-        // Nothing of a plan stays in the store.
-        self.0.services.blobs.remove_below(&names::logs(&id)).await.map_err(ControllerError::from)?;
-        planned
-    }
-
-    /// What the script's bytes say that it imports beyond what has no reach: its permissions, without the versions of interfaces.
-    ///
-    /// # Errors
-    /// When the bytes are no component.
-    pub fn imports(&self, script: &[u8]) -> Result<Vec<String>, CheckError> {
-        let found = inspect(script, self.0.services.runtime.limits())?;
-        let refused = found.refused.into_iter().map(|refused| refused.import);
-        let own = found.imports.into_iter().filter(|import| import.starts_with("monkeyci:"));
-        let without_version = |import: String| import.split('@').next().unwrap_or_default().to_owned();
-        Ok(own.chain(refused).map(without_version).collect())
+        let apart = Apart::begin(self, &id, request, inputs, Arc::new(Silent))?;
+        let live = apart.live();
+        let asked = (&*live, &script, assumed);
+        apart.ask(jobs::plan(&self.0.services, request, asked, (checkout, dir), (&told, *time_ms))).await
     }
 
     /// The results of the last build of this code's repository that had jobs and is over, and which build that is; `None` if the home has
@@ -115,9 +114,9 @@ impl Host {
     /// # Errors
     /// When the journal can't be read.
     pub async fn last_results(&self, source: &SourceRequest) -> Result<Option<(String, Assumed)>, BuildsError> {
-        let builds = self.builds();
-        for build in self.last_builds(source, usize::MAX).await? {
-            let events = builds.events_after(&build, 0).await?;
+        let mut builds = LastBuilds::of(self.builds(), source.org_and_repo());
+        while let Some(build) = builds.next().await? {
+            let events = self.0.journals.events(&build).await.map_err(ControllerError::from)?;
             let earlier = Earlier::of(&build, &events);
             if !earlier.jobs().is_empty() {
                 return Ok(Some((build, Assumed::of_earlier(&earlier))));
@@ -132,11 +131,36 @@ impl Host {
     /// # Errors
     /// When the journal can't be read.
     pub async fn last_builds(&self, source: &SourceRequest, count: usize) -> Result<Vec<String>, BuildsError> {
-        let (org, repo) = source.org_and_repo();
-        let of_repository = format!("{org}/{repo}/");
-        let standing = [Standing::Success, Standing::Failure, Standing::Error, Standing::TimedOut, Standing::Cancelled];
-        let wanted = Wanted { branch: None, standing: standing.to_vec(), limit: usize::MAX };
-        let listed = self.builds().list(&wanted).await?.into_iter().map(|listed| listed.build);
-        Ok(listed.filter(|build| build.starts_with(&of_repository)).take(count).collect())
+        let (mut builds, mut last) = (LastBuilds::of(self.builds(), source.org_and_repo()), Vec::new());
+        while last.len() < count
+            && let Some(build) = builds.next().await?
+        {
+            last.push(build);
+        }
+        Ok(last)
     }
+}
+
+/// What plans that are made together share.
+struct Code {
+    source: SourceRequest,
+    checkout: Checkout,
+    /// When it is, for their scripts.
+    time_ms: u64,
+    assumed: Arc<Assumed>,
+}
+
+/// How many scripts are asked at once.
+pub(super) fn at_once() -> usize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get()
+}
+
+/// What to say of the parameters that no plan uses: each is named once.
+fn unused_by_all<'a>(mut plans: impl Iterator<Item = &'a [(String, String)]>) -> Vec<&'a str> {
+    let Some(first) = plans.next() else { return Vec::new() };
+    let mut unused: Vec<_> = first.iter().collect();
+    for plan in plans {
+        unused.retain(|(param, _)| plan.iter().any(|(other, _)| other == param));
+    }
+    unused.into_iter().map(|(_, message)| message.as_str()).collect()
 }

@@ -72,15 +72,22 @@ pub(crate) async fn check(
     for warning in warnings {
         tracing::warn!("{}", live.masking.text(&warning));
     }
-    Ok(declare(services, request, live, (&live.id, source, None)).await?.checked)
+    let script = services.runtime.load_in_background(request.script.clone()).await?;
+    let Declared { checked, unasked_params, .. } =
+        declare(services, (&request.trigger, &script), live, (&live.id, source, None)).await?;
+    for (_, message) in unasked_params {
+        tracing::warn!("{message}; nobody asked while jobs were declared, though an action may");
+    }
+    Ok(checked)
 }
 
 /// A script that has declared its jobs.
 pub(super) struct Declared {
-    pub(super) script: Script,
     pub(super) checked: Checked,
     /// What it was told.
     pub(super) transcript: Arc<Transcript>,
+    /// The parameters that were given and that it has neither declared nor asked for, each with what to say of it.
+    pub(super) unasked_params: Vec<(String, String)>,
 }
 
 /// Asks a script for its jobs, as those of the build of this id and this code, at this time or now, and checks their graph.
@@ -89,31 +96,27 @@ pub(super) struct Declared {
 /// See [`CheckError`].
 pub(super) async fn declare(
     services: &Services,
-    request: &BuildRequest,
+    (trigger, script): (&str, &Script),
     live: &BuildHandle,
     (id, source, time_ms): (&str, Source, Option<u64>),
 ) -> Result<Declared, CheckError> {
     // What the script may do says the build's state.
-    tell(live, EventBody::BuildTriggered { build: live.id.clone(), trigger: request.trigger.clone() }).await?;
+    tell(live, EventBody::BuildTriggered { build: live.id.clone(), trigger: trigger.to_owned() }).await?;
     tell(live, EventBody::BuildCheckedOut { source: source.clone() }).await?;
-    let info = BuildInfo { id: id.to_owned(), trigger: request.trigger.clone(), source };
-    let script = services.runtime.load_in_background(request.script.clone()).await?;
+    let info = BuildInfo { id: id.to_owned(), trigger: trigger.to_owned(), source };
     let life = services.runtime.limits().define_time + Duration::from_secs(60);
     let client = services.script_client(live, None, life)?;
     let defined = match time_ms {
         Some(time_ms) => script.define_at(&client, info, time_ms).await?,
         None => script.define(&client, info).await?,
     };
-    let checked = check_definition(&script, &defined, live).map_err(|Hopeless { message, faults, .. }| {
+    let checked = check_definition(script, &defined, live).map_err(|Hopeless { message, faults, .. }| {
         let (message, faults) = (live.masking.text(&message), live.masking.faults(faults));
         if faults.is_empty() { CheckError::Failed(message) } else { CheckError::Graph { message, faults } }
     })?;
     let Checked { graph, removed, params } = checked.clone();
     tell(live, EventBody::ScriptDefined { jobs: graph.into_jobs(), removed, params }).await?;
-    for unasked in live.unasked_params() {
-        tracing::warn!("{unasked}; nobody asked while jobs were declared, though an action may");
-    }
-    Ok(Declared { script, checked, transcript: defined.transcript })
+    Ok(Declared { checked, transcript: defined.transcript, unasked_params: live.unasked_params() })
 }
 
 async fn tell(live: &BuildHandle, body: EventBody) -> Result<(), CheckError> {

@@ -26,7 +26,7 @@ pub(crate) use checkout::store_script;
 pub(crate) use container::{LateValues, directory, kept_in, kept_jobs, kept_pod, key, late_values, limits};
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::{EngineChoice, Engines};
-pub(crate) use plan::plan;
+pub(crate) use plan::{PlannedBuild, plan};
 pub(crate) use restore::{Before, restore, script};
 pub(crate) use select::EarlierBuild;
 pub(crate) use take_over::take_over;

@@ -1,6 +1,6 @@
 //! What differs between what was recorded and what a script does now.
 
-use monkeyci_build::{Ending, JobSpec, Results};
+use monkeyci_build::{Ending, FieldDiff, JobSpec, Results};
 use monkeyci_script::{Acted, ScriptError};
 use serde::Serialize;
 use serde_json::Value;
@@ -37,19 +37,8 @@ pub struct Difference {
     pub recorded: String,
     /// What is so now.
     pub now: String,
-    /// The fields that differ, where there are any.
-    pub fields: Vec<FieldDifference>,
-}
-
-/// A field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldDifference {
-    /// Its path, `kind.container.image` say.
-    pub field: String,
-    /// What was recorded; `None` if it was not there.
-    pub recorded: Option<String>,
-    /// What is so now; `None` if it is not there.
-    pub now: Option<String>,
+    /// The fields that differ, where there are any: `old` is what was recorded.
+    pub fields: Vec<FieldDiff>,
 }
 
 /// Fields of jobs and parameters that people read, and nothing else.
@@ -69,10 +58,10 @@ impl Difference {
         if fields.is_empty() {
             return None;
         }
-        let is_cosmetic = |field: &FieldDifference| {
+        let is_cosmetic = |field: &FieldDiff| {
             // Whether there is one decides whether somebody is asked.
-            field.recorded.is_some()
-                && field.now.is_some()
+            field.old.is_some()
+                && field.new.is_some()
                 && field.field.split(['.', '[']).any(|part| COSMETIC.contains(&part))
         };
         let class = if fields.iter().all(is_cosmetic) { Class::Cosmetic } else { Class::Divergent };
@@ -82,17 +71,17 @@ impl Difference {
 }
 
 /// The fields of each side, in a line.
-fn sides(fields: &[FieldDifference]) -> (String, String) {
-    let side = |of: fn(&FieldDifference) -> &Option<String>| {
+fn sides(fields: &[FieldDiff]) -> (String, String) {
+    let side = |of: fn(&FieldDiff) -> &Option<String>| {
         let words =
             fields.iter().map(|field| format!("{} {}", field.field, of(field).as_deref().unwrap_or("not there")));
         words.collect::<Vec<_>>().join(", ")
     };
-    (side(|field| &field.recorded), side(|field| &field.now))
+    (side(|field| &field.old), side(|field| &field.new))
 }
 
 /// Takes down what differs between two values.
-fn compare(path: &str, recorded: Option<&Value>, now: Option<&Value>, fields: &mut Vec<FieldDifference>) {
+fn compare(path: &str, recorded: Option<&Value>, now: Option<&Value>, fields: &mut Vec<FieldDiff>) {
     if recorded == now {
         return;
     }
@@ -111,8 +100,8 @@ fn compare(path: &str, recorded: Option<&Value>, now: Option<&Value>, fields: &m
         }
         _ => {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"));
-            let (recorded, now) = (recorded.map(text), now.map(text));
-            fields.push(FieldDifference { field: path.to_owned(), recorded, now });
+            let (old, new) = (recorded.map(text), now.map(text));
+            fields.push(FieldDiff { field: path.to_owned(), old, new });
         }
     }
 }

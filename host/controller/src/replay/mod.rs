@@ -16,7 +16,7 @@ use monkeyci_api::Hidden;
 use monkeyci_script::LoadError;
 use serde::Serialize;
 
-pub use differing::{Class, Difference, FieldDifference};
+pub use differing::{Class, Difference};
 pub use recorded::RecordedBuild;
 pub use running::replay;
 

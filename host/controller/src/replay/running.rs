@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use monkeyci_build::{Checked, Ending, ToldAnswer, ToldCall, check, check_refined};
-use monkeyci_script::{
-    Acted, Action, Definition, Halt, Recorded, Refined, Replayed, Runtime, Script, ScriptError, Transcript,
-};
+use monkeyci_script::{Acted, Action, Definition, Halt, Recorded, Refined, Replayed, Script, ScriptError, Transcript};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 
@@ -21,13 +18,8 @@ use super::{
 /// Replays a build with a script: the one that it had, or another one.
 ///
 /// # Errors
-/// When there is nothing to compare with, or the script can't be loaded. What a script does otherwise is no error.
-pub async fn replay(
-    runtime: &Runtime,
-    recorded: &RecordedBuild,
-    script: Bytes,
-    options: &ReplayOptions,
-) -> Result<Replay, ReplayError> {
+/// When there is nothing to compare with. What a script does otherwise is no error.
+pub async fn replay(script: Script, recorded: &RecordedBuild, options: &ReplayOptions) -> Result<Replay, ReplayError> {
     let build = recorded.info.id.clone();
     if let Some(job) = &options.job
         && !recorded.runs.iter().any(|run| run.job == *job)
@@ -39,7 +31,6 @@ pub async fn replay(
     }
     let unreadable = |reason: String| ReplayError::Unreadable { build: build.clone(), reason };
     let shared = Shared::new(recorded, options).map_err(|error| unreadable(error.to_string()))?;
-    let script = runtime.load_in_background(script).await?;
     let mut replaying = Replaying { recorded, options, shared, script, instances: Vec::new(), calls: 0, unkeyed: 0 };
     let unreadable = |error: ScriptError| unreadable(error.to_string());
     if let Some((transcript, declared)) = replaying.define().await.map_err(unreadable)? {

@@ -339,7 +339,7 @@ impl Driver {
                 Effect::Record(body) => {
                     if let EventBody::BuildEnded { .. } = body {
                         let unasked = self.live.unasked_params();
-                        bodies.extend(unasked.into_iter().map(|message| EventBody::BuildWarned { message }));
+                        bodies.extend(unasked.into_iter().map(|(_, message)| EventBody::BuildWarned { message }));
                     }
                     bodies.push(body);
                 }

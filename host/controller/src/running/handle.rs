@@ -236,8 +236,8 @@ impl BuildHandle {
         done.await.map_err(|_| BuildOver)
     }
 
-    /// What to say of parameters that were given, and that the script does not use.
-    pub(crate) fn unasked_params(&self) -> Vec<String> {
+    /// What to say of each parameter that was given, and that the script does not use.
+    pub(crate) fn unasked_params(&self) -> Vec<(String, String)> {
         self.state().unasked_params(&self.inputs.params)
     }
 

@@ -219,6 +219,26 @@ async fn an_action_that_waits_gives_its_memory_to_one_that_begins() {
 }
 
 #[tokio::test]
+async fn a_script_for_another_build_has_memory_of_its_own() {
+    // One instance of two pages, and what is recorded; not two.
+    let limits = Limits { build_memory_bytes: 200 << 10, own_memory_bytes: 200 << 10, ..Limits::default() };
+    let script = sleeper(limits, 2 * HANGS);
+    let (client, _) = client();
+    let defined = script.define(&client, info()).await.expect("define");
+    let action = Action { job: "job", ..Action::default() };
+    let asleep = script.act(&client, &defined.transcript, action, 2 * HANGS, &NOT_KEPT);
+    let other = script.for_another_build();
+    assert_eq!((other.digest(), other.imports()), (script.digest(), script.imports()));
+    assert_eq!(script.imports(), ["wasi:io/poll@0.2.0", "wasi:clocks/monotonic-clock@0.2.0"]);
+    let beside = tokio::time::timeout(HANGS, other.define(&client, info()));
+    tokio::select! {
+        biased;
+        ended = asleep => panic!("it sleeps: {ended:?}"),
+        defined = beside => drop(defined.expect("it has memory").expect("define")),
+    }
+}
+
+#[tokio::test]
 async fn a_time_limit_holds_over_all_instances_of_an_action() {
     let script = sleeper(Limits { instances: 1, waiting_instances: 0, ..Limits::default() }, 2 * HANGS);
     let (client, _) = client();

@@ -201,3 +201,21 @@ fn hosts_that_compile_the_same_script_at_once_both_succeed() {
     });
     assert!(runtime(Some(dir.path()), Limits::default()).load(&bytes).expect("a script").cached());
 }
+
+#[test]
+fn a_script_that_somebody_compiled_while_others_waited_for_their_turn_is_not_compiled_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let runtime = runtime(Some(dir.path()), Limits { compilations: 1, ..Limits::default() });
+    let bytes = expensive(1_000);
+    let began = std::sync::Barrier::new(4);
+    let compiled = std::thread::scope(|scope| {
+        let builds = [(); 4].map(|()| {
+            scope.spawn(|| {
+                began.wait();
+                runtime.load(&bytes).expect("a script")
+            })
+        });
+        builds.map(|build| build.join().expect("no panic")).iter().filter(|script| !script.cached()).count()
+    });
+    assert_eq!(compiled, 1);
+}
