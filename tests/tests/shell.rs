@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::hang_guard::{self, HANGS};
-use monkeyci_tests::host::{Ended, Host, Running, assert_nothing_left};
+use monkeyci_tests::host::{Ended, Host, Running, assert_nothing_left, files};
 use monkeyci_tests::on_each_engine;
 use monkeyci_tests::repository::Repository;
 use rustix::process::{Pid, Signal};
@@ -17,6 +17,8 @@ on_each_engine! {
     a_failed_job_is_entered_as_it_was_left_with_its_services_and_without_its_secrets
     what_is_kept_of_a_failed_job_stays_until_a_shell_in_it_ends
     what_is_kept_of_a_failed_job_outlives_its_host_and_stays_when_the_build_is_ended
+    a_shell_that_is_left_by_ctrl_c_exits_with_130_and_leaves_nothing_of_what_was_kept
+    a_build_that_is_watched_is_ended_by_ctrl_c_and_leaves_nothing
     a_job_that_fails_is_held_as_it_is_until_a_person_lets_it_go_on
     a_job_that_is_held_outlives_its_host_and_goes_with_its_build
 }
@@ -192,10 +194,22 @@ fn broken(host: &Host, repository: &Repository) -> Ended {
     let secret = repository.path().join("../token");
     std::fs::write(&secret, "hunter22").expect("written");
     let token = format!("token={}", secret.display());
+    let of_service = repository.path().join("../key");
+    std::fs::write(&of_service, "s3sam3").expect("written");
+    let key = format!("key={}", of_service.display());
     let dir = repository.path().to_str().expect("text");
-    let ended = host.run("inside", &["--dir", dir, "--secret", &token, "--keep-failed"]);
+    let ended = host.run("inside", &["--dir", dir, "--secret", &token, "--secret", &key, "--keep-failed"]);
     assert_eq!((ended.code, ended.cause("broken")), (Some(1), "exited"), "{ended:#?}");
     ended
+}
+
+/// The files of the host's home that the secret of the job's service stands in.
+fn with_the_services_secret(host: &Host) -> Vec<std::path::PathBuf> {
+    let has_it = |path: &std::path::PathBuf| {
+        // A file may go meanwhile.
+        std::fs::read(path).unwrap_or_default().windows(6).any(|bytes| bytes == b"s3sam3")
+    };
+    files(host.home()).into_iter().filter(has_it).collect()
 }
 
 fn a_failed_job_is_entered_as_it_was_left_with_its_services_and_without_its_secrets(engine: &Engine) {
@@ -204,29 +218,36 @@ fn a_failed_job_is_entered_as_it_was_left_with_its_services_and_without_its_secr
     let rights = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status | diff rights - && echo same";
     let script = format!(
         "pwd; id -u; cat made /tmp/beside; echo $GREETING $WORD; {rights}; wget -q -O - http://web:8080/x
+         wget -q -O - http://web:8080/key
          echo \"token: $TOKEN $TOKEN_FILE\"; ls /monkeyci/files; nc -w 1 198.18.0.1 22 </dev/null || echo fenced"
     );
     let (code, out, err) = said(&shell(&host, engine, &["--keep", "broken"], &script));
-    let expected = "/monkeyci/work/sub\n1000\nmade\nbeside\nhello told\nsame\nserved\ntoken:  \nfenced\n";
+    let expected = "/monkeyci/work/sub\n1000\nmade\nbeside\nhello told\nsame\nserved\n\ntoken:  \nfenced\n";
     assert_eq!((code, out.as_str()), (Some(0), expected), "{err}");
 
-    let secrets = "echo \"$TOKEN\" | rev; rev <$TOKEN_FILE; ls -l $TOKEN_FILE | cut -c 1-10";
+    // Nor does a service's secret lie where the host keeps things, while nobody has given it again.
+    assert_eq!(with_the_services_secret(&host), [] as [std::path::PathBuf; 0]);
+
+    let secrets = "echo \"$TOKEN\" | rev; rev <$TOKEN_FILE; ls -l $TOKEN_FILE | cut -c 1-10; wget -q -O - http://web:8080/key";
     let (code, _, err) = said(&shell(&host, engine, &["--keep", "--with-secrets", "broken"], secrets));
-    assert!(code == Some(2) && err.contains("needs --secret token=FILE"), "{err}");
+    assert!(code == Some(2) && err.contains("needs --secret key=FILE --secret token=FILE"), "{err}");
+    let key = format!("key={}", repository.path().join("../key").display());
     let wrong = repository.path().join("../wrong");
     std::fs::write(&wrong, "hunter23").expect("written");
-    for (file, expected) in [("wrong", None), ("token", Some("22retnuh\n22retnuh-r--------\n"))] {
+    for (file, expected) in [("wrong", None), ("token", Some("22retnuh\n22retnuh-r--------\n3mas3s\n"))] {
         let token = format!("token={}", repository.path().join("..").join(file).display());
         let (code, out, err) =
-            said(&shell(&host, engine, &["--keep", "--with-secrets", "--secret", &token, "broken"], secrets));
+            said(&shell(&host, engine, &["--keep", "--with-secrets", "--secret", &token, "--secret", &key, "broken"], secrets));
         match expected {
             Some(expected) => assert_eq!((code, out.as_str()), (Some(0), expected), "{err}"),
             None => assert!(code == Some(2) && err.contains("\"token\" is not what"), "{err}"),
         }
     }
     // And they are not left there.
-    let (_, out, err) = said(&shell(&host, engine, &["broken"], "ls /monkeyci/files; echo \"$TOKEN\""));
-    assert_eq!(out, "\n", "{err}");
+    assert_eq!(with_the_services_secret(&host), [] as [std::path::PathBuf; 0]);
+    let none = "ls /monkeyci/files; echo \"$TOKEN\"; wget -q -O - http://web:8080/key";
+    let (_, out, err) = said(&shell(&host, engine, &["broken"], none));
+    assert_eq!(out, "\n\n", "{err}");
     assert!(err.contains("removed the containers"), "{err}");
     assert_nothing_left(engine, &host);
 }
@@ -298,6 +319,30 @@ fn what_is_kept_of_a_failed_job_outlives_its_host_and_stays_when_the_build_is_en
     assert_eq!(code, Some(0), "{out}{err}");
     assert_eq!(engine.leftovers(&host.owner()), kept);
     enter(&[]);
+    assert_nothing_left(engine, &host);
+}
+
+fn a_shell_that_is_left_by_ctrl_c_exits_with_130_and_leaves_nothing_of_what_was_kept(engine: &Engine) {
+    let (host, repository) = (Host::on(engine), Repository::default());
+    broken(&host, &repository);
+    let mut left =
+        host.command(&["shell", "--engine", &engine.address, "broken", "--", "sh", "-c", "echo in; sleep 300"]);
+    let mut left = left.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts");
+    left.stdout.as_mut().expect("piped").read_exact(&mut [0; 3]).expect("a line");
+    rustix::process::kill_process(Pid::from_child(&left), Signal::INT).expect("signalled");
+    let (code, _, err) = said(&left.wait_with_output().expect("an end"));
+    assert!(code == Some(130) && err.contains("removed the containers of the job"), "{code:?} {err}");
+    assert_nothing_left(engine, &host);
+}
+
+fn a_build_that_is_watched_is_ended_by_ctrl_c_and_leaves_nothing(engine: &Engine) {
+    let (host, repository) = (Host::on(engine), Repository::default());
+    let mut watching = host.start("sleeps", &["--watch", "--dir", repository.path().to_str().expect("text")]);
+    watching.wait_until_running("sleeper");
+    rustix::process::kill_process(watching.pid(), Signal::INT).expect("signalled");
+    let ended = watching.end();
+    assert_eq!((ended.code, ended.cause("sleeper")), (Some(130), "cancelled"), "{ended:#?}");
+    assert_eq!(ended.of_type("build/ended").next().map(|event| event["status"] == "cancelled"), Some(true));
     assert_nothing_left(engine, &host);
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use monkeyci_storage::journal::LAYOUT;
 use monkeyci_tests::hang_guard;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::place;
@@ -141,8 +142,8 @@ fn a_newer_journal_is_refused_by_every_command_and_left_as_it_was() {
     fs::write(home.join("journal.db"), &journal).expect("written");
     for (name, _, mut command) in calls(&host, &home) {
         let (code, err) = said(&mut command);
-        let why = "has layout 99, and this version knows 2: use the version of monkeyci-host that wrote it";
-        assert!(code == Some(4) && err.contains(why), "{name}: {code:?} {err}");
+        let why = format!("has layout 99, and this version knows {LAYOUT}: use the version of monkeyci-host that wrote it");
+        assert!(code == Some(4) && err.contains(&why), "{name}: {code:?} {err}");
         assert!(fs::read(home.join("journal.db")).expect("read") == journal, "{name}");
     }
 }
