@@ -103,8 +103,8 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use monkeyci_build::{BuildStatus, Ending, JobSummary};
     use super::*;
+    use monkeyci_build::{BuildStatus, Ending, JobSummary};
 
     #[test]
     fn jobs_and_their_tests_are_in_the_report_whatever_is_in_their_names() {

@@ -175,7 +175,8 @@ impl Builds {
         let sought = wanted.sought();
         while listed.len() < wanted.limit {
             // Of what is found, a build may still be left out, e.g. one that is not over by whether somebody drives it.
-            let page = if wanted.standing.iter().all(|it| it.ended().is_some()) { wanted.limit.min(PAGE) } else { PAGE };
+            let page =
+                if wanted.standing.iter().all(|it| it.ended().is_some()) { wanted.limit.min(PAGE) } else { PAGE };
             let found = outlines(&*self.journal, &sought, skip, page).await.map_err(ControllerError::from)?;
             let is_last = found.len() < page;
             skip += found.len();

@@ -41,10 +41,8 @@ impl Build {
             if let Some(requested) = &known.requested {
                 let context = BuildContext::again(self.id(), &known, requested);
                 let collected = self.host.collect(&context, &mut request.inputs, Some(&needs)).await;
-                collected.map_err(|error| ShellError::Values {
-                    job: request.job.clone(),
-                    reason: error.to_string(),
-                })?;
+                collected
+                    .map_err(|error| ShellError::Values { job: request.job.clone(), reason: error.to_string() })?;
             }
         }
         inside::open(self.host.builds(), &self.host.0.services.engines, self.id(), request, progress).await

@@ -71,12 +71,7 @@ impl DockerEngine {
         Ok(())
     }
 
-    async fn wake_container(
-        &self,
-        names: &Names,
-        name: &str,
-        env: Option<&Path>,
-    ) -> Result<Inspected, EngineError> {
+    async fn wake_container(&self, names: &Names, name: &str, env: Option<&Path>) -> Result<Inspected, EngineError> {
         let found = self.existing_part(names, name).await?;
         if found.state.running {
             return Ok(found);

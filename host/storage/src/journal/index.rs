@@ -107,7 +107,8 @@ where
             OR NOT split AND number = last AND substr(body, 1, 21) = '{"type":"build/ended"'
             OR split AND (body LIKE '%"type":"build/checked-out"}' OR number = last AND body LIKE '%"type":"build/ended"}'))
         ORDER BY records.build, number"#;
-    let most: i64 = sqlx::query_scalar::<DB, i64>("SELECT coalesce(max(id), 0) FROM builds").fetch_one(&mut *connection).await?;
+    let most: i64 =
+        sqlx::query_scalar::<DB, i64>("SELECT coalesce(max(id), 0) FROM builds").fetch_one(&mut *connection).await?;
     let mut after = 0_i64;
     while after < most {
         let rows = sqlx::query::<DB>(kinds).bind(after).bind(after + STEP).fetch_all(&mut *connection).await?;

@@ -165,8 +165,7 @@ impl Journal for PostgresJournal {
     }
 
     async fn outlines(&self, of: &Sought, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
-        let found =
-            async { Statements::<Postgres>::outlines(&mut *self.pool.acquire().await?, of, skip, count).await };
+        let found = async { Statements::<Postgres>::outlines(&mut *self.pool.acquire().await?, of, skip, count).await };
         found.await.map_err(|error| self.failure(error))
     }
 

@@ -117,10 +117,9 @@ where
             moved.extend(query.build().fetch_all(&mut *connection).await?);
         }
         for go_on in go_on.chunks(rows) {
-            let mut query: QueryBuilder<DB> =
-                QueryBuilder::new(
-                    "UPDATE builds SET last = new.column6, checksum = new.column7, status = new.column8 FROM (",
-                );
+            let mut query: QueryBuilder<DB> = QueryBuilder::new(
+                "UPDATE builds SET last = new.column6, checksum = new.column7, status = new.column8 FROM (",
+            );
             query.push_values(go_on, |mut row, append| {
                 let (before, head) = (append.before(), append.head());
                 row.push_bind(append.build.to_string()).push_bind(owner_bytes(before.owner));

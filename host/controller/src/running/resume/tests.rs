@@ -125,8 +125,8 @@ fn one_more_run_needs_the_secrets_that_its_script_asks_for_and_all_where_that_is
     };
     let late = JobDraft { late: true, ..JobDraft::container("later") };
     let jobs = check(&[container, late, JobDraft::action("act")], &[]).expect("no faults").graph.jobs().to_vec();
-    let [container, late, action] = ["unit", "later", "act"]
-        .map(|id| jobs.iter().find(|job| job.id == id).expect("declared").clone());
+    let [container, late, action] =
+        ["unit", "later", "act"].map(|id| jobs.iter().find(|job| job.id == id).expect("declared").clone());
     let get = "secrets.get(\"token\")";
     for (told, runs, needed) in [
         (told(&["params.get(\"a\")", get], None), vec![&container], &asked),

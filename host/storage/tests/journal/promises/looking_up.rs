@@ -8,8 +8,7 @@ use crate::database::Database;
 use crate::sample::{report, triggered, write};
 
 fn checked_out(branch: Option<&str>, message: &str) -> EventBody {
-    let source =
-        Source { branch: branch.map(str::to_owned), message: Some(message.to_owned()), ..Source::default() };
+    let source = Source { branch: branch.map(str::to_owned), message: Some(message.to_owned()), ..Source::default() };
     EventBody::BuildCheckedOut { source }
 }
 
@@ -96,7 +95,9 @@ pub async fn a_journal_without_an_index_gets_it_from_its_records(database: &Data
         ALTER TABLE builds DROP COLUMN code; ALTER TABLE builds DROP COLUMN status;";
     database.execute(&format!("{layout_2} {version}")).await;
     // A record that nobody can read any more is in nobody's way.
-    database.execute("UPDATE records SET body = '{\"type\":\"build/checked-out\"' WHERE build = 3 AND number = 2").await;
+    database
+        .execute("UPDATE records SET body = '{\"type\":\"build/checked-out\"' WHERE build = 3 AND number = 2")
+        .await;
     let mended = "UPDATE records SET body = '{\"type\":\"build/checked-out\",\"source\":{\"message\":\"none\"}}' WHERE build = 3 AND number = 2";
     let host = database.host().await;
     database.execute(mended).await;
