@@ -13,6 +13,8 @@ use monkeyci_tests::place;
 const BUILDS: usize = 10_000;
 /// How many jobs each of them has.
 const JOBS: usize = 100;
+/// The one that is of another branch, and succeeded.
+const RARE: usize = 17;
 /// So many builds are written at once.
 const AT_ONCE: usize = 100;
 /// How often each command is run.
@@ -24,11 +26,14 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let host = Journals::sqlite(&home.path().join("journal.db"), Owner(1)).await.expect("a journal");
-        let events = events();
+        let events = events("main", BuildStatus::Failure);
+        // One of many that somebody looks for.
+        let rare = self::events("rare", BuildStatus::Success);
         for first in (0..BUILDS).step_by(AT_ONCE) {
             let mut journals: Vec<_> = (first..first + AT_ONCE).map(|build| host.begin(&id(build))).collect();
             for (journal, build) in journals.iter_mut().zip(first..) {
                 let triggered = EventBody::BuildTriggered { build: id(build), trigger: "bench".to_owned() };
+                let events = if build == RARE { &rare } else { &events };
                 for (body, number) in std::iter::once(triggered).chain(events.iter().cloned()).zip(0..) {
                     journal.append(1_000_000_000_000 + build as u64 * 60_000 + number, body).expect("queued");
                 }
@@ -42,7 +47,20 @@ fn main() {
         "a home with {BUILDS} builds of {JOBS} jobs, made in {:.0?} (medians of {ROUNDS}; bar 50 ms)",
         begun.elapsed()
     );
-    for arguments in [&["list"][..], &["show", "latest"], &["show", &id(BUILDS / 2)], &["list", "--branch", "none"]] {
+    let one = id(BUILDS / 2);
+    let end = one.rsplit('/').next().expect("a part");
+    for arguments in [
+        &["list"][..],
+        &["show", "latest"],
+        &["show", &one],
+        &["show", end],
+        &["list", "--branch", "main"],
+        &["list", "--branch", "rare"],
+        &["list", "--branch", "none"],
+        &["list", "--status", "failure"],
+        &["list", "--status", "success"],
+        &["list", "--status", "running"],
+    ] {
         let mut times: Vec<Duration> = (0..ROUNDS).map(|_| time(home.path(), arguments)).collect();
         times.sort();
         println!("  {:<32} {:>8.1?}", arguments.join(" "), times[ROUNDS / 2]);
@@ -54,12 +72,12 @@ fn id(build: usize) -> String {
 }
 
 /// What happens in each build after its beginning.
-fn events() -> Vec<EventBody> {
+fn events(branch: &str, status: BuildStatus) -> Vec<EventBody> {
     let ids: Vec<String> = (0..JOBS).map(|job| format!("job-{job}")).collect();
     let drafts: Vec<JobDraft> = ids.iter().map(JobDraft::action).collect();
     let jobs = check(&drafts, &[]).expect("no faults").graph.jobs().to_vec();
     let text = |text: &str| Some(text.to_owned());
-    let source = Source { branch: text("main"), commit: text("4ca77fb0123456789"), ..Source::default() };
+    let source = Source { branch: text(branch), commit: text("4ca77fb0123456789"), ..Source::default() };
     let mut events = vec![
         EventBody::BuildCheckedOut { source },
         EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() },
@@ -70,7 +88,7 @@ fn events() -> Vec<EventBody> {
     }
     let summary =
         |job: &String| JobSummary { job: job.clone(), ending: ending(job), duration_ms: Some(7), results: None };
-    events.push(EventBody::BuildEnded { status: BuildStatus::Failure, jobs: ids.iter().map(summary).collect() });
+    events.push(EventBody::BuildEnded { status, jobs: ids.iter().map(summary).collect() });
     events
 }
 

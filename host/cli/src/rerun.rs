@@ -1,7 +1,7 @@
 //! `monkeyci-host rerun`
 
 use monkeyci_build::RequestedSource;
-use monkeyci_controller::{BuildRecord, RerunError, RerunRequest};
+use monkeyci_controller::{BuildRecord, Inputs, RerunError, RerunRequest};
 
 use crate::args::RerunArgs;
 use crate::exit::Exit;
@@ -12,7 +12,6 @@ use crate::{Done, builds, inputs, run, script, setup};
 /// Runs jobs of an earlier build again.
 pub async fn rerun(args: RerunArgs) -> Done {
     let usage = |error| (Exit::Usage, error);
-    let inputs = inputs::collect(&args.inputs, std::env::vars_os()).map_err(usage)?;
     let git_auth = setup::git_auth(&args.git_auth)?;
     let (builds, build) = builds::find(&args.stores.home, &args.build.build).await?;
     let record = builds.record(&build).await.map_err(builds::failed)?;
@@ -21,12 +20,12 @@ pub async fn rerun(args: RerunArgs) -> Done {
     let reports = Reports::make(&args.reports)?;
     let display = display(args.progress, Hints::of(&args.stores.home).on(&args.engine));
     let (host, signals) = run::open(&args.stores, &args.engine, display.clone()).await?;
-    let request = RerunRequest {
+    let mut request = RerunRequest {
         build,
         what: args.what(),
         with_changes: args.with_changes,
         script: script.map(Into::into),
-        inputs,
+        inputs: Inputs::default(),
         git_auth,
         max_running: args.jobs,
         timeout: args.timeout,
@@ -35,6 +34,13 @@ pub async fn rerun(args: RerunArgs) -> Done {
         breaks: args.breaks.breaks(),
         by: args.by.name.clone(),
     };
+    let needs = host.needed(&request).await.map_err(refused)?;
+    request.inputs = match args.with_changes {
+        // A script that is another one may ask for anything.
+        true => inputs::collect(&args.inputs, std::env::vars_os()),
+        false => inputs::collect_again(&args.inputs, std::env::vars_os(), &needs),
+    }
+    .map_err(usage)?;
     let build = host.rerun(request).await.map_err(refused)?;
     run::to_the_end(build, &args.by.name, signals, display, (&args.stores, reports)).await
 }

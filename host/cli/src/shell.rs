@@ -26,21 +26,23 @@ use terminal::Terminal;
 pub async fn shell(args: ShellArgs) -> Done {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
     let (build, job) = args.job.names();
-    // Nothing is read that is not asked for.
-    let given = match args.with_secrets {
-        true => inputs::collect(&args.inputs, std::env::vars_os()).map_err(|error| (Exit::Usage, error))?,
-        false if args.inputs.are_given() => {
-            let why = "parameters and secrets are given to a shell with --with-secrets alone; give that too";
-            return Err((Exit::Usage, anyhow!(why)));
-        }
-        false => Inputs::default(),
-    };
+    if !args.with_secrets && args.inputs.are_given() {
+        let why = "parameters and secrets are given to a shell with --with-secrets alone; give that too";
+        return Err((Exit::Usage, anyhow!(why)));
+    }
     // Before the host is opened: that makes a home where none is.
     let (_, id) = builds::find(&args.home, build).await?;
     let stores = StoreArgs { home: args.home, blobs: None };
     let engine = EngineArgs { engine: args.engine, ..EngineArgs::default() };
     let host = setup::host(&stores, &engine, Arc::new(Silent)).await?;
     let build = host.build(&id).await.map_err(builds::failed)?;
+    // Nothing is read that is not asked for.
+    let given = if args.with_secrets {
+        let needs = build.needed_inside(job).await.map_err(failed)?;
+        inputs::collect_again(&args.inputs, std::env::vars_os(), &needs).map_err(|error| (Exit::Usage, error))?
+    } else {
+        Inputs::default()
+    };
     let terminal = Terminal::of_this_process();
     let mut env = BTreeMap::new();
     if terminal.is_some() {

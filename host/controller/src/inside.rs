@@ -5,11 +5,12 @@ mod inputs;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_api::{Handed, Hidden, paths};
-use monkeyci_build::{BuildState, ContainerSpec, Ending, Event, JobState, Readiness, ServiceSpec, Status};
+use monkeyci_build::{BuildState, ContainerSpec, Ending, Event, JobState, Readiness, Requested, ServiceSpec, Status};
 use monkeyci_engines::{Engine, Session, TerminalSize};
 
 pub use error::ShellError;
@@ -17,7 +18,9 @@ pub use error::ShellError;
 use crate::builds::Builds;
 use crate::home::Held;
 use crate::inputs::Inputs;
-use crate::jobs::{Engines, directory, kept_in, kept_pod, key};
+use crate::jobs::{Engines, directory, forget_service_env, kept_in, kept_pod, key, write_service_env};
+use crate::running::Needed;
+use inputs::ServiceEnv;
 
 /// How long services have to end when the last one leaves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -40,7 +43,7 @@ pub struct ShellRequest {
     pub terminal: Option<TerminalSize>,
     /// Variables that count before the job's.
     pub env: BTreeMap<String, String>,
-    /// Whether the job's secrets are there: those that are given then, which have to be those that the build began with.
+    /// Whether the secrets of the job and its services are there: those that are given then, which have to be those that the build began with.
     pub with_secrets: bool,
     /// Secrets, and parameters that a secret stands in: no journal has them.
     pub inputs: Inputs,
@@ -116,15 +119,15 @@ pub(crate) async fn open(
     };
     let runs = known.status == Status::Running && builds.is_live(build)?;
     let kept = if runs { None } else { Some(builds.kept(&pod, known, &events)?) };
-    let mut handed = builds.handed((build, &request), (&events, &state), spec, kept.is_some())?;
+    let (mut handed, service_env) = builds.handed((build, &request), (&events, &state), spec, kept.is_some())?;
     let engine = engines.find().await?;
     let opened = async {
-        if kept.is_some() {
-            let addresses = engine.wake(&pod.key, &pod.services, progress).await?;
+        if let Some(kept) = &kept {
+            let addresses = wake(&*engine, (&pod, &kept.path), &service_env, progress).await?;
             handed.ready = ready(&pod.services, &addresses);
             handed.hosts = addresses;
         }
-        engine.exec(&pod.key, handed, request.terminal).await
+        Ok(engine.exec(&pod.key, handed, request.terminal).await?)
     };
     match opened.await {
         Ok(session) => Ok(Shell { session, engine, builds, pod, kept, keep: request.keep }),
@@ -133,9 +136,35 @@ pub(crate) async fn open(
             if kept.as_ref().is_some_and(Held::is_last) {
                 let _ = engine.rest(&pod.key, &pod.services, GRACE).await;
             }
-            Err(error.into())
+            Err(error)
         }
     }
+}
+
+/// Starts services and job again, which find these secrets and no others. They are on disk for as long as that takes.
+async fn wake(
+    engine: &dyn Engine,
+    (pod, dir): (&PodOfJob, &Path),
+    service_env: &ServiceEnv,
+    progress: &(dyn Fn(String) + Send + Sync),
+) -> Result<BTreeMap<String, IpAddr>, ShellError> {
+    let dir = directory(dir, &pod.job, pod.attempt);
+    let mut files = forget_service_env(&dir, &pod.services)?;
+    files.extend(write_service_env(&dir, service_env)?);
+    let woken = engine.wake(&pod.key, &pod.services, &files, progress).await;
+    forget_service_env(&dir, &pod.services)?;
+    let without = files.into_keys().filter(|service| !service_env.contains_key(service)).collect::<Vec<_>>();
+    woken.map_err(|source| match without.is_empty() {
+        true => source.into(),
+        false => ShellError::WithoutSecrets { job: pod.job.clone(), services: without, source },
+    })
+}
+
+/// What has to be given for a program in the container of a job that is to have its secrets, and those of its services.
+pub(crate) async fn needed(builds: &Builds, build: &str, job: &str) -> Result<Needed, ShellError> {
+    let (events, state) = builds.begun(build, job).await?;
+    let (spec, _) = job_of(&state, build, job)?;
+    Ok(Requested::of(&events).map_or_else(Needed::default, |requested| inputs::needed(spec, requested)))
 }
 
 impl Builds {
@@ -174,8 +203,8 @@ impl Builds {
         (events, state): (&[Event], &BuildState),
         spec: &ContainerSpec,
         kept: bool,
-    ) -> Result<Handed, ShellError> {
-        let late = inputs::late(self.of_home(), (build, request), events, state, spec)?;
+    ) -> Result<(Handed, ServiceEnv), ShellError> {
+        let (late, service_env) = inputs::late(self.of_home(), (build, request), events, state, spec)?;
         let mut env = late.env;
         env.insert(paths::OUTPUTS_ENV.to_owned(), paths::OUTPUTS.to_owned());
         if !kept {
@@ -184,15 +213,16 @@ impl Builds {
             env.extend(late.files.keys().map(|variable| (variable.clone(), path(variable))));
         }
         env.extend(request.env.clone());
-        let work_dir = std::path::Path::new(paths::WORKSPACE).join(&spec.work_dir);
-        Ok(Handed {
+        let work_dir = Path::new(paths::WORKSPACE).join(&spec.work_dir);
+        let handed = Handed {
             program: request.command.clone(),
             env: Hidden(env),
             files: Hidden(if kept { late.files } else { BTreeMap::new() }),
             only_these_files: kept,
             work_dir: work_dir.to_string_lossy().into_owned(),
             ..Handed::default()
-        })
+        };
+        Ok((handed, service_env))
     }
 }
 

@@ -12,6 +12,7 @@ mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -92,7 +93,8 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Starts the containers of a pod again whose job has ended, and that was not removed: its services, for whose ready commands it
     /// waits, and the job's container, in which nothing runs then but what [`Engine::exec`] starts. Its files are as the job has left
-    /// them. Returns the addresses of the services. What runs already goes on.
+    /// them. What services find of secrets among their variables is what these files have now, which are those of [`Pod::service_env`]. Returns
+    /// the addresses of the services. What runs already goes on.
     ///
     /// # Errors
     /// When there is no such container (any more), a service is not ready, or the engine can't do this.
@@ -100,13 +102,14 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         _key: &str,
         _services: &[PodService],
+        _service_env: &BTreeMap<String, PathBuf>,
         _progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<BTreeMap<String, IpAddr>, EngineError> {
         Err(EngineError::Unable { engine: self.describe(), what: "start a job's containers again" })
     }
 
-    /// Stops all containers of the pod and removes nothing: they take no more than their files, until [`Engine::wake`]. What is not there
-    /// is no error.
+    /// Stops all containers of the pod and removes nothing: they take no more than their files, until [`Engine::wake`]. The secrets of services
+    /// are not among those that the engine itself holds. What is not there is no error.
     ///
     /// # Errors
     /// When one could not be stopped, or the engine can't do this.

@@ -236,7 +236,7 @@ async fn a_ready_command_does_not_run_where_the_user_of_a_service_can_not_be_tol
         readiness: vec![Readiness::Command(vec!["true".to_owned()])],
         ready_timeout_ms: 1_000,
     };
-    let error = daemon.engine.wake("pod", &[service], &|_| {}).await.err();
+    let error = daemon.engine.wake("pod", &[service], &BTreeMap::new(), &|_| {}).await.err();
     assert!(
         matches!(&error, Some(EngineError::Refused { what, reason }) if what.contains("pod-svc-db") && reason.contains("guard")),
         "{error:?}"

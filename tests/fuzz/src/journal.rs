@@ -3,13 +3,13 @@
 use std::num::NonZeroUsize;
 
 use monkeyci_build::{BuildState, Input};
-use monkeyci_storage::journal::{Digest, LAYOUT, import};
+use monkeyci_storage::journal::{Digest, STREAM_LAYOUT, import};
 
 /// The stream as it comes; and one that is sealed as it should be, with each line as the body of a record.
 pub fn journal(bytes: &[u8]) -> bool {
     let _ = import(bytes);
     let (build, text) = ("o/r/b", String::from_utf8_lossy(bytes));
-    let (mut stream, mut checksum) = (format!("monkeyci journal {LAYOUT} {build}\n"), Digest::first(build));
+    let (mut stream, mut checksum) = (format!("monkeyci journal {STREAM_LAYOUT} {build}\n"), Digest::first(build));
     for (number, body) in text.lines().enumerate() {
         let record = format!("{} 1 {} whole {body}", number + 1, 1000 * number);
         checksum = checksum.then(&record);

@@ -163,6 +163,15 @@ fn a_build_runs_again_with_the_code_and_the_secrets_that_it_had_or_it_is_said_wh
     assert!(refused(&[]).contains("give it once more: --secret token=FILE"));
     let same = rerun(&host, &["--failed", "--secret", &token]);
     same.says("fails", &["with a secret"]);
+    // What else stands in the environment is meant for other builds.
+    let mut command = host.command(&["rerun", "--progress", "json", "--by", "ann", "--failed"]);
+    let given = [("SECRET_token", "sw0rdfish"), ("SECRET_other", "0therw1se"), ("PARAM_luck", "yes")];
+    command.envs(given.map(|(name, value)| (format!("MONKEYCI_{name}"), value)));
+    let same = Running::spawn(&mut command).end();
+    assert_eq!((same.code, same.of_type("build/warned").count()), (Some(1), 0), "{same:#?}");
+    same.says("fails", &["with a secret"]);
+    let shown = shown(&host, &id(&same));
+    assert_eq!((&shown["secrets"], &shown["params"]["luck"]), (&serde_json::json!(["token"]), &Value::Null), "{shown}");
 
     fs::write(code.path().join("a.txt"), "b").expect("written");
     let changed = refused(&["--secret", &token]);

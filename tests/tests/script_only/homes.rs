@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use monkeyci_storage::journal::LAYOUT;
 use monkeyci_tests::hang_guard;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::place;
@@ -18,6 +19,8 @@ enum Uses {
     One,
     /// It makes one where none is.
     Makes,
+    /// It makes one where none is, and runs until somebody stops it.
+    Serves,
     /// None.
     None,
 }
@@ -54,8 +57,7 @@ const COMMANDS: [(&str, Uses, &[&str]); 31] = [
     ("version", Uses::None, &[]),
     ("config", Uses::None, &[]),
     ("help", Uses::None, &[]),
-    // Its home is named by --data, and it runs until somebody stops it: tests/serve.
-    ("serve", Uses::None, &[]),
+    ("serve", Uses::Serves, &["--listen", "127.0.0.1:0"]),
 ];
 
 /// Calls of all commands that use a home, for this one.
@@ -104,7 +106,7 @@ fn no_command_is_missing_here() {
 #[test]
 fn a_home_that_is_not_there_is_made_by_what_runs_scripts_and_by_nothing_else() {
     let host = Host::cold();
-    for (name, uses, mut command) in calls(&host, &host.home().join("gone")) {
+    for (name, uses, mut command) in calls(&host, &host.home().join("gone")).filter(|(_, uses, _)| *uses != Uses::Serves) {
         let (code, err) = said(&mut command);
         if uses == Uses::Makes {
             assert_eq!(code, Some(0), "{name}: {err}");
@@ -141,8 +143,9 @@ fn a_newer_journal_is_refused_by_every_command_and_left_as_it_was() {
     fs::write(home.join("journal.db"), &journal).expect("written");
     for (name, _, mut command) in calls(&host, &home) {
         let (code, err) = said(&mut command);
-        let why = "has layout 99, and this version knows 2: use the version of monkeyci-host that wrote it";
-        assert!(code == Some(4) && err.contains(why), "{name}: {code:?} {err}");
+        let why =
+            format!("has layout 99, and this version knows {LAYOUT}: use the version of monkeyci-host that wrote it");
+        assert!(code == Some(4) && err.contains(&why), "{name}: {code:?} {err}");
         assert!(fs::read(home.join("journal.db")).expect("read") == journal, "{name}");
     }
 }
@@ -155,7 +158,7 @@ fn on_a_full_disk_every_command_does_its_work_or_says_that_there_is_no_room() {
     let mut first = calls(&host, &home).find(|(name, ..)| *name == "run").expect("a run").2;
     assert_eq!(said(&mut first).0, Some(0));
     small.fill();
-    for (name, _, mut command) in calls(&host, &home) {
+    for (name, _, mut command) in calls(&host, &home).filter(|(_, uses, _)| *uses != Uses::Serves) {
         let (code, err) = said(&mut command);
         // The build has no such job, and does not run: those that need more of it say so, and no more.
         let is_said = match code {
@@ -164,6 +167,34 @@ fn on_a_full_disk_every_command_does_its_work_or_says_that_there_is_no_room() {
             _ => false,
         };
         assert!(is_said, "{name}: {code:?} {err}");
+    }
+}
+
+#[test]
+fn a_server_makes_a_home_serves_also_on_a_full_disk_or_says_why_not_and_is_ended_by_ctrl_c() {
+    let host = Host::default();
+    let small = host.small_home();
+    for (home, is_full) in [(host.home().join("gone"), false), (small.path.clone(), true)] {
+        if is_full {
+            small.fill();
+        }
+        let mut command = calls(&host, &home).find(|(name, ..)| *name == "serve").expect("it is a command").2;
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts");
+        let stdout = child.stdout.take().expect("piped");
+        hang_guard::until("a word of the server's", || {
+            let has_ended = child.try_wait().expect("a process").is_some();
+            has_ended || rustix::io::ioctl_fionread(&stdout).expect("a pipe") > 0
+        });
+        // One that has ended is there to be asked for its code.
+        kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+        let ended = child.wait_with_output().expect("an end");
+        let (out, err) = (std::io::read_to_string(stdout).expect("text"), String::from_utf8_lossy(&ended.stderr));
+        match ended.status.code() {
+            Some(0) => assert!(out.starts_with("listening on ") && out.contains("shutting down"), "{out}{err}"),
+            Some(4) if is_full => assert!(err.contains("No space left on device") || err.contains("is full"), "{err}"),
+            code => panic!("{is_full}: {code:?} {out}{err}"),
+        }
+        assert!(is_full || home.join("journal.db").exists(), "it is made");
     }
 }
 

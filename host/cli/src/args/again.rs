@@ -61,7 +61,8 @@ pub struct RerunArgs {
     /// has one; else the script of the earlier build.
     #[arg(long, value_name = "SCRIPT", requires = "with_changes")]
     pub script: Option<PathBuf>,
-    /// Secrets are to be given again: the journal has none. Parameters are what they were, unless others are given.
+    /// Secrets that the script asks for are to be given again: the journal has none. Parameters are what they were, unless the command line says
+    /// otherwise.
     #[command(flatten)]
     pub inputs: InputArgs,
     /// Who we are for git servers, once more; see `run`.

@@ -14,7 +14,7 @@ pub struct ShellArgs {
     /// What to run. Default: the shell of the image. What comes on standard input is for that, if it is no terminal.
     #[arg(value_name = "COMMAND", last = true)]
     pub command: Vec<String>,
-    /// Give the program the job's secrets too. They are to be given again, as for `resume`: no journal has them.
+    /// Give the program the job's secrets too, and its services theirs. They are to be given again, as for `resume`: no journal has them.
     #[arg(long)]
     pub with_secrets: bool,
     /// Leave what was kept of a failed job as it is. Otherwise it is removed when the program ends.

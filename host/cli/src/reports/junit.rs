@@ -1,12 +1,13 @@
 //! A build as a JUnit report: a suite of its jobs, and one for the tests of each.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use monkeyci_build::Status;
-use monkeyci_controller::{BuildReport, Tests};
+use monkeyci_controller::{BuildReport, TestCase, Tests};
 use quick_xml::escape::escape;
 
-/// The report; tests are in the order of their jobs.
+/// The report; tests are in the order of their jobs' ids.
 pub fn text(report: &BuildReport, tests: &Tests) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     let jobs: Vec<Case> = report
@@ -25,7 +26,11 @@ pub fn text(report: &BuildReport, tests: &Tests) -> String {
         })
         .collect();
     suite(&mut xml, &report.build, &jobs, report.failure.as_deref(), 0);
-    for of_job in tests.cases.chunk_by(|one, other| one.job == other.job) {
+    // A job has a suite also where all of its tests are left out.
+    let mut of_jobs: BTreeMap<&str, &[TestCase]> = tests.left_out.keys().map(|job| (job.as_str(), &[][..])).collect();
+    let cases = tests.cases.chunk_by(|one, other| one.job == other.job);
+    of_jobs.extend(cases.filter_map(|of_job| Some((of_job.first()?.job.as_str(), of_job))));
+    for (job, of_job) in of_jobs {
         let cases: Vec<Case> = of_job
             .iter()
             .map(|test| Case {
@@ -36,7 +41,6 @@ pub fn text(report: &BuildReport, tests: &Tests) -> String {
                 skipped: test.skipped.then(String::new),
             })
             .collect();
-        let job = of_job.first().map_or("", |test| &test.job);
         suite(&mut xml, job, &cases, None, tests.left_out.get(job).copied().unwrap_or_default());
     }
     xml.push_str("</testsuites>\n");
@@ -84,7 +88,8 @@ fn suite(xml: &mut String, name: &str, cases: &[Case<'_>], error: Option<&str>, 
     if left_out > 0 {
         let _ = writeln!(
             xml,
-            "    <system-out>{left_out} more tests are left out of this report: there are too many</system-out>"
+            "    <system-out>{left_out} {}tests are left out of this report: there are too many</system-out>",
+            if cases.is_empty() { "" } else { "more " }
         );
     }
     xml.push_str("  </testsuite>\n");
@@ -98,10 +103,8 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use monkeyci_build::{BuildStatus, Ending, JobSummary};
-    use monkeyci_controller::TestCase;
-
     use super::*;
+    use monkeyci_build::{BuildStatus, Ending, JobSummary};
 
     #[test]
     fn jobs_and_their_tests_are_in_the_report_whatever_is_in_their_names() {
@@ -126,6 +129,9 @@ mod tests {
         tests.cases =
             vec![case("a<b>: \"c\" & \u{1b}[31m", Some("left\nright ]]>")), case("good", None), case("later", None)];
         tests.left_out.insert("unit".to_owned(), 7);
+        // There was no room for any of these.
+        tests.left_out.insert("lint".to_owned(), 9);
+        tests.left_out.insert("unit-2".to_owned(), 3);
         let written = text(&report, &tests);
         insta::assert_snapshot!(written, @r#"
         <?xml version="1.0" encoding="UTF-8"?>
@@ -135,12 +141,18 @@ mod tests {
             <testcase classname="jobs" name="lint" time="1.500"/>
             <testcase classname="jobs" name="deploy" time="1.500"><skipped message="&quot;unit&quot; did not succeed"/></testcase>
           </testsuite>
+          <testsuite name="lint" tests="0" failures="0" errors="0" skipped="0">
+            <system-out>9 tests are left out of this report: there are too many</system-out>
+          </testsuite>
           <testsuite name="unit" tests="3" failures="1" errors="0" skipped="1">
             <testcase classname="unit" name="a&lt;b&gt;: &quot;c&quot; &amp; [31m" time="0.003"><failure message="left">left
         right ]]&gt;</failure></testcase>
             <testcase classname="unit" name="good" time="0.003"/>
             <testcase classname="unit" name="later" time="0.003"><skipped/></testcase>
             <system-out>7 more tests are left out of this report: there are too many</system-out>
+          </testsuite>
+          <testsuite name="unit-2" tests="0" failures="0" errors="0" skipped="0">
+            <system-out>3 tests are left out of this report: there are too many</system-out>
           </testsuite>
         </testsuites>
         "#);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Phase, Status};
-use monkeyci_storage::journal::Outline;
+use monkeyci_storage::journal::{Outline, Sought};
 use serde::{Deserialize, Serialize};
 
 use super::{Builds, BuildsError, Page, outlines, read_event};
@@ -71,6 +71,20 @@ impl Standing {
         }
     }
 
+    /// How a build ended that stands so; `None` for one that has not, or of which that is not known.
+    fn ended(self) -> Option<BuildStatus> {
+        match self {
+            Self::Running | Self::Lost | Self::Unreadable => None,
+            Self::Success => Some(BuildStatus::Success),
+            Self::Failure => Some(BuildStatus::Failure),
+            Self::BadScript => Some(BuildStatus::BadScript),
+            Self::Error => Some(BuildStatus::Error),
+            Self::Refused => Some(BuildStatus::Refused),
+            Self::Cancelled => Some(BuildStatus::Cancelled),
+            Self::TimedOut => Some(BuildStatus::TimedOut),
+        }
+    }
+
     /// Of a build that ended so, if it did, and that a process drives or not.
     pub(crate) fn of(status: Option<BuildStatus>, live: bool) -> Self {
         match status {
@@ -96,6 +110,15 @@ pub struct Wanted {
     pub standing: Vec<Standing>,
     /// At most so many, the newest first.
     pub limit: usize,
+}
+
+impl Wanted {
+    /// What the journal is asked for. Which builds can't be read it doesn't know: then all are looked at.
+    fn sought(&self) -> Sought {
+        let any = self.standing.contains(&Standing::Unreadable);
+        let statuses = if any { Vec::new() } else { self.standing.iter().map(|standing| standing.ended()).collect() };
+        Sought { branch: self.branch.clone(), statuses }
+    }
 }
 
 /// A build in a line.
@@ -141,17 +164,20 @@ impl FailedJob {
 }
 
 impl Builds {
-    /// Builds that are wanted, the newest first. Of each that is over, three records are read and not its journal.
+    /// Builds that are wanted, the newest first. They are found by the journal's index; of each that is over, a few records are read and not its
+    /// journal.
     ///
     /// # Errors
     /// When home or journal can't be read. A build whose records can't be is listed, with the reason.
     pub async fn list(&self, wanted: &Wanted) -> Result<Vec<Listed>, BuildsError> {
         let live = self.live()?;
         let (mut listed, mut seen, mut skip) = (Vec::new(), BTreeSet::new(), 0);
+        let sought = wanted.sought();
         while listed.len() < wanted.limit {
+            // Of what is found, a build may still be left out, e.g. one that is not over by whether somebody drives it.
             let page =
-                if wanted.branch.is_none() && wanted.standing.is_empty() { wanted.limit.min(PAGE) } else { PAGE };
-            let found = outlines(&*self.journal, skip, page).await.map_err(ControllerError::from)?;
+                if wanted.standing.iter().all(|it| it.ended().is_some()) { wanted.limit.min(PAGE) } else { PAGE };
+            let found = outlines(&*self.journal, &sought, skip, page).await.map_err(ControllerError::from)?;
             let is_last = found.len() < page;
             skip += found.len();
             for outline in found {
@@ -169,7 +195,7 @@ impl Builds {
                     Err((build, error)) => {
                         let unreadable = Standing::Unreadable;
                         let asked = wanted.standing.is_empty() || wanted.standing.contains(&unreadable);
-                        if wanted.branch.is_some() || !asked {
+                        if !asked {
                             continue;
                         }
                         Listed { reason: Some(error.to_string()), ..Listed::new(build, unreadable) }

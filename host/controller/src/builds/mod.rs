@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monkeyci_build::{BuildState, Event, EventBody};
-use monkeyci_storage::journal::{History, Journal, Page, SqliteJournal, history, outlines, read_event};
+use monkeyci_storage::journal::{History, Journal, Page, Sought, SqliteJournal, history, outlines, read_event};
 
 pub use artifacts::ArtifactBytes;
 pub use error::BuildsError;
@@ -73,9 +73,13 @@ impl Builds {
             if let Some(newest) = begun.iter().rfind(|build| live.contains(*build)) {
                 return Ok(newest.clone());
             }
-            let newest = self.journal.outlines(0, 1).await.map_err(ControllerError::from)?.pop();
+            let newest = self.journal.outlines(&Sought::default(), 0, 1).await.map_err(ControllerError::from)?.pop();
             let none = || BuildsError::NoBuilds { home: self.home().to_owned() };
             return newest.map(|(build, _)| build).ok_or_else(none);
+        }
+        // Nothing is more exact than a whole id.
+        if self.journal.head(name).await.map_err(ControllerError::from)?.is_some() {
+            return Ok(name.to_owned());
         }
         let all = self.all().await?;
         match named(name, all.iter().chain(&begun).map(String::as_str)) {

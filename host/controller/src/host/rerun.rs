@@ -1,16 +1,17 @@
 //! One more run of an earlier build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use monkeyci_build::{Earlier, EventBody, Phase, RequestedSource, Rerun, Select, Source, select_again};
+use monkeyci_build::{Earlier, EventBody, JobSpec, Phase, RequestedSource, Rerun, Select, Source, select_again};
 
 use super::Host;
 use super::build::Build;
 use super::drive::masking;
+use super::sources::BuildContext;
 use crate::error::ControllerError;
 use crate::jobs::{self, EarlierBuild};
 use crate::logs::Masking;
-use crate::running::{BuildRequest, Digests, Known, RerunError, RerunRequest};
+use crate::running::{BuildRequest, Digests, Known, Needed, RerunError, RerunRequest};
 use crate::source::SourceRequest;
 use crate::source::workspace;
 
@@ -22,27 +23,19 @@ impl Host {
     /// When it can't be run again; nothing has begun then.
     pub async fn rerun(&self, mut rerun: RerunRequest) -> Result<Build, RerunError> {
         let build = rerun.build.clone();
-        let history = self.0.journals.history(&build).await.map_err(ControllerError::from)?;
-        let history =
-            history.ok_or_else(|| RerunError::NoBuild { build: build.clone(), home: self.0.home.root().to_owned() })?;
-        let known = Known::of(&history.events);
-        if !known.over {
-            return Err(match self.live_builds()?.contains(&build) {
-                true => RerunError::Runs { build },
-                // What it has begun may go on without it.
-                false => RerunError::Lost { build },
-            });
-        }
+        let (known, jobs) = self.run_before(&build).await?;
         let Some(requested) = &known.requested else {
             let reason = "its journal does not say what it was asked to be: an older host wrote it".to_owned();
             return Err(RerunError::NotEnough { build, reason });
         };
         let not_taken = |reason: String| RerunError::NotTaken { build: build.clone(), reason };
-        let collected = self.collect_again(&build, &known, requested, &mut rerun.inputs).await;
+        let needs = needs(&known, &jobs, &rerun);
+        let context = BuildContext::again(&build, &known, requested);
+        // A script that is another one may ask for more.
+        let collected = self.collect(&context, &mut rerun.inputs, Some(&needs).filter(|_| !rerun.with_changes)).await;
         collected.map_err(|error| not_taken(error.to_string()))?;
         let key = self.digest_key(!known.needs().is_empty())?;
-        let request = BuildRequest::rerun(&rerun, &known, requested, &Digests { key: &key, build: &build })?;
-        let jobs = Earlier::of(&build, &history.events);
+        let request = BuildRequest::rerun(&rerun, (&known, &needs), requested, &Digests { key: &key, build: &build })?;
         if let (Some(Select::Again(again)), false) = (&request.select, rerun.with_changes) {
             // Said before anything begins, where it is known: the script declares what it did.
             select_again(&jobs, &jobs.declared(), jobs.removed(), again, &BTreeMap::new())?;
@@ -70,6 +63,34 @@ impl Host {
         started.map_err(|error| not_taken(error.to_string()))
     }
 
+    /// What has to be given again for this: secrets, which no journal has, and parameters that one stands in. What only jobs need that do not
+    /// run again is not asked for. What `rerun` has of inputs is not looked at.
+    ///
+    /// # Errors
+    /// When it can't be run again.
+    pub async fn needed(&self, rerun: &RerunRequest) -> Result<Needed, RerunError> {
+        let (known, jobs) = self.run_before(&rerun.build).await?;
+        Ok(needs(&known, &jobs, rerun))
+    }
+
+    /// What there is to know of a build that is over, to run it again.
+    async fn run_before(&self, build: &str) -> Result<(Known, Earlier), RerunError> {
+        let history = self.0.journals.history(build).await.map_err(ControllerError::from)?;
+        let build = build.to_owned();
+        let Some(history) = history else {
+            return Err(RerunError::NoBuild { build, home: self.0.home.root().to_owned() });
+        };
+        let known = Known::of(&history.events);
+        if !known.over {
+            return Err(match self.live_builds()?.contains(&build) {
+                true => RerunError::Runs { build },
+                // What it has begun may go on without it.
+                false => RerunError::Lost { build },
+            });
+        }
+        Ok((known, Earlier::of(&build, &history.events)))
+    }
+
     /// What there is to know of the build of which a build is one more run, for whoever goes on with that before its jobs are known.
     pub(super) async fn earlier(
         &self,
@@ -83,6 +104,30 @@ impl Host {
         let Some(history) = self.0.journals.history(of).await? else { return Ok(None) };
         let source = Known::of(&history.events).source.filter(|_| !with_changes && !is_dir(&request.source));
         Ok(Some(EarlierBuild { jobs: Earlier::of(of, &history.events), source }))
+    }
+}
+
+/// What one more run needs: with the script as it was, what that asks for; all that the build was given where it may be another one.
+fn needs(known: &Known, jobs: &Earlier, rerun: &RerunRequest) -> Needed {
+    let RerunRequest { build, what, with_changes, by, .. } = rerun;
+    let what = Rerun {
+        of: build.clone(),
+        by: by.clone(),
+        what: what.clone(),
+        with_changes: *with_changes,
+        other_params: false,
+    };
+    let declared = jobs.declared();
+    match select_again(jobs, &declared, jobs.removed(), &what, &BTreeMap::new()) {
+        Ok(selection) if !with_changes => {
+            // One of which an artifact is gone runs too, and that is known only later.
+            let reused = selection.reused.iter().filter(|reused| reused.artifacts.is_empty());
+            let reused: BTreeSet<&str> = reused.map(|reused| reused.job.as_str()).collect();
+            let left_out: BTreeSet<&str> = selection.left_out.iter().map(|(job, _)| job.as_str()).collect();
+            let runs = |job: &&JobSpec| !reused.contains(&*job.id) && !left_out.contains(&*job.id);
+            known.needs_again(declared.iter().filter(runs))
+        }
+        _ => known.needs(),
     }
 }
 

@@ -28,6 +28,13 @@ pub struct BuildContext {
     pub source: RequestedSource,
 }
 
+impl BuildContext {
+    /// A build that there is already, as its journal tells of it.
+    pub(super) fn again(build: &str, known: &Known, requested: &Requested) -> Self {
+        Self { build: build.to_owned(), trigger: known.trigger.clone(), source: requested.source.clone() }
+    }
+}
+
 /// Gives builds parameters.
 #[async_trait]
 pub trait ParamSource: Send + Sync + 'static {
@@ -101,9 +108,7 @@ impl Host {
         requested: &Requested,
         inputs: &mut Inputs,
     ) -> Result<(), SourceError> {
-        let (trigger, source) = (known.trigger.clone(), requested.source.clone());
-        let context = BuildContext { build: build.to_owned(), trigger, source };
-        self.collect(&context, inputs, Some(&known.needs())).await
+        self.collect(&BuildContext::again(build, known, requested), inputs, Some(&known.needs())).await
     }
 
     /// What digests of secrets are keyed with, if there are any: a home whose builds have no secrets has no key.

@@ -78,6 +78,19 @@ pub enum ShellError {
         /// Its name.
         name: String,
     },
+    /// The job's services can't be started again without the secrets that they had.
+    #[error(
+        "{source}. Without --with-secrets, these services of the job {job:?} have not the secrets that they had: {}",
+        services.join(", ")
+    )]
+    WithoutSecrets {
+        /// The job.
+        job: String,
+        /// The services.
+        services: Vec<String>,
+        /// What became of them.
+        source: EngineError,
+    },
     /// A value that the job was given can't be had.
     #[error("what the job {job:?} was given can't be had again: {reason}")]
     Values {

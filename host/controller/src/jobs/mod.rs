@@ -23,7 +23,10 @@ pub use engine::{Sweep, Swept};
 
 pub(crate) use check::check;
 pub(crate) use checkout::store_script;
-pub(crate) use container::{LateValues, directory, kept_in, kept_jobs, kept_pod, key, late_values, limits};
+pub(crate) use container::{
+    LateValues, directory, forget_service_env, kept_in, kept_jobs, kept_pod, key, late_values, limits, secret_env,
+    write_service_env,
+};
 pub(crate) use context::{JobContext, Services};
 pub(crate) use engine::{EngineChoice, Engines};
 pub(crate) use plan::{PlannedBuild, plan};

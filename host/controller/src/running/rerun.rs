@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use monkeyci_build::{Again, Breaks, Requested, Rerun, Select, SelectError};
+use monkeyci_build::{Again, Breaks, JobKind, JobSpec, Requested, Rerun, Select, SelectError, ToldCall};
 
 use super::resume::{Digests, Known, Needed};
 use super::{BuildRequest, ResumeError};
@@ -129,19 +129,40 @@ impl RerunError {
     }
 }
 
+impl Known {
+    /// What has to be given for one more run in which these jobs run: of the secrets, those that the script asks for. Where that can't be known,
+    /// it is all that the build was given: of an action, which asks for what it wants, and of a job that the script completes later.
+    pub(crate) fn needs_again<'a>(&self, mut runs: impl Iterator<Item = &'a JobSpec>) -> Needed {
+        let mut needs = self.needs();
+        let asks_more = runs.any(|job| job.late || matches!(job.kind, JobKind::Action));
+        let told = self.told.as_ref().filter(|told| !asks_more && told.withheld.is_none());
+        let asked: Option<Vec<String>> = told.and_then(|told| told.calls.iter().filter_map(asks_for_secret).collect());
+        if let Some(asked) = asked {
+            needs.secrets.retain(|name| asked.contains(name));
+        }
+        needs
+    }
+}
+
+/// The secret that a call asks for, if it does; `Some(None)` when its name is not told.
+fn asks_for_secret(call: &ToldCall) -> Option<Option<String>> {
+    let quoted = call.request.strip_prefix("secrets.get(")?.strip_suffix(')');
+    Some(quoted.and_then(|quoted| serde_json::from_str(quoted).ok()))
+}
+
 impl BuildRequest {
     /// The request for one more run of a build that a journal tells of, with what was given anew, and without the script's bytes.
     ///
     /// # Errors
-    /// When a secret is missing, or a parameter that one stood in.
+    /// When a secret that is needed is missing, or a parameter that one stood in.
     pub(crate) fn rerun(
         rerun: &RerunRequest,
-        known: &Known,
+        (known, needs): (&Known, &Needed),
         requested: &Requested,
         digests: &Digests<'_>,
     ) -> Result<Self, RerunError> {
         let given = &rerun.inputs;
-        let mut missing = known.needs();
+        let mut missing = needs.clone();
         missing.secrets.retain(|name| !given.secrets.contains_key(name));
         missing.params.retain(|name| !given.params.contains_key(name));
         if !missing.is_empty() {

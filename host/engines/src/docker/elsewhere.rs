@@ -5,7 +5,7 @@
 //! sidecar's configuration and the variables of a service, goes into the container itself before it starts, and goes with it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -16,7 +16,7 @@ use monkeyci_api::paths;
 
 use super::DockerEngine;
 use super::container::Container;
-use super::fault::refused;
+use super::fault::{is_missing, refused};
 use super::program_volume::{PROGRAM, program_mount};
 use super::raw;
 use super::sidecar_image::Archive;
@@ -62,10 +62,40 @@ impl DockerEngine {
         Ok(())
     }
 
+    /// Hands a service's container that is started again the variables that are secrets.
+    pub(super) async fn hand_env(&self, container: &str, env: &Path) -> Result<(), EngineError> {
+        if !self.is_elsewhere {
+            return Ok(());
+        }
+        let content = tokio::fs::read(env).await.map_err(|error| unreadable(env, &error))?;
+        let packed = packed(paths::SERVICE_ENV, &content, 0o400).map_err(|error| unreadable(env, &error))?;
+        let handed = upload(&self.docker, container, "/", packed.into()).await;
+        handed.map_err(|error| refused(format!("put {} into container {container}", paths::SERVICE_ENV), &error))
+    }
+
+    /// Takes the secrets out of a service's container that has stopped, and may be started again. One that is not there has none.
+    pub(super) async fn take_env_back(&self, container: &str) -> Result<(), EngineError> {
+        if !self.is_elsewhere {
+            return Ok(());
+        }
+        let none = Path::new(paths::SERVICE_ENV);
+        let packed = packed(paths::SERVICE_ENV, b"{}", 0o400).map_err(|error| unreadable(none, &error))?;
+        match upload(&self.docker, container, "/", packed.into()).await {
+            Err(error) if !is_missing(&error) => {
+                Err(refused(format!("put {} into container {container}", paths::SERVICE_ENV), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A command that begins with our program, for a container that runs.
     pub(super) fn command(&self, words: Vec<String>) -> Vec<String> {
         if self.is_elsewhere { placed(words, &[0]) } else { words }
     }
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> EngineError {
+    EngineError::SidecarFailed(format!("{} can't be read: {error}", file.display()))
 }
 
 /// Unpacks an archive in a container.

@@ -32,6 +32,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -188,9 +189,10 @@ impl Engine for DockerEngine {
         &self,
         key: &str,
         services: &[PodService],
+        service_env: &BTreeMap<String, PathBuf>,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<BTreeMap<String, IpAddr>, EngineError> {
-        self.wake_pod(&Names::of(key)?, services, progress).await
+        self.wake_pod(&Names::of(key)?, services, service_env, progress).await
     }
 
     async fn rest(&self, key: &str, services: &[PodService], grace: Duration) -> Result<(), EngineError> {

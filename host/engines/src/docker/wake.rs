@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
@@ -25,6 +26,7 @@ impl DockerEngine {
         &self,
         names: &Names,
         services: &[PodService],
+        service_env: &BTreeMap<String, PathBuf>,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<BTreeMap<String, IpAddr>, EngineError> {
         self.in_flight.drained(names.key()).await;
@@ -32,7 +34,7 @@ impl DockerEngine {
         self.existing_part(names, &names.job()).await?;
         let woken = services.iter().map(async |service| {
             let name = names.part(&Part::Service(service.name.clone()))?;
-            let found = self.wake_container(names, &name).await?;
+            let found = self.wake_container(names, &name, service_env.get(&service.name).map(PathBuf::as_path)).await?;
             Ok::<_, EngineError>((service.name.clone(), found))
         });
         let woken: BTreeMap<String, Inspected> = try_join_all(woken).await?.into_iter().collect();
@@ -41,7 +43,7 @@ impl DockerEngine {
             guard::began_with(woken.get(&service.name), &name)
         };
         self.services_ready(names, services, &orders, progress).await?;
-        self.wake_container(names, &names.job()).await?;
+        self.wake_container(names, &names.job(), None).await?;
         let network = names.network();
         let addresses = woken.iter().filter_map(|(name, found)| {
             // One that has ended at once has none.
@@ -62,13 +64,20 @@ impl DockerEngine {
             all.push(names.service(&service.name)?);
         }
         let stopped = join_all(all.iter().map(|name| self.stop_container(name, grace))).await;
-        stopped.into_iter().collect()
+        stopped.into_iter().collect::<Result<(), _>>()?;
+        for service in services.iter().filter(|service| !service.secret_env.is_empty()) {
+            self.take_env_back(&names.service(&service.name)?).await?;
+        }
+        Ok(())
     }
 
-    async fn wake_container(&self, names: &Names, name: &str) -> Result<Inspected, EngineError> {
+    async fn wake_container(&self, names: &Names, name: &str, env: Option<&Path>) -> Result<Inspected, EngineError> {
         let found = self.existing_part(names, name).await?;
         if found.state.running {
             return Ok(found);
+        }
+        if let Some(env) = env {
+            self.hand_env(name, env).await?;
         }
         let (docker, container) = (self.docker.clone(), name.to_owned());
         let request = async move { docker.start_container(&container, None).await };

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::content::{LARGE, LIMIT, split};
 use super::writer::{Progress, Queued, Request};
-use super::{Append, Digest, Head, JournalError, Record};
+use super::{Append, Digest, Head, Index, JournalError, Record};
 
 /// The right to append to the journal of one build. There is one at a time: the database refuses all but the last.
 #[derive(Debug)]
@@ -62,7 +62,8 @@ impl BuildJournal {
         }
         let Head { owner, epoch, last: after, checksum } = self.head;
         let (records, pieces) = (Vec::new(), Vec::new());
-        Ok(Append { build: self.build.clone(), owner, epoch, after, checksum, records, pieces })
+        let (build, index) = (self.build.clone(), Index::default());
+        Ok(Append { build, owner, epoch, after, checksum, records, pieces, index })
     }
 
     fn queue_up(&self, append: Append) -> Result<(), JournalError> {
@@ -102,6 +103,7 @@ impl BuildJournal {
         // Only now: what was refused has taken nothing along.
         self.pieces.extend(pieces.iter().map(|piece| piece.digest));
         self.head = Head { last: number, checksum: record.checksum, ..self.head };
+        append.index.add(number, body);
         append.records.push(record);
         append.pieces.extend(pieces);
         Ok(number)

@@ -80,13 +80,15 @@ pub enum JournalError {
         /// Its layout.
         layout: i64,
     },
-    /// A journal of layout 1 can't be brought to layout 2.
+    /// A journal of an older layout can't be brought to this one.
     #[error(
-        "the journal {journal} has layout 1, and can't be brought to layout {LAYOUT}: {reason}. It is left as it was; move it away, or use another home"
+        "the journal {journal} has layout {layout}, and can't be brought to layout {LAYOUT}: {reason}. It is left as it was; move it away, or use another home"
     )]
     Migration {
         /// The database.
         journal: String,
+        /// Its layout.
+        layout: i64,
         /// What is in the way.
         reason: String,
     },

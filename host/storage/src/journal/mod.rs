@@ -14,6 +14,9 @@
 //! record's end, is one whose last records were never written; whatever else is not as it was written is refused, with the number
 //! of the record.
 //!
+//! **What is looked up.** Which branch a build is of and how it ended stands beside where its journal ends, as an [`Index`]: it is written with
+//! the records that tell it, and can be made again from them.
+//!
 //! **What is large.** Values of more than 16 KiB stand in the database once, by their SHA-256, and records refer to them.
 
 mod build_journal;
@@ -21,6 +24,7 @@ mod content;
 mod digest;
 mod error;
 mod history;
+mod index;
 mod journals;
 mod outline;
 mod postgres;
@@ -39,6 +43,7 @@ pub use content::Piece;
 pub use digest::Digest;
 pub use error::{JournalError, Obstacle};
 pub use history::{History, event as read_event, history, is_over, last_record};
+pub use index::{Index, Sought};
 pub use journals::Journals;
 pub use outline::{Outline, outlines};
 pub use postgres::PostgresJournal;
@@ -50,8 +55,11 @@ pub(crate) use content::{DEPTH, LIMIT, WHOLE_LIMIT};
 pub(crate) use postgres::CONNECTIONS;
 pub(crate) use writer::{BATCH_BYTES, BATCH_RECORDS};
 
-/// The layout of databases and streams that this version writes.
-pub const LAYOUT: i64 = 2;
+/// The layout of databases that this version writes. Layout 3 has the [`Index`]; records are as they were in layout 2.
+pub const LAYOUT: i64 = 3;
+
+/// The layout of streams that this version writes.
+pub const STREAM_LAYOUT: i64 = 2;
 
 /// Who appends: one start of one host, never a machine's name. Made at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,6 +128,8 @@ pub struct Append {
     pub records: Vec<Record>,
     /// What they refer to, and no record before.
     pub pieces: Vec<Piece>,
+    /// What they tell that the build is looked up by.
+    pub index: Index,
 }
 
 impl Append {
@@ -229,12 +239,12 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// When the database can't be used.
     async fn open_builds(&self) -> Result<Vec<String>, JournalError>;
 
-    /// Of the builds from the newest on, after the first `skip`, and at most `count`: a few records of each, with the build's id before
-    /// them. These are the first, that of its code if it is one of the first 16, and the last, in this order.
+    /// Of the builds that are wanted, from the newest on, after the first `skip`, and at most `count`: a few records of each, with the
+    /// build's id before them. These are the first, that of its code, and the last, in this order.
     ///
     /// # Errors
     /// When the database can't be used.
-    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError>;
+    async fn outlines(&self, of: &Sought, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError>;
 
     /// Removes the journal of a build, and what no other build refers to. False if there was none.
     ///

@@ -4,7 +4,7 @@ use monkeyci_build::{BuildStatus, Event, EventBody, Source};
 use serde::Deserialize;
 
 use super::history::event;
-use super::{Journal, JournalError, Record};
+use super::{Journal, JournalError, Record, Sought};
 
 /// What the first and the last records of a build tell. Nobody has looked at their checksums.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,18 +75,19 @@ impl Outline {
     }
 }
 
-/// The builds of a database from the newest on, after the first `skip`, and at most `count`. Of one whose records can't be read there is
+/// The builds of a database that are wanted, from the newest on, after the first `skip`, and at most `count`. Of one whose records can't be read there is
 /// the reason, with its id.
 ///
 /// # Errors
 /// When the database can't be used.
 pub async fn outlines(
     journal: &dyn Journal,
+    of: &Sought,
     skip: usize,
     count: usize,
 ) -> Result<Vec<Result<Outline, (String, JournalError)>>, JournalError> {
     let mut found: Vec<Result<Outline, (String, JournalError)>> = Vec::new();
-    for (build, record) in journal.outlines(skip, count).await? {
+    for (build, record) in journal.outlines(of, skip, count).await? {
         let is_same = match found.last() {
             Some(Ok(outline)) => outline.build == build,
             Some(Err((damaged, _))) => *damaged == build,

@@ -8,8 +8,9 @@ use futures::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, Connection, Postgres, Row};
 
-use super::statements::{BUILDS, OPEN, OUTLINES, RECORDS, Statements, digest};
-use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page, Piece, Record};
+use super::index::{ADDED, index};
+use super::statements::{BUILDS, OPEN, RECORDS, Statements, digest};
+use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page, Piece, Record, Sought};
 
 /// How many rows one statement takes: a message has at most 65,535 variables.
 const ROWS: usize = 1000;
@@ -18,6 +19,7 @@ pub(crate) const CONNECTIONS: u32 = 4;
 /// Who makes the tables holds this lock: "monkeyci".
 const LOCK: i64 = 0x6d6f_6e6b_6579_6369;
 
+/// Layout 2.
 const CREATE: &str = "
     CREATE TABLE monkeyci_layout (version BIGINT NOT NULL);
     CREATE TABLE builds (
@@ -33,6 +35,9 @@ const CREATE: &str = "
     CREATE INDEX content_uses_digest ON content_uses (digest);
     INSERT INTO monkeyci_layout VALUES (2)";
 
+/// After the index is made.
+const RAISE: &str = "UPDATE monkeyci_layout SET version = $1";
+
 /// The journal in a PostgreSQL database: in the first schema of the connection's search path.
 #[derive(Debug)]
 pub struct PostgresJournal {
@@ -41,7 +46,7 @@ pub struct PostgresJournal {
 }
 
 impl PostgresJournal {
-    /// Connects to the database that `url` names, and makes the tables if they are not there.
+    /// Connects to the database that `url` names, and makes the tables if they are not there. Those of layout 2 are brought to this layout.
     ///
     /// # Errors
     /// When there is no such server or database, or a newer version made the tables ([`JournalError::Newer`]).
@@ -62,8 +67,14 @@ impl PostgresJournal {
             if !made {
                 sqlx::raw_sql(CREATE).execute(&mut *transaction).await?;
             }
-            let layout: i64 =
+            let mut layout: i64 =
                 sqlx::query_scalar("SELECT version FROM monkeyci_layout").fetch_one(&mut *transaction).await?;
+            if layout == 2 {
+                sqlx::raw_sql(ADDED).execute(&mut *transaction).await?;
+                index::<Postgres>(&mut transaction).await?;
+                sqlx::query(RAISE).bind(LAYOUT).execute(&mut *transaction).await?;
+                layout = LAYOUT;
+            }
             transaction.commit().await?;
             drop(connection);
             Ok((pool, layout))
@@ -153,13 +164,9 @@ impl Journal for PostgresJournal {
         sqlx::query_scalar(OPEN).fetch_all(&self.pool).await.map_err(|error| self.failure(error))
     }
 
-    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
-        let rows = sqlx::query(OUTLINES)
-            .bind(i64::try_from(skip).unwrap_or(i64::MAX))
-            .bind(i64::try_from(count).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool);
-        let rows = rows.await.map_err(|error| self.failure(error))?;
-        rows.iter().map(Statements::<Postgres>::outlined).collect::<Result<_, _>>().map_err(|error| self.failure(error))
+    async fn outlines(&self, of: &Sought, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
+        let found = async { Statements::<Postgres>::outlines(&mut *self.pool.acquire().await?, of, skip, count).await };
+        found.await.map_err(|error| self.failure(error))
     }
 
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {

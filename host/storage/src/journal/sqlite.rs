@@ -12,8 +12,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Sqlite};
 use tokio::sync::{Mutex, OnceCell};
 
-use super::statements::{BUILDS, OPEN, OUTLINES, RECORDS, Statements};
-use super::{Append, Digest, Head, Journal, JournalError, Obstacle, Page, Piece, Record};
+use super::statements::{BUILDS, OPEN, RECORDS, Statements};
+use super::{Append, Digest, Head, Journal, JournalError, Obstacle, Page, Piece, Record, Sought};
 
 mod layout;
 
@@ -38,7 +38,7 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens the journal, and makes it if it is not there. One of layout 1 is brought to layout 2, whole.
+    /// Opens the journal, and makes it if it is not there. One of an older layout is brought to this one, whole.
     ///
     /// # Errors
     /// When the file can't be used, was written by a newer version ([`JournalError::Newer`]), or can't be brought to this layout
@@ -153,14 +153,9 @@ impl Journal for SqliteJournal {
             .map_err(|error| self.failure(error))
     }
 
-    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
+    async fn outlines(&self, of: &Sought, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
         let mut reader = self.reader().await?.lock().await;
-        let rows = sqlx::query(OUTLINES)
-            .bind(i64::try_from(skip).unwrap_or(i64::MAX))
-            .bind(i64::try_from(count).unwrap_or(i64::MAX))
-            .fetch_all(&mut *reader);
-        let rows = rows.await.map_err(|error| self.failure(error))?;
-        rows.iter().map(Statements::<Sqlite>::outlined).collect::<Result<_, _>>().map_err(|error| self.failure(error))
+        Statements::<Sqlite>::outlines(&mut reader, of, skip, count).await.map_err(|error| self.failure(error))
     }
 
     async fn remove(&self, build: &str) -> Result<bool, JournalError> {

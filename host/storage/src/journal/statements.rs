@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 
 use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, QueryBuilder, Row, Type};
 
-use super::{Append, Digest, Head, JournalError, Owner, Record};
+use super::index::in_words;
+use super::{Append, Digest, Head, JournalError, Owner, Record, Sought};
 
 /// The records of a build (`$1`) after a number (`$2`), as [`Statements::record`] reads them; at most `$3`.
 pub(super) const RECORDS: &str = "SELECT number, epoch, time_ms, split, size, checksum, body FROM records
@@ -14,24 +15,24 @@ pub(super) const RECORDS: &str = "SELECT number, epoch, time_ms, split, size, ch
 /// The ids of all builds, oldest first.
 pub(super) const BUILDS: &str = "SELECT build FROM builds ORDER BY id";
 
-/// The ids of the builds whose last record does not say that they are over, oldest first. The type of an event is its first field, or of one
-/// that refers to large values its last: what stands further in, an output called `type` say, is something else.
+/// The ids of the builds whose last record does not say that they are over, oldest first. One whose last record is missing is not. A process of
+/// an older version that still runs writes no status, so the record is looked at where there is none. The type of an event is its first field,
+/// or of one that refers to large values its last: what stands further in, an output called `type` say, is something else.
 pub(super) const OPEN: &str = r#"SELECT build FROM builds WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.build = builds.id
-    AND number = last AND (body LIKE '{"type":"build/ended"%' OR body LIKE '%"type":"build/ended"}')) ORDER BY id"#;
+    AND number = last AND (status != '' OR body LIKE '{"type":"build/ended"%' OR body LIKE '%"type":"build/ended"}')) ORDER BY id"#;
 
-/// A few records of builds from the newest on, after the first `$1`, and at most `$2`: the columns of [`RECORDS`], and the build's id. The
-/// record of a build's code is looked for among the first 16: a few warnings may stand before it. These are two looks, each by the key:
-/// whoever asks for both at once has all records read.
-pub(super) const OUTLINES: &str = r#"SELECT number, epoch, time_ms, split, size, checksum, body, named FROM (
-    SELECT number, records.epoch, time_ms, split, size, records.checksum, body, named, id
-        FROM (SELECT id, build AS named, last FROM builds ORDER BY id DESC LIMIT $2 OFFSET $1) AS newest
-        JOIN records ON records.build = id AND number <= 16
-        WHERE number < last AND (number = 1 OR body LIKE '%"type":"build/checked-out"%')
+/// A few records of those builds that stand as `newest` before it: the columns of [`RECORDS`], and the build's id. These are three looks, each by
+/// the key: whoever asks for all at once has all records read.
+const OUTLINES: &str = "SELECT number, epoch, time_ms, split, size, checksum, body, named FROM (
+    SELECT number, records.epoch, time_ms, split, size, checksum, body, named, id
+        FROM newest JOIN records ON records.build = id AND number = 1 WHERE last > 1
     UNION ALL
-    SELECT number, records.epoch, time_ms, split, size, records.checksum, body, named, id
-        FROM (SELECT id, build AS named, last FROM builds ORDER BY id DESC LIMIT $2 OFFSET $1) AS newest
-        JOIN records ON records.build = id AND number = last
-    ) AS few ORDER BY id DESC, number"#;
+    SELECT number, records.epoch, time_ms, split, size, checksum, body, named, id
+        FROM newest JOIN records ON records.build = id AND number = code WHERE code > 1 AND code < last
+    UNION ALL
+    SELECT number, records.epoch, time_ms, split, size, checksum, body, named, id
+        FROM newest JOIN records ON records.build = id AND number = last
+    ) AS few ORDER BY id DESC, number";
 
 /// The statements, on connections to this kind of database.
 pub(super) struct Statements<DB>(PhantomData<DB>);
@@ -66,6 +67,7 @@ where
                 verdicts.push(append.verdict(stored.as_ref()));
                 continue;
             };
+            append.index.write::<DB>(connection, build).await?;
             records.extend(append.records.iter().map(|record| (build, record)));
             for piece in &append.pieces {
                 sqlx::query::<DB>("INSERT INTO contents (digest, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
@@ -104,23 +106,26 @@ where
         let (begin, go_on): (Vec<&Append>, Vec<&Append>) = appends.iter().partition(|append| append.begins());
         for begin in begin.chunks(rows) {
             let mut query: QueryBuilder<DB> =
-                QueryBuilder::new("INSERT INTO builds (build, owner, epoch, last, checksum) ");
+                QueryBuilder::new("INSERT INTO builds (build, owner, epoch, last, checksum, status) ");
             query.push_values(begin, |mut row, append| {
                 let head = append.head();
                 row.push_bind(append.build.to_string()).push_bind(owner_bytes(head.owner)).push_bind(head.epoch as i64);
                 row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
+                row.push_bind(append.index.status().to_owned());
             });
             query.push(" ON CONFLICT (build) DO NOTHING RETURNING owner, epoch, last, checksum, build, id");
             moved.extend(query.build().fetch_all(&mut *connection).await?);
         }
         for go_on in go_on.chunks(rows) {
-            let mut query: QueryBuilder<DB> =
-                QueryBuilder::new("UPDATE builds SET last = new.column6, checksum = new.column7 FROM (");
+            let mut query: QueryBuilder<DB> = QueryBuilder::new(
+                "UPDATE builds SET last = new.column6, checksum = new.column7, status = new.column8 FROM (",
+            );
             query.push_values(go_on, |mut row, append| {
                 let (before, head) = (append.before(), append.head());
                 row.push_bind(append.build.to_string()).push_bind(owner_bytes(before.owner));
                 row.push_bind(before.epoch as i64).push_bind(before.last as i64).push_bind(before.checksum.0.to_vec());
                 row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
+                row.push_bind(append.index.status().to_owned());
             });
             query.push(
                 ") AS new WHERE builds.build = new.column1 AND builds.owner = new.column2 AND builds.epoch = new.column3
@@ -140,7 +145,8 @@ where
         new: &Head,
     ) -> Result<bool, sqlx::Error> {
         let taken = sqlx::query::<DB>(
-            "UPDATE builds SET owner = $1, epoch = $2, last = $3, checksum = $4
+            "UPDATE builds SET status = CASE WHEN last = $3 THEN status ELSE '' END,
+                 owner = $1, epoch = $2, last = $3, checksum = $4
              WHERE build = $5 AND owner = $6 AND epoch = $7 AND last = $8 AND checksum = $9 RETURNING id",
         )
         .bind(owner_bytes(new.owner))
@@ -189,8 +195,38 @@ where
         })
     }
 
+    /// The records that [`Journal::outlines`](super::Journal::outlines) gives.
+    pub(super) async fn outlines(
+        connection: &mut DB::Connection,
+        of: &Sought,
+        skip: usize,
+        count: usize,
+    ) -> Result<Vec<(String, Record)>, sqlx::Error> {
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut query: QueryBuilder<DB> =
+            QueryBuilder::new("WITH newest AS (SELECT id, build AS named, last, code FROM builds");
+        let mut before = " WHERE ";
+        if let Some(branch) = &of.branch {
+            query.push(before).push("substr(branch, 1, 200) = substr(").push_bind(branch.clone());
+            query.push(", 1, 200) AND branch = ").push_bind(branch.clone());
+            before = " AND ";
+        }
+        if !of.statuses.is_empty() {
+            query.push(before).push("status IN (");
+            let mut list = query.separated(", ");
+            for status in &of.statuses {
+                list.push_bind(in_words(*status).to_owned());
+            }
+            query.push(")");
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(number(count)).push(" OFFSET ").push_bind(number(skip));
+        query.push(") ").push(OUTLINES);
+        let rows = query.build().fetch_all(connection).await?;
+        rows.iter().map(Self::outlined).collect()
+    }
+
     /// A row of [`OUTLINES`].
-    pub(super) fn outlined(row: &DB::Row) -> Result<(String, Record), sqlx::Error> {
+    fn outlined(row: &DB::Row) -> Result<(String, Record), sqlx::Error> {
         Ok((row.try_get(7)?, Self::record(row)?))
     }
 }

@@ -10,7 +10,7 @@ use monkeyci_build::Event;
 
 use super::content::{LIMIT, Pieces, WHOLE_LIMIT, references};
 use super::history::{Chain, joined, piece_value};
-use super::{Digest, Journal, JournalError, LAYOUT, Page, Record};
+use super::{Digest, Journal, JournalError, Page, Record, STREAM_LAYOUT};
 
 /// What a line may have beside the text of a record or a value.
 const EXTRA: u64 = 256;
@@ -24,7 +24,7 @@ pub async fn export(journal: &dyn Journal, build: &str, mut out: impl Write) -> 
         journal: format!("{} of {build}, exported", journal.name()),
         source: std::sync::Arc::new(source),
     };
-    writeln!(out, "monkeyci journal {LAYOUT} {build}").map_err(failed)?;
+    writeln!(out, "monkeyci journal {STREAM_LAYOUT} {build}").map_err(failed)?;
     let (mut last, mut written) = (0, HashSet::new());
     loop {
         let records = journal.records(build, last, Page::default()).await?;
@@ -69,8 +69,8 @@ pub fn import(mut stream: impl BufRead) -> Result<(String, Vec<Event>), JournalE
     };
     let Some((layout, build)) = layout.split_once(' ') else { return Err(damaged("stream", 0, "it names no build")) };
     match layout.parse::<i64>() {
-        Ok(LAYOUT) => {}
-        Ok(newer) if newer > LAYOUT => {
+        Ok(STREAM_LAYOUT) => {}
+        Ok(newer) if newer > STREAM_LAYOUT => {
             return Err(JournalError::Newer { journal: format!("of {build}, a stream"), layout: newer });
         }
         _ => return Err(damaged(build, 0, "its layout is none that was ever written")),

@@ -162,6 +162,7 @@ fn add(batch: &mut Vec<Queued>, queued: Queued) {
         Some(before) if before.append.build == queued.append.build => {
             before.append.records.extend(queued.append.records);
             before.append.pieces.extend(queued.append.pieces);
+            before.append.index.then(queued.append.index);
         }
         _ => batch.push(queued),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use monkeyci_storage::journal::{
     Append, Digest, Head, Journal, JournalError, Journals, Owner, Page, Patience, Piece, PostgresJournal, Record,
-    SqliteJournal,
+    Sought, SqliteJournal,
 };
 use monkeyci_testbed::daemons::Postgres;
 use monkeyci_testbed::handed;
@@ -192,8 +192,8 @@ impl Journal for Watched {
         self.inner.pieces(digests).await
     }
 
-    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
-        self.inner.outlines(skip, count).await
+    async fn outlines(&self, of: &Sought, skip: usize, count: usize) -> Result<Vec<(String, Record)>, JournalError> {
+        self.inner.outlines(of, skip, count).await
     }
 
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {

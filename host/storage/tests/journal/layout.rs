@@ -46,7 +46,7 @@ async fn layout_1(path: &Path) -> SqliteConnection {
 }
 
 #[test]
-fn a_journal_of_layout_1_is_brought_to_layout_2_whole() {
+fn a_journal_of_layout_1_is_brought_to_this_layout_whole() {
     try_with("sqlite", async |_| {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("journal.db");

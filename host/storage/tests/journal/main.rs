@@ -41,6 +41,10 @@ conformance! {
             a_build_that_can_not_be_written_disturbs_no_other,
             a_full_disk_and_a_busy_database_are_waited_for_and_said,
             an_append_whose_answer_was_lost_is_written_once;
+        looking_up:
+            builds_are_found_by_their_branch_and_by_how_they_ended,
+            a_journal_without_an_index_gets_it_from_its_records,
+            a_build_whose_end_is_lost_is_not_found_among_those_that_ended;
         owning:
             a_journal_is_begun_once,
             an_owner_that_was_replaced_is_refused_and_nothing_of_it_is_kept,

@@ -10,7 +10,7 @@ use monkeyci_engines::{Engine, EngineError};
 
 use super::kept::Kept;
 use super::services::ServiceLogs;
-use super::{GRACE, PARTING};
+use super::{GRACE, PARTING, forget_service_env};
 use crate::jobs::JobContext;
 use crate::jobs::lease::{self, AGAIN};
 
@@ -40,6 +40,10 @@ impl PodCleanup {
         let of = (key.as_str(), job.as_str(), attempt);
         if context.request.keep {
             context.live.observer.progress(&context.live.id, &job, &format!("kept its containers: {key}"));
+            // Its services run on, and have read theirs.
+            if let Err(error) = forget_service_env(&dir, &services) {
+                context.say(Some(&job), &format!("secrets of its services are left on disk: {error}")).await;
+            }
             take_in(context, &engine, of, &services, (logs, Duration::ZERO)).await;
             return;
         }
@@ -49,7 +53,13 @@ impl PodCleanup {
             // First of all: whoever goes on after a crash leaves alone what is to be kept.
             let resting = again(|| engine.rest(&key, &services, GRACE));
             let rested = match kept.write(&dir) {
-                Ok(()) => within(context, engine.as_ref(), lease, resting).await,
+                Ok(()) => {
+                    let rested = within(context, engine.as_ref(), lease, resting).await;
+                    rested.and_then(|()| match forget_service_env(&dir, &services) {
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(error.to_string()),
+                    })
+                }
                 Err(error) => Err(format!("{}: {error}", dir.display())),
             };
             match rested {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig, grants};
-use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Results, StopReason};
+use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Results, ServiceSpec, StopReason};
 use monkeyci_engines::Pod;
 use monkeyci_storage::hex;
 use serde::Serialize;
@@ -32,8 +32,8 @@ use crate::tokens::Adopted;
 pub(crate) use budget::limits;
 use cleanup::PodCleanup;
 pub(crate) use kept::{kept_in, kept_jobs, kept_pod};
-pub(crate) use plan::{LateValues, late_values};
-use plan::{env, plan, secret_env};
+pub(crate) use plan::{LateValues, late_values, secret_env};
+use plan::{env, plan};
 pub(super) use services::ServiceLogs;
 use watch::{Patience, Watch};
 
@@ -61,7 +61,7 @@ pub(super) async fn run(
     mut stop: Receiver<Option<StopReason>>,
 ) -> (Ending, Option<PodCleanup>) {
     let is_taken_over = begun == BegunBy::Another;
-    let planned = plan(context, &job.id, spec).and_then(|plan| Ok((plan, secret_env(context, spec)?)));
+    let planned = plan(context, &job.id, spec).and_then(|plan| Ok((plan, secret_env(&context.live.inputs, spec)?)));
     let planned = match planned {
         // Of one that another process has begun there is something in the engine.
         Err(ending) if !is_taken_over => return (ending, None),
@@ -204,12 +204,7 @@ async fn prepare(
             None
         }
     };
-    let mut service_env = BTreeMap::new();
-    for (service, env) in secret_env {
-        let path = dir.join(format!("service-{service}.json"));
-        write_private(&path, &env)?;
-        service_env.insert(service, path);
-    }
+    let service_env = write_service_env(&dir, &secret_env)?;
     let pod = Pod {
         key: key(&context.live.id, &job.id, attempt),
         owner: context.services.engines.owner().to_owned(),
@@ -260,6 +255,28 @@ fn scopes(job: &str, spec: &ContainerSpec) -> Vec<Scope> {
     let restores = spec.restore_artifacts.iter().map(|artifact| &artifact.id);
     let saves = spec.save_artifacts.iter().map(|artifact| &artifact.id);
     grants::sidecar(job, restores, saves, spec.caches.iter().map(|cache| &cache.id))
+}
+
+/// Writes the variables of services that are secrets, each service's to a file in what the job has of the build's directory.
+pub(crate) fn write_service_env(
+    dir: &Path,
+    secret_env: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<BTreeMap<String, PathBuf>, ControllerError> {
+    let write = |(service, env): (&String, &BTreeMap<String, String>)| {
+        let path = dir.join(format!("service-{service}.json"));
+        write_private(&path, env)?;
+        Ok((service.clone(), path))
+    };
+    secret_env.iter().map(write).collect()
+}
+
+/// Takes the secrets of services out of these files again, which stay: a container that is started once more has them mounted.
+pub(crate) fn forget_service_env(
+    dir: &Path,
+    services: &[ServiceSpec],
+) -> Result<BTreeMap<String, PathBuf>, ControllerError> {
+    let had_some = services.iter().filter(|service| !service.secret_env.is_empty());
+    write_service_env(dir, &had_some.map(|service| (service.name.clone(), BTreeMap::new())).collect())
 }
 
 /// Writes a file that nobody else may read. A container that has the one before mounted keeps that.

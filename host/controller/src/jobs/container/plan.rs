@@ -39,15 +39,15 @@ fn of_code(source: &Source) -> impl Iterator<Item = (String, String)> {
 ///
 /// # Errors
 /// Says which value that a service should be given is not there.
-pub(super) fn secret_env(
-    context: &JobContext,
+pub(crate) fn secret_env(
+    inputs: &Inputs,
     spec: &ContainerSpec,
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Ending> {
     let mut all = BTreeMap::new();
     for service in spec.services.iter().filter(|service| !service.secret_env.is_empty()) {
         let mut env = BTreeMap::new();
         for (name, secret) in &service.secret_env {
-            let value = secret_text(&context.live.inputs, secret).map_err(|reason| Ending::ValueMissing {
+            let value = secret_text(inputs, secret).map_err(|reason| Ending::ValueMissing {
                 name: name.clone(),
                 reason: format!("{reason} (for the service {:?})", service.name),
             })?;

@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use monkeyci_api::Hidden;
-use monkeyci_build::Event;
+use monkeyci_build::{Event, JobDraft, ToldAnswer, check};
 
 use super::*;
 use crate::source::SourceRequest;
@@ -105,5 +105,45 @@ fn a_digest_tells_nothing_to_who_has_not_the_home_s_key_and_is_another_for_each_
     assert_eq!(one, of("key", "o/r/1", "pin"));
     for other in [of("other", "o/r/1", "pin"), of("key", "o/r/2", "pin"), of("key", "o/r/1", "pin2")] {
         assert_ne!(one, other);
+    }
+}
+
+#[test]
+fn one_more_run_needs_the_secrets_that_its_script_asks_for_and_all_where_that_is_not_known() {
+    let all = || vec!["token".to_owned(), "unused".to_owned()];
+    let asked = vec!["token".to_owned()];
+    let told = |requests: &[&str], withheld: Option<&str>| {
+        let answer = ToldAnswer::Again { bytes: 9, digest: "d".to_owned(), secret: true };
+        let call = |request: &&str| ToldCall { request: (*request).to_owned(), answer: answer.clone() };
+        let calls = requests.iter().map(call).collect();
+        Some(Told { time_ms: 1, calls, withheld: withheld.map(str::to_owned), workspace: None })
+    };
+    let container = JobDraft {
+        image: Some("image".to_owned()),
+        argv: Some(vec!["true".to_owned()]),
+        ..JobDraft::container("unit")
+    };
+    let late = JobDraft { late: true, ..JobDraft::container("later") };
+    let jobs = check(&[container, late, JobDraft::action("act")], &[]).expect("no faults").graph.jobs().to_vec();
+    let [container, late, action] =
+        ["unit", "later", "act"].map(|id| jobs.iter().find(|job| job.id == id).expect("declared").clone());
+    let get = "secrets.get(\"token\")";
+    for (told, runs, needed) in [
+        (told(&["params.get(\"a\")", get], None), vec![&container], &asked),
+        (told(&[get], None), vec![], &asked),
+        (told(&[], None), vec![&container], &vec![]),
+        // What an action asks for, and a job that is completed later, only the script knows.
+        (told(&[get], None), vec![&container, &action], &all()),
+        (told(&[get], None), vec![&late], &all()),
+        // Nobody knows what was asked for.
+        (told(&[get, "secrets.get(with a secret: 0f)"], None), vec![&container], &all()),
+        (told(&[get], Some("token")), vec![&container], &all()),
+        (None, vec![&container], &all()),
+    ] {
+        let mut known = known(inputs(&[("token", "sw0rdfish"), ("unused", "t0ps3cret")], &[("url", "u/sw0rdfish")]));
+        known.told = told;
+        let needs = known.needs_again(runs.iter().copied());
+        assert_eq!(&needs.secrets, needed, "{:?} {runs:?}", known.told);
+        assert_eq!(needs.params, ["url"], "a secret stands in it, and no journal has it");
     }
 }

@@ -1,16 +1,17 @@
-//! The layout of the SQLite database, and how one of layout 1 is brought to it.
+//! The layout of the SQLite database, and how one of an older layout is brought to it.
 
 use futures::TryStreamExt;
 use monkeyci_build::EventBody;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Row, Sqlite};
 
 use super::failure;
 use crate::journal::content::{LARGE, split};
+use crate::journal::index::{ADDED, index};
 use crate::journal::statements::owner_bytes;
 use crate::journal::{Digest, JournalError, LAYOUT, Owner, Piece, Record};
 
-/// `user_version`, which SQLite keeps, is the layout.
+/// Layout 2. `user_version`, which SQLite keeps, is the layout.
 const CREATE: &str = "
     CREATE TABLE builds (
         id INTEGER PRIMARY KEY, build TEXT NOT NULL UNIQUE,
@@ -22,8 +23,7 @@ const CREATE: &str = "
     CREATE TABLE contents (digest BLOB PRIMARY KEY NOT NULL, text TEXT NOT NULL);
     CREATE TABLE content_uses (
         build INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (build, digest)) WITHOUT ROWID;
-    CREATE INDEX content_uses_digest ON content_uses (digest);
-    PRAGMA user_version = 2";
+    CREATE INDEX content_uses_digest ON content_uses (digest)";
 
 /// Sees to it that the database has this version's layout.
 pub(super) async fn prepare(connection: &mut SqliteConnection, name: &str) -> Result<(), JournalError> {
@@ -33,29 +33,43 @@ pub(super) async fn prepare(connection: &mut SqliteConnection, name: &str) -> Re
     }
     // Another process may be about it: whoever comes second finds it done.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?;
-    match layout(&mut transaction).await.map_err(fail)? {
-        LAYOUT => return Ok(()),
-        0 => {
-            sqlx::raw_sql(CREATE).execute(&mut *transaction).await.map_err(fail)?;
-        }
-        1 => {
-            migrate(&mut transaction).await.map_err(|error| match error {
-                Fault::Database(error) => match failure(name, error) {
-                    JournalError::Database { source, .. } => migration(name, source.to_string()),
-                    blocked => blocked,
-                },
-                Fault::Record { build, number, reason } => {
-                    migration(name, format!("event {number} of {build}: {reason}"))
-                }
-            })?;
-        }
-        layout => return Err(JournalError::Newer { journal: name.to_owned(), layout }),
+    let found = layout(&mut transaction).await.map_err(fail)?;
+    if found == LAYOUT {
+        return Ok(());
     }
+    if !(0..LAYOUT).contains(&found) {
+        return Err(JournalError::Newer { journal: name.to_owned(), layout: found });
+    }
+    migrate(&mut transaction, found).await.map_err(|error| {
+        let migration = |reason| JournalError::Migration { journal: name.to_owned(), layout: found, reason };
+        match error {
+            // There is nothing yet that could be brought anywhere.
+            Fault::Database(error) if found == 0 => fail(error),
+            Fault::Database(error) => match failure(name, error) {
+                JournalError::Database { source, .. } => migration(source.to_string()),
+                blocked => blocked,
+            },
+            Fault::Record { build, number, reason } => migration(format!("event {number} of {build}: {reason}")),
+        }
+    })?;
     transaction.commit().await.map_err(fail)
 }
 
-fn migration(name: &str, reason: String) -> JournalError {
-    JournalError::Migration { journal: name.to_owned(), reason }
+/// Brings a database of this layout to [`LAYOUT`]. Layout 0 is an empty one.
+async fn migrate(connection: &mut SqliteConnection, found: i64) -> Result<(), Fault> {
+    if found < 2 {
+        sqlx::raw_sql(CREATE).execute(&mut *connection).await?;
+    }
+    if found == 1 {
+        copy_all(connection).await?;
+    }
+    sqlx::raw_sql(ADDED).execute(&mut *connection).await?;
+    if found > 0 {
+        index::<Sqlite>(connection).await?;
+    }
+    let version = format!("PRAGMA user_version = {LAYOUT}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(version)).execute(&mut *connection).await?;
+    Ok(())
 }
 
 async fn layout(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
@@ -83,8 +97,7 @@ struct Copied {
 }
 
 /// Copies all events of layout 1, `events (build, seq, time_ms, body)`, and removes what they were in.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), Fault> {
-    sqlx::raw_sql(CREATE).execute(&mut *connection).await?;
+async fn copy_all(connection: &mut SqliteConnection) -> Result<(), Fault> {
     let builds: Vec<String> =
         sqlx::query_scalar("SELECT build FROM events GROUP BY build ORDER BY min(time_ms), build")
             .fetch_all(&mut *connection)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use monkeyci_build::{BuildStatus, Ending, EventBody, JobSummary, Source};
-use monkeyci_storage::journal::{JournalError, Obstacle, outlines};
+use monkeyci_storage::journal::{JournalError, Obstacle, Sought, outlines};
 
 use crate::database::{Database, Watched};
 use crate::sample::{BUILD, bodies, output, report, results, triggered, write, written};
@@ -53,7 +53,7 @@ pub async fn builds_are_outlined_from_the_newest_on_by_a_few_records_of_each(dat
         write(&mut host.begin(build), bodies).await.expect("written");
     }
     let outlined = async |skip, count| {
-        let found = outlines(host.database(), skip, count).await.expect("read");
+        let found = outlines(host.database(), &Sought::default(), skip, count).await.expect("read");
         found.into_iter().map(|outline| outline.expect("readable")).collect::<Vec<_>>()
     };
     let all = outlined(0, 10).await;

@@ -59,11 +59,11 @@ pub async fn whatever_else_is_not_as_it_was_written_is_refused_with_the_number_o
 pub async fn a_newer_layout_is_refused_in_a_sentence(database: &Database) {
     drop(database.host().await);
     let newer = match database.is_sqlite() {
-        true => "PRAGMA user_version = 3",
-        false => "UPDATE monkeyci_layout SET version = 3",
+        true => "PRAGMA user_version = 4",
+        false => "UPDATE monkeyci_layout SET version = 4",
     };
     database.execute(newer).await;
     let refused = database.open().await.expect_err("it is newer");
-    assert!(matches!(refused, JournalError::Newer { layout: 3, .. }), "{refused:?}");
+    assert!(matches!(refused, JournalError::Newer { layout: 4, .. }), "{refused:?}");
     assert!(refused.to_string().contains("use the version of monkeyci-host that wrote it"), "{refused}");
 }

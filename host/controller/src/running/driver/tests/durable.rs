@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use monkeyci_storage::JournalError;
 use monkeyci_storage::journal::{
-    Append, Digest, Head, Journal, Page, Patience, Piece, Record as Stored, SqliteJournal, history,
+    Append, Digest, Head, Journal, Page, Patience, Piece, Record as Stored, Sought, SqliteJournal, history,
 };
 use tokio::sync::Semaphore;
 
@@ -54,8 +54,8 @@ impl Journal for Held {
         self.inner.builds().await
     }
 
-    async fn outlines(&self, skip: usize, count: usize) -> Result<Vec<(String, Stored)>, JournalError> {
-        self.inner.outlines(skip, count).await
+    async fn outlines(&self, of: &Sought, skip: usize, count: usize) -> Result<Vec<(String, Stored)>, JournalError> {
+        self.inner.outlines(of, skip, count).await
     }
 
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {

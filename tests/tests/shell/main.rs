@@ -1,15 +1,29 @@
-//! `shell`: a program in the container of a job that runs, or of a failed one that was kept; on every engine.
+//! `shell`: a program in the container of a job that runs, or of a failed one that was kept; `debug`; on every engine.
+
+mod first_steps;
+mod held;
+mod leaving;
+mod typist;
 
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::process::{Output, Stdio};
 
 use monkeyci_tests::engine::Engine;
-use monkeyci_tests::hang_guard::{self, HANGS};
-use monkeyci_tests::host::{Ended, Host, Running, assert_nothing_left};
+use monkeyci_tests::hang_guard;
+use monkeyci_tests::host::{Ended, Host, assert_nothing_left, files};
 use monkeyci_tests::on_each_engine;
 use monkeyci_tests::repository::Repository;
 use rustix::process::{Pid, Signal};
+
+use held::{
+    a_job_that_fails_is_held_as_it_is_until_a_person_lets_it_go_on,
+    a_job_that_is_held_outlives_its_host_and_goes_with_its_build,
+};
+use leaving::{
+    a_build_that_is_watched_is_ended_by_ctrl_c_and_leaves_nothing,
+    a_shell_that_is_left_by_ctrl_c_exits_with_130_and_leaves_nothing_of_what_was_kept,
+};
+use typist::Typist;
 
 on_each_engine! {
     a_shell_enters_a_job_that_runs_and_exits_as_its_last_command
@@ -17,6 +31,8 @@ on_each_engine! {
     a_failed_job_is_entered_as_it_was_left_with_its_services_and_without_its_secrets
     what_is_kept_of_a_failed_job_stays_until_a_shell_in_it_ends
     what_is_kept_of_a_failed_job_outlives_its_host_and_stays_when_the_build_is_ended
+    a_shell_that_is_left_by_ctrl_c_exits_with_130_and_leaves_nothing_of_what_was_kept
+    a_build_that_is_watched_is_ended_by_ctrl_c_and_leaves_nothing
     a_job_that_fails_is_held_as_it_is_until_a_person_lets_it_go_on
     a_job_that_is_held_outlives_its_host_and_goes_with_its_build
 }
@@ -85,68 +101,6 @@ fn a_shell_enters_a_job_that_runs_and_exits_as_its_last_command(engine: &Engine)
     assert_nothing_left(engine, &host);
 }
 
-/// Somebody at a terminal, in which a command runs.
-struct Typist {
-    child: Child,
-    keys: ChildStdin,
-    chunks: mpsc::Receiver<Vec<u8>>,
-    seen: String,
-}
-
-impl Typist {
-    /// A terminal that says first which one it is.
-    fn at(command: &Command) -> (Self, String) {
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("text"))).collect();
-        let mut terminal = Command::new("script");
-        let line = format!("tty; stty cols 120 rows 40; {}", line.join(" "));
-        terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => terminal.env(name, value),
-                None => terminal.env_remove(name),
-            };
-        }
-        terminal.env("TERM", "xterm").env("SHELL", "/bin/sh");
-        let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
-        let (keys, mut output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-        let (sender, chunks) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                let _ = sender.send(buffer[..read].to_vec());
-            }
-        });
-        let mut typist = Self { child, keys, chunks, seen: String::new() };
-        let name = typist.sees("\n").trim().to_owned();
-        (typist, name)
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("somebody reads");
-        self.keys.flush().expect("somebody reads");
-    }
-
-    /// Waits until this is shown; returns what was until then, and forgets it.
-    fn sees(&mut self, wanted: &str) -> String {
-        while !self.seen.contains(wanted) {
-            match self.chunks.recv_timeout(HANGS) {
-                Ok(chunk) => self.seen.push_str(&String::from_utf8_lossy(&chunk)),
-                Err(error) => {
-                    let _ = self.child.kill();
-                    panic!("{wanted:?} never comes ({error}): {:?}", self.seen)
-                }
-            }
-        }
-        let rest = self.seen.split_off(self.seen.find(wanted).expect("it is there") + wanted.len());
-        std::mem::replace(&mut self.seen, rest)
-    }
-
-    fn end(mut self) -> Option<i32> {
-        self.child.wait().expect("an end").code()
-    }
-}
-
 fn a_terminal_is_passed_on_with_its_size_its_keys_and_its_exit_code(engine: &Engine) {
     let host = Host::on(engine);
     let mut build = host.start("sleeps", &[]);
@@ -192,10 +146,22 @@ fn broken(host: &Host, repository: &Repository) -> Ended {
     let secret = repository.path().join("../token");
     std::fs::write(&secret, "hunter22").expect("written");
     let token = format!("token={}", secret.display());
+    let of_service = repository.path().join("../key");
+    std::fs::write(&of_service, "s3sam3").expect("written");
+    let key = format!("key={}", of_service.display());
     let dir = repository.path().to_str().expect("text");
-    let ended = host.run("inside", &["--dir", dir, "--secret", &token, "--keep-failed"]);
+    let ended = host.run("inside", &["--dir", dir, "--secret", &token, "--secret", &key, "--keep-failed"]);
     assert_eq!((ended.code, ended.cause("broken")), (Some(1), "exited"), "{ended:#?}");
     ended
+}
+
+/// The files of the host's home that the secret of the job's service stands in.
+fn with_the_services_secret(host: &Host) -> Vec<std::path::PathBuf> {
+    let has_it = |path: &std::path::PathBuf| {
+        // A file may go meanwhile.
+        std::fs::read(path).unwrap_or_default().windows(6).any(|bytes| bytes == b"s3sam3")
+    };
+    files(host.home()).into_iter().filter(has_it).collect()
 }
 
 fn a_failed_job_is_entered_as_it_was_left_with_its_services_and_without_its_secrets(engine: &Engine) {
@@ -204,29 +170,41 @@ fn a_failed_job_is_entered_as_it_was_left_with_its_services_and_without_its_secr
     let rights = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status | diff rights - && echo same";
     let script = format!(
         "pwd; id -u; cat made /tmp/beside; echo $GREETING $WORD; {rights}; wget -q -O - http://web:8080/x
+         wget -q -O - http://web:8080/key
          echo \"token: $TOKEN $TOKEN_FILE\"; ls /monkeyci/files; nc -w 1 198.18.0.1 22 </dev/null || echo fenced"
     );
     let (code, out, err) = said(&shell(&host, engine, &["--keep", "broken"], &script));
-    let expected = "/monkeyci/work/sub\n1000\nmade\nbeside\nhello told\nsame\nserved\ntoken:  \nfenced\n";
+    let expected = "/monkeyci/work/sub\n1000\nmade\nbeside\nhello told\nsame\nserved\n\ntoken:  \nfenced\n";
     assert_eq!((code, out.as_str()), (Some(0), expected), "{err}");
 
-    let secrets = "echo \"$TOKEN\" | rev; rev <$TOKEN_FILE; ls -l $TOKEN_FILE | cut -c 1-10";
+    // Nor does a service's secret lie where the host keeps things, while nobody has given it again.
+    assert_eq!(with_the_services_secret(&host), [] as [std::path::PathBuf; 0]);
+
+    let secrets =
+        "echo \"$TOKEN\" | rev; rev <$TOKEN_FILE; ls -l $TOKEN_FILE | cut -c 1-10; wget -q -O - http://web:8080/key";
     let (code, _, err) = said(&shell(&host, engine, &["--keep", "--with-secrets", "broken"], secrets));
-    assert!(code == Some(2) && err.contains("needs --secret token=FILE"), "{err}");
+    assert!(code == Some(2) && err.contains("needs --secret key=FILE --secret token=FILE"), "{err}");
+    let key = format!("key={}", repository.path().join("../key").display());
     let wrong = repository.path().join("../wrong");
     std::fs::write(&wrong, "hunter23").expect("written");
-    for (file, expected) in [("wrong", None), ("token", Some("22retnuh\n22retnuh-r--------\n"))] {
+    for (file, expected) in [("wrong", None), ("token", Some("22retnuh\n22retnuh-r--------\n3mas3s\n"))] {
         let token = format!("token={}", repository.path().join("..").join(file).display());
-        let (code, out, err) =
-            said(&shell(&host, engine, &["--keep", "--with-secrets", "--secret", &token, "broken"], secrets));
+        let (code, out, err) = said(&shell(
+            &host,
+            engine,
+            &["--keep", "--with-secrets", "--secret", &token, "--secret", &key, "broken"],
+            secrets,
+        ));
         match expected {
             Some(expected) => assert_eq!((code, out.as_str()), (Some(0), expected), "{err}"),
             None => assert!(code == Some(2) && err.contains("\"token\" is not what"), "{err}"),
         }
     }
     // And they are not left there.
-    let (_, out, err) = said(&shell(&host, engine, &["broken"], "ls /monkeyci/files; echo \"$TOKEN\""));
-    assert_eq!(out, "\n", "{err}");
+    assert_eq!(with_the_services_secret(&host), [] as [std::path::PathBuf; 0]);
+    let none = "ls /monkeyci/files; echo \"$TOKEN\"; wget -q -O - http://web:8080/key";
+    let (_, out, err) = said(&shell(&host, engine, &["broken"], none));
+    assert_eq!(out, "\n\n", "{err}");
     assert!(err.contains("removed the containers"), "{err}");
     assert_nothing_left(engine, &host);
 }
@@ -298,73 +276,6 @@ fn what_is_kept_of_a_failed_job_outlives_its_host_and_stays_when_the_build_is_en
     assert_eq!(code, Some(0), "{out}{err}");
     assert_eq!(engine.leftovers(&host.owner()), kept);
     enter(&[]);
-    assert_nothing_left(engine, &host);
-}
-
-/// Another command of the host's.
-fn other(host: &Host, arguments: &[&str]) -> (Option<i32>, String, String) {
-    said(&host.command(arguments).output().expect("the host runs"))
-}
-
-fn a_job_that_fails_is_held_as_it_is_until_a_person_lets_it_go_on(engine: &Engine) {
-    let host = Host::on(engine);
-    let mut build = host.start("exit-3", &["--break-on-failure"]);
-    let held = build.wait_for(|event| event["type"] == "job/held").clone();
-    assert_eq!((&held["held"]["at"], &held["held"]["ending"]["line"]["number"]), (&"failure".into(), &2.into()));
-    assert!(held["limit_ms"].as_u64().is_some_and(|limit| limit > 0), "{held}");
-    let id = build.build_id();
-    for part in ["left", "found"] {
-        // One after the other: nothing is removed when a program there ends.
-        let script = if part == "left" { "pwd; echo found >left" } else { "pwd; cat left" };
-        let (code, out, err) = said(&shell(&host, engine, &["fails"], script));
-        let expected = if part == "left" { "/monkeyci/work\n" } else { "/monkeyci/work\nfound\n" };
-        assert_eq!((code, out.as_str()), (Some(0), expected), "{err}");
-    }
-    let short = id.rsplit('/').next().expect("a part");
-    let how = format!("let it go on: monkeyci-host debug {short} fails --continue");
-    let (code, out, err) = other(&host, &["debug", "fails"]);
-    assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("is held: exited with code 3 at line 2: sh -c 'exit 3'") && out.contains(&how), "{out}");
-    let (_, out, _) = other(&host, &["show"]);
-    assert!(out.contains("held: exited with code 3 at line 2") && out.contains(&how), "{out}");
-    let (code, out, err) = other(&host, &["debug", short, "fails", "--continue", "--by", "ann"]);
-    assert_eq!((code, out), (Some(0), format!("fails of {id} goes on\n")), "{err}");
-    let ended = build.end();
-    assert_eq!((ended.code, ended.cause("fails")), (Some(1), "exited"), "{ended:#?}");
-    assert_eq!(ended.ending("fails")["line"]["number"], 2);
-    assert_eq!(ended.of_type("job/continued").next().map(|event| event["by"] == "ann"), Some(true));
-    for (arguments, why) in
-        [(&["debug", "fails"][..], "is not held"), (&["debug", "fails", "--continue"], "not run any more")]
-    {
-        let (code, _, err) = other(&host, arguments);
-        assert!(code == Some(2) && err.contains(why), "{err}");
-    }
-    assert_nothing_left(engine, &host);
-}
-
-fn a_job_that_is_held_outlives_its_host_and_goes_with_its_build(engine: &Engine) {
-    let host = Host::on(engine);
-    let breaks = ["--break", "fails:after=1", "--break-on-failure", "--break", "nobody:before=1"];
-    let mut build = host.start("exit-3", &breaks);
-    let warned = build.wait_for(|event| event["type"] == "build/warned").clone();
-    assert!(warned["message"].as_str().is_some_and(|text| text.contains("\"nobody\"")), "{warned}");
-    let held = build.wait_for(|event| event["type"] == "job/held").clone();
-    assert_eq!((&held["held"]["at"], &held["held"]["line"]["number"]), (&"before".into(), &2.into()));
-    let id = build.build_id();
-    rustix::process::kill_process(build.pid(), rustix::process::Signal::KILL).expect("signalled");
-    build.wait_for_exit();
-    let mut resumed = host.command(&["resume", "--progress", "json", "--engine", &engine.address, &id]);
-    let mut build = Running::spawn(&mut resumed);
-    build.wait_for(|event| event["type"] == "build/resumed");
-    // It is held for the host that goes on with it too, which may have to hear of it first: what was said need not have been on disk.
-    hang_guard::until("the job to be let go on", || other(&host, &["debug", "fails", "--continue"]).0 == Some(0));
-    // What fails then is held as the first one was asked to.
-    let held = build.wait_for(|event| event["type"] == "job/held" && event["number"] == 2).clone();
-    assert_eq!(held["held"]["at"], "failure");
-    let (code, _, err) = other(&host, &["cancel", &id]);
-    assert_eq!(code, Some(0), "{err}");
-    let ended = build.end();
-    assert_eq!(ended.cause("fails"), "cancelled", "{ended:#?}");
     assert_nothing_left(engine, &host);
 }
 
