@@ -106,7 +106,9 @@ fn no_command_is_missing_here() {
 #[test]
 fn a_home_that_is_not_there_is_made_by_what_runs_scripts_and_by_nothing_else() {
     let host = Host::cold();
-    for (name, uses, mut command) in calls(&host, &host.home().join("gone")).filter(|(_, uses, _)| *uses != Uses::Serves) {
+    for (name, uses, mut command) in
+        calls(&host, &host.home().join("gone")).filter(|(_, uses, _)| *uses != Uses::Serves)
+    {
         let (code, err) = said(&mut command);
         if uses == Uses::Makes {
             assert_eq!(code, Some(0), "{name}: {err}");
