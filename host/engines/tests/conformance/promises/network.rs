@@ -5,11 +5,13 @@
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use monkeyci_api::networks::POD_NETWORKS;
 use monkeyci_build::{AddressRange, NetworkMode, Readiness};
 use monkeyci_engines::{EngineError, Part, Pod};
 
+use crate::hang_guard::HANGS;
 use crate::host::{Host, ready_command, service};
 
 const SERVER: &str = "exec httpd -f -p 5432 -h /srv";
@@ -280,15 +282,18 @@ pub async fn a_pod_that_finds_no_free_network_waits_for_one(host: &Host) {
 
 /// (A pod may give a network back; whoever else has it does not.)
 pub async fn a_pod_does_not_wait_for_the_networks_of_others(host: &Host) {
-    let mut parts = [0, 64, 128, 192].into_iter();
-    let range = loop {
-        // Another test, or the other engine, may have one of them.
-        let part = parts.next().expect("a range that nobody has");
-        let (name, subnet) = (format!("{}-others", host.owner), format!("203.0.113.{part}/26"));
-        if host.outside.make_network(&host.owner, &name, &subnet, &format!("203.0.113.{}", part + 5)).await {
-            break subnet;
+    // Other tests, or the other engine, may have all of them for a while.
+    let taken = async {
+        for part in [0, 64, 128, 192].into_iter().cycle() {
+            let (name, subnet) = (format!("{}-others", host.owner), format!("203.0.113.{part}/26"));
+            if host.outside.make_network(&host.owner, &name, &subnet, &format!("203.0.113.{}", part + 5)).await {
+                return subnet;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        unreachable!("they come again and again")
     };
+    let range = tokio::time::timeout(HANGS, taken).await.expect("a range that nobody has");
     let engine = host.engine_with_networks(range.parse().expect("a range")).await;
     let started = engine.start(&host.pod("exit 0", ""), &|_| {}).await;
     match started {
