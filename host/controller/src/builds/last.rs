@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use monkeyci_build::BuildStatus;
+use monkeyci_storage::journal::Sought;
 
 use super::{Builds, BuildsError, outlines};
 use crate::error::ControllerError;
@@ -42,7 +43,9 @@ impl LastBuilds {
     /// When the journal can't be read. A build whose records can't be is passed over.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, BuildsError> {
         while self.found.is_empty() && !self.is_read {
-            let page = outlines(&*self.builds.journal, self.skip, PAGE).await.map_err(ControllerError::from)?;
+            let page = outlines(&*self.builds.journal, &Sought::default(), self.skip, PAGE)
+                .await
+                .map_err(ControllerError::from)?;
             self.is_read = page.len() < PAGE;
             self.skip += page.len();
             for outline in page.into_iter().flatten() {
