@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use monkeyci_controller::{Build, BuildRequest, Host};
+use monkeyci_controller::{Build, BuildRequest, Host, Shutdown};
 
 use crate::Done;
 use crate::args::{EngineArgs, RunArgs, StoreArgs};
@@ -46,7 +47,10 @@ pub async fn to_the_end(
     (stores, reports): (&StoreArgs, Reports),
 ) -> Done {
     stop_on_signals(signals, build.clone(), by.to_owned(), display.clone());
-    let report = build.wait().await.map_err(|error| (Exit::Infrastructure, error.into()))?;
+    let ended = build.wait().await;
+    // Whoever has approved, published or cancelled something is answered before this process ends.
+    build.host().shutdown(Shutdown::Drain, Duration::ZERO).await;
+    let report = ended.map_err(|error| (Exit::Infrastructure, error.into()))?;
     // Whoever reads may take their time; signals are still heard.
     tokio::task::block_in_place(|| display.summary(&report));
     reports::summarise(&report, &Hints::of(&stores.home), display.as_ref());

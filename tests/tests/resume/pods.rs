@@ -91,6 +91,18 @@ fn a_container_that_can_not_find_the_next_host_is_lost_at_once_and_its_log_says_
 }
 
 #[test]
+fn a_pod_that_was_being_made_and_can_not_find_the_next_host_keeps_nobody_waiting() {
+    let engine = Engine::docker();
+    let host = Host::on(&engine);
+    let build = kill_durably(&host, host.start("resume-pods", &[]), "job/started", "fails");
+    std::fs::remove_dir_all(host.home().join("run").join(build.replace('/', "_")).join("api")).expect("removed");
+    let ended = resume(&host, &build, &["--engine", &engine.address]).end();
+    // Whether anything was made of it depends on when exactly the host died.
+    assert!(["host-died", "exited"].contains(&ended.cause("fails")), "{ended:#?}");
+    assert_eq!(engine.leftovers(&host.owner()), [""; 0]);
+}
+
+#[test]
 fn a_build_whose_containers_have_waited_in_vain_goes_on_without_them() {
     let engine = Engine::docker();
     let host = Host::on(&engine);

@@ -48,6 +48,18 @@ fn an_action_waits_for_an_event_from_outside() {
 }
 
 #[test]
+fn who_publishes_the_event_that_a_build_ends_with_is_told_that_it_was_taken() {
+    for _ in 0..10 {
+        let host = Host::default();
+        let (mut running, build) = listener(&host);
+        wait_until_listening(&mut running);
+        let published = host.command(&["publish", &build, "outside/go"]).output().expect("the host runs");
+        assert!(published.status.success(), "{published:?}");
+        assert_eq!(running.end().code, Some(0));
+    }
+}
+
+#[test]
 fn what_a_person_publishes_is_masked_inside_of_strings_and_refused_where_it_can_not_be() {
     let host = Host::default();
     let secrets = host.home().join("secrets.env");

@@ -67,6 +67,11 @@ impl Build {
         Self { host, id, ended }
     }
 
+    /// The host that it was got from.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// The build's id, `org/repo/build`.
     pub fn id(&self) -> &str {
         &self.id

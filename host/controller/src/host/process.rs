@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,6 +15,9 @@ use crate::home::HostDir;
 use crate::lock::lock;
 use crate::serve::{Listener, Refusal};
 
+/// How long those have who read their answers slowly when a host ends.
+const ANSWERED: Duration = Duration::from_secs(2);
+
 /// The host's directory and its control socket. Both are made when it begins to drive a build: who only looks at builds is no host.
 pub(super) struct Process {
     /// What it is called: as the owner of its journals is, which is another one each time that a host is opened.
@@ -23,7 +27,7 @@ pub(super) struct Process {
 
 struct Begun {
     dir: HostDir,
-    _control: Listener,
+    control: Listener,
 }
 
 impl Process {
@@ -47,9 +51,14 @@ impl Process {
         lock(&self.begun).as_ref().map_or(Ok(()), |begun| begun.dir.unpark(build))
     }
 
-    /// It drives nothing any more, and has parked nothing.
-    pub(super) fn end(&self) {
-        lock(&self.begun).take();
+    /// It drives nothing any more, and has parked nothing. Whoever was heard on the control socket is answered first: what came of it is
+    /// on disk, and whoever asked must not take it for lost.
+    pub(super) async fn end(&self) {
+        let begun = lock(&self.begun).take();
+        if let Some(Begun { dir, control }) = begun {
+            drop(tokio::time::timeout(ANSWERED, control.close()).await);
+            drop((control, dir));
+        }
     }
 }
 
@@ -62,7 +71,7 @@ impl Host {
             let dir = self.0.home.host_dir(name.clone())?;
             // Weak: a host that nobody has any more, and that drives no build, ends.
             let control = control::listen(&dir.path, Arc::new(Reached(Arc::downgrade(&self.0))))?;
-            *begun = Some(Begun { dir, _control: control });
+            *begun = Some(Begun { dir, control });
         }
         Ok(name.clone())
     }

@@ -78,7 +78,7 @@ impl Host {
         self.0.closed.cancel();
         self.0.telling.close();
         drop(tokio::time::timeout(KILLED, self.0.telling.wait()).await);
-        self.0.process.end();
+        self.0.process.end().await;
         let mut report = ShutdownReport::default();
         for (id, ended) in all {
             let has_ended = matches!(&*ended.borrow(), Some(Ok(_)));

@@ -8,7 +8,7 @@ use monkeyci_build::ServiceSpec;
 use monkeyci_engines::{Engine, EngineError, PodState};
 
 use super::JobContext;
-use super::container::{PARTING, ServiceLogs, finds_us, kept_in, key};
+use super::container::{PARTING, ServiceLogs, finds_us, kept_in, key, may_find_us};
 use crate::home::BuildDir;
 
 /// How many pods are removed at once.
@@ -62,8 +62,11 @@ pub(crate) async fn take_over(
             && match others.get(&key) {
                 Some(PodState::Alive) => finds_us(context, dir, job, *attempt),
                 Some(PodState::Over) => *reported,
-                // Its command can't have begun: the rest of the pod is made now.
-                Some(PodState::Unfinished) | None => dir.left && !command_runs && !reported,
+                // Its command can't have begun: the rest of the pod is made now, with what there is of it. That may also come into being
+                // only now: the engine may still be about what the dead process asked for.
+                Some(PodState::Unfinished) | None => {
+                    dir.left && !command_runs && !reported && may_find_us(context, dir, job, *attempt)
+                }
             };
         if goes_on {
             others.remove(&key);

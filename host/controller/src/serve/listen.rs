@@ -171,7 +171,7 @@ impl Listener {
     }
 
     /// Takes no further connection and no further request, and waits until those that are under way are answered.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.closing.cancel();
         self.connections.close();
         self.connections.wait().await;

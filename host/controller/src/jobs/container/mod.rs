@@ -240,6 +240,12 @@ pub(in crate::jobs) fn finds_us(context: &JobContext, dir: &BuildDir, job: &str,
     })
 }
 
+/// Whether one finds this process that was not begun, or of which there may be parts: nothing was handed out to it yet, or what leads here.
+pub(in crate::jobs) fn may_find_us(context: &JobContext, dir: &BuildDir, job: &str, attempt: u32) -> bool {
+    let config = directory(&dir.path, job, attempt).join(CONFIG);
+    begun_with(&config).is_none() || finds_us(context, dir, job, attempt)
+}
+
 /// What the containers of an attempt have of the build's directory.
 pub(crate) fn directory(build: &Path, job: &str, attempt: u32) -> PathBuf {
     build.join(JOBS).join(format!("{job}-{attempt}"))
