@@ -106,7 +106,9 @@ fn no_command_is_missing_here() {
 #[test]
 fn a_home_that_is_not_there_is_made_by_what_runs_scripts_and_by_nothing_else() {
     let host = Host::cold();
-    for (name, uses, mut command) in calls(&host, &host.home().join("gone")).filter(|(_, uses, _)| *uses != Uses::Serves) {
+    for (name, uses, mut command) in
+        calls(&host, &host.home().join("gone")).filter(|(_, uses, _)| *uses != Uses::Serves)
+    {
         let (code, err) = said(&mut command);
         if uses == Uses::Makes {
             assert_eq!(code, Some(0), "{name}: {err}");
@@ -181,12 +183,13 @@ fn a_server_makes_a_home_serves_also_on_a_full_disk_or_says_why_not_and_is_ended
         let mut command = calls(&host, &home).find(|(name, ..)| *name == "serve").expect("it is a command").2;
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts");
         let stdout = child.stdout.take().expect("piped");
-        hang_guard::until("a word of the server's", || {
+        let has_ended = hang_guard::found("a word of the server's", || {
             let has_ended = child.try_wait().expect("a process").is_some();
-            has_ended || rustix::io::ioctl_fionread(&stdout).expect("a pipe") > 0
+            (has_ended || rustix::io::ioctl_fionread(&stdout).expect("a pipe") > 0).then_some(has_ended)
         });
-        // One that has ended is there to be asked for its code.
-        kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+        if !has_ended {
+            kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+        }
         let ended = child.wait_with_output().expect("an end");
         let (out, err) = (std::io::read_to_string(stdout).expect("text"), String::from_utf8_lossy(&ended.stderr));
         match ended.status.code() {
