@@ -156,7 +156,7 @@ async fn wake(
     let without = files.into_keys().filter(|service| !service_env.contains_key(service)).collect::<Vec<_>>();
     woken.map_err(|source| match without.is_empty() {
         true => source.into(),
-        false => ShellError::WithoutSecrets { job: pod.job.clone(), services: without, source },
+        false => ShellError::WithoutSecrets { job: pod.job.clone(), services: without, source: Box::new(source) },
     })
 }
 
