@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::StreamExt;
 use monkeyci_host::{
-    ApiOverTcp, BuildRequest, BuildStatus, Compiler, DockerEngine, DockerOptions, DockerTls, EngineError, Host,
-    SourceRequest,
+    ApiOverTcp, Build, BuildRequest, BuildStatus, Compiler, DockerEngine, DockerOptions, DockerTls, EngineError,
+    Hidden, Host, SessionOutput, ShellRequest, SourceRequest,
 };
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::{hang_guard, place, warm};
@@ -200,6 +201,54 @@ fn jobs_run_by_an_engine_behind_ssh() {
         assert!(words.ends_with(&end.map(str::to_owned)), "{words:?}");
         assert!(words.starts_with(&["-o", "BatchMode=yes"].map(str::to_owned)), "{words:?}");
     }
+}
+
+/// What a program in the kept job `broken` says; with the secrets of the job and its services, if they are given.
+async fn inside(build: &Build, secrets: &[(&str, &str)], keep: bool) -> String {
+    let mut request = ShellRequest::new("broken").command(["wget", "-q", "-O", "-", "http://web:8080/key"]);
+    (request.keep, request.with_secrets) = (keep, !secrets.is_empty());
+    let secret = |(name, value): &(&str, &str)| ((*name).to_owned(), Hidden(value.as_bytes().to_vec()));
+    request.inputs.secrets = secrets.iter().map(secret).collect();
+    let mut shell = build.shell(request, &|_| ()).await.expect("it is entered");
+    let mut said = Vec::new();
+    while let Some(part) = shell.session.output.next().await {
+        match part.expect("the engine goes on") {
+            SessionOutput::Stdout(bytes) | SessionOutput::Stderr(bytes) => said.extend(bytes),
+        }
+    }
+    assert_eq!(shell.end().await.expect("an end").0, 0);
+    String::from_utf8(said).expect("text")
+}
+
+#[test]
+fn services_of_a_kept_job_on_another_machine_have_their_secrets_while_somebody_gives_them_and_not_longer() {
+    let engine = Engine::docker();
+    let ssh = Ssh::to(&engine);
+    let (home, code) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    std::fs::create_dir(code.path().join("sub")).expect("made");
+    std::fs::write(code.path().join("sub/file"), "").expect("written");
+    warm::fill(home.path());
+    let address = engine.gateway();
+    let listen = format!("{address}:0").parse().expect("an address");
+    let tcp = ApiOverTcp { listen, advertise: address, plain_network: false };
+    runtime().block_on(async {
+        let host = Host::builder(home.path()).docker(ssh.options("ssh://ann@far")).compiler(Compiler::InProcess);
+        let host = host.tcp(tcp).sidecar_program(place::sidecar()).open().await.expect("a host");
+        let script = std::fs::read(place::script("probe_script")).expect("the script");
+        let request = BuildRequest::new(script, SourceRequest::Dir(code.path().to_owned()));
+        let secrets = [("token", "hunter22"), ("key", "s3sam3")];
+        let mut request = secrets.into_iter().fold(request, |request, (name, value)| request.secret(name, value));
+        request.keep_failed = true;
+        let request = request.param("case", "inside").param("image", place::image());
+        let build = host.submit(request).await.expect("taken");
+        let report = build.wait().await.expect("a report");
+        assert_eq!(report.status, BuildStatus::Failure, "{report:#?}");
+        assert_eq!(inside(&build, &[], true).await, "\n");
+        assert_eq!(inside(&build, &secrets, true).await, "3mas3s\n");
+        assert_eq!(inside(&build, &[], false).await, "\n");
+    });
+    let owner = std::fs::read_to_string(home.path().join("owner")).expect("an owner");
+    assert_eq!(engine.leftovers(&owner), [] as [String; 0]);
 }
 
 #[test]

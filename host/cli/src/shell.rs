@@ -22,6 +22,9 @@ use crate::text::harmless;
 use crate::{builds, inputs, setup};
 use terminal::Terminal;
 
+/// What is said to whoever wants no more of it.
+const STOPPING: &str = "stopping; once more to leave everything as it is";
+
 /// Runs a program in a job's container, and exits as that did.
 pub async fn shell(args: ShellArgs) -> Done {
     let infrastructure = |error: anyhow::Error| (Exit::Infrastructure, error);
@@ -53,10 +56,21 @@ pub async fn shell(args: ShellArgs) -> Done {
     (request.env, request.inputs) = (env, given);
     (request.with_secrets, request.keep) = (args.with_secrets, args.keep);
     let progress = |text: String| note(&text);
-    let mut shell = build.shell(request, &progress).await.map_err(failed)?;
-
     let signals = Signals::take();
     let mut signals = signals.map_err(|error| infrastructure(anyhow!(error).context("signals can't be handled")))?;
+    let mut opening = std::pin::pin!(build.shell(request, &progress));
+    let opened = tokio::select! {
+        opened = &mut opening => Some(opened),
+        () = signals.next() => None,
+    };
+    let Some(opened) = opened else {
+        tokio::spawn(signals.end_the_process(Duration::ZERO));
+        note(STOPPING);
+        // What is being started is not left half started.
+        leave(opening.await).await
+    };
+    let mut shell = opened.map_err(failed)?;
+
     let raw = terminal.as_ref().map(Terminal::raw).transpose();
     let raw = raw.map_err(|error| infrastructure(anyhow!(error).context("the terminal can't be made raw")))?;
     let followed = tokio::select! {
@@ -68,26 +82,39 @@ pub async fn shell(args: ShellArgs) -> Done {
     drop(raw);
     if followed.is_none() {
         tokio::spawn(signals.end_the_process(Duration::ZERO));
-        note("stopping; once more to leave everything as it is");
+        note(STOPPING);
     }
     // Whatever became of the program: what was kept for it is not left behind.
+    let Some(followed) = followed else { leave(Ok(shell)).await };
     let ended = shell.end().await;
-    match &ended {
-        Ok((_, Left::Ended)) => note("the job has ended, and what ran in its container with it"),
-        Ok((_, Left::Removed)) => note("removed the containers of the job; with --keep they stay"),
-        _ => {}
+    if let Ok((_, left)) = &ended {
+        say_what_is_left(left);
     }
-    let Some(followed) = followed else {
-        // Of a program that was left before its end, the engine has no exit code: that is no failure.
-        if let Err(error) = ended {
-            note(&error.to_string());
-        }
-        std::process::exit(Exit::Interrupted as i32);
-    };
     followed.map_err(infrastructure)?;
     let (code, _) = ended.map_err(failed)?;
     // Not one of this command's own: the program's.
     std::process::exit(i32::try_from(code).unwrap_or(1))
+}
+
+/// Ends the process, when somebody has had enough of it.
+async fn leave(opened: Result<Shell, ShellError>) -> ! {
+    let left = match opened {
+        Ok(shell) => shell.leave().await,
+        Err(error) => Err(error),
+    };
+    match left {
+        Ok(left) => say_what_is_left(&left),
+        Err(error) => note(&error.to_string()),
+    }
+    std::process::exit(Exit::Interrupted as i32)
+}
+
+fn say_what_is_left(left: &Left) {
+    match left {
+        Left::Ended => note("the job has ended, and what ran in its container with it"),
+        Left::Removed => note("removed the containers of the job; with --keep they stay"),
+        _ => {}
+    }
 }
 
 /// Passes on what goes in and what comes out, until the program has ended.

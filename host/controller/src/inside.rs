@@ -156,7 +156,7 @@ async fn wake(
     let without = files.into_keys().filter(|service| !service_env.contains_key(service)).collect::<Vec<_>>();
     woken.map_err(|source| match without.is_empty() {
         true => source.into(),
-        false => ShellError::WithoutSecrets { job: pod.job.clone(), services: without, source },
+        false => ShellError::WithoutSecrets { job: pod.job.clone(), services: without, source: Box::new(source) },
     })
 }
 
@@ -233,21 +233,35 @@ impl Shell {
     /// # Errors
     /// When the engine does not say the code, or something can't be removed.
     pub async fn end(self) -> Result<(i64, Left), ShellError> {
-        let Self { session, engine, builds, pod, kept, keep } = self;
-        let code = session.control.exit_code().await;
+        let code = self.session.control.exit_code().await;
+        let was_killed = !matches!(&code, Ok(code) if *code != KILLED);
+        match self.close(was_killed).await? {
+            Left::Ended => Ok((code.unwrap_or(KILLED), Left::Ended)),
+            left => Ok((code?, left)),
+        }
+    }
+
+    /// The same for whoever does not wait for the program's end: it has no code then, and ends with what was kept, or with its job.
+    ///
+    /// # Errors
+    /// When something can't be removed.
+    pub async fn leave(self) -> Result<Left, ShellError> {
+        self.close(false).await
+    }
+
+    /// What becomes of the containers. A program that was killed may have been so with them.
+    async fn close(self, was_killed: bool) -> Result<Left, ShellError> {
+        let Self { session: _, engine, builds, pod, kept, keep } = self;
         let Some(held) = kept else {
-            let was_killed = !matches!(&code, Ok(code) if *code != KILLED);
-            if was_killed && pod.has_ended(&builds).await? {
-                return Ok((code.unwrap_or(KILLED), Left::Ended));
-            }
-            return Ok((code?, Left::Running));
+            let has_ended = was_killed && pod.has_ended(&builds).await?;
+            return Ok(if has_ended { Left::Ended } else { Left::Running });
         };
         let is_ours = kept_pod(&held.path, &pod.job, pod.attempt);
         if keep || !is_ours || !held.is_last() || builds.is_live(&pod.build)? {
             if held.is_last() {
                 engine.rest(&pod.key, &pod.services, GRACE).await?;
             }
-            return Ok((code?, Left::Kept));
+            return Ok(Left::Kept);
         }
         engine.remove(&pod.key).await?;
         let dir = directory(&held.path, &pod.job, pod.attempt);
@@ -258,7 +272,7 @@ impl Shell {
             let path = held.path.clone();
             held.remove().map_err(home(path))?;
         }
-        Ok((code?, Left::Removed))
+        Ok(Left::Removed)
     }
 }
 

@@ -10,7 +10,11 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         // that leaves something in its workspace, and beside it.
         "inside" => {
             let web = service("web", &probe.image)
-                .argv(["sh", "-c", "mkdir -p /www; echo \"$KEY\" | rev >/www/key; echo served >/www/x; exec httpd -f -p 8080 -h /www"])
+                .argv([
+                    "sh",
+                    "-c",
+                    "mkdir -p /www; echo \"$KEY\" | rev >/www/key; echo served >/www/x; exec httpd -f -p 8080 -h /www",
+                ])
                 .secret_env("KEY", &probe.build.secret("key")?)
                 .ready_port(8080)
                 .ready_command(["test", "-s", "/www/x"]);

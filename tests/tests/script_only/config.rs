@@ -46,7 +46,7 @@ fn a_build_has_the_parameters_of_the_files_and_config_show_says_whose_each_is() 
 fn a_build_begins_again_with_the_secrets_that_the_users_file_names() {
     let (host, code) = (Host::default(), tempfile::tempdir().expect("a directory"));
     let config = host.home().join("config/monkeyci-host");
-    write(&config, "[secret]\ntoken = \"token.txt\"\n[param]\ncase = \"changes\"\n");
+    write(&config, "[secret]\ntoken = \"token.txt\"\n[param]\ncase = \"again\"\nluck = \"yes\"\n");
     std::fs::write(config.join("token.txt"), "hunter22").expect("written");
     let script = place::script("probe_script").display().to_string();
     let images = ["--param", "image=none", "--param", "scratch-image=none"];
@@ -57,6 +57,12 @@ fn a_build_begins_again_with_the_secrets_that_the_users_file_names() {
     write(&config, "[param]\ncase = \"define-fails\"\n");
     let (code_of_rerun, _, stderr) = again();
     assert!(code_of_rerun == Some(2) && stderr.contains("--secret token=FILE"), "{stderr}");
+    // A build whose script asks for none runs again without.
+    write(&config, "[secret]\ntoken = \"token.txt\"\n[param]\ncase = \"nothing\"\n");
+    let ended = run(&host, code.path(), &[&["run", &script][..], &images].concat());
+    assert_eq!(ended.0, Some(0), "{ended:?}");
+    write(&config, "");
+    assert_eq!(again().0, Some(0));
 }
 
 #[test]
@@ -71,7 +77,8 @@ fn a_plain_shell_reads_no_secret_and_no_parameter_of_a_file() {
     let (code_of_shell, _, stderr) = run(&host, code.path(), &["shell", "nobody"]);
     assert!(code_of_shell == Some(2) && stderr.contains("has no job \"nobody\""), "{stderr}");
     let (code_of_shell, _, stderr) = run(&host, code.path(), &["shell", "--with-secrets", "nobody"]);
-    assert!(code_of_shell == Some(2) && stderr.contains("gone.txt"), "{stderr}");
+    // Nothing is needed of a job that is not there.
+    assert!(code_of_shell == Some(2) && stderr.contains("has no job \"nobody\""), "{stderr}");
     // What is typed is not passed over.
     let (code_of_shell, _, stderr) = run(&host, code.path(), &["shell", "nobody", "--secret", "token=gone.txt"]);
     assert!(code_of_shell == Some(2) && stderr.contains("give that too"), "{stderr}");

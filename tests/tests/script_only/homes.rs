@@ -183,12 +183,13 @@ fn a_server_makes_a_home_serves_also_on_a_full_disk_or_says_why_not_and_is_ended
         let mut command = calls(&host, &home).find(|(name, ..)| *name == "serve").expect("it is a command").2;
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the host starts");
         let stdout = child.stdout.take().expect("piped");
-        hang_guard::until("a word of the server's", || {
+        let has_ended = hang_guard::found("a word of the server's", || {
             let has_ended = child.try_wait().expect("a process").is_some();
-            has_ended || rustix::io::ioctl_fionread(&stdout).expect("a pipe") > 0
+            (has_ended || rustix::io::ioctl_fionread(&stdout).expect("a pipe") > 0).then_some(has_ended)
         });
-        // One that has ended is there to be asked for its code.
-        kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+        if !has_ended {
+            kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+        }
         let ended = child.wait_with_output().expect("an end");
         let (out, err) = (std::io::read_to_string(stdout).expect("text"), String::from_utf8_lossy(&ended.stderr));
         match ended.status.code() {

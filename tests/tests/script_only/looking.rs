@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use monkeyci_storage::journal::LAYOUT;
 use monkeyci_tests::host::Host;
 use monkeyci_tests::place;
 use serde_json::Value;
@@ -159,8 +160,10 @@ pub fn database(layout: u32) -> Vec<u8> {
 
 #[test]
 fn a_journal_that_is_newer_or_none_exits_with_4_and_says_what_to_do() {
+    let newer =
+        format!("has layout 99, and this version knows {LAYOUT}: use the version of monkeyci-host that wrote it");
     for (bytes, why) in [
-        (database(99), "has layout 99, and this version knows 2: use the version of monkeyci-host that wrote it"),
+        (database(99), newer.as_str()),
         (b"this is no database, and it is long enough to be told from an empty one".repeat(9), "not a database"),
     ] {
         let host = Host::cold();

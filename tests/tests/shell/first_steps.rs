@@ -20,7 +20,7 @@ impl Person {
     fn runs(&mut self, line: &str, code: i32) -> String {
         // What is typed is shown as well, and is another text.
         self.0.types(&format!("{line}; echo \"o\"\"ver $?\"\r"));
-        let shown = self.0.sees("\nover ");
+        let shown = self.0.sees("over ");
         assert_eq!(self.0.sees("\n").trim(), code.to_string(), "{line}: {shown}");
         shown
     }

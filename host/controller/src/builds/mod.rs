@@ -81,7 +81,7 @@ impl Builds {
         if self.journal.head(name).await.map_err(ControllerError::from)?.is_some() {
             return Ok(name.to_owned());
         }
-        let all = self.all().await?;
+        let all = self.journal.builds_with(name).await.map_err(ControllerError::from)?;
         match named(name, all.iter().chain(&begun).map(String::as_str)) {
             Named::One(build) => Ok(build),
             Named::Several(found) => Err(BuildsError::Ambiguous { build: name.to_owned(), found }),

@@ -89,7 +89,7 @@ pub enum ShellError {
         /// The services.
         services: Vec<String>,
         /// What became of them.
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// A value that the job was given can't be had.
     #[error("what the job {job:?} was given can't be had again: {reason}")]

@@ -233,6 +233,12 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// When the database can't be used.
     async fn builds(&self) -> Result<Vec<String>, JournalError>;
 
+    /// The ids of the builds that have this text in them, oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    async fn builds_with(&self, text: &str) -> Result<Vec<String>, JournalError>;
+
     /// The ids of the builds that are not over, as far as their last record says, oldest first.
     ///
     /// # Errors

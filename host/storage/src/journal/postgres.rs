@@ -160,6 +160,18 @@ impl Journal for PostgresJournal {
         sqlx::query_scalar(BUILDS).fetch_all(&self.pool).await.map_err(|error| self.failure(error))
     }
 
+    async fn builds_with(&self, text: &str) -> Result<Vec<String>, JournalError> {
+        if text.contains('\0') {
+            // No text of PostgreSQL's has one.
+            return Ok(Vec::new());
+        }
+        sqlx::query_scalar("SELECT build FROM builds WHERE strpos(build, $1) > 0 ORDER BY id")
+            .bind(text)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
         sqlx::query_scalar(OPEN).fetch_all(&self.pool).await.map_err(|error| self.failure(error))
     }

@@ -146,6 +146,14 @@ impl Journal for SqliteJournal {
             .map_err(|error| self.failure(error))
     }
 
+    async fn builds_with(&self, text: &str) -> Result<Vec<String>, JournalError> {
+        sqlx::query_scalar("SELECT build FROM builds WHERE instr(build, $1) > 0 ORDER BY id")
+            .bind(text)
+            .fetch_all(&mut *self.reader().await?.lock().await)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
         sqlx::query_scalar(OPEN)
             .fetch_all(&mut *self.reader().await?.lock().await)

@@ -196,6 +196,10 @@ impl Journal for Watched {
         self.inner.outlines(of, skip, count).await
     }
 
+    async fn builds_with(&self, text: &str) -> Result<Vec<String>, JournalError> {
+        self.inner.builds_with(text).await
+    }
+
     async fn open_builds(&self) -> Result<Vec<String>, JournalError> {
         self.inner.open_builds().await
     }

@@ -42,6 +42,7 @@ conformance! {
             a_full_disk_and_a_busy_database_are_waited_for_and_said,
             an_append_whose_answer_was_lost_is_written_once;
         looking_up:
+            builds_are_found_by_a_part_of_their_ids,
             builds_are_found_by_their_branch_and_by_how_they_ended,
             a_journal_without_an_index_gets_it_from_its_records,
             a_build_whose_end_is_lost_is_not_found_among_those_that_ended;

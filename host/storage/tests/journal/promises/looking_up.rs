@@ -77,6 +77,24 @@ async fn all_are_found(host: &Journals) {
     assert_eq!(source.message.as_deref(), Some("far in"));
 }
 
+pub async fn builds_are_found_by_a_part_of_their_ids(database: &Database) {
+    let host = database.host().await;
+    for build in ["o/r/1a", "o/r/2b", "o/s/1a", "o/R/1%"] {
+        write(&mut host.begin(build), vec![triggered()]).await.expect("written");
+    }
+    for (part, expected) in [
+        ("1a", &["o/r/1a", "o/s/1a"][..]),
+        ("o/r/", &["o/r/1a", "o/r/2b"]),
+        ("2b", &["o/r/2b"]),
+        ("%", &["o/R/1%"]),
+        ("_", &[]),
+        ("1\0", &[]),
+        ("", &["o/r/1a", "o/r/2b", "o/s/1a", "o/R/1%"]),
+    ] {
+        assert_eq!(host.database().builds_with(part).await.expect("read"), expected, "{part:?}");
+    }
+}
+
 pub async fn builds_are_found_by_their_branch_and_by_how_they_ended(database: &Database) {
     let host = database.host().await;
     builds(&host).await;
