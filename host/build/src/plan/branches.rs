@@ -53,26 +53,34 @@ pub(super) fn of(state: &BuildState, spec: &JobSpec, runs: impl Fn(&str) -> bool
     if decided {
         return Vec::new();
     }
+    // What each other need decides as it is.
+    let decides = |need: &&String| match spec.run_when {
+        RunWhen::Success => state.lacks(&spec.id, need),
+        RunWhen::Failure => state.counts_as_failed(need),
+        RunWhen::Always => false,
+    };
+    let deciding: Vec<&String> = spec.needs.iter().filter(decides).collect();
     let branch = |need: &String| {
         let needed = state.graph().get(need).filter(|_| runs(need))?;
-        let (success, failure) = (then(state, spec, needed, false), then(state, spec, needed, true));
+        let is_decided = deciding.iter().any(|other| *other != need);
+        let (success, failure) = (then(spec, needed, false, is_decided), then(spec, needed, true, is_decided));
         (success != failure).then(|| Branch { need: need.clone(), success, failure })
     };
     spec.needs.iter().filter_map(branch).collect()
 }
 
-fn then(state: &BuildState, spec: &JobSpec, needed: &JobSpec, fails: bool) -> Then {
+/// What becomes of a job when one that it needs fails, or does not; whether another one has decided it that does not succeed, or fails.
+fn then(spec: &JobSpec, needed: &JobSpec, fails: bool, is_decided: bool) -> Then {
     let fails = fails && !needed.allow_failure;
     if fails && spec.fail_fast.is_some() && spec.fail_fast == needed.fail_fast {
         return Then::Stopped;
     }
-    let mut others = spec.needs.iter().filter(|need| **need != needed.id);
     match (spec.run_when, fails) {
         (RunWhen::Always, _) | (RunWhen::Failure, true) => Then::Runs,
         (RunWhen::Success, true) => Then::Skipped,
-        (RunWhen::Success, false) if others.any(|need| state.lacks(&spec.id, need)) => Then::Skipped,
+        (RunWhen::Success, false) if is_decided => Then::Skipped,
         (RunWhen::Success, false) => Then::Runs,
-        (RunWhen::Failure, false) if others.any(|need| state.counts_as_failed(need)) => Then::Runs,
+        (RunWhen::Failure, false) if is_decided => Then::Runs,
         (RunWhen::Failure, false) => Then::NotNeeded,
     }
 }
