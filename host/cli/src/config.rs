@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::args::{Args, CheckArgs, Command, FromFiles, PlanArgs, SimArgs, RerunArgs, ResumeArgs, RunArgs, ShellArgs};
+use crate::args::{Args, CheckArgs, Command, FromFiles, PlanArgs, RerunArgs, ResumeArgs, RunArgs, ShellArgs, SimArgs};
 use crate::exit::Exit;
 use file::{File, Setting};
 use keys::{By, Key};
@@ -49,8 +49,11 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, (Exit, anyhow::Error)> {
     }
     let builds = matches!(path.as_slice(), ["run" | "check" | "plan" | "sim"]);
     // The code of `--git` is not here yet, and is a stranger's.
-    let dir =
-        innermost.try_get_one::<PathBuf>("dir").ok().flatten().filter(|_| builds && !innermost.try_contains_id("git").unwrap_or(false));
+    let dir = innermost
+        .try_get_one::<PathBuf>("dir")
+        .ok()
+        .flatten()
+        .filter(|_| builds && !innermost.try_contains_id("git").unwrap_or(false));
     let config = Config::load(dir.map(PathBuf::as_path)).map_err(usage)?;
     let command = config.defaults_of(Args::command(), &path).map_err(usage)?;
     let mut args = read(&command.get_matches_from(words))?;

@@ -72,7 +72,11 @@ fn simulation(args: &SimArgs) -> Result<Simulation, Failed> {
 }
 
 fn failed(error: SimulationError) -> Failed {
-    (Exit::Infrastructure, error.into())
+    let exit = match &error {
+        SimulationError::Script(_) => Exit::BadScript,
+        _ => Exit::Infrastructure,
+    };
+    (exit, error.into())
 }
 
 /// A run, on a thread for what blocks: whoever interrupts the command waits for no more than this.
@@ -120,7 +124,8 @@ impl Finding {
 
     fn lines(&self) -> Vec<String> {
         let seed = self.run.seed;
-        let mut lines: Vec<String> = self.run.broken.iter().map(|broken| format!("seed {seed} breaks {broken}")).collect();
+        let mut lines: Vec<String> =
+            self.run.broken.iter().map(|broken| format!("seed {seed} breaks {broken}")).collect();
         let faults = match self.run.faults.as_slice() {
             [] => "nothing went wrong: it is the order alone".to_owned(),
             _ => format!("{} of {} faults are enough: {}", self.run.faults.len(), self.of, self.faults().join(", ")),
@@ -210,9 +215,11 @@ impl Summary {
 
     fn json(&self) -> serde_json::Value {
         let finding = |finding: &Finding| {
-            let broken = finding.run.broken.iter().map(|broken| {
-                json!({ "rule": broken.rule.name(), "job": broken.job, "how": broken.how })
-            });
+            let broken = finding
+                .run
+                .broken
+                .iter()
+                .map(|broken| json!({ "rule": broken.rule.name(), "job": broken.job, "how": broken.how }));
             json!({
                 "seed": finding.run.seed, "broken": broken.collect::<Vec<_>>(), "faults": finding.faults(),
                 "repeat": repeat(std::env::args(), &finding.run), "repeats": finding.repeats,

@@ -130,8 +130,15 @@ impl Script {
         let limit = limits.define_time;
         let memory = self.memory.begin(self.needs, limit).await.map_err(used_up)?;
         let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed, None);
-        let state =
-            State::new(&self.runtime, client.clone(), info.clone(), None, time_ms, tape.clone(), (log, defining, memory));
+        let state = State::new(
+            &self.runtime,
+            client.clone(),
+            info.clone(),
+            None,
+            time_ms,
+            tape.clone(),
+            (log, defining, memory),
+        );
         let state = State { slot: Some(self.runtime.slots.take().await), ..state };
         let (ended, Left { jobs, params, memory, .. }) = self.execute(state, None, (limit, limit)).await;
         // The log is whole before anybody hears of the end.
@@ -266,8 +273,7 @@ impl Script {
         let memory = self.memory.begin(self.needs, limits.define_time).await.map_err(used_up)?;
         let defining = Defining::new();
         let (log, _) = Log::new(client, None, limits.output_bytes, defining.clone(), false, None);
-        let state =
-            State::new(&self.runtime, client.clone(), info, None, 0, Tape::blank(), (log, defining, memory));
+        let state = State::new(&self.runtime, client.clone(), info, None, 0, Tape::blank(), (log, defining, memory));
         let _slot = self.runtime.slots.take().await;
         let mut store = self.store(state);
         match self.pre.instantiate_async(&mut store).await {

@@ -13,8 +13,8 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::clock::Defining;
-use crate::tape::Tape;
 use crate::surroundings::{Machine, Surroundings};
+use crate::tape::Tape;
 
 /// How many frames may wait for the build API. An action that prints faster waits.
 pub(crate) const FRAMES: usize = 64;

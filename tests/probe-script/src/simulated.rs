@@ -25,11 +25,9 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             .needs("build")
             .timeout(Duration::from_secs(3 * 24 * 3600)),
             sh("deploy", &["make deploy"]).needs_all(["unit", "docs", "collect"]).approval("really deploy?"),
-            action("tell", |context| {
-                context.report(format!("deploy: {:?}", context.look_up("deploy")?.status()))
-            })
-            .needs("deploy")
-            .always(),
+            action("tell", |context| context.report(format!("deploy: {:?}", context.look_up("deploy")?.status())))
+                .needs("deploy")
+                .always(),
         )),
         // It takes it that what has more to do ends later.
         "sim-order" => all((

@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 use super::driven::Driven;
 use super::policy::Policy;
 use super::process::Process;
-use super::sinks::{EventSink, Sink};
 use super::simulated::Substitutes;
+use super::sinks::{EventSink, Sink};
 use super::sources::{ParamSource, SecretSource};
 use super::upkeep::Upkeep;
 use super::{Host, Inner};
@@ -243,10 +243,10 @@ impl HostBuilder {
                     Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
                 });
                 let path = home.journal();
-                let (journals, blobs) =
-                    tokio::try_join!(async { Ok::<_, ControllerError>(Journals::sqlite(&path, owner).await?) }, async {
-                        Ok(Blobs::open(&self.blobs, &home.blobs()).await?)
-                    },)?;
+                let (journals, blobs) = tokio::try_join!(
+                    async { Ok::<_, ControllerError>(Journals::sqlite(&path, owner).await?) },
+                    async { Ok(Blobs::open(&self.blobs, &home.blobs()).await?) },
+                )?;
                 (journals, blobs, runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??)
             }
         };

@@ -22,14 +22,14 @@ pub(crate) struct Substitutes {
     pub(crate) pace: Arc<dyn Pace>,
 }
 
-/// Says when an attempt begins that may begin.
+/// Says when something begins that may begin. What takes threads for what blocks then happens when nothing else does.
 pub(crate) trait Pace: Send + Sync + 'static {
-    /// Returns when it is the turn of this attempt.
+    /// Returns when it is the turn of this attempt; of no job, of getting the code (0) or asking the script for its jobs (1).
     fn turn(&self, job: &str, attempt: u32) -> BoxFuture<'static, ()>;
 }
 
 impl Host {
-    /// The effects of a build, each attempt when it is its turn.
+    /// The effects of a build, each when it is its turn.
     pub(super) fn paced(&self, effects: Arc<dyn Effects>) -> Arc<dyn Effects> {
         match &self.0.pace {
             None => effects,
@@ -60,11 +60,17 @@ struct Paced {
 
 impl Effects for Paced {
     fn check_out(self: Arc<Self>) -> Task {
-        self.effects.clone().check_out()
+        Box::pin(async move {
+            self.pace.turn("", 0).await;
+            self.effects.clone().check_out().await;
+        })
     }
 
     fn define(self: Arc<Self>) -> Task {
-        self.effects.clone().define()
+        Box::pin(async move {
+            self.pace.turn("", 1).await;
+            self.effects.clone().define().await;
+        })
     }
 
     fn refine(self: Arc<Self>, job: String, attempt: u32) -> Task {

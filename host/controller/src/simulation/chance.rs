@@ -32,10 +32,13 @@ impl Chance {
         ((most.max(1) as f64).powf(self.unit(what, of)) as u64).clamp(1, most.max(1))
     }
 
-    /// Whether something of this kind happens here. Each seed has rates of its own: half of all kinds never happen in it, and of the others
-    /// some happen often. So what one kind of fault hides, another seed shows.
+    /// Whether something of this kind happens here. Each seed has rates of its own: most kinds never happen in it, and of the others
+    /// some happen often. So what one kind of fault hides, another seed shows. In some seeds nothing of all that happens.
     pub(super) fn happens(&self, kind: &str, of: &str) -> bool {
-        const RATES: [f64; 8] = [0.0, 0.0, 0.0, 0.0, 0.02, 0.05, 0.15, 0.4];
+        const RATES: [f64; 8] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.05, 0.25];
+        if self.unit("calm", "") < 0.25 {
+            return false;
+        }
         let rate = RATES[self.below("rate", kind, RATES.len() as u64) as usize];
         self.unit(kind, of) < rate
     }

@@ -19,7 +19,7 @@ pub enum Fault {
         /// The record's number.
         record: u64,
     },
-    /// The host is killed when this record is appended and not on disk yet, so it is lost: `lose=12`.
+    /// The host is killed when this record is to be written, so it is lost, and those before it are not: `lose=12`.
     Lose {
         /// The record's number.
         record: u64,
@@ -209,7 +209,8 @@ mod tests {
         let whole = ["kill=12", "lose=3", "full=7:30", "cancel=4500", "reject=deploy"].map(str::to_owned);
         let ways = ["exit=2", "oom", "killed", "lost", "sidecar-dies", "hangs", "not-started", "no-image"];
         let more = ["engine-away=40", "twice", "late=20", "not-saved"];
-        let of_jobs = ways.iter().chain(&more).flat_map(|way| ["*", "a:b", "unit/1", "a/b/12"].map(|job| format!("{job}:{way}")));
+        let of_jobs =
+            ways.iter().chain(&more).flat_map(|way| ["*", "a:b", "unit/1", "a/b/12"].map(|job| format!("{job}:{way}")));
         for text in whole.into_iter().chain(of_jobs) {
             assert_eq!(text.parse::<Fault>().map(|fault| fault.to_string()), Ok(text.clone()));
         }
@@ -217,7 +218,8 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_is_refused_with_what_there_is() {
-        for text in ["", "kill", "kill=x", "test", "test/1", "test/1:exit", "test/1:oom=3", ":oom", "full=3", "jump=3"] {
+        for text in ["", "kill", "kill=x", "test", "test/1", "test/1:exit", "test/1:oom=3", ":oom", "full=3", "jump=3"]
+        {
             let refused = text.parse::<Fault>().expect_err(text);
             assert!(refused.to_string().contains("sidecar-dies"), "{refused}");
         }

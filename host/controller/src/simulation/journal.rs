@@ -83,20 +83,19 @@ impl Journal for WorldJournal {
             return Err(JournalError::Blocked { journal: self.name().to_owned(), obstacle: Obstacle::Full, source });
         }
         let is_kill = |fault: &Fault| matches!(fault, Fault::Kill { .. } | Fault::Lose { .. });
-        match self.world.take_ahead(|fault| is_kill(fault) && reached(appends, fault)) {
-            Some(Fault::Kill { record }) => {
-                // The first are written together, however little there is time for.
-                let record = record.max(TOGETHER);
-                // Those up to there are on disk, as if the rest had come in a write of its own.
-                let mut written = appends.to_vec();
-                written.iter_mut().for_each(|append| append.records.retain(|written| written.number <= record));
-                written.retain(|append| !append.records.is_empty());
-                self.inner.commit(&written).await?;
-                self.dies().await
-            }
-            Some(_) => self.dies().await,
-            None => self.inner.commit(appends).await,
-        }
+        let last = match self.world.take_ahead(|fault| is_kill(fault) && reached(appends, fault)) {
+            // The first are written together, however little there is time for.
+            Some(Fault::Kill { record }) => record.max(TOGETHER),
+            Some(Fault::Lose { record }) if record > TOGETHER => record - 1,
+            Some(_) => 0,
+            None => return self.inner.commit(appends).await,
+        };
+        // Those up to there are on disk, as if the rest had come in a write of its own.
+        let mut written = appends.to_vec();
+        written.iter_mut().for_each(|append| append.records.retain(|written| written.number <= last));
+        written.retain(|append| !append.records.is_empty());
+        self.inner.commit(&written).await?;
+        self.dies().await
     }
 
     async fn take_over(&self, build: &str, seen: &Head, new: &Head) -> Result<bool, JournalError> {

@@ -25,7 +25,7 @@ use std::io;
 use std::path::Path;
 
 use monkeyci_build::{BuildStatus, Event};
-use monkeyci_script::{Compiler, Limits, Runtime, RuntimeError, RuntimeOptions};
+use monkeyci_script::{Compiler, Limits, LoadError, Runtime, RuntimeError, RuntimeOptions};
 use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 use tracing::subscriber::NoSubscriber;
@@ -73,6 +73,9 @@ pub enum SimulationError {
     /// The script runtime does not work.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The script can't be loaded.
+    #[error(transparent)]
+    Script(#[from] LoadError),
     /// The host could not be opened.
     #[error(transparent)]
     Host(#[from] ControllerError),
@@ -124,7 +127,8 @@ impl Run {
 
     /// Whether it breaks one of the rules that the other one breaks.
     fn breaks_as(&self, other: &Self) -> bool {
-        let rules = |run: &Self| run.broken.iter().map(|broken| (broken.rule, broken.job.clone())).collect::<BTreeSet<_>>();
+        let rules =
+            |run: &Self| run.broken.iter().map(|broken| (broken.rule, broken.job.clone())).collect::<BTreeSet<_>>();
         rules(self).intersection(&rules(other)).next().is_some()
     }
 }
@@ -133,7 +137,7 @@ impl Simulation {
     /// Sets up what all runs share.
     ///
     /// # Errors
-    /// When the script runtime does not work on this machine.
+    /// When the script can't be loaded, or the script runtime does not work on this machine.
     pub fn new(request: BuildRequest) -> Result<Self, SimulationError> {
         let compiled = tempfile::tempdir().map_err(SimulationError::Home)?;
         let simulation = Self::cached(request, &compiled.path().join("compiled"))?;
@@ -147,6 +151,8 @@ impl Simulation {
     pub fn cached(request: BuildRequest, compiled: &Path) -> Result<Self, SimulationError> {
         let options = RuntimeOptions { cache_dir: Some(compiled.to_owned()), limits: Limits::default() };
         let runtime = Runtime::new(options)?.with_compiler(Compiler::of_this_process());
+        // Now: of a script, the journal says whether it was compiled before, and that is to be the same each time.
+        runtime.load(&request.script)?;
         Ok(Self { request, runtime, _compiled: None })
     }
 

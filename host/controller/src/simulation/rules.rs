@@ -53,10 +53,7 @@ impl Rule {
 
     /// Whether it is the host that broke it, and not the script.
     pub fn is_hosts(self) -> bool {
-        matches!(
-            self,
-            Self::StartsOnce | Self::NeedsFirst | Self::Resumes | Self::JournalIsWhole | Self::NothingLeft
-        )
+        matches!(self, Self::StartsOnce | Self::NeedsFirst | Self::Resumes | Self::JournalIsWhole | Self::NothingLeft)
     }
 }
 
@@ -125,7 +122,11 @@ pub(super) fn broken_by(events: &[Event], is_slow: bool) -> Vec<Broken> {
         broken.push(Broken::new(Rule::JournalIsWhole, None, "the journal's fold does not say that the build is over"));
     }
     for (spec, job) in state.jobs().filter(|(_, job)| !job.status.is_final()) {
-        broken.push(Broken::new(Rule::Ends, Some(&spec.id), format!("the build is over, and the job {:?}", job.status)));
+        broken.push(Broken::new(
+            Rule::Ends,
+            Some(&spec.id),
+            format!("the build is over, and the job {:?}", job.status),
+        ));
     }
     if *status == BuildStatus::BadScript {
         let why = events.iter().find_map(|event| match &event.body {

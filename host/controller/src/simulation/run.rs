@@ -91,7 +91,16 @@ pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) 
     }
     let virtual_ms = world.now_ms();
     let report = BuildReport::of(&build_of(&events), &events);
-    Ok(Run { seed, faults, lives, virtual_ms, status: report.map(|report| report.status), broken, events, notes: world.notes() })
+    Ok(Run {
+        seed,
+        faults,
+        lives,
+        virtual_ms,
+        status: report.map(|report| report.status),
+        broken,
+        events,
+        notes: world.notes(),
+    })
 }
 
 fn build_of(events: &[Event]) -> String {

@@ -275,7 +275,8 @@ impl Sidecar {
     /// # Errors
     /// When the pod has been removed, or its containers have ended.
     fn is_there(&self) -> Result<(), Stop> {
-        let is_there = self.world.pods(|pods| pods.get(&self.key).is_some_and(|pod| pod.ends.borrow().sidecar.is_none()));
+        let is_there =
+            self.world.pods(|pods| pods.get(&self.key).is_some_and(|pod| pod.ends.borrow().sidecar.is_none()));
         if is_there { Ok(()) } else { Err(Stop::Dead) }
     }
 

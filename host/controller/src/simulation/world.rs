@@ -19,6 +19,9 @@ use crate::lock::lock;
 
 /// When all simulations begin, in milliseconds since the Unix epoch: 1 January 2026.
 const BEGINNING_MS: u64 = 1_767_225_600_000;
+/// The world's moments are multiples of this, in milliseconds. The journal's writer, which waits for 50 ms for more to write, writes in
+/// between: never while something happens that takes another thread.
+const STEP_MS: u64 = 64;
 /// How late an attempt may begin that may begin, in milliseconds.
 const LATE_MS: u64 = 2000;
 /// How often a host is killed at most.
@@ -131,9 +134,9 @@ impl World {
             let mut state = self.state();
             // What has been is not needed any more.
             state.taken = state.taken.split_off(&now_ms);
-            let mut at_ms = at_ms.max(now_ms + 1);
+            let mut at_ms = at_ms.max(now_ms + 1).next_multiple_of(STEP_MS);
             while !state.taken.insert(at_ms) {
-                at_ms += 1;
+                at_ms += STEP_MS;
             }
             at_ms - now_ms
         };

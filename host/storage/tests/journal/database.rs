@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use monkeyci_storage::journal::{
-    Append, Digest, Head, Journal, JournalError, Journals, MemoryJournal, Owner, Page, Patience, Piece, PostgresJournal,
-    Record, SqliteJournal,
+    Append, Digest, Head, Journal, JournalError, Journals, MemoryJournal, Owner, Page, Patience, Piece,
+    PostgresJournal, Record, SqliteJournal,
 };
 use monkeyci_testbed::daemons::Postgres;
 use monkeyci_testbed::handed;
