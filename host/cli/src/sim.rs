@@ -127,8 +127,11 @@ impl Finding {
         let mut lines: Vec<String> =
             self.run.broken.iter().map(|broken| format!("seed {seed} breaks {broken}")).collect();
         let faults = match self.run.faults.as_slice() {
-            [] => "nothing went wrong: it is the order alone".to_owned(),
-            _ => format!("{} of {} faults are enough: {}", self.run.faults.len(), self.of, self.faults().join(", ")),
+            [] => "it takes no fault: it is the order alone".to_owned(),
+            _ => {
+                let of = if self.of == 1 { "1 fault".to_owned() } else { format!("{} faults", self.of) };
+                format!("it takes {}, of {of} in that seed", self.faults().join(", "))
+            }
         };
         lines.push(format!("  {faults}"));
         lines.push(format!("  again: {}", repeat(std::env::args(), &self.run)));

@@ -182,6 +182,24 @@ fn the_command_prints_a_seed_that_fails_with_the_command_that_repeats_it_and_exi
 }
 
 #[test]
+fn the_bug_in_the_guide_is_found_as_it_says() {
+    let host = Host::default();
+    let mut command = host.command(&["sim"]);
+    command
+        .arg(place::script("guide_script"))
+        .arg("--dir")
+        .arg(empty(&host))
+        .args(["--param", "example=simulate-a-build"]);
+    let found = command.output().expect("the host runs");
+    let out = text(&found.stdout);
+    assert_eq!(found.status.code(), Some(3), "{out}{}", text(&found.stderr));
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk/GUIDE.md")).expect("text");
+    for line in out.lines().take(2) {
+        assert!(guide.contains(line), "the guide does not have {line:?}");
+    }
+}
+
+#[test]
 fn the_command_says_of_a_sound_script_what_it_was_tried_with_and_exits_with_0() {
     let tried = sim("sim-sound", &["--seeds", "20"]);
     let out = text(&tried.stdout);
