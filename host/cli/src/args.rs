@@ -13,6 +13,7 @@ mod reports;
 mod script;
 mod serve;
 mod shell;
+mod sim;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -41,6 +42,7 @@ pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
 pub use serve::ServeArgs;
 pub use shell::ShellArgs;
+pub use sim::SimArgs;
 
 /// Runs CI build scripts: programs compiled to sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -68,6 +70,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Say which jobs would run, in what order, with what, and why the others not; or what tells two scripts apart. Nothing runs.
     Plan(PlanArgs),
+    /// Simulate builds of a script, whose jobs, host and engine fail in many ways and orders, and say what it does not bear. Nothing runs.
+    Sim(SimArgs),
     /// Run a script's own tests, with cargo: on this machine, without a host.
     Test(TestArgs),
     /// List builds, the newest first.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::args::{Args, CheckArgs, Command, FromFiles, PlanArgs, RerunArgs, ResumeArgs, RunArgs, ShellArgs};
+use crate::args::{Args, CheckArgs, Command, FromFiles, PlanArgs, RerunArgs, ResumeArgs, RunArgs, ShellArgs, SimArgs};
 use crate::exit::Exit;
 use file::{File, Setting};
 use keys::{By, Key};
@@ -47,10 +47,13 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, (Exit, anyhow::Error)> {
     if !named.get_arguments().any(|arg| key_of(arg).is_some()) {
         return read(&matches);
     }
-    let builds = matches!(path.as_slice(), ["run" | "check" | "plan"]);
+    let builds = matches!(path.as_slice(), ["run" | "check" | "plan" | "sim"]);
     // The code of `--git` is not here yet, and is a stranger's.
-    let dir =
-        innermost.try_get_one::<PathBuf>("dir").ok().flatten().filter(|_| builds && !innermost.contains_id("git"));
+    let dir = innermost
+        .try_get_one::<PathBuf>("dir")
+        .ok()
+        .flatten()
+        .filter(|_| builds && !innermost.try_contains_id("git").unwrap_or(false));
     let config = Config::load(dir.map(PathBuf::as_path)).map_err(usage)?;
     let command = config.defaults_of(Args::command(), &path).map_err(usage)?;
     let mut args = read(&command.get_matches_from(words))?;
@@ -60,6 +63,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Args, (Exit, anyhow::Error)> {
         | Command::Plan(PlanArgs { script, .. }) => {
             script.inputs.from_files = config.inputs();
         }
+        Command::Sim(SimArgs { inputs, .. }) => inputs.from_files = config.inputs(),
         // Parameters are what they were, and so is what actions may read; of secrets no journal has any.
         Command::Resume(ResumeArgs { inputs, .. })
         | Command::Rerun(RerunArgs { inputs, .. })

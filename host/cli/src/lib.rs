@@ -77,6 +77,13 @@ pub mod engine {
     };
 }
 
+/// Simulated builds: what a script does not bear is found without containers, network and waiting.
+pub mod simulation {
+    pub use monkeyci_controller::simulation::{
+        Attempts, Broken, Fault, JobFault, NoFault, Rule, Run, Simulation, SimulationError,
+    };
+}
+
 /// A server with a public API, round a [`Host`].
 pub mod server {
     pub use monkeyci_server::{HttpServer, Scope, Server, ServerBuilder, ServerError, StoreError};

@@ -32,6 +32,7 @@ mod serve;
 mod setup;
 mod shell;
 mod signals;
+mod sim;
 mod test;
 mod text;
 mod watch;
@@ -80,6 +81,7 @@ fn run(command: Command) -> Done {
         Command::Replay(args) => setup::until_interrupted(replay::replay(args)),
         Command::Check(args) => setup::block_on(check::check(args)),
         Command::Plan(args) => setup::block_on(plan::plan(args)),
+        Command::Sim(args) => setup::until_interrupted(sim::sim(args)),
         Command::Shell(args) => setup::block_on(shell::shell(args)),
         Command::Debug(args) => setup::until_interrupted(debug::debug(args)),
         Command::Approve(args) => setup::until_interrupted(outside::approve(args)),

@@ -26,22 +26,25 @@ pub fn bytes(args: &ScriptArgs) -> Result<Vec<u8>, Failed> {
 
 /// Where the script is: a component, or a directory with one or with a crate.
 pub fn place(args: &ScriptArgs) -> Result<PathBuf, Failed> {
-    let usage = |error: anyhow::Error| (Exit::Usage, error);
-    let (path, named) = match &args.script {
-        Some(path) => (path.clone(), true),
-        None if args.git.is_some() => {
-            return Err(usage(anyhow!(
-                "name the script: with --git, {FOLDER} of the repository is not looked at, because compiling what is in it would run \
-                 it on this machine"
-            )));
-        }
-        None => (args.dir.join(FOLDER), false),
-    };
+    if args.script.is_none() && args.git.is_some() {
+        let error = anyhow!(
+            "name the script: with --git, {FOLDER} of the repository is not looked at, because compiling what is in it would run \
+             it on this machine"
+        );
+        return Err((Exit::Usage, error));
+    }
+    of(args.script.as_deref(), &args.dir)
+}
+
+/// The same of code in a directory.
+pub fn of(script: Option<&Path>, dir: &Path) -> Result<PathBuf, Failed> {
+    let (path, named) = script.map_or_else(|| (dir.join(FOLDER), false), |path| (path.to_owned(), true));
     if !named && !path.exists() {
-        return Err(usage(anyhow!(
+        let error = anyhow!(
             "there is no script: {} is not there; `monkeyci-host new` makes one, or name a component or a script's crate",
             path.display()
-        )));
+        );
+        return Err((Exit::Usage, error));
     }
     Ok(path)
 }

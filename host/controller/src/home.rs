@@ -3,6 +3,7 @@
 //! All of it is its user's alone. A home that somebody else owns, or can write to, is refused: machine code in it would be run, and
 //! what is in it shown. Where the directory was there before, it may stay readable for others; what the host keeps in it is not.
 
+mod dead;
 mod held;
 mod hosts;
 mod locks;
@@ -17,6 +18,7 @@ use monkeyci_build::{Event, Requested};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::ControllerError;
+use dead::Dead;
 use held::SHELLS;
 pub(crate) use held::{Held, is_held};
 use hosts::{HOST, not_there_is_fine};
@@ -36,6 +38,7 @@ pub(crate) struct Home {
     root: PathBuf,
     /// Who owns the containers that this home's builds make.
     pub(crate) owner: String,
+    dead: Dead,
 }
 
 /// What a build has left in its home whose process was killed.
@@ -57,6 +60,7 @@ pub(crate) struct BuildDir {
     pub(crate) has_api: bool,
     _lock: File,
     keep: bool,
+    dead: Dead,
 }
 
 impl Home {
@@ -83,7 +87,7 @@ impl Home {
         }
         let path = root.join("owner");
         let owner = made_once(&path, || Ok(drawn(8))).map_err(fail(&path))?;
-        Ok(Self { root, owner })
+        Ok(Self { root, owner, dead: Dead::default() })
     }
 
     /// Opens a home to read in it; `None` if there is none. Nothing is made or changed.
@@ -102,7 +106,7 @@ impl Home {
         let root = fs::canonicalize(root).map_err(fail)?;
         let path = root.join("owner");
         let owner = whole(&path).map_err(|source| ControllerError::Home { path, source })?.unwrap_or_default();
-        Ok(Some(Self { root, owner }))
+        Ok(Some(Self { root, owner, dead: Dead::default() }))
     }
 
     /// The key for digests of secrets, which stand in the journal: so that the journal alone tells nothing of a secret.
@@ -128,6 +132,11 @@ impl Home {
             Ok(kept) => Ok((path, kept)),
             Err(source) => Err(ControllerError::Home { path, source }),
         }
+    }
+
+    /// From now on this process leaves what it has made in the home as it is: as one that was killed does.
+    pub(crate) fn dies(&self) {
+        self.dead.set();
     }
 
     /// The directory itself.
@@ -176,7 +185,7 @@ impl Home {
             Ok(lock)
         };
         let lock = make().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
-        Ok(BuildDir { path, left: false, has_api: false, _lock: lock, keep: false })
+        Ok(BuildDir { path, left: false, has_api: false, _lock: lock, keep: false, dead: self.dead.clone() })
     }
 
     /// Takes the directory of a build whose process has died, and empties it but for what containers have mounted that still run; makes
@@ -222,7 +231,8 @@ impl Home {
         };
         let lock = take().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
         // Whoever does not go on after all leaves it as it is; and one that was cleared away is not there again.
-        Ok(lock.map(|(lock, (left, has_api))| BuildDir { path, left, has_api, _lock: lock, keep: left }))
+        let dead = self.dead.clone();
+        Ok(lock.map(|(lock, (left, has_api))| BuildDir { path, left, has_api, _lock: lock, keep: left, dead }))
     }
 
     /// Whether a process drives a build now, or has parked it.
@@ -322,6 +332,7 @@ impl BuildDir {
 impl Drop for BuildDir {
     fn drop(&mut self) {
         if !self.keep
+            && !self.dead.is()
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
             tracing::warn!(%error, path = %self.path.display(), "a build's directory could not be removed");

@@ -18,6 +18,7 @@ mod process;
 mod rerun;
 mod resume;
 mod shutdown;
+mod simulated;
 mod sinks;
 mod sources;
 mod upkeep;
@@ -44,6 +45,7 @@ pub use events::EventsError;
 pub use logs::{BuildLogError, LogPiece, LogPieces};
 pub use policy::{Capability, Policy, Verdict};
 pub use shutdown::{Shutdown, ShutdownReport};
+pub(crate) use simulated::{Pace, Substitutes};
 pub use sinks::EventSink;
 pub use sources::{BoxError, BuildContext, ParamSource, SecretSource, SourceError};
 pub use upkeep::{Upkeep, Upkept};
@@ -109,6 +111,8 @@ struct Inner {
     driven: Driven,
     /// How long a build has waited for a person when it is parked; `None` if none is.
     park_after: Option<Duration>,
+    /// Who lets attempts begin, in a simulation.
+    pace: Option<Arc<dyn Pace>>,
     /// Set when the host has shut down: whoever listens to events hears no more.
     closed: CancellationToken,
     /// The runtime that it belongs to.

@@ -29,6 +29,7 @@ mod observer;
 mod replay;
 mod running;
 mod serve;
+pub mod simulation;
 mod source;
 mod tokens;
 

@@ -4,11 +4,14 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{SeedableRng, TryRng};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::surroundings::Surroundings;
 
 /// Whether `define` runs in this instance; shared by all that behaves differently then.
 #[derive(Clone, Debug)]
@@ -35,8 +38,11 @@ impl Defining {
 
 /// The monotonic clock of an action, in nanoseconds from its first look at it. It goes on over the death of a host: by the time of day then,
 /// for there is nothing else. Clones are the same clock.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ActionClock(Arc<Mutex<Reading>>);
+#[derive(Clone)]
+pub(crate) struct ActionClock {
+    reading: Arc<Mutex<Reading>>,
+    surroundings: Arc<dyn Surroundings>,
+}
 
 #[derive(Debug, Default)]
 struct Reading {
@@ -49,6 +55,11 @@ struct Reading {
 }
 
 impl ActionClock {
+    /// One that nobody has looked at.
+    pub(crate) fn new(surroundings: Arc<dyn Surroundings>) -> Self {
+        Self { reading: Arc::default(), surroundings }
+    }
+
     /// It begins, or has begun, at this time of day.
     pub(crate) fn begin(&self, began_ms: u64) {
         self.reading().began_ms = began_ms;
@@ -65,7 +76,7 @@ impl ActionClock {
         let mut reading = self.reading();
         let Reading { began_ms, last, .. } = *reading;
         let (moment, shown) = *reading.base.get_or_insert_with(|| {
-            let passed = now_ms().saturating_sub(began_ms).saturating_mul(1_000_000);
+            let passed = self.surroundings.day_ms().saturating_sub(began_ms).saturating_mul(1_000_000);
             (Instant::now(), passed.max(last))
         });
         let passed = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -80,13 +91,8 @@ impl ActionClock {
 
     fn reading(&self) -> std::sync::MutexGuard<'_, Reading> {
         // Nothing panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The time of day, in milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
 }
 
 /// Random bytes: from the build's id while `define` runs, from the action's own seed afterwards.
@@ -140,15 +146,16 @@ fn seed(parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::surroundings::Machine;
 
     #[test]
     fn the_clock_of_an_action_goes_on_where_it_was_and_never_back() {
-        let clock = ActionClock::default();
-        clock.begin(now_ms());
+        let clock = ActionClock::new(Arc::new(Machine));
+        clock.begin(Machine.day_ms());
         clock.has_shown(5_000_000_000_000);
         assert!(clock.now() >= 5_000_000_000_000, "it has shown more than the time of day says");
-        let other = ActionClock::default();
-        other.begin(now_ms() - 3_600_000);
+        let other = ActionClock::new(Arc::new(Machine));
+        other.begin(Machine.day_ms() - 3_600_000);
         assert!(other.now() >= 3_600_000_000_000, "an hour has passed, whoever ran then");
         assert_eq!(other.until(1), Duration::ZERO);
     }

@@ -1,19 +1,21 @@
 //! Running a script: `define` once for a build, `act` once for an action job.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monkeyci_api::{BuildInfo, Client};
 use monkeyci_build::{Call, JobDraft, JobSpec, ParamDraft, Told};
+use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 
-use crate::clock::{ActionClock, Defining, now_ms};
+use crate::clock::{ActionClock, Defining};
 use crate::error::{ScriptError, beginning};
 use crate::host::JobHandle;
 use crate::keeper::Recording;
 use crate::load::Script;
 use crate::log::Log;
+use crate::runtime::SIMULATED_SLICES;
 use crate::store::{Left, Refining, Said, State};
 use crate::tape::Tape;
 use crate::transcript::Transcript;
@@ -94,7 +96,7 @@ impl Script {
     /// When the script traps, or takes longer than its limits allow. A script that says itself that it failed is no error:
     /// the parameters that it declared may tell more.
     pub async fn define(&self, client: &Client, info: BuildInfo) -> Result<Definition, ScriptError> {
-        self.define_at(client, info, now_ms()).await
+        self.define_at(client, info, self.runtime.surroundings.day_ms()).await
     }
 
     /// The same at this time of day, in milliseconds since the Unix epoch: of two plans that are told apart, none sees another time.
@@ -128,8 +130,15 @@ impl Script {
         let limit = limits.define_time;
         let memory = self.memory.begin(self.needs, limit).await.map_err(used_up)?;
         let (log, pump) = Log::new(client, None, limits.output_bytes, defining.clone(), was_printed, None);
-        let state =
-            State::new(limits, client.clone(), info.clone(), None, time_ms, tape.clone(), (log, defining, memory));
+        let state = State::new(
+            &self.runtime,
+            client.clone(),
+            info.clone(),
+            None,
+            time_ms,
+            tape.clone(),
+            (log, defining, memory),
+        );
         let state = State { slot: Some(self.runtime.slots.take().await), ..state };
         let (ended, Left { jobs, params, memory, .. }) = self.execute(state, None, (limit, limit)).await;
         // The log is whole before anybody hears of the end.
@@ -206,7 +215,8 @@ impl Script {
         tape: Tape,
     ) -> (Result<(), ScriptError>, Left) {
         let failed = |error| (Err(error), Left::default());
-        let (defining, clock, output) = (Defining::new(), ActionClock::default(), self.runtime.limits.output_bytes);
+        let (defining, output) = (Defining::new(), self.runtime.limits.output_bytes);
+        let clock = ActionClock::new(self.runtime.surroundings.clone());
         let (log, pump) = match tape.replaying() {
             Some(_) => Log::of_replay(output, defining.clone()),
             None => Log::new(client, Some(job), output, defining.clone(), true, Some(tape.clone())),
@@ -219,9 +229,9 @@ impl Script {
                 Ok(memory) => memory,
                 Err(short) => break failed(used_up(short)),
             };
-            let (limits, info, time_ms) = (self.runtime.limits.clone(), transcript.info.clone(), transcript.time_ms);
+            let (info, time_ms) = (transcript.info.clone(), transcript.time_ms);
             let own = (log.clone(), defining.clone(), memory);
-            let state = State::new(limits, client.clone(), info, Some(job), time_ms, transcript.tape(), own);
+            let state = State::new(&self.runtime, client.clone(), info, Some(job), time_ms, transcript.tape(), own);
             // One that takes another's place waits for its slot in its own time.
             let Ok(slot) = tokio::time::timeout(left_of_limit, self.runtime.slots.take()).await else {
                 break failed(ScriptError::TimedOut(limit));
@@ -263,7 +273,7 @@ impl Script {
         let memory = self.memory.begin(self.needs, limits.define_time).await.map_err(used_up)?;
         let defining = Defining::new();
         let (log, _) = Log::new(client, None, limits.output_bytes, defining.clone(), false, None);
-        let state = State::new(limits, client.clone(), info, None, 0, Tape::blank(), (log, defining, memory));
+        let state = State::new(&self.runtime, client.clone(), info, None, 0, Tape::blank(), (log, defining, memory));
         let _slot = self.runtime.slots.take().await;
         let mut store = self.store(state);
         match self.pre.instantiate_async(&mut store).await {
@@ -278,9 +288,15 @@ impl Script {
         store.limiter_async(|state| &mut state.meter);
         store.set_hostcall_fuel(self.runtime.limits.call_bytes);
         store.set_max_component_handles(self.runtime.limits.handles);
-        // Each time slice the script gives way, so that its deadline is looked at and other tasks run.
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        if self.runtime.gives_way {
+            // Each time slice the script gives way, so that its deadline is looked at and other tasks run.
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_async_yield_and_update(1);
+        } else {
+            // What runs beside it must not depend on how fast this machine is; it is ended when it computes without end.
+            store.set_epoch_deadline(SIMULATED_SLICES);
+            store.epoch_deadline_trap();
+        }
         store
     }
 

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::clock::{Defining, now_ms};
+use crate::clock::Defining;
+use crate::surroundings::{Machine, Surroundings};
 use crate::tape::Tape;
 
 /// How many frames may wait for the build API. An action that prints faster waits.
@@ -155,7 +156,7 @@ impl Log {
         if state.written <= state.before {
             return None;
         }
-        let (mut frames, time_ms) = (BytesMut::new(), now_ms());
+        let (mut frames, time_ms) = (BytesMut::new(), Machine.day_ms());
         LogFrame { stream, time_ms, bytes: allowed }.encode(&mut frames);
         if cut {
             note(time_ms, "the script has reached its output limit").encode(&mut frames);
@@ -174,7 +175,7 @@ impl Log {
             Err(_) => {
                 self.lock().left = None;
                 let mut last = BytesMut::new();
-                note(now_ms(), "the script prints faster than its output can be stored").encode(&mut last);
+                note(Machine.day_ms(), "the script prints faster than its output can be stored").encode(&mut last);
                 (last.freeze(), None)
             }
         };

@@ -172,6 +172,7 @@ impl BuildMemory {
                 Err(short) => {
                     self.want(short);
                     tokio::select! {
+                        biased;
                         () = changed => {}
                         () = &mut over => return Err(short),
                     }
@@ -304,6 +305,7 @@ impl Share {
         let build = self.build.clone();
         async move {
             tokio::select! {
+                biased;
                 () = build.0.wanted.notified() => {}
                 () = build.0.host.0.wanted.notified() => {}
             }

@@ -17,11 +17,15 @@ use crate::limits::Limits;
 use crate::memory::HostMemory;
 use crate::slots::Slots;
 use crate::store::State;
+use crate::surroundings::{Machine, Surroundings};
 use crate::timers;
 use crate::turns::Turns;
 
 /// How often a running script gives way to others, and looks at its deadline.
 pub(crate) const TIME_SLICE: Duration = Duration::from_millis(10);
+
+/// How many time slices an instance has that gives no way to others: 30 s. A simulation has no other use for the machine's time.
+pub(crate) const SIMULATED_SLICES: u64 = 3000;
 
 /// How a [`Runtime`] is made.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +50,10 @@ pub struct Runtime {
     pub(crate) memory: HostMemory,
     /// A full pool is an error; slots make it a wait.
     pub(crate) slots: Slots,
+    /// Where time and chance come from.
+    pub(crate) surroundings: Arc<dyn Surroundings>,
+    /// Whether a guest that computes gives way to others now and then.
+    pub(crate) gives_way: bool,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -81,12 +89,20 @@ impl Runtime {
             slots: Slots::new(&limits),
             turns: Turns::new(limits.compilations),
             limits,
+            surroundings: Arc::new(Machine),
+            gives_way: true,
         })
     }
 
     /// The same runtime with another compiler; without this it is [`Compiler::InProcess`].
     pub fn with_compiler(self, compiler: Compiler) -> Self {
         Self { compiler, ..self }
+    }
+
+    /// The same runtime for a simulation: scripts see this time and this chance, and a guest that computes gives way to nobody, since what
+    /// runs beside it must not depend on how fast the machine is. One that computes without end is ended by the machine's time.
+    pub fn simulated(self, surroundings: Arc<dyn Surroundings>) -> Self {
+        Self { surroundings, gives_way: false, ..self }
     }
 
     /// How many instances live now. A build that waits (for approval, for a container) has none.

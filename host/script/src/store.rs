@@ -12,7 +12,9 @@ use crate::held::Held;
 use crate::limits::{Limits, Meter, Reached};
 use crate::log::{Log, Output};
 use crate::memory::{Kept, Share};
+use crate::runtime::Runtime;
 use crate::slots::Slot;
+use crate::surroundings::Surroundings;
 use crate::tape::Tape;
 use crate::timers::Timers;
 use crate::waiting::Wait;
@@ -30,6 +32,8 @@ pub(crate) struct State {
     pub(crate) defining: Defining,
     /// The time of day that `define` sees, in milliseconds since the Unix epoch.
     pub(crate) defined_at_ms: u64,
+    /// Where time and chance come from behind `define`.
+    pub(crate) surroundings: Arc<dyn Surroundings>,
     /// The clock behind `define`, and whether it was looked at.
     pub(crate) clock: ActionClock,
     pub(crate) clock_begun: bool,
@@ -114,7 +118,7 @@ pub(crate) const SAID: usize = 1 << 20;
 
 impl State {
     pub(crate) fn new(
-        limits: Arc<Limits>,
+        runtime: &Runtime,
         client: Client,
         info: BuildInfo,
         job: Option<&str>,
@@ -122,6 +126,7 @@ impl State {
         tape: Tape,
         (log, defining, memory): (Log, Defining, Share),
     ) -> Self {
+        let (limits, surroundings) = (runtime.limits.clone(), runtime.surroundings.clone());
         // Clocks and random numbers are those of `crate::timers`.
         let wasi = WasiCtx::builder()
             .stdout(Output { log: log.clone(), stream: LogStream::Stdout })
@@ -142,7 +147,8 @@ impl State {
             tape,
             defining,
             defined_at_ms,
-            clock: ActionClock::default(),
+            clock: ActionClock::new(surroundings.clone()),
+            surroundings,
             clock_begun: false,
             timers: Timers::new(),
             random: ["secure", "insecure"].map(|purpose| Random::of_define(&info.id, purpose)),

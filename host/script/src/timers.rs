@@ -5,11 +5,12 @@
 //! other jobs each time. So what waits while `define` runs is over as soon as it is looked at.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use rand::RngExt;
+use tokio::time::Instant;
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::clocks::WasiClocksView;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
@@ -17,7 +18,7 @@ use wasmtime_wasi::p2::bindings::random::{insecure, random};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi_io::bindings::wasi::io::poll;
 
-use crate::clock::{ActionClock, Random, now_ms};
+use crate::clock::{ActionClock, Random};
 use crate::store::State;
 use crate::waiting::{Awaited, Wait};
 
@@ -72,7 +73,8 @@ impl State {
 
     fn begin_clock(&mut self) -> wasmtime::Result<()> {
         if !std::mem::replace(&mut self.clock_begun, true) {
-            let began_ms = self.told_now("clock.begin", now_ms)?;
+            let surroundings = self.surroundings.clone();
+            let began_ms = self.told_now("clock.begin", || surroundings.day_ms())?;
             self.clock.begin(began_ms);
         }
         Ok(())
@@ -87,7 +89,8 @@ impl State {
 
     fn random(&mut self, secure: bool) -> wasmtime::Result<&mut Random> {
         if !self.defining.is() && !std::mem::replace(&mut self.is_drawn, true) {
-            let drawn = self.told_now("random.seed", || rand::random::<[u8; 32]>().to_vec())?;
+            let (surroundings, job) = (self.surroundings.clone(), self.job.clone());
+            let drawn = self.told_now("random.seed", || surroundings.seed(job.as_deref()).to_vec())?;
             self.random = ["secure", "insecure"].map(|purpose| Random::of_action(&drawn, purpose));
         }
         let [of_secure, of_insecure] = &mut self.random;
@@ -172,6 +175,8 @@ impl monotonic_clock::Host for State {
 
 impl wall_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        let surroundings = self.surroundings.clone();
+        let now_ms = || surroundings.day_ms();
         let ms = if self.defining.is() { self.defined_at_ms } else { self.told_now("clock.time-of-day", now_ms)? };
         Ok(wall_clock::Datetime { seconds: ms / 1000, nanoseconds: (ms % 1000) as u32 * 1_000_000 })
     }

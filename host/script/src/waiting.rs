@@ -4,9 +4,10 @@
 //! was told is recorded, so another instance is made in its place when what it waits for has come. One that can't be made anew, since it
 //! is in the middle of writing an artifact, stays.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monkeyci_api::{Client, ClientError, EventQuery, WaitQuery};
+use tokio::time::Instant;
 
 use crate::host::ONE_REQUEST;
 use crate::slots::{Slot, TooManyWait, Waiting};

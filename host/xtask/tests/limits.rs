@@ -23,6 +23,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("build/src/check/removed.rs", "MOST", "printed, as MAX_REPLACED"),
     ("build/src/param.rs", "SHOWN", "how many values a message shows"),
     ("build/src/spec.rs", "SHOWN", "how much of a command a message shows"),
+    ("script/src/runtime.rs", "SIMULATED_SLICES", "of simulations, which have no other use for the machine's time"),
     ("storage/src/journal/postgres.rs", "ROWS", "how many rows one statement takes"),
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
     ("cli/src/test.rs", "MANIFEST", "a file of whoever runs tests on their own machine"),

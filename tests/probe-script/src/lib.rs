@@ -18,6 +18,7 @@ mod probe;
 mod results;
 mod resume;
 mod scheduling;
+mod simulated;
 #[cfg(test)]
 mod tests;
 mod tricks;
@@ -227,6 +228,7 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         resume::jobs,
         again::jobs,
         tricks::jobs,
+        simulated::jobs,
     ];
     for jobs in subjects {
         if let Some(jobs) = jobs(case, probe)? {

@@ -26,12 +26,13 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 31] = [
+const COMMANDS: [(&str, Uses, &[&str]); 32] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
     ("check", Uses::Makes, &[]),
     ("plan", Uses::Makes, &[]),
+    ("sim", Uses::None, &[]),
     ("test", Uses::None, &[]),
     ("list", Uses::One, &[]),
     ("show", Uses::One, &[]),

@@ -9,6 +9,7 @@ mod looking;
 mod planning;
 mod replaying;
 mod reporting;
+mod simulating;
 mod starting;
 mod terminal;
 mod watching;

@@ -202,6 +202,7 @@ async fn download(api: &Api, name: &BlobName, digest: Option<&str>, what: &str) 
 fn bytes_until(body: Body, stopping: &CancellationToken) -> BoxStream<'static, Result<Bytes, io::Error>> {
     let all = stream::try_unfold((bytes_of(body), stopping.clone()), |(mut bytes, stopping)| async move {
         tokio::select! {
+            biased;
             // An error, not an end: half of an archive must not look like a whole one.
             () = stopping.cancelled() => Err(io::Error::other("the job is being stopped")),
             chunk = bytes.next() => Ok(chunk.transpose()?.map(|chunk| (chunk, (bytes, stopping)))),

@@ -84,7 +84,7 @@ impl Builds {
         let all = self.journal.builds_with(name).await.map_err(ControllerError::from)?;
         // One that had just begun may be in the journal by now.
         let all: BTreeSet<&str> = all.iter().chain(&begun).map(String::as_str).collect();
-        match named(name, all.into_iter()) {
+        match named(name, all.iter().copied()) {
             Named::One(build) => Ok(build),
             Named::Several(found) => Err(BuildsError::Ambiguous { build: name.to_owned(), found }),
             Named::None => Err(BuildsError::NoBuild { build: name.to_owned(), home: self.home().to_owned() }),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::locks::is_locked;
-use super::{Home, entries, make_dir};
+use super::{Dead, Home, entries, make_dir};
 use crate::error::ControllerError;
 
 /// Where the directories of hosts are.
@@ -25,6 +25,7 @@ pub(crate) const HOST: &str = "host";
 pub(crate) struct HostDir {
     pub(crate) path: PathBuf,
     _lock: File,
+    dead: Dead,
 }
 
 impl Home {
@@ -51,7 +52,7 @@ impl Home {
             Ok(lock)
         };
         let lock = make().map_err(|source| ControllerError::Home { path: path.clone(), source })?;
-        Ok(HostDir { path, _lock: lock })
+        Ok(HostDir { path, _lock: lock, dead: self.dead.clone() })
     }
 
     /// Whether a host that lives has parked a build.
@@ -112,6 +113,9 @@ impl HostDir {
 
 impl Drop for HostDir {
     fn drop(&mut self) {
+        if self.dead.is() {
+            return;
+        }
         // Half removed, it is like a dead one's, and others remove those.
         let turn = self.path.parent().map(turn).transpose();
         if let Err(error) = turn.and_then(|_turn| not_there_is_fine(fs::remove_dir_all(&self.path))) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use monkeyci_engines::{DockerOptions, Engine};
 use monkeyci_script::{Compiler, Limits, Runtime, RuntimeOptions};
-use monkeyci_storage::journal::Owner;
+use monkeyci_storage::journal::{Owner, Patience};
 use monkeyci_storage::{BlobStore, Blobs, Journals};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::driven::Driven;
 use super::policy::Policy;
 use super::process::Process;
+use super::simulated::Substitutes;
 use super::sinks::{EventSink, Sink};
 use super::sources::{ParamSource, SecretSource};
 use super::upkeep::Upkeep;
@@ -67,6 +68,7 @@ pub struct HostBuilder {
     upkeep: Option<Upkeep>,
     clock: Arc<dyn Clock>,
     park_after: Option<Duration>,
+    substitutes: Option<Substitutes>,
 }
 
 /// Where parameters and secrets come from, beside what requests bring.
@@ -104,6 +106,7 @@ impl HostBuilder {
             upkeep: None,
             clock: MachineClock::new(),
             park_after: Some(PARK_AFTER),
+            substitutes: None,
         }
     }
 
@@ -209,6 +212,11 @@ impl HostBuilder {
         Self { park_after: waited, ..self }
     }
 
+    /// With these in the place of journal, blob store and script runtime.
+    pub(crate) fn substitutes(self, substitutes: Substitutes) -> Self {
+        Self { substitutes: Some(substitutes), ..self }
+    }
+
     /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
     ///
     /// # Errors
@@ -221,19 +229,27 @@ impl HostBuilder {
         };
         let home = Home::open(&self.home)?;
         let tcp = self.tcp.map(|tcp| ApiOnNetwork::of(tcp, &home)).transpose()?;
-        let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: self.limits };
-        let compiler = self.compiler.unwrap_or_else(Compiler::of_this_process);
-        // The engine takes a moment, and so does the database: both at once.
-        let runtime = tokio::task::spawn_blocking(move || {
-            Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
-        });
-        let path = home.journal();
         let owner = Owner(rand::random());
-        let (journals, blobs) =
-            tokio::try_join!(async { Ok::<_, ControllerError>(Journals::sqlite(&path, owner).await?) }, async {
-                Ok(Blobs::open(&self.blobs, &home.blobs()).await?)
-            },)?;
-        let runtime = runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
+        let pace = self.substitutes.as_ref().map(|substitutes| substitutes.pace.clone());
+        let (journals, blobs, runtime) = match self.substitutes {
+            Some(Substitutes { journal, blobs, runtime, .. }) => {
+                (Journals::new(journal, owner, Patience::default()), blobs, runtime)
+            }
+            None => {
+                let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: self.limits };
+                let compiler = self.compiler.unwrap_or_else(Compiler::of_this_process);
+                // The engine takes a moment, and so does the database: both at once.
+                let runtime = tokio::task::spawn_blocking(move || {
+                    Runtime::new(runtime_options).map(|runtime| runtime.with_compiler(compiler))
+                });
+                let path = home.journal();
+                let (journals, blobs) = tokio::try_join!(
+                    async { Ok::<_, ControllerError>(Journals::sqlite(&path, owner).await?) },
+                    async { Ok(Blobs::open(&self.blobs, &home.blobs()).await?) },
+                )?;
+                (journals, blobs, runtime.await.map_err(|error| ControllerError::Panic(error.to_string()))??)
+            }
+        };
         let sinks_dir = home.sinks();
         let sinks = self.sinks.into_iter().map(|sink| Sink::open(sink, &sinks_dir)).collect::<Result<_, _>>()?;
         let clock = self.clock;
@@ -264,6 +280,7 @@ impl HostBuilder {
             process: Process::new(owner.to_string()),
             driven: Driven::default(),
             park_after: self.park_after,
+            pace,
             closed: CancellationToken::new(),
             runtime: tokio::runtime::Handle::current(),
         }));

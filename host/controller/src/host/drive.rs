@@ -270,7 +270,7 @@ impl Host {
         let Begun { live, context, request, mut dir, inbox, cancel } = begun;
         let id = live.id.clone();
         self.0.api.register(live.clone());
-        let driver = Driver::new(live.clone(), journal, context, &request, time).parks(park);
+        let driver = Driver::new(live.clone(), journal, self.paced(context), &request, time).parks(park);
         let (outcome, driven) = driver.drive(inbox, begin, &cancel).await;
         if let Err(ControllerError::LetGo { .. }) = driven {
             dir.let_go();

@@ -29,6 +29,7 @@ pub(super) async fn run(
         Err(error) => return failed(format!("its output area can't be cleared: {error}")),
     };
     let acted = tokio::select! {
+        biased;
         acted = loaded.script.act(&client, &loaded.transcript, Action::of(job), limit, &recording) => Ok(acted),
         Ok(stop) = stop.wait_for(Option::is_some) => Err(stop.clone()),
     };

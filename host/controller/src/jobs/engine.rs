@@ -86,6 +86,7 @@ impl Engines {
         let readied = self.readied.get_or_try_init(|| async {
             let engine = self.find().await?;
             let swept = tokio::select! {
+                biased;
                 swept = self.sweep(engine.as_ref(), Sweep::default()) => swept.map_err(|error| error.to_string()),
                 reason = lease::over(engine.as_ref(), LEASE) => Err(reason),
             };

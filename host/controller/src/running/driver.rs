@@ -1,15 +1,16 @@
 //! The driver: the loop of one build. It folds the journal, and has carried out what the core asks for.
 
+mod begin;
 mod let_go;
 mod park;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use monkeyci_build::{
-    BuildCommand, BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary, Phase,
-    Requested, Rerun, Select, StopReason,
+    BuildCommand, BuildStatus, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSummary,
+    Requested, StopReason,
 };
 use monkeyci_storage::BuildJournal;
 use monkeyci_storage::journal::Durable;
@@ -46,7 +47,7 @@ pub(crate) struct Driver {
     timeout: Option<Duration>,
     tasks: JoinSet<()>,
     /// How to stop the jobs that run.
-    stops: HashMap<String, watch::Sender<Option<StopReason>>>,
+    stops: BTreeMap<String, watch::Sender<Option<StopReason>>>,
     /// Checkout and `define`: nothing of theirs has to be cleared away.
     preliminary: Vec<AbortHandle>,
     /// Which task works for which attempt of a job, for the case that a task panics.
@@ -120,7 +121,7 @@ impl Driver {
             trigger: request.trigger.clone(),
             timeout: request.timeout,
             tasks: JoinSet::new(),
-            stops: HashMap::new(),
+            stops: BTreeMap::new(),
             preliminary: Vec::new(),
             names: HashMap::new(),
             time,
@@ -172,33 +173,12 @@ impl Driver {
             };
             let rests = self.rests();
             tokio::select! {
+                // In this order, so that the same happens each time; what others ask for comes last, for there may be any number of it.
+                biased;
                 written = self.durable.beyond(self.written), if self.written < self.journal.last() => {
                     self.answer(written?);
                 }
-                Some(record) = inbox.recv() => {
-                    let durable = record.durable;
-                    let (body, written) = record.resolve(&self.live);
-                    let answer = match body {
-                        Ok(Some(body)) => Ok(self.record(body).await?),
-                        // The state says so already.
-                        Ok(None) => Ok(()),
-                        Err(refused) => Err(refused),
-                    };
-                    // A refusal rests on what came before.
-                    let rests_on = self.journal.last();
-                    if durable && rests_on > self.written {
-                        self.durable.demand();
-                        self.unanswered.push_back((rests_on, written, answer));
-                    } else {
-                        // Whoever asked may have gone.
-                        let _ = written.send(answer);
-                    }
-                }
-                Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended).await?,
-                () = until(&self.time, deadline) => {
-                    let effects = self.live.state().step(Input::Tick { now_ms: self.time.now_ms() });
-                    self.carry_out(effects).await?;
-                }
+                () = cancel.let_go.cancelled() => return Err(self.write_before_letting_go().await),
                 () = cancel.asked.cancelled(), if !cancelled => {
                     cancelled = true;
                     let asked = self.live.state().accept(BuildCommand::Cancel { by: self.trigger.clone() });
@@ -206,15 +186,20 @@ impl Driver {
                         self.record(body).await?;
                     }
                 }
-                () = cancel.let_go.cancelled() => return Err(self.write_before_letting_go().await),
+                () = until(&self.time, time_limit), if !stopping => {
+                    let after_ms = self.timeout.map_or(0, millis);
+                    self.record(EventBody::BuildTimedOut { after_ms }).await?;
+                }
+                () = until(&self.time, deadline) => {
+                    let effects = self.live.state().step(Input::Tick { now_ms: self.time.now_ms() });
+                    self.carry_out(effects).await?;
+                }
+                Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended).await?,
+                Some(record) = inbox.recv() => self.answer_or_let_wait(record).await?,
                 () = park::after(rests), if rests.is_some() => {
                     if self.is_parked(time_limit) {
                         return Ok(Driven::Parked);
                     }
-                }
-                () = until(&self.time, time_limit), if !stopping => {
-                    let after_ms = self.timeout.map_or(0, millis);
-                    self.record(EventBody::BuildTimedOut { after_ms }).await?;
                 }
             }
         }
@@ -222,46 +207,26 @@ impl Driver {
         Ok(Driven::Over)
     }
 
-    async fn begin(&mut self, begin: Begin) -> Result<(), ControllerError> {
-        match begin {
-            Begin::New(request) => {
-                let trigger = self.trigger.clone();
-                // Both before anything is done: whoever goes on with the build needs to know what it was to be.
-                let triggered = self.write(EventBody::BuildTriggered { build: self.live.id.clone(), trigger })?;
-                let rerun = match &request.select {
-                    Some(Select::Again(rerun)) => Some(rerun.clone()),
-                    _ => None,
-                };
-                let requested = self.write(EventBody::BuildRequested { request })?;
-                if let Some(Rerun { of, by, what, with_changes, .. }) = rerun {
-                    self.write(EventBody::BuildRerun { of, by, what, with_changes })?;
-                }
-                self.carry_out([triggered, requested].concat()).await
-            }
-            Begin::Again { by, again, go_on, cancel, said, started_ms: _ } => {
-                self.said = said;
-                self.write(EventBody::BuildResumed { by: by.clone() })?;
-                if cancel {
-                    self.write(EventBody::CancelRequested { by })?;
-                }
-                let lost = self.live.state().lost_attempts(again, &go_on);
-                for body in lost {
-                    self.write(body)?;
-                }
-                // All that was to be done and that no event says is done, with what comes of these.
-                let mut outstanding = self.live.state().outstanding();
-                let runs = |effect: &mut Effect| matches!(effect, Effect::Start { job, .. } if go_on.contains(job));
-                for effect in outstanding.extract_if(.., runs).collect::<Vec<_>>() {
-                    if let Effect::Start { job, attempt } = effect {
-                        self.spawn(job, attempt, |effects, job, attempt, stop| effects.go_on(job, attempt, stop));
-                    }
-                }
-                self.carry_out(outstanding).await?;
-                let due = self.live.state().step(Input::Tick { now_ms: self.time.now_ms() });
-                self.carry_out(due).await
-            }
-            Begin::Parked { cancel, said, started_ms: _ } => self.begin_parked(cancel, said).await,
+    /// Does what somebody asks for, and answers; where the answer leaves the host, when that is on disk which it rests on.
+    async fn answer_or_let_wait(&mut self, record: Record) -> Result<(), ControllerError> {
+        let durable = record.durable;
+        let (body, written) = record.resolve(&self.live);
+        let answer = match body {
+            Ok(Some(body)) => Ok(self.record(body).await?),
+            // The state says so already.
+            Ok(None) => Ok(()),
+            Err(refused) => Err(refused),
+        };
+        // A refusal rests on what came before.
+        let rests_on = self.journal.last();
+        if durable && rests_on > self.written {
+            self.durable.demand();
+            self.unanswered.push_back((rests_on, written, answer));
+        } else {
+            // Whoever asked may have gone.
+            let _ = written.send(answer);
         }
+        Ok(())
     }
 
     /// Gives the answers that waited until this many events are on disk.
@@ -281,6 +246,7 @@ impl Driver {
             tokio::time::sleep(self.last_write).await;
         };
         tokio::select! {
+            biased;
             written = self.durable.wait(last) => written?,
             () = killed => return Err(ControllerError::Unwritten { build: self.live.id.clone() }),
             () = cancel.let_go.cancelled() => return Err(self.write_before_letting_go().await),
@@ -304,9 +270,22 @@ impl Driver {
 
     /// Appends an event and takes it into the state; returns what follows.
     fn write(&mut self, body: EventBody) -> Result<Vec<Effect>, ControllerError> {
-        // The one place that every event of the build passes.
         let body = self.live.masking.event(body);
         let event = self.journal.append(self.time.now_ms(), body)?;
+        Ok(self.written(event))
+    }
+
+    /// Appends events that are on disk together or not at all, and takes them into the state; returns what follows.
+    fn write_all(&mut self, bodies: Vec<EventBody>) -> Result<Vec<Effect>, ControllerError> {
+        let bodies: Vec<EventBody> = bodies.into_iter().map(|body| self.live.masking.event(body)).collect();
+        let (time_ms, after) = (self.time.now_ms(), self.journal.last());
+        self.journal.append_all(bodies.iter().map(|body| (time_ms, body.clone())))?;
+        let events = (after + 1..).zip(bodies).map(|(seq, body)| Event { seq, time_ms, body });
+        Ok(events.flat_map(|event| self.written(event)).collect())
+    }
+
+    /// The one place that every event of the build passes, when it is appended.
+    fn written(&mut self, event: Event) -> Vec<Effect> {
         self.said.notice(&event.body);
         match &event.body {
             EventBody::BuildEnded { status, jobs } => self.report = Some((*status, jobs.clone())),
@@ -320,7 +299,7 @@ impl Driver {
             ref body if body.is_shown() => self.live.observer.event(&self.live.id, &event),
             _ => {}
         }
-        Ok(effects)
+        effects
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), ControllerError> {
@@ -414,21 +393,6 @@ impl Driver {
                 let message = format!("the host's own fault: {reason}");
                 self.record(EventBody::BuildFailed { script: false, message, faults: GraphFaults::default() }).await
             }
-        }
-    }
-
-    /// Ends all that still runs: nothing, unless the loop ended early. Jobs clear their containers away.
-    async fn end(&mut self) {
-        if self.live.state().phase() != Phase::New {
-            for stop in self.stops.values() {
-                stop.send_replace(Some(StopReason::Cancelled));
-            }
-        }
-        self.preliminary.iter().for_each(AbortHandle::abort);
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(Duration::from_secs(60), all).await.is_err() {
-            tracing::error!("jobs of the build did not come to an end; the next build clears away what is left");
-            self.tasks.abort_all();
         }
     }
 }

@@ -15,11 +15,12 @@ mod submit;
 mod subscription;
 mod workspace;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monkeyci_api::ClientError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::bindings::monkeyci::script::types;
 use crate::error::beginning;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use monkeyci_storage::journal::{
-    Append, Digest, Head, Journal, JournalError, Journals, Owner, Page, Patience, Piece, PostgresJournal, Record,
-    Sought, SqliteJournal,
+    Append, Digest, Head, Journal, JournalError, Journals, MemoryJournal, Owner, Page, Patience, Piece,
+    PostgresJournal, Record, Sought, SqliteJournal,
 };
 use monkeyci_testbed::daemons::Postgres;
 use monkeyci_testbed::handed;
@@ -23,6 +23,7 @@ pub struct Database {
 }
 
 enum Place {
+    Memory(Arc<MemoryJournal>),
     Sqlite(tempfile::TempDir),
     Postgres { url: String, _server: Arc<Postgres> },
 }
@@ -43,6 +44,7 @@ impl Database {
     async fn new(kind: &str) -> Self {
         static SCHEMAS: AtomicU32 = AtomicU32::new(0);
         let place = match kind {
+            "memory" => Place::Memory(Arc::default()),
             "sqlite" => Place::Sqlite(tempfile::tempdir().expect("a directory")),
             _ => {
                 let server = handed::postgres();
@@ -60,6 +62,7 @@ impl Database {
     /// Opens it as another process does.
     pub async fn open(&self) -> Result<Arc<dyn Journal>, JournalError> {
         Ok(match &self.place {
+            Place::Memory(journal) => journal.clone(),
             Place::Sqlite(dir) => Arc::new(SqliteJournal::open(&dir.path().join("journal.db")).await?),
             Place::Postgres { url, .. } => Arc::new(PostgresJournal::open(url).await?),
         })
@@ -82,6 +85,7 @@ impl Database {
     pub async fn execute(&self, statement: &str) -> u64 {
         let statement = sqlx::AssertSqlSafe(statement.to_owned());
         match &self.place {
+            Place::Memory(_) => panic!("nobody reaches into it"),
             Place::Sqlite(dir) => {
                 let url = format!("sqlite://{}", dir.path().join("journal.db").display());
                 let mut connection = SqliteConnection::connect(&url).await.expect("a connection");
@@ -98,6 +102,7 @@ impl Database {
     pub async fn count(&self, query: &str) -> i64 {
         let query = sqlx::AssertSqlSafe(query.to_owned());
         match &self.place {
+            Place::Memory(_) => panic!("nobody reaches into it"),
             Place::Sqlite(dir) => {
                 let url = format!("sqlite://{}", dir.path().join("journal.db").display());
                 let mut connection = SqliteConnection::connect(&url).await.expect("a connection");

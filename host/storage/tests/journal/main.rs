@@ -64,3 +64,25 @@ conformance! {
             a_newer_layout_is_refused_in_a_sentence;
     }
 }
+
+// Of the journal in memory nobody can damage anything, or count what is in it.
+conformance! {
+    databases: memory;
+    promises: {
+        appending:
+            what_is_appended_comes_back_in_order_and_after_it_is_opened_again,
+            builds_that_are_not_over_are_listed_whatever_their_events_say,
+            builds_are_outlined_from_the_newest_on_by_a_few_records_of_each,
+            an_append_whose_answer_was_lost_is_written_once;
+        owning:
+            a_journal_is_begun_once,
+            an_owner_that_was_replaced_is_refused_and_nothing_of_it_is_kept,
+            two_owners_whose_appends_are_in_one_write_are_told_apart,
+            of_two_that_take_over_at_once_one_has_the_journal,
+            who_read_less_than_there_is_does_not_take_over,
+            an_append_that_does_not_follow_the_last_record_is_refused;
+        large_values:
+            an_event_that_is_too_large_is_refused_and_the_journal_goes_on,
+            a_page_ends_by_bytes_as_well_as_by_count;
+    }
+}

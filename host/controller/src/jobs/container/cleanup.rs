@@ -144,6 +144,7 @@ async fn within(
         lease::over(engine, PARTING).await
     };
     tokio::select! {
+        biased;
         done = done => done,
         reason = lease::over(engine, lease) => Err(reason),
         reason = forced => Err(reason),

@@ -68,6 +68,7 @@ pub(super) async fn run(
         planned => planned,
     };
     let engine = tokio::select! {
+        biased;
         engine = context.services.engines.get() => match engine {
             Ok(engine) => engine,
             Err(error) => return (Ending::EngineFailed { reason: error.to_string() }, None),
@@ -125,6 +126,7 @@ pub(super) async fn run(
             let reason = "a part of the host stopped by a fault of its own".to_owned();
             let driven = AssertUnwindSafe(watch.drive(running, report)).catch_unwind();
             let ending = tokio::select! {
+                biased;
                 driven = driven => driven.unwrap_or(Ending::EngineFailed { reason }),
                 ending = async { saying.await; std::future::pending().await } => ending,
             };
@@ -140,6 +142,7 @@ pub(super) async fn run(
         };
         let mut drive = std::pin::pin!(driven);
         tokio::select! {
+            biased;
             ending = &mut drive => (ending, LEASE),
             reason = stopped(&mut stop) => {
                 context.live.pod(&job.id, |pod| pod.stopping.cancel());

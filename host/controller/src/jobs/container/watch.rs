@@ -417,6 +417,7 @@ impl<'a> Watch<'a> {
             let _ = tokio::join!(stop, tokio::time::timeout(grace + SAVING, drive));
         };
         tokio::select! {
+            biased;
             () = ordered => true,
             () = self.force.cancelled() => true,
             _ = lease::over(self.engine, self.patience.lease) => false,

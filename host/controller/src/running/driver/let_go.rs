@@ -1,4 +1,9 @@
-//! Letting go of a build: this process drives it no more, and another one goes on with it.
+//! The end of a driver: of a build that is over, or that this process lets go of and another one goes on with.
+
+use std::time::Duration;
+
+use monkeyci_build::{Phase, StopReason};
+use tokio::task::AbortHandle;
 
 use super::Driver;
 use crate::error::ControllerError;
@@ -12,6 +17,21 @@ impl Driver {
             self.answer(last);
         }
         ControllerError::LetGo { build: self.live.id.clone() }
+    }
+
+    /// Ends all that still runs: nothing, unless the loop ended early. Jobs clear their containers away.
+    pub(super) async fn end(&mut self) {
+        if self.live.state().phase() != Phase::New {
+            for stop in self.stops.values() {
+                stop.send_replace(Some(StopReason::Cancelled));
+            }
+        }
+        self.preliminary.iter().for_each(AbortHandle::abort);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(60), all).await.is_err() {
+            tracing::error!("jobs of the build did not come to an end; the next build clears away what is left");
+            self.tasks.abort_all();
+        }
     }
 
     /// Stops to work for the build. Nothing is stopped or removed that would go on without this process: that is as if it had been killed.

@@ -49,6 +49,9 @@ impl BuildHandle {
     pub(crate) async fn clear_output_area(&self, job: &str, attempt: u32) -> io::Result<()> {
         let Some(dirs) = self.dirs.get() else { return Ok(()) };
         let area = dirs.output_area(job, attempt);
+        if !area.exists() {
+            return Ok(());
+        }
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(area)).await;
         match removed.map_err(io::Error::other)? {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

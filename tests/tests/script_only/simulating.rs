@@ -1,0 +1,211 @@
+//! Simulations: what they find, that they repeat, and what the host bears in them.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use monkeyci_host::simulation::{Fault, Rule, Run, Simulation};
+use monkeyci_host::{BuildRequest, SourceRequest};
+use monkeyci_tests::host::Host;
+use monkeyci_tests::place;
+use serde_json::Value;
+
+/// A case of the probe script, on code that has no file.
+struct Case {
+    simulation: Simulation,
+    _host: Host,
+}
+
+impl Case {
+    fn of(case: &str) -> Self {
+        let host = Host::default();
+        let request = BuildRequest::new(std::fs::read(place::script("probe_script")).expect("a script"), code(&host));
+        let request = request.param("case", case).param("image", "some:image").param("scratch-image", "scratch");
+        let simulation = Simulation::cached(request, &host.home().join("compiled")).expect("a simulation");
+        Self { simulation, _host: host }
+    }
+
+    fn run(&self, seed: u64) -> Run {
+        self.simulation.run(seed).expect("a run")
+    }
+
+    fn with(&self, seed: u64, faults: &[&str]) -> Run {
+        let faults: Vec<Fault> = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
+        self.simulation.run_with(seed, &faults).expect("a run")
+    }
+
+    /// The first seed that breaks a rule, made short.
+    fn finds(&self, seeds: u64, rule: Rule) -> Run {
+        let found = (0..seeds).map(|seed| self.run(seed)).find(|run| !run.broken.is_empty());
+        let found = found.unwrap_or_else(|| panic!("none of {seeds} seeds breaks {rule}"));
+        assert!(found.broken.iter().any(|broken| broken.rule == rule), "{:?}", found.broken);
+        let shrunk = self.simulation.shrink(&found).expect("runs");
+        assert!(shrunk.broken.iter().any(|broken| broken.rule == rule), "{:?}", shrunk.broken);
+        assert!(shrunk.faults.len() <= found.faults.len(), "{:?} {:?}", shrunk.faults, found.faults);
+        shrunk
+    }
+}
+
+fn code(host: &Host) -> SourceRequest {
+    SourceRequest::Dir(empty(host))
+}
+
+fn empty(host: &Host) -> PathBuf {
+    let dir = host.home().join("code");
+    std::fs::create_dir_all(&dir).expect("a directory");
+    dir
+}
+
+fn said(run: &Run) -> String {
+    format!("seed {}: {:?} with {:?}\n{}", run.seed, run.broken, run.faults, run.trace())
+}
+
+#[test]
+fn a_seed_gives_the_same_run_each_time_to_the_byte() {
+    for case in ["sim-sound", "sim-artifact", "sim-time"] {
+        let case = Case::of(case);
+        for seed in 0..12 {
+            let (first, second) = (case.run(seed), case.run(seed));
+            assert_eq!(first.trace(), second.trace(), "seed {seed}");
+            assert_eq!((first.faults, first.broken), (second.faults, second.broken), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn seeds_differ_in_what_goes_wrong_and_in_how_builds_end() {
+    let case = Case::of("sim-sound");
+    let runs: Vec<Run> = (0..40).map(|seed| case.run(seed)).collect();
+    let mut traces: Vec<String> = runs.iter().map(Run::digest).collect();
+    traces.sort();
+    traces.dedup();
+    assert_eq!(traces.len(), runs.len(), "two seeds are one run");
+    assert!(runs.iter().any(|run| run.lives > 1), "no host is ever killed");
+    assert!(runs.iter().any(|run| run.faults.is_empty()), "something goes wrong each time");
+    let mut ends: Vec<String> = runs.iter().map(|run| format!("{:?}", run.status)).collect();
+    ends.sort();
+    ends.dedup();
+    assert!(ends.len() > 1, "all builds end as {ends:?}");
+}
+
+#[test]
+fn a_script_that_bears_all_that_can_happen_breaks_no_rule_and_nor_does_the_host() {
+    let case = Case::of("sim-sound");
+    for seed in 0..60 {
+        let run = case.run(seed);
+        assert!(run.broken.is_empty(), "{}", said(&run));
+    }
+}
+
+#[test]
+fn a_host_that_is_killed_at_any_record_is_followed_by_one_that_comes_to_the_end() {
+    let case = Case::of("sim-sound");
+    let calm = case.with(3, &[]);
+    assert!(calm.broken.is_empty() && calm.lives == 1, "{}", said(&calm));
+    for record in 1..calm.events.len() as u64 {
+        for kill in ["kill", "lose"] {
+            let run = case.with(3, &[&format!("{kill}={record}")]);
+            assert!(run.broken.is_empty() && run.lives == 2, "{}", said(&run));
+        }
+    }
+}
+
+#[test]
+fn each_fault_alone_is_borne_by_the_host() {
+    let case = Case::of("sim-sound");
+    let of_jobs = ["exit=2", "oom", "killed", "lost", "sidecar-dies", "hangs", "not-started", "no-image"];
+    let more = ["engine-away=5", "engine-away=100", "twice", "late=5", "late=390", "not-saved"];
+    for fault in of_jobs.iter().chain(&more) {
+        for job in ["unit/1", "part-1", "*"] {
+            let run = case.with(1, &[&format!("{job}:{fault}")]);
+            assert!(run.broken.is_empty() && !run.faults.is_empty(), "{}", said(&run));
+        }
+    }
+    for fault in ["full=5:30", "cancel=1000", "cancel=30000", "reject=deploy"] {
+        let run = case.with(1, &[fault]);
+        assert!(run.broken.is_empty() && run.faults.len() == 1, "{}", said(&run));
+    }
+}
+
+#[test]
+fn an_order_that_is_rare_is_found_and_no_fault_is_needed_for_it() {
+    let shrunk = Case::of("sim-order").finds(400, Rule::NoTrap);
+    assert_eq!(shrunk.faults, [], "{}", said(&shrunk));
+    assert!(shrunk.broken[0].how.contains("three jobs were done before one"), "{}", said(&shrunk));
+}
+
+#[test]
+fn an_artifact_that_is_missing_after_a_retry_is_found_with_the_one_fault_that_it_takes() {
+    let shrunk = Case::of("sim-artifact").finds(400, Rule::ArtifactsThere);
+    assert_eq!(shrunk.faults.len(), 1, "{}", said(&shrunk));
+    assert_eq!(shrunk.broken[0].job.as_deref(), Some("package"), "{}", said(&shrunk));
+}
+
+#[test]
+fn retries_without_an_end_are_found() {
+    let shrunk = Case::of("sim-retries").finds(400, Rule::ActionInTime);
+    assert!(shrunk.faults.len() <= 5, "{}", said(&shrunk));
+}
+
+/// Runs the command on a case of the probe script.
+fn sim(case: &str, arguments: &[&str]) -> Output {
+    let host = Host::default();
+    let mut command = host.command(&["sim"]);
+    command
+        .arg(place::script("probe_script"))
+        .arg("--dir")
+        .arg(empty(&host))
+        .args(["--param", &format!("case={case}")]);
+    command.args(["--param", "image=some:image", "--param", "scratch-image=scratch"]).args(arguments);
+    command.output().expect("the host runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_command_prints_a_seed_that_fails_with_the_command_that_repeats_it_and_exits_with_3() {
+    let found = sim("sim-artifact", &["--seeds", "400"]);
+    let out = text(&found.stdout);
+    assert_eq!(found.status.code(), Some(3), "{out}{}", text(&found.stderr));
+    assert!(out.contains("breaks artifacts-there: package: "), "{out}");
+    assert!(!out.contains("was not the same"), "{out}");
+    let again = out.lines().find_map(|line| line.trim().strip_prefix("again: monkeyci-host sim ")).expect("a command");
+    let seed = again.find("--seed ").expect("a seed");
+    let words: Vec<&str> = again[seed..].split(' ').map(|word| word.trim_matches('\'')).collect();
+    let json = sim("sim-artifact", &[words, vec!["--json"]].concat());
+    assert_eq!(json.status.code(), Some(3), "{}", text(&json.stderr));
+    let answer: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!((&answer["ok"], &answer["seeds"]), (&Value::Bool(false), &Value::from(1)));
+    let failed = &answer["failed"][0];
+    assert_eq!((&failed["broken"][0]["rule"], &failed["repeats"]), (&"artifacts-there".into(), &Value::Bool(true)));
+}
+
+#[test]
+fn the_bug_in_the_guide_is_found_as_it_says() {
+    let host = Host::default();
+    let mut command = host.command(&["sim"]);
+    command
+        .arg(place::script("guide_script"))
+        .arg("--dir")
+        .arg(empty(&host))
+        .args(["--param", "example=simulate-a-build"]);
+    let found = command.output().expect("the host runs");
+    let out = text(&found.stdout);
+    assert_eq!(found.status.code(), Some(3), "{out}{}", text(&found.stderr));
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk/GUIDE.md")).expect("text");
+    for line in out.lines().take(2) {
+        assert!(guide.contains(line), "the guide does not have {line:?}");
+    }
+}
+
+#[test]
+fn the_command_says_of_a_sound_script_what_it_was_tried_with_and_exits_with_0() {
+    let tried = sim("sim-sound", &["--seeds", "20"]);
+    let out = text(&tried.stdout);
+    assert_eq!(tried.status.code(), Some(0), "{out}{}", text(&tried.stderr));
+    assert!(out.starts_with("sim: 20 seeds, 0 failed; builds: "), "{out}");
+    let wrong = sim("sim-sound", &["--fault", "unit/1:explodes"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("sidecar-dies"), "{}", text(&wrong.stderr));
+}
