@@ -34,7 +34,8 @@ pub use debug::{BreakArgs, DebugArgs};
 pub use given::GivenArgs;
 pub use import::{ImportArgs, ImportCommandArgs};
 pub use machine::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, HelpArgs, ManArgs, VersionArgs,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, GcArgs, HelpArgs, InspectArgs, LimitsArgs,
+    ManArgs, VersionArgs,
 };
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
 pub use plan::PlanArgs;
@@ -294,52 +295,6 @@ pub struct NewArgs {
     /// The directory of the code; it is made if it is not there.
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example: monkeyci-host gc --older-than 30d --keep-last 20 --dry-run")]
-pub struct GcArgs {
-    #[command(flatten)]
-    pub stores: StoreArgs,
-    #[command(flatten)]
-    pub engine: EngineArgs,
-    /// Only say what would be removed.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Remove also what builds with --keep or --keep-failed have left.
-    #[arg(long)]
-    pub kept: bool,
-    /// Remove builds of which nothing was heard for longer than this, `30d` say: journal, logs, artifacts, test reports.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub older_than: Option<Duration>,
-    /// Keep so many builds of each repository, however old they are; without --older-than, no more.
-    #[arg(long, value_name = "N")]
-    pub keep_last: Option<usize>,
-    /// Keep caches of this size together, `10G` say, and remove those that were not used for longest (in a bucket: that were saved first).
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub cache_size: Option<u64>,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example: monkeyci-host inspect ci.wasm")]
-pub struct InspectArgs {
-    /// The script: a WebAssembly component.
-    #[arg(value_name = "SCRIPT.WASM")]
-    pub script: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example: monkeyci-host limits --scopes")]
-pub struct LimitsArgs {
-    /// Print instead what each token opens at each route of the build API.
-    #[arg(long)]
-    pub scopes: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// An address that others can be told of. Without a port, the system chooses one.
