@@ -136,7 +136,10 @@ impl Finding {
         lines.push(format!("  {faults}"));
         lines.push(format!("  again: {}", repeat(std::env::args(), &self.run)));
         if !self.repeats {
-            lines.push("  a second run of it was not the same: please report this".to_owned());
+            lines.push(
+                "  a second run of it was another one: several actions wait for the same, or please report this"
+                    .to_owned(),
+            );
         }
         lines
     }

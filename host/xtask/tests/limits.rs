@@ -23,6 +23,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("build/src/check/removed.rs", "MOST", "printed, as MAX_REPLACED"),
     ("build/src/param.rs", "SHOWN", "how many values a message shows"),
     ("build/src/spec.rs", "SHOWN", "how much of a command a message shows"),
+    ("controller/src/simulation/run.rs", "AT_A_TIME", "of simulated builds: a seed is the same on every machine"),
     ("script/src/runtime.rs", "SIMULATED_SLICES", "of simulations, which have no other use for the machine's time"),
     ("storage/src/journal/postgres.rs", "ROWS", "how many rows one statement takes"),
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),

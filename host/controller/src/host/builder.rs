@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::driven::Driven;
 use super::policy::Policy;
 use super::process::Process;
-use super::simulated::Substitutes;
+use super::simulated::{LINGER, Substitutes, paced_router};
 use super::sinks::{EventSink, Sink};
 use super::sources::{ParamSource, SecretSource};
 use super::upkeep::Upkeep;
@@ -233,7 +233,8 @@ impl HostBuilder {
         let pace = self.substitutes.as_ref().map(|substitutes| substitutes.pace.clone());
         let (journals, blobs, runtime) = match self.substitutes {
             Some(Substitutes { journal, blobs, runtime, .. }) => {
-                (Journals::new(journal, owner, Patience::default()), blobs, runtime)
+                let patience = Patience { linger: LINGER, ..Patience::default() };
+                (Journals::new(journal, owner, patience), blobs, runtime)
             }
             None => {
                 let runtime_options = RuntimeOptions { cache_dir: Some(home.compiled()), limits: self.limits };
@@ -261,7 +262,11 @@ impl HostBuilder {
             blobs: blobs.clone(),
             log_limits: self.log_limits,
             engines: Engines::new(self.engine, home.clone(), blobs),
-            api: ApiSockets::new(router(api.clone()), socket_router(api.clone(), serve::SILENCE), tcp),
+            api: ApiSockets::new(
+                paced_router(router(api.clone()), pace.as_ref()),
+                socket_router(api.clone(), serve::SILENCE),
+                tcp,
+            ),
             sidecar_program,
             patience: self.patience,
         };

@@ -1,7 +1,11 @@
 //! What a simulation puts in the place of a host's parts, and sees of it beside what everybody sees.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use futures::future::BoxFuture;
 use monkeyci_api::InProcess;
 use monkeyci_build::StopReason;
@@ -26,6 +30,24 @@ pub(crate) struct Substitutes {
 pub(crate) trait Pace: Send + Sync + 'static {
     /// Returns when it is the turn of this attempt; of no job, of getting the code (0) or asking the script for its jobs (1).
     fn turn(&self, job: &str, attempt: u32) -> BoxFuture<'static, ()>;
+
+    /// The same of a call of the build API.
+    fn call(&self) -> BoxFuture<'static, ()>;
+}
+
+/// How long the journal's writer of a simulated host waits for more to write: less than the time between two turns.
+pub(super) const LINGER: Duration = Duration::from_millis(5);
+
+/// A router that takes each call when it is its turn.
+pub(super) fn paced_router(router: Router, pace: Option<&Arc<dyn Pace>>) -> Router {
+    let Some(pace) = pace.cloned() else { return router };
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let turn = pace.call();
+        async move {
+            turn.await;
+            next.run(request).await
+        }
+    }))
 }
 
 impl Host {

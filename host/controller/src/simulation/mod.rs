@@ -6,8 +6,11 @@
 //! real ones do, people, the disk of the journal, and the store of blobs, in memory. The code is a real directory. **What does not run**: SQLite and
 //! PostgreSQL, Docker, the sidecar's own program, sockets and HTTP, and jobs' commands.
 //!
-//! All of it happens in one thread, and what the world does happens at moments of its own, so a seed gives the same run each time, to the
-//! byte. A fault is decided by the seed and its own name alone, so a run can be repeated with some of its faults: that is how a list of
+//! All of it happens in one thread, and what the world does and what scripts call happens at moments of its own, so a seed gives the same
+//! run each time, to the byte. One thing is left to chance: where several actions wait for the same, tokio wakes them in an order of its own
+//! (`watch`), so a seed of such a script may go several ways. `sim` runs a seed that fails a second time, and says so when that was another run.
+//!
+//! A fault is decided by the seed and its own name alone, so a run can be repeated with some of its faults: that is how a list of
 //! them is made [short](Simulation::shrink).
 
 mod chance;
@@ -23,6 +26,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use monkeyci_build::{BuildStatus, Event};
 use monkeyci_script::{Compiler, Limits, LoadError, Runtime, RuntimeError, RuntimeOptions};
@@ -36,6 +40,9 @@ pub use rules::{Broken, Rule};
 use crate::error::ControllerError;
 use crate::host::SubmitError;
 use crate::running::BuildRequest;
+
+/// How long `define` may take by the world's time.
+const DEFINING: Duration = Duration::from_secs(3600);
 
 /// A build to simulate.
 ///
@@ -149,7 +156,9 @@ impl Simulation {
     /// # Errors
     /// Also when the directory can't be used.
     pub fn cached(request: BuildRequest, compiled: &Path) -> Result<Self, SimulationError> {
-        let options = RuntimeOptions { cache_dir: Some(compiled.to_owned()), limits: Limits::default() };
+        // A call takes the world's time, and a guest's own work takes none of it.
+        let limits = Limits { define_time: DEFINING, ..Limits::default() };
+        let options = RuntimeOptions { cache_dir: Some(compiled.to_owned()), limits };
         let runtime = Runtime::new(options)?.with_compiler(Compiler::of_this_process());
         // Now: of a script, the journal says whether it was compiled before, and that is to be the same each time.
         runtime.load(&request.script)?;

@@ -1,5 +1,6 @@
 //! One run: the lives of a host, in each of which it drives the build as far as it comes.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ use crate::running::{BuildHandle, BuildReport, ResumeRequest};
 const ENDLESS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long it takes until a host that was killed is there again, at most, in milliseconds.
 const DOWN_MS: u64 = 1_200_000;
+/// How many jobs run at a time, at most.
+const AT_A_TIME: u64 = 8;
 /// How often a host is there again: it is killed less often.
 const LIVES: u32 = 64;
 /// How long the host has to clear away when the build is over.
@@ -188,7 +191,13 @@ async fn drive(
     }
     let known = journal.builds().await.ok().and_then(|builds| builds.first().cloned());
     let build = match known {
-        None => host.submit(simulation.request.clone().key(KEY)).await?,
+        None => {
+            let mut request = simulation.request.clone().key(KEY);
+            // Not as many as this machine has processors: a seed is the same everywhere.
+            let more = usize::try_from(world.chance.below("at a time", "", AT_A_TIME)).unwrap_or(0);
+            request.max_running = NonZeroUsize::MIN.saturating_add(more);
+            host.submit(request).await?
+        }
         Some(build) => {
             // An engine that is away can't say what it has: whoever resumes is told so, and tries again.
             world.until_engine_is_back().await;

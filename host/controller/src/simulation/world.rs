@@ -19,9 +19,9 @@ use crate::lock::lock;
 
 /// When all simulations begin, in milliseconds since the Unix epoch: 1 January 2026.
 const BEGINNING_MS: u64 = 1_767_225_600_000;
-/// The world's moments are multiples of this, in milliseconds. The journal's writer, which waits for 50 ms for more to write, writes in
-/// between: never while something happens that takes another thread.
-const STEP_MS: u64 = 64;
+/// The world's moments are multiples of this, in milliseconds. The journal's writer, which waits for less than that for more to write,
+/// writes in between: never while something happens that takes another thread.
+const STEP_MS: u64 = 8;
 /// How late an attempt may begin that may begin, in milliseconds.
 const LATE_MS: u64 = 2000;
 /// How often a host is killed at most.
@@ -323,6 +323,11 @@ impl Pace for Arc<World> {
         let late_ms = self.chance.spread("begins", &format!("{job}/{attempt}"), LATE_MS);
         let world = self.clone();
         async move { world.after(late_ms).await }.boxed()
+    }
+
+    fn call(&self) -> BoxFuture<'static, ()> {
+        let world = self.clone();
+        async move { world.after(0).await }.boxed()
     }
 }
 
