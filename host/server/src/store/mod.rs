@@ -31,8 +31,23 @@ pub(crate) struct Store {
     path: PathBuf,
     /// None after something that failed, or that nobody waited for to its end: it may be in the middle of a transaction.
     connection: Mutex<Option<SqliteConnection>>,
-    /// Held for as long as this is open.
-    _lock: File,
+    /// Held for as long as the database is open.
+    lock: Option<File>,
+}
+
+impl Drop for Store {
+    /// The connection closes on a thread of its own, and cleans the database up then: nobody shall open that meanwhile.
+    fn drop(&mut self) {
+        let (connection, lock) = (self.connection.get_mut().take(), self.lock.take());
+        if let (Some(connection), Ok(runtime)) = (connection, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                if let Err(error) = sqlx::Connection::close(connection).await {
+                    tracing::warn!(%error, "the server's database was not closed well");
+                }
+                drop(lock);
+            });
+        }
+    }
 }
 
 /// The connection, for one thing that is done. It goes back with [`done`](Self::done) only.
@@ -61,7 +76,7 @@ impl Store {
         drop(private(&path)?);
         let mut connection = connect(&path).await.map_err(StoreError::from)?;
         layout::prepare(&mut connection).await?;
-        Ok(Self { path, connection: Mutex::new(Some(connection)), _lock: lock })
+        Ok(Self { path, connection: Mutex::new(Some(connection)), lock: Some(lock) })
     }
 
     async fn lease(&self) -> Result<Lease<'_>, StoreError> {

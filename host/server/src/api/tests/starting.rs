@@ -50,12 +50,14 @@ impl Setting {
 
     /// A build that the host has, of which the database says that it waits: as a server leaves it that dies then.
     async fn left(&self, key: &str) -> String {
-        let (build, _) = self.waits(key).await;
-        let row = self.server.0.store.build(&build).await.expect("read").expect("there");
+        let own = self.server.0.store.repository("own").await.expect("read").expect("there");
         let (url, auth) = ("file:///no/such/own".to_owned(), GitAuth::default());
         let source = SourceRequest::Git { url, reference: None, auth };
-        let request = BuildRequest::new(Bytes::from_static(b"no component"), source).key(row.asked.key);
+        let request = BuildRequest::new(Bytes::from_static(b"no component"), source);
+        let request = request.key(format!("{}/given/{key}", own.id));
+        // First: who starts builds looks whenever one has ended.
         let begun = self.server.0.host.submit(request).await.expect("it is taken");
+        let (build, _) = self.waits(key).await;
         assert_eq!(begun.id(), build);
         build
     }
