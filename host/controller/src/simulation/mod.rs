@@ -4,7 +4,7 @@
 //! pods, approvals, cancels, resuming – and the script in the real runtime, each action in a real instance. **What is made up**: time
 //! (it goes on when nobody has anything to do), the engine with its containers, sidecars and launchers, which speak to the build API as
 //! real ones do, people, the disk of the journal, and the store of blobs, in memory. The code is a real directory. **What does not run**: SQLite and
-//! PostgreSQL, Docker, the sidecar's own program, sockets and HTTP, and jobs' commands.
+//! PostgreSQL, Docker, the sidecar's own program, sockets and HTTP, and jobs' commands, so no container job has a log.
 //!
 //! All of it happens in one thread, and what the world does and what scripts call happens at moments of its own, so a seed gives the same
 //! run each time, to the byte. One thing is left to chance: where several actions wait for the same, tokio wakes them in an order of its own
