@@ -11,6 +11,7 @@ pub mod https;
 pub mod registry;
 pub mod repository;
 pub mod s3;
+pub mod toolchain;
 pub mod warm;
 
 pub use monkeyci_testbed::handed as place;

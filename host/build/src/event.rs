@@ -396,6 +396,21 @@ pub enum BuildStatus {
     TimedOut,
 }
 
+impl BuildStatus {
+    /// What it is called, in JSON too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::BadScript => "bad-script",
+            Self::Error => "error",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed-out",
+        }
+    }
+}
+
 /// How one job ended, for the summary of a build.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobSummary {

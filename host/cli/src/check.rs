@@ -18,7 +18,7 @@ use crate::{given, inputs, script, setup};
 /// Shows the jobs that the script declares, or all that is wrong with them.
 pub async fn check(args: CheckArgs) -> Done {
     let given = given::collect(&args.script.given).map_err(|error| (Exit::Usage, error))?;
-    let trigger = given.trigger.clone().unwrap_or_else(|| "cli".to_owned());
+    let trigger = given::trigger(&given);
     let mut request = BuildRequest::new(script::bytes(&args.script)?, setup::source(&args.script)?).trigger(trigger);
     request.inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(|e| (Exit::Usage, e))?;
     request.given = given;

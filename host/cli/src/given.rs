@@ -9,6 +9,11 @@ use monkeyci_server::given_of_event;
 use crate::args::GivenArgs;
 use crate::text::causes;
 
+/// What starts a build of this command's.
+pub fn trigger(given: &Given) -> String {
+    given.trigger.clone().unwrap_or_else(|| "cli".to_owned())
+}
+
 /// Collects what is said of the code of one build.
 pub fn collect(args: &GivenArgs) -> anyhow::Result<Given> {
     match args.event.as_slice() {

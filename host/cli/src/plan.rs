@@ -38,7 +38,7 @@ pub async fn plan(args: PlanArgs) -> Done {
     let mut requests = Vec::new();
     for script in &scripts {
         for (_, given) in &events {
-            let trigger = given.trigger.clone().unwrap_or_else(|| "cli".to_owned());
+            let trigger = given::trigger(given);
             let mut request = BuildRequest::new(script.clone(), source.clone()).trigger(trigger);
             (request.inputs, request.select, request.given) = (inputs.clone(), args.select.select(), given.clone());
             requests.push(request);

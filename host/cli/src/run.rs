@@ -73,7 +73,7 @@ pub fn request(args: &RunArgs, script: impl Into<Bytes>) -> Result<BuildRequest,
     let source = setup::source(&args.script)?;
     let inputs = inputs::collect(&args.script.inputs, std::env::vars_os()).map_err(usage)?;
     let given = given::collect(&args.script.given).map_err(usage)?;
-    let trigger = given.trigger.clone().unwrap_or_else(|| "cli".to_owned());
+    let trigger = given::trigger(&given);
     let mut request = BuildRequest::new(script, source).trigger(trigger);
     request.inputs = inputs;
     request.max_running = args.jobs.unwrap_or(request.max_running);

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::Done;
 use crate::args::SimArgs;
 use crate::exit::Exit;
-use crate::text::{duration, harmless_lines, print_line};
+use crate::text::{duration, harmless_lines, print_line, quoted};
 use crate::{given, inputs, script};
 
 type Failed = (Exit, anyhow::Error);
@@ -64,7 +64,7 @@ fn simulation(args: &SimArgs) -> Result<Simulation, Failed> {
         let error = anyhow!("{} is not a directory; name the code's directory with --dir", args.dir.display());
         return Err(usage(error));
     }
-    let trigger = given.trigger.clone().unwrap_or_else(|| "cli".to_owned());
+    let trigger = given::trigger(&given);
     let mut request = BuildRequest::new(script::at(&place)?, SourceRequest::Dir(args.dir.clone())).trigger(trigger);
     request.inputs = inputs::collect(&args.inputs, std::env::vars_os()).map_err(usage)?;
     request.given = given;
@@ -177,15 +177,6 @@ fn repeat(words: impl Iterator<Item = String>, run: &Run) -> String {
     kept.join(" ")
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 /// What all runs came to.
 #[derive(Default)]
 struct Summary {
@@ -201,7 +192,7 @@ struct Summary {
 impl Summary {
     fn count(&mut self, run: &Run) {
         self.seeds += 1;
-        *self.ended.entry(run.status.map_or("no end", word)).or_default() += 1;
+        *self.ended.entry(run.status.map_or("no end", BuildStatus::as_str)).or_default() += 1;
         self.faults += run.faults.len();
         self.kills += u64::from(run.lives.saturating_sub(1));
         self.virtual_ms = self.virtual_ms.saturating_add(run.virtual_ms);
@@ -236,30 +227,5 @@ impl Summary {
             "ok": failed.is_empty(), "seeds": self.seeds, "failed": failed, "ended": self.ended, "faults": self.faults,
             "kills": self.kills, "virtual_ms": self.virtual_ms,
         })
-    }
-}
-
-fn word(status: BuildStatus) -> &'static str {
-    match status {
-        BuildStatus::Success => "succeeded",
-        BuildStatus::Failure => "failed",
-        BuildStatus::Error => "in error",
-        BuildStatus::Cancelled => "cancelled",
-        BuildStatus::TimedOut => "timed out",
-        BuildStatus::BadScript => "of a broken script",
-        BuildStatus::Refused => "refused",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_that_a_shell_would_take_for_something_else_is_quoted() {
-        assert_eq!(quoted("unit/1:exit=2"), "unit/1:exit=2");
-        assert_eq!(quoted("*:exit=2"), "'*:exit=2'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

@@ -36,6 +36,15 @@ pub fn ago(now_ms: u64, then_ms: u64) -> String {
     format!("{number} {unit} ago")
 }
 
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:=@,+-%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// A job's status, with its colour.
 pub fn status(status: Status) -> (&'static str, &'static str) {
     match status {
@@ -165,6 +174,14 @@ pub fn causes(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_a_shell_would_take_for_something_else_is_quoted() {
+        assert_eq!(quoted("unit/1:exit=2"), "unit/1:exit=2");
+        assert_eq!(quoted("*:exit=2"), "'*:exit=2'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 
     #[test]
     fn a_cause_that_was_named_already_is_not_named_again() {

@@ -63,7 +63,7 @@ impl SteadyTime {
 
     /// The time now, in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.began_ms.saturating_add(u64::try_from(self.passed().as_millis()).unwrap_or(u64::MAX))
+        self.began_ms.saturating_add(millis(self.passed()))
     }
 }
 
@@ -71,6 +71,11 @@ impl fmt::Debug for SteadyTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SteadyTime").field("began_ms", &self.began_ms).finish_non_exhaustive()
     }
+}
+
+/// A time in milliseconds, as journals have them.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The time of day, in milliseconds since the Unix epoch: for what is shown and named, and never for a limit.

@@ -32,7 +32,6 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_JOURNAL_MUTATIONS", "the user's choice, at the test that reads it"),
     ("MONKEYCI_KILLS", "the user's choice, at the test that reads it"),
     ("PROPTEST_RNG_SEED", "the user's choice, in the usage of `cargo xtask`"),
-    ("PROPTEST_CASES", "a soak's own, for the property tests"),
     ("<CAPPED>", "a test's own, for itself as a process with a cap"),
     ("<INSIDE>", "a test's own, for itself as a job"),
     ("<KILLED>", "a test's own, for itself as a host that is killed"),

@@ -20,7 +20,6 @@ fn a_daemon_that_is_killed_and_comes_back_ends_the_job_and_leaves_nothing() {
     // One that comes back ends its containers, unless it can't reach them in time, as on a busy machine: then they run on.
     let ends = (0..10).any(|_| {
         dockerd.kill();
-        std::thread::sleep(Duration::from_secs(2));
         dockerd.run();
         test_kill_process(job).is_err()
     });

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use monkeyci_tests::host::Host;
-use monkeyci_tests::place;
+use monkeyci_tests::{place, toolchain};
 
 /// A program that is called in another one's place.
 fn program(dir: &Path, name: &str, lines: &str) -> String {
@@ -49,9 +49,7 @@ fn a_new_script_is_compiled_and_checked_without_a_registry_that_has_the_sdk() {
         command.output().expect("the host runs")
     };
     let checked = command(&["check"]);
-    let rustc = Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
-    let has_target = rustc.is_ok_and(|answer| Path::new(text(&answer.stdout).trim()).exists());
-    if has_target {
+    if toolchain::compiles_scripts() {
         assert!(checked.status.success(), "{}", text(&checked.stderr));
         let table = "test    container debian:12\nreport  action, needs test\n2 jobs, no faults\n";
         assert_eq!(text(&checked.stdout), table);

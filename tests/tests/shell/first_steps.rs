@@ -8,7 +8,7 @@ use std::process::Command;
 
 use monkeyci_tests::engine::Engine;
 use monkeyci_tests::host::{Host, assert_nothing_left};
-use monkeyci_tests::place;
+use monkeyci_tests::{place, toolchain};
 
 use crate::typist::Typist;
 
@@ -31,13 +31,6 @@ fn printed(shown: &str, what: &str) -> String {
     let at = shown.find(what).unwrap_or_else(|| panic!("{what:?} is not there: {shown}"));
     let line: String = shown[at..].chars().take_while(|c| !c.is_control()).collect();
     line.trim_end().to_owned()
-}
-
-/// Whether scripts can be compiled with the toolchain of the tests. Elsewhere they are compiled with Debian's, and a person is told what is
-/// missing.
-fn has_target() -> bool {
-    let rustc = Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
-    rustc.is_ok_and(|answer| Path::new(String::from_utf8_lossy(&answer.stdout).trim()).exists())
 }
 
 #[test]
@@ -69,7 +62,7 @@ fn a_person_comes_from_nothing_to_a_build_that_fails_and_mends_it_with_what_the_
     let script = place.join("demo/.monkeyci/src/lib.rs");
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample-scripts/Cargo.lock");
     fs::copy(lock, place.join("demo/.monkeyci/Cargo.lock")).expect("copied");
-    if !has_target() {
+    if !toolchain::compiles_scripts() {
         let told = person.runs("cd demo && monkeyci-host run", 4);
         assert!(told.contains("`rustup target add wasm32-wasip2` installs it"), "{told}");
         return;

@@ -6,6 +6,7 @@ use monkeyci_build::{Event, EventBody};
 use monkeyci_controller::{BuildRecord, Standing};
 
 use crate::args::{EngineArgs, HomeArgs};
+use crate::text::quoted;
 
 /// Says which commands come next, for the home that this one was given.
 #[derive(Clone, Debug, Default)]
@@ -128,15 +129,6 @@ impl Hints {
 /// What names a build shortly: the last part of its id.
 pub fn short(build: &str) -> &str {
     build.rsplit_once('/').map_or(build, |(_, last)| last)
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:=@,+-%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

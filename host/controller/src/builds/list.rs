@@ -57,17 +57,11 @@ impl Standing {
 
     /// What it is called, in JSON too.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Lost => "lost",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::BadScript => "bad-script",
-            Self::Error => "error",
-            Self::Refused => "refused",
-            Self::Cancelled => "cancelled",
-            Self::TimedOut => "timed-out",
-            Self::Unreadable => "unreadable",
+        match (self, self.ended()) {
+            (_, Some(status)) => status.as_str(),
+            (Self::Lost, None) => "lost",
+            (Self::Unreadable, None) => "unreadable",
+            (_, None) => "running",
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::handle::{Answer, BuildHandle, Record};
 use super::said::Said;
 use super::{BuildRequest, Cancel, Effects, Task};
-use crate::clock::SteadyTime;
+use crate::clock::{SteadyTime, millis};
 use crate::error::ControllerError;
 pub(crate) use park::{Driven, Park};
 
@@ -395,10 +395,6 @@ impl Driver {
             }
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Sleeps until a moment; for ever if there is none.

@@ -9,6 +9,7 @@ use monkeyci_storage::journal::{
 };
 
 use super::fault::Fault;
+use super::rules::Rule;
 use super::world::World;
 
 /// So many first records are on disk together, or none of them.
@@ -68,7 +69,7 @@ impl Journal for WorldJournal {
     async fn commit(&self, appends: &[Append]) -> Result<Vec<Result<(), JournalError>>, JournalError> {
         self.unless_dead().await;
         if appends.iter().flat_map(|append| &append.records).any(|record| record.number > ENDLESS) {
-            self.world.is_wrong(format!("the build does not end: it has written more than {ENDLESS} records"));
+            self.world.breaks(Rule::Ends, format!("the build has written more than {ENDLESS} records"));
             self.dies().await;
         }
         if let Some(Fault::DiskFull { seconds, .. }) =

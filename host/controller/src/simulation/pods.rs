@@ -9,8 +9,10 @@ use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod, PodFound, PodSe
 use tokio::sync::watch;
 
 use super::fault::JobFault;
+use super::rules::Rule;
 use super::sidecar;
-use super::world::{World, millis};
+use super::world::World;
+use crate::clock::millis;
 
 /// How long a pod's containers take to start at most, in milliseconds.
 const STARTING_MS: u64 = 20_000;
@@ -108,7 +110,7 @@ impl WorldEngine {
     fn is_made(&self, pod: &Pod, attempt: u32) {
         let job = &pod.job;
         if self.0.made(&pod.key) > 1 {
-            self.0.is_wrong(format!("the containers of {job}, attempt {attempt}, were made twice"));
+            self.0.breaks(Rule::StartsOnce, format!("the containers of {job}, attempt {attempt}, were made twice"));
         }
         self.0.note(format_args!("the containers of {job}, attempt {attempt}, are made"));
     }

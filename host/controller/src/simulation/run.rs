@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use monkeyci_build::{BuildState, Event};
-use monkeyci_storage::Blobs;
-use monkeyci_storage::journal::{MemoryJournal, history};
+use monkeyci_build::{BuildState, Event, EventBody};
+use monkeyci_storage::journal::{Journal, MemoryJournal, history};
+use monkeyci_storage::{Blobs, JournalError};
 
 use super::fault::Fault;
 use super::journal::WorldJournal;
@@ -19,7 +19,7 @@ use super::world::{World, WorldClock, WorldSurroundings};
 use super::{Run, Simulation, SimulationError};
 use crate::host::{Host, Shutdown, Substitutes};
 use crate::jobs::Sweep;
-use crate::running::{BuildHandle, BuildReport, ResumeRequest};
+use crate::running::{BuildHandle, BuildReport, ResumeError, ResumeRequest};
 
 /// A build that has not ended after this time does not end.
 const ENDLESS: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -44,6 +44,15 @@ enum Life {
     Broke(Broken),
 }
 
+/// What outlives the hosts of a run.
+struct Setting<'a> {
+    simulation: &'a Simulation,
+    world: Arc<World>,
+    journal: Arc<MemoryJournal>,
+    blobs: Blobs,
+    home: &'a Path,
+}
+
 /// Runs the build once.
 pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) -> Result<Run, SimulationError> {
     let home = tempfile::tempdir().map_err(SimulationError::Home)?;
@@ -51,8 +60,9 @@ pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) 
     for (name, content) in [("owner", "5".repeat(16)), ("digest-key", "5".repeat(64))] {
         std::fs::write(home.path().join(name), content).map_err(SimulationError::Home)?;
     }
-    let world = World::new(seed, only);
     let (journal, blobs) = (Arc::new(MemoryJournal::default()), Blobs::none());
+    let setting = Setting { simulation, world: World::new(seed, only), journal, blobs, home: home.path() };
+    let world = &setting.world;
     let mut broken = Vec::new();
     let mut lives = 0;
     let live = loop {
@@ -62,7 +72,7 @@ pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) 
             .start_paused(true)
             .build()
             .map_err(SimulationError::Home)?;
-        let life = runtime.block_on(live(simulation, &world, (&journal, &blobs), home.path(), lives));
+        let life = runtime.block_on(live(&setting, lives));
         // What is left of it does not go on: it is as if its process had been killed.
         drop(runtime);
         match life? {
@@ -71,20 +81,17 @@ pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) 
                 broken.push(rule);
                 break None;
             }
-            Life::Killed if !world.wrongs().is_empty() || lives > LIVES => break None,
+            Life::Killed if !world.broken().is_empty() || lives > LIVES => break None,
             Life::Killed => {}
         }
     };
-    let events = read(&journal, &world)?;
+    let events = read(&setting)?;
     let faults = world.happened();
     let is_slow = faults.iter().any(Fault::is_slow);
-    let ended = broken.is_empty() && world.wrongs().is_empty();
-    broken.extend(world.wrongs().into_iter().map(|wrong| match wrong.contains("does not end") {
-        true => Broken::new(Rule::Ends, None, wrong),
-        false => Broken::new(Rule::StartsOnce, None, wrong),
-    }));
+    broken.extend(world.broken());
+    let is_said = !broken.is_empty();
     // That the build has not ended is said once.
-    broken.extend(broken_by(&events, is_slow).into_iter().filter(|found| ended || found.rule != Rule::Ends));
+    broken.extend(broken_by(&events, is_slow).into_iter().filter(|found| !is_said || found.rule != Rule::Ends));
     if let Some(live) = live {
         broken.extend(differs(&events, &BuildState::clone(&live.state())));
         let left: Vec<String> = world.pods(|pods| pods.values().map(|pod| pod.pod.job.clone()).collect());
@@ -108,15 +115,14 @@ pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) 
 
 fn build_of(events: &[Event]) -> String {
     let build = events.first().and_then(|event| match &event.body {
-        monkeyci_build::EventBody::BuildTriggered { build, .. } => Some(build.clone()),
+        EventBody::BuildTriggered { build, .. } => Some(build.clone()),
         _ => None,
     });
     build.unwrap_or_default()
 }
 
 /// The journal of the build, as it is in the end.
-fn read(journal: &Arc<MemoryJournal>, world: &World) -> Result<Vec<Event>, SimulationError> {
-    use monkeyci_storage::journal::Journal;
+fn read(Setting { journal, world, .. }: &Setting<'_>) -> Result<Vec<Event>, SimulationError> {
     let read = async {
         match journal.builds().await?.first() {
             Some(build) => Ok(history(&**journal, build).await?.map(|history| history.events).unwrap_or_default()),
@@ -125,25 +131,20 @@ fn read(journal: &Arc<MemoryJournal>, world: &World) -> Result<Vec<Event>, Simul
     };
     let failed = |error: String| SimulationError::Journal(world.chance.seed, error);
     // What is in memory is there at once.
-    let read: Option<Result<_, monkeyci_storage::JournalError>> = read.now_or_never();
+    let read: Option<Result<_, JournalError>> = read.now_or_never();
     read.unwrap_or_else(|| Ok(Vec::new())).map_err(|error| failed(error.to_string()))
 }
 
 /// A life of the host.
-async fn live(
-    simulation: &Simulation,
-    world: &Arc<World>,
-    (journal, blobs): (&Arc<MemoryJournal>, &Blobs),
-    home: &Path,
-    life: u32,
-) -> Result<Life, SimulationError> {
+async fn live(setting: &Setting<'_>, life: u32) -> Result<Life, SimulationError> {
+    let world = &setting.world;
     let down_ms = if life == 1 { 0 } else { world.chance.spread("down", &life.to_string(), DOWN_MS) };
     world.begin_life(Duration::from_millis(down_ms));
     world.note(format_args!("life {life} of the host"));
     let came = tokio::select! {
         biased;
         () = world.until_killed() => Ok(Life::Killed),
-        came = drive(simulation, world, (journal, blobs), home, life) => came,
+        came = drive(setting, life) => came,
         () = tokio::time::sleep(ENDLESS) => {
             let how = format!("the build has not ended after {} days", ENDLESS.as_secs() / 86_400);
             Ok(Life::Broke(Broken::new(Rule::Ends, None, how)))
@@ -157,14 +158,8 @@ async fn live(
 }
 
 /// Drives the build to its end, from its beginning, or from where the journal ends.
-async fn drive(
-    simulation: &Simulation,
-    world: &Arc<World>,
-    (journal, blobs): (&Arc<MemoryJournal>, &Blobs),
-    home: &Path,
-    life: u32,
-) -> Result<Life, SimulationError> {
-    use monkeyci_storage::journal::Journal;
+async fn drive(setting: &Setting<'_>, life: u32) -> Result<Life, SimulationError> {
+    let Setting { simulation, world, journal, blobs, home } = setting;
     let substitutes = Substitutes {
         journal: Arc::new(WorldJournal::new(journal.clone(), world.clone())),
         blobs: blobs.clone(),
@@ -207,7 +202,7 @@ async fn drive(
             resume.again = world.chance.unit("again", &life.to_string()) < 0.5;
             match host.resume(resume).await {
                 Ok(build) => build,
-                Err(crate::running::ResumeError::Over { .. }) => return Ok(Life::Over(None)),
+                Err(ResumeError::Over { .. }) => return Ok(Life::Over(None)),
                 Err(error) => return Ok(Life::Broke(Broken::new(Rule::Resumes, None, error.to_string()))),
             }
         }

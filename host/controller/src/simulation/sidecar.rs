@@ -12,7 +12,8 @@ use monkeyci_build::{DEFAULT_JOB_TIMEOUT_MS, Ending, JobSpec, LateValue};
 
 use super::fault::JobFault;
 use super::pods::{Ends, Exit, Stage, running_ms};
-use super::world::{World, millis};
+use super::world::World;
+use crate::clock::millis;
 
 /// How often it looks for a host that is away, in milliseconds.
 const AGAIN_MS: u64 = 250;

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::chance::Chance;
 use super::fault::{Attempts, Fault, JobFault};
 use super::pods::SimulatedPod;
-use crate::clock::Clock;
+use super::rules::{Broken, Rule};
+use crate::clock::{Clock, millis};
 use crate::host::{Host, Pace};
 use crate::lock::lock;
 
@@ -57,7 +58,7 @@ struct State {
     ahead: Vec<Fault>,
     host: Option<Host>,
     notes: Vec<String>,
-    wrongs: Vec<String>,
+    broken: Vec<Broken>,
     /// How many random seeds were drawn.
     drawn: u64,
     /// Until when the disk is full.
@@ -82,7 +83,7 @@ impl World {
             ahead: ahead.collect(),
             host: None,
             notes: Vec::new(),
-            wrongs: Vec::new(),
+            broken: Vec::new(),
             drawn: 0,
             full_until_ms: 0,
         };
@@ -158,13 +159,14 @@ impl World {
         self.state().notes.clone()
     }
 
-    /// Something that the host may never do.
-    pub(super) fn is_wrong(&self, what: String) {
-        self.state().wrongs.push(what);
+    /// A rule is broken, as the world sees.
+    pub(super) fn breaks(&self, rule: Rule, how: String) {
+        self.state().broken.push(Broken::new(rule, None, how));
     }
 
-    pub(super) fn wrongs(&self) -> Vec<String> {
-        self.state().wrongs.clone()
+    /// The rules that were broken, as the world has seen.
+    pub(super) fn broken(&self) -> Vec<Broken> {
+        self.state().broken.clone()
     }
 
     /// What went wrong so far.
@@ -360,8 +362,4 @@ impl Surroundings for WorldSurroundings {
         };
         self.0.chance.bytes("random numbers", &format!("{} {number}", job.unwrap_or_default()))
     }
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

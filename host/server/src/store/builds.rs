@@ -11,6 +11,16 @@ use super::{Store, damaged};
 use crate::error::StoreError;
 use crate::queue::First;
 
+/// The rows of builds, as [`read`] reads them; what follows says which.
+macro_rules! rows {
+    ($which:literal) => {
+        concat!(
+            "SELECT builds.*, repositories.name AS repository_name FROM builds JOIN repositories ON repositories.id = repository ",
+            $which
+        )
+    };
+}
+
 /// What somebody has asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asked {
@@ -176,13 +186,7 @@ pub(super) async fn take(
 }
 
 async fn one(db: &mut SqliteConnection, build: &str) -> Result<Option<AskedBuild>, StoreError> {
-    let row = sqlx::query(
-        "SELECT builds.*, repositories.name AS repository_name FROM builds JOIN repositories ON repositories.id = repository
-         WHERE build = ?",
-    )
-    .bind(build)
-    .fetch_optional(db)
-    .await?;
+    let row = sqlx::query(rows!("WHERE build = ?")).bind(build).fetch_optional(db).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -213,11 +217,10 @@ impl Store {
     /// The builds that are wanted, the newest first.
     pub(crate) async fn builds(&self, filter: &BuildFilter) -> Result<Vec<AskedBuild>, StoreError> {
         let mut db = self.lease().await?;
-        let rows = sqlx::query(
-            "SELECT builds.*, repositories.name AS repository_name FROM builds JOIN repositories ON repositories.id = repository
-             WHERE (?1 IS NULL OR repository = ?1) AND (?2 IS NULL OR branch = ?2) AND (?3 IS NULL OR number < ?3)
-             ORDER BY number DESC LIMIT ?4",
-        )
+        let rows = sqlx::query(rows!(
+            "WHERE (?1 IS NULL OR repository = ?1) AND (?2 IS NULL OR branch = ?2) AND (?3 IS NULL OR number < ?3)
+             ORDER BY number DESC LIMIT ?4"
+        ))
         .bind(filter.repository)
         .bind(&filter.branch)
         .bind(filter.before)
@@ -231,13 +234,7 @@ impl Store {
     /// The build of this number.
     pub(crate) async fn build_by_number(&self, number: i64) -> Result<Option<AskedBuild>, StoreError> {
         let mut db = self.lease().await?;
-        let row = sqlx::query(
-            "SELECT builds.*, repositories.name AS repository_name FROM builds JOIN repositories ON repositories.id = repository
-             WHERE number = ?",
-        )
-        .bind(number)
-        .fetch_optional(&mut *db)
-        .await?;
+        let row = sqlx::query(rows!("WHERE number = ?")).bind(number).fetch_optional(&mut *db).await?;
         db.done();
         row.as_ref().map(read).transpose()
     }
@@ -321,10 +318,9 @@ impl Store {
     /// The builds of a repository of which nobody has seen the end.
     pub(crate) async fn open_builds(&self, repository: i64) -> Result<Vec<AskedBuild>, StoreError> {
         let mut db = self.lease().await?;
-        let rows = sqlx::query(
-            "SELECT builds.*, repositories.name AS repository_name FROM builds JOIN repositories ON repositories.id = repository
-             WHERE repository = ? AND (state = 'waiting' OR (state = 'begun' AND ended IS NULL)) ORDER BY number",
-        )
+        let rows = sqlx::query(rows!(
+            "WHERE repository = ? AND (state = 'waiting' OR (state = 'begun' AND ended IS NULL)) ORDER BY number"
+        ))
         .bind(repository)
         .fetch_all(&mut *db)
         .await?;

@@ -1,7 +1,7 @@
 //! What builds are looked up by: their branch, and how they ended. It stands in the row of each build, and is written in the transaction
 //! that writes the event it comes from. A list reads records only of the builds that it shows.
 //!
-//! The journal is the truth: all of this can be made again from it, and [`index`] does that for a database that was made without.
+//! The journal is the truth: all of this can be made again from it, and [`Statements::index`] does that for a database that was made without.
 
 use std::collections::BTreeSet;
 
@@ -74,20 +74,10 @@ impl Index {
 
 /// A status, as it stands in a row.
 pub(super) fn in_words(status: Option<BuildStatus>) -> &'static str {
-    match status {
-        None => "",
-        Some(BuildStatus::Success) => "success",
-        Some(BuildStatus::Failure) => "failure",
-        Some(BuildStatus::BadScript) => "bad-script",
-        Some(BuildStatus::Error) => "error",
-        Some(BuildStatus::Refused) => "refused",
-        Some(BuildStatus::Cancelled) => "cancelled",
-        Some(BuildStatus::TimedOut) => "timed-out",
-    }
+    status.map_or("", BuildStatus::as_str)
 }
 
-/// Makes the index of all builds from their journals. A record that can't be read tells nothing: nor does it to a list, which says so.
-pub(super) async fn index<DB>(connection: &mut DB::Connection) -> Result<(), sqlx::Error>
+impl<DB> Statements<DB>
 where
     DB: Database,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
@@ -98,98 +88,84 @@ where
     String: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
     Vec<u8>: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
 {
-    // The type of an event is its first field, or of one that refers to large values its last. The first part of a record is read with it;
-    // what stands further in is not, for all but a few.
-    let kinds = r#"SELECT number, records.epoch, time_ms, split, size, records.checksum, body, records.build FROM records
-        JOIN builds ON builds.id = records.build
-        WHERE records.build > $1 AND records.build <= $2 AND (
-            NOT split AND substr(body, 1, 27) = '{"type":"build/checked-out"'
-            OR NOT split AND number = last AND substr(body, 1, 21) = '{"type":"build/ended"'
-            OR split AND (body LIKE '%"type":"build/checked-out"}' OR number = last AND body LIKE '%"type":"build/ended"}'))
-        ORDER BY records.build, number"#;
-    let most: i64 =
-        sqlx::query_scalar::<DB, i64>("SELECT coalesce(max(id), 0) FROM builds").fetch_one(&mut *connection).await?;
-    let mut after = 0_i64;
-    while after < most {
-        let rows = sqlx::query::<DB>(kinds).bind(after).bind(after + STEP).fetch_all(&mut *connection).await?;
-        after += STEP;
-        for row in rows {
-            let (record, build) = (Statements::<DB>::record(&row)?, row.try_get::<i64, _>(7)?);
-            let mut told = Index::default();
-            if let Some(body) = whole::<DB>(connection, &record).await? {
-                told.add(record.number, &body);
-            }
-            told.write::<DB>(connection, build).await?;
-            if told.status.is_some() {
-                sqlx::query::<DB>("UPDATE builds SET status = $1 WHERE id = $2")
-                    .bind(told.status().to_owned())
-                    .bind(build)
-                    .execute(&mut *connection)
-                    .await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-impl Index {
-    /// Writes what it tells of the code to the row of its build.
-    pub(super) async fn write<DB>(&self, connection: &mut DB::Connection, build: i64) -> Result<(), sqlx::Error>
-    where
-        DB: Database,
-        for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
-        DB::Arguments: IntoArguments<DB>,
-        i64: Type<DB> + for<'a> Encode<'a, DB>,
-        String: Type<DB> + for<'a> Encode<'a, DB>,
-    {
-        let Some((number, branch)) = self.code() else { return Ok(()) };
-        sqlx::query::<DB>("UPDATE builds SET code = $1, branch = NULL WHERE id = $2")
-            .bind(*number as i64)
-            .bind(build)
-            .execute(&mut *connection)
+    /// Makes the index of all builds from their journals. A record that can't be read tells nothing: nor does it to a list, which says so.
+    pub(super) async fn index(connection: &mut DB::Connection) -> Result<(), sqlx::Error> {
+        // The type of an event is its first field, or of one that refers to large values its last. The first part of a record is read with it;
+        // what stands further in is not, for all but a few.
+        let kinds = r#"SELECT number, records.epoch, time_ms, split, size, records.checksum, body, records.build FROM records
+            JOIN builds ON builds.id = records.build
+            WHERE records.build > $1 AND records.build <= $2 AND (
+                NOT split AND substr(body, 1, 27) = '{"type":"build/checked-out"'
+                OR NOT split AND number = last AND substr(body, 1, 21) = '{"type":"build/ended"'
+                OR split AND (body LIKE '%"type":"build/checked-out"}' OR number = last AND body LIKE '%"type":"build/ended"}'))
+            ORDER BY records.build, number"#;
+        let most: i64 = sqlx::query_scalar::<DB, i64>("SELECT coalesce(max(id), 0) FROM builds")
+            .fetch_one(&mut *connection)
             .await?;
-        if let Some(branch) = branch {
-            sqlx::query::<DB>("UPDATE builds SET branch = $1 WHERE id = $2")
-                .bind(branch.clone())
-                .bind(build)
-                .execute(&mut *connection)
-                .await?;
+        let mut after = 0_i64;
+        while after < most {
+            let rows = sqlx::query::<DB>(kinds).bind(after).bind(after + STEP).fetch_all(&mut *connection).await?;
+            after += STEP;
+            for row in rows {
+                let (record, build) = (Self::record(&row)?, row.try_get::<i64, _>(7)?);
+                let mut told = Index::default();
+                if let Some(body) = Self::whole(connection, &record).await? {
+                    told.add(record.number, &body);
+                }
+                Self::write_code(connection, build, &told).await?;
+                if told.status.is_some() {
+                    sqlx::query::<DB>("UPDATE builds SET status = $1 WHERE id = $2")
+                        .bind(told.status().to_owned())
+                        .bind(build)
+                        .execute(&mut *connection)
+                        .await?;
+                }
+            }
         }
         Ok(())
     }
-}
 
-/// The event of a record; `None` if it can't be read.
-async fn whole<DB>(connection: &mut DB::Connection, record: &Record) -> Result<Option<EventBody>, sqlx::Error>
-where
-    DB: Database,
-    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
-    DB::Arguments: IntoArguments<DB>,
-    usize: ColumnIndex<DB::Row>,
-    String: Type<DB> + for<'a> Decode<'a, DB>,
-    Vec<u8>: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
-{
-    let (mut pieces, mut wanted) = (Pieces::new(), BTreeSet::new());
-    if record.split {
-        let Ok(body) = serde_json::from_str(&record.body) else { return Ok(None) };
-        if references(&body, &mut wanted).is_err() {
-            return Ok(None);
-        }
-    }
-    let mut left = WHOLE_LIMIT;
-    while let Some(next) = wanted.pop_first() {
-        let row = sqlx::query::<DB>("SELECT digest, text FROM contents WHERE digest = $1")
-            .bind(next.0.to_vec())
-            .fetch_optional(&mut *connection)
+    /// Writes what records tell of the code to the row of their build.
+    pub(super) async fn write_code(
+        connection: &mut DB::Connection,
+        build: i64,
+        told: &Index,
+    ) -> Result<(), sqlx::Error> {
+        let Some((number, branch)) = told.code() else { return Ok(()) };
+        // No branch has an empty name.
+        sqlx::query::<DB>("UPDATE builds SET code = $1, branch = NULLIF($2, '') WHERE id = $3")
+            .bind(*number as i64)
+            .bind(branch.clone().unwrap_or_default())
+            .bind(build)
+            .execute(connection)
             .await?;
-        let Some(row) = row else { return Ok(None) };
-        let (found, text): (Digest, String) = (digest(row.try_get(0)?)?, row.try_get(1)?);
-        let Ok(value) = piece_value(found, &text) else { return Ok(None) };
-        let fits = left.checked_sub(text.len() as u64);
-        let (Some(less), Ok(())) = (fits, references(&value, &mut wanted)) else { return Ok(None) };
-        left = less;
-        pieces.insert(found, value);
-        wanted.retain(|digest| !pieces.contains_key(digest));
+        Ok(())
     }
-    Ok(joined("", record, &pieces, &mut WHOLE_LIMIT.clone()).ok().map(|event| event.body))
+
+    /// The event of a record; `None` if it can't be read.
+    async fn whole(connection: &mut DB::Connection, record: &Record) -> Result<Option<EventBody>, sqlx::Error> {
+        let (mut pieces, mut wanted) = (Pieces::new(), BTreeSet::new());
+        if record.split {
+            let Ok(body) = serde_json::from_str(&record.body) else { return Ok(None) };
+            if references(&body, &mut wanted).is_err() {
+                return Ok(None);
+            }
+        }
+        let mut left = WHOLE_LIMIT;
+        while let Some(next) = wanted.pop_first() {
+            let row = sqlx::query::<DB>("SELECT digest, text FROM contents WHERE digest = $1")
+                .bind(next.0.to_vec())
+                .fetch_optional(&mut *connection)
+                .await?;
+            let Some(row) = row else { return Ok(None) };
+            let (found, text): (Digest, String) = (digest(row.try_get(0)?)?, row.try_get(1)?);
+            let Ok(value) = piece_value(found, &text) else { return Ok(None) };
+            let fits = left.checked_sub(text.len() as u64);
+            let (Some(less), Ok(())) = (fits, references(&value, &mut wanted)) else { return Ok(None) };
+            left = less;
+            pieces.insert(found, value);
+            wanted.retain(|digest| !pieces.contains_key(digest));
+        }
+        Ok(joined("", record, &pieces, &mut WHOLE_LIMIT.clone()).ok().map(|event| event.body))
+    }
 }

@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, Connection, Postgres, Row};
 
-use super::index::{ADDED, index};
+use super::index::ADDED;
 use super::statements::{BUILDS, OPEN, RECORDS, Statements, digest};
 use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page, Piece, Record, Sought};
 
@@ -71,7 +71,7 @@ impl PostgresJournal {
                 sqlx::query_scalar("SELECT version FROM monkeyci_layout").fetch_one(&mut *transaction).await?;
             if layout == 2 {
                 sqlx::raw_sql(ADDED).execute(&mut *transaction).await?;
-                index::<Postgres>(&mut transaction).await?;
+                Statements::<Postgres>::index(&mut transaction).await?;
                 sqlx::query(RAISE).bind(LAYOUT).execute(&mut *transaction).await?;
                 layout = LAYOUT;
             }

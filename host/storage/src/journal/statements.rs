@@ -67,7 +67,7 @@ where
                 verdicts.push(append.verdict(stored.as_ref()));
                 continue;
             };
-            append.index.write::<DB>(connection, build).await?;
+            Self::write_code(connection, build, &append.index).await?;
             records.extend(append.records.iter().map(|record| (build, record)));
             for piece in &append.pieces {
                 sqlx::query::<DB>("INSERT INTO contents (digest, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")

@@ -74,6 +74,9 @@ conformance! {
             builds_that_are_not_over_are_listed_whatever_their_events_say,
             builds_are_outlined_from_the_newest_on_by_a_few_records_of_each,
             an_append_whose_answer_was_lost_is_written_once;
+        looking_up:
+            builds_are_found_by_a_part_of_their_ids,
+            builds_are_found_by_their_branch_and_by_how_they_ended;
         owning:
             a_journal_is_begun_once,
             an_owner_that_was_replaced_is_refused_and_nothing_of_it_is_kept,

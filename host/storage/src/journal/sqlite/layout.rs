@@ -7,8 +7,8 @@ use sqlx::{Connection, Row, Sqlite};
 
 use super::failure;
 use crate::journal::content::{LARGE, split};
-use crate::journal::index::{ADDED, index};
-use crate::journal::statements::owner_bytes;
+use crate::journal::index::ADDED;
+use crate::journal::statements::{Statements, owner_bytes};
 use crate::journal::{Digest, JournalError, LAYOUT, Owner, Piece, Record};
 
 /// Layout 2. `user_version`, which SQLite keeps, is the layout.
@@ -65,7 +65,7 @@ async fn migrate(connection: &mut SqliteConnection, found: i64) -> Result<(), Fa
     }
     sqlx::raw_sql(ADDED).execute(&mut *connection).await?;
     if found > 0 {
-        index::<Sqlite>(connection).await?;
+        Statements::<Sqlite>::index(connection).await?;
     }
     let version = format!("PRAGMA user_version = {LAYOUT}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(version)).execute(&mut *connection).await?;
