@@ -5,6 +5,7 @@ mod hang_guard;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hang_guard::HANGS;
@@ -188,6 +189,46 @@ async fn a_pull_without_progress_is_given_up() {
             assert_eq!((image.as_str(), reason.as_str()), ("debian:12", "the pull made no progress for 0.3 s"));
         }
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_can_not_list_networks_while_a_container_ends_is_asked_again_and_not_for_ever() {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    static WENT: AtomicU32 = AtomicU32::new(2);
+    // All addresses are in use, by networks that no pod has.
+    let daemon = Daemon::new(|line| match line {
+        line if line.contains("/version") => VERSION,
+        line if line.contains("/info") => Answer::Whole("200 OK", "{}"),
+        line if line.contains("/images/") && line.contains("/json") => Answer::Whole("200 OK", "{}"),
+        line if line.contains("/volumes/create") => Answer::Whole(
+            "201 Created",
+            r#"{"Name":"v","Driver":"local","Mountpoint":"/v","Scope":"local","Labels":{"monkeyci.pod":"pod"},"Options":{}}"#,
+        ),
+        line if line.contains("/containers/create") => {
+            Answer::Whole("201 Created", r#"{"Id":"c","Warnings":[]}"#)
+        }
+        line if line.contains("/networks/create") => {
+            Answer::Whole("403 Forbidden", r#"{"message":"Pool overlaps with other one on this address space"}"#)
+        }
+        line if line.contains("/networks") => {
+            let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+            match asked < WENT.load(Ordering::Relaxed) {
+                true => Answer::Whole(
+                    "500 Internal Server Error",
+                    r#"{"message":"read /proc/16368/cgroup: no such process"}"#,
+                ),
+                false => Answer::Whole("200 OK", "[]"),
+            }
+        }
+        line if line.starts_with("GET") => Answer::Whole("404 Not Found", r#"{"message":"not here"}"#),
+        _ => Answer::Whole("200 OK", "{}"),
+    })
+    .await;
+    for (went, told) in [(2, "all addresses of "), (u32::MAX, "/proc/16368/cgroup")] {
+        WENT.store(went, Ordering::Relaxed);
+        let error = daemon.engine.start(&daemon.pod(), &|_| {}).await.err();
+        assert!(matches!(&error, Some(EngineError::Refused { reason, .. }) if reason.contains(told)), "{error:?}");
     }
 }
 

@@ -183,9 +183,8 @@ impl DockerEngine {
 
     /// All networks that the engine has.
     async fn networks(&self) -> Result<Vec<Taken>, EngineError> {
-        let networks = raw::whole(&self.docker, self.docker.list_networks(None::<ListNetworksOptions>))
-            .await
-            .map_err(|error| refused("list networks", &error))?;
+        let list = || raw::whole(&self.docker, self.docker.list_networks(None::<ListNetworksOptions>));
+        let networks = raw::listed(list).await.map_err(|error| refused("list networks", &error))?;
         let taken = networks.into_iter().map(|network| {
             let configs = network.ipam.and_then(|ipam| ipam.config).into_iter().flatten();
             Taken {

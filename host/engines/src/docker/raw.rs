@@ -19,10 +19,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::fault::is_gone;
 use crate::PodState;
 
 /// The most that an answer may have: a machine with ten thousand containers lists them in less.
 pub(super) const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// How often a list is asked for, and with which pause.
+const LOOKS: u32 = 6;
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// What we need to know of a container.
 #[derive(Debug, Deserialize)]
@@ -164,6 +169,18 @@ pub(super) async fn wait_podman(docker: &Docker, own_api: &str, name: &str) -> R
 /// Bounds a request to the end of its answer: the connection's own limit is for the start of one.
 pub(super) async fn whole<T>(docker: &Docker, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(docker.timeout(), request).await.unwrap_or(Err(Error::RequestTimeoutError))
+}
+
+/// Asks for a list, and again when that fails for no known reason: Podman fails to list what is removed, and networks when a container ends, at
+/// the same moment.
+pub(super) async fn listed<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    for _ in 1..LOOKS {
+        match ask().await {
+            Err(error) if !is_gone(&error) => tokio::time::sleep(AGAIN).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// Gets what is at an address.

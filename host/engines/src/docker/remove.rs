@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use tokio::try_join;
 
 use super::DockerEngine;
-use super::fault::{is_gone, is_missing, refused, said};
+use super::fault::{is_missing, refused, said};
 use super::names::Names;
 use super::raw;
 use crate::{EngineError, LABEL_BUILD, LABEL_OWNER, LABEL_POD, PodFound, PodState};
@@ -133,18 +133,8 @@ impl DockerEngine {
     }
 
     async fn find(&self, scope: &Scope<'_>) -> Result<Found, EngineError> {
-        let mut tries = 0;
-        loop {
-            match self.list(scope).await {
-                Ok(found) => return Ok(found),
-                // Podman fails to list what is removed at the same moment.
-                Err(error) if !is_gone(&error) && tries < 5 => {
-                    tries += 1;
-                    tokio::time::sleep(FIRST_PAUSE).await;
-                }
-                Err(error) => return Err(refused("list containers, networks and volumes", &error)),
-            }
-        }
+        let found = raw::listed(|| self.list(scope)).await;
+        found.map_err(|error| refused("list containers, networks and volumes", &error))
     }
 
     async fn list(&self, scope: &Scope<'_>) -> Result<Found, Error> {
