@@ -1,0 +1,1 @@
+//! The interpreter of build scripts in YAML, JSON and TOML.
