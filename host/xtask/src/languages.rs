@@ -30,6 +30,12 @@ pub struct Language {
     ready: fn(&Step, &Paths) -> Result<Vec<(&'static str, OsString)>>,
 }
 
+impl PartialEq for Language {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
 /// All of them.
 pub const LANGUAGES: &[Language] = &[Language {
     name: "yaml",
@@ -56,7 +62,9 @@ pub fn named(names: &[OsString]) -> Result<Vec<&'static Language>, String> {
     let known = || LANGUAGES.iter().map(|language| language.name).collect::<Vec<_>>().join(", ");
     names
         .iter()
-        .map(|name| find(name).ok_or_else(|| format!("there is no language {}; there are: {}", name.display(), known())))
+        .map(|name| {
+            find(name).ok_or_else(|| format!("there is no language {}; there are: {}", name.display(), known()))
+        })
         .collect()
 }
 
@@ -67,7 +75,8 @@ pub fn run(paths: &Paths, languages: &[&'static Language]) -> Result<ExitCode> {
         let step = say::step("languages");
         let environment = (language.ready)(&step, paths)
             .with_context(|| format!("what builds the interpreter of {} is not there", language.name))?;
-        let mut command = guest.build(paths, &paths.root.join(language.workspace), &paths.target.join(language.target))?;
+        let mut command =
+            guest.build(paths, &paths.root.join(language.workspace), &paths.target.join(language.target))?;
         command.args(["--package", language.package]).envs(environment);
         step.doing(&format!("the interpreter of {}", language.name));
         cargo_job(language.name, command)?;
