@@ -164,7 +164,8 @@ impl Reader<'_> {
 fn is_number(word: &str) -> bool {
     let digits = word.strip_prefix('-').unwrap_or(word);
     let starts = digits.starts_with(|char: char| char.is_ascii_digit());
-    let zero = digits.len() > 1 && digits.starts_with('0') && digits[1..].starts_with(|char: char| char.is_ascii_digit());
+    let zero =
+        digits.len() > 1 && digits.starts_with('0') && digits[1..].starts_with(|char: char| char.is_ascii_digit());
     starts && !zero && word.parse::<f64>().is_ok()
 }
 

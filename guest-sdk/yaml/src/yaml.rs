@@ -131,7 +131,10 @@ fn merged(entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
         };
         for map in maps {
             let Kind::Map(entries) = &map.kind else {
-                return Err(Fault::new(merge.at, format!("`<<` takes a map, or a list of maps, and not {}", map.what())));
+                return Err(Fault::new(
+                    merge.at,
+                    format!("`<<` takes a map, or a list of maps, and not {}", map.what()),
+                ));
             };
             all.extend(entries.iter().filter(|entry| known.insert(entry.key.clone())).cloned());
         }
