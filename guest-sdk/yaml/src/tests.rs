@@ -31,7 +31,8 @@ fn crate_dir() -> &'static Path {
 
 /// A build of a repository with this script.
 fn with(file: &str, text: &str) -> Simulation {
-    Simulation::new().file(format!(".monkeyci/{file}"), text).file("Cargo.lock", "locked").secret("token", "s3cret")
+    let build = Simulation::new().file(format!(".monkeyci/{file}"), text).file("Cargo.lock", "locked");
+    build.secret("token", "s3cret").secret("deploy-token", "s3cret")
 }
 
 fn graph(text: &str) -> Graph {
@@ -207,6 +208,22 @@ fn each_mistake_has_a_sentence_of_its_own() {
 }
 
 #[test]
+fn what_others_decide_is_no_part_of_a_command() {
+    for expression in ["branch", "message", "params.p", "matrix.os == branch", "'a'"] {
+        for key in ["script", "argv"] {
+            let text = format!(
+                "params: {{p: x}}\njobs:\n  j:\n    image: a\n    matrix: {{os: [a]}}\n    {key}: [\"echo ${{{{ {expression} }}}}\"]\n"
+            );
+            let refusal = refusal("build.yaml", &text);
+            assert!(refusal.contains("hand it over in a variable, under `env`"), "{expression}: {refusal}");
+        }
+    }
+    let graph =
+        graph("jobs:\n  j:\n    image: a\n    matrix: {os: [x]}\n    script: echo ${{ matrix.os }} ${HOME} $((1))\n");
+    assert_eq!(graph.job("j-x").shell.as_deref(), Some(&["echo x ${HOME} $((1))".to_owned()][..]));
+}
+
+#[test]
 fn conditions_are_what_they_say() {
     let is = |condition: &str, build: Simulation| {
         let text = format!(
@@ -252,18 +269,20 @@ fn one_script_is_wanted_and_several_are_named() {
     assert!(two.contains("several scripts: build.yaml, build.json"), "{two}");
 }
 
-/// The samples of the folder and of the README, and what `new` writes: name and text.
+/// The samples of the folder and of both READMEs, and what `new` writes: name and text.
 fn samples() -> Vec<(String, String)> {
     let mut samples = Vec::new();
     for entry in fs::read_dir(crate_dir().join("samples")).expect("samples") {
         let path = entry.expect("a sample").path();
         samples.push((path.display().to_string(), fs::read_to_string(&path).expect("a text")));
     }
-    let readme = fs::read_to_string(crate_dir().join("README.md")).expect("a README");
-    for (number, block) in readme.split("\n```").enumerate().filter(|(number, _)| number % 2 == 1) {
-        let (language, text) = block.split_once('\n').expect("a block");
-        if ["yaml", "json", "toml"].contains(&language) {
-            samples.push((format!("README.md, block {number}.{language}"), text.to_owned()));
+    for readme in ["README.md", "../../README.md"] {
+        let page = fs::read_to_string(crate_dir().join(readme)).expect("a README");
+        for (number, block) in page.split("\n```").enumerate().filter(|(number, _)| number % 2 == 1) {
+            let (language, text) = block.split_once('\n').expect("a block");
+            if ["yaml", "json", "toml"].contains(&language) {
+                samples.push((format!("{readme}, block {number}.{language}"), text.to_owned()));
+            }
         }
     }
     let new: PathBuf = crate_dir().join("../../host/cli/src/new/build.yaml");

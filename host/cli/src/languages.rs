@@ -77,11 +77,6 @@ impl Source {
         paths.filter(|path| path.is_file()).filter_map(|path| Self::of(&path)).collect()
     }
 
-    /// What people call its language.
-    pub fn language(&self) -> &'static str {
-        self.language.called
-    }
-
     /// The bytes of the script: the interpreter with the files behind it.
     pub fn script(&self) -> Result<Vec<u8>, Failed> {
         let files = self.files().map_err(|error| (Exit::Usage, error))?;
