@@ -143,6 +143,13 @@ impl Reader<'_> {
     pub fn plain(&self, node: &Node) -> Option<String> {
         match &node.kind {
             Kind::Text(text) => Some(text.clone()),
+            Kind::Map(_) => {
+                self.fault(
+                    node.at,
+                    "a text is wanted here, and not a map; in YAML, a text with `: ` in it stands in quotes",
+                );
+                None
+            }
             _ => self.unfit(node, "a text"),
         }
     }

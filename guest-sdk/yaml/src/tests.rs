@@ -178,6 +178,7 @@ fn each_mistake_has_a_sentence_of_its_own() {
         (job("timeout: soon"), "a time, `90s`"),
         (job("memory: much"), "a size, `512M`"),
         (job("blocked: perhaps"), "true or false is wanted here"),
+        ("image: a\nscript:\n  - echo a: b".to_owned(), "a text with `: ` in it stands in quotes"),
         (job("blocked: [true]"), "a text is wanted here, and not a list"),
         (job("env: {A: {secrets: b}}"), "in a variable; did you mean `secret`?"),
         (job("env: {A: {secret: a, output: b}}"), "a variable has one of"),
