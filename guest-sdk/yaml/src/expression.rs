@@ -42,8 +42,10 @@ impl Value {
 
 /// What the names in expressions mean.
 pub trait Names {
-    /// The build that functions ask, and most names are of.
+    /// The build that functions ask.
     fn build(&self) -> &Build;
+    /// What the build says of itself by a name. It is asked once: each answer is kept with the build.
+    fn of_build(&self, name: &'static str, ask: fn(&Build) -> Option<String>) -> Option<String>;
     /// The value of `params.NAME`; an error where the script declares none.
     fn param(&self, name: &str) -> Result<Option<String>, String>;
     /// The value of `matrix.NAME`; an error where the job has no such axis.
@@ -190,18 +192,19 @@ impl Reader<'_> {
     }
 
     fn name(&self, name: &str) -> Result<Value, String> {
-        let build = self.names.build();
+        let branch = || self.names.of_build("branch", Build::branch);
+        let main_branch = || self.names.of_build("main-branch", Build::main_branch);
         Ok(Value::Text(match name {
             "true" | "false" => return Ok(Value::Truth(name == "true")),
             "null" => None,
-            "on-main-branch" => return Ok(Value::Truth(build.on_main_branch())),
-            "author" => build.author(),
-            "branch" => build.branch(),
-            "commit" => build.commit(),
-            "main-branch" => build.main_branch(),
-            "message" => build.message(),
-            "tag" => build.tag(),
-            "trigger" => Some(build.trigger()),
+            "on-main-branch" => return Ok(Value::Truth(branch().is_some_and(|it| main_branch() == Some(it)))),
+            "author" => self.names.of_build("author", Build::author),
+            "branch" => branch(),
+            "commit" => self.names.of_build("commit", Build::commit),
+            "main-branch" => main_branch(),
+            "message" => self.names.of_build("message", Build::message),
+            "tag" => self.names.of_build("tag", Build::tag),
+            "trigger" => self.names.of_build("trigger", |build| Some(build.trigger())),
             number if number.starts_with(|char: char| char.is_ascii_digit()) => Some(number.to_owned()),
             other => match (other.strip_prefix("params."), other.strip_prefix("matrix.")) {
                 (Some(param), _) => self.names.param(param)?,

@@ -85,10 +85,7 @@ pub fn cache(reader: Reader<'_>, node: &Node) -> Option<Cache> {
     let mut kept = monkeyci_sdk::cache(id?, clean(&path));
     kept = paths.fold(kept, |kept, path| kept.and(clean(&path)));
     let key = map.get("key").and_then(|key| reader.text(key));
-    let hash = map.get("hash-files").and_then(|globs| {
-        let hash = reader.context.build.workspace().hash_files(reader.texts(globs));
-        hash.map_err(|error| reader.fault(globs.at, format!("{error:#}"))).ok()
-    });
+    let hash = map.get("hash-files").and_then(|globs| reader.hash(globs));
     let key: Vec<String> = key.into_iter().chain(hash).collect();
     if !key.is_empty() {
         kept = kept.key(key.join("-"));

@@ -14,6 +14,10 @@ use crate::tree::{At, Entry, Fault, Kind, Node, Tree};
 pub struct Context<'a> {
     pub build: &'a Build,
     faults: RefCell<Vec<Fault>>,
+    /// What the build has said of itself.
+    told: RefCell<BTreeMap<&'static str, Option<String>>>,
+    secrets: RefCell<BTreeMap<String, Result<Secret, String>>>,
+    hashes: RefCell<BTreeMap<Vec<String>, Result<String, String>>>,
     /// The parameters that the script declares, with their values.
     pub params: BTreeMap<String, Option<String>>,
     /// The ids in the file, and the jobs that each stands for: a matrix is several.
@@ -52,7 +56,15 @@ impl<'a> Map<'a> {
 
 impl<'a> Context<'a> {
     pub fn new(build: &'a Build) -> Self {
-        Self { build, faults: RefCell::default(), params: BTreeMap::new(), jobs: BTreeMap::new() }
+        Self {
+            build,
+            faults: RefCell::default(),
+            told: RefCell::default(),
+            secrets: RefCell::default(),
+            hashes: RefCell::default(),
+            params: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+        }
     }
 
     pub fn fault(&self, fault: Fault) {
@@ -71,6 +83,10 @@ impl<'a> Context<'a> {
 impl Names for Reader<'_> {
     fn build(&self) -> &Build {
         self.context.build
+    }
+
+    fn of_build(&self, name: &'static str, ask: fn(&Build) -> Option<String>) -> Option<String> {
+        self.context.told.borrow_mut().entry(name).or_insert_with(|| ask(self.context.build)).clone()
     }
 
     fn param(&self, name: &str) -> Result<Option<String>, String> {
@@ -223,7 +239,17 @@ impl Reader<'_> {
 
     pub fn secret(&self, node: &Node) -> Option<Secret> {
         let name = self.text(node)?;
-        self.context.build.secret(&name).map_err(|error| self.fault(node.at, format!("{error:#}"))).ok()
+        let ask = || self.context.build.secret(&name).map_err(|error| format!("{error:#}"));
+        let secret = self.context.secrets.borrow_mut().entry(name.clone()).or_insert_with(ask).clone();
+        secret.map_err(|message| self.fault(node.at, message)).ok()
+    }
+
+    /// The digest of the files that match one of these globs.
+    pub fn hash(&self, node: &Tree) -> Option<String> {
+        let globs = self.texts(node);
+        let ask = || self.context.build.workspace().hash_files(globs.clone()).map_err(|error| format!("{error:#}"));
+        let hash = self.context.hashes.borrow_mut().entry(globs.clone()).or_insert_with(ask).clone();
+        hash.map_err(|message| self.fault(node.at, message)).ok()
     }
 
     /// The condition, as it stands there, and whether it is met.
