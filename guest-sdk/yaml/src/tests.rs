@@ -313,6 +313,23 @@ fn every_sample_is_taken_and_is_valid_by_the_schema() {
     }
 }
 
+/// Half a file is what an editor saves in the middle of a line.
+#[test]
+fn no_part_of_a_file_brings_the_interpreter_down() {
+    for (name, text) in samples() {
+        let end = name.rsplit('.').next().expect("an end");
+        for (at, _) in text.char_indices().step_by(37) {
+            let (before, behind) = text.split_at(at);
+            for part in [before.to_owned(), behind.to_owned(), format!("{before}ä&*{{[${{{{{behind}")] {
+                // Taken or refused, and refused with a place in it.
+                if let Err(faults) = with(&format!("build.{end}"), &part).try_graph(script) {
+                    assert!(!faults.is_empty(), "{part}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_schema_has_the_keys_that_are_taken() {
     let schema: Value = serde_json::from_str(include_str!("../schema.json")).expect("JSON");

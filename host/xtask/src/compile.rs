@@ -116,10 +116,10 @@ pub fn everything(paths: &Paths, ready: &Ready, profile: Profile, extent: Extent
     if !warm {
         step.doing("host, sidecar and scripts; the first time, this takes minutes");
     }
-    let compiled = match extent {
-        Extent::Programs => all_at_once([("host", host), ("scripts", scripts)])?,
-        // The interpreters that are built with the scripts are put into the host, so it comes after them.
-        Extent::Workspace => {
+    // The demo needs no interpreter. Those that are built with the scripts are put into the host, so it comes after them.
+    let compiled = match (profile, extent) {
+        (Profile::Debug, Extent::Programs) => all_at_once([("host", host), ("scripts", scripts)])?,
+        _ => {
             scripts.arg("--workspace");
             let compiled = cargo_job("scripts", scripts)?;
             languages::hand_in(paths, languages::with_the_scripts())?;
