@@ -121,7 +121,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write those of all commands.
     Man(ManArgs),
-    /// Print which version this is, and of what else: the journal, the contract of scripts.
+    /// Print which version this is, and of what else: the journal, the contract of scripts; and which interpreters are in it.
     Version(VersionArgs),
     /// Show what the config files say, and what counts.
     Config(ConfigArgs),

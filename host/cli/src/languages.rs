@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use monkeyci_archive::{Content, read_small};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use monkeyci_script::with_sources;
 
 use crate::exit::Exit;
@@ -51,6 +53,11 @@ pub const LANGUAGES: [Language; 2] = [
     },
 ];
 
+/// The names of the languages whose interpreters are in this program.
+pub fn built_in() -> Vec<&'static str> {
+    packed::INTERPRETERS.iter().map(|(name, _)| *name).collect()
+}
+
 /// What the file of a script is called, but for its end.
 const STEM: &str = "build";
 
@@ -65,42 +72,86 @@ pub struct Source {
 impl Source {
     /// The script that this file is, by its name.
     pub fn of(path: &Path) -> Option<Self> {
-        let end = path.extension()?.to_str()?;
-        let language = LANGUAGES.iter().find(|language| language.ends.contains(&end))?;
+        let language = of_name(path.file_name()?.to_str()?)?;
         Some(Self { path: path.to_owned(), language })
     }
 
     /// The scripts in a folder.
     pub fn all_in(dir: &Path) -> Vec<Self> {
-        let ends = LANGUAGES.iter().flat_map(|language| language.ends);
-        let paths = ends.map(|end| dir.join(format!("{STEM}.{end}")));
+        let paths = names().map(|name| dir.join(name));
         paths.filter(|path| path.is_file()).filter_map(|path| Self::of(&path)).collect()
     }
 
     /// The bytes of the script: the interpreter with the files behind it.
     pub fn script(&self) -> Result<Vec<u8>, Failed> {
         let files = self.files().map_err(|error| (Exit::Usage, error))?;
-        let interpreter = self.language.interpreter()?;
-        Ok(with_sources(&interpreter, files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))))
+        self.language.script(&files)
     }
 
-    /// The files that belong to the script, by their paths in its folder.
     fn files(&self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
-        let mut files = Files::default();
-        if !self.language.reads.is_empty() {
-            let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            files.walk(dir, "", self.language.reads, 0)?;
-        }
-        let end = self.path.extension().unwrap_or_default().display();
-        files.add(&self.path, format!("{STEM}.{end}"))?;
-        Ok(files.found)
+        let failed = || format!("the script {} can't be read", self.path.display());
+        // Whoever links it here means the file that it is, with what stands beside that.
+        let path = fs::canonicalize(&self.path).with_context(failed)?;
+        let (dir, name) = path.parent().zip(path.file_name()).with_context(failed)?;
+        let dir = Dir::open_ambient_dir(dir, ambient_authority()).with_context(failed)?;
+        let name = name.to_str().with_context(failed)?;
+        // The name that it was called by says what it is in.
+        let called = self.path.file_name().and_then(|name| name.to_str()).unwrap_or(name);
+        Files::of(&dir, name, called, self.language).with_context(failed)
     }
 }
 
+/// The script at a path of code that a stranger has written: of a file, or of what is in a folder. `None` where it is in none of these
+/// languages. No link leads out of the code.
+pub fn in_repository(code: &Path, path: &str) -> Option<anyhow::Result<Vec<u8>>> {
+    found_in_repository(code, path).transpose()
+}
+
+fn found_in_repository(code: &Path, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let code = Dir::open_ambient_dir(code, ambient_authority())?;
+    let path = path.trim_end_matches('/');
+    let is_folder = code.metadata(path).is_ok_and(|found| found.is_dir());
+    let (folder, name) = match path.rsplit_once('/') {
+        _ if is_folder => (path, None),
+        Some((folder, name)) => (folder, Some(name)),
+        None => (".", Some(path)),
+    };
+    let there = |dir: &Dir, name: &str| dir.metadata(name).is_ok_and(|found| found.is_file());
+    let name = match name {
+        Some(name) if of_name(name).is_some() => name.to_owned(),
+        Some(_) => return Ok(None),
+        None => {
+            let dir = code.open_dir(folder)?;
+            let mut found: Vec<String> = names().filter(|name| there(&dir, name)).collect();
+            anyhow::ensure!(
+                found.len() < 2,
+                "there are several scripts: {}; keep one of them, or name one",
+                found.join(", ")
+            );
+            let Some(name) = found.pop() else { return Ok(None) };
+            name
+        }
+    };
+    let Some(language) = of_name(&name) else { return Ok(None) };
+    let files = Files::of(&code.open_dir(folder)?, &name, &name, language)?;
+    language.script(&files).map(Some).map_err(|(_, error)| error)
+}
+
+/// The names that a script may have.
+pub fn names() -> impl Iterator<Item = String> {
+    LANGUAGES.iter().flat_map(|language| language.ends).map(|end| format!("{STEM}.{end}"))
+}
+
+fn of_name(name: &str) -> Option<&'static Language> {
+    let (_, end) = name.rsplit_once('.')?;
+    LANGUAGES.iter().find(|language| language.ends.contains(&end))
+}
+
 impl Language {
-    /// The names that a script may have.
-    pub fn names(&self) -> impl Iterator<Item = String> {
-        self.ends.iter().map(|end| format!("{STEM}.{end}"))
+    /// A script of these files.
+    fn script(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, Failed> {
+        let interpreter = self.interpreter()?;
+        Ok(with_sources(&interpreter, files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))))
     }
 
     /// The component that evaluates it.
@@ -120,7 +171,7 @@ impl Language {
     }
 }
 
-/// The files of a script.
+/// The files of a script, by their paths in its folder.
 #[derive(Default)]
 struct Files {
     found: BTreeMap<String, Vec<u8>>,
@@ -128,47 +179,50 @@ struct Files {
 }
 
 impl Files {
-    /// Adds the files of a folder, and of those below, whose names have one of these ends.
-    fn walk(&mut self, dir: &Path, prefix: &str, ends: &[&str], depth: usize) -> anyhow::Result<()> {
-        anyhow::ensure!(depth <= MAX_DEPTH, "{}: more than {MAX_DEPTH} folders stand in each other", dir.display());
-        let failed = || format!("{} can't be read", dir.display());
-        for entry in fs::read_dir(dir).with_context(failed)? {
+    /// The files of the script that is the file `name` of a folder; it is called so, and gets the name that its interpreter looks for.
+    fn of(dir: &Dir, name: &str, called: &str, language: &Language) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+        let mut files = Self::default();
+        if !language.reads.is_empty() {
+            files.walk(dir, "", language.reads, 0)?;
+        }
+        let end = called.rsplit_once('.').map_or(called, |(_, end)| end);
+        files.add(dir, name, format!("{STEM}.{end}"))?;
+        Ok(files.found)
+    }
+
+    /// Adds the files of a folder, and of those below, whose names have one of these ends. Links are passed over.
+    fn walk(&mut self, dir: &Dir, prefix: &str, ends: &[&str], depth: usize) -> anyhow::Result<()> {
+        anyhow::ensure!(depth <= MAX_DEPTH, "{prefix}: more than {MAX_DEPTH} folders stand in each other");
+        let failed = || format!("the folder {prefix:?} can't be read");
+        for entry in dir.entries().with_context(failed)? {
             let entry = entry.with_context(failed)?;
             // No module has a name that can't be written in a script.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let (path, inside) = (entry.path(), format!("{prefix}{name}"));
             let kind = entry.file_type().with_context(failed)?;
             if kind.is_dir() && name != ".git" {
-                self.walk(&path, &format!("{inside}/"), ends, depth + 1)?;
+                let below = entry.open_dir().with_context(failed)?;
+                self.walk(&below, &format!("{prefix}{name}/"), ends, depth + 1)?;
             } else if kind.is_file() && name.rsplit_once('.').is_some_and(|(_, end)| ends.contains(&end)) {
-                self.add(&path, inside)?;
+                self.add(dir, &name, format!("{prefix}{name}"))?;
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, path: &Path, inside: String) -> anyhow::Result<()> {
-        let failed = || format!("the script {} can't be read", path.display());
-        let bytes = match read_small(path, LARGEST).with_context(failed)? {
-            Content::Bytes(bytes) => bytes,
-            Content::Missing => return Err(anyhow!("it is not there").context(failed())),
-            Content::NotAFile => return Err(anyhow!("it is no regular file").context(failed())),
-            Content::TooLarge => return Err(anyhow!("it has more than {} MiB", LARGEST >> 20).context(failed())),
-        };
+    fn add(&mut self, dir: &Dir, name: &str, inside: String) -> anyhow::Result<()> {
+        let failed = || format!("{inside} can't be read");
+        // Before it is opened: a pipe would be waited for.
+        anyhow::ensure!(dir.metadata(name).with_context(failed)?.is_file(), "{name} is no regular file");
+        let mut bytes = Vec::new();
+        let file = dir.open(name).with_context(failed)?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes).with_context(failed)?;
+        anyhow::ensure!(bytes.len() as u64 <= LARGEST, "{name} has more than {} MiB", LARGEST >> 20);
         self.bytes += bytes.len() as u64;
         let remedy = "bundle what the script needs of them into one file";
-        anyhow::ensure!(
-            self.bytes <= LARGEST_FOLDER,
-            "the files of the script, up to {}, have more than {} MiB; {remedy}",
-            path.display(),
-            LARGEST_FOLDER >> 20
-        );
+        let limit = LARGEST_FOLDER >> 20;
+        anyhow::ensure!(self.bytes <= LARGEST_FOLDER, "the files up to {inside} have more than {limit} MiB; {remedy}");
         self.found.insert(inside, bytes);
-        anyhow::ensure!(
-            self.found.len() <= MOST_FILES,
-            "the script has more than {MOST_FILES} files, {} among them; {remedy}",
-            path.display()
-        );
+        anyhow::ensure!(self.found.len() <= MOST_FILES, "there are more than {MOST_FILES} files; {remedy}");
         Ok(())
     }
 }
@@ -227,13 +281,43 @@ mod tests {
     }
 
     #[test]
+    fn a_script_of_a_stranger_is_found_by_file_or_folder_and_no_link_leads_out_of_the_code() {
+        let outside = folder(&[("secret.yaml", "s"), ("code/.monkeyci/build.yaml", "y"), ("code/ci/other.json", "{}")]);
+        let code = outside.path().join("code");
+        std::os::unix::fs::symlink("../../secret.yaml", code.join("ci/build.yaml")).expect("linked");
+        let found = |path: &str| match found_in_repository(&code, path) {
+            Ok(found) => Ok(found.is_some()),
+            Err(error) => Err(format!("{error:#}")),
+        };
+        let has_interpreter = !built_in().is_empty();
+        for path in [".monkeyci/build.yaml", ".monkeyci", ".monkeyci/", "ci/other.json"] {
+            match found(path) {
+                Ok(found) => assert!(found && has_interpreter, "{path}"),
+                Err(error) => assert!(error.contains("without the interpreter") && !has_interpreter, "{path}: {error}"),
+            }
+        }
+        for path in ["ci", "ci/none.wasm", "."] {
+            assert_eq!(found(path), Ok(false), "{path}");
+        }
+        for path in ["ci/build.yaml", "../secret.yaml", "none/build.yaml"] {
+            assert!(found(path).is_err(), "{path}");
+        }
+        fs::write(code.join(".monkeyci/build.toml"), "").expect("written");
+        let several = found(".monkeyci").expect_err("there are two");
+        assert!(several.contains("several scripts: build.yaml, build.toml"), "{several}");
+    }
+
+    #[test]
     fn what_is_too_large_or_no_file_is_an_error_that_names_it() {
         let dir = folder(&[("build.yaml", "")]);
         fs::write(dir.path().join("build.yaml"), vec![b' '; (4 << 20) + 1]).expect("written");
         let error = Source::of(&dir.path().join("build.yaml")).expect("a script").files().expect_err("too large");
-        assert!(format!("{error:#}").contains("build.yaml can't be read: it has more than 4 MiB"), "{error:#}");
+        assert!(
+            format!("{error:#}").ends_with("build.yaml can't be read: build.yaml has more than 4 MiB"),
+            "{error:#}"
+        );
         let error = Source::of(&dir.path().join("none.yaml")).expect("a script").files().expect_err("it is not there");
-        assert!(format!("{error:#}").contains("none.yaml can't be read: it is not there"), "{error:#}");
+        assert!(format!("{error:#}").contains("none.yaml can't be read: No such file"), "{error:#}");
     }
 
     #[test]

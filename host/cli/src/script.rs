@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::args::ScriptArgs;
 use crate::exit::Exit;
-use crate::languages::{LANGUAGES, Language, Source};
+use crate::languages::{self, Source};
 use crate::setup;
 use crate::test::{cargo, is_script, manifest};
 
@@ -72,7 +72,7 @@ pub fn at(path: &Path) -> Result<Vec<u8>, Failed> {
             "there is no script in {}: neither a Cargo.toml that depends on monkeyci-sdk and makes a `cdylib`, nor one file with the end .wasm, \
              nor in {FOLDER} one of {}; `monkeyci-host new` makes one",
             path.display(),
-            LANGUAGES.iter().flat_map(Language::names).collect::<Vec<_>>().join(", ")
+            languages::names().collect::<Vec<_>>().join(", ")
         );
         (Exit::Usage, none)
     })
