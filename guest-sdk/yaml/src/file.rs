@@ -72,8 +72,8 @@ fn top<'t>(context: &Context<'_>, root: &'t Tree) -> Option<Top<'t>> {
         }
     };
     // A single job, as MonkeyCI has it.
-    let is_of = |keys: &crate::keys::Keys, entry: &Entry| keys.find(&entry.key).is_ok();
-    if !entries.iter().any(|entry| is_of(&DOCUMENT, entry)) && entries.iter().any(|entry| is_of(&JOB, entry)) {
+    let is_document = entries.iter().any(|entry| DOCUMENT.find(&entry.key).is_ok());
+    if !is_document && entries.iter().any(|entry| JOB.is_near(&entry.key)) {
         return Some(Top { params: None, defaults: None, jobs: vec![(None, root)] });
     }
     let (mut params, mut defaults, mut jobs) = (None, None, None);

@@ -172,6 +172,7 @@ fn each_mistake_has_a_sentence_of_its_own() {
             "- {id: a, image: b, script: c}\n- {id: a, image: b, script: c}".to_owned(),
             "two jobs `a`; the other one is in line 1",
         ),
+        ("imgae: a".to_owned(), "in a job; did you mean `image`?"),
         ("image: a".to_owned(), "has neither a `script` nor `argv`"),
         (job("argv: c"), "either a `script` or `argv`"),
         (job("type: action"), "`container`, since functions are not declared here, is wanted"),
