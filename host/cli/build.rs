@@ -19,11 +19,14 @@ fn main() -> io::Result<()> {
         fs::read_to_string(root.join(path))
     };
     fs::write(&manifest, standalone(&read("guest-sdk/Cargo.toml")?, &read("Cargo.toml")?))?;
-    files.push((PathBuf::from("rust/Cargo.toml"), manifest));
+    files.push((PathBuf::from("rust/Cargo.toml"), manifest.clone()));
     files.sort();
     let mut code = String::from("pub const FILES: &[(&str, &str)] = &[\n");
     for (to, from) in &files {
-        println!("cargo::rerun-if-changed={}", from.display());
+        // What is written here is always newer than the last build: named, each build would compile the program anew.
+        if *from != manifest {
+            println!("cargo::rerun-if-changed={}", from.display());
+        }
         let _ = writeln!(code, "    ({to:?}, include_str!({from:?})),");
     }
     code.push_str("];\n");
