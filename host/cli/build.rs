@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
@@ -39,8 +40,11 @@ fn interpreters(out: &Path) -> io::Result<()> {
     /// They are compressed once, and unpacked by each run.
     const LEVEL: i32 = 19;
     let dir = target_dir(out)?.join("languages");
-    // One that is not there would be looked for in each build, and each build would compile this crate.
-    fs::create_dir_all(&dir)?;
+    // One that is not there, or is newer than this run, would have the next build compile this crate anew.
+    if !dir.exists() {
+        fs::create_dir_all(&dir)?;
+        fs::File::open(&dir)?.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1))?;
+    }
     println!("cargo::rerun-if-changed={}", dir.display());
     let mut files: Vec<PathBuf> = fs::read_dir(&dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|end| end == "wasm"));
