@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, JobKind, JobState, Phase};
+use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, JobKind, JobSpec, JobState, Phase};
+
+use super::Run;
 
 /// What a run breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,12 @@ pub enum Rule {
     ArtifactsThere,
     /// No action reaches its time limit where nothing that went wrong takes long.
     ActionInTime,
+    /// What the script's author says that holds always.
+    Always,
+    /// The jobs and their ends are the same, whatever time it is.
+    SameAtAnyTime,
+    /// They are the same in whatever order the script sees what is in a hash map, and whatever random numbers it sees.
+    SameInAnyOrder,
 }
 
 impl Rule {
@@ -48,6 +56,9 @@ impl Rule {
             Self::SameAgain => "same-again",
             Self::ArtifactsThere => "artifacts-there",
             Self::ActionInTime => "action-in-time",
+            Self::Always => "always",
+            Self::SameAtAnyTime => "same-at-any-time",
+            Self::SameInAnyOrder => "same-in-any-order",
         }
     }
 
@@ -157,6 +168,38 @@ fn broken_by_end(state: &BuildState, job: &str, ending: &Ending, is_slow: bool) 
         _ => return None,
     };
     Some(Broken::new(rule, Some(job), ending.to_string()))
+}
+
+/// What of the jobs is another in a run in which only what the script sees of time and chance was another.
+pub(super) fn parts(one: &Run, other: &Run, rule: Rule) -> Option<Broken> {
+    let (state, others) = (BuildState::of(&one.events), BuildState::of(&other.events));
+    let known = |state: &BuildState| -> BTreeMap<String, BTreeSet<String>> {
+        let needs = |spec: &JobSpec| spec.needs.iter().cloned().collect();
+        state.graph().jobs().iter().map(|spec| (spec.id.clone(), needs(spec))).collect()
+    };
+    let (jobs, other_jobs) = (known(&state), known(&others));
+    let differing = |job: &&String| jobs.get(*job) != other_jobs.get(*job);
+    if let Some(job) = jobs.keys().chain(other_jobs.keys()).find(differing) {
+        let how = match (jobs.get(job), other_jobs.get(job)) {
+            (Some(_), None) => "it is not there".to_owned(),
+            (None, _) => "it is there, and not otherwise".to_owned(),
+            (Some(needs), Some(others)) => format!("it needs {others:?}, and {needs:?} otherwise"),
+        };
+        return Some(Broken::new(rule, Some(job), how));
+    }
+    // When a host dies hangs on how many records there are.
+    if one.lives > 1 || other.lives > 1 {
+        return None;
+    }
+    let ends = state.jobs().find_map(|(spec, job)| {
+        let other = others.job(&spec.id)?.status;
+        (other != job.status).then(|| format!("it ends as {other:?}, and as {:?} otherwise", job.status))
+            .map(|how| Broken::new(rule, Some(&spec.id), how))
+    });
+    ends.or_else(|| {
+        let how = || format!("the build ends as {:?}, and as {:?} otherwise", other.status, one.status);
+        (one.status != other.status).then(|| Broken::new(rule, None, how()))
+    })
 }
 
 /// What a fold of the journal says otherwise than the host did that wrote it.

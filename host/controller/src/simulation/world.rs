@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use monkeyci_script::Surroundings;
-use tokio::sync::watch;
+use monkeyci_storage::Watched;
 use tokio::time::Instant;
 
+use super::assertions::Assertions;
 use super::chance::Chance;
 use super::fault::{Attempts, Fault, JobFault};
 use super::pods::SimulatedPod;
@@ -30,16 +31,27 @@ const KILLS: u64 = 3;
 /// Among so many first records a host is killed, in a seed that has that.
 const RECORDS: u64 = 150;
 
+/// What is otherwise about the time and chance that scripts see, to tell what depends on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outside {
+    /// How much their clock is ahead.
+    pub(super) ahead_ms: u64,
+    /// Which random numbers and orders they see.
+    pub(super) number: u64,
+}
+
 /// The world of one run.
 pub(super) struct World {
     pub(super) chance: Chance,
+    /// What scripts see of it.
+    outside: Outside,
     /// What goes wrong, where that is not for the seed to say.
     only: Option<Vec<Fault>>,
     state: Mutex<State>,
     /// Until when the engine is away, in milliseconds of the world's time.
-    pub(super) away_until: watch::Sender<u64>,
+    pub(super) away_until: Watched<u64>,
     /// Set when the host has been killed.
-    killed: watch::Sender<bool>,
+    killed: Watched<bool>,
 }
 
 struct State {
@@ -63,32 +75,33 @@ struct State {
     drawn: u64,
     /// Until when the disk is full.
     full_until_ms: u64,
+    said: Assertions,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, only: Option<Vec<Fault>>) -> Arc<Self> {
-        let chance = Chance { seed };
+    pub(super) fn new(chance: Chance, only: Option<Vec<Fault>>, about: &[Fault], outside: Outside) -> Arc<Self> {
         let ahead = match &only {
             Some(faults) => faults.clone(),
             None => of_host(&chance),
         };
-        let ahead = ahead.into_iter().filter(|fault| !matches!(fault, Fault::Job { .. } | Fault::Reject { .. }));
+        let ahead = ahead.into_iter().filter(|fault| !matches!(fault, Fault::Job { .. } | Fault::Reject { .. }) && !fault.is_about_the_build());
         let state = State {
             life: None,
             now_ms: 0,
             taken: BTreeSet::new(),
             pods: BTreeMap::new(),
             made: BTreeMap::new(),
-            happened: BTreeSet::new(),
+            happened: about.iter().cloned().collect(),
             ahead: ahead.collect(),
             host: None,
             notes: Vec::new(),
             broken: Vec::new(),
             drawn: 0,
             full_until_ms: 0,
+            said: Assertions::default(),
         };
-        let (away_until, killed) = (watch::Sender::new(0), watch::Sender::new(false));
-        Arc::new(Self { chance, only, state: Mutex::new(state), away_until, killed })
+        let (away_until, killed) = (Watched::new(0), Watched::new(false));
+        Arc::new(Self { chance, outside, only, state: Mutex::new(state), away_until, killed })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,7 +113,7 @@ impl World {
         let mut state = self.state();
         state.now_ms += millis(after);
         state.life = Some((state.now_ms, Instant::now()));
-        self.killed.send_replace(false);
+        self.killed.set(false);
     }
 
     /// The host, for those who are there beside it.
@@ -169,6 +182,11 @@ impl World {
         self.state().broken.clone()
     }
 
+    /// Lets `with` see what the script has said of itself.
+    pub(super) fn said<T>(&self, with: impl FnOnce(&mut Assertions) -> T) -> T {
+        with(&mut self.state().said)
+    }
+
     /// What went wrong so far.
     pub(super) fn happened(&self) -> Vec<Fault> {
         self.state().happened.iter().cloned().collect()
@@ -234,7 +252,7 @@ impl World {
     }
 
     pub(super) async fn until_engine_is_back(&self) {
-        let back_ms = *self.away_until.borrow();
+        let back_ms = self.away_until.get();
         if self.now_ms() < back_ms {
             self.until(back_ms).await;
         }
@@ -242,7 +260,7 @@ impl World {
 
     /// Whether the engine was away at some time.
     pub(super) fn was_away(&self) -> bool {
-        *self.away_until.borrow() > 0
+        self.away_until.get() > 0
     }
 
     pub(super) fn disk_full_until(&self, until_ms: u64) {
@@ -258,17 +276,17 @@ impl World {
         if let Some(host) = self.host() {
             host.dies();
         }
-        self.killed.send_replace(true);
+        self.killed.set(true);
     }
 
     pub(super) fn is_killed(&self) -> bool {
-        *self.killed.borrow()
+        self.killed.get()
     }
 
     /// Returns when the host is killed.
     pub(super) async fn until_killed(&self) {
         // It is not dropped as long as this is here.
-        let _ = self.killed.subscribe().wait_for(|killed| *killed).await;
+        let _ = self.killed.watch().until(|killed| *killed).await;
     }
 }
 
@@ -351,7 +369,7 @@ pub(super) struct WorldSurroundings(pub(super) Arc<World>);
 
 impl Surroundings for WorldSurroundings {
     fn day_ms(&self) -> u64 {
-        BEGINNING_MS + self.0.now_ms()
+        BEGINNING_MS + self.0.now_ms() + self.0.outside.ahead_ms
     }
 
     fn seed(&self, job: Option<&str>) -> [u8; 32] {
@@ -360,6 +378,7 @@ impl Surroundings for WorldSurroundings {
             state.drawn += 1;
             state.drawn
         };
-        self.0.chance.bytes("random numbers", &format!("{} {number}", job.unwrap_or_default()))
+        let which = self.0.outside.number;
+        self.0.chance.bytes("random numbers", &format!("{} {number} {which}", job.unwrap_or_default()))
     }
 }
