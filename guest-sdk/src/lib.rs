@@ -96,8 +96,8 @@ pub mod prelude {
     pub use crate::{
         ActionJob, Build, Cache, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
         JobHandle, JobRef, Level, Outcome, PullPolicy, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Service,
-        Status, action, action_call, anyhow, artifact, assert_always, assert_sometimes, bail, cache, container, ensure, handler, hooks, late_container,
-        matrix, param, service,
+        Status, action, action_call, anyhow, artifact, assert_always, assert_sometimes, bail, cache, container, ensure,
+        handler, hooks, late_container, matrix, param, service,
     };
 }
 

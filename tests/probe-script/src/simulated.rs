@@ -85,7 +85,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         }
         // One after the other, in whatever order the map has them.
         "sim-map" => {
-            let steps: HashMap<&str, &str> = [("lint", "make lint"), ("unit", "make unit"), ("docs", "make docs")].into();
+            let steps: HashMap<&str, &str> =
+                [("lint", "make lint"), ("unit", "make unit"), ("docs", "make docs")].into();
             let mut chain: Vec<ContainerJob> = Vec::new();
             for (id, line) in &steps {
                 let step = sh(id, &[line]);
@@ -106,7 +107,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
         }
         // Whoever asks for no target gets no package, and the release goes out all the same.
         "sim-param" => {
-            let targets = probe.build.declare(param("targets").default("linux,mac").description("what to package for"))?;
+            let targets =
+                probe.build.declare(param("targets").default("linux,mac").description("what to package for"))?;
             let packages: Vec<_> = targets
                 .split(',')
                 .filter(|target| !target.trim().is_empty())
@@ -155,7 +157,8 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
                 let waits: Vec<String> = (0..4).map(|job| format!("job-{number}-{job}")).collect();
                 let looked = waits.clone();
                 let tell = action(&id, move |context| {
-                    let ended = looked.iter().map(|job| Ok(context.look_up(job)?.succeeded())).collect::<Result<Vec<_>>>()?;
+                    let ended =
+                        looked.iter().map(|job| Ok(context.look_up(job)?.succeeded())).collect::<Result<Vec<_>>>()?;
                     context.output("succeeded", ended.iter().filter(|ended| **ended).count())
                 });
                 jobs.push(tell.needs_all(&waits).always().into());

@@ -34,6 +34,8 @@ const FILES: [&str; 4] = ["README.md", "src/main.rs", "docs/with space.md", "grÃ
 /// How many files are looked at, and how many change.
 const LOOKED_AT: usize = 64;
 const CHANGED: u64 = 4;
+/// When nothing goes wrong any more at the latest, in seeds that have such a moment: in milliseconds.
+const HEALED_MS: u64 = 3_600_000;
 /// How far another clock is ahead at most: a year, in seconds.
 const AHEAD: u64 = 366 * 86_400;
 
@@ -64,6 +66,9 @@ impl Learnt {
     /// What the seed makes of the build that is asked for. What that says itself, stays.
     pub(super) fn drawn(&self, chance: &Chance, request: &BuildRequest) -> Vec<Fault> {
         let (given, mut drawn) = (&request.given, Vec::new());
+        if chance.unit("heal", "whether") < 0.25 {
+            drawn.push(Fault::Heal { at_ms: chance.spread("heal", "when", HEALED_MS) });
+        }
         if chance.unit("ordinary", "") < 0.4 {
             return drawn;
         }

@@ -57,6 +57,11 @@ pub enum Fault {
     },
     /// A pull request from a fork is built: no secret is there for it. `fork`
     Fork,
+    /// From this moment on nothing goes wrong any more, so many milliseconds after the build began, whatever else is said: `heal=900000`.
+    Heal {
+        /// When.
+        at_ms: u64,
+    },
     /// The run is compared with one in which the script's clock is so many seconds ahead: `clock=3600`.
     Clock {
         /// How much.
@@ -131,7 +136,7 @@ impl Fault {
     pub(super) fn is_about_the_build(&self) -> bool {
         match self {
             Self::Branch(_) | Self::Tag(_) | Self::Changed(_) | Self::Param { .. } | Self::Fork => true,
-            Self::Clock { .. } | Self::Random { .. } => true,
+            Self::Heal { .. } | Self::Clock { .. } | Self::Random { .. } => true,
             Self::Job { .. } | Self::Kill { .. } | Self::Lose { .. } | Self::DiskFull { .. } => false,
             Self::Cancel { .. } | Self::Reject { .. } => false,
         }
@@ -159,6 +164,7 @@ impl fmt::Display for Fault {
             Self::Changed(path) => write!(f, "changed={path}"),
             Self::Param { name, value } => write!(f, "param={name}={value}"),
             Self::Fork => f.write_str("fork"),
+            Self::Heal { at_ms } => write!(f, "heal={at_ms}"),
             Self::Clock { seconds } => write!(f, "clock={seconds}"),
             Self::Random { number } => write!(f, "random={number}"),
         }
@@ -190,7 +196,7 @@ impl fmt::Display for JobFault {
     "{0:?} is no fault; faults are JOB/ATTEMPT:FAULT, JOB:FAULT or *:FAULT, with exit=CODE, oom, killed, lost, sidecar-dies, hangs, \
      not-started, no-image, engine-away=SECONDS, twice, late=SECONDS or not-saved; and kill=RECORD, lose=RECORD, \
      full=RECORD:SECONDS, cancel=MILLISECONDS, reject=JOB; and of the build, branch=NAME, tag=NAME, changed=PATH, param=NAME=VALUE, fork, \
-     clock=SECONDS, random=NUMBER"
+     heal=MILLISECONDS, clock=SECONDS, random=NUMBER"
 )]
 pub struct NoFault(String);
 
@@ -222,6 +228,7 @@ impl FromStr for Fault {
                     let (name, value) = rest.split_once('=').ok_or_else(none)?;
                     Self::Param { name: name.to_owned(), value: value.to_owned() }
                 }
+                "heal" => Self::Heal { at_ms: number(rest)? },
                 "clock" => Self::Clock { seconds: number(rest)? },
                 "random" => Self::Random { number: number(rest)? },
                 _ => return Err(none()),
@@ -262,8 +269,9 @@ mod tests {
 
     #[test]
     fn every_fault_is_read_back_from_its_text() {
-        let whole = ["kill=12", "lose=3", "full=7:30", "cancel=4500", "reject=deploy", "branch=fix/ü", "tag=v1.0", "fork"];
-        let build = ["changed=src/a b.rs", "param=targets=", "param=a=b=c", "clock=3600", "random=2"];
+        let whole =
+            ["kill=12", "lose=3", "full=7:30", "cancel=4500", "reject=deploy", "branch=fix/ü", "tag=v1.0", "fork"];
+        let build = ["changed=src/a b.rs", "param=targets=", "param=a=b=c", "clock=3600", "random=2", "heal=900000"];
         let whole = whole.into_iter().chain(build).map(str::to_owned);
         let ways = ["exit=2", "oom", "killed", "lost", "sidecar-dies", "hangs", "not-started", "no-image"];
         let more = ["engine-away=40", "twice", "late=20", "not-saved"];
@@ -276,8 +284,19 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_is_refused_with_what_there_is() {
-        for text in ["", "kill", "kill=x", "test", "test/1", "test/1:exit", "test/1:oom=3", ":oom", "full=3", "jump=3", "param=a"]
-        {
+        for text in [
+            "",
+            "kill",
+            "kill=x",
+            "test",
+            "test/1",
+            "test/1:exit",
+            "test/1:oom=3",
+            ":oom",
+            "full=3",
+            "jump=3",
+            "param=a",
+        ] {
             let refused = text.parse::<Fault>().expect_err(text);
             assert!(refused.to_string().contains("sidecar-dies"), "{refused}");
         }

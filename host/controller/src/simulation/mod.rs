@@ -21,6 +21,7 @@ mod people;
 mod pods;
 mod rules;
 mod run;
+mod seed_file;
 mod sidecar;
 mod world;
 
@@ -39,6 +40,7 @@ use tracing::subscriber::NoSubscriber;
 use event::Learnt;
 pub use fault::{Attempts, Fault, JobFault, NoFault};
 pub use rules::{Broken, Rule};
+pub use seed_file::{NoSeedFile, SeedFile};
 
 use crate::error::ControllerError;
 use crate::host::SubmitError;

@@ -33,6 +33,8 @@ pub enum Rule {
     ArtifactsThere,
     /// No action reaches its time limit where nothing that went wrong takes long.
     ActionInTime,
+    /// Jobs that start when nothing goes wrong any more end well.
+    Heals,
     /// What the script's author says that holds always.
     Always,
     /// The jobs and their ends are the same, whatever time it is.
@@ -56,6 +58,7 @@ impl Rule {
             Self::SameAgain => "same-again",
             Self::ArtifactsThere => "artifacts-there",
             Self::ActionInTime => "action-in-time",
+            Self::Heals => "heals",
             Self::Always => "always",
             Self::SameAtAnyTime => "same-at-any-time",
             Self::SameInAnyOrder => "same-in-any-order",
@@ -64,7 +67,15 @@ impl Rule {
 
     /// Whether it is the host that broke it, and not the script.
     pub fn is_hosts(self) -> bool {
-        matches!(self, Self::StartsOnce | Self::NeedsFirst | Self::Resumes | Self::JournalIsWhole | Self::NothingLeft)
+        matches!(
+            self,
+            Self::StartsOnce
+                | Self::NeedsFirst
+                | Self::Resumes
+                | Self::JournalIsWhole
+                | Self::NothingLeft
+                | Self::Heals
+        )
     }
 }
 
@@ -101,8 +112,12 @@ impl fmt::Display for Broken {
     }
 }
 
-/// The rules that the journal alone tells of. `is_slow` says whether something that went wrong takes long.
-pub(super) fn broken_by(events: &[Event], is_slow: bool) -> Vec<Broken> {
+/// A time limit that a job keeps to with which nothing goes wrong, in milliseconds.
+const UNHURRIED_MS: u64 = 3_600_000;
+
+/// The rules that the journal alone tells of. `is_slow` says whether something that went wrong takes long, and `healed_ms` from when on nothing
+/// goes wrong.
+pub(super) fn broken_by(events: &[Event], is_slow: bool, healed_ms: u64) -> Vec<Broken> {
     let mut broken = Vec::new();
     // The fold says nothing of how many jobs may run: there are as many as it takes.
     let mut state = BuildState::new(std::num::NonZeroUsize::MAX);
@@ -120,6 +135,7 @@ pub(super) fn broken_by(events: &[Event], is_slow: bool) -> Vec<Broken> {
             }
             EventBody::JobEnded { job, ending, .. } | EventBody::JobRetried { job, ending, .. } => {
                 broken.extend(broken_by_end(&state, job, ending.itself(), is_slow));
+                broken.extend(not_healed(&state, job, ending.itself(), healed_ms));
             }
             _ => {}
         }
@@ -170,6 +186,20 @@ fn broken_by_end(state: &BuildState, job: &str, ending: &Ending, is_slow: bool) 
     Some(Broken::new(rule, Some(job), ending.to_string()))
 }
 
+/// A container job that nothing should have gone wrong with did not end well.
+fn not_healed(state: &BuildState, job: &str, ending: &Ending, healed_ms: u64) -> Option<Broken> {
+    let (spec, known) = (state.graph().get(job)?, state.job(job)?);
+    // A shorter limit may be reached by what is slow and well.
+    let is_long = spec.timeout_ms >= UNHURRIED_MS;
+    let is_bad = match ending {
+        Ending::TimedOut { .. } => is_long,
+        Ending::Exited { .. } | Ending::OutOfMemory { .. } | Ending::SidecarFailed { .. } => true,
+        _ => false,
+    };
+    let is_healed = known.started_ms.is_some_and(|started_ms| started_ms >= healed_ms);
+    (is_bad && is_healed && spec.container().is_some()).then(|| Broken::new(Rule::Heals, Some(job), ending.to_string()))
+}
+
 /// What of the jobs is another in a run in which only what the script sees of time and chance was another.
 pub(super) fn parts(one: &Run, other: &Run, rule: Rule) -> Option<Broken> {
     let (state, others) = (BuildState::of(&one.events), BuildState::of(&other.events));
@@ -193,7 +223,8 @@ pub(super) fn parts(one: &Run, other: &Run, rule: Rule) -> Option<Broken> {
     }
     let ends = state.jobs().find_map(|(spec, job)| {
         let other = others.job(&spec.id)?.status;
-        (other != job.status).then(|| format!("it ends as {other:?}, and as {:?} otherwise", job.status))
+        (other != job.status)
+            .then(|| format!("it ends as {other:?}, and as {:?} otherwise", job.status))
             .map(|how| Broken::new(rule, Some(&spec.id), how))
     });
     ends.or_else(|| {

@@ -33,6 +33,8 @@ const AT_A_TIME: u64 = 8;
 const LIVES: u32 = 64;
 /// How long the host has to clear away when the build is over.
 const CLEARING: Duration = Duration::from_secs(600);
+/// Where the homes of hosts are, where there is such a place: they are small, and gone in a moment.
+const IN_MEMORY: &str = "/dev/shm";
 /// Tells the build from others of its repository, and makes its id the same each time.
 const KEY: &str = "simulation";
 
@@ -87,7 +89,7 @@ fn once(
     // By its id, what is in the script's hash maps has its order.
     let key = if outside.number == 0 { KEY.to_owned() } else { format!("{KEY}-{}", outside.number) };
     let request = event::with(simulation.request.clone(), &about).key(key);
-    let home = tempfile::tempdir().map_err(SimulationError::Home)?;
+    let home = tempfile::tempdir_in(IN_MEMORY).or_else(|_| tempfile::tempdir()).map_err(SimulationError::Home)?;
     // The same in every run: what is drawn for a home stands in journals.
     for (name, content) in [("owner", "5".repeat(16)), ("digest-key", "5".repeat(64))] {
         std::fs::write(home.path().join(name), content).map_err(SimulationError::Home)?;
@@ -125,7 +127,9 @@ fn once(
     broken.extend(world.said(|said| said.broken()));
     let is_said = !broken.is_empty();
     // That the build has not ended is said once.
-    broken.extend(broken_by(&events, is_slow).into_iter().filter(|found| !is_said || found.rule != Rule::Ends));
+    broken.extend(
+        broken_by(&events, is_slow, world.healed_at()).into_iter().filter(|found| !is_said || found.rule != Rule::Ends),
+    );
     if let Some(live) = live {
         broken.extend(differs(&events, &BuildState::clone(&live.state())));
         let left: Vec<String> = world.pods(|pods| pods.values().map(|pod| pod.pod.job.clone()).collect());

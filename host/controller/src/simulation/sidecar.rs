@@ -123,17 +123,18 @@ impl Sidecar {
         let limit_ms = self.spec(|spec| spec.timeout_ms).unwrap_or(DEFAULT_JOB_TIMEOUT_MS);
         let takes_ms = running_ms(&self.world, &job, self.attempt, limit_ms);
         let until_ms = match self.fault {
-            Some(JobFault::Hangs) => u64::MAX,
+            Some(JobFault::Hangs) => self.world.while_ill(u64::MAX),
             _ => self.world.now_ms() + takes_ms,
         };
         self.world.pods(|pods| pods.get_mut(&self.key).map(|pod| pod.stage = Stage::Runs { until_ms }));
         if let Some(JobFault::EngineAway(seconds)) = self.fault {
             self.world.note(format_args!("the engine is away for {seconds} s"));
-            self.world.away_until.set(self.world.now_ms() + seconds * 1000);
+            let until_ms = self.world.while_ill(self.world.now_ms() + seconds * 1000);
+            self.world.away_until.set(until_ms);
             let world = self.world.clone();
             // Who waits for it looks again then.
             tokio::spawn(async move {
-                world.after(seconds * 1000).await;
+                world.until(until_ms).await;
                 world.away_until.change(|_| ());
             });
         }
@@ -277,8 +278,7 @@ impl Sidecar {
     /// # Errors
     /// When the pod has been removed, or its containers have ended.
     fn is_there(&self) -> Result<(), Stop> {
-        let is_there =
-            self.world.pods(|pods| pods.get(&self.key).is_some_and(|pod| pod.ends.get().sidecar.is_none()));
+        let is_there = self.world.pods(|pods| pods.get(&self.key).is_some_and(|pod| pod.ends.get().sidecar.is_none()));
         if is_there { Ok(()) } else { Err(Stop::Dead) }
     }
 

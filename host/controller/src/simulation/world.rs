@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) chance: Chance,
     /// What scripts see of it.
     outside: Outside,
+    /// From when on nothing goes wrong.
+    healed_ms: u64,
     /// What goes wrong, where that is not for the seed to say.
     only: Option<Vec<Fault>>,
     state: Mutex<State>,
@@ -80,11 +82,15 @@ struct State {
 
 impl World {
     pub(super) fn new(chance: Chance, only: Option<Vec<Fault>>, about: &[Fault], outside: Outside) -> Arc<Self> {
+        let healed = about.iter().find_map(|fault| if let Fault::Heal { at_ms } = fault { Some(*at_ms) } else { None });
+        let healed_ms = healed.unwrap_or(u64::MAX);
         let ahead = match &only {
             Some(faults) => faults.clone(),
             None => of_host(&chance),
         };
-        let ahead = ahead.into_iter().filter(|fault| !matches!(fault, Fault::Job { .. } | Fault::Reject { .. }) && !fault.is_about_the_build());
+        let ahead = ahead
+            .into_iter()
+            .filter(|fault| !matches!(fault, Fault::Job { .. } | Fault::Reject { .. }) && !fault.is_about_the_build());
         let state = State {
             life: None,
             now_ms: 0,
@@ -101,7 +107,7 @@ impl World {
             said: Assertions::default(),
         };
         let (away_until, killed) = (Watched::new(0), Watched::new(false));
-        Arc::new(Self { chance, outside, only, state: Mutex::new(state), away_until, killed })
+        Arc::new(Self { chance, outside, healed_ms, only, state: Mutex::new(state), away_until, killed })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -204,8 +210,26 @@ impl World {
         *made
     }
 
+    /// Whether nothing goes wrong any more.
+    fn is_healed(&self) -> bool {
+        self.now_ms() >= self.healed_ms
+    }
+
+    /// From when on nothing goes wrong, by the journal's time.
+    pub(super) fn healed_at(&self) -> u64 {
+        BEGINNING_MS.saturating_add(self.healed_ms)
+    }
+
+    /// When something is over that goes wrong until then: no later than when all is well again.
+    pub(super) fn while_ill(&self, until_ms: u64) -> u64 {
+        until_ms.min(self.healed_ms)
+    }
+
     /// How an attempt of a container job goes wrong, if it does.
     pub(super) fn goes_wrong(&self, job: &str, attempt: u32) -> Option<JobFault> {
+        if self.is_healed() {
+            return None;
+        }
         let is_its = |fault: &&Fault| match fault {
             Fault::Job { which: Attempts::All, .. } => true,
             Fault::Job { which: Attempts::Job(of), .. } => of == job,
@@ -227,10 +251,11 @@ impl World {
     /// Whether somebody rejects a job that waits for approval.
     pub(super) fn is_rejected(&self, job: &str) -> bool {
         let fault = Fault::Reject { job: job.to_owned() };
-        let rejected = match &self.only {
-            Some(faults) => faults.contains(&fault),
-            None => self.chance.happens("reject", job),
-        };
+        let rejected = !self.is_healed()
+            && match &self.only {
+                Some(faults) => faults.contains(&fault),
+                None => self.chance.happens("reject", job),
+            };
         if rejected {
             self.state().happened.insert(fault);
         }
@@ -239,6 +264,9 @@ impl World {
 
     /// Takes what is still to go wrong and is wanted.
     pub(super) fn take_ahead(&self, wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        if self.is_healed() {
+            return None;
+        }
         let mut state = self.state();
         let at = state.ahead.iter().position(wanted)?;
         let fault = state.ahead.remove(at);
