@@ -1,6 +1,6 @@
 //! How a host is made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +108,11 @@ impl HostBuilder {
             park_after: Some(PARK_AFTER),
             substitutes: None,
         }
+    }
+
+    /// The home directory, as it was named.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Where artifacts, caches, logs and workspace archives are kept; in the home by default.
