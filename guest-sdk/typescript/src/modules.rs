@@ -233,7 +233,7 @@ fn common<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declared>> {
     let exports: Value<'js> = load.call((name,))?;
     let quoted = serde_json::Value::String(name.to_owned());
     let mut source =
-        format!("import {{ load }} from \"monkeyci:common\"; const it = load({quoted}); export default it;");
+        format!("import {{ load }} from \"monkeyci:commonjs\"; const it = load({quoted}); export default it;");
     if let Some(object) = exports.as_object() {
         for (at, key) in object.keys::<String>().flatten().filter(|key| key != "default").enumerate() {
             let key = serde_json::Value::String(key);
