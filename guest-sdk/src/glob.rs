@@ -15,8 +15,14 @@ enum Part {
     Segments,
 }
 
-/// Whether all of `text` matches `pattern`. Takes time in proportion to both, whatever the pattern.
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+/// Whether all of `text` matches the [glob](crate::Changes#globs) `pattern`, as paths, branches and tags do. Takes time in proportion to
+/// both, whatever the pattern.
+///
+/// ```
+/// assert!(monkeyci_sdk::glob_matches("release/*", "release/1.0"));
+/// assert!(!monkeyci_sdk::glob_matches("release/*", "release/1.0/fix"));
+/// ```
+pub fn matches(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     // Which beginnings of the text, by their length, the parts so far can match.
     let mut reached: Vec<bool> = (0..=text.len()).map(|length| length == 0).collect();

@@ -72,6 +72,7 @@ pub use changes::Changes;
 pub use context::{Context, JobHandle, Level};
 pub use error::HostError;
 pub use files::{ArtifactWriter, FileReader};
+pub use glob::matches as glob_matches;
 pub use hooks::{Hooks, hooks};
 pub use job::{
     ActionJob, Cache, ContainerJob, Handler, IntoJobs, Job, JobRef, Labelled, Lines, PullPolicy, RetryOn, RunWhen,

@@ -1,4 +1,5 @@
-//! Packs the SDK's sources into the program: `monkeyci-host new` writes them beside a script, because no registry has them.
+//! Packs the SDK's sources into the program: `monkeyci-host new` writes them beside a script, because no registry has them. And the
+//! interpreters of other languages, as far as `cargo xtask languages` has built them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,38 @@ fn main() -> io::Result<()> {
         let _ = writeln!(code, "    ({to:?}, include_str!({from:?})),");
     }
     code.push_str("];\n");
-    fs::write(out.join("sdk.rs"), code)
+    fs::write(out.join("sdk.rs"), code)?;
+    interpreters(&out)
+}
+
+/// Packs the interpreters that are there, compressed.
+fn interpreters(out: &Path) -> io::Result<()> {
+    /// They are compressed once, and unpacked by each run.
+    const LEVEL: i32 = 19;
+    let dir = target_dir(out)?.join("languages");
+    // One that is not there would be looked for in each build, and each build would compile this crate.
+    fs::create_dir_all(&dir)?;
+    println!("cargo::rerun-if-changed={}", dir.display());
+    let mut files: Vec<PathBuf> = fs::read_dir(&dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|end| end == "wasm"));
+    files.sort();
+    let mut code = String::from("pub const INTERPRETERS: &[(&str, &[u8])] = &[\n");
+    for file in &files {
+        println!("cargo::rerun-if-changed={}", file.display());
+        let name = file.file_stem().unwrap_or_default().display().to_string();
+        let packed = out.join(format!("{name}.wasm.zst"));
+        fs::write(&packed, zstd::encode_all(fs::File::open(file)?, LEVEL)?)?;
+        let _ = writeln!(code, "    ({name:?}, include_bytes!({packed:?})),");
+    }
+    code.push_str("];\n");
+    fs::write(out.join("interpreters.rs"), code)
+}
+
+/// Cargo's target folder, of which `OUT_DIR` is `[TARGET/]PROFILE/build/CRATE/out`.
+fn target_dir(out: &Path) -> io::Result<PathBuf> {
+    let above = out.ancestors().nth(4).ok_or_else(|| io::Error::other("OUT_DIR is in no target folder"))?;
+    let is_of_a_target = env::var_os("TARGET").is_some_and(|target| above.file_name() == Some(&target));
+    Ok(above.parent().filter(|_| is_of_a_target).unwrap_or(above).to_owned())
 }
 
 fn walk(dir: &Path, to: &Path, files: &mut Vec<(PathBuf, PathBuf)>) -> io::Result<()> {

@@ -35,7 +35,7 @@ pub use given::GivenArgs;
 pub use import::{ImportArgs, ImportCommandArgs};
 pub use machine::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, DoctorArgs, GcArgs, HelpArgs, InspectArgs, LimitsArgs,
-    ManArgs, VersionArgs,
+    ManArgs, SchemaArgs, VersionArgs,
 };
 pub use outside::{ApproveArgs, ByArgs, CancelArgs, PublishArgs};
 pub use plan::PlanArgs;
@@ -60,7 +60,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a script to begin with, in .monkeyci of a directory, with the SDK that it needs.
+    /// Write a script to begin with, in .monkeyci of a directory, with what it needs.
     New(NewArgs),
     /// Write a script to begin with from a workflow file of another system, and list what of it is not translated; or take a build into the
     /// home that `export` has written.
@@ -109,6 +109,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
+    /// Print the JSON Schema of scripts in YAML, JSON and TOML, by which editors complete them.
+    Schema(SchemaArgs),
     /// Print what builds may take, and why so much; or what tokens open.
     Limits(LimitsArgs),
     /// Remove what killed builds have left: containers, networks, volumes, files. `run` does so too when it starts.
@@ -119,7 +121,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write those of all commands.
     Man(ManArgs),
-    /// Print which version this is, and of what else: the journal, the contract of scripts.
+    /// Print which version this is, and of what else: the journal, the contract of scripts; and which interpreters are in it.
     Version(VersionArgs),
     /// Show what the config files say, and what counts.
     Config(ConfigArgs),
@@ -290,11 +292,25 @@ pub struct TestArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: monkeyci-host new demo && cd demo && monkeyci-host check")]
+#[command(
+    after_help = "Examples:\n  monkeyci-host new demo && cd demo && monkeyci-host check\n  monkeyci-host new --lang yaml && monkeyci-host run"
+)]
 pub struct NewArgs {
     /// The directory of the code; it is made if it is not there.
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
+    /// The language of the script.
+    #[arg(long, value_enum, value_name = "L", default_value_t = NewLanguage::Rust)]
+    pub lang: NewLanguage,
+}
+
+/// The languages that `new` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NewLanguage {
+    /// A crate, with the SDK: all that a script can do, and tests of it. Cargo compiles it.
+    Rust,
+    /// A file of container jobs. Nothing is compiled.
+    Yaml,
 }
 
 /// An address that others can be told of. Without a port, the system chooses one.

@@ -9,6 +9,7 @@ use monkeyci_build::nearest;
 use crate::Done;
 use crate::args::{Args, CompletionsArgs, HelpArgs, ManArgs, VersionArgs};
 use crate::exit::Exit;
+use crate::languages;
 use crate::text::{print_line, print_text};
 
 /// The command's name.
@@ -78,15 +79,18 @@ pub fn man(args: &ManArgs) -> Done {
 pub fn version(args: &VersionArgs) -> Done {
     let version = env!("CARGO_PKG_VERSION");
     let (layout, contract) = (monkeyci_controller::JOURNAL_LAYOUT, monkeyci_script::CONTRACT_VERSION);
+    let languages = languages::built_in();
     let machine = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
     if args.json {
         let answer = serde_json::json!({
             "version": version, "journal_layout": layout, "contract": contract, "machine": machine,
+            "languages": languages,
         });
         print_line(&answer.to_string());
     } else {
+        let languages = if languages.is_empty() { "none".to_owned() } else { languages.join(", ") };
         print_line(&format!(
-            "{NAME} {version}, {machine}: journal layout {layout}, contract monkeyci:script {contract}"
+            "{NAME} {version}, {machine}: journal layout {layout}, contract monkeyci:script {contract}, interpreters: {languages}"
         ));
     }
     Ok(Exit::Success)

@@ -29,6 +29,10 @@ fn render(found: &Inspection) -> String {
             let _ = writeln!(text, "  {item}");
         }
     };
+    if !found.sources.is_empty() {
+        let files: Vec<String> = found.sources.iter().map(|(path, size)| format!("{path} ({size} bytes)")).collect();
+        list("sources, which the component evaluates", &files);
+    }
     let (own, wasi): (Vec<_>, Vec<_>) =
         found.imports.iter().cloned().partition(|import| import.starts_with("monkeyci:"));
     list("permissions", &own);
@@ -59,6 +63,7 @@ mod tests {
         let found = Inspection {
             size: 7,
             digest: "d0".to_owned(),
+            sources: Default::default(),
             imports: ["monkeyci:script/jobs@0.1.1", "wasi:http/types@0.2.0"].map(str::to_owned).to_vec(),
             refused: vec![refused],
             exports: vec!["define".to_owned()],

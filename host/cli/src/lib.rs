@@ -60,7 +60,7 @@ pub use monkeyci_engines::{
     DockerEngine, DockerOptions, DockerTls, Engine, EngineError, EngineSearch, EngineSettingsError, NetworkFence,
     Session, SessionControl, SessionOutput, TerminalSize,
 };
-pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect};
+pub use monkeyci_script::{Compiler, Inspection, Limits, compile_if_child, inspect, with_sources};
 
 /// What whoever writes an [`Engine`] of their own needs: what a pod is, and what its sidecar tells the host, by which API.
 ///

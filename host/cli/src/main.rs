@@ -16,6 +16,7 @@ mod help;
 mod import;
 mod inputs;
 mod inspect;
+mod languages;
 mod limits;
 mod logs;
 mod new;
@@ -89,6 +90,7 @@ fn run(command: Command) -> Done {
         Command::Cancel(args) => setup::until_interrupted(outside::cancel(args)),
         Command::Test(args) => test::test(&args),
         Command::Logs(args) => setup::until_interrupted(logs::logs(args)),
+        Command::Schema(args) => new::schema(&args),
         Command::Limits(args) => limits::limits(&args),
         Command::Gc(args) => setup::until_interrupted(gc::gc(args)),
         Command::Config(args) => config::config(&args),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use crate::Done;
-use crate::args::NewArgs;
+use crate::args::{NewArgs, NewLanguage, SchemaArgs};
 use crate::exit::Exit;
 use crate::script::FOLDER;
 use crate::text::{print_line, print_text};
@@ -20,8 +20,32 @@ mod sdk {
 /// What a script's crate has beside its source.
 const FILES: [(&str, &str); 2] = [("Cargo.toml", include_str!("new/manifest.toml")), (".gitignore", "/target\n")];
 
+/// The JSON Schema of scripts in YAML, JSON and TOML.
+const SCHEMA: &str = include_str!("../../../guest-sdk/yaml/schema.json");
+
+/// What a script in YAML consists of; an editor finds the schema by the first line of the script.
+const YAML: [(&str, &str); 2] = [("build.yaml", include_str!("new/build.yaml")), ("build.schema.json", SCHEMA)];
+
+/// Prints the JSON Schema of scripts in YAML, JSON and TOML.
+pub fn schema(_: &SchemaArgs) -> Done {
+    print_text(SCHEMA);
+    Ok(Exit::Success)
+}
+
 /// Writes a new script beside the code of a directory.
 pub fn new(args: &NewArgs) -> Done {
+    if args.lang == NewLanguage::Yaml {
+        let folder = new_folder(&args.dir)?;
+        for (path, text) in YAML {
+            write(&folder.join(path), text)?;
+        }
+        print_line(&format!(
+            "a script is in {}, and the schema beside it, by which editors complete it",
+            folder.display()
+        ));
+        print_text(&next(&args.dir));
+        return Ok(Exit::Success);
+    }
     let folder = write_crate(&args.dir, include_str!("new/script.rs"))?;
     print_line(&format!(
         "a script is in {}, the SDK beside it in sdk/, and its guide is sdk/rust/GUIDE.md",
@@ -33,13 +57,7 @@ pub fn new(args: &NewArgs) -> Done {
 
 /// Writes the crate of a script beside the code of a directory, with the SDK, and says where it is.
 pub fn write_crate(dir: &Path, script: &str) -> Result<PathBuf, (Exit, anyhow::Error)> {
-    let folder = dir.join(FOLDER);
-    if folder.symlink_metadata().is_ok() {
-        return Err((
-            Exit::Usage,
-            anyhow!("{} is there already: `monkeyci-host check` shows its jobs", folder.display()),
-        ));
-    }
+    let folder = new_folder(dir)?;
     for (path, text) in FILES.into_iter().chain([("src/lib.rs", script)]) {
         write(&folder.join(path), text)?;
     }
@@ -47,6 +65,17 @@ pub fn write_crate(dir: &Path, script: &str) -> Result<PathBuf, (Exit, anyhow::E
         write(&folder.join("sdk").join(path), text)?;
     }
     Ok(folder)
+}
+
+/// The folder of the script of a directory, where there is none.
+fn new_folder(dir: &Path) -> Result<PathBuf, (Exit, anyhow::Error)> {
+    let folder = dir.join(FOLDER);
+    match folder.symlink_metadata().is_ok() {
+        true => {
+            Err((Exit::Usage, anyhow!("{} is there already: `monkeyci-host check` shows its jobs", folder.display())))
+        }
+        false => Ok(folder),
+    }
 }
 
 /// What to do with a script beside the code of a directory.

@@ -1,4 +1,4 @@
-//! The script of a command: a component, or what one is made of.
+//! The script of a command: a component, what one is made of, or what an interpreter evaluates.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,22 +9,24 @@ use serde::Deserialize;
 
 use crate::args::ScriptArgs;
 use crate::exit::Exit;
+use crate::languages::{self, Source};
 use crate::setup;
 use crate::test::{cargo, is_script, manifest};
 
 /// The target of scripts.
 pub const TARGET: &str = "wasm32-wasip2";
 /// Where a repository keeps its script.
-pub const FOLDER: &str = ".monkeyci";
+pub use monkeyci_script::FOLDER;
 
 type Failed = (Exit, anyhow::Error);
 
-/// The bytes of the script: of a component; of what cargo makes of a crate; or of what is in `.monkeyci` beside the code.
+/// The bytes of the script: of a component; of what cargo makes of a crate; of an interpreter with the files that it evaluates; or of what
+/// is in `.monkeyci` beside the code.
 pub fn bytes(args: &ScriptArgs) -> Result<Vec<u8>, Failed> {
     at(&place(args)?)
 }
 
-/// Where the script is: a component, or a directory with one or with a crate.
+/// Where the script is: a component, a file that an interpreter evaluates, or a directory with one of these or with a crate.
 pub fn place(args: &ScriptArgs) -> Result<PathBuf, Failed> {
     if args.script.is_none() && args.git.is_some() {
         let error = anyhow!(
@@ -41,7 +43,7 @@ pub fn of(script: Option<&Path>, dir: &Path) -> Result<PathBuf, Failed> {
     let (path, named) = script.map_or_else(|| (dir.join(FOLDER), false), |path| (path.to_owned(), true));
     if !named && !path.exists() {
         let error = anyhow!(
-            "there is no script: {} is not there; `monkeyci-host new` makes one, or name a component or a script's crate",
+            "there is no script: {} is not there; `monkeyci-host new` makes one, or name a component, a script's crate or a file",
             path.display()
         );
         return Err((Exit::Usage, error));
@@ -57,16 +59,20 @@ pub fn crate_of(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     }
 }
 
-/// The bytes of the script at a path: of a component, or of what cargo makes of a crate.
+/// The bytes of the script at a path, as [`bytes`] has them.
 pub fn at(path: &Path) -> Result<Vec<u8>, Failed> {
     if !path.is_dir() {
-        return setup::script(path);
+        return match Source::of(path) {
+            Some(source) => source.script(),
+            None => setup::script(path),
+        };
     }
     made_in(&[path.to_owned(), path.join(FOLDER)])?.ok_or_else(|| {
         let none = anyhow!(
-            "there is no script in {}: neither a Cargo.toml that depends on monkeyci-sdk and makes a `cdylib`, nor one file with the end .wasm; \
-             `monkeyci-host new` makes one",
-            path.display()
+            "there is no script in {}: neither a Cargo.toml that depends on monkeyci-sdk and makes a `cdylib`, nor one file with the end .wasm, \
+             nor in {FOLDER} one of {}; `monkeyci-host new` makes one",
+            path.display(),
+            languages::names().collect::<Vec<_>>().join(", ")
         );
         (Exit::Usage, none)
     })
@@ -81,6 +87,7 @@ fn made_in(dirs: &[PathBuf]) -> Result<Option<Vec<u8>>, Failed> {
     match made(dirs).map_err(|error| (Exit::Usage, error))? {
         Some(Made::Component(path)) => setup::script(&path).map(Some),
         Some(Made::Crate(dir)) => setup::script(&compile(&dir)?).map(Some),
+        Some(Made::Source(source)) => source.script().map(Some),
         None => Ok(None),
     }
 }
@@ -94,11 +101,27 @@ fn made(dirs: &[PathBuf]) -> anyhow::Result<Option<Made>> {
 enum Made {
     Component(PathBuf),
     Crate(PathBuf),
+    Source(Source),
 }
 
 fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
-    if let Some(found) = manifest(&dir.join("Cargo.toml"), true)? {
-        return Ok(is_script(&found).then(|| Made::Crate(dir.to_owned())));
+    let found = manifest(&dir.join("Cargo.toml"), true)?;
+    let mut sources = sources(dir);
+    let has_crate = found.as_ref().is_some_and(is_script);
+    if sources.len() + usize::from(has_crate) > 1 {
+        let names = sources.iter().map(|source| source.path.file_name().unwrap_or_default().display().to_string());
+        let names: Vec<String> = has_crate.then(|| "Cargo.toml".to_owned()).into_iter().chain(names).collect();
+        return Err(anyhow!(
+            "{} has several scripts: {}; keep one of them, or name one",
+            dir.display(),
+            names.join(", ")
+        ));
+    }
+    if let Some(source) = sources.pop() {
+        return Ok(Some(Made::Source(source)));
+    }
+    if found.is_some() {
+        return Ok(has_crate.then(|| Made::Crate(dir.to_owned())));
     }
     if !dir.is_dir() {
         return Ok(None);
@@ -117,6 +140,20 @@ fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
         1 => Ok(components.pop().map(Made::Component)),
         many => Err(anyhow!("{} has {many} files with the end .wasm; name one of them", dir.display())),
     }
+}
+
+/// The files in a directory that interpreters evaluate. A `build.js` in the root of a repository is somebody else's, where the repository
+/// has a folder for scripts.
+fn sources(dir: &Path) -> Vec<Source> {
+    match dir.join(FOLDER).is_dir() {
+        true => Vec::new(),
+        false => Source::all_in(dir),
+    }
+}
+
+/// The script in `.monkeyci` of a directory, or in the directory, that an interpreter evaluates.
+pub fn source_of(dir: &Path) -> Option<Source> {
+    sources(dir).into_iter().chain(Source::all_in(&dir.join(FOLDER))).next()
 }
 
 /// A line of what cargo says to programs.

@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::Done;
 use crate::args::{EngineArgs, Fence, HomeArgs, ScriptArgs, StoreArgs};
 use crate::exit::Exit;
+use crate::languages;
 use crate::signals::Signals;
 
 /// The host's own log goes to stderr: warnings and worse, or from the level that MONKEYCI_LOG names. The libraries
@@ -159,6 +160,9 @@ pub fn builder(
         .docker(docker)
         .sidecar_program(sidecar_program().map_err(infrastructure)?)
         .patience(engine.wait_for_host)
+        .languages(|code, path| {
+            languages::in_repository(code, path).map(|made| made.map_err(|error| format!("{error:#}")))
+        })
         // Its terminal is somebody's, who sees it wait.
         .park_after(None)
         .observer(observer);

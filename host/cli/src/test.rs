@@ -10,6 +10,7 @@ use monkeyci_archive::{Content, WorkspaceFiles, read_small, walk_workspace};
 use crate::Done;
 use crate::args::TestArgs;
 use crate::exit::Exit;
+use crate::script;
 use crate::text::print_line;
 
 /// The most bytes of a manifest that is looked at.
@@ -18,6 +19,17 @@ const MANIFEST: u64 = 1 << 20;
 /// Finds the scripts below a directory, and runs `cargo test` for each.
 pub fn test(args: &TestArgs) -> Done {
     let scripts = scripts(&args.dir).map_err(|error| (Exit::Usage, error))?;
+    // It is no crate, and has nothing that cargo tests.
+    let source = script::source_of(&args.dir);
+    if let Some(source) = &source {
+        print_line(&format!(
+            "{} has no tests of its own; `monkeyci-host check` looks at its jobs, and `monkeyci-host sim` simulates builds of it",
+            source.path.display()
+        ));
+    }
+    if scripts.is_empty() && source.is_some() {
+        return Ok(Exit::Success);
+    }
     if scripts.is_empty() {
         let dir = args.dir.display();
         return Err((Exit::Usage, anyhow!("there is no script in {dir}: no Cargo.toml that depends on monkeyci-sdk")));

@@ -107,6 +107,7 @@ struct Inner {
     /// Those who tell the sinks.
     telling: TaskTracker,
     policy: Option<Arc<dyn Policy>>,
+    languages: Option<Arc<code::Languages>>,
     process: Process,
     driven: Driven,
     /// How long a build has waited for a person when it is parked; `None` if none is.

@@ -1,6 +1,6 @@
 //! Looks into a component without running it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -11,6 +11,7 @@ use crate::error::LoadError;
 use crate::limits::Limits;
 use crate::load::check_form;
 use crate::outside::{Outside, RefusedImport};
+use crate::sources::split;
 
 /// What a component says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +20,10 @@ pub struct Inspection {
     pub size: usize,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub digest: String,
+    /// The files that an interpreter of the script evaluates, by their paths in `.monkeyci`, with their sizes; none of a script that is
+    /// compiled itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, usize>,
     /// What it imports: its permissions.
     pub imports: Vec<String>,
     /// The imports that a host of this version refuses.
@@ -49,6 +54,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadError> {
     let invalid = |error: wasmparser::BinaryReaderError| LoadError::Invalid(error.to_string());
     Validator::new_with_features(WasmFeatures::default()).validate_all(bytes).map_err(invalid)?;
 
+    let (_, sources) = split(bytes)?;
     let outside = Outside::of(bytes).map_err(invalid)?;
     let mut producers = BTreeSet::new();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -73,6 +79,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadError> {
     Ok(Inspection {
         size: bytes.len(),
         digest: hex(&Sha256::digest(bytes)),
+        sources: sources.iter().flat_map(|all| all.files().map(|(path, size)| (path.to_owned(), size))).collect(),
         refused: outside.refused(),
         imports: outside.imports.into_iter().map(|import| import.name).collect(),
         exports: outside.exports,

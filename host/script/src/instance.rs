@@ -139,7 +139,8 @@ impl Script {
             tape.clone(),
             (log, defining, memory),
         );
-        let state = State { slot: Some(self.runtime.slots.take().await), ..state };
+        let sources = self.sources.clone();
+        let state = State { slot: Some(self.runtime.slots.take().await), sources, ..state };
         let (ended, Left { jobs, params, memory, .. }) = self.execute(state, None, (limit, limit)).await;
         // The log is whole before anybody hears of the end.
         pump.finish().await;
@@ -236,7 +237,7 @@ impl Script {
             let Ok(slot) = tokio::time::timeout(left_of_limit, self.runtime.slots.take()).await else {
                 break failed(ScriptError::TimedOut(limit));
             };
-            let state = State { slot: Some(slot), ..state };
+            let state = State { slot: Some(slot), sources: self.sources.clone(), ..state };
             let (ended, mut left) = self.execute(state, Some(then.clone()), (left_of_limit, limit)).await;
             let Some(wait) = left.suspended.take() else { break (ended, left) };
             // All of that at once: others may take the memory meanwhile, and it has done nothing to be refused it now.

@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::memory::BuildMemory;
 use crate::outside::{CONTRACT_VERSION, Outside};
 use crate::runtime::Runtime;
+use crate::sources::{Sources, split};
 use crate::store::State;
 
 /// A loaded script: compiled and linked. Cheap to clone.
@@ -31,6 +32,8 @@ pub struct Script {
     /// How much of it an instance needs to begin with.
     pub(crate) needs: usize,
     imports: Arc<[String]>,
+    /// What the script is made of, if it is an interpreter's.
+    pub(crate) sources: Option<Arc<Sources>>,
     digest: Arc<str>,
     size: usize,
     cached: bool,
@@ -68,9 +71,15 @@ impl Runtime {
 
     fn load_until(&self, bytes: &[u8], stop: Option<&PipeReader>) -> Result<Script, LoadError> {
         check_form(bytes, &self.limits)?;
-        let outside = check_outside(bytes)?;
+        let (code, sources) = split(bytes)?;
+        let outside = check_outside(code)?;
         let digest = hex(&Sha256::digest(bytes));
-        let found = || self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
+        // What is compiled is the same for all scripts of an interpreter.
+        let compiled = match sources {
+            Some(_) => hex(&Sha256::digest(code)),
+            None => digest.clone(),
+        };
+        let found = || self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &compiled));
         let (component, cached) = match found() {
             Some(component) => (component, true),
             None => {
@@ -78,7 +87,7 @@ impl Runtime {
                 // Somebody may have compiled it while this waited for its turn.
                 match found() {
                     Some(component) => (component, true),
-                    None => (self.compile(bytes, &digest, stop)?, false),
+                    None => (self.compile(code, &compiled, stop)?, false),
                 }
             }
         };
@@ -101,6 +110,7 @@ impl Runtime {
             needs: needs(&component),
             refines: component.get_export_index(None, "refine").is_some(),
             imports: outside.into_iter().flat_map(|outside| outside.imports).map(|import| import.name).collect(),
+            sources: sources.map(Arc::new),
             digest: digest.into(),
             size: bytes.len(),
             cached,
@@ -136,7 +146,7 @@ impl Script {
         &self.imports
     }
 
-    /// The SHA-256 of the component's bytes, in hexadecimal.
+    /// The SHA-256 of the script's bytes, in hexadecimal: of the component, with the sources behind it.
     pub fn digest(&self) -> &str {
         &self.digest
     }

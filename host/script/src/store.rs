@@ -14,6 +14,7 @@ use crate::log::{Log, Output};
 use crate::memory::{Kept, Share};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
+use crate::sources::Sources;
 use crate::surroundings::Surroundings;
 use crate::tape::Tape;
 use crate::timers::Timers;
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) meter: Meter,
     pub(crate) client: Client,
+    /// What the script is made of, if it is an interpreter's: it reads them.
+    pub(crate) sources: Option<Arc<Sources>>,
     pub(crate) info: BuildInfo,
     pub(crate) log: Log,
     /// What it is told now: in `define`, or behind it.
@@ -143,6 +146,7 @@ impl State {
             table,
             meter: Meter::new(&limits, memory),
             client,
+            sources: None,
             log,
             tape,
             defining,

@@ -98,7 +98,9 @@ impl From<BuildsError> for NotBegun {
 impl From<CodeError> for NotBegun {
     fn from(error: CodeError) -> Self {
         match error {
-            CodeError::NoFile { .. } | CodeError::TooLarge { .. } => Self::Refused(format!("no script: {error}")),
+            CodeError::NoFile { .. } | CodeError::TooLarge { .. } | CodeError::Script { .. } => {
+                Self::Refused(format!("no script: {error}"))
+            }
             error => Self::Error(error.to_string()),
         }
     }
@@ -341,7 +343,7 @@ async fn request(server: &Server, repository: &Repository, build: &AskedBuild) -
         }
         Some(ScriptPlace::Path(path)) => {
             let code = source(server, repository, reference.clone());
-            let file = server.0.host.read_code(&code, path, SCRIPT as u64).await?;
+            let file = server.0.host.read_script(&code, path, SCRIPT as u64).await?;
             if let Some(commit) = &file.source.commit {
                 // The script and the code are of one commit, whatever is pushed meanwhile.
                 server.0.store.pin_build(build.number, commit, file.source.branch.as_deref()).await?;

@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 
 use crate::command::shown;
+use crate::languages;
 use crate::paths::Paths;
 use crate::say;
 use crate::setup::Ready;
@@ -110,14 +111,22 @@ pub fn everything(paths: &Paths, ready: &Ready, profile: Profile, extent: Extent
     let step = say::step("build");
     let built = Built::of(paths, profile);
     let warm = [&built.host, &built.sidecar, &built.components].iter().all(|path| path.exists());
-    let jobs = [
-        ("host", programs_command(paths, profile, extent)),
-        ("scripts", ready.guest.build(paths, &paths.samples(), &paths.samples_target())?),
-    ];
+    let mut scripts = ready.guest.build(paths, &paths.samples(), &paths.samples_target())?;
+    let host = programs_command(paths, profile, extent);
     if !warm {
         step.doing("host, sidecar and scripts; the first time, this takes minutes");
     }
-    match all_at_once(jobs)? {
+    // The demo needs no interpreter. Those that are built with the scripts are put into the host, so it comes after them.
+    let compiled = match (profile, extent) {
+        (Profile::Debug, Extent::Programs) => all_at_once([("host", host), ("scripts", scripts)])?,
+        _ => {
+            scripts.arg("--workspace");
+            let compiled = cargo_job("scripts", scripts)?;
+            languages::hand_in(paths, languages::with_the_scripts())?;
+            cargo_job("host", host)? | compiled
+        }
+    };
+    match compiled {
         true => step.done("host, sidecar and scripts are built"),
         false => step.already("host, sidecar and scripts"),
     }
@@ -137,7 +146,7 @@ fn programs_command(paths: &Paths, profile: Profile, extent: Extent) -> Command 
 }
 
 /// Runs one cargo, with a label for its output. Says whether anything was compiled.
-fn cargo_job(label: &str, mut command: Command) -> Result<bool> {
+pub fn cargo_job(label: &str, mut command: Command) -> Result<bool> {
     if say::coloured() {
         command.env("CARGO_TERM_COLOR", "always");
     }

@@ -9,6 +9,7 @@ mod demo;
 mod demo_repo;
 mod fuzz;
 mod lanes;
+mod languages;
 mod paths;
 mod rehearse;
 mod reproduce;
@@ -46,6 +47,8 @@ Commands:
   reproduce         build the sidecar from nothing in two places, as users get it, and compare the bytes
   soak              the long runs: the fault runs, whole what `test` takes a sample of, `reproduce`, and `fuzz` for 20 minutes
                     each; takes hours
+  languages [NAME…] build the interpreters of scripts in other languages, all or those named, into target/languages: the
+                    host that is built after that has them in it. Names: yaml
   rehearse [ARGS]   run demo and test on a fresh Debian 12 that is made for it, in both orders; --help tells the ARGS
   sbom              print what the host is made of, with licences and digests, in CycloneDX's JSON
   setup [--podman]  only the set-up: programs, wasm target, container engine, images
@@ -69,6 +72,7 @@ enum Task {
     Bench { release: bool, args: Vec<OsString> },
     Faults(Vec<OsString>),
     Fuzz(fuzz::Request),
+    Languages(Vec<&'static languages::Language>),
     Soak,
     Sbom,
     Setup { podman: bool },
@@ -97,6 +101,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, String> {
         }
         Some("faults") => Ok(Task::Faults(rest)),
         Some("fuzz") => fuzz::Request::parse(&rest).map(Task::Fuzz),
+        Some("languages") => languages::named(&rest).map(Task::Languages),
         Some("reproduce") if rest.is_empty() => Ok(Task::Reproduce),
         Some("soak") if rest.is_empty() => Ok(Task::Soak),
         Some("sbom") if rest.is_empty() => Ok(Task::Sbom),
@@ -117,6 +122,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Rehearse(request) => rehearse::run(&paths, &request),
         Task::Bench { release, args } => bench::run(&paths, release, &args),
         Task::Faults(args) => soak::run(&paths, false, &args),
+        Task::Languages(languages) => languages::run(&paths, &languages),
         Task::Fuzz(request) => fuzz::run(&paths, &request),
         Task::Reproduce => reproduce::run(&paths),
         Task::Sbom => supply::sbom(&paths),
@@ -168,5 +174,18 @@ mod tests {
         assert_eq!(task(&["setup", "--podman"]), Ok(Task::Setup { podman: true }));
         assert!(task(&["setup", "--fast"]).is_err());
         assert!(task(&[]).is_err());
+    }
+
+    #[test]
+    fn languages_are_named_or_all_of_them() {
+        let names = |words: &[&str]| match task(words) {
+            Ok(Task::Languages(languages)) => Ok(languages.iter().map(|language| language.name).collect::<Vec<_>>()),
+            Ok(_) => Err("another task".to_owned()),
+            Err(error) => Err(error),
+        };
+        assert_eq!(names(&["languages", "yaml"]), Ok(vec!["yaml"]));
+        assert_eq!(names(&["languages"]).map(|all| all.len()), Ok(languages::LANGUAGES.len()));
+        let unknown = names(&["languages", "cobol"]).expect_err("there is none");
+        assert!(unknown.contains("cobol") && unknown.contains("yaml"), "{unknown}");
     }
 }

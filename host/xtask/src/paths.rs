@@ -50,6 +50,11 @@ impl Paths {
         self.samples_target().join("wasm32-wasip2/release")
     }
 
+    /// Where the interpreters are after `cargo xtask languages`; the build of the host looks there.
+    pub fn languages(&self) -> PathBuf {
+        self.target.join("languages")
+    }
+
     /// The log of a program that this one runs. Creates the folder.
     pub fn log(&self, name: &str) -> Result<PathBuf> {
         let dir = self.target.join("xtask/logs");

@@ -62,7 +62,7 @@ pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
     let built = stages.run("build", || everything(paths, &ready, Profile::Debug, Extent::Workspace));
     if let Some(built) = built {
         stages.run("tests", || lanes::run(paths, &ready.environment(&built)));
-        for scripts in [paths.samples(), paths.root.join("tests/probe-script")] {
+        for scripts in [paths.samples(), paths.root.join("tests/probe-script"), paths.root.join("guest-sdk/yaml")] {
             let mut command = std::process::Command::new(&built.host);
             command.arg("test").arg(scripts).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
             stages.command("tests of scripts", command);

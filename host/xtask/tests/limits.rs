@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 const IMPORTED: &str =
     "a file of whoever imports it on their own machine; what is beyond is refused, or on the list of what is missing";
 
+/// Limits of the files of a script.
+const SCRIPT: &str = "files of whoever runs builds on their own machine; what is beyond is refused";
+
 /// Limits that nobody else's resources depend on: the file, the constant, and what it is.
 const OTHERS: &[(&str, &str, &str)] = &[
     ("api/src/log.rs", "LOG_HELD", "printed by sidecars, which hold it"),
@@ -27,6 +30,10 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("script/src/runtime.rs", "SIMULATED_SLICES", "of simulations, which have no other use for the machine's time"),
     ("storage/src/journal/postgres.rs", "ROWS", "how many rows one statement takes"),
     ("storage/src/journal/sqlite.rs", "ROWS", "how many rows one statement takes"),
+    ("cli/src/languages.rs", "LARGEST", SCRIPT),
+    ("cli/src/languages.rs", "LARGEST_FOLDER", SCRIPT),
+    ("cli/src/languages.rs", "MAX_DEPTH", SCRIPT),
+    ("cli/src/languages.rs", "MOST_FILES", SCRIPT),
     ("cli/src/test.rs", "MANIFEST", "a file of whoever runs tests on their own machine"),
     (
         "cli/src/config/file.rs",

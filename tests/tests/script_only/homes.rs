@@ -26,7 +26,7 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 32] = [
+const COMMANDS: [(&str, Uses, &[&str]); 33] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
@@ -50,6 +50,7 @@ const COMMANDS: [(&str, Uses, &[&str]); 32] = [
     ("export", Uses::One, &["latest"]),
     ("replay", Uses::One, &["latest"]),
     ("inspect", Uses::None, &[]),
+    ("schema", Uses::None, &[]),
     ("limits", Uses::None, &[]),
     ("gc", Uses::One, &[]),
     ("doctor", Uses::None, &[]),

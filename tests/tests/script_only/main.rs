@@ -5,6 +5,7 @@ mod code;
 mod config;
 mod homes;
 mod importing;
+mod languages;
 mod looking;
 mod planning;
 mod replaying;

@@ -1,5 +1,6 @@
 //! The server's program: builds by API and by webhook, for those who listen, and through its own death.
 
+mod languages;
 mod served;
 
 use std::io::Read;

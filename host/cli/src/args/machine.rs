@@ -114,6 +114,10 @@ pub struct InspectArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: monkeyci-host schema >.monkeyci/build.schema.json")]
+pub struct SchemaArgs {}
+
+#[derive(Debug, clap::Args)]
 #[command(after_help = "Example: monkeyci-host limits --scopes")]
 pub struct LimitsArgs {
     /// Print instead what each token opens at each route of the build API.

@@ -8,8 +8,8 @@ use super::{GivenArgs, StoreArgs};
 /// The script, and what it is told.
 #[derive(Debug, clap::Args)]
 pub struct ScriptArgs {
-    /// The script: a WebAssembly component, or the crate of one, which cargo compiles first. Default: what is in .monkeyci beside
-    /// the code.
+    /// The script: a WebAssembly component; the crate of one, which cargo compiles first; or a file in YAML, JSON, TOML, TypeScript or
+    /// JavaScript. Default: what is in .monkeyci beside the code.
     #[arg(value_name = "SCRIPT")]
     pub script: Option<PathBuf>,
     /// Build the code in this directory as it stands, with what is not committed: the files that git tracks, and those that it does

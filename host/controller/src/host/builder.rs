@@ -1,6 +1,6 @@
 //! How a host is made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use monkeyci_storage::{BlobStore, Blobs, Journals};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::code::Languages;
 use super::driven::Driven;
 use super::policy::Policy;
 use super::process::Process;
@@ -65,6 +66,7 @@ pub struct HostBuilder {
     sources: Sources,
     sinks: Vec<Arc<dyn EventSink>>,
     policy: Option<Arc<dyn Policy>>,
+    languages: Option<Arc<Languages>>,
     upkeep: Option<Upkeep>,
     clock: Arc<dyn Clock>,
     park_after: Option<Duration>,
@@ -103,6 +105,7 @@ impl HostBuilder {
             sources: Sources::default(),
             sinks: Vec::new(),
             policy: None,
+            languages: None,
             upkeep: None,
             clock: MachineClock::new(),
             park_after: Some(PARK_AFTER),
@@ -157,6 +160,15 @@ impl HostBuilder {
     /// job running. By default for 15 minutes; for 10 s at least.
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Who makes scripts of files in other languages: of the directory of some code, and of the path of a file or a folder of it, the bytes
+    /// of a script, or why there are none; `None` where it is no file of these. [`Host::read_script`] asks. The code is a stranger's.
+    pub fn languages(
+        self,
+        make: impl Fn(&Path, &str) -> Option<Result<Vec<u8>, String>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { languages: Some(Arc::new(make)), ..self }
     }
 
     /// Serves sidecars over TCP, and beyond loopback with TLS; by default over a Unix socket in the home.
@@ -281,6 +293,7 @@ impl HostBuilder {
             sources: self.sources,
             sinks,
             policy: self.policy,
+            languages: self.languages,
             telling: TaskTracker::new(),
             process: Process::new(owner.to_string()),
             driven: Driven::default(),

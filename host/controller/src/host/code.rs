@@ -12,6 +12,9 @@ use super::Host;
 use crate::error::ControllerError;
 use crate::source::{CheckoutError, SourceRequest};
 
+/// See [`HostBuilder::languages`](super::HostBuilder::languages).
+pub(super) type Languages = dyn Fn(&Path, &str) -> Option<Result<Vec<u8>, String>> + Send + Sync;
+
 /// A file of a repository.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -48,6 +51,14 @@ pub enum CodeError {
         /// How large it may be.
         most: u64,
     },
+    /// There is something, and no script can be made of it.
+    #[error("the code has no script at {path:?}: {reason}")]
+    Script {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// This machine failed.
     #[error(transparent)]
     Host(#[from] ControllerError),
@@ -65,14 +76,38 @@ impl Host {
     /// # Errors
     /// When code or file can't be had.
     pub async fn read_code(&self, source: &SourceRequest, path: &str, most: u64) -> Result<CodeFile, CodeError> {
+        let path = path.to_owned();
+        self.look_into(source, move |dir| read(dir, path, most)).await
+    }
+
+    /// Gets the code that `source` names, and the script at `path` of it: a component, which may have `most` bytes, or what is made of a
+    /// file or a folder in one of the [languages](super::HostBuilder::languages) that this host has.
+    ///
+    /// # Errors
+    /// When the code can't be had, or has no script there.
+    pub async fn read_script(&self, source: &SourceRequest, path: &str, most: u64) -> Result<CodeFile, CodeError> {
+        let (path, languages) = (path.to_owned(), self.0.languages.clone());
+        let look = move |dir: &Path| match languages.and_then(|make| make(dir, &path)) {
+            Some(made) => made.map(Bytes::from).map_err(|reason| CodeError::Script { path, reason }),
+            None => read(dir, path, most),
+        };
+        self.look_into(source, look).await
+    }
+
+    /// Gets the code, and has somebody look for something in its directory.
+    async fn look_into(
+        &self,
+        source: &SourceRequest,
+        look: impl FnOnce(&Path) -> Result<Bytes, CodeError> + Send + 'static,
+    ) -> Result<CodeFile, CodeError> {
         let aside =
             tempfile::tempdir().map_err(|source| ControllerError::Home { path: std::env::temp_dir(), source })?;
         let checkout = source.clone().check_out_in_background(aside.path().join("code")).await?;
-        let (dir, path) = (checkout.dir, path.to_owned());
+        let dir = checkout.dir;
         let read = tokio::task::spawn_blocking(move || {
             // It is there as long as somebody reads in it.
             let _aside = aside;
-            read(&dir, path, most)
+            look(&dir)
         });
         let bytes = read.await.map_err(|error| ControllerError::Panic(error.to_string()))??;
         Ok(CodeFile { bytes, source: checkout.source })

@@ -29,6 +29,8 @@ pub struct FileReader {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     OfWorkspace(String),
+    /// Of the script's own sources.
+    OfScript(String, Bytes),
     OfArtifact(String, String),
 }
 
@@ -36,6 +38,7 @@ impl std::fmt::Display for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::OfWorkspace(path) => write!(f, "workspace, {path:?}"),
+            Self::OfScript(path, _) => write!(f, "script, {path:?}"),
             Self::OfArtifact(id, path) => write!(f, "artifact {id:?}, {path:?}"),
         }
     }
@@ -45,6 +48,10 @@ impl Content {
     async fn open(&self, client: &Client) -> Result<Sized, ClientError> {
         match self {
             Self::OfWorkspace(path) => client.file(path).await,
+            Self::OfScript(_, content) => {
+                let (size, content) = (content.len() as u64, content.clone());
+                Ok(Sized { size, bytes: futures::stream::once(async { Ok(content) }).boxed() })
+            }
             Self::OfArtifact(id, path) => client.artifact_file(id, path).await,
         }
     }

@@ -8,6 +8,7 @@ use super::files::Content;
 use super::{Does, FileReader};
 use crate::bindings::monkeyci::script::types::Error;
 use crate::bindings::monkeyci::script::workspace::{Host, HostMetadata};
+use crate::sources::Source;
 use crate::store::State;
 
 /// The largest file that is read at once.
@@ -15,6 +16,15 @@ pub(crate) const WHOLE: u64 = 4 << 20;
 
 impl Host for State {
     async fn read_file(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, Error>> {
+        if let Some(source) = self.source(&path)? {
+            return match source {
+                Source::File(content) if content.len() as u64 > WHOLE => {
+                    self.fails(Error::Quota(too_large(&path, content.len() as u64)))
+                }
+                Source::File(content) => Ok(Ok(content.into())),
+                other => self.no_source(&path, &other, "file"),
+            };
+        }
         let client = self.client.clone();
         let request = format!("workspace.read-file({path:?})");
         self.told_bytes(Does::Nothing, request, async move || whole(&client, &path).await).await
@@ -25,10 +35,21 @@ impl Host for State {
         if let Err(error) = self.only_an_action() {
             return self.fails(error);
         }
-        self.open_content(Content::OfWorkspace(path)).await
+        let content = match self.sources.as_ref().and_then(|sources| sources.at(&path)) {
+            Some(Source::File(content)) => Content::OfScript(path, content),
+            Some(other) => return self.no_source(&path, &other, "file"),
+            None => Content::OfWorkspace(path),
+        };
+        self.open_content(content).await
     }
 
     async fn read_dir(&mut self, path: String) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        if let Some(source) = self.source(&path)? {
+            return match source {
+                Source::Folder(names) => Ok(Ok(names)),
+                other => self.no_source(&path, &other, "directory"),
+            };
+        }
         let client = self.client.clone();
         self.told(format!("workspace.read-dir({path:?})"), async move || client.dir(&path).await).await
     }
@@ -39,6 +60,15 @@ impl Host for State {
     }
 
     async fn stat(&mut self, path: String) -> wasmtime::Result<Result<Option<Resource<FileStat>>, Error>> {
+        if let Some(source) = self.source(&path)? {
+            let (kind, size) = match source {
+                Source::File(content) => ("file", content.len() as u64),
+                Source::Folder(_) => ("directory", 0),
+                Source::Nothing => return Ok(Ok(None)),
+            };
+            let stat = FileStat { kind: Some(kind.to_owned()), size, executable: false };
+            return Ok(Ok(Some(self.table.push(stat)?)));
+        }
         let client = self.client.clone();
         match self.told(format!("workspace.stat({path:?})"), async move || client.stat(&path).await).await? {
             Ok(FileStat { kind: None, .. }) => Ok(Ok(None)),
@@ -62,6 +92,23 @@ impl Host for State {
 }
 
 impl State {
+    /// What the script's own sources have at a path; `None` where it is not theirs, and what is called counts itself.
+    fn source(&mut self, path: &str) -> wasmtime::Result<Option<Source>> {
+        let source = self.sources.as_ref().and_then(|sources| sources.at(path));
+        if source.is_some() {
+            self.count_call()?;
+        }
+        Ok(source)
+    }
+
+    /// The error for a path of the sources where something else is than was wanted.
+    fn no_source<T>(&mut self, path: &str, found: &Source, wanted: &str) -> wasmtime::Result<Result<T, Error>> {
+        self.fails(match found {
+            Source::Nothing => Error::NotFound(format!("the script's sources have no {path:?}")),
+            Source::File(_) | Source::Folder(_) => Error::Invalid(format!("{path:?} is no {wanted}")),
+        })
+    }
+
     async fn write(&mut self, path: String, contents: Vec<u8>, append: bool) -> wasmtime::Result<Result<(), Error>> {
         if let Err(error) = self.only_an_action() {
             self.count_call()?;
@@ -75,16 +122,17 @@ impl State {
     }
 }
 
+fn too_large(path: &str, size: u64) -> String {
+    format!("{path:?} has {size} bytes, and at most {WHOLE} are read at once; open it instead")
+}
+
 async fn whole(client: &Client, path: &str) -> Result<Vec<u8>, ClientError> {
     let content = client.file(path).await?;
     if content.size > WHOLE {
         return Err(ClientError::Refused(Problem {
             status: 413,
             title: "too large".to_owned(),
-            detail: format!(
-                "{path:?} has {} bytes, and at most {WHOLE} are read at once; open it instead",
-                content.size
-            ),
+            detail: too_large(path, content.size),
         }));
     }
     let mut bytes = Vec::with_capacity(content.size as usize);

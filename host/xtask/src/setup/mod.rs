@@ -103,6 +103,12 @@ pub fn run(paths: &Paths, scope: Scope) -> Result<Ready> {
     Ok(ready)
 }
 
+/// Only what compiles scripts: the wasm target.
+pub fn guest(paths: &Paths) -> Result<GuestToolchain> {
+    let toolchain = Toolchain::detect().context("no Rust toolchain answers")?;
+    guest::ensure(&say::step("wasm target"), paths, &toolchain)
+}
+
 /// The value, or another error to be told.
 fn kept<T>(result: Result<T>, errors: &mut Vec<String>) -> Option<T> {
     result.map_err(|error| errors.push(format!("{error:#}"))).ok()
