@@ -1,4 +1,4 @@
-//! A whole file: one job, a list of jobs, or a map with `jobs`, `params` and `defaults`.
+//! Whole files, each one job, a list of jobs, or a map with `jobs`, `params` and `defaults`; together they are one graph.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,9 @@ const OWN: &str = "x-";
 /// The most jobs that a matrix may be.
 const COMBINATIONS: usize = 1000;
 
-/// A job of the file before it is read.
+/// A job of a file before it is read.
 struct Found<'t> {
+    file: usize,
     id: String,
     at: At,
     map: Map<'t>,
@@ -25,19 +26,36 @@ struct Found<'t> {
     is_matrix: bool,
 }
 
-/// The jobs of a file, or all that is wrong with it.
-pub fn jobs(build: &Build, root: &Tree) -> std::result::Result<Vec<ContainerJob>, Vec<Fault>> {
+/// The jobs of all files of a script, as one graph; or all that is wrong with them.
+pub fn jobs(build: &Build, roots: &[Tree]) -> std::result::Result<Vec<ContainerJob>, Vec<Fault>> {
     let mut context = Context::new(build);
-    let top = top(&context, root);
-    if let Some(params) = top.as_ref().and_then(|top| top.params) {
-        context.params = parameters(&context, params);
+    let (mut tops, mut params, mut declared) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    for (file, root) in roots.iter().enumerate() {
+        context.reads(file);
+        let Some(top) = top(&context, root) else { continue };
+        let reader = Reader { context: &context, matrix: None };
+        for entry in top.params.map_or(&[][..], |params| reader.names(params)) {
+            if let Some((first, at)) = declared.insert(entry.key.clone(), (file, entry.at)) {
+                let message = format!("the parameter `{}` is declared twice", entry.key);
+                context.fault(Fault::new(entry.at, message).with_in(first, at));
+            } else {
+                params.insert(entry.key.clone(), parameter(reader, entry));
+            }
+        }
+        tops.push((file, top));
     }
-    let mut found = top.map(|top| find(&context, &top)).unwrap_or_default();
+    context.params = params;
+    let mut found = Vec::new();
+    for (file, top) in &tops {
+        context.reads(*file);
+        find(&context, *file, top, &mut found);
+    }
     context.jobs =
         found.iter().map(|job| (job.id.clone(), job.jobs.iter().map(|(id, _)| id.clone()).collect())).collect();
     each_once(&context, &found);
     let mut jobs = Vec::new();
-    for Found { at, map, jobs: several, is_matrix, .. } in found.drain(..) {
+    for Found { file, at, map, jobs: several, is_matrix, .. } in found.drain(..) {
+        context.reads(file);
         for (id, values) in several {
             let reader = Reader { context: &context, matrix: is_matrix.then_some(values.as_slice()) };
             let Some(job) = job::job(reader, &id, at, &map) else { continue };
@@ -72,8 +90,8 @@ fn top<'t>(context: &Context<'_>, root: &'t Tree) -> Option<Top<'t>> {
         }
     };
     // A single job, as MonkeyCI has it.
-    let is_of = |keys: &crate::keys::Keys, entry: &Entry| keys.find(&entry.key).is_ok();
-    if !entries.iter().any(|entry| is_of(&DOCUMENT, entry)) && entries.iter().any(|entry| is_of(&JOB, entry)) {
+    let is_document = entries.iter().any(|entry| DOCUMENT.find(&entry.key).is_ok());
+    if !is_document && entries.iter().any(|entry| JOB.is_near(&entry.key)) {
         return Some(Top { params: None, defaults: None, jobs: vec![(None, root)] });
     }
     let (mut params, mut defaults, mut jobs) = (None, None, None);
@@ -114,24 +132,17 @@ fn top<'t>(context: &Context<'_>, root: &'t Tree) -> Option<Top<'t>> {
     Some(Top { params, defaults, jobs })
 }
 
-/// Declares the parameters, and returns their values.
-fn parameters(context: &Context<'_>, node: &Tree) -> BTreeMap<String, Option<String>> {
-    let reader = Reader { context, matrix: None };
-    let mut values = BTreeMap::new();
-    for Entry { key: name, at, value: node } in reader.names(node) {
-        let value = match &node.kind {
-            Kind::Map(_) => reader.map(node, &PARAM).and_then(|map| parameter(reader, name, *at, &map)),
-            Kind::Nothing => told(reader, *at, context.build.declare(param(name))),
-            _ => reader
-                .plain(node)
-                .and_then(|text| told(reader, *at, context.build.declare(param(name).default(text)).map(Some))),
-        };
-        values.insert(name.clone(), value);
+/// Declares a parameter, and returns its value.
+fn parameter(reader: Reader<'_>, Entry { key: name, at, value: node }: &Entry) -> Option<String> {
+    let build = reader.context.build;
+    match &node.kind {
+        Kind::Map(_) => reader.map(node, &PARAM).and_then(|map| typed(reader, name, *at, &map)),
+        Kind::Nothing => told(reader, *at, build.declare(param(name))),
+        _ => told(reader, *at, build.declare(param(name).default(reader.plain(node)?)).map(Some)),
     }
-    values
 }
 
-fn parameter(reader: Reader<'_>, name: &str, at: At, map: &Map<'_>) -> Option<String> {
+fn typed(reader: Reader<'_>, name: &str, at: At, map: &Map<'_>) -> Option<String> {
     let build = reader.context.build;
     let default = map.get("default").and_then(|node| reader.plain(node));
     let described = |declared: monkeyci_sdk::Param<String>| match map.get("description").and_then(|it| reader.plain(it))
@@ -187,11 +198,10 @@ fn told(reader: Reader<'_>, at: At, value: Result<Option<String>>) -> Option<Str
     })
 }
 
-/// The jobs of the file, with their ids and their matrices.
-fn find<'t>(context: &Context<'_>, top: &Top<'t>) -> Vec<Found<'t>> {
+/// Finds the jobs of a file, with their ids and their matrices.
+fn find<'t>(context: &Context<'_>, file: usize, top: &Top<'t>, found: &mut Vec<Found<'t>>) {
     let reader = Reader { context, matrix: None };
-    let mut found = Vec::new();
-    for (position, (key, node)) in top.jobs.iter().enumerate() {
+    for (key, node) in &top.jobs {
         let Some(map) = job::entries(reader, node) else { continue };
         let id = match (key, map.get("id")) {
             (Some(key), Some(id)) => {
@@ -201,7 +211,7 @@ fn find<'t>(context: &Context<'_>, top: &Top<'t>) -> Vec<Found<'t>> {
             (Some(key), None) => Some(key.key.clone()),
             (None, Some(id)) => reader.plain(id),
             // As MonkeyCI calls them.
-            (None, None) => Some(format!("job-{}", position + 1)),
+            (None, None) => Some(format!("job-{}", found.len() + 1)),
         };
         let Some(id) = id else { continue };
         let at = key.map_or(node.at, |key| key.at);
@@ -214,9 +224,8 @@ fn find<'t>(context: &Context<'_>, top: &Top<'t>) -> Vec<Found<'t>> {
             Some(defaults) => map.or(defaults),
             None => map,
         };
-        found.push(Found { id, at, map, jobs, is_matrix: matrix.is_some() });
+        found.push(Found { file, id, at, map, jobs, is_matrix: matrix.is_some() });
     }
-    found
 }
 
 /// The jobs that a matrix stands for.
@@ -265,8 +274,9 @@ fn each_once(context: &Context<'_>, found: &[Found<'_>]) {
     let mut known = BTreeMap::new();
     for job in found {
         for (id, _) in &job.jobs {
-            if let Some(first) = known.insert(id, job.at) {
-                context.fault(Fault::new(job.at, format!("there are two jobs `{id}`")).with(first));
+            if let Some((file, first)) = known.insert(id, (job.file, job.at)) {
+                context.reads(job.file);
+                context.fault(Fault::new(job.at, format!("there are two jobs `{id}`")).with_in(file, first));
             }
         }
     }

@@ -152,6 +152,13 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// Whether this is one of them, or is written like one.
+    pub fn is_near(&self, key: &str) -> bool {
+        self.find(key).map_or_else(|message| message.contains("did you mean"), |_| true)
+    }
+}
+
 /// A key as it is written here.
 fn kebab(key: &str) -> String {
     let mut written = String::new();

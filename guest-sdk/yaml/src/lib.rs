@@ -20,7 +20,7 @@ mod yaml;
 
 use monkeyci_sdk::prelude::*;
 
-use crate::tree::{Fault, Tree};
+use crate::tree::{Fault, File, Tree};
 
 /// The folder that has the script.
 const FOLDER: &str = ".monkeyci";
@@ -32,26 +32,26 @@ type Read = fn(&str) -> std::result::Result<Tree, Fault>;
 const FILES: [(&str, Read); 4] =
     [("build.yaml", yaml::read), ("build.yml", yaml::read), ("build.json", json::read), ("build.toml", toml::read)];
 
-/// Declares the jobs of the file that is there.
+/// Declares the jobs of the files that are there: as MonkeyCI has it, several are one script.
 pub fn script(build: &Build) -> Result<impl IntoJobs + use<>> {
     let workspace = build.workspace();
-    let mut there = Vec::new();
+    let (mut files, mut roots, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for (name, read) in FILES {
-        if workspace.exists(&format!("{FOLDER}/{name}"))? {
-            there.push((name, read));
+        let path = format!("{FOLDER}/{name}");
+        if !workspace.exists(&path)? {
+            continue;
         }
+        let text = workspace.read_to_string(&path)?.trim_start_matches('\u{feff}').to_owned();
+        match read(&text) {
+            Ok(root) => roots.push(root),
+            Err(fault) => faults.push(Fault { file: files.len(), ..fault }),
+        }
+        files.push(File { path, text });
     }
-    let names = |files: &[(&str, Read)]| files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let (name, read) = match there.as_slice() {
-        [one] => *one,
-        [] => bail!("there is no script in {FOLDER}: none of {}", names(&FILES)),
-        several => bail!("{FOLDER} has several scripts: {}; keep one of them", names(several)),
-    };
-    let path = format!("{FOLDER}/{name}");
-    let text = workspace.read_to_string(&path)?;
-    let text = text.trim_start_matches('\u{feff}');
-    let jobs = read(text).map_err(|fault| vec![fault]).and_then(|tree| file::jobs(build, &tree));
-    jobs.map_err(|faults| anyhow!("{}", tree::show(&path, text, &faults)))
+    let names = || FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    ensure!(!files.is_empty(), "there is no script in {FOLDER}: none of {}", names());
+    let jobs = if faults.is_empty() { file::jobs(build, &roots) } else { Err(faults) };
+    jobs.map_err(|faults| anyhow!("{}", tree::show(&files, &faults)))
 }
 
 monkeyci_sdk::script!(script);

@@ -1,6 +1,6 @@
 //! Reading values from the tree. What is wrong is noted, and reading goes on: all faults of a file are told at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::tree::{At, Entry, Fault, Kind, Node, Tree};
 pub struct Context<'a> {
     pub build: &'a Build,
     faults: RefCell<Vec<Fault>>,
+    /// Which of the files is read.
+    file: Cell<usize>,
     /// What the build has said of itself.
     told: RefCell<BTreeMap<&'static str, Option<String>>>,
     secrets: RefCell<BTreeMap<String, Result<Secret, String>>>,
@@ -59,6 +61,7 @@ impl<'a> Context<'a> {
         Self {
             build,
             faults: RefCell::default(),
+            file: Cell::default(),
             told: RefCell::default(),
             secrets: RefCell::default(),
             hashes: RefCell::default(),
@@ -67,11 +70,16 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub fn fault(&self, fault: Fault) {
-        self.faults.borrow_mut().push(fault);
+    /// From here on, this file is read.
+    pub fn reads(&self, file: usize) {
+        self.file.set(file);
     }
 
-    /// What was wrong, in the order of the file; each once.
+    pub fn fault(&self, fault: Fault) {
+        self.faults.borrow_mut().push(Fault { file: self.file.get(), ..fault });
+    }
+
+    /// What was wrong, in the order of the files; each once.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = self.faults.borrow().clone();
         faults.sort();

@@ -172,6 +172,7 @@ fn each_mistake_has_a_sentence_of_its_own() {
             "- {id: a, image: b, script: c}\n- {id: a, image: b, script: c}".to_owned(),
             "two jobs `a`; the other one is in line 1",
         ),
+        ("imgae: a".to_owned(), "in a job; did you mean `image`?"),
         ("image: a".to_owned(), "has neither a `script` nor `argv`"),
         (job("argv: c"), "either a `script` or `argv`"),
         (job("type: action"), "`container`, since functions are not declared here, is wanted"),
@@ -263,11 +264,28 @@ fn conditions_are_what_they_say() {
 }
 
 #[test]
-fn one_script_is_wanted_and_several_are_named() {
+fn several_files_are_one_script_and_what_clashes_is_told_with_both_places() {
     let none = Simulation::new().try_graph(script).expect_err("there is none").join("\n");
     assert!(none.contains("none of build.yaml, build.yml, build.json, build.toml"), "{none}");
-    let two = with("build.yaml", "").file(".monkeyci/build.json", "").try_graph(script).expect_err("two").join("\n");
-    assert!(two.contains("several scripts: build.yaml, build.json"), "{two}");
+    let json = |text: &str| {
+        with("build.yaml", "params: {p: x}\njobs:\n  a: {image: b, script: c}\n").file(".monkeyci/build.json", text)
+    };
+    let both = json("[{\"image\": \"${{ params.p }}\", \"script\": [\"d\"], \"needs\": [\"a\"]}]").graph(script);
+    assert_eq!((both.ids(), both.needs("job-2")), (vec!["a", "job-2"], vec!["a".to_owned()]));
+    for (text, says) in [
+        (
+            "[\n{\"id\": \"a\", \"image\": \"b\", \"script\": []}]",
+            ".monkeyci/build.json:2:1: there are two jobs `a`; the other one is in .monkeyci/build.yaml:3\n",
+        ),
+        (
+            "{\"params\": {\"p\": 1}, \"jobs\": []}",
+            "build.json:1:13: the parameter `p` is declared twice; the other one is in .monkeyci/build.yaml:1\n",
+        ),
+        ("{", "build.json:1:2: this is not JSON"),
+    ] {
+        let refusal = json(text).try_graph(script).expect_err(says).join("\n");
+        assert!(refusal.contains(says), "{says}: {refusal}");
+    }
 }
 
 /// The samples of the folder and of both READMEs, and what `new` writes: name and text.

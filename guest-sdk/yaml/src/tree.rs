@@ -18,10 +18,18 @@ pub type At = usize;
 /// What is wrong with a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
+    /// Which of the files of a script it is in.
+    pub file: usize,
     pub at: At,
     pub message: String,
-    /// What it clashes with.
-    pub other: Option<At>,
+    /// What it clashes with: in which file, if it is another one, and where.
+    pub other: Option<(Option<usize>, At)>,
+}
+
+/// A file of a script.
+pub struct File {
+    pub path: String,
+    pub text: String,
 }
 
 /// A part of a file.
@@ -54,12 +62,17 @@ pub struct Entry {
 
 impl Fault {
     pub fn new(at: At, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), other: None }
+        Self { file: 0, at, message: message.into(), other: None }
     }
 
     /// With the place of what it clashes with.
     pub fn with(self, other: At) -> Self {
-        Self { other: Some(other), ..self }
+        Self { other: Some((None, other)), ..self }
+    }
+
+    /// With the place of what it clashes with, in one of the files.
+    pub fn with_in(self, file: usize, other: At) -> Self {
+        Self { other: Some((Some(file), other)), ..self }
     }
 }
 
@@ -114,13 +127,18 @@ pub fn each_once(entries: &[Entry]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Faults of a file as people read them: each with its place, and with the line that it is in.
-pub fn show(path: &str, text: &str, faults: &[Fault]) -> String {
+/// Faults of a script as people read them: each with its place, and with the line that it is in.
+pub fn show(files: &[File], faults: &[Fault]) -> String {
     const SHOWN: usize = 20;
     let mut lines = Vec::new();
-    for Fault { at, message, other } in faults.iter().take(SHOWN) {
+    for Fault { file, at, message, other } in faults.iter().take(SHOWN) {
+        let Some(File { path, text }) = files.get(*file) else { continue };
         let (line, column) = line_and_column(text, *at);
-        let other = other.map(|at| format!("; the other one is in line {}", line_and_column(text, at).0));
+        let other =
+            other.map(|(other, at)| match other.filter(|other| other != file).and_then(|other| files.get(other)) {
+                Some(other) => format!("; the other one is in {}:{}", other.path, line_and_column(&other.text, at).0),
+                None => format!("; the other one is in line {}", line_and_column(text, at).0),
+            });
         lines.push(format!("{path}:{line}:{column}: {message}{}", other.unwrap_or_default()));
         let Some(excerpt) = text.lines().nth(line - 1) else { continue };
         let number = line.to_string();

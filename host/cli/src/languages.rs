@@ -37,8 +37,8 @@ pub struct Language {
     called: &'static str,
     /// The ends of names of its files; a script is `build` with one of them.
     ends: &'static [&'static str],
-    /// The ends of names of what else its scripts read: of files in the folder of the script and below. A script is one file if there
-    /// are none.
+    /// The ends of names of what else its scripts read: of files in the folder of the script and below. Where there are none, several files
+    /// are one script.
     reads: &'static [&'static str],
 }
 
@@ -66,6 +66,8 @@ const STEM: &str = "build";
 pub struct Source {
     /// The file.
     pub path: PathBuf,
+    /// Further files, with which it is one script.
+    more: Vec<PathBuf>,
     language: &'static Language,
 }
 
@@ -73,13 +75,26 @@ impl Source {
     /// The script that this file is, by its name.
     pub fn of(path: &Path) -> Option<Self> {
         let language = of_name(path.file_name()?.to_str()?)?;
-        Some(Self { path: path.to_owned(), language })
+        Some(Self { path: path.to_owned(), more: Vec::new(), language })
     }
 
-    /// The scripts in a folder.
+    /// The scripts in a folder. Several files of a language that has no other way to be divided are one.
     pub fn all_in(dir: &Path) -> Vec<Self> {
         let paths = names().map(|name| dir.join(name));
-        paths.filter(|path| path.is_file()).filter_map(|path| Self::of(&path)).collect()
+        let mut all: Vec<Self> = Vec::new();
+        for source in paths.filter(|path| path.is_file()).filter_map(|path| Self::of(&path)) {
+            match all.last_mut().filter(|last| last.language == source.language && source.language.reads.is_empty()) {
+                Some(last) => last.more.push(source.path),
+                None => all.push(source),
+            }
+        }
+        all
+    }
+
+    /// The names of its files.
+    pub fn names(&self) -> String {
+        let name = |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
+        std::iter::once(&self.path).chain(&self.more).map(name).collect::<Vec<_>>().join(" + ")
     }
 
     /// The bytes of the script: the interpreter with the files behind it.
@@ -89,15 +104,19 @@ impl Source {
     }
 
     fn files(&self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
-        let failed = || format!("the script {} can't be read", self.path.display());
-        // Whoever links it here means the file that it is, with what stands beside that.
-        let path = fs::canonicalize(&self.path).with_context(failed)?;
-        let (dir, name) = path.parent().zip(path.file_name()).with_context(failed)?;
-        let dir = Dir::open_ambient_dir(dir, ambient_authority()).with_context(failed)?;
-        let name = name.to_str().with_context(failed)?;
-        // The name that it was called by says what it is in.
-        let called = self.path.file_name().and_then(|name| name.to_str()).unwrap_or(name);
-        Files::of(&dir, name, called, self.language).with_context(failed)
+        let mut files = Files::default();
+        for path in std::iter::once(&self.path).chain(&self.more) {
+            let failed = || format!("the script {} can't be read", path.display());
+            // Whoever links it here means the file that it is, with what stands beside that.
+            let whole = fs::canonicalize(path).with_context(failed)?;
+            let (dir, name) = whole.parent().zip(whole.file_name()).with_context(failed)?;
+            let dir = Dir::open_ambient_dir(dir, ambient_authority()).with_context(failed)?;
+            let name = name.to_str().with_context(failed)?;
+            // The name that it was called by says what it is in.
+            let called = path.file_name().and_then(|name| name.to_str()).unwrap_or(name);
+            files.take(&dir, name, called, self.language).with_context(failed)?;
+        }
+        Ok(files.found)
     }
 }
 
@@ -117,24 +136,23 @@ fn found_in_repository(code: &Path, path: &str) -> anyhow::Result<Option<Vec<u8>
         None => (".", Some(path)),
     };
     let there = |dir: &Dir, name: &str| dir.metadata(name).is_ok_and(|found| found.is_file());
-    let name = match name {
-        Some(name) if of_name(name).is_some() => name.to_owned(),
-        Some(_) => return Ok(None),
-        None => {
-            let dir = code.open_dir(folder)?;
-            let mut found: Vec<String> = names().filter(|name| there(&dir, name)).collect();
-            anyhow::ensure!(
-                found.len() < 2,
-                "there are several scripts: {}; keep one of them, or name one",
-                found.join(", ")
-            );
-            let Some(name) = found.pop() else { return Ok(None) };
-            name
-        }
+    let dir = match name {
+        Some(name) if of_name(name).is_none() => return Ok(None),
+        _ => code.open_dir(folder)?,
     };
-    let Some(language) = of_name(&name) else { return Ok(None) };
-    let files = Files::of(&code.open_dir(folder)?, &name, &name, language)?;
-    language.script(&files).map(Some).map_err(|(_, error)| error)
+    let found: Vec<String> = match name {
+        Some(name) => vec![name.to_owned()],
+        None => names().filter(|name| there(&dir, name)).collect(),
+    };
+    let languages: Vec<&Language> = found.iter().filter_map(|name| of_name(name)).collect();
+    let Some(language) = languages.first() else { return Ok(None) };
+    let is_one = found.len() == 1 || language.reads.is_empty() && languages.iter().all(|other| other == language);
+    anyhow::ensure!(is_one, "there are several scripts: {}; keep one of them, or name one", found.join(", "));
+    let mut files = Files::default();
+    for name in &found {
+        files.take(&dir, name, name, language)?;
+    }
+    language.script(&files.found).map(Some).map_err(|(_, error)| error)
 }
 
 /// The names that a script may have.
@@ -253,9 +271,17 @@ mod tests {
         ] {
             assert_eq!(language(name), expected, "{name}");
         }
-        let dir = folder(&[("build.yml", ""), ("build.mjs", ""), ("other.yaml", ""), ("build.toml/x", "")]);
-        let names: Vec<_> = Source::all_in(dir.path()).iter().map(|source| source.path.clone()).collect();
-        assert_eq!(names, ["build.yml", "build.mjs"].map(|name| dir.path().join(name)));
+        let dir = folder(&[
+            ("build.yml", ""),
+            ("build.mjs", ""),
+            ("other.yaml", ""),
+            ("build.toml/x", ""),
+            ("build.json", ""),
+        ]);
+        let names: Vec<String> = Source::all_in(dir.path()).iter().map(Source::names).collect();
+        assert_eq!(names, ["build.yml + build.json", "build.mjs"]);
+        let files = Source::all_in(dir.path()).remove(0).files().expect("files");
+        assert_eq!(files.into_keys().collect::<Vec<_>>(), ["build.json", "build.yml"]);
     }
 
     #[test]
@@ -302,9 +328,9 @@ mod tests {
         for path in ["ci/build.yaml", "../secret.yaml", "none/build.yaml"] {
             assert!(found(path).is_err(), "{path}");
         }
-        fs::write(code.join(".monkeyci/build.toml"), "").expect("written");
+        fs::write(code.join(".monkeyci/build.js"), "").expect("written");
         let several = found(".monkeyci").expect_err("there are two");
-        assert!(several.contains("several scripts: build.yaml, build.toml"), "{several}");
+        assert!(several.contains("several scripts: build.yaml, build.js"), "{several}");
     }
 
     #[test]

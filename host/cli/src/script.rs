@@ -109,7 +109,7 @@ fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
     let mut sources = sources(dir);
     let has_crate = found.as_ref().is_some_and(is_script);
     if sources.len() + usize::from(has_crate) > 1 {
-        let names = sources.iter().map(|source| source.path.file_name().unwrap_or_default().display().to_string());
+        let names = sources.iter().map(Source::names);
         let names: Vec<String> = has_crate.then(|| "Cargo.toml".to_owned()).into_iter().chain(names).collect();
         return Err(anyhow!(
             "{} has several scripts: {}; keep one of them, or name one",

@@ -51,7 +51,7 @@ fn a_new_script_in_yaml_is_checked_tested_and_planned_with_no_program_in_reach()
 }
 
 #[test]
-fn a_mistake_in_a_file_is_a_bad_script_with_its_line_and_several_scripts_are_named() {
+fn a_mistake_in_a_file_is_a_bad_script_with_its_line_and_files_that_are_not_one_script_are_named() {
     let (host, dir) = (Host::default(), tempfile::tempdir().expect("a directory"));
     write(dir.path(), "build.yaml", "image: debian:12\nscrpt: make\n");
     let wrong = said(&host, dir.path(), &["run"]);
@@ -60,10 +60,20 @@ fn a_mistake_in_a_file_is_a_bad_script_with_its_line_and_several_scripts_are_nam
     assert!(text(&wrong.stdout).contains(says), "{}", text(&wrong.stdout));
     assert!(text(&wrong.stdout).contains("2 | scrpt: make\n"), "{}", text(&wrong.stdout));
 
+    // As MonkeyCI has it, files in YAML, JSON and TOML are one script.
+    write(dir.path(), "build.yaml", "id: a\nimage: debian:12\nscript: make\n");
+    write(
+        dir.path(),
+        "build.json",
+        "[{\"id\": \"b\", \"image\": \"debian:12\", \"script\": \"make\", \"needs\": \"a\"}]",
+    );
+    let both = said(&host, dir.path(), &["check"]);
+    assert!(text(&both.stdout).contains("b  container debian:12, needs a\n2 jobs, no faults"), "{both:?}");
+
     write(dir.path(), "build.json", "{}");
     write(dir.path(), "build.ts", "");
     let several = said(&host, dir.path(), &["check"]);
-    let says = "has several scripts: build.yaml, build.json, build.ts; keep one of them, or name one";
+    let says = "has several scripts: build.yaml + build.json, build.ts; keep one of them, or name one";
     assert!(several.status.code() == Some(2) && text(&several.stderr).contains(says), "{}", text(&several.stderr));
     let one = said(&host, dir.path(), &["check", ".monkeyci/build.json"]);
     assert!(one.status.code() == Some(3) && text(&one.stderr).contains("the script has no `jobs`"), "{one:?}");
