@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
@@ -19,11 +20,14 @@ fn main() -> io::Result<()> {
         fs::read_to_string(root.join(path))
     };
     fs::write(&manifest, standalone(&read("guest-sdk/Cargo.toml")?, &read("Cargo.toml")?))?;
-    files.push((PathBuf::from("rust/Cargo.toml"), manifest));
+    files.push((PathBuf::from("rust/Cargo.toml"), manifest.clone()));
     files.sort();
     let mut code = String::from("pub const FILES: &[(&str, &str)] = &[\n");
     for (to, from) in &files {
-        println!("cargo::rerun-if-changed={}", from.display());
+        // What is written here is always newer than the last build: named, each build would compile the program anew.
+        if *from != manifest {
+            println!("cargo::rerun-if-changed={}", from.display());
+        }
         let _ = writeln!(code, "    ({to:?}, include_str!({from:?})),");
     }
     code.push_str("];\n");
@@ -36,8 +40,11 @@ fn interpreters(out: &Path) -> io::Result<()> {
     /// They are compressed once, and unpacked by each run.
     const LEVEL: i32 = 19;
     let dir = target_dir(out)?.join("languages");
-    // One that is not there would be looked for in each build, and each build would compile this crate.
-    fs::create_dir_all(&dir)?;
+    // One that is not there, or is newer than this run, would have the next build compile this crate anew.
+    if !dir.exists() {
+        fs::create_dir_all(&dir)?;
+        fs::File::open(&dir)?.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1))?;
+    }
     println!("cargo::rerun-if-changed={}", dir.display());
     let mut files: Vec<PathBuf> = fs::read_dir(&dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|end| end == "wasm"));

@@ -197,15 +197,14 @@ struct Files {
 }
 
 impl Files {
-    /// The files of the script that is the file `name` of a folder; it is called so, and gets the name that its interpreter looks for.
-    fn of(dir: &Dir, name: &str, called: &str, language: &Language) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
-        let mut files = Self::default();
+    /// Adds the script that is the file `name` of a folder, with what it may read. It gets the name that its interpreter looks for, with the
+    /// end that it is called by.
+    fn take(&mut self, dir: &Dir, name: &str, called: &str, language: &Language) -> anyhow::Result<()> {
         if !language.reads.is_empty() {
-            files.walk(dir, "", language.reads, 0)?;
+            self.walk(dir, "", language.reads, 0)?;
         }
         let end = called.rsplit_once('.').map_or(called, |(_, end)| end);
-        files.add(dir, name, format!("{STEM}.{end}"))?;
-        Ok(files.found)
+        self.add(dir, name, format!("{STEM}.{end}"))
     }
 
     /// Adds the files of a folder, and of those below, whose names have one of these ends. Links are passed over.

@@ -106,3 +106,17 @@ fn write(path: &Path, text: &str) -> Result<(), (Exit, anyhow::Error)> {
     let failed = || format!("{} can't be written", path.display());
     written().with_context(failed).map_err(|error| (Exit::Infrastructure, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_build_script_has_cargo_watch_nothing_that_it_writes_itself() {
+        let out = env!("OUT_DIR");
+        // Cargo keeps there what a build script has said.
+        let said = std::fs::read_to_string(Path::new(out).with_file_name("output")).expect("what it said");
+        assert!(said.contains("guest-sdk/GUIDE.md"), "{said}");
+        assert!(!said.contains(out), "each build would compile the program anew:\n{said}");
+    }
+}

@@ -19,6 +19,7 @@
 //!
 //! **What is large.** Values of more than 16 KiB stand in the database once, by their SHA-256, and records refer to them.
 
+mod appending;
 mod build_journal;
 mod content;
 mod digest;
@@ -74,7 +75,7 @@ impl fmt::Display for Owner {
 }
 
 /// Where a journal ends, and whose it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Head {
     /// Who may append.
     pub owner: Owner,

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{ConnectOptions, Connection, Postgres, Row};
+use sqlx::{ConnectOptions, Connection, Postgres, QueryBuilder, Row};
 
+use super::appending::Step;
 use super::index::ADDED;
 use super::statements::{BUILDS, OPEN, RECORDS, Statements, digest};
 use super::{Append, Digest, Head, Journal, JournalError, LAYOUT, Obstacle, Page, Piece, Record, Sought};
@@ -92,7 +93,13 @@ impl PostgresJournal {
 
     async fn try_commit(&self, appends: &[Append]) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let verdicts = Statements::<Postgres>::append(&mut transaction, appends, ROWS).await?;
+        let mut written = Vec::new();
+        for step in Step::of(appends, ROWS) {
+            let mut query = QueryBuilder::<Postgres>::new("");
+            Statements::<Postgres>::write(&mut query, &step);
+            written.extend(query.build().fetch_all(&mut *transaction).await?);
+        }
+        let verdicts = Statements::<Postgres>::verdicts(&mut transaction, appends, &written).await?;
         transaction.commit().await?;
         Ok(verdicts)
     }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite};
+use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
 use tokio::sync::{Mutex, OnceCell};
 
+use super::appending::Step;
 use super::statements::{BUILDS, OPEN, RECORDS, Statements};
 use super::{Append, Digest, Head, Journal, JournalError, Obstacle, Page, Piece, Record, Sought};
 
@@ -71,10 +72,16 @@ impl SqliteJournal {
         connection: &mut SqliteConnection,
         appends: &[Append],
     ) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let verdicts = Statements::<Sqlite>::append(&mut transaction, appends, ROWS).await?;
-        transaction.commit().await?;
-        Ok(verdicts)
+        // In one go: sqlx runs it in a thread of its own, and each answer that is waited for costs two changes of threads. Where one of these
+        // fails, the connection is closed, and the transaction with it.
+        let mut query = QueryBuilder::<Sqlite>::new("BEGIN IMMEDIATE; ");
+        for step in Step::of(appends, ROWS) {
+            Statements::<Sqlite>::write(&mut query, &step);
+            query.push("; ");
+        }
+        query.push("COMMIT");
+        let written = query.build().fetch_all(&mut *connection).await?;
+        Statements::<Sqlite>::verdicts(connection, appends, &written).await
     }
 }
 

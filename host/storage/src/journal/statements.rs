@@ -1,12 +1,11 @@
 //! The statements that both databases understand: what decides whose appends are written stands here once.
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, QueryBuilder, Row, Type};
 
 use super::index::in_words;
-use super::{Append, Digest, Head, JournalError, Owner, Record, Sought};
+use super::{Digest, Head, Owner, Record, Sought};
 
 /// The records of a build (`$1`) after a number (`$2`), as [`Statements::record`] reads them; at most `$3`.
 pub(super) const RECORDS: &str = "SELECT number, epoch, time_ms, split, size, checksum, body FROM records
@@ -48,95 +47,6 @@ where
     String: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
     Vec<u8>: Type<DB> + for<'a> Encode<'a, DB> + for<'a> Decode<'a, DB>,
 {
-    /// Writes those appends that their journals take, in the caller's transaction, and answers for each. One statement has so many
-    /// rows at most.
-    pub(super) async fn append(
-        connection: &mut DB::Connection,
-        appends: &[Append],
-        rows: usize,
-    ) -> Result<Vec<Result<(), JournalError>>, sqlx::Error> {
-        let accepted = Self::move_heads(connection, appends, rows).await?;
-        let mut verdicts = Vec::with_capacity(appends.len());
-        let mut records: Vec<(i64, &Record)> = Vec::new();
-        for append in appends {
-            // Two owners may be in one batch. The one whose append was taken is known by where the journal ends now.
-            let taken =
-                accepted.get(&*append.build).filter(|(_, head)| *head == append.head()).map(|(build, _)| *build);
-            let Some(build) = taken else {
-                let stored = Self::head(connection, &append.build).await?;
-                verdicts.push(append.verdict(stored.as_ref()));
-                continue;
-            };
-            Self::write_code(connection, build, &append.index).await?;
-            records.extend(append.records.iter().map(|record| (build, record)));
-            for piece in &append.pieces {
-                sqlx::query::<DB>("INSERT INTO contents (digest, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(piece.digest.0.to_vec())
-                    .bind(&piece.text)
-                    .execute(&mut *connection)
-                    .await?;
-                sqlx::query::<DB>("INSERT INTO content_uses (build, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(build)
-                    .bind(piece.digest.0.to_vec())
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            verdicts.push(Ok(()));
-        }
-        for records in records.chunks(rows) {
-            let mut query: QueryBuilder<DB> =
-                QueryBuilder::new("INSERT INTO records (build, number, epoch, time_ms, split, size, checksum, body) ");
-            query.push_values(records, |mut row, (build, record)| {
-                row.push_bind(*build).push_bind(record.number as i64).push_bind(record.epoch as i64);
-                row.push_bind(record.time_ms as i64).push_bind(record.split).push_bind(record.size as i64);
-                row.push_bind(record.checksum.0.to_vec()).push_bind(&record.body);
-            });
-            query.build().execute(&mut *connection).await?;
-        }
-        Ok(verdicts)
-    }
-
-    /// Moves the ends of the journals that are as their appends have them. Gives the row's id and the new end of each.
-    async fn move_heads(
-        connection: &mut DB::Connection,
-        appends: &[Append],
-        rows: usize,
-    ) -> Result<HashMap<String, (i64, Head)>, sqlx::Error> {
-        let mut moved = Vec::new();
-        let (begin, go_on): (Vec<&Append>, Vec<&Append>) = appends.iter().partition(|append| append.begins());
-        for begin in begin.chunks(rows) {
-            let mut query: QueryBuilder<DB> =
-                QueryBuilder::new("INSERT INTO builds (build, owner, epoch, last, checksum, status) ");
-            query.push_values(begin, |mut row, append| {
-                let head = append.head();
-                row.push_bind(append.build.to_string()).push_bind(owner_bytes(head.owner)).push_bind(head.epoch as i64);
-                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
-                row.push_bind(append.index.status().to_owned());
-            });
-            query.push(" ON CONFLICT (build) DO NOTHING RETURNING owner, epoch, last, checksum, build, id");
-            moved.extend(query.build().fetch_all(&mut *connection).await?);
-        }
-        for go_on in go_on.chunks(rows) {
-            let mut query: QueryBuilder<DB> = QueryBuilder::new(
-                "UPDATE builds SET last = new.column6, checksum = new.column7, status = new.column8 FROM (",
-            );
-            query.push_values(go_on, |mut row, append| {
-                let (before, head) = (append.before(), append.head());
-                row.push_bind(append.build.to_string()).push_bind(owner_bytes(before.owner));
-                row.push_bind(before.epoch as i64).push_bind(before.last as i64).push_bind(before.checksum.0.to_vec());
-                row.push_bind(head.last as i64).push_bind(head.checksum.0.to_vec());
-                row.push_bind(append.index.status().to_owned());
-            });
-            query.push(
-                ") AS new WHERE builds.build = new.column1 AND builds.owner = new.column2 AND builds.epoch = new.column3
-                 AND builds.last = new.column4 AND builds.checksum = new.column5
-                 RETURNING owner, epoch, last, checksum, build, id",
-            );
-            moved.extend(query.build().fetch_all(&mut *connection).await?);
-        }
-        moved.iter().map(|row| Ok((row.try_get(4)?, (row.try_get(5)?, Self::head_of(row)?)))).collect()
-    }
-
     /// Gives a journal to a new owner, if it is still as it was `seen`.
     pub(super) async fn take_over(
         connection: &mut DB::Connection,
@@ -173,7 +83,7 @@ where
     }
 
     /// The head that the first four columns are.
-    fn head_of(row: &DB::Row) -> Result<Head, sqlx::Error> {
+    pub(super) fn head_of(row: &DB::Row) -> Result<Head, sqlx::Error> {
         Ok(Head {
             owner: owner(row.try_get(0)?)?,
             epoch: number(row.try_get(1)?)?,
