@@ -320,6 +320,12 @@ pub enum NewLanguage {
     Rust,
     /// A file of container jobs. Nothing is compiled.
     Yaml,
+    /// A file with all that a script can do, and the types by which editors complete it. Nothing is compiled.
+    #[value(alias = "typescript")]
+    Ts,
+    /// The same in JavaScript.
+    #[value(alias = "javascript")]
+    Js,
 }
 
 /// An address that others can be told of. Without a port, the system chooses one.

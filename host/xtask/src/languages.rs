@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::compile::cargo_job;
 use crate::paths::Paths;
 use crate::say::{self, Step};
-use crate::setup;
+use crate::setup::{self, zig};
 
 /// An interpreter that can be built. Another one is one more row of [`LANGUAGES`], and one in `host/cli/src/languages.rs`.
 #[derive(Debug)]
@@ -37,13 +37,22 @@ impl PartialEq for Language {
 }
 
 /// All of them.
-pub const LANGUAGES: &[Language] = &[Language {
-    name: "yaml",
-    package: "monkeyci-yaml",
-    workspace: WITH_THE_SCRIPTS,
-    target: "samples",
-    ready: |_, _| Ok(Vec::new()),
-}];
+pub const LANGUAGES: &[Language] = &[
+    Language {
+        name: "yaml",
+        package: "monkeyci-yaml",
+        workspace: WITH_THE_SCRIPTS,
+        target: "samples",
+        ready: |_, _| Ok(Vec::new()),
+    },
+    Language {
+        name: "typescript",
+        package: "monkeyci-typescript",
+        workspace: "guest-sdk/typescript",
+        target: "typescript",
+        ready: zig::ensure,
+    },
+];
 
 /// The workspace of the sample scripts, which the tests build whole.
 const WITH_THE_SCRIPTS: &str = "sample-scripts";
