@@ -106,7 +106,7 @@ struct Inner {
     sinks: Vec<Arc<Sink>>,
     /// Those who tell the sinks.
     telling: TaskTracker,
-    policy: Option<Arc<dyn Policy>>,
+    policies: Vec<Arc<dyn Policy>>,
     process: Process,
     driven: Driven,
     /// How long a build has waited for a person when it is parked; `None` if none is.

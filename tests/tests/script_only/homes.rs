@@ -26,7 +26,7 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 34] = [
+const COMMANDS: [(&str, Uses, &[&str]); 35] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
@@ -60,6 +60,7 @@ const COMMANDS: [(&str, Uses, &[&str]); 34] = [
     ("help", Uses::None, &[]),
     ("secret", Uses::None, &[]),
     ("param", Uses::None, &[]),
+    ("policy", Uses::None, &[]),
     ("serve", Uses::Serves, &["--listen", "127.0.0.1:0"]),
 ];
 

@@ -64,7 +64,7 @@ pub struct HostBuilder {
     observer: Arc<dyn Observer>,
     sources: Sources,
     sinks: Vec<Arc<dyn EventSink>>,
-    policy: Option<Arc<dyn Policy>>,
+    policies: Vec<Arc<dyn Policy>>,
     upkeep: Option<Upkeep>,
     clock: Arc<dyn Clock>,
     park_after: Option<Duration>,
@@ -102,7 +102,7 @@ impl HostBuilder {
             observer: Arc::new(Silent),
             sources: Sources::default(),
             sinks: Vec::new(),
-            policy: None,
+            policies: Vec::new(),
             upkeep: None,
             clock: MachineClock::new(),
             park_after: Some(PARK_AFTER),
@@ -193,9 +193,10 @@ impl HostBuilder {
         self
     }
 
-    /// Has this say what builds may do; by default, whatever they ask for.
-    pub fn policy(self, policy: impl Policy) -> Self {
-        Self { policy: Some(Arc::new(policy)), ..self }
+    /// Has this say what builds may do; by default, whatever they ask for. Of several, each has to let them.
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policies.push(Arc::new(policy));
+        self
     }
 
     /// Looks after the home for as long as the host lives: goes on with builds that have lost their hosts, and clears away. By default, nobody
@@ -285,7 +286,7 @@ impl HostBuilder {
             observer: self.observer,
             sources: self.sources,
             sinks,
-            policy: self.policy,
+            policies: self.policies,
             telling: TaskTracker::new(),
             process: Process::new(owner.to_string()),
             driven: Driven::default(),

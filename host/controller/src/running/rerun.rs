@@ -193,6 +193,7 @@ impl BuildRequest {
             breaks: rerun.breaks.clone(),
             key: None,
             given: requested.given.clone(),
+            confined: requested.confined.clone(),
             select: Some(Select::Again(Rerun {
                 of: rerun.build.clone(),
                 by: rerun.by.clone(),
