@@ -20,6 +20,9 @@ pub struct Given {
     /// The files that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
+    /// Whether whoever says it knows it, a forge say: then it is so, and nothing is tried.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub known: bool,
 }
 
 impl Given {
@@ -28,10 +31,10 @@ impl Given {
         *self == Self::default()
     }
 
-    /// Puts what is said in the place of what was found, and says so. A branch that is given leaves no tag, and a tag no branch, unless
+    /// Puts what is said in the place of what was found, and says so, unless it is known. A branch that is given leaves no tag, and a tag no branch, unless
     /// both are: code is pushed as one of them.
     pub fn apply(&self, source: &mut Source) {
-        let Self { trigger, branch, tag, changes } = self;
+        let Self { trigger, branch, tag, changes, known } = self;
         if let (Some(name), _) | (None, Some(name)) = (tag, branch) {
             let kind = if tag.is_some() { "tags" } else { "heads" };
             source.git_ref = Some(format!("refs/{kind}/{name}"));
@@ -46,7 +49,8 @@ impl Given {
             ("tag", tag.is_some()),
             ("changed files", changes.is_some()),
         ];
-        source.given = facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact.to_owned()).collect();
+        source.given =
+            facts.into_iter().filter(|(_, given)| *given && !known).map(|(fact, _)| fact.to_owned()).collect();
     }
 
     /// What is wrong with it, in words for whoever said it.
@@ -106,6 +110,8 @@ mod tests {
         let tagged = after(Given { tag: Some("v1".to_owned()), ..Given::default() });
         assert_eq!((tagged.branch, tagged.git_ref.as_deref()), (None, Some("refs/tags/v1")));
         assert_eq!((tagged.tag.as_deref(), tagged.given), (Some("v1"), vec!["tag".to_owned()]));
+        let known = after(Given { branch: Some("main".to_owned()), known: true, ..Given::default() });
+        assert_eq!((known.branch.as_deref(), known.given), (Some("main"), Vec::new()));
         let changes = Changes { modified: vec!["a".to_owned()], ..Changes::default() };
         let given = Given { trigger: Some("api".to_owned()), changes: Some(changes), ..Given::default() };
         let changed = after(given);

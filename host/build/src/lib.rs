@@ -10,6 +10,7 @@ mod breaks;
 mod budget;
 mod check;
 mod command;
+mod confined;
 mod destination;
 mod draft;
 mod ending;
@@ -35,6 +36,7 @@ pub use check::{
     check_submitted, nearest, param_value,
 };
 pub use command::{Asker, BuildCommand, CommandError, SavedArtifact, WaitFor};
+pub use confined::{Caches, Confined};
 pub use destination::{AddressRange, Destination, DestinationHost, NoDestination};
 pub use draft::{ArtifactOption, CacheOption, JobDraft, ParamDraft, ServiceDraft};
 pub use ending::{Ending, ShellLine, Status};

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Breaks, Event, EventBody, Given, Select};
+use crate::{Breaks, Confined, Event, EventBody, Given, Select};
 
 /// What a build was asked to be.
 ///
@@ -49,6 +49,9 @@ pub struct Requested {
     /// What is said of its code.
     #[serde(default, skip_serializing_if = "Given::is_empty")]
     pub given: Given,
+    /// What it has not that others have.
+    #[serde(default, skip_serializing_if = "Confined::is_empty")]
+    pub confined: Confined,
     /// Whether the journal has what actions are told, so that another process can go on with them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tells_actions: bool,

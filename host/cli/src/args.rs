@@ -44,8 +44,8 @@ pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
 pub use serve::ServeArgs;
 pub use server::{
-    ListInputsArgs, ParamArgs, ParamCommand, PlaceArgs, RemoveInputArgs, SecretArgs, SecretCommand, ServerArgs,
-    SetSecretArgs,
+    ExplainArgs, ListInputsArgs, ParamArgs, ParamCommand, PlaceArgs, PolicyArgs, PolicyCommand, RemoveInputArgs,
+    SecretArgs, SecretCommand, ServerArgs, SetSecretArgs,
 };
 pub use shell::ShellArgs;
 pub use sim::SimArgs;
@@ -116,6 +116,8 @@ pub enum Command {
     Secret(SecretArgs),
     /// Keep parameters in a server for its builds, list and remove them.
     Param(ParamArgs),
+    /// Say what a server's builds may have and do, by where they come from.
+    Policy(PolicyArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print the JSON Schema of scripts in YAML, JSON and TOML, by which editors complete them.

@@ -87,7 +87,7 @@ pub mod simulation {
 /// A server with a public API, round a [`Host`].
 pub mod server {
     pub use monkeyci_server::{
-        BuildFacts, HttpServer, KeyError, MasterKey, NoPattern, Origin, Pattern, Scope, Server, ServerBuilder,
-        ServerError, StoreError,
+        BuildFacts, BuildPolicy, CacheRule, HttpServer, KeyError, MasterKey, NetworkRule, NoPattern, Origin, Pattern,
+        Policy, PolicyError, Rule, Run, Scope, Server, ServerBuilder, ServerError, StoreError,
     };
 }

@@ -22,6 +22,7 @@ mod logs;
 mod new;
 mod outside;
 mod plan;
+mod policy;
 mod progress;
 mod replay;
 mod reports;
@@ -65,6 +66,7 @@ fn run(command: Command) -> Done {
         Command::Rerun(args) => setup::block_on(rerun::rerun(args)),
         Command::Serve(args) => setup::block_on(serve::serve(args)),
         Command::Secret(args) => setup::until_interrupted(server::secret(args)),
+        Command::Policy(args) => policy::policy(args),
         Command::Param(args) => setup::until_interrupted(server::param(args)),
         Command::List(args) => setup::until_interrupted(builds::list(args)),
         Command::Show(args) => setup::until_interrupted(builds::show(args)),

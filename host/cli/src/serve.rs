@@ -47,9 +47,11 @@ pub async fn serve(args: ServeArgs) -> Done {
         server = server.at_once(builds);
     }
     let server = server.open().await.map_err(|error| match error {
-        ServerError::Taken { .. } | ServerError::Key(_) | ServerError::WrongKey { .. } | ServerError::NoKey { .. } => {
-            (Exit::Usage, error.into())
-        }
+        ServerError::Taken { .. }
+        | ServerError::Policy(_)
+        | ServerError::Key(_)
+        | ServerError::WrongKey { .. }
+        | ServerError::NoKey { .. } => (Exit::Usage, error.into()),
         ServerError::Host(error) => setup::not_opened(error),
         error => infrastructure(error.into()),
     })?;

@@ -106,7 +106,7 @@ struct Inner {
     sinks: Vec<Arc<Sink>>,
     /// Those who tell the sinks.
     telling: TaskTracker,
-    policy: Option<Arc<dyn Policy>>,
+    policies: Vec<Arc<dyn Policy>>,
     languages: Option<Arc<code::Languages>>,
     process: Process,
     driven: Driven,

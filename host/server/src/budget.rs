@@ -35,7 +35,11 @@ const MAX_WAITING_OF_ONE: u32 = 10_000;
 /// The same of all repositories.
 const MAX_WAITING: u32 = 100_000;
 /// The most builds that wait to be started.
-pub(crate) const WAITING: Most = Most { of_repository: MAX_WAITING_OF_ONE, in_all: MAX_WAITING };
+pub(crate) const WAITING: Most = Most { of_repository: MAX_WAITING_OF_ONE, in_all: MAX_WAITING, pending: MAX_PENDING };
+/// The most builds of a repository that wait for approval: of a pull request, the last one does.
+const MAX_PENDING: u32 = 1_000;
+/// The most branches and tags that one webhook may tell of.
+pub(crate) const MAX_REFS: usize = 50;
 /// The builds that run at once for each processor, unless somebody says how many; and the least of that.
 const BUILDS_PER_PROCESSOR: usize = 4;
 const LEAST_BUILDS: usize = 8;
@@ -139,6 +143,13 @@ pub fn limits() -> Area {
             u64::from(MAX_WAITING),
             "a line of the database each",
         ),
+        Limit::count(
+            "builds of a repository that wait for approval",
+            Per::Host,
+            u64::from(MAX_PENDING),
+            "one for each pull request, a line of the database each",
+        ),
+        Limit::count("branches and tags of a webhook", Per::Call, MAX_REFS as u64, "each starts a build"),
         Limit::count(
             "webhooks of a repository that started no build, kept",
             Per::Host,

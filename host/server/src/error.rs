@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use monkeyci_controller::ControllerError;
 
 use crate::keys::KeyError;
+use crate::policy::PolicyError;
 
 /// Why a server can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum ServerError {
         /// Where it was.
         path: PathBuf,
     },
+    /// The policy can't be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),

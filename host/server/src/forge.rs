@@ -1,11 +1,22 @@
 //! What the events of forges say of the code: for webhooks, and for whoever tries a script with an event in a file.
 
+mod bitbucket;
+#[cfg(test)]
+mod event_tests;
+mod github;
+mod gitlab;
+mod kind;
+
 use std::collections::BTreeMap;
 
 use monkeyci_build::{Changes, Given};
 use serde::Deserialize;
 
 use crate::budget::{CHANGED_BYTES, MAX_CHANGED};
+use crate::origin::Origin;
+use crate::store::Pull;
+
+pub(crate) use kind::{Forge, Shown, shortened};
 
 /// GitHub lists no more commits of a push: of one that has so many, what has changed is found in the repository.
 const LISTED_COMMITS: usize = 2048;
@@ -85,6 +96,65 @@ pub(crate) struct Push {
     pub(crate) given: Given,
 }
 
+/// What has happened that a webhook tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Happened {
+    /// There is something to build.
+    Changes(Vec<Change>),
+    /// There is not, and this is to be said of it.
+    Nothing(String),
+}
+
+/// A commit to build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// By what it is had.
+    pub(crate) reference: String,
+    pub(crate) given: Given,
+    pub(crate) origin: Origin,
+    pub(crate) pull: Option<Pull>,
+}
+
+impl Happened {
+    fn nothing(said: impl ToString) -> Self {
+        Self::Nothing(said.to_string())
+    }
+
+    fn one(change: Change) -> Self {
+        Self::Changes(vec![change])
+    }
+}
+
+impl Change {
+    /// That of a pull request. A fork's branch is none of the repository's, whatever it is called: nobody is told of it.
+    fn of_pull(pull: Pull, reference: String, branch: String, is_own: bool) -> Result<Self, ForgeEventError> {
+        let (branch, origin) = if is_own { (Some(branch), Origin::PullRequest) } else { (None, Origin::Fork) };
+        let given = Given { branch, known: true, ..Given::default() };
+        given.check().map_err(ForgeEventError::Wrong)?;
+        Ok(Self { reference, given, origin, pull: Some(pull) })
+    }
+}
+
+/// Whom a forge means: by a number, since names are chosen, and change.
+fn identity(id: u64) -> String {
+    id.to_string()
+}
+
+/// A commit's whole id.
+fn whole(id: String) -> Result<String, ForgeEventError> {
+    let is_one = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then_some(id).ok_or(ForgeEventError::NoCommit)
+}
+
+/// The branch or the tag that a full name is.
+fn of_ref(reference: &str) -> Result<(Option<String>, Option<String>), ForgeEventError> {
+    let name = |kind: &str| reference.strip_prefix(kind).map(str::to_owned);
+    match (name("refs/heads/"), name("refs/tags/")) {
+        (None, None) => Err(ForgeEventError::Ref(reference.to_owned())),
+        known => Ok(known),
+    }
+}
+
 /// What a forge's event says of the code.
 ///
 /// # Errors
@@ -108,14 +178,14 @@ pub(crate) fn push(bytes: &[u8]) -> Result<Push, ForgeEventError> {
     let is_short = |commits: &Vec<Commit>| commits.len() < LISTED_COMMITS && can_be_kept(commits);
     let is_whole = !event.forced && event.commits.as_ref().is_none_or(is_short);
     event.commits = event.commits.filter(|_| is_whole);
-    let given = pushed(event)?;
+    let given = Given { known: true, ..pushed(event)? };
     given.check().map_err(ForgeEventError::Wrong)?;
-    let is_commit = |id: &String| matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let commit = after.filter(is_commit).filter(|_| !deleted);
-    if commit.is_none() && !deleted {
-        return Err(ForgeEventError::NoCommit);
+    // Not all say that it was removed.
+    let is_removed = deleted || after.as_ref().is_some_and(|id| id.len() >= 40 && id.bytes().all(|byte| byte == b'0'));
+    if is_removed {
+        return Ok(Push { commit: None, given });
     }
-    Ok(Push { commit, given })
+    Ok(Push { commit: Some(whole(after.ok_or(ForgeEventError::NoCommit)?)?), given })
 }
 
 /// Whether the files that commits list are so few that they are kept with the build.
@@ -130,13 +200,9 @@ fn can_be_kept(commits: &[Commit]) -> bool {
 
 fn pushed(event: ForgeEvent) -> Result<Given, ForgeEventError> {
     let reference = event.reference.ok_or(ForgeEventError::OfNothing)?;
-    let name = |kind: &str| reference.strip_prefix(kind).map(str::to_owned);
-    let (branch, tag) = (name("refs/heads/"), name("refs/tags/"));
-    if branch.is_none() && tag.is_none() {
-        return Err(ForgeEventError::Ref(reference));
-    }
+    let (branch, tag) = of_ref(&reference)?;
     let changes = event.commits.filter(|commits| !commits.is_empty()).map(changes);
-    Ok(Given { trigger: None, branch, tag, changes })
+    Ok(Given { branch, tag, changes, ..Given::default() })
 }
 
 /// What commits change together, the oldest first.

@@ -37,6 +37,7 @@ mod keys;
 mod openapi;
 mod origin;
 mod pattern;
+mod policy;
 mod queue;
 mod refusal;
 mod routes;
@@ -63,6 +64,7 @@ pub use keys::{KeyError, MasterKey};
 pub use monkeyci_controller::HttpServer;
 pub use origin::{BuildFacts, Origin};
 pub use pattern::{NoPattern, Pattern};
+pub use policy::{BuildPolicy, CacheRule, NetworkRule, Policy, PolicyError, Rule, Run};
 
 use budget::{BODIES, HOOKS, builds_at_once, streams};
 use sources::Stored;
@@ -77,6 +79,7 @@ pub struct Server(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) host: Host,
     pub(crate) store: Arc<Store>,
+    pub(crate) policy: Arc<dyn BuildPolicy>,
     pub(crate) git_auth: GitAuth,
     pub(crate) starting: Arc<Starting>,
     /// Memory for the bodies of those who have a token, in KiB.
@@ -102,6 +105,7 @@ impl fmt::Debug for Inner {
 pub struct ServerBuilder {
     host: HostBuilder,
     key: KeyChoice,
+    policy: Option<Arc<dyn BuildPolicy>>,
     git_auth: GitAuth,
     new_token: bool,
     at_once: NonZeroUsize,
@@ -122,6 +126,11 @@ impl ServerBuilder {
     /// Who the server is for git servers; by default, nobody.
     pub fn git_auth(self, git_auth: GitAuth) -> Self {
         Self { git_auth, ..self }
+    }
+
+    /// What builds may have and do; by default, what the file `policy.toml` in the host's home says, or the [default](Policy) where there is none.
+    pub fn policy(self, policy: impl BuildPolicy) -> Self {
+        Self { policy: Some(Arc::new(policy)), ..self }
     }
 
     /// The key that parameters, secrets, and the secrets of webhooks are sealed with in the database; by default that of the file `server.key`
@@ -150,13 +159,18 @@ impl ServerBuilder {
     pub async fn open(self) -> Result<Server, ServerError> {
         // Before the host: it goes on with builds at once, and asks for their secrets.
         let store = Arc::new(Store::open(self.host.home(), &self.key).await?);
-        let stored = Stored { store: Arc::downgrade(&store) };
-        let host = self.host.params(stored.clone()).secrets(stored).open().await?;
+        let policy = match self.policy {
+            Some(policy) => policy,
+            None => Arc::new(Policy::of_dir(self.host.home())?),
+        };
+        let stored = Stored { store: Arc::downgrade(&store), policy: policy.clone() };
+        let host = self.host.params(stored.clone()).secrets(stored.clone()).policy(stored).open().await?;
         let first_token = first_token(&store, host.day_ms(), self.new_token).await?;
         let starting = Starting::new(self.at_once);
         let inner = Arc::new(Inner {
             host,
             store,
+            policy,
             git_auth: self.git_auth,
             starting: starting.clone(),
             bodies: Arc::new(Semaphore::new(BODIES >> 10)),
@@ -174,7 +188,7 @@ impl Server {
     /// A server round the host that this makes. It keeps what it knows in the host's home, and gives the host's builds what it keeps for them.
     pub fn builder(host: HostBuilder) -> ServerBuilder {
         let (key, git_auth) = (KeyChoice::default(), GitAuth::default());
-        ServerBuilder { host, key, git_auth, new_token: false, at_once: builds_at_once() }
+        ServerBuilder { host, key, policy: None, git_auth, new_token: false, at_once: builds_at_once() }
     }
 
     /// The host that runs its builds.

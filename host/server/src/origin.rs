@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{AskedBuild, Repository};
+use crate::store::{Asked, Repository};
 
 /// Where a build comes from: what it may have and do depends on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,9 +74,8 @@ impl BuildFacts {
         Self { repository: repository.into(), labels: Vec::new(), origin, branch: None, tag: None, repository_id: 0 }
     }
 
-    /// Those of a build that was asked for.
-    pub(crate) fn of(repository: &Repository, build: &AskedBuild) -> Self {
-        let asked = &build.asked;
+    /// Those of a build that was asked for, and whose code was found to be of this branch.
+    pub(crate) fn of(repository: &Repository, asked: &Asked, found: Option<&str>) -> Self {
         let origin = asked.origin();
         let of_ref = |kind: &str| asked.reference.as_deref()?.strip_prefix(kind).map(str::to_owned);
         let (branch, tag) = match origin {
@@ -84,7 +83,7 @@ impl BuildFacts {
             Origin::Push | Origin::Tag | Origin::PullRequest => (asked.given.branch.clone(), asked.given.tag.clone()),
             Origin::Fork => (None, None),
             // What was found when the code was had; for whoever asks for no name asks for the main branch.
-            Origin::Api if asked.reference.is_none() => (build.branch.clone(), None),
+            Origin::Api if asked.reference.is_none() => (found.map(str::to_owned), None),
             Origin::Api => (of_ref("refs/heads/"), of_ref("refs/tags/")),
         };
         let (name, labels) = (repository.name.clone(), repository.labels.clone());

@@ -17,6 +17,11 @@ pub struct Pattern(String);
 pub struct NoPattern(String);
 
 impl Pattern {
+    /// The one for all names.
+    pub fn all() -> Self {
+        Self("*".to_owned())
+    }
+
     /// Whether it stands for this name.
     pub fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');

@@ -36,6 +36,10 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorised", detail)
     }
 
+    pub(crate) fn denied(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "denied", detail)
+    }
+
     pub(crate) fn not_found(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not found", detail)
     }
@@ -101,7 +105,7 @@ impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Elsewhere => Self::not_found(denied),
-            Denied::Scope(_) | Denied::OneRepository => Self::new(StatusCode::FORBIDDEN, "denied", denied),
+            Denied::Scope(_) | Denied::OneRepository => Self::denied(denied),
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::routing::MethodFilter;
 use crate::access::Reach::{self, Build, Own, Repository, Server};
 use crate::access::Scope::{self, Admin, Approve, Read, Secrets, Trigger};
 use crate::budget::{HOOK, JSON};
+use crate::forge::Forge;
 
 use self::Access::{Open, Signed, Token};
 use self::Gives::{Archive, EventsOrStream, Json, Nothing, Stream};
@@ -50,6 +51,7 @@ pub(crate) enum RouteId {
     ReadArtifact,
     ApproveJob,
     RejectJob,
+    ApproveBuild,
     CancelBuild,
     ListParams,
     SetParam,
@@ -70,6 +72,10 @@ pub(crate) enum RouteId {
     AddToken,
     RemoveToken,
     GitHubWebhook,
+    GitLabWebhook,
+    GiteaWebhook,
+    ForgejoWebhook,
+    BitbucketWebhook,
 }
 
 /// The methods that the API has.
@@ -86,8 +92,8 @@ pub(crate) enum Verb {
 pub(crate) enum Access {
     /// Everybody.
     Open,
-    /// Whoever has signed the body with the repository's secret.
-    Signed,
+    /// Whoever shows the repository's secret, as this forge does.
+    Signed(Forge),
     /// Whoever has a token with this scope that reaches so far.
     Token(Scope, Reach),
 }
@@ -125,7 +131,7 @@ const USES: &[&str] = &["name", "cursor", "limit"];
 
 /// The table, in the order of [`RouteId`].
 #[rustfmt::skip]
-pub(crate) static ROUTES: [Route; 39] = [
+pub(crate) static ROUTES: [Route; 44] = [
     route(Id::Health, Get, "/health", Open, NONE, &[], Json(200, "Health"), "Says that the process answers."),
     route(Id::Ready, Get, "/ready", Open, NONE, &[], Json(200, "Health"), "Says whether builds are taken: the database answers, and the host does not shut down."),
     route(Id::OpenApi, Get, "/api/v1/openapi.json", Open, NONE, &[], Json(200, "Anything"), "This document."),
@@ -145,6 +151,7 @@ pub(crate) static ROUTES: [Route; 39] = [
     route(Id::ReadArtifact, Get, "/api/v1/builds/{org}/{repo}/{build}/artifacts/{artifact}", Token(Read, Build), NONE, &[], Archive, "Gives an artifact, a tar archive in Zstandard. A connection that breaks off says that it is not what was saved."),
     route(Id::ApproveJob, Post, "/api/v1/builds/{org}/{repo}/{build}/jobs/{job}/approve", Token(Approve, Build), Body("Decision", JSON), &[], Nothing, "Approves a job that waits for it."),
     route(Id::RejectJob, Post, "/api/v1/builds/{org}/{repo}/{build}/jobs/{job}/reject", Token(Approve, Build), Body("Decision", JSON), &[], Nothing, "Rejects a job that waits for approval."),
+    route(Id::ApproveBuild, Post, "/api/v1/builds/{org}/{repo}/{build}/approve", Token(Approve, Build), Body("Approval", JSON), &[], Nothing, "Lets a build run that the policy has wait for that. `commit` is the one that was looked at: another one is refused."),
     route(Id::CancelBuild, Post, "/api/v1/builds/{org}/{repo}/{build}/cancel", Token(Trigger, Build), NONE, &[], Nothing, "Stops a build."),
     route(Id::ListParams, Get, "/api/v1/params", Token(Secrets, Server), NONE, &[], Json(200, "Inputs"), "Lists the parameters that are kept for builds of all repositories, by name."),
     route(Id::SetParam, Put, "/api/v1/params/{name}", Token(Secrets, Server), Body("NewInput", JSON), &[], Nothing, "Keeps a parameter for builds of all repositories; of a label, a branch or an origin alone, if the body says so. What was kept there is replaced: builds that have begun keep what they have."),
@@ -164,7 +171,11 @@ pub(crate) static ROUTES: [Route; 39] = [
     route(Id::ListTokens, Get, "/api/v1/tokens", Token(Admin, Server), NONE, &[], Json(200, "Tokens"), "Lists the tokens, the oldest first."),
     route(Id::AddToken, Post, "/api/v1/tokens", Token(Admin, Server), Body("NewToken", JSON), &[], Json(201, "AddedToken"), "Makes a token. The answer has it, and nobody is told again."),
     route(Id::RemoveToken, Delete, "/api/v1/tokens/{token}", Token(Admin, Server), NONE, &[], Nothing, "Removes a token: it opens nothing from then on."),
-    route(Id::GitHubWebhook, Post, "/api/v1/webhooks/github/{repository}", Signed, Body("Anything", HOOK), &["X-Hub-Signature-256", "X-GitHub-Event", "X-GitHub-Delivery"], Json(202, "Delivered"), "Takes a webhook of GitHub. A push of a branch or a tag starts a build of its commit."),
+    route(Id::GitHubWebhook, Post, "/api/v1/webhooks/github/{repository}", Signed(Forge::GitHub), Body("Anything", HOOK), &["X-Hub-Signature-256", "X-GitHub-Event", "X-GitHub-Delivery"], Json(202, "Delivered"), "Takes a webhook of GitHub. A push of a branch or a tag starts a build of its commit, and so do new commits of a pull request."),
+    route(Id::GitLabWebhook, Post, "/api/v1/webhooks/gitlab/{repository}", Signed(Forge::GitLab), Body("Anything", HOOK), &["X-Gitlab-Token", "X-Gitlab-Event", "Idempotency-Key", "X-Gitlab-Event-UUID"], Json(202, "Delivered"), "The same of GitLab: pushes, tags and merge requests."),
+    route(Id::GiteaWebhook, Post, "/api/v1/webhooks/gitea/{repository}", Signed(Forge::Gitea), Body("Anything", HOOK), &["X-Gitea-Signature", "X-Gitea-Event", "X-Gitea-Delivery"], Json(202, "Delivered"), "The same of Gitea."),
+    route(Id::ForgejoWebhook, Post, "/api/v1/webhooks/forgejo/{repository}", Signed(Forge::Forgejo), Body("Anything", HOOK), &["X-Forgejo-Signature", "X-Forgejo-Event", "X-Forgejo-Delivery"], Json(202, "Delivered"), "The same of Forgejo."),
+    route(Id::BitbucketWebhook, Post, "/api/v1/webhooks/bitbucket/{repository}", Signed(Forge::Bitbucket), Body("Anything", HOOK), &["X-Hub-Signature", "X-Event-Key", "X-Request-UUID"], Json(202, "Delivered"), "The same of Bitbucket Cloud: each branch and tag of a push starts a build, and so do new commits of pull requests that are none of a fork's."),
 ];
 
 #[allow(clippy::too_many_arguments, reason = "a row of a table")]
@@ -213,7 +224,11 @@ mod tests {
         }
         let open: Vec<_> = ROUTES.iter().filter(|route| route.access == Open).map(|route| route.path).collect();
         assert_eq!(open, ["/health", "/ready", "/api/v1/openapi.json"]);
-        let signed: Vec<_> = ROUTES.iter().filter(|route| route.access == Signed).map(|route| route.path).collect();
-        assert_eq!(signed, ["/api/v1/webhooks/github/{repository}"]);
+        let signed = ROUTES.iter().filter_map(|route| match route.access {
+            Signed(forge) => Some((forge, route.path)),
+            _ => None,
+        });
+        let path = |forge: Forge| format!("/api/v1/webhooks/{}/{{repository}}", forge.as_str());
+        assert!(signed.eq(Forge::ALL.map(|forge| (forge, path(forge))).iter().map(|(f, p)| (*f, p.as_str()))));
     }
 }

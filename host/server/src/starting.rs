@@ -10,12 +10,15 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use monkeyci_build::Caches;
 use monkeyci_controller::{Build, BuildRequest, BuildsError, CodeError, Host, SourceRequest, SubmitError};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{MAX_STARTING, SCRIPT};
 use crate::error::StoreError;
+use crate::origin::{BuildFacts, Origin};
+use crate::policy::CacheRule;
 use crate::queue::Turns;
 use crate::refusal::Refusal;
 use crate::sources;
@@ -331,7 +334,10 @@ pub(crate) fn build_id(server: &Server, repository: &Repository, key: &str) -> S
 /// Has the script of a build, and says what the host is asked for.
 async fn request(server: &Server, repository: &Repository, build: &AskedBuild) -> Result<BuildRequest, NotBegun> {
     let asked = &build.asked;
-    let mut reference = build.commit.clone().or_else(|| asked.reference.clone());
+    // What no branch leads to is had by its own name, and says the commit itself.
+    let is_pinned = asked.is_pinned();
+    let found = build.commit.clone().filter(|_| !is_pinned);
+    let mut reference = found.or_else(|| asked.reference.clone());
     let mut given = asked.given.clone();
     let script = match &repository.script {
         None => {
@@ -348,12 +354,16 @@ async fn request(server: &Server, repository: &Repository, build: &AskedBuild) -
             if let Some(commit) = &file.source.commit {
                 // The script and the code are of one commit, whatever is pushed meanwhile.
                 server.0.store.pin_build(build.number, commit, file.source.branch.as_deref()).await?;
-                reference = Some(commit.clone());
+                if !is_pinned {
+                    reference = Some(commit.clone());
+                }
             }
-            if given.branch.is_none() && given.tag.is_none() {
+            if given.branch.is_none() && given.tag.is_none() && asked.origin() != Origin::Fork {
                 // A commit alone tells neither; one that was pinned before has them from then.
                 given.branch = file.source.branch.or_else(|| build.branch.clone());
                 given.tag = file.source.tag.or_else(|| asked.tag().map(str::to_owned));
+                // It is what was found, or by what the code was asked for.
+                given.known = true;
             }
             file.bytes
         }
@@ -363,8 +373,16 @@ async fn request(server: &Server, repository: &Repository, build: &AskedBuild) -
     request.inputs.params = asked.params.clone();
     // Their values the host asks for; so it does when it goes on with the build.
     let build = server.0.store.build(&build.build).await?.unwrap_or_else(|| build.clone());
-    let secrets = sources::given(&server.0.store, InputKind::Secret, repository, &build).await?;
-    request.inputs.reveal = secrets.into_iter().filter(|row| row.reveal).map(|row| row.name).collect();
+    let policy = &*server.0.policy;
+    let secrets = sources::given(&server.0.store, policy, (InputKind::Secret, repository, &build)).await?;
+    request.inputs.reveal = secrets.rows.into_iter().filter(|row| row.reveal).map(|row| row.name).collect();
+    let rule = policy.rule(&BuildFacts::of(repository, asked, build.branch.as_deref()));
+    request.confined.caches = match (rule.cache, &asked.pull) {
+        (CacheRule::Branch, _) => None,
+        (CacheRule::Own, Some(pull)) => Some(Caches::Own(format!("pull-{}", pull.number))),
+        (CacheRule::Own, None) => Some(Caches::Own(asked.origin().to_string())),
+        (CacheRule::None, _) => Some(Caches::Apart(build.build.clone())),
+    };
     request.given = given;
     Ok(request)
 }
@@ -376,7 +394,7 @@ impl Server {
         loop {
             match self.0.store.build(build).await?.map(|asked| asked.state) {
                 Some(State::Begun) => return Ok(Some(self.0.host.build(build).await?)),
-                Some(State::Waiting) => {}
+                Some(State::Pending | State::Waiting) => {}
                 Some(State::Refused | State::Error | State::Cancelled) | None => return Ok(None),
             }
             tokio::select! {

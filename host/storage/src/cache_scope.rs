@@ -1,7 +1,7 @@
 //! Which builds share a cache: builds of one branch their own, and all may read those of the main branch. So what a branch
 //! that nobody has reviewed puts into a cache reaches no build of the main branch.
 
-use monkeyci_build::{CacheSpec, Source};
+use monkeyci_build::{CacheSpec, Caches, Source};
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
 
@@ -40,8 +40,16 @@ impl<'a> CacheScope<'a> {
             (None, None, Some(commit)) => scope("commit", commit),
             (None, None, None) => "none".to_owned(),
         };
-        let main = source.main_branch.as_ref().map(branch).filter(|main| *main != own);
+        let main = source.main_branch.as_ref().map(branch);
         Self { build, identity, own, main }
+    }
+
+    /// The caches of a build that has not those of its branch.
+    pub fn confined(self, caches: &Caches) -> Self {
+        match caches {
+            Caches::Own(name) => Self { own: scope("own", name), ..self },
+            Caches::Apart(name) => Self { own: scope("apart", name), main: None, ..self },
+        }
     }
 
     /// Where the build writes the cache.
@@ -52,7 +60,8 @@ impl<'a> CacheScope<'a> {
     /// Finds the cache: under its key, else the newest under the first fallback that has one; each in the build's own scope
     /// first, then in that of the main branch.
     pub async fn find(&self, blobs: &Blobs, cache: &CacheSpec) -> Result<Option<Found>, object_store::Error> {
-        let scopes = || [Some(&self.own), self.main.as_ref()].into_iter().flatten();
+        let main = self.main.as_ref().filter(|main| **main != self.own);
+        let scopes = || [Some(&self.own), main].into_iter().flatten();
         for scope in scopes() {
             let name = names::cache(self.build, self.identity, scope, &cache.id, &cache.key);
             if let Some(content) = open(blobs, &name).await? {
@@ -152,6 +161,31 @@ mod tests {
         assert_eq!(text(said.find(&blobs, &cache("x", &[])).await.expect("found")).await, Some((true, "good".into())));
         put(&blobs, &said.to_write(&cache("y", &[])), "poison").await;
         assert_eq!(text(main.find(&blobs, &cache("y", &[])).await.expect("found")).await, None);
+    }
+
+    #[tokio::test]
+    async fn who_has_own_caches_reads_main_and_writes_what_nobody_else_reads_whatever_its_branch_is_called() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::local(dir.path()).expect("a store");
+        let source = on("main");
+        let scope = || CacheScope::new("o/r/1", "i", &source);
+        let own = |name: &str| scope().confined(&Caches::Own(name.to_owned()));
+        let apart = || scope().confined(&Caches::Apart("7".to_owned()));
+        put(&blobs, &scope().to_write(&cache("x", &[])), "good").await;
+        put(&blobs, &own("7").to_write(&cache("y", &[])), "poison").await;
+        put(&blobs, &apart().to_write(&cache("z", &[])), "poison").await;
+        let find = async |scope: CacheScope<'_>, key: &str| {
+            text(scope.find(&blobs, &cache(key, &[])).await.expect("found")).await.map(|(_, text)| text)
+        };
+        let (good, poison) = (Some("good".to_owned()), Some("poison".to_owned()));
+        assert_eq!((find(own("7"), "x").await, find(apart(), "x").await), (good, None));
+        assert_eq!((find(own("7"), "y").await, find(apart(), "z").await), (poison.clone(), poison));
+        for other in [scope(), own("8"), apart()] {
+            assert_eq!(find(other, "y").await, None);
+        }
+        for other in [scope(), own("7")] {
+            assert_eq!(find(other, "z").await, None);
+        }
     }
 
     #[tokio::test]

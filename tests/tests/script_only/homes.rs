@@ -61,6 +61,7 @@ const COMMANDS: [(&str, Uses, &[&str]); 35] = [
     ("help", Uses::None, &[]),
     ("secret", Uses::None, &[]),
     ("param", Uses::None, &[]),
+    ("policy", Uses::None, &[]),
     ("serve", Uses::Serves, &["--listen", "127.0.0.1:0"]),
 ];
 

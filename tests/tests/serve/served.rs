@@ -58,6 +58,15 @@ impl Served {
         Self { child, address, token }
     }
 
+    /// What a command prints that speaks to this server.
+    pub fn command(&self, host: &Host, arguments: &[&str]) -> String {
+        let mut command = host.command(arguments);
+        command.args(["--server", &format!("http://{}", self.address)]).env("MONKEYCI_TOKEN", &self.token);
+        let output = command.stdin(Stdio::null()).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// As a crash of the machine would end it.
     pub fn kill(mut self) {
         self.child.kill().expect("it runs");

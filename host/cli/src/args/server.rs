@@ -18,6 +18,40 @@ pub struct ServerArgs {
     pub plain_network: bool,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  monkeyci-host policy explain\n  monkeyci-host policy explain fork --data /var/lib/monkeyci-host\n  monkeyci-host policy explain push --branch release/1\n\nA policy is the file policy.toml of the data directory:\n  trusted-branches = [\"main\", \"release/*\"]   # pushes to these are trusted-branch below, others branch; default: [\"*\"]\n  [fork]                                        # or trusted-branch, branch, tag, pull-request, api\n  run = \"approval\"                              # or yes, or no\n  secrets = []                                  # names, or patterns\n  reveal = []                                   # of those, the ones that scripts may read\n  cache = \"own\"                                 # or branch, or none\n  network = \"asked\"                             # or none\nWhat it does not say is as `policy explain` shows it without one."
+)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say what builds may have and do: all kinds of builds, or those of an event.
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  monkeyci-host policy explain\n  monkeyci-host policy explain fork --data /var/lib/monkeyci-host\n  monkeyci-host policy explain push --branch release/1"
+)]
+pub struct ExplainArgs {
+    /// Where the build would come from: push, tag, pull-request, fork or api. Default: the whole table.
+    #[arg(value_name = "EVENT")]
+    pub event: Option<String>,
+    /// The branch that is pushed.
+    #[arg(long, value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// The data directory of the server, whose policy.toml counts; a home of the other commands too. Default: as theirs.
+    #[arg(long = "home", visible_alias = "data", value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// Look at this file instead: before it is put there.
+    #[arg(long, value_name = "F", conflicts_with = "data")]
+    pub policy: Option<PathBuf>,
+}
+
 /// For which builds something is kept.
 #[derive(Debug, clap::Args)]
 pub struct PlaceArgs {

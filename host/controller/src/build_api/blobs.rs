@@ -84,7 +84,8 @@ fn cache_of<'a>(build: &'a BuildHandle, claims: &Claims, id: &str) -> Result<(Ca
     let known = build.pod(job, |pod| pod.plan.caches.iter().find(|cache| cache.id == id).cloned()).flatten();
     let cache = known.ok_or_else(|| Refusal::not_found(format!("job {job:?} keeps no cache {id:?}")))?;
     let info = build.info.get().ok_or_else(|| Refusal::not_found("the code has not been checked out yet"))?;
-    Ok((CacheScope::new(&build.id, &build.repository, &info.source), cache))
+    let scope = CacheScope::new(&build.id, &build.repository, &info.source);
+    Ok((build.caches.get().into_iter().fold(scope, CacheScope::confined), cache))
 }
 
 pub(crate) async fn save_artifact(

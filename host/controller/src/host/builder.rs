@@ -65,7 +65,7 @@ pub struct HostBuilder {
     observer: Arc<dyn Observer>,
     sources: Sources,
     sinks: Vec<Arc<dyn EventSink>>,
-    policy: Option<Arc<dyn Policy>>,
+    policies: Vec<Arc<dyn Policy>>,
     languages: Option<Arc<Languages>>,
     upkeep: Option<Upkeep>,
     clock: Arc<dyn Clock>,
@@ -104,7 +104,7 @@ impl HostBuilder {
             observer: Arc::new(Silent),
             sources: Sources::default(),
             sinks: Vec::new(),
-            policy: None,
+            policies: Vec::new(),
             languages: None,
             upkeep: None,
             clock: MachineClock::new(),
@@ -205,9 +205,10 @@ impl HostBuilder {
         self
     }
 
-    /// Has this say what builds may do; by default, whatever they ask for.
-    pub fn policy(self, policy: impl Policy) -> Self {
-        Self { policy: Some(Arc::new(policy)), ..self }
+    /// Has this say what builds may do; by default, whatever they ask for. Of several, each has to let them.
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policies.push(Arc::new(policy));
+        self
     }
 
     /// Looks after the home for as long as the host lives: goes on with builds that have lost their hosts, and clears away. By default, nobody
@@ -297,7 +298,7 @@ impl HostBuilder {
             observer: self.observer,
             sources: self.sources,
             sinks,
-            policy: self.policy,
+            policies: self.policies,
             languages: self.languages,
             telling: TaskTracker::new(),
             process: Process::new(owner.to_string()),

@@ -71,6 +71,7 @@ fn what(capability: &Capability) -> String {
         Capability::Import(interface) => format!("import {interface}"),
         Capability::Secret(secret) => format!("have the secret {secret:?}"),
         Capability::Reveal(secret) => format!("read the secret {secret:?}"),
+        Capability::Network => "have jobs reach a network".to_owned(),
     }
 }
 
@@ -207,6 +208,10 @@ impl Host {
         let observer = self.0.observer.clone();
         let (live, inbox) = BuildHandle::new(id, &request.source, request.inputs.clone(), masking, observer, state);
         live.disk.set(self.0.disk, dir.path.clone());
+        if let Some(caches) = &request.confined.caches {
+            // Set once: there is one request a build.
+            let _ = live.caches.set(caches.clone());
+        }
         let cancel = Cancel::default();
         let (services, path, force) = (self.0.services.clone(), dir.path.clone(), cancel.force.clone());
         let context = Arc::new(JobContext::new(services, live.clone(), request.clone(), path, force, digest_key));

@@ -19,6 +19,8 @@ pub enum Capability {
     Secret(String),
     /// Read the bytes of this secret in its actions.
     Reveal(String),
+    /// Have jobs that reach more than their services, if they ask for it.
+    Network,
 }
 
 /// The answer to whether a build may do something.
@@ -27,8 +29,8 @@ pub enum Capability {
 pub enum Verdict {
     /// It may.
     Allow,
-    /// It may not, for this reason. Without what it needs to run, the build is not taken; a secret is not given to it, and that is a warning
-    /// in its result.
+    /// It may not, for this reason. Without what it needs to run, the build is not taken; a secret is not given to it, or its jobs reach no
+    /// network, and that is a warning in its result.
     Deny(String),
 }
 
@@ -68,19 +70,21 @@ impl Host {
         build: &BuildContext,
         request: &mut BuildRequest,
     ) -> Result<Vec<String>, SubmitError> {
-        let Some(policy) = &self.0.policy else { return Ok(Vec::new()) };
+        if self.0.policies.is_empty() {
+            return Ok(Vec::new());
+        }
         // What is no component is refused when it is loaded.
         let inspected = monkeyci_script::inspect(&request.script, self.0.services.runtime.limits());
         let imports = inspected.map(|inspected| inspected.imports).unwrap_or_default();
         for capability in [Capability::Run].into_iter().chain(imports.into_iter().map(Capability::Import)) {
-            if let Verdict::Deny(reason) = policy.judge(build, &capability).await {
+            if let Some(reason) = self.denied(build, &capability).await {
                 return Err(SubmitError::Denied { build: build.build.clone(), capability, reason });
             }
         }
         let mut said = Vec::new();
         let secrets: Vec<String> = request.inputs.secrets.keys().cloned().collect();
         for name in secrets {
-            if let Verdict::Deny(reason) = policy.judge(build, &Capability::Secret(name.clone())).await {
+            if let Some(reason) = self.denied(build, &Capability::Secret(name.clone())).await {
                 request.inputs.secrets.remove(&name);
                 request.inputs.reveal.remove(&name);
                 said.push(format!("the secret {name:?} is withheld from this build: {reason}"));
@@ -88,11 +92,25 @@ impl Host {
         }
         let revealed: Vec<String> = request.inputs.reveal.iter().cloned().collect();
         for name in revealed {
-            if let Verdict::Deny(reason) = policy.judge(build, &Capability::Reveal(name.clone())).await {
+            if let Some(reason) = self.denied(build, &Capability::Reveal(name.clone())).await {
                 request.inputs.reveal.remove(&name);
                 said.push(format!("this build's script may not read the secret {name:?}: {reason}"));
             }
         }
+        if let Some(reason) = self.denied(build, &Capability::Network).await {
+            request.confined.no_network = true;
+            said.push(format!("jobs of this build reach their services and no other network: {reason}"));
+        }
         Ok(said)
+    }
+
+    /// Why a build may not do something, by the first policy that says so; `None` if it may.
+    async fn denied(&self, build: &BuildContext, capability: &Capability) -> Option<String> {
+        for policy in &self.0.policies {
+            if let Verdict::Deny(reason) = policy.judge(build, capability).await {
+                return Some(reason);
+            }
+        }
+        None
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use monkeyci_api::{ArtifactInfo, BuildInfo, JobOutcome, SidecarPlan, SidecarReport};
 use monkeyci_build::{
-    BuildCommand, BuildState, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSpec,
+    BuildCommand, BuildState, Caches, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSpec,
     SavedArtifact, Status, ToldCall,
 };
 use monkeyci_storage::{Watched, Watcher};
@@ -45,6 +45,8 @@ pub(crate) struct BuildHandle {
     pub(crate) observer: Arc<dyn Observer>,
     /// What is being built; known after the checkout.
     pub(crate) info: OnceLock<BuildInfo>,
+    /// Whose caches it has, if not those of its branch.
+    pub(crate) caches: OnceLock<Caches>,
     /// The code, and where actions write; known after the checkout.
     pub(crate) dirs: OnceLock<BuildDirs>,
     state: Mutex<BuildState>,
@@ -149,6 +151,7 @@ impl BuildHandle {
             inputs,
             observer,
             info: OnceLock::new(),
+            caches: OnceLock::new(),
             dirs: OnceLock::new(),
             state: Mutex::new(state),
             records,

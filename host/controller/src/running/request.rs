@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use monkeyci_api::Hidden;
-use monkeyci_build::{Breaks, BuildStatus, Event, EventBody, Given, JobSummary, Select};
+use monkeyci_build::{Breaks, BuildStatus, Confined, Event, EventBody, Given, JobSummary, Select};
 use tokio_util::sync::CancellationToken;
 
 use super::said::Said;
@@ -40,6 +40,8 @@ pub struct BuildRequest {
     pub select: Option<Select>,
     /// What is said of its code, in place of what is found there.
     pub given: Given,
+    /// What it has not that others have.
+    pub confined: Confined,
     /// What tells this request from others of the same repository: the id of a webhook's delivery, say. Whoever asks again with the same
     /// key gets the same build, also after a restart, whatever else the request says.
     pub key: Option<String>,
@@ -63,6 +65,7 @@ impl BuildRequest {
             breaks: Breaks::default(),
             select: None,
             given: Given::default(),
+            confined: Confined::default(),
             key: None,
             digest: Arc::default(),
         }

@@ -195,6 +195,7 @@ impl BuildRequest {
             key: None,
             digest: Arc::default(),
             given: requested.given.clone(),
+            confined: requested.confined.clone(),
             select: Some(Select::Again(Rerun {
                 of: rerun.build.clone(),
                 by: rerun.by.clone(),

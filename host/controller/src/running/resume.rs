@@ -310,6 +310,7 @@ impl BuildRequest {
             breaks: self.breaks.clone(),
             select: self.select.clone(),
             given: self.given.clone(),
+            confined: self.confined.clone(),
             tells_actions: true,
             tells_ends: true,
             key_name: digests.key_name(),
@@ -330,6 +331,7 @@ impl BuildRequest {
             breaks: monkeyci_build::Breaks::default(),
             select: None,
             given: Given::default(),
+            confined: monkeyci_build::Confined::default(),
             key: None,
             digest: Arc::default(),
         }
@@ -384,6 +386,7 @@ impl BuildRequest {
             breaks: requested.breaks.clone(),
             select: requested.select.clone(),
             given: requested.given.clone(),
+            confined: requested.confined.clone(),
             key: None,
             digest: Arc::default(),
         })

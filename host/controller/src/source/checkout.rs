@@ -15,6 +15,7 @@ use super::error::CheckoutError;
 use super::git_ssh::SshAddress;
 use super::git_url::{has_login, shown};
 use super::limits::Limits;
+use super::refs;
 use super::working_tree::working_tree;
 
 /// Where the code of a build is.
@@ -26,7 +27,8 @@ pub enum SourceRequest {
     Git {
         /// Its URL: `https://…`, `ssh://…`, `user@host:path`, `file://…`, or a path.
         url: String,
-        /// A branch, a tag, the full name of any ref, or a commit; the repository's main branch when none.
+        /// A branch, a tag, the full name of any ref, or a commit; the repository's main branch when none. A commit that no branch or tag
+        /// leads to is named with a ref that has led to it, `refs/pull/7/head@COMMIT`: that is fetched, and the commit is built.
         reference: Option<String>,
         /// Logins, also for submodules.
         auth: GitAuth,
@@ -77,7 +79,8 @@ impl SourceRequest {
         match requested {
             RequestedSource::Dir { path } => Self::Dir(path.into()),
             RequestedSource::Git { url, reference } => {
-                Self::Git { url: url.clone(), reference: commit.or_else(|| reference.clone()), auth }
+                let (url, reference) = (url.clone(), reference.clone());
+                Self::Git { url, reference, auth }.at(commit)
             }
         }
     }
@@ -86,7 +89,13 @@ impl SourceRequest {
     pub(crate) fn at(self, commit: Option<String>) -> Self {
         match self {
             Self::Dir(path) => Self::Dir(path),
-            Self::Git { url, reference, auth } => Self::Git { url, reference: commit.or(reference), auth },
+            Self::Git { url, reference, auth } => {
+                let reference = match commit {
+                    Some(commit) => Some(refs::pin(reference, commit)),
+                    None => reference,
+                };
+                Self::Git { url, reference, auth }
+            }
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) fn clone(
     let shown = shown(url);
     let failed = |error: git2::Error| CheckoutError::Clone { url: shown.clone(), reason: error.message().to_owned() };
     let mut remotes = Remotes::new(auth, limits, cancelled)?;
+    let (asked, pinned) = (reference, reference.and_then(refs::pinned));
+    let reference = pinned.map_or(reference, |(name, _)| Some(name));
     let repository = remotes.fetch(url, reference, into, false)?;
     let mut source =
         Source { git_url: Some(shown.clone()), main_branch: refs::main_branch(&repository), ..Source::default() };
@@ -90,7 +92,14 @@ pub(crate) fn clone(
         });
     };
     warnings.extend(also);
-    let commit = repository.find_commit(commit).map_err(failed)?;
+    let commit = match pinned {
+        // The ref may lead elsewhere by now: what was named is built, or nothing.
+        Some((_, pinned)) => repository.find_commit(pinned).map_err(|_| {
+            let reference = asked.unwrap_or_default().to_owned();
+            CheckoutError::NoRef { url: shown.clone(), reference }
+        })?,
+        None => repository.find_commit(commit).map_err(failed)?,
+    };
     let mut budget = Budget::new(limits, cancelled);
     let dir = Dir::open_ambient_dir(into, ambient_authority())
         .map_err(|source| CheckoutError::Write { path: into.to_owned(), source })?;

@@ -12,12 +12,32 @@ pub(super) struct Found {
 
 /// Whether a ref has a full name that a clone does not bring: `refs/pull/7/head`, say.
 pub(super) fn is_fetched_by_name(repository: &Repository, wanted: &str) -> bool {
-    let brought = ["refs/heads/", "refs/tags/", "refs/remotes/"].iter().any(|prefix| wanted.starts_with(prefix));
     // What is not well-formed, a pattern say, would be read as something else.
     wanted.starts_with("refs/")
-        && !brought
+        && !is_brought(wanted)
         && git2::Reference::is_valid_name(wanted)
         && commit(repository, wanted).is_none()
+}
+
+/// A ref, and the commit behind an `@`: `refs/pull/7/head@4ca77f…`. The ref is fetched, which a clone does not bring, and the commit is built:
+/// whoever has looked at it has looked at no other one.
+pub(super) fn pinned(wanted: &str) -> Option<(&str, Oid)> {
+    let (name, commit) = wanted.rsplit_once('@').filter(|(name, _)| name.starts_with("refs/") && !is_brought(name))?;
+    let is_whole = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some((name, Oid::from_str(commit).ok().filter(|_| is_whole)?))
+}
+
+/// What names a commit of which it is known by which name it was had.
+pub(super) fn pin(reference: Option<String>, commit: String) -> String {
+    let name = reference.as_deref().map(|name| pinned(name).map_or(name, |(name, _)| name));
+    match name.filter(|name| name.starts_with("refs/") && !is_brought(name)) {
+        Some(name) => format!("{name}@{commit}"),
+        None => commit,
+    }
+}
+
+fn is_brought(name: &str) -> bool {
+    ["refs/heads/", "refs/tags/", "refs/remotes/"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Finds the commit that `wanted` names, and says in `source` what it is: a full ref; `HEAD`, or none, for the main branch; a branch,

@@ -9,17 +9,19 @@ use monkeyci_controller::{BuildsError, Decision, Standing};
 use serde::Deserialize;
 
 use super::streams::slot;
-use super::wire::{Artifacts, BuildBody, Builds, DecisionBody, NewBuild, ShownBuild};
+use super::wire::{ApprovalBody, Artifacts, BuildBody, Builds, DecisionBody, NewBuildBody, ShownBuild};
 use super::{Call, Paged};
 use crate::Server;
 use crate::budget::{LONGEST_KEY, WAITING};
+use crate::origin::BuildFacts;
+use crate::policy::Run;
 use crate::refusal::Refusal;
 use crate::starting::build_id;
-use crate::store::{Asked, AskedBuild, BuildFilter, State, Taken};
+use crate::store::{Asked, AskedBuild, BuildFilter, NewBuild, State, Taken};
 use crate::tokens::drawn;
 
 pub(super) async fn trigger(server: &Server, call: &Call) -> Result<Response, Refusal> {
-    let NewBuild { branch, tag, commit, params } = call.json()?;
+    let NewBuildBody { branch, tag, commit, params } = call.json()?;
     let repository = call.repository()?;
     let key = call.header("idempotency-key")?;
     if key.is_some_and(|key| key.is_empty() || key.len() > LONGEST_KEY) {
@@ -44,13 +46,19 @@ pub(super) async fn trigger(server: &Server, call: &Call) -> Result<Response, Re
         given = Given::default();
     }
     let (key, trigger) = (format!("{}/{key}", repository.id), "api".to_owned());
-    let asked = Asked { key, trigger, reference, params, given, origin: None };
+    let asked = Asked { key, trigger, reference, params, given, ..Asked::default() };
     let build = build_id(server, repository, &asked.key);
-    let taken = server.0.store.take_build((repository.id, &build, &asked), server.0.host.day_ms(), WAITING).await?;
+    let state = match server.0.policy.rule(&BuildFacts::of(repository, &asked, None)).run {
+        Run::Yes => State::Waiting,
+        Run::Approval => State::Pending,
+        Run::No => return Err(Refusal::denied("by the server's policy, nobody asks for builds of this repository so")),
+    };
+    let new = NewBuild { build: build.clone(), asked, state };
+    let taken = server.0.store.take_build((repository.id, &new), server.0.host.day_ms(), WAITING).await?;
     match taken {
         Taken::New => server.0.starting.wake(),
         // Whoever took it may have told nobody.
-        Taken::Before(before) if before.asked == asked => server.0.starting.wake(),
+        Taken::Before(before) if before.asked == new.asked => server.0.starting.wake(),
         Taken::Before(_) => {
             return Err(Refusal::other_request(
                 "something else was asked for with this Idempotency-Key; take another one",
@@ -145,9 +153,31 @@ pub(super) async fn decide(server: &Server, call: &Call, approved: bool) -> Resu
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Lets a build run that waits for that: of the commit that whoever approves it has looked at.
+pub(super) async fn approve(server: &Server, call: &Call) -> Result<Response, Refusal> {
+    let ApprovalBody { commit } = call.json()?;
+    let (row, by) = (call.build()?, call.grant()?.by());
+    if commit.as_deref() != row.asked.commit() {
+        return Err(Refusal::conflict(match row.asked.commit() {
+            Some(known) => format!("the build is of the commit {known}: look at that one, and name it as `commit`"),
+            None => "the build names no commit: approve it without one".to_owned(),
+        }));
+    }
+    if !server.0.store.approve_build(row.number, &by).await? {
+        return Err(Refusal::conflict(format_args!("the build {} does not wait for approval", row.build)));
+    }
+    tracing::info!(build = row.build, commit, by, "a build was approved");
+    server.0.starting.wake();
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 pub(super) async fn cancel(server: &Server, call: &Call) -> Result<Response, Refusal> {
     let (row, by) = (call.build()?, call.grant()?.by());
     let reason = format!("cancelled by {by}");
+    if server.0.store.reject_build(row.number, &reason).await? {
+        server.0.starting.has_changed();
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     if server.0.starting.cancel(server, row, &reason).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -191,6 +221,7 @@ pub(super) async fn ended(server: &Server, row: &AskedBuild) -> Result<Option<St
 async fn told(server: &Server, row: AskedBuild) -> Result<BuildBody, Refusal> {
     let waits = match row.state {
         State::Waiting => Some(server.0.starting.waits(server, &row).await?),
+        State::Pending => Some("it waits for somebody to look at its commit, and approve it".to_owned()),
         _ => None,
     };
     let body = body(server, row).await?;
@@ -202,7 +233,8 @@ async fn body(server: &Server, row: AskedBuild) -> Result<BuildBody, Refusal> {
         State::Begun => ended(server, &row).await?.unwrap_or_else(|| Standing::Running.as_str().to_owned()),
         state => state.as_str().to_owned(),
     };
-    let AskedBuild { build, repository_name, asked, reason, commit, branch, accepted_ms, .. } = row;
+    let AskedBuild { build, repository_name, asked, approved_by, reason, commit, branch, accepted_ms, .. } = row;
+    let (origin, commit) = (asked.origin(), commit.or_else(|| asked.commit().map(str::to_owned)));
     let tag = asked.tag().map(str::to_owned);
     Ok(BuildBody {
         build,
@@ -210,6 +242,8 @@ async fn body(server: &Server, row: AskedBuild) -> Result<BuildBody, Refusal> {
         status,
         reason,
         trigger: asked.trigger,
+        origin,
+        approved_by,
         branch,
         tag,
         commit,

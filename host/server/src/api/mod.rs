@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use crate::Server;
 use crate::access::{Grant, Reach};
 use crate::budget::{BODY_TIME, FREE_BODY, SCRIPT};
+use crate::forge::Forge;
 use crate::openapi;
 use crate::refusal::Refusal;
 use crate::routes::{Access, ROUTES, Route, RouteId, Takes};
@@ -77,9 +78,9 @@ async fn respond(server: &Server, route: &'static Route, mut request: Request) -
     let (parts, body) = request.into_parts();
     let let_in = let_in(server, route, &path, &parts.headers).await?;
     let budget = match route.access {
-        Access::Signed => {
+        Access::Signed(forge) => {
             // Whoever shows nothing like a signature takes no memory.
-            webhooks::signature(&parts.headers)?;
+            webhooks::shown(forge, &parts.headers)?;
             &server.0.hooks
         }
         _ => &server.0.bodies,
@@ -114,6 +115,7 @@ async fn answer(server: Server, route: RouteId, call: Call) -> Result<Response, 
         RouteId::ReadArtifact => builds::artifact(server, call).await,
         RouteId::ApproveJob => builds::decide(server, call, true).await,
         RouteId::RejectJob => builds::decide(server, call, false).await,
+        RouteId::ApproveBuild => builds::approve(server, call).await,
         RouteId::CancelBuild => builds::cancel(server, call).await,
         RouteId::ListParams | RouteId::ListParamsOf => inputs::list(server, call, Param).await,
         RouteId::SetParam | RouteId::SetParamOf => inputs::set(server, call, Param).await,
@@ -125,8 +127,16 @@ async fn answer(server: Server, route: RouteId, call: Call) -> Result<Response, 
         RouteId::ListTokens => tokens::list(server).await,
         RouteId::AddToken => tokens::add(server, call).await,
         RouteId::RemoveToken => tokens::remove(server, call).await,
-        RouteId::GitHubWebhook => webhooks::github(server, call.name("repository"), &call.headers, &call.body).await,
+        RouteId::GitHubWebhook => hook(server, call, Forge::GitHub).await,
+        RouteId::GitLabWebhook => hook(server, call, Forge::GitLab).await,
+        RouteId::GiteaWebhook => hook(server, call, Forge::Gitea).await,
+        RouteId::ForgejoWebhook => hook(server, call, Forge::Forgejo).await,
+        RouteId::BitbucketWebhook => hook(server, call, Forge::Bitbucket).await,
     }
+}
+
+async fn hook(server: &Server, call: &Call, forge: Forge) -> Result<Response, Refusal> {
+    webhooks::take(server, forge, (call.name("repository"), &call.headers, &call.body)).await
 }
 
 /// Whether whoever asks may go to a route, before anything of the body is read.
@@ -189,7 +199,7 @@ async fn read(
     if told.is_some_and(|told| told > most) {
         return Err(too_large(most));
     }
-    if told == Some(0) && matches!(takes, Takes::Body("NewBuild" | "Decision", _)) {
+    if told == Some(0) && matches!(takes, Takes::Body("NewBuild" | "Decision" | "Approval", _)) {
         // All that they may say may be left out.
         return Ok((Bytes::from_static(b"{}"), None));
     }

@@ -46,7 +46,7 @@ pub(super) async fn events(server: &Server, call: &Call) -> Result<Response, Ref
             // Whoever has heard the end need not come again.
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
-    } else if row.state != State::Waiting {
+    } else if !matches!(row.state, State::Pending | State::Waiting) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let (server_of_stream, id) = (server.clone(), row.build.clone());
@@ -65,7 +65,7 @@ pub(super) async fn events(server: &Server, call: &Call) -> Result<Response, Ref
 async fn page(server: &Server, call: &Call, after: u64) -> Result<Response, Refusal> {
     let row = call.build()?;
     if row.state != State::Begun {
-        let is_over = row.state != State::Waiting;
+        let is_over = !matches!(row.state, State::Pending | State::Waiting);
         return Ok(Json(Events { events: Vec::new(), next: after, is_over }).into_response());
     }
     // Before the events: what has ended by then is among them.

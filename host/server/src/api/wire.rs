@@ -126,11 +126,19 @@ pub(crate) struct Deliveries {
 pub(crate) struct DeliveredBody {
     pub(crate) outcome: String,
     pub(crate) build: Option<String>,
+    /// Of a webhook that tells of several branches, all.
+    pub(crate) builds: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct NewBuild {
+pub(crate) struct ApprovalBody {
+    pub(crate) commit: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NewBuildBody {
     pub(crate) branch: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) commit: Option<String>,
@@ -144,6 +152,8 @@ pub(crate) struct BuildBody {
     pub(crate) status: String,
     pub(crate) reason: Option<String>,
     pub(crate) trigger: String,
+    pub(crate) origin: Origin,
+    pub(crate) approved_by: Option<String>,
     pub(crate) branch: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) commit: Option<String>,

@@ -14,6 +14,8 @@ const BUILD: &[(&str, &str)] = &[
     ("status", "string"),
     ("reason", "string?"),
     ("trigger", "string"),
+    ("origin", "origin"),
+    ("approved_by", "string?"),
     ("branch", "string?"),
     ("tag", "string?"),
     ("commit", "string?"),
@@ -43,7 +45,7 @@ const INPUT: &[(&str, &str)] = &[
     ("value", "string?"),
     ("label", "string?"),
     ("branch", "string?"),
-    ("event", "string?"),
+    ("event", "origin?"),
     ("reveal", "boolean"),
     ("set_by", "string"),
     ("set_ms", "integer"),
@@ -56,11 +58,11 @@ const USE: &[(&str, &str)] = &[
     ("of_repository", "boolean"),
     ("label", "string?"),
     ("branch", "string?"),
-    ("event", "string?"),
+    ("event", "origin?"),
     ("set_ms", "integer"),
 ];
 
-const SCHEMAS: [Schema; 29] = [
+const SCHEMAS: [Schema; 30] = [
     ("Problem", &[("status", "integer"), ("title", "string"), ("detail", "string")]),
     ("Health", &[("status", "string")]),
     (
@@ -83,7 +85,7 @@ const SCHEMAS: [Schema; 29] = [
             ("base64?", "string?"),
             ("label?", "string?"),
             ("branch?", "string?"),
-            ("event?", "string?"),
+            ("event?", "origin?"),
             ("reveal?", "boolean"),
         ],
     ),
@@ -103,7 +105,8 @@ const SCHEMAS: [Schema; 29] = [
         ],
     ),
     ("Deliveries", &[("deliveries", "[Delivery]"), ("next", "string?")]),
-    ("Delivered", &[("outcome", "string"), ("build", "string?")]),
+    ("Delivered", &[("outcome", "string"), ("build", "string?"), ("builds", "[string]")]),
+    ("Approval", &[("commit?", "string?")]),
     ("NewBuild", &[("branch?", "string?"), ("tag?", "string?"), ("commit?", "string?"), ("params?", "strings")]),
     ("Build", BUILD),
     ("Builds", &[("builds", "[Build]"), ("next", "string?")]),
@@ -131,7 +134,7 @@ const MORE_THAN: [(&str, &[(&str, &str)]); 3] =
     [("AddedRepository", REPOSITORY), ("ShownBuild", BUILD), ("AddedToken", TOKEN)];
 
 /// The schemas of what comes in.
-const READ: [&str; 6] = ["NewRepository", "Labels", "NewInput", "NewBuild", "Decision", "NewToken"];
+const READ: [&str; 7] = ["Approval", "NewRepository", "Labels", "NewInput", "NewBuild", "Decision", "NewToken"];
 
 /// All schemas.
 pub(super) fn all() -> Value {
@@ -140,8 +143,6 @@ pub(super) fn all() -> Value {
         "Scope".to_owned(),
         json!({ "type": "string", "enum": ["read", "trigger", "approve", "admin", "secrets"] }),
     );
-    let origins = Origin::ALL.map(Origin::as_str);
-    all.insert("Origin".to_owned(), json!({ "type": "string", "enum": origins }));
     for (name, fields) in &SCHEMAS {
         let more = MORE_THAN.iter().find(|(more, _)| more == name).map_or(&[][..], |(_, fields)| fields);
         let (mut properties, mut required) = (Map::new(), Vec::new());
@@ -167,7 +168,13 @@ fn schema_of(kind: &str) -> Value {
         let item = if item == "string" { json!({ "type": "string" }) } else { super::reference(item) };
         return json!({ "type": "array", "items": item });
     }
+    let mut origins: Vec<Value> = Origin::ALL.iter().map(|origin| json!(origin.as_str())).collect();
     match (kind, kind.strip_suffix('?')) {
+        ("origin", _) => json!({ "type": "string", "enum": origins }),
+        ("origin?", _) => {
+            origins.push(Value::Null);
+            json!({ "type": ["string", "null"], "enum": origins })
+        }
         ("strings", _) => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         (_, Some(kind)) => json!({ "type": [kind, "null"] }),
         (kind, None) => json!({ "type": kind }),
@@ -258,6 +265,8 @@ mod tests {
             status: "running".to_owned(),
             reason: None,
             trigger: "api".to_owned(),
+            origin: Origin::Api,
+            approved_by: None,
             branch: None,
             tag: None,
             commit: Some("c".to_owned()),
@@ -312,7 +321,7 @@ mod tests {
         sent("Uses", wire::Uses { uses: vec![used], next: None });
         sent("Delivery", &delivery);
         sent("Deliveries", wire::Deliveries { deliveries: vec![delivery], next: None });
-        sent("Delivered", wire::DeliveredBody { outcome: "o".to_owned(), build: None });
+        sent("Delivered", wire::DeliveredBody { outcome: "o".to_owned(), build: None, builds: Vec::new() });
         sent("Build", build());
         sent("Builds", wire::Builds { builds: vec![build()], next: Some("1".to_owned()) });
         sent("ShownBuild", wire::ShownBuild { build: build(), record: Some(record) });
@@ -326,7 +335,8 @@ mod tests {
         read::<wire::NewRepository>("NewRepository");
         read::<wire::LabelsBody>("Labels");
         read::<wire::NewInputBody>("NewInput");
-        read::<wire::NewBuild>("NewBuild");
+        read::<wire::ApprovalBody>("Approval");
+        read::<wire::NewBuildBody>("NewBuild");
         read::<wire::DecisionBody>("Decision");
         read::<wire::NewTokenBody>("NewToken");
     }

@@ -37,6 +37,26 @@ pub(crate) struct Asked {
     /// Where it comes from, where the rest does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Origin>,
+    /// The pull request that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pull: Option<Pull>,
+}
+
+/// A pull request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pull {
+    pub(crate) number: u64,
+    /// Whose it is: the forge's own number of them.
+    pub(crate) author: String,
+}
+
+/// A build that is to be taken.
+#[derive(Clone, Debug)]
+pub(crate) struct NewBuild {
+    pub(crate) build: String,
+    pub(crate) asked: Asked,
+    /// Whether it waits for its turn, or for somebody to approve it.
+    pub(crate) state: State,
 }
 
 impl Asked {
@@ -47,6 +67,18 @@ impl Asked {
             ("webhook/push", Some(_)) => Origin::Tag,
             _ => Origin::Api,
         })
+    }
+
+    /// The commit, where it was known when it was asked for: whoever approves the build approves that.
+    pub(crate) fn commit(&self) -> Option<&str> {
+        let named = self.reference.as_deref()?;
+        let id = if self.is_pinned() { named.rsplit_once('@')?.1 } else { named };
+        ((7..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+    }
+
+    /// Whether no branch leads to it: it is had by a name of the forge's own, which says the commit too.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pull.is_some() && self.reference.as_ref().is_some_and(|reference| reference.starts_with("refs/"))
     }
 
     /// The branch that was named, if one was.
@@ -65,6 +97,8 @@ impl Asked {
 /// What has become of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
+    /// It waits until somebody approves that it runs.
+    Pending,
     /// It waits until it is started.
     Waiting,
     /// The host has it: its journal says more.
@@ -78,10 +112,11 @@ pub(crate) enum State {
 }
 
 impl State {
-    const ALL: [Self; 5] = [Self::Waiting, Self::Begun, Self::Refused, Self::Error, Self::Cancelled];
+    const ALL: [Self; 6] = [Self::Pending, Self::Waiting, Self::Begun, Self::Refused, Self::Error, Self::Cancelled];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::Pending => "pending",
             Self::Waiting => "waiting",
             Self::Begun => "begun",
             Self::Refused => "refused",
@@ -101,6 +136,8 @@ pub(crate) struct AskedBuild {
     pub(crate) repository_name: String,
     pub(crate) asked: Asked,
     pub(crate) state: State,
+    /// Who has approved that it runs.
+    pub(crate) approved_by: Option<String>,
     /// Why it did not begin.
     pub(crate) reason: Option<String>,
     /// The commit, once it is known.
@@ -127,6 +164,8 @@ pub(crate) struct BuildFilter {
 pub(crate) struct Most {
     pub(crate) of_repository: u32,
     pub(crate) in_all: u32,
+    /// Of a repository, those that wait for approval.
+    pub(crate) pending: u32,
 }
 
 /// What comes of asking for a build.
@@ -154,6 +193,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<AskedBuild, StoreError> {
         asked: serde_json::from_str(&asked).map_err(|error| damaged(&build, error))?,
         state: known.ok_or_else(|| damaged(&build, format_args!("there is no state {state:?}")))?,
         build,
+        approved_by: row.try_get("approved_by")?,
         reason: row.try_get("reason")?,
         commit: row.try_get("commit_id")?,
         branch: row.try_get("branch")?,
@@ -165,12 +205,31 @@ pub(super) fn read(row: &SqliteRow) -> Result<AskedBuild, StoreError> {
 /// Writes down that a build was asked for, unless it was before, or `most` wait.
 pub(super) async fn take(
     db: &mut SqliteConnection,
-    (repository, build, asked): (i64, &str, &Asked),
+    (repository, new): (i64, &NewBuild),
     now_ms: u64,
     most: Most,
 ) -> Result<Taken, StoreError> {
+    let NewBuild { build, asked, state } = new;
     if let Some(before) = one(db, build).await? {
         return Ok(Taken::Before(Box::new(before)));
+    }
+    let pull = asked.pull.as_ref().map(|pull| pull.number as i64);
+    if *state == State::Pending {
+        // What nobody has approved yet of the same pull request, nobody wants any more.
+        let reason = "superseded by a newer commit of its pull request";
+        sqlx::query(
+            "UPDATE builds SET state = 'cancelled', reason = ? WHERE repository = ? AND state = 'pending' AND pull = ?",
+        )
+        .bind(reason)
+        .bind(repository)
+        .bind(pull)
+        .execute(&mut *db)
+        .await?;
+        let pending = "SELECT count(*) FROM (SELECT 1 FROM builds WHERE state = 'pending' AND repository = ? LIMIT ?)";
+        let pending: i64 = sqlx::query_scalar(pending).bind(repository).bind(most.pending).fetch_one(&mut *db).await?;
+        if pending >= i64::from(most.pending) {
+            return Ok(Taken::Full { of_repository: true });
+        }
     }
     // Not counted further than it matters: this is done for each.
     let waiting = "SELECT count(*) FROM (SELECT 1 FROM builds WHERE state = 'waiting' AND repository = ? LIMIT ?)";
@@ -186,11 +245,13 @@ pub(super) async fn take(
     }
     let text = serde_json::to_string(asked).map_err(|error| damaged(build, error))?;
     sqlx::query(
-        "INSERT INTO builds (build, repository, asked, state, branch, accepted_ms) VALUES (?, ?, ?, 'waiting', ?, ?)",
+        "INSERT INTO builds (build, repository, asked, state, pull, branch, accepted_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(build)
     .bind(repository)
     .bind(text)
+    .bind(state.as_str())
+    .bind(pull)
     .bind(asked.branch())
     .bind(now_ms as i64)
     .execute(db)
@@ -205,15 +266,10 @@ async fn one(db: &mut SqliteConnection, build: &str) -> Result<Option<AskedBuild
 
 impl Store {
     /// Takes a build that somebody asks for.
-    pub(crate) async fn take_build(
-        &self,
-        asked: (i64, &str, &Asked),
-        now_ms: u64,
-        most: Most,
-    ) -> Result<Taken, StoreError> {
+    pub(crate) async fn take_build(&self, new: (i64, &NewBuild), now_ms: u64, most: Most) -> Result<Taken, StoreError> {
         let mut db = self.lease().await?;
         let mut transaction = sqlx::Connection::begin_with(&mut *db, "BEGIN IMMEDIATE").await?;
-        let taken = take(&mut transaction, asked, now_ms, most).await?;
+        let taken = take(&mut transaction, new, now_ms, most).await?;
         transaction.commit().await?;
         db.done();
         Ok(taken)
@@ -300,6 +356,24 @@ impl Store {
             .await?;
         db.done();
         Ok(())
+    }
+
+    /// Has a build wait for its turn that somebody has approved; false if it does not wait for approval any more.
+    pub(crate) async fn approve_build(&self, number: i64, by: &str) -> Result<bool, StoreError> {
+        let mut db = self.lease().await?;
+        let update = "UPDATE builds SET state = 'waiting', approved_by = ? WHERE number = ? AND state = 'pending'";
+        let approved = sqlx::query(update).bind(by).bind(number).execute(&mut *db).await?;
+        db.done();
+        Ok(approved.rows_affected() > 0)
+    }
+
+    /// Ends a build that waits for approval; false if it does not any more.
+    pub(crate) async fn reject_build(&self, number: i64, reason: &str) -> Result<bool, StoreError> {
+        let mut db = self.lease().await?;
+        let update = "UPDATE builds SET state = 'cancelled', reason = ? WHERE number = ? AND state = 'pending'";
+        let rejected = sqlx::query(update).bind(reason).bind(number).execute(&mut *db).await?;
+        db.done();
+        Ok(rejected.rows_affected() > 0)
     }
 
     /// Says what has become of a build that waits; false if it does not wait any more.

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::builds::{Asked, Most, Taken, take};
+use super::builds::{Most, NewBuild, Taken, take};
 use super::{Store, damaged};
 use crate::error::StoreError;
 
@@ -17,15 +17,15 @@ pub(crate) struct NewDelivery<'a> {
     pub(crate) event: &'a str,
     /// What comes of it, in words, where it is no build.
     pub(crate) outcome: &'a str,
-    /// The build that it starts.
-    pub(crate) build: Option<(&'a str, &'a Asked)>,
+    /// The builds that it starts: each of a branch or a tag.
+    pub(crate) builds: &'a [NewBuild],
     pub(crate) received_ms: u64,
 }
 
 /// What comes of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Delivered {
-    /// It is on disk, and the build that it starts is.
+    /// It is on disk, and the builds that it starts are.
     New,
     /// It, or one with the same body, has come before.
     Before,
@@ -59,7 +59,7 @@ fn read(row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
 }
 
 impl Store {
-    /// Takes a webhook, and the build that it starts: both or none. At most so many builds wait, and of the webhooks of the repository that have
+    /// Takes a webhook, and the builds that it starts: all or none. At most so many builds wait, and of the webhooks of the repository that have
     /// started none so many are kept.
     pub(crate) async fn take_delivery(
         &self,
@@ -78,22 +78,21 @@ impl Store {
         .bind(new.digest)
         .bind(new.event)
         .bind(new.outcome)
-        .bind(new.build.map(|(build, _)| build))
+        .bind(new.builds.first().map(|new| &new.build))
         .bind(new.received_ms as i64)
         .execute(&mut *transaction)
         .await?;
         let mut delivered = if inserted.rows_affected() == 0 { Delivered::Before } else { Delivered::New };
-        if delivered == Delivered::New
-            && let Some((build, asked)) = new.build
-        {
-            let taken = take(&mut transaction, (new.repository, build, asked), new.received_ms, most).await?;
-            delivered = match taken {
-                Taken::New => Delivered::New,
-                Taken::Full { of_repository } => Delivered::Full { of_repository },
-                Taken::Before(_) => Delivered::Before,
-            };
+        for build in new.builds {
+            if delivered == Delivered::New {
+                delivered = match take(&mut transaction, (new.repository, build), new.received_ms, most).await? {
+                    Taken::New => Delivered::New,
+                    Taken::Full { of_repository } => Delivered::Full { of_repository },
+                    Taken::Before(_) => Delivered::Before,
+                };
+            }
         }
-        if delivered == Delivered::New && new.build.is_none() {
+        if delivered == Delivered::New && new.builds.is_empty() {
             sqlx::query(
                 "DELETE FROM deliveries WHERE repository = ?1 AND build IS NULL AND number <= (
                     SELECT number FROM deliveries WHERE repository = ?1 AND build IS NULL

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::error::StoreError;
 
 /// The steps from an empty database on. What stands here was run somewhere: it is never changed, only added to.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE repositories (
         id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, url TEXT NOT NULL, script_path TEXT, script BLOB,
@@ -49,6 +49,10 @@ const STEPS: [&str; 4] = [
         build TEXT NOT NULL REFERENCES builds (build) ON DELETE CASCADE, input INTEGER NOT NULL, kind TEXT NOT NULL,
         name TEXT NOT NULL, place TEXT NOT NULL, set_ms INTEGER NOT NULL, UNIQUE (build, input));
     CREATE INDEX uses_of_input ON uses (input);",
+    "
+    ALTER TABLE builds ADD COLUMN approved_by TEXT;
+    ALTER TABLE builds ADD COLUMN pull INTEGER;
+    CREATE INDEX builds_pending ON builds (repository, pull) WHERE state = 'pending';",
 ];
 
 /// Brings the database to the layout of this version.

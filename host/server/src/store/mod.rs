@@ -20,7 +20,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use builds::{Asked, AskedBuild, BuildFilter, Most, State, Taken};
+pub(crate) use builds::{Asked, AskedBuild, BuildFilter, Most, NewBuild, Pull, State, Taken};
 pub(crate) use deliveries::{Delivered, Delivery, NewDelivery};
 pub(crate) use inputs::{InputKind, InputRow, Kept, NewInput, Place, Use, chosen};
 pub(crate) use master::KeyChoice;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use monkeyci_api::{API_VERSION, Role, Scope, SidecarConfig, grants};
-use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, Results, ServiceSpec, StopReason};
+use monkeyci_build::{ContainerSpec, Ending, EventBody, JobSpec, NetworkMode, Results, ServiceSpec, StopReason};
 use monkeyci_engines::Pod;
 use monkeyci_storage::hex;
 use serde::Serialize;
@@ -208,6 +208,7 @@ async fn prepare(
         }
     };
     let service_env = write_service_env(&dir, &secret_env)?;
+    let no_network = context.request.confined.no_network;
     let pod = Pod {
         key: key(&context.live.id, &job.id, attempt),
         owner: context.services.engines.owner().to_owned(),
@@ -222,8 +223,8 @@ async fn prepare(
         shm_bytes: spec.shm_bytes,
         pull: spec.pull,
         entrypoint_of_image: spec.entrypoint_of_image,
-        network: spec.network,
-        network_allow: spec.network_allow.clone(),
+        network: if no_network { NetworkMode::None } else { spec.network },
+        network_allow: if no_network { Vec::new() } else { spec.network_allow.clone() },
         services: spec.services.clone(),
         service_env,
         guard_program: program.clone(),

@@ -128,6 +128,7 @@ fn next_event(before: Option<&EventBody>, text: &str) -> Option<EventBody> {
                 breaks: Default::default(),
                 select: None,
                 given: Default::default(),
+                confined: Default::default(),
                 tells_actions: true,
                 tells_ends: true,
                 key_name: None,

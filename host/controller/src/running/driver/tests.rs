@@ -111,6 +111,7 @@ async fn drive_on<T>(
         breaks: Default::default(),
         select: None,
         given: Default::default(),
+        confined: Default::default(),
         key: None,
         digest: Default::default(),
     };

@@ -32,6 +32,7 @@ fn request(inputs: Inputs) -> BuildRequest {
         breaks: Default::default(),
         select: None,
         given: Default::default(),
+        confined: Default::default(),
         key: None,
         digest: Default::default(),
     }

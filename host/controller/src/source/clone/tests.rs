@@ -62,6 +62,13 @@ fn a_ref_that_no_clone_brings_is_fetched_by_its_name() {
     let commit = place.commit("refs/pull/7/head", "a pull request");
     let Source { commit: found, git_ref, branch, .. } = place.checkout(Some("refs/pull/7/head")).source;
     assert_eq!((found, git_ref.as_deref(), branch), (Some(commit.to_string()), Some("refs/pull/7/head"), None));
+    // The commit that was looked at is built, also when the ref leads elsewhere by now; and no other one.
+    let later = place.commit("refs/pull/7/head", "what nobody has looked at");
+    let pinned = |commit: &str| place.cloned(Some(&format!("refs/pull/7/head@{commit}")), &Limits::default()).1;
+    let Source { commit: found, git_ref, .. } = pinned(&commit.to_string()).expect("a checkout").source;
+    assert_eq!((found, git_ref.as_deref()), (Some(commit.to_string()), Some("refs/pull/7/head")));
+    assert!(matches!(pinned(&"a".repeat(40)), Err(CheckoutError::NoRef { .. })));
+    assert!(pinned(&later.to_string()[..12]).is_err());
     let missing = place.cloned(Some("refs/pull/8/head"), &Limits::default()).1;
     assert!(matches!(missing, Err(CheckoutError::NoRef { .. } | CheckoutError::Clone { .. })), "{missing:?}");
 }

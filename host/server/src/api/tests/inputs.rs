@@ -202,7 +202,8 @@ async fn a_build_has_what_is_nearest_to_it_from_its_beginning_on_and_it_is_writt
     assert!(used(&uses).contains(&"secret near null".to_owned()), "{uses}");
 
     // What was replaced or removed, the build still has when it is gone on with; no other one has it.
-    let source = crate::sources::Stored { store: Arc::downgrade(store) };
+    let policy = Arc::new(crate::policy::Policy::default());
+    let source = crate::sources::Stored { store: Arc::downgrade(store), policy };
     let value =
         async |build: &str| source.secrets_of(build).await.expect("read").get("near").map(|value| value.0.clone());
     let row = store.build(&build).await.expect("read").expect("there");

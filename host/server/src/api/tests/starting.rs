@@ -25,7 +25,8 @@ impl Setting {
         let key = format!("{}/given/{key}", own.id);
         let build = build_id(&self.server, &own, &key);
         let asked = Asked { key, trigger: "api".to_owned(), ..Asked::default() };
-        let taken = self.server.0.store.take_build((own.id, &build, &asked), 1, most(100)).await.expect("written");
+        let new = NewBuild { build: build.clone(), asked, state: State::Waiting };
+        let taken = self.server.0.store.take_build((own.id, &new), 1, most(100)).await.expect("written");
         assert_eq!(taken, Taken::New);
         let number = self.server.0.store.build(&build).await.expect("read").expect("there").number;
         (build, number)

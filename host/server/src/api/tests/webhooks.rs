@@ -5,14 +5,15 @@ use sha2::Sha256;
 
 use super::*;
 use crate::budget::HOOK;
+use crate::forge::Forge;
 
-fn signed(secret: &str, body: &[u8]) -> String {
+pub(super) fn signed(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
     mac.update(body);
     format!("sha256={}", crate::tokens::hex(&mac.finalize().into_bytes()))
 }
 
-fn webhook(repository: &str, delivery: &str, event: &str, signature: Option<&str>, body: &[u8]) -> Request {
+pub(super) fn webhook(repository: &str, delivery: &str, event: &str, signature: Option<&str>, body: &[u8]) -> Request {
     let path = format!("/api/v1/webhooks/github/{repository}");
     let mut request = request(route(RouteId::GitHubWebhook), &path, None, body);
     let headers =
@@ -115,6 +116,7 @@ async fn of_webhooks_that_start_nothing_the_last_ones_are_kept_and_a_repository_
     let store = &setting.server.0.store;
     let own = store.repository("own").await.expect("read").expect("there").id;
     let asked = Asked { key: "pushed".to_owned(), ..Asked::default() };
+    let pushed = [NewBuild { build: "local/own/pushed".to_owned(), asked, state: State::Waiting }];
     for n in 0..6_u8 {
         let new = crate::store::NewDelivery {
             repository: own,
@@ -122,7 +124,7 @@ async fn of_webhooks_that_start_nothing_the_last_ones_are_kept_and_a_repository_
             digest: &[n],
             event: "e",
             outcome: "o",
-            build: (n == 1).then_some(("local/own/pushed", &asked)),
+            builds: if n == 1 { &pushed } else { &[] },
             received_ms: 1,
         };
         assert_eq!(store.take_delivery(&new, most(100), 3).await.expect("written"), crate::store::Delivered::New);
@@ -142,4 +144,69 @@ async fn of_webhooks_that_start_nothing_the_last_ones_are_kept_and_a_repository_
     }
     assert!(builds.len() == 2 && store.remove_repository(own).await.expect("asked"));
     assert_eq!(store.repository("own").await.expect("read"), None);
+}
+
+/// How each forge shows the secret, and how it calls the delivery and the event, beside a push.
+fn of_forge(forge: Forge, delivery: &str, secret: &str, body: &[u8]) -> Request {
+    let id = match forge {
+        Forge::GitHub => RouteId::GitHubWebhook,
+        Forge::GitLab => RouteId::GitLabWebhook,
+        Forge::Gitea => RouteId::GiteaWebhook,
+        Forge::Forgejo => RouteId::ForgejoWebhook,
+        Forge::Bitbucket => RouteId::BitbucketWebhook,
+    };
+    let with_prefix = signed(secret, body);
+    let (proof, event) = match forge {
+        Forge::GitHub => (with_prefix.as_str(), "push"),
+        Forge::Bitbucket => (with_prefix.as_str(), "repo:push"),
+        Forge::GitLab => (secret, "Push Hook"),
+        Forge::Gitea | Forge::Forgejo => (&with_prefix["sha256=".len()..], "push"),
+    };
+    let path = format!("/api/v1/webhooks/{}/own", forge.as_str());
+    let mut request = request(route(id), &path, None, body);
+    let headers =
+        [(forge.proof_header(), proof), (forge.delivery_headers()[0], delivery), (forge.event_header(), event)];
+    for (name, value) in headers {
+        request.headers_mut().insert(name, value.parse().expect("a value"));
+    }
+    request
+}
+
+#[tokio::test]
+async fn each_forge_is_let_in_by_its_own_proof_and_a_delivery_starts_its_build_once() {
+    let setting = Setting::new().await;
+    let status = async |request| setting.ask(request).await.0.as_u16();
+    for (at, forge) in Forge::ALL.into_iter().enumerate() {
+        let commit = at.to_string().repeat(40).replace('0', "a");
+        let body = match forge {
+            Forge::Bitbucket => json!({ "push": { "changes": [
+                { "new": { "type": "branch", "name": "main", "target": { "hash": commit } } },
+                { "new": { "type": "tag", "name": "v1", "target": { "hash": commit } } },
+            ] } }),
+            _ => json!({ "ref": "refs/heads/main", "after": commit }),
+        };
+        let body = body.to_string().into_bytes();
+        assert_eq!(status(of_forge(forge, "1", "another secret of the tests'", &body)).await, 401, "{forge:?}");
+        // What proves another forge's webhook proves none of this one.
+        for other in Forge::ALL.into_iter().filter(|other| other.proof_header() != forge.proof_header()) {
+            let mut wrong = of_forge(forge, "1", SECRET, &body);
+            let proof =
+                of_forge(other, "1", SECRET, &body).headers_mut().remove(other.proof_header()).expect("a proof");
+            wrong.headers_mut().remove(forge.proof_header());
+            wrong.headers_mut().insert(other.proof_header(), proof);
+            assert_eq!(status(wrong).await, 401, "{forge:?} {other:?}");
+        }
+        let mut without = of_forge(forge, "1", SECRET, &body);
+        without.headers_mut().remove(forge.delivery_headers()[0]);
+        assert_eq!(status(without).await, 400, "{forge:?}");
+        let (answered, _, told) = setting.ask(of_forge(forge, &format!("{forge:?}"), SECRET, &body)).await;
+        let builds = told["builds"].as_array().expect("a list");
+        assert_eq!((answered.as_u16(), builds.len()), (202, if forge == Forge::Bitbucket { 2 } else { 1 }), "{told}");
+        for build in builds {
+            assert!(setting.server.0.store.build(build.as_str().expect("an id")).await.expect("read").is_some());
+        }
+        for delivery in [format!("{forge:?}"), "another".to_owned()] {
+            assert_eq!(status(of_forge(forge, &delivery, SECRET, &body)).await, 409, "{forge:?} {delivery}");
+        }
+    }
 }
