@@ -26,6 +26,15 @@ const SCHEMA: &str = include_str!("../../../guest-sdk/yaml/schema.json");
 /// What a script in YAML consists of; an editor finds the schema by the first line of the script.
 const YAML: [(&str, &str); 2] = [("build.yaml", include_str!("new/build.yaml")), ("build.schema.json", SCHEMA)];
 
+/// The types of what scripts in TypeScript and JavaScript import.
+const TYPES: (&str, &str) = ("monkeyci.d.ts", include_str!("../../../guest-sdk/typescript/index.d.ts"));
+
+/// What editors are told of the folder.
+const TSCONFIG: (&str, &str) = ("tsconfig.json", include_str!("new/tsconfig.json"));
+
+const TS: [(&str, &str); 3] = [("build.ts", include_str!("new/build.ts")), TYPES, TSCONFIG];
+const JS: [(&str, &str); 3] = [("build.js", include_str!("new/build.js")), TYPES, TSCONFIG];
+
 /// Prints the JSON Schema of scripts in YAML, JSON and TOML.
 pub fn schema(_: &SchemaArgs) -> Done {
     print_text(SCHEMA);
@@ -34,18 +43,22 @@ pub fn schema(_: &SchemaArgs) -> Done {
 
 /// Writes a new script beside the code of a directory.
 pub fn new(args: &NewArgs) -> Done {
-    if args.lang == NewLanguage::Yaml {
-        let folder = new_folder(&args.dir)?;
-        for (path, text) in YAML {
-            write(&folder.join(path), text)?;
-        }
-        print_line(&format!(
-            "a script is in {}, and the schema beside it, by which editors complete it",
-            folder.display()
-        ));
-        print_text(&next(&args.dir));
-        return Ok(Exit::Success);
+    let (files, beside): (&[(&str, &str)], _) = match args.lang {
+        NewLanguage::Rust => return new_crate(args),
+        NewLanguage::Yaml => (&YAML, "the schema"),
+        NewLanguage::Ts => (&TS, "its types"),
+        NewLanguage::Js => (&JS, "its types"),
+    };
+    let folder = new_folder(&args.dir)?;
+    for (path, text) in files {
+        write(&folder.join(path), text)?;
     }
+    print_line(&format!("a script is in {}, and {beside} beside it, by which editors complete it", folder.display()));
+    print_text(&next(&args.dir));
+    Ok(Exit::Success)
+}
+
+fn new_crate(args: &NewArgs) -> Done {
     let folder = write_crate(&args.dir, include_str!("new/script.rs"))?;
     print_line(&format!(
         "a script is in {}, the SDK beside it in sdk/, and its guide is sdk/rust/GUIDE.md",

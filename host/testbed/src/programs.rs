@@ -23,6 +23,8 @@ pub enum For {
     Fuzzing,
     /// Rehearsals.
     Rehearsals,
+    /// Building the interpreters of scripts in other languages.
+    Languages,
     /// Set-up itself, where it is there; what it does without is said where it is called.
     Optional,
 }
@@ -44,7 +46,7 @@ const fn row(name: &'static str, packages: &'static str, needed: For, why: &'sta
 }
 
 /// All of them.
-pub const TABLE: [Program; 49] = [
+pub const TABLE: [Program; 51] = [
     row("git", "git", For::All, "the demo's repository, and those of tests, also served over HTTP"),
     row("sh", "dash", For::All, "guest-toolchain.sh, and signals to daemons"),
     row("ip", "iproute2", For::Tests, "network namespaces of the tests' own"),
@@ -86,6 +88,8 @@ pub const TABLE: [Program; 49] = [
     row("nsenter", "util-linux", For::Rehearsals, "running commands in the machine"),
     row("setpriv", "util-linux", For::Rehearsals, "a machine that ends with this program"),
     row("awk", "mawk", For::Rehearsals, "the mirror and the certificates of the real machine"),
+    row("pip3", "python3-pip", For::Languages, "fetching the C compiler of QuickJS, a package of PyPI"),
+    row("python3", "python3", For::Languages, "unpacking it"),
     row("rustc", "", For::Optional, "the toolchain that runs this program"),
     row("cargo", "", For::Optional, "the toolchain that runs this program"),
     row("rustup", "", For::Optional, "targets, rustfmt and clippy, where the toolchain is from rustup"),

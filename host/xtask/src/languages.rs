@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::compile::cargo_job;
 use crate::paths::Paths;
 use crate::say::{self, Step};
-use crate::setup;
+use crate::setup::{self, zig};
 
 /// What a build finds in its environment.
 type Environment = Vec<(&'static str, OsString)>;
@@ -40,13 +40,22 @@ impl PartialEq for Language {
 }
 
 /// All of them.
-pub const LANGUAGES: &[Language] = &[Language {
-    name: "yaml",
-    package: "monkeyci-yaml",
-    workspace: WITH_THE_SCRIPTS,
-    target: "samples",
-    ready: |_, _| Ok(Environment::new()),
-}];
+pub const LANGUAGES: &[Language] = &[
+    Language {
+        name: "yaml",
+        package: "monkeyci-yaml",
+        workspace: WITH_THE_SCRIPTS,
+        target: "samples",
+        ready: |_, _| Ok(Environment::new()),
+    },
+    Language {
+        name: "typescript",
+        package: "monkeyci-typescript",
+        workspace: "guest-sdk/typescript",
+        target: "typescript",
+        ready: zig::ensure,
+    },
+];
 
 /// The workspace of the sample scripts, which the tests build whole.
 const WITH_THE_SCRIPTS: &str = "sample-scripts";

@@ -9,6 +9,7 @@ mod engine;
 mod guest;
 mod images;
 mod postgres;
+pub mod zig;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
