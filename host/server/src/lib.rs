@@ -157,6 +157,7 @@ impl ServerBuilder {
     /// # Errors
     /// When another server has the home, the database can't be used or is sealed with another key, or the host can't be opened.
     pub async fn open(self) -> Result<Server, ServerError> {
+        self.host.make_home()?;
         // Before the host: it goes on with builds at once, and asks for their secrets.
         let store = Arc::new(Store::open(self.host.home(), &self.key).await?);
         let policy = match self.policy {

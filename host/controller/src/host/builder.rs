@@ -235,6 +235,14 @@ impl HostBuilder {
         Self { substitutes: Some(substitutes), ..self }
     }
 
+    /// Makes the home directory, if it is not there, and looks whose it is. For those who keep something of their own in it: before that.
+    ///
+    /// # Errors
+    /// When it can't be made, or is another user's.
+    pub fn make_home(&self) -> Result<(), ControllerError> {
+        Home::open(&self.home).map(drop)
+    }
+
     /// Opens the home directory and sets the script runtime up. No engine is looked for yet.
     ///
     /// # Errors
