@@ -32,7 +32,8 @@ pub fn ensure(step: &Step, paths: &Paths) -> Result<Vec<(&'static str, OsString)
         let _lock = lock(step, paths)?;
         if !folder.is_dir() {
             let by_hand = "it is needed to compile QuickJS for the interpreter of TypeScript";
-            fetch(step, paths, &folder).with_context(|| format!("there is no {PACKAGE}, a package of PyPI; {by_hand}"))?;
+            fetch(step, paths, &folder)
+                .with_context(|| format!("there is no {PACKAGE}, a package of PyPI; {by_hand}"))?;
         }
     }
     let [compiler, archiver] = [write(&folder, "cc", COMPILER)?, write(&folder, "ar", ARCHIVER)?];
@@ -90,13 +91,17 @@ fn fetch(step: &Step, paths: &Paths, folder: &Path) -> Result<()> {
     fs::create_dir_all(&partial)?;
     let wanted = partial.join("wanted.txt");
     let digests = DIGESTS.map(|digest| format!(" --hash=sha256:{digest}")).concat();
-    fs::write(&wanted, format!("{PACKAGE}{digests}\n")).with_context(|| format!("cannot write {}", wanted.display()))?;
+    fs::write(&wanted, format!("{PACKAGE}{digests}\n"))
+        .with_context(|| format!("cannot write {}", wanted.display()))?;
     let mut download = program("pip3");
     download.args(["download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement"]).arg(&wanted);
     download.arg("--dest").arg(&partial);
     step.doing(&shown(&download));
     within(&mut download, LIMIT, &paths.log("zig-download")?)?;
-    let wheel = fs::read_dir(&partial)?.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|it| it == "whl"));
+    let wheel = fs::read_dir(&partial)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|it| it == "whl"));
     let wheel = wheel.with_context(|| format!("pip put no package into {}", partial.display()))?;
     let mut unpack = program("python3");
     unpack.args(["-m", "zipfile", "--extract"]).arg(&wheel).arg(&partial);
@@ -104,7 +109,8 @@ fn fetch(step: &Step, paths: &Paths, folder: &Path) -> Result<()> {
     fs::remove_file(&wheel).with_context(|| format!("cannot remove {}", wheel.display()))?;
     // An archive of this kind does not know who may execute what.
     let zig = partial.join("ziglang/zig");
-    fs::set_permissions(&zig, fs::Permissions::from_mode(0o755)).with_context(|| format!("cannot change {}", zig.display()))?;
+    fs::set_permissions(&zig, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot change {}", zig.display()))?;
     fs::rename(&partial, folder).with_context(|| format!("cannot rename {}", partial.display()))?;
     step.note(&format!("{PACKAGE} is in {}", folder.display()));
     Ok(())
