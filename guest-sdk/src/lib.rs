@@ -38,6 +38,7 @@
 #![deny(missing_docs)]
 
 mod artifacts;
+mod assertions;
 mod build;
 mod changes;
 mod context;
@@ -67,6 +68,7 @@ mod workspace;
 
 pub use anyhow::{Context as ErrorContext, Error, Result, anyhow, bail, ensure};
 pub use artifacts::{Artifact, Artifacts};
+pub use assertions::{assert_always, assert_sometimes};
 pub use build::Build;
 pub use changes::Changes;
 pub use context::{Context, JobHandle, Level};
@@ -95,8 +97,8 @@ pub mod prelude {
     pub use crate::{
         ActionJob, Build, Cache, Changes, ContainerJob, Context, ErrorContext as _, Hooks, HostError, IntoJobs, Job,
         JobHandle, JobRef, Level, Outcome, PullPolicy, Refine, Result, RetryOn, RunWhen, SavePolicy, Secret, Service,
-        Status, action, action_call, anyhow, artifact, bail, cache, container, ensure, handler, hooks, late_container,
-        matrix, param, service,
+        Status, action, action_call, anyhow, artifact, assert_always, assert_sometimes, bail, cache, container, ensure,
+        handler, hooks, late_container, matrix, param, service,
     };
 }
 

@@ -12,6 +12,7 @@ mod plan;
 mod reports;
 mod script;
 mod serve;
+mod server;
 mod shell;
 mod sim;
 
@@ -42,6 +43,10 @@ pub use plan::PlanArgs;
 pub use reports::ReportArgs;
 pub use script::{FromFiles, InputArgs, ScriptArgs};
 pub use serve::ServeArgs;
+pub use server::{
+    ListInputsArgs, ParamArgs, ParamCommand, PlaceArgs, RemoveInputArgs, SecretArgs, SecretCommand, ServerArgs,
+    SetSecretArgs,
+};
 pub use shell::ShellArgs;
 pub use sim::SimArgs;
 
@@ -107,6 +112,10 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Serve the public API: repositories, builds by API and by webhooks, their events, logs and artifacts.
     Serve(ServeArgs),
+    /// Keep secrets in a server for its builds, list their names, remove them.
+    Secret(SecretArgs),
+    /// Keep parameters in a server for its builds, list and remove them.
+    Param(ParamArgs),
     /// Show what a component imports (its permissions), exports, and was made with.
     Inspect(InspectArgs),
     /// Print the JSON Schema of scripts in YAML, JSON and TOML, by which editors complete them.

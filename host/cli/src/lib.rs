@@ -86,5 +86,8 @@ pub mod simulation {
 
 /// A server with a public API, round a [`Host`].
 pub mod server {
-    pub use monkeyci_server::{HttpServer, Scope, Server, ServerBuilder, ServerError, StoreError};
+    pub use monkeyci_server::{
+        BuildFacts, HttpServer, KeyError, MasterKey, NoPattern, Origin, Pattern, Scope, Server, ServerBuilder,
+        ServerError, StoreError,
+    };
 }

@@ -30,6 +30,7 @@ mod resume;
 mod run;
 mod script;
 mod serve;
+mod server;
 mod setup;
 mod shell;
 mod signals;
@@ -63,6 +64,8 @@ fn run(command: Command) -> Done {
         Command::Resume(args) => setup::block_on(resume::resume(args)),
         Command::Rerun(args) => setup::block_on(rerun::rerun(args)),
         Command::Serve(args) => setup::block_on(serve::serve(args)),
+        Command::Secret(args) => setup::until_interrupted(server::secret(args)),
+        Command::Param(args) => setup::until_interrupted(server::param(args)),
         Command::List(args) => setup::until_interrupted(builds::list(args)),
         Command::Show(args) => setup::until_interrupted(builds::show(args)),
         Command::Events(args) => setup::until_interrupted(builds::events(args)),

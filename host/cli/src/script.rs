@@ -106,10 +106,13 @@ enum Made {
 
 fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
     let found = manifest(&dir.join("Cargo.toml"), true)?;
-    let mut sources = sources(dir);
     let has_crate = found.as_ref().is_some_and(is_script);
-    if sources.len() + usize::from(has_crate) > 1 {
-        let names = sources.iter().map(Source::names);
+    let mut sources = sources(dir);
+    // What a crate has beside it is its own; and one that is no script is somebody else's, with its components.
+    let mut components = if found.is_some() && sources.is_empty() { Vec::new() } else { components(dir)? };
+    if !sources.is_empty() && sources.len() + usize::from(has_crate) + components.len() > 1 {
+        let file = |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
+        let names = sources.iter().map(Source::names).chain(components.iter().map(file));
         let names: Vec<String> = has_crate.then(|| "Cargo.toml".to_owned()).into_iter().chain(names).collect();
         return Err(anyhow!(
             "{} has several scripts: {}; keep one of them, or name one",
@@ -120,11 +123,20 @@ fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
     if let Some(source) = sources.pop() {
         return Ok(Some(Made::Source(source)));
     }
-    if found.is_some() {
-        return Ok(has_crate.then(|| Made::Crate(dir.to_owned())));
+    if has_crate {
+        return Ok(Some(Made::Crate(dir.to_owned())));
     }
+    match components.len() {
+        0 => Ok(None),
+        1 => Ok(components.pop().map(Made::Component)),
+        many => Err(anyhow!("{} has {many} files with the end .wasm; name one of them", dir.display())),
+    }
+}
+
+/// The components in a directory, in the order of their names.
+fn components(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !dir.is_dir() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let failed = || format!("{} can't be read", dir.display());
     let mut components = Vec::new();
@@ -135,11 +147,8 @@ fn of_dir(dir: &Path) -> anyhow::Result<Option<Made>> {
             components.push(path);
         }
     }
-    match components.len() {
-        0 => Ok(None),
-        1 => Ok(components.pop().map(Made::Component)),
-        many => Err(anyhow!("{} has {many} files with the end .wasm; name one of them", dir.display())),
-    }
+    components.sort();
+    Ok(components)
 }
 
 /// The files in a directory that interpreters evaluate. A `build.js` in the root of a repository is somebody else's, where the repository

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use monkeyci_controller::{Shutdown, Silent, Upkeep};
-use monkeyci_server::{CLOSING, HttpServer, Server, ServerError};
+use monkeyci_server::{CLOSING, HttpServer, KeyError, MasterKey, Server, ServerBuilder, ServerError};
 use tokio::net::TcpListener;
 
 use crate::Done;
@@ -14,6 +14,9 @@ use crate::exit::Exit;
 use crate::setup;
 use crate::signals::Signals;
 use crate::text::print_line;
+
+/// The variable that the master key may stand in.
+const MASTER_KEY: &str = "MONKEYCI_MASTER_KEY";
 
 /// Serves the public API until a signal comes.
 pub async fn serve(args: ServeArgs) -> Done {
@@ -38,15 +41,19 @@ pub async fn serve(args: ServeArgs) -> Done {
         .map_err(infrastructure)?;
     let address = socket.local_addr().context("the address is not known").map_err(infrastructure)?;
     let host = setup::builder(&args.stores(), &args.engine, Arc::new(Silent))?;
-    let host = host.upkeep(Upkeep::default()).open().await.map_err(setup::not_opened)?;
-    let mut server = Server::builder(host.clone()).git_auth(git_auth).new_token(args.new_token);
+    let mut server = Server::builder(host.upkeep(Upkeep::default())).git_auth(git_auth).new_token(args.new_token);
+    server = keys(&args, server)?;
     if let Some(builds) = args.builds {
         server = server.at_once(builds);
     }
     let server = server.open().await.map_err(|error| match error {
-        ServerError::Taken { .. } => (Exit::Usage, error.into()),
+        ServerError::Taken { .. } | ServerError::Key(_) | ServerError::WrongKey { .. } | ServerError::NoKey { .. } => {
+            (Exit::Usage, error.into())
+        }
+        ServerError::Host(error) => setup::not_opened(error),
         error => infrastructure(error.into()),
     })?;
+    let host = server.host().clone();
     let http = HttpServer::on(socket, server.router());
     print_line(&format!("listening on http://{address}, with {} for its data", host.home().display()));
     if let Some(token) = server.first_token() {
@@ -65,4 +72,27 @@ pub async fn serve(args: ServeArgs) -> Done {
         left => print_line(&format!("{left} builds go on when the server is started again")),
     }
     Ok(Exit::Success)
+}
+
+/// Which key the server's values are sealed with, as the command line or the environment says it.
+fn keys(args: &ServeArgs, server: ServerBuilder) -> Result<ServerBuilder, (Exit, anyhow::Error)> {
+    let usage = |error: KeyError| (Exit::Usage, error.into());
+    let mut server = server.rotate_master_key(args.rotate_master_key);
+    if let Some(path) = &args.master_key {
+        server = server.master_key(MasterKey::read(path).map_err(usage)?);
+    } else if let Ok(key) = std::env::var(MASTER_KEY) {
+        if args.rotate_master_key {
+            return Err((
+                Exit::Usage,
+                anyhow!(
+                    "{MASTER_KEY} is the key: draw another one yourself, and name the file of this one with --master-key-before"
+                ),
+            ));
+        }
+        server = server.master_key(MasterKey::parse(&key, format!("the variable {MASTER_KEY}")).map_err(usage)?);
+    }
+    if let Some(path) = &args.master_key_before {
+        server = server.master_key_before(MasterKey::read(path).map_err(usage)?);
+    }
+    Ok(server)
 }

@@ -1,12 +1,13 @@
 //! `monkeyci-host sim`
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use monkeyci_build::BuildStatus;
-use monkeyci_controller::simulation::{Fault, Run, Simulation, SimulationError};
+use monkeyci_controller::simulation::{Fault, NoSeedFile, Run, SeedFile, Simulation, SimulationError};
 use monkeyci_controller::{BuildRequest, SourceRequest};
 use serde_json::json;
 
@@ -26,12 +27,16 @@ pub async fn sim(args: SimArgs) -> Done {
         (false, []) => None,
         (false, faults) => Some(faults.into()),
     };
+    let files = args.seed_file.iter().map(|path| seed_file(path)).collect::<Result<Vec<_>, _>>()?;
     let seeds = match args.seed {
+        _ if !files.is_empty() => 0..0,
         Some(seed) => seed..seed.saturating_add(1),
         None => 0..args.seeds.get(),
     };
+    let runs = files.into_iter().map(|file| (file.seed, Some(Arc::from(file.faults))));
+    let runs = runs.chain(seeds.map(|seed| (seed, only.clone())));
     let (began, mut summary) = (Instant::now(), Summary::default());
-    for seed in seeds {
+    for (seed, only) in runs {
         let run = run(&simulation, seed, only.clone()).await?;
         summary.count(&run);
         if args.trace {
@@ -41,6 +46,9 @@ pub async fn sim(args: SimArgs) -> Done {
             continue;
         }
         let failed = Finding::of(&simulation, run, only.is_some()).await?;
+        if let Some(path) = args.save.as_ref().filter(|_| summary.failed.is_empty()) {
+            save(path, &SeedFile::of(&failed.run))?;
+        }
         if !args.json {
             failed.lines().iter().for_each(|line| print_line(&harmless_lines(line)));
         }
@@ -49,11 +57,33 @@ pub async fn sim(args: SimArgs) -> Done {
             break;
         }
     }
+    // Of a single run, or of one that was broken off, nobody can say what others come to.
+    if args.seed.is_some() || !args.seed_file.is_empty() || (!summary.failed.is_empty() && !args.keep_going) {
+        summary.sometimes.clear();
+    }
     match args.json {
         true => print_line(&summary.json().to_string()),
-        false => print_line(&summary.line(began.elapsed())),
+        false => {
+            summary.never().iter().for_each(|what| {
+                print_line(&harmless_lines(&format!("in none of {} seeds: {what}", summary.seeds)));
+            });
+            print_line(&summary.line(began.elapsed()));
+        }
     }
-    Ok(if summary.failed.is_empty() { Exit::Success } else { Exit::BadScript })
+    let is_good = summary.failed.is_empty() && summary.never().is_empty();
+    Ok(if is_good { Exit::Success } else { Exit::BadScript })
+}
+
+fn seed_file(path: &Path) -> Result<SeedFile, Failed> {
+    let usage =
+        |error: anyhow::Error| (Exit::Usage, error.context(format!("the seed file {} can't be used", path.display())));
+    let text = std::fs::read_to_string(path).map_err(|error| usage(error.into()))?;
+    text.parse().map_err(|error: NoSeedFile| usage(error.into()))
+}
+
+fn save(path: &Path, file: &SeedFile) -> Result<(), Failed> {
+    let failed = |error| (Exit::Usage, anyhow!("the seed can't be written to {}: {error}", path.display()));
+    std::fs::write(path, file.to_string()).map_err(failed)
 }
 
 fn simulation(args: &SimArgs) -> Result<Simulation, Failed> {
@@ -137,8 +167,7 @@ impl Finding {
         lines.push(format!("  again: {}", repeat(std::env::args(), &self.run)));
         if !self.repeats {
             lines.push(
-                "  a second run of it was another one: several actions wait for the same, or please report this"
-                    .to_owned(),
+                "  a second run of it was another one, which is a fault of the simulation: please report it".to_owned(),
             );
         }
         lines
@@ -148,9 +177,11 @@ impl Finding {
 /// The command that runs a seed with its faults again: this one, with them.
 fn repeat(words: impl Iterator<Item = String>, run: &Run) -> String {
     /// What of this command goes, and whether a value follows it.
-    const GOES: [(&str, bool); 7] = [
+    const GOES: [(&str, bool); 9] = [
         ("--seeds", true),
         ("--seed", true),
+        ("--seed-file", true),
+        ("--save", true),
         ("--fault", true),
         ("--no-faults", false),
         ("--keep-going", false),
@@ -186,6 +217,8 @@ struct Summary {
     faults: usize,
     kills: u64,
     virtual_ms: u64,
+    /// What is to be so sometimes, and whether it was.
+    sometimes: BTreeMap<String, bool>,
     failed: Vec<Finding>,
 }
 
@@ -196,6 +229,14 @@ impl Summary {
         self.faults += run.faults.len();
         self.kills += u64::from(run.lives.saturating_sub(1));
         self.virtual_ms = self.virtual_ms.saturating_add(run.virtual_ms);
+        for (what, is_so) in &run.sometimes {
+            *self.sometimes.entry(what.clone()).or_default() |= *is_so;
+        }
+    }
+
+    /// What is to be so sometimes, and never was.
+    fn never(&self) -> Vec<&str> {
+        self.sometimes.iter().filter(|(_, is_so)| !**is_so).map(|(what, _)| what.as_str()).collect()
     }
 
     fn line(&self, took: Duration) -> String {
@@ -224,7 +265,7 @@ impl Summary {
         };
         let failed: Vec<_> = self.failed.iter().map(finding).collect();
         json!({
-            "ok": failed.is_empty(), "seeds": self.seeds, "failed": failed, "ended": self.ended, "faults": self.faults,
+            "ok": failed.is_empty() && self.never().is_empty(), "never": self.never(), "seeds": self.seeds, "failed": failed, "ended": self.ended, "faults": self.faults,
             "kills": self.kills, "virtual_ms": self.virtual_ms,
         })
     }

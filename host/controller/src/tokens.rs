@@ -16,6 +16,8 @@ use crate::error::ControllerError;
 
 /// The only algorithm that is signed with or accepted. Signer and verifier are the same process, so a shared key does.
 const ALGORITHM: Algorithm = Algorithm::HS256;
+/// How many checked tokens are remembered, of some hundred bytes each. When they are so many, all are forgotten, and checked anew.
+const KNOWN: usize = 1024;
 
 /// Makes and checks tokens.
 pub(crate) struct Tokens {
@@ -23,7 +25,10 @@ pub(crate) struct Tokens {
     checking: DecodingKey,
     validation: Validation,
     /// Those of pods that another process has begun, by the SHA-256 of their texts.
-    adopted: RwLock<HashMap<[u8; 32], Claims>>,
+    adopted: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
+    /// Those of this process that were checked lately, by the SHA-256 of their texts: a script calls again and again with the same one. That it
+    /// is ours does not change; what does, its time and its attempt, is looked at each time.
+    known: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
     /// When tokens end: no step of the clock ends those of jobs that run.
     time: SteadyTime,
 }
@@ -50,6 +55,7 @@ impl Tokens {
             checking: DecodingKey::from_secret(&key),
             validation,
             adopted: RwLock::default(),
+            known: RwLock::default(),
             time: SteadyTime::begin(clock),
         }
     }
@@ -67,7 +73,7 @@ impl Tokens {
             return None;
         }
         let digest = Sha256::digest(token.expose()).into();
-        self.adopted.write().unwrap_or_else(PoisonError::into_inner).insert(digest, claims);
+        self.adopted.write().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::new(claims));
         Some(Adopted { tokens: self.clone(), digest })
     }
 
@@ -105,16 +111,23 @@ impl Tokens {
     ///
     /// # Errors
     /// Says in a few words why it is none.
-    pub(crate) fn check(&self, token: &str) -> Result<Claims, String> {
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation);
-        if decoded.is_err() {
-            let digest: [u8; 32] = Sha256::digest(token).into();
-            let adopted = self.adopted.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(claims) = adopted.get(&digest) {
-                return Ok(claims.clone());
-            }
+    pub(crate) fn check(&self, token: &str) -> Result<Arc<Claims>, String> {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let known = [&self.known, &self.adopted];
+        let found = |of: &RwLock<HashMap<_, Arc<Claims>>>| {
+            of.read().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned()
+        };
+        if let Some(claims) = known.into_iter().find_map(found) {
+            return Ok(claims);
         }
-        Ok(decoded.map_err(|error| format!("the token is not valid: {error}"))?.claims)
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation);
+        let claims = Arc::new(decoded.map_err(|error| format!("the token is not valid: {error}"))?.claims);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(digest, claims.clone());
+        Ok(claims)
     }
 
     /// How long it is since this host began; nobody sets it.

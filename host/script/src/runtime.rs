@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
@@ -12,8 +13,9 @@ use wasmtime::{
 use crate::bindings;
 use crate::cache::CompileCache;
 use crate::compile::Compiler;
-use crate::error::RuntimeError;
+use crate::error::{LoadError, RuntimeError};
 use crate::limits::Limits;
+use crate::load::Script;
 use crate::memory::HostMemory;
 use crate::slots::Slots;
 use crate::store::State;
@@ -54,6 +56,8 @@ pub struct Runtime {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     /// Whether a guest that computes gives way to others now and then.
     pub(crate) gives_way: bool,
+    /// A script that is loaded once for all of its builds, with its bytes.
+    pub(crate) loaded: Option<Arc<(Bytes, Script)>>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -91,6 +95,7 @@ impl Runtime {
             limits,
             surroundings: Arc::new(Machine),
             gives_way: true,
+            loaded: None,
         })
     }
 
@@ -103,6 +108,15 @@ impl Runtime {
     /// runs beside it must not depend on how fast the machine is. One that computes without end is ended by the machine's time.
     pub fn simulated(self, surroundings: Arc<dyn Surroundings>) -> Self {
         Self { surroundings, gives_way: false, ..self }
+    }
+
+    /// The same runtime, which loads this script now, and no more for each of its builds.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_for_all(self, bytes: Bytes) -> Result<Self, LoadError> {
+        let script = self.load(&bytes)?;
+        Ok(Self { loaded: Some(Arc::new((bytes, script))), ..self })
     }
 
     /// How many instances live now. A build that waits (for approval, for a container) has none.

@@ -131,7 +131,12 @@ impl State {
     ) -> Self {
         let (limits, surroundings) = (runtime.limits.clone(), runtime.surroundings.clone());
         // Clocks and random numbers are those of `crate::timers`.
-        let wasi = WasiCtx::builder()
+        let mut wasi = WasiCtx::builder();
+        if !runtime.gives_way {
+            // What a script says of itself, the SDK prints only there.
+            wasi.env("MONKEYCI_SIMULATION", "1");
+        }
+        let wasi = wasi
             .stdout(Output { log: log.clone(), stream: LogStream::Stdout })
             .stderr(Output { log: log.clone(), stream: LogStream::Stderr })
             .insecure_random_seed(hash_seed(&info.id))

@@ -17,11 +17,13 @@ pub enum Scope {
     Approve,
     /// All of that; and add, change and remove repositories and tokens.
     Admin,
+    /// Set and remove parameters and secrets, and see which builds were given which. Nobody reads secrets.
+    Secrets,
 }
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Trigger, Self::Approve, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Read, Self::Trigger, Self::Approve, Self::Admin, Self::Secrets];
 
     /// Its place in what the database has.
     pub(crate) const fn bit(self) -> i64 {
@@ -70,6 +72,7 @@ fn word(scope: Scope) -> &'static str {
         Scope::Trigger => "trigger",
         Scope::Approve => "approve",
         Scope::Admin => "admin",
+        Scope::Secrets => "secrets",
     }
 }
 

@@ -55,6 +55,16 @@ pub(crate) const LONGEST_NAME: usize = 64;
 pub(crate) const LONGEST_URL: usize = 2048;
 /// The longest `Idempotency-Key`, and the longest id of a delivery.
 pub(crate) const LONGEST_KEY: usize = 255;
+/// The most labels of a repository.
+pub(crate) const MAX_LABELS: usize = 32;
+/// The most parameters and secrets that are kept for one repository, and the most that are kept for all.
+pub(crate) const MAX_INPUTS: u32 = 500;
+/// The longest value of one.
+pub(crate) const LONGEST_VALUE: usize = 48 << 10;
+/// The longest pattern of names.
+pub(crate) const LONGEST_PATTERN: usize = 250;
+/// Of the builds that hold what was replaced, so many are looked at when something is set.
+pub(crate) const MAX_HOLDING: u32 = 100;
 /// How long requests that are under way have when the server shuts down.
 pub const CLOSING: Duration = Duration::from_secs(10);
 
@@ -152,6 +162,21 @@ pub fn limits() -> Area {
         Limit::bytes("the name of a repository or a token", Per::Call, LONGEST_NAME as u64, "people read it"),
         Limit::bytes("the URL of a repository, a path in it", Per::Call, LONGEST_URL as u64, "far above any"),
         Limit::bytes("an idempotency key, the id of a delivery", Per::Call, LONGEST_KEY as u64, "it is kept"),
+        Limit::count("labels of a repository", Per::Call, MAX_LABELS as u64, "they tell groups of repositories apart"),
+        Limit::count(
+            "parameters and secrets that are kept for one repository, or for all",
+            Per::Host,
+            u64::from(MAX_INPUTS),
+            "each build is looked up among them; what was replaced counts as long as builds have it",
+        ),
+        Limit::bytes("the value of one", Per::Call, LONGEST_VALUE as u64, "keys and certificates have a tenth"),
+        Limit::bytes("a pattern of names", Per::Call, LONGEST_PATTERN as u64, "as long as a branch's name may be"),
+        Limit::count(
+            "builds that are looked at when a value is replaced",
+            Per::Call,
+            u64::from(MAX_HOLDING),
+            "what was replaced goes when nobody has it; the others are looked at the next time",
+        ),
         Limit::time("requests under way at the server's end", Per::Host, CLOSING, "then they are broken off"),
     ];
     Area { name: "public API", limits }

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use monkeyci_controller::ControllerError;
+
+use crate::keys::KeyError;
+
 /// Why a server can't be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,9 +24,35 @@ pub enum ServerError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A master key can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database is sealed with another key.
+    #[error(
+        "{from} has the master key {found}, and the server's values are sealed with the key {wanted}: give that one, also as the one before to have them sealed with this one"
+    )]
+    WrongKey {
+        /// Where the key is from.
+        from: String,
+        /// Its name.
+        found: String,
+        /// The name of the key that it takes.
+        wanted: String,
+    },
+    /// The key's file is gone.
+    #[error(
+        "the master key {} is gone, and the server's values are sealed with it: put it back from where you keep a copy; without it nobody has them again", path.display()
+    )]
+    NoKey {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The host can't be opened.
+    #[error(transparent)]
+    Host(#[from] ControllerError),
 }
 
 /// What is wrong with the server's database.

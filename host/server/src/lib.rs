@@ -1,6 +1,6 @@
 //! The server: a [`Host`] for a team, with a public API, API tokens and webhooks.
 //!
-//! [`Server::builder`] takes a host, and [`Server::router`] is an axum router for a program's own app: nest it wherever you like. What was asked
+//! [`Server::builder`] takes what makes a host, and [`Server::router`] is an axum router for a program's own app: nest it wherever you like. What was asked
 //! for is on disk before it is answered, in `server.db` beside the host's journal, so a server that dies loses no build; the next one goes on
 //! with what waits, and the host's [`Upkeep`](monkeyci_controller::Upkeep) with what ran.
 //!
@@ -12,8 +12,7 @@
 //! use monkeyci_server::{HttpServer, Server};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let host = Host::builder("/var/lib/my-ci").upkeep(Upkeep::default()).open().await?;
-//! let server = Server::builder(host.clone()).open().await?;
+//! let server = Server::builder(Host::builder("/var/lib/my-ci").upkeep(Upkeep::default())).open().await?;
 //! if let Some(token) = server.first_token() {
 //!     println!("a token for everything, shown this once: {token}");
 //! }
@@ -22,7 +21,7 @@
 //! tokio::signal::ctrl_c().await?;
 //! // Streams end first: the rest waits for them.
 //! server.close();
-//! host.shutdown(Shutdown::Leave, std::time::Duration::from_secs(10)).await;
+//! server.host().shutdown(Shutdown::Leave, std::time::Duration::from_secs(10)).await;
 //! http.close(std::time::Duration::from_secs(10)).await;
 //! # Ok(())
 //! # }
@@ -34,10 +33,14 @@ mod api;
 mod budget;
 mod error;
 mod forge;
+mod keys;
 mod openapi;
+mod origin;
+mod pattern;
 mod queue;
 mod refusal;
 mod routes;
+mod sources;
 mod starting;
 mod store;
 mod tokens;
@@ -48,7 +51,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use monkeyci_controller::{GitAuth, Host};
+use monkeyci_controller::{GitAuth, Host, HostBuilder};
 use tokio::sync::Semaphore;
 use tokio_util::sync::DropGuard;
 
@@ -56,11 +59,15 @@ pub use access::Scope;
 pub use budget::{CLOSING, limits};
 pub use error::{ServerError, StoreError};
 pub use forge::{ForgeEventError, given_of_event};
+pub use keys::{KeyError, MasterKey};
 pub use monkeyci_controller::HttpServer;
+pub use origin::{BuildFacts, Origin};
+pub use pattern::{NoPattern, Pattern};
 
 use budget::{BODIES, HOOKS, builds_at_once, streams};
+use sources::Stored;
 use starting::Starting;
-use store::{Store, TokenRow};
+use store::{KeyChoice, Store, TokenRow};
 use tokens::NewToken;
 
 /// A server. It is cheap to clone, and all clones are one.
@@ -69,7 +76,7 @@ pub struct Server(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) host: Host,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) git_auth: GitAuth,
     pub(crate) starting: Arc<Starting>,
     /// Memory for the bodies of those who have a token, in KiB.
@@ -93,7 +100,8 @@ impl fmt::Debug for Inner {
 #[derive(Debug)]
 #[must_use]
 pub struct ServerBuilder {
-    host: Host,
+    host: HostBuilder,
+    key: KeyChoice,
     git_auth: GitAuth,
     new_token: bool,
     at_once: NonZeroUsize,
@@ -116,16 +124,38 @@ impl ServerBuilder {
         Self { git_auth, ..self }
     }
 
-    /// Opens the server's database in the host's home, and starts the builds that wait there.
+    /// The key that parameters, secrets, and the secrets of webhooks are sealed with in the database; by default that of the file `server.key`
+    /// in the host's home, which is drawn when there is none. What was sealed with that one is sealed with this one then.
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.key.given = Some(key);
+        self
+    }
+
+    /// The key that the database may still be sealed with: if it is, everything is sealed anew with the one that counts.
+    pub fn master_key_before(mut self, key: MasterKey) -> Self {
+        self.key.before = Some(key);
+        self
+    }
+
+    /// Draws another key for the file `server.key`, and seals everything with that.
+    pub fn rotate_master_key(mut self, rotate: bool) -> Self {
+        self.key.rotate = rotate;
+        self
+    }
+
+    /// Opens the server's database in the host's home and the host, and starts the builds that wait there.
     ///
     /// # Errors
-    /// When another server has the home, or the database can't be used.
+    /// When another server has the home, the database can't be used or is sealed with another key, or the host can't be opened.
     pub async fn open(self) -> Result<Server, ServerError> {
-        let store = Store::open(self.host.home()).await?;
-        let first_token = first_token(&store, self.host.day_ms(), self.new_token).await?;
+        // Before the host: it goes on with builds at once, and asks for their secrets.
+        let store = Arc::new(Store::open(self.host.home(), &self.key).await?);
+        let stored = Stored { store: Arc::downgrade(&store) };
+        let host = self.host.params(stored.clone()).secrets(stored).open().await?;
+        let first_token = first_token(&store, host.day_ms(), self.new_token).await?;
         let starting = Starting::new(self.at_once);
         let inner = Arc::new(Inner {
-            host: self.host,
+            host,
             store,
             git_auth: self.git_auth,
             starting: starting.clone(),
@@ -141,9 +171,15 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// A server round this host. It keeps what it knows in the host's home.
-    pub fn builder(host: Host) -> ServerBuilder {
-        ServerBuilder { host, git_auth: GitAuth::default(), new_token: false, at_once: builds_at_once() }
+    /// A server round the host that this makes. It keeps what it knows in the host's home, and gives the host's builds what it keeps for them.
+    pub fn builder(host: HostBuilder) -> ServerBuilder {
+        let (key, git_auth) = (KeyChoice::default(), GitAuth::default());
+        ServerBuilder { host, key, git_auth, new_token: false, at_once: builds_at_once() }
+    }
+
+    /// The host that runs its builds.
+    pub fn host(&self) -> &Host {
+        &self.0.host
     }
 
     /// The routes: the public API, webhooks, `/health` and `/ready`.

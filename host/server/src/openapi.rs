@@ -86,6 +86,7 @@ fn needs(route: &Route, reach: Reach) -> String {
         Scope::Trigger => "`trigger`",
         Scope::Approve => "`approve`",
         Scope::Admin => "`admin`",
+        Scope::Secrets => "`secrets`",
     };
     let of = match reach {
         Reach::Server => ", for all repositories",

@@ -4,7 +4,7 @@
 use axum::routing::MethodFilter;
 
 use crate::access::Reach::{self, Build, Own, Repository, Server};
-use crate::access::Scope::{self, Admin, Approve, Read, Trigger};
+use crate::access::Scope::{self, Admin, Approve, Read, Secrets, Trigger};
 use crate::budget::{HOOK, JSON};
 
 use self::Access::{Open, Signed, Token};
@@ -39,6 +39,7 @@ pub(crate) enum RouteId {
     ShowRepository,
     RemoveRepository,
     StoreScript,
+    SetLabels,
     ListDeliveries,
     TriggerBuild,
     ListBuilds,
@@ -50,6 +51,21 @@ pub(crate) enum RouteId {
     ApproveJob,
     RejectJob,
     CancelBuild,
+    ListParams,
+    SetParam,
+    RemoveParam,
+    ListParamsOf,
+    SetParamOf,
+    RemoveParamOf,
+    ListSecrets,
+    SetSecret,
+    RemoveSecret,
+    ListSecretsOf,
+    SetSecretOf,
+    RemoveSecretOf,
+    ListUses,
+    ListUsesOf,
+    ListInputsOfBuild,
     ListTokens,
     AddToken,
     RemoveToken,
@@ -104,10 +120,12 @@ pub(crate) enum Gives {
 
 const NONE: Takes = Takes::None;
 const PAGED: &[&str] = &["cursor", "limit"];
+const PLACE: &[&str] = &["label", "branch", "event"];
+const USES: &[&str] = &["name", "cursor", "limit"];
 
 /// The table, in the order of [`RouteId`].
 #[rustfmt::skip]
-pub(crate) static ROUTES: [Route; 23] = [
+pub(crate) static ROUTES: [Route; 39] = [
     route(Id::Health, Get, "/health", Open, NONE, &[], Json(200, "Health"), "Says that the process answers."),
     route(Id::Ready, Get, "/ready", Open, NONE, &[], Json(200, "Health"), "Says whether builds are taken: the database answers, and the host does not shut down."),
     route(Id::OpenApi, Get, "/api/v1/openapi.json", Open, NONE, &[], Json(200, "Anything"), "This document."),
@@ -116,6 +134,7 @@ pub(crate) static ROUTES: [Route; 23] = [
     route(Id::ShowRepository, Get, "/api/v1/repositories/{repository}", Token(Read, Repository), NONE, &[], Json(200, "Repository"), "Shows a repository."),
     route(Id::RemoveRepository, Delete, "/api/v1/repositories/{repository}", Token(Admin, Repository), NONE, &[], Nothing, "Removes a repository of which no build goes on, with its tokens, and from lists its builds and webhooks."),
     route(Id::StoreScript, Put, "/api/v1/repositories/{repository}/script", Token(Admin, Repository), Script, &[], Nothing, "Stores the script of a repository, a component. It counts before one in the code."),
+    route(Id::SetLabels, Put, "/api/v1/repositories/{repository}/labels", Token(Admin, Repository), Body("Labels", JSON), &[], Nothing, "Sets the labels of a repository: what is kept for one of them is given to its builds."),
     route(Id::ListDeliveries, Get, "/api/v1/repositories/{repository}/deliveries", Token(Read, Repository), NONE, PAGED, Json(200, "Deliveries"), "Lists the webhooks that have come with a good signature, the newest first, and what came of each."),
     route(Id::TriggerBuild, Post, "/api/v1/repositories/{repository}/builds", Token(Trigger, Repository), Body("NewBuild", JSON), &["Idempotency-Key"], Json(202, "Build"), "Asks for a build of a branch, a tag or a commit; of the main branch if none is named. When it is answered, that is on disk. The same Idempotency-Key again gives the same build."),
     route(Id::ListBuilds, Get, "/api/v1/builds", Token(Read, Own), NONE, &["repository", "branch", "cursor", "limit"], Json(200, "Builds"), "Lists builds, those first that were asked for last."),
@@ -127,6 +146,21 @@ pub(crate) static ROUTES: [Route; 23] = [
     route(Id::ApproveJob, Post, "/api/v1/builds/{org}/{repo}/{build}/jobs/{job}/approve", Token(Approve, Build), Body("Decision", JSON), &[], Nothing, "Approves a job that waits for it."),
     route(Id::RejectJob, Post, "/api/v1/builds/{org}/{repo}/{build}/jobs/{job}/reject", Token(Approve, Build), Body("Decision", JSON), &[], Nothing, "Rejects a job that waits for approval."),
     route(Id::CancelBuild, Post, "/api/v1/builds/{org}/{repo}/{build}/cancel", Token(Trigger, Build), NONE, &[], Nothing, "Stops a build."),
+    route(Id::ListParams, Get, "/api/v1/params", Token(Secrets, Server), NONE, &[], Json(200, "Inputs"), "Lists the parameters that are kept for builds of all repositories, by name."),
+    route(Id::SetParam, Put, "/api/v1/params/{name}", Token(Secrets, Server), Body("NewInput", JSON), &[], Nothing, "Keeps a parameter for builds of all repositories; of a label, a branch or an origin alone, if the body says so. What was kept there is replaced: builds that have begun keep what they have."),
+    route(Id::RemoveParam, Delete, "/api/v1/params/{name}", Token(Secrets, Server), NONE, PLACE, Nothing, "Removes the parameter that is kept with just this label, branch and event. Builds that have begun keep it."),
+    route(Id::ListParamsOf, Get, "/api/v1/repositories/{repository}/params", Token(Secrets, Repository), NONE, &[], Json(200, "Inputs"), "Lists the parameters that are kept for builds of this repository alone, by name."),
+    route(Id::SetParamOf, Put, "/api/v1/repositories/{repository}/params/{name}", Token(Secrets, Repository), Body("NewInput", JSON), &[], Nothing, "Keeps a parameter for builds of this repository: it counts before one that is kept for all."),
+    route(Id::RemoveParamOf, Delete, "/api/v1/repositories/{repository}/params/{name}", Token(Secrets, Repository), NONE, PLACE, Nothing, "Removes the parameter that is kept with just this branch and event."),
+    route(Id::ListSecrets, Get, "/api/v1/secrets", Token(Secrets, Server), NONE, &[], Json(200, "Inputs"), "Lists the names of the secrets that are kept for builds of all repositories. Nobody is told a value."),
+    route(Id::SetSecret, Put, "/api/v1/secrets/{name}", Token(Secrets, Server), Body("NewInput", JSON), &[], Nothing, "Keeps a secret for builds of all repositories; of a label, a branch or an origin alone, if the body says so. What was kept there is replaced: builds that have begun keep what they have."),
+    route(Id::RemoveSecret, Delete, "/api/v1/secrets/{name}", Token(Secrets, Server), NONE, PLACE, Nothing, "Removes the secret that is kept with just this label, branch and event. Builds that have begun keep it: cancel them if they must not have it."),
+    route(Id::ListSecretsOf, Get, "/api/v1/repositories/{repository}/secrets", Token(Secrets, Repository), NONE, &[], Json(200, "Inputs"), "Lists the names of the secrets that are kept for builds of this repository alone."),
+    route(Id::SetSecretOf, Put, "/api/v1/repositories/{repository}/secrets/{name}", Token(Secrets, Repository), Body("NewInput", JSON), &[], Nothing, "Keeps a secret for builds of this repository: it counts before one that is kept for all."),
+    route(Id::RemoveSecretOf, Delete, "/api/v1/repositories/{repository}/secrets/{name}", Token(Secrets, Repository), NONE, PLACE, Nothing, "Removes the secret that is kept with just this branch and event."),
+    route(Id::ListUses, Get, "/api/v1/uses", Token(Secrets, Server), NONE, USES, Json(200, "Uses"), "Lists which builds were given which parameters and secrets, the last first."),
+    route(Id::ListUsesOf, Get, "/api/v1/repositories/{repository}/uses", Token(Secrets, Repository), NONE, USES, Json(200, "Uses"), "The same, of the builds of a repository."),
+    route(Id::ListInputsOfBuild, Get, "/api/v1/builds/{org}/{repo}/{build}/inputs", Token(Secrets, Build), NONE, USES, Json(200, "Uses"), "Lists the parameters and secrets that a build was given by the server."),
     route(Id::ListTokens, Get, "/api/v1/tokens", Token(Admin, Server), NONE, &[], Json(200, "Tokens"), "Lists the tokens, the oldest first."),
     route(Id::AddToken, Post, "/api/v1/tokens", Token(Admin, Server), Body("NewToken", JSON), &[], Json(201, "AddedToken"), "Makes a token. The answer has it, and nobody is told again."),
     route(Id::RemoveToken, Delete, "/api/v1/tokens/{token}", Token(Admin, Server), NONE, &[], Nothing, "Removes a token: it opens nothing from then on."),

@@ -18,7 +18,8 @@ use crate::budget::{MAX_STARTING, SCRIPT};
 use crate::error::StoreError;
 use crate::queue::Turns;
 use crate::refusal::Refusal;
-use crate::store::{AskedBuild, Repository, ScriptPlace, State};
+use crate::sources;
+use crate::store::{AskedBuild, InputKind, Repository, ScriptPlace, State};
 use crate::{Inner, Server};
 
 /// How long it takes until the database is tried again.
@@ -360,6 +361,10 @@ async fn request(server: &Server, repository: &Repository, build: &AskedBuild) -
     let mut request = BuildRequest::new(script, source(server, repository, reference));
     request = request.trigger(asked.trigger.clone()).key(asked.key.clone());
     request.inputs.params = asked.params.clone();
+    // Their values the host asks for; so it does when it goes on with the build.
+    let build = server.0.store.build(&build.build).await?.unwrap_or_else(|| build.clone());
+    let secrets = sources::given(&server.0.store, InputKind::Secret, repository, &build).await?;
+    request.inputs.reveal = secrets.into_iter().filter(|row| row.reveal).map(|row| row.name).collect();
     request.given = given;
     Ok(request)
 }

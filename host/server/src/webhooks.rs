@@ -20,7 +20,7 @@ const NOBODYS_SECRET: &[u8] = b"there is no such repository";
 /// Takes a webhook of GitHub. Nothing of the body is looked at before its signature is.
 pub(crate) async fn github(server: &Server, name: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, Refusal> {
     let repository = server.0.store.repository(name).await?;
-    let secret = repository.as_ref().map_or(NOBODYS_SECRET, |repository| repository.hook_secret.as_bytes());
+    let secret = repository.as_ref().map_or(NOBODYS_SECRET, |repository| repository.hook_secret.0.as_bytes());
     let is_signed = is_signed(secret, &signature(headers)?, body);
     let repository = repository.filter(|_| is_signed).ok_or_else(not_signed)?;
     let missing = |name: &str| Refusal::invalid(format_args!("the webhook has no {name}"));

@@ -16,6 +16,7 @@ pub mod names;
 pub mod sealed;
 mod stream_writer;
 mod unfinished;
+mod watched;
 
 pub use blob_store::{BlobStore, BlobStoreError};
 pub use blobs::{BlobBytes, Blobs, Stored, hex};
@@ -25,3 +26,4 @@ pub use journal::{BuildJournal, JournalError, Journals};
 pub use last_use::Used;
 pub use sealed::{Content, Sealed};
 pub use stream_writer::written_by;
+pub use watched::{Gone, Watched, Watcher};

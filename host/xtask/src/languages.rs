@@ -15,6 +15,9 @@ use crate::paths::Paths;
 use crate::say::{self, Step};
 use crate::setup::{self, GuestToolchain, zig};
 
+/// What a build finds in its environment.
+type Environment = Vec<(&'static str, OsString)>;
+
 /// An interpreter that can be built. Another one is one more row of [`LANGUAGES`], and one in `host/cli/src/languages.rs`.
 #[derive(Debug)]
 pub struct Language {
@@ -27,7 +30,7 @@ pub struct Language {
     /// Where that is built, below the target folder.
     target: &'static str,
     /// Finds or installs what it needs beside the wasm target, and says what it does. Returns what the build's environment has to have.
-    ready: fn(&Step, &Paths) -> Result<Vec<(&'static str, OsString)>>,
+    ready: fn(&Step, &Paths) -> Result<Environment>,
 }
 
 impl PartialEq for Language {
@@ -43,7 +46,7 @@ pub const LANGUAGES: &[Language] = &[
         package: "monkeyci-yaml",
         workspace: WITH_THE_SCRIPTS,
         target: "samples",
-        ready: |_, _| Ok(Vec::new()),
+        ready: |_, _| Ok(Environment::new()),
     },
     Language {
         name: "typescript",

@@ -15,11 +15,13 @@ use crate::setup;
 use crate::toolchain::cargo;
 
 /// The tests that take a sample: the variable that says how many cases they take, how many in a soak, and the test.
-const SAMPLED: [(&str, &str, &str); 4] = [
+const SAMPLED: [(&str, &str, &str); 6] = [
     ("MONKEYCI_MASK_FUZZ_CASES", "300000", "fuzz_streams_are_masked"),
     ("MONKEYCI_FUZZ_ROUNDS", "300", "no_bytes_make_any_reader_panic"),
     ("MONKEYCI_KILLS", "1000", "a_build_that_is_killed_anywhere_ends_as_if_nothing_had_happened"),
     ("MONKEYCI_JOURNAL_MUTATIONS", "100000", "changed_anywhere_is_read_as_it_was_written_or_refused"),
+    ("MONKEYCI_SEEDS", "1000", "a_seed_gives_the_same_run_each_time_to_the_byte"),
+    ("MONKEYCI_SEEDS", "10000", "a_script_that_bears_all_that_can_happen_breaks_no_rule_and_nor_does_the_host"),
 ];
 
 /// How many cases a property test of a soak draws, unless it says a number itself.

@@ -21,6 +21,7 @@ mod scheduling;
 mod simulated;
 #[cfg(test)]
 mod tests;
+mod timed;
 mod tricks;
 mod workspace;
 
@@ -225,8 +226,9 @@ fn api(case: &str, probe: &Probe) -> Result<Vec<Job>> {
         inside::jobs,
         late::jobs,
         network::jobs,
-        resume::jobs,
         again::jobs,
+        timed::jobs,
+        resume::jobs,
         tricks::jobs,
         simulated::jobs,
     ];

@@ -1,5 +1,6 @@
 //! Scripts for simulations: a sound one, and some with a bug that shows in few builds.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
@@ -76,6 +77,96 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
             context.output("stamp", now)
         })),
+        // What must not hang on the time does: what runs at night only.
+        "sim-clock" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+            let nightly = (now % 86_400 < 6 * 3600).then(|| sh("nightly", &["make nightly"]));
+            all((sh("test", &["make test"]), nightly))
+        }
+        // One after the other, in whatever order the map has them.
+        "sim-map" => {
+            let steps: HashMap<&str, &str> =
+                [("lint", "make lint"), ("unit", "make unit"), ("docs", "make docs")].into();
+            let mut chain: Vec<ContainerJob> = Vec::new();
+            for (id, line) in &steps {
+                let step = sh(id, &[line]);
+                chain.push(match chain.last() {
+                    Some(before) => step.needs(before),
+                    None => step,
+                });
+            }
+            all(chain)
+        }
+        // It takes it that branches are called KIND/NAME.
+        "sim-branch" => {
+            let preview = probe.build.branch().map(|branch| {
+                let (_, name) = branch.split_once('/').expect("branches are called KIND/NAME");
+                sh("preview", &[&format!("make preview NAME={name}")])
+            });
+            all((sh("test", &["make test"]), preview))
+        }
+        // Whoever asks for no target gets no package, and the release goes out all the same.
+        "sim-param" => {
+            let targets =
+                probe.build.declare(param("targets").default("linux,mac").description("what to package for"))?;
+            let packages: Vec<_> = targets
+                .split(',')
+                .filter(|target| !target.trim().is_empty())
+                .enumerate()
+                .map(|(number, _)| sh(&format!("package-{number}"), &["make package"]))
+                .collect();
+            assert_always(!packages.is_empty(), "something is packaged");
+            all((sh("release", &["make release"]).needs_all(&packages), packages))
+        }
+        // It gives a secret to whoever asks for a build.
+        "sim-fork" => all(sh("deploy", &["make deploy"]).secret_env("TOKEN", &probe.build.secret("TOKEN")?)),
+        // What it says that happens sometimes can't.
+        "sim-never" => all((
+            sh("test", &["make test"]),
+            action("tell", |context| {
+                let status = context.look_up("test")?.status();
+                assert_sometimes(status == Status::Failure, "the test fails");
+                assert_sometimes(status == Status::Blocked, "the test waits for a person");
+                Ok(())
+            })
+            .needs("test")
+            .always(),
+        )),
+        // Several wait for the same, and say in which order they woke.
+        "sim-together" => {
+            let waiter = |number: usize| {
+                action(format!("waiter-{number}"), move |context| {
+                    context.wait("slow")?;
+                    context.publish("woken", &number.to_string())
+                })
+                .always()
+                .timeout(Duration::from_secs(3 * 24 * 3600))
+            };
+            all((sh("slow", &["make"]), (0..6).map(waiter).collect::<Vec<_>>()))
+        }
+        // Twenty jobs, four of them actions: for the benchmark.
+        "sim-twenty" => {
+            let wave = |wave: usize, needs: &[String]| {
+                let job = |number: usize| sh(&format!("job-{wave}-{number}"), &["make"]).needs_all(needs);
+                (0..4).map(job).collect::<Vec<_>>()
+            };
+            let (mut jobs, mut needs): (Vec<Job>, Vec<String>) = (Vec::new(), Vec::new());
+            for number in 0..4 {
+                let containers = wave(number, &needs);
+                let id = format!("action-{number}");
+                let waits: Vec<String> = (0..4).map(|job| format!("job-{number}-{job}")).collect();
+                let looked = waits.clone();
+                let tell = action(&id, move |context| {
+                    let ended =
+                        looked.iter().map(|job| Ok(context.look_up(job)?.succeeded())).collect::<Result<Vec<_>>>()?;
+                    context.output("succeeded", ended.iter().filter(|ended| **ended).count())
+                });
+                jobs.push(tell.needs_all(&waits).always().into());
+                jobs.extend(containers.into_iter().map(Job::from));
+                needs = vec![id];
+            }
+            all(jobs)
+        }
         _ => Ok(None),
     }
 }

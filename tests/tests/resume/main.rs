@@ -3,6 +3,7 @@
 mod actions;
 mod pods;
 mod prefixes;
+mod together;
 
 use monkeyci_build::{Event, EventBody};
 use monkeyci_storage::Journals;

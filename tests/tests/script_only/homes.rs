@@ -26,7 +26,7 @@ enum Uses {
 }
 
 /// All commands, and how to call those that use a home.
-const COMMANDS: [(&str, Uses, &[&str]); 33] = [
+const COMMANDS: [(&str, Uses, &[&str]); 35] = [
     ("new", Uses::None, &[]),
     ("import", Uses::None, &[]),
     ("run", Uses::Makes, &[]),
@@ -59,6 +59,8 @@ const COMMANDS: [(&str, Uses, &[&str]); 33] = [
     ("version", Uses::None, &[]),
     ("config", Uses::None, &[]),
     ("help", Uses::None, &[]),
+    ("secret", Uses::None, &[]),
+    ("param", Uses::None, &[]),
     ("serve", Uses::Serves, &["--listen", "127.0.0.1:0"]),
 ];
 

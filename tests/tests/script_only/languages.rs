@@ -72,8 +72,9 @@ fn a_mistake_in_a_file_is_a_bad_script_with_its_line_and_files_that_are_not_one_
 
     write(dir.path(), "build.json", "{}");
     write(dir.path(), "build.ts", "");
+    write(dir.path(), "ci.wasm", "");
     let several = said(&host, dir.path(), &["check"]);
-    let says = "has several scripts: build.yaml + build.json, build.ts; keep one of them, or name one";
+    let says = "has several scripts: build.yaml + build.json, build.ts, ci.wasm; keep one of them, or name one";
     assert!(several.status.code() == Some(2) && text(&several.stderr).contains(says), "{}", text(&several.stderr));
     let one = said(&host, dir.path(), &["check", ".monkeyci/build.json"]);
     assert!(one.status.code() == Some(3) && text(&one.stderr).contains("the script has no `jobs`"), "{one:?}");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Output;
 
+use monkeyci_build::{Event, EventBody};
 use monkeyci_host::simulation::{Fault, Rule, Run, Simulation};
 use monkeyci_host::{BuildRequest, SourceRequest};
 use monkeyci_tests::host::Host;
@@ -17,10 +18,23 @@ struct Case {
 
 impl Case {
     fn of(case: &str) -> Self {
+        Self::with_request("probe_script", |request| {
+            let request = request.param("case", case).param("image", "some:image").param("scratch-image", "scratch");
+            if case == "sim-fork" { request.secret("TOKEN", "a secret") } else { request }
+        })
+    }
+
+    /// A sample, of which all has to be right whatever happens.
+    fn sample(script: &str) -> Self {
+        let case = Self::with_request(script, |request| request.secret("PUBLISH_TOKEN", "a secret"));
+        std::fs::write(empty(&case._host).join("Cargo.lock"), "version = 4\n").expect("written");
+        case
+    }
+
+    fn with_request(script: &str, asked: impl FnOnce(BuildRequest) -> BuildRequest) -> Self {
         let host = Host::default();
-        let request = BuildRequest::new(std::fs::read(place::script("probe_script")).expect("a script"), code(&host));
-        let request = request.param("case", case).param("image", "some:image").param("scratch-image", "scratch");
-        let simulation = Simulation::cached(request, &host.home().join("compiled")).expect("a simulation");
+        let request = BuildRequest::new(std::fs::read(place::script(script)).expect("a script"), code(&host));
+        let simulation = Simulation::cached(asked(request), &host.home().join("compiled")).expect("a simulation");
         Self { simulation, _host: host }
     }
 
@@ -61,13 +75,40 @@ fn said(run: &Run) -> String {
 
 #[test]
 fn a_seed_gives_the_same_run_each_time_to_the_byte() {
-    for case in ["sim-sound", "sim-artifact", "sim-time"] {
-        let case = Case::of(case);
-        for seed in 0..12 {
+    // Several actions that wait for the same, events, artifacts, retries without end, hosts that die meanwhile.
+    let cases =
+        ["sim-sound", "sim-together", "sim-order", "sim-artifact", "sim-retries", "sim-time", "sim-map"].map(Case::of);
+    let samples = ["release", "quickstart"].map(Case::sample);
+    for case in cases.iter().chain(&samples) {
+        for seed in 0..seeds(8) {
             let (first, second) = (case.run(seed), case.run(seed));
             assert_eq!(first.trace(), second.trace(), "seed {seed}");
             assert_eq!((first.faults, first.broken), (second.faults, second.broken), "seed {seed}");
         }
+    }
+}
+
+/// How many seeds are tried: so many, and many more where somebody has the time for them.
+fn seeds(few: u64) -> u64 {
+    std::env::var("MONKEYCI_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(few)
+}
+
+#[test]
+fn actions_that_wait_for_the_same_job_wake_in_the_same_order_each_time() {
+    let case = Case::of("sim-together");
+    let woken = || {
+        let run = case.with(5, &[]);
+        let woken = |event: &Event| match &event.body {
+            EventBody::ScriptEvent { payload, .. } => Some(payload.clone()),
+            _ => None,
+        };
+        let woken: Vec<String> = run.events.iter().filter_map(woken).collect();
+        assert_eq!(woken.len(), 6, "{}", said(&run));
+        woken
+    };
+    let first = woken();
+    for _ in 0..5 {
+        assert_eq!(woken(), first);
     }
 }
 
@@ -90,7 +131,7 @@ fn seeds_differ_in_what_goes_wrong_and_in_how_builds_end() {
 #[test]
 fn a_script_that_bears_all_that_can_happen_breaks_no_rule_and_nor_does_the_host() {
     let case = Case::of("sim-sound");
-    for seed in 0..60 {
+    for seed in 0..seeds(60) {
         let run = case.run(seed);
         assert!(run.broken.is_empty(), "{}", said(&run));
     }
@@ -98,13 +139,15 @@ fn a_script_that_bears_all_that_can_happen_breaks_no_rule_and_nor_does_the_host(
 
 #[test]
 fn a_host_that_is_killed_at_any_record_is_followed_by_one_that_comes_to_the_end() {
-    let case = Case::of("sim-sound");
-    let calm = case.with(3, &[]);
-    assert!(calm.broken.is_empty() && calm.lives == 1, "{}", said(&calm));
-    for record in 1..calm.events.len() as u64 {
-        for kill in ["kill", "lose"] {
-            let run = case.with(3, &[&format!("{kill}={record}")]);
-            assert!(run.broken.is_empty() && run.lives == 2, "{}", said(&run));
+    for case in [Case::of("sim-sound"), Case::sample("release"), Case::sample("quickstart")] {
+        let calm = case.with(3, &[]);
+        assert!(calm.broken.is_empty() && calm.lives == 1, "{}", said(&calm));
+        for record in 1..calm.events.len() as u64 {
+            for kill in ["kill", "lose"] {
+                let run = case.with(3, &[&format!("{kill}={record}")]);
+                assert!(run.broken.is_empty() && run.lives == 2, "{}", said(&run));
+                assert_eq!(run.status, calm.status, "{}", said(&run));
+            }
         }
     }
 }
@@ -144,6 +187,47 @@ fn an_artifact_that_is_missing_after_a_retry_is_found_with_the_one_fault_that_it
 fn retries_without_an_end_are_found() {
     let shrunk = Case::of("sim-retries").finds(400, Rule::ActionInTime);
     assert!(shrunk.faults.len() <= 5, "{}", said(&shrunk));
+}
+
+#[test]
+fn a_branch_name_that_a_script_is_not_ready_for_is_found() {
+    let shrunk = Case::of("sim-branch").finds(50, Rule::Defines);
+    assert!(matches!(shrunk.faults[..], [Fault::Branch(_)]), "{}", said(&shrunk));
+}
+
+#[test]
+fn what_a_script_forgets_where_a_parameter_is_empty_is_found_by_what_its_author_says_of_it() {
+    let shrunk = Case::of("sim-param").finds(100, Rule::Always);
+    assert!(matches!(&shrunk.faults[..], [Fault::Param { name, .. }] if name == "targets"), "{}", said(&shrunk));
+    assert!(shrunk.broken[0].how.contains("something is packaged"), "{}", said(&shrunk));
+}
+
+#[test]
+fn a_secret_that_is_given_to_a_job_of_a_fork_is_found() {
+    let shrunk = Case::of("sim-fork").finds(50, Rule::Defines);
+    assert_eq!(shrunk.faults, [Fault::Fork], "{}", said(&shrunk));
+}
+
+#[test]
+fn jobs_that_hang_on_the_time_are_found() {
+    let shrunk = Case::of("sim-clock").finds(100, Rule::SameAtAnyTime);
+    assert!(matches!(shrunk.faults[..], [Fault::Clock { .. }]), "{}", said(&shrunk));
+    assert_eq!(shrunk.broken[0].job.as_deref(), Some("nightly"), "{}", said(&shrunk));
+}
+
+#[test]
+fn jobs_that_hang_on_the_order_in_a_map_are_found() {
+    let shrunk = Case::of("sim-map").finds(100, Rule::SameInAnyOrder);
+    assert!(matches!(shrunk.faults[..], [Fault::Random { .. }]), "{}", said(&shrunk));
+}
+
+#[test]
+fn what_is_to_be_so_sometimes_is_told_with_whether_it_was() {
+    let case = Case::of("sim-never");
+    let run = case.with(0, &["test:exit=1"]);
+    assert!(run.broken.is_empty(), "{}", said(&run));
+    let sometimes: Vec<(&str, bool)> = run.sometimes.iter().map(|(what, is_so)| (what.as_str(), *is_so)).collect();
+    assert_eq!(sometimes, [("the test fails", true), ("the test waits for a person", false)]);
 }
 
 /// Runs the command on a case of the probe script.

@@ -24,6 +24,16 @@ pub struct ServeArgs {
     /// Make a token for everything, and print it, also if there is one already: for whoever has lost it.
     #[arg(long)]
     pub new_token: bool,
+    /// The file of the key that secrets, parameters and secrets of webhooks are sealed with: 32 random bytes in base64, which nobody else can
+    /// read. Default: $MONKEYCI_MASTER_KEY, the key itself; else server.key in the data directory, which is drawn by the first start.
+    #[arg(long, value_name = "F", env = "MONKEYCI_MASTER_KEY_FILE")]
+    pub master_key: Option<PathBuf>,
+    /// The file of the key that they may still be sealed with: then they are sealed anew.
+    #[arg(long, value_name = "F")]
+    pub master_key_before: Option<PathBuf>,
+    /// Draw another key for server.key, and seal everything with that.
+    #[arg(long, conflicts_with = "master_key")]
+    pub rotate_master_key: bool,
     /// How many builds run at once; further ones wait, and repositories take turns. Default: four for each processor, at least 8.
     #[arg(long, value_name = "N")]
     pub builds: Option<NonZeroUsize>,

@@ -44,7 +44,7 @@ pub(crate) async fn admit(
     headers: &HeaderMap,
     path: &BuildPath,
     action: Action,
-) -> Result<(Arc<BuildHandle>, Claims), Refusal> {
+) -> Result<(Arc<BuildHandle>, Arc<Claims>), Refusal> {
     let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
     let ask = || {
         let (served, claims, standing) = bearer(api, headers)?;
@@ -65,7 +65,7 @@ pub(crate) async fn admit(
 }
 
 /// Who asks: by a token that this host has made, whose time may be over.
-fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<Served>>, Claims, Standing), Refusal> {
+fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<Served>>, Arc<Claims>, Standing), Refusal> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

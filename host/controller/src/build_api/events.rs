@@ -29,11 +29,11 @@ pub(crate) async fn read_events(
     let (build, claims) = admit(&api, &headers, &path, Action::ReadEvents).await?;
     let query: EventQuery = parse(&body)?;
     let mut last = build.last_seq();
-    let mut after = query.after.unwrap_or_else(|| *last.borrow());
+    let mut after = query.after.unwrap_or_else(|| last.get());
     let end = Instant::now() + Duration::from_millis(query.wait_ms).min(LONGEST_WAIT);
     let mut told = false;
     loop {
-        last.mark_unchanged();
+        last.has_seen();
         let (events, seen) = build.events_after(after, (PAGE, PAGE_BYTES), |event| wanted(&query, event));
         if !events.is_empty() {
             let events = events.iter().map(|event| Event::clone(event)).collect();

@@ -169,7 +169,7 @@ pub(crate) async fn extend_output(
 
 /// Writes a file in the output area, or extends it.
 async fn put_output(
-    (build, claims): (Arc<BuildHandle>, Claims),
+    (build, claims): (Arc<BuildHandle>, Arc<Claims>),
     path: String,
     body: Bytes,
     extend: bool,

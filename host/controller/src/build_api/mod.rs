@@ -30,8 +30,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use monkeyci_api::{MAX_OUTPUTS, ROUTES, Route, RouteId, Verb};
-use monkeyci_storage::Blobs;
-use tokio::sync::watch;
+use monkeyci_storage::{Blobs, Watcher};
 use tokio::time::{Instant, timeout_at};
 
 use self::admission::{Door, at_the_door};
@@ -55,13 +54,13 @@ const BODY_LIMIT: usize = 256 * 1024;
 
 /// Looks each time that something happens in a build until it finds something, for so long. What has happened `since` then counts.
 async fn wait_for<T>(
-    mut since: watch::Receiver<u64>,
+    mut since: Watcher<u64>,
     wait_ms: u64,
     look: impl Fn() -> Result<Option<T>, Refusal>,
 ) -> Result<Option<T>, Refusal> {
     let end = Instant::now() + Duration::from_millis(wait_ms).min(LONGEST_WAIT);
     loop {
-        since.mark_unchanged();
+        since.has_seen();
         let found = look()?;
         if found.is_some() || !matches!(timeout_at(end, since.changed()).await, Ok(Ok(()))) {
             return Ok(found);

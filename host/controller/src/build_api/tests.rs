@@ -170,7 +170,7 @@ async fn forged_tokens_are_refused() {
     let rig = Rig::new().await;
     // A real token of this controller, and all that can be made of it without its key.
     let real = rig.token(sidecar(), sidecar_scopes());
-    let claims = rig.api.tokens.check(real.expose()).expect("valid");
+    let claims = rig.api.tokens.check(real.expose()).expect("valid").as_ref().clone();
     let key = EncodingKey::from_secret(b"a key of somebody else's, as long");
     let signed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("signed");
     let parts: Vec<&str> = real.expose().split('.').collect();
@@ -204,7 +204,7 @@ async fn forged_tokens_are_refused() {
 async fn a_token_with_wrong_claims_is_refused_though_the_key_is_right() {
     let rig = Rig::new().await;
     let real = rig.token(sidecar(), sidecar_scopes());
-    let claims = rig.api.tokens.check(real.expose()).expect("valid");
+    let claims = rig.api.tokens.check(real.expose()).expect("valid").as_ref().clone();
     let now = claims.iat;
     let wrong = [
         ("audience", Claims { aud: "public-api".to_owned(), ..claims.clone() }),

@@ -113,6 +113,11 @@ impl HostBuilder {
         }
     }
 
+    /// The home directory, as it was named.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Where artifacts, caches, logs and workspace archives are kept; in the home by default.
     pub fn blobs(self, blobs: BlobStore) -> Self {
         Self { blobs, ..self }

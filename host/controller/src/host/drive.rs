@@ -180,7 +180,7 @@ impl Host {
         let (mut seq, mut durable) = (driven.live.last_seq(), driven.durable.clone());
         let written = async {
             // The handle is there as long as this is.
-            let _ = seq.wait_for(|seq| *seq >= FIRST_EVENTS).await;
+            let _ = seq.until(|seq| *seq >= FIRST_EVENTS).await;
             durable.wait(FIRST_EVENTS).await
         };
         tokio::select! {

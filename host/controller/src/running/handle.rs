@@ -14,7 +14,8 @@ use monkeyci_build::{
     BuildCommand, BuildState, CommandError, Effect, Ending, Event, EventBody, GraphFaults, Input, JobSpec,
     SavedArtifact, Status, ToldCall,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use monkeyci_storage::{Watched, Watcher};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,7 +52,7 @@ pub(crate) struct BuildHandle {
     /// What has been recorded so far, for those who read events.
     events: Mutex<Vec<Arc<Event>>>,
     /// The place in the journal of the last event.
-    last_seq: watch::Sender<u64>,
+    last_seq: Watched<u64>,
     pods: Mutex<HashMap<String, PodWatch>>,
     /// Set when the workspace archive is in the store: its digest. It is packed anew when a build goes on in another process.
     packed: tokio::sync::OnceCell<String>,
@@ -152,7 +153,7 @@ impl BuildHandle {
             state: Mutex::new(state),
             records,
             events: Mutex::default(),
-            last_seq: watch::Sender::new(0),
+            last_seq: Watched::new(0),
             packed: tokio::sync::OnceCell::new(),
             packed_with_git: tokio::sync::OnceCell::new(),
             left_out_is_said: AtomicBool::new(false),
@@ -332,7 +333,7 @@ impl BuildHandle {
         };
         let seq = event.seq;
         lock(&self.events).push(Arc::new(event));
-        self.last_seq.send_replace(seq);
+        self.last_seq.set(seq);
     }
 
     /// Does as a driver does, but writes nothing down and carries nothing out: for who only wants to know what a script says.
@@ -382,8 +383,8 @@ impl BuildHandle {
     }
 
     /// Tells the place in the journal of each event, as it is recorded.
-    pub(crate) fn last_seq(&self) -> watch::Receiver<u64> {
-        self.last_seq.subscribe()
+    pub(crate) fn last_seq(&self) -> Watcher<u64> {
+        self.last_seq.watch()
     }
 
     /// Starts to listen to the sidecar of a job.

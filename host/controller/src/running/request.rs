@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,6 +43,8 @@ pub struct BuildRequest {
     /// What tells this request from others of the same repository: the id of a webhook's delivery, say. Whoever asks again with the same
     /// key gets the same build, also after a restart, whatever else the request says.
     pub key: Option<String>,
+    /// The digest of the script that it was asked of first, with the script: it takes a while, and clones know it too.
+    pub(crate) digest: Arc<OnceLock<(Bytes, String)>>,
 }
 
 impl BuildRequest {
@@ -61,6 +64,7 @@ impl BuildRequest {
             select: None,
             given: Given::default(),
             key: None,
+            digest: Arc::default(),
         }
     }
 

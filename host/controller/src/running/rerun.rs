@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -192,6 +193,7 @@ impl BuildRequest {
             keep_failed: rerun.keep_failed,
             breaks: rerun.breaks.clone(),
             key: None,
+            digest: Arc::default(),
             given: requested.given.clone(),
             select: Some(Select::Again(Rerun {
                 of: rerun.build.clone(),

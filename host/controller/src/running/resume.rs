@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use monkeyci_build::{Event, EventBody, Given, JobSpec, Requested, Source, Told, ToldCall};
 use monkeyci_storage::hex;
@@ -277,7 +279,11 @@ impl Digests<'_> {
 impl BuildRequest {
     /// The SHA-256 of the script's bytes, in hexadecimal: the store has them by it.
     pub(crate) fn script_digest(&self) -> String {
-        hex(&Sha256::digest(&self.script))
+        let digest = |script: &Bytes| hex(&Sha256::digest(script));
+        let (script, known) = self.digest.get_or_init(|| (self.script.clone(), digest(&self.script)));
+        // Whoever has set another script since.
+        let is_it = script.as_ptr() == self.script.as_ptr() && script.len() == self.script.len();
+        if is_it { known.clone() } else { digest(&self.script) }
     }
 
     /// What the journal says of the request.
@@ -325,6 +331,7 @@ impl BuildRequest {
             select: None,
             given: Given::default(),
             key: None,
+            digest: Arc::default(),
         }
     }
 
@@ -378,6 +385,7 @@ impl BuildRequest {
             select: requested.select.clone(),
             given: requested.given.clone(),
             key: None,
+            digest: Arc::default(),
         })
     }
 }

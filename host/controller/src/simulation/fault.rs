@@ -1,9 +1,10 @@
-//! What goes wrong in a simulation. Each fault has a text by which it is asked for again.
+//! What goes wrong in a simulation, and what is otherwise about its build than it was asked to be. Each has a text by which it is asked for
+//! again.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Something that goes wrong, or that somebody does.
+/// Something that goes wrong, that somebody does, or that is otherwise about the build.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Fault {
@@ -40,6 +41,36 @@ pub enum Fault {
     Reject {
         /// The job.
         job: String,
+    },
+    /// The branch has this name: `branch=fix/a`.
+    Branch(String),
+    /// It is a tag that is built: `tag=v1.0`.
+    Tag(String),
+    /// The file changed, among others that are said to have: `changed=src/a.rs`.
+    Changed(String),
+    /// A parameter has this value: `param=NAME=VALUE`.
+    Param {
+        /// Its name.
+        name: String,
+        /// The value; it may be empty.
+        value: String,
+    },
+    /// A pull request from a fork is built: no secret is there for it. `fork`
+    Fork,
+    /// From this moment on nothing goes wrong any more, so many milliseconds after the build began, whatever else is said: `heal=900000`.
+    Heal {
+        /// When.
+        at_ms: u64,
+    },
+    /// The run is compared with one in which the script's clock is so many seconds ahead: `clock=3600`.
+    Clock {
+        /// How much.
+        seconds: u64,
+    },
+    /// The run is compared with one in which the script's random numbers, and the order in its hash maps, are others: `random=1`.
+    Random {
+        /// Which others.
+        number: u64,
     },
 }
 
@@ -97,6 +128,16 @@ impl Fault {
         match self {
             Self::Job { what, .. } => what.is_slow(),
             Self::Kill { .. } | Self::Lose { .. } | Self::DiskFull { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it is about the build as such, and known before it begins.
+    pub(super) fn is_about_the_build(&self) -> bool {
+        match self {
+            Self::Branch(_) | Self::Tag(_) | Self::Changed(_) | Self::Param { .. } | Self::Fork => true,
+            Self::Heal { .. } | Self::Clock { .. } | Self::Random { .. } => true,
+            Self::Job { .. } | Self::Kill { .. } | Self::Lose { .. } | Self::DiskFull { .. } => false,
             Self::Cancel { .. } | Self::Reject { .. } => false,
         }
     }
@@ -118,6 +159,14 @@ impl fmt::Display for Fault {
             Self::DiskFull { record, seconds } => write!(f, "full={record}:{seconds}"),
             Self::Cancel { at_ms } => write!(f, "cancel={at_ms}"),
             Self::Reject { job } => write!(f, "reject={job}"),
+            Self::Branch(name) => write!(f, "branch={name}"),
+            Self::Tag(name) => write!(f, "tag={name}"),
+            Self::Changed(path) => write!(f, "changed={path}"),
+            Self::Param { name, value } => write!(f, "param={name}={value}"),
+            Self::Fork => f.write_str("fork"),
+            Self::Heal { at_ms } => write!(f, "heal={at_ms}"),
+            Self::Clock { seconds } => write!(f, "clock={seconds}"),
+            Self::Random { number } => write!(f, "random={number}"),
         }
     }
 }
@@ -146,7 +195,8 @@ impl fmt::Display for JobFault {
 #[error(
     "{0:?} is no fault; faults are JOB/ATTEMPT:FAULT, JOB:FAULT or *:FAULT, with exit=CODE, oom, killed, lost, sidecar-dies, hangs, \
      not-started, no-image, engine-away=SECONDS, twice, late=SECONDS or not-saved; and kill=RECORD, lose=RECORD, \
-     full=RECORD:SECONDS, cancel=MILLISECONDS, reject=JOB"
+     full=RECORD:SECONDS, cancel=MILLISECONDS, reject=JOB; and of the build, branch=NAME, tag=NAME, changed=PATH, param=NAME=VALUE, fork, \
+     heal=MILLISECONDS, clock=SECONDS, random=NUMBER"
 )]
 pub struct NoFault(String);
 
@@ -156,6 +206,9 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, NoFault> {
         let none = || NoFault(text.to_owned());
         let number = |text: &str| text.parse::<u64>().map_err(|_| none());
+        if text == "fork" {
+            return Ok(Self::Fork);
+        }
         if let Some((whole, rest)) = text.split_once('=')
             && !whole.contains(':')
         {
@@ -168,6 +221,16 @@ impl FromStr for Fault {
                 }
                 "cancel" => Self::Cancel { at_ms: number(rest)? },
                 "reject" => Self::Reject { job: rest.to_owned() },
+                "branch" => Self::Branch(rest.to_owned()),
+                "tag" => Self::Tag(rest.to_owned()),
+                "changed" => Self::Changed(rest.to_owned()),
+                "param" => {
+                    let (name, value) = rest.split_once('=').ok_or_else(none)?;
+                    Self::Param { name: name.to_owned(), value: value.to_owned() }
+                }
+                "heal" => Self::Heal { at_ms: number(rest)? },
+                "clock" => Self::Clock { seconds: number(rest)? },
+                "random" => Self::Random { number: number(rest)? },
                 _ => return Err(none()),
             });
         }
@@ -206,20 +269,34 @@ mod tests {
 
     #[test]
     fn every_fault_is_read_back_from_its_text() {
-        let whole = ["kill=12", "lose=3", "full=7:30", "cancel=4500", "reject=deploy"].map(str::to_owned);
+        let whole =
+            ["kill=12", "lose=3", "full=7:30", "cancel=4500", "reject=deploy", "branch=fix/ü", "tag=v1.0", "fork"];
+        let build = ["changed=src/a b.rs", "param=targets=", "param=a=b=c", "clock=3600", "random=2", "heal=900000"];
+        let whole = whole.into_iter().chain(build).map(str::to_owned);
         let ways = ["exit=2", "oom", "killed", "lost", "sidecar-dies", "hangs", "not-started", "no-image"];
         let more = ["engine-away=40", "twice", "late=20", "not-saved"];
         let of_jobs =
             ways.iter().chain(&more).flat_map(|way| ["*", "a:b", "unit/1", "a/b/12"].map(|job| format!("{job}:{way}")));
-        for text in whole.into_iter().chain(of_jobs) {
+        for text in whole.chain(of_jobs) {
             assert_eq!(text.parse::<Fault>().map(|fault| fault.to_string()), Ok(text.clone()));
         }
     }
 
     #[test]
     fn what_is_no_fault_is_refused_with_what_there_is() {
-        for text in ["", "kill", "kill=x", "test", "test/1", "test/1:exit", "test/1:oom=3", ":oom", "full=3", "jump=3"]
-        {
+        for text in [
+            "",
+            "kill",
+            "kill=x",
+            "test",
+            "test/1",
+            "test/1:exit",
+            "test/1:oom=3",
+            ":oom",
+            "full=3",
+            "jump=3",
+            "param=a",
+        ] {
             let refused = text.parse::<Fault>().expect_err(text);
             assert!(refused.to_string().contains("sidecar-dies"), "{refused}");
         }

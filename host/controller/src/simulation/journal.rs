@@ -75,7 +75,7 @@ impl Journal for WorldJournal {
         if let Some(Fault::DiskFull { seconds, .. }) =
             self.world.take_ahead(|fault| matches!(fault, Fault::DiskFull { .. }) && reached(appends, fault))
         {
-            let until = self.world.now_ms() + seconds * 1000;
+            let until = self.world.while_ill(self.world.now_ms() + seconds * 1000);
             self.world.note(format_args!("the disk is full for {seconds} s"));
             self.world.disk_full_until(until);
         }

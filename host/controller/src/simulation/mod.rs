@@ -6,26 +6,29 @@
 //! real ones do, people, the disk of the journal, and the store of blobs, in memory. The code is a real directory. **What does not run**: SQLite and
 //! PostgreSQL, Docker, the sidecar's own program, sockets and HTTP, and jobs' commands, so no container job has a log.
 //!
-//! All of it happens in one thread, and what the world does and what scripts call happens at moments of its own, so a seed gives the same
-//! run each time, to the byte. One thing is left to chance: where several actions wait for the same, tokio wakes them in an order of its own
-//! (`watch`), so a seed of such a script may go several ways. `sim` runs a seed that fails a second time, and says so when that was another run.
+//! All of it happens in one thread, what the world does and what scripts call happens at moments of its own, and who waits for the same is
+//! woken in the order in which they came to wait. So a seed gives the same run each time, to the byte.
 //!
 //! A fault is decided by the seed and its own name alone, so a run can be repeated with some of its faults: that is how a list of
 //! them is made [short](Simulation::shrink).
 
+mod assertions;
 mod chance;
+mod event;
 mod fault;
 mod journal;
 mod people;
 mod pods;
 mod rules;
 mod run;
+mod seed_file;
 mod sidecar;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use monkeyci_build::{BuildStatus, Event};
@@ -34,12 +37,15 @@ use monkeyci_storage::hex;
 use sha2::{Digest, Sha256};
 use tracing::subscriber::NoSubscriber;
 
+use event::Learnt;
 pub use fault::{Attempts, Fault, JobFault, NoFault};
 pub use rules::{Broken, Rule};
+pub use seed_file::{NoSeedFile, SeedFile};
 
 use crate::error::ControllerError;
 use crate::host::SubmitError;
 use crate::running::BuildRequest;
+use crate::source::SourceRequest;
 
 /// How long `define` may take by the world's time.
 const DEFINING: Duration = Duration::from_secs(3600);
@@ -66,6 +72,8 @@ const DEFINING: Duration = Duration::from_secs(3600);
 pub struct Simulation {
     request: BuildRequest,
     runtime: Runtime,
+    /// What an ordinary build tells of the script.
+    learnt: OnceLock<Learnt>,
     /// What scripts were compiled to, if that goes with this.
     _compiled: Option<tempfile::TempDir>,
 }
@@ -114,6 +122,8 @@ pub struct Run {
     pub events: Vec<Event>,
     /// What the world did, each with its time in milliseconds.
     pub notes: Vec<String>,
+    /// What the script's author says that holds sometimes, and whether it has: of many runs, it is to be so in one.
+    pub sometimes: BTreeMap<String, bool>,
 }
 
 impl Run {
@@ -160,9 +170,8 @@ impl Simulation {
         let limits = Limits { define_time: DEFINING, ..Limits::default() };
         let options = RuntimeOptions { cache_dir: Some(compiled.to_owned()), limits };
         let runtime = Runtime::new(options)?.with_compiler(Compiler::of_this_process());
-        // Now: of a script, the journal says whether it was compiled before, and that is to be the same each time.
-        runtime.load(&request.script)?;
-        Ok(Self { request, runtime, _compiled: None })
+        let runtime = runtime.load_for_all(request.script.clone())?;
+        Ok(Self { request, runtime, learnt: OnceLock::new(), _compiled: None })
     }
 
     /// Runs the build once, with what this seed has in store for it. It takes a thread of its own, and this one waits for that.
@@ -206,6 +215,19 @@ impl Simulation {
             size /= 2;
         }
         Ok(shortest)
+    }
+
+    /// What is known of the script before its builds are made up.
+    fn learnt(&self) -> Result<&Learnt, SimulationError> {
+        if let Some(learnt) = self.learnt.get() {
+            return Ok(learnt);
+        }
+        let ordinary = run::run(self, 0, Some(Vec::new()))?;
+        let dir = match &self.request.source {
+            SourceRequest::Dir(dir) => Some(dir.as_path()),
+            SourceRequest::Git { .. } => None,
+        };
+        Ok(self.learnt.get_or_init(|| Learnt::of(&ordinary, dir)))
     }
 
     /// In a thread that no other runtime is entered in, and whose stack is as large as those of a host's.

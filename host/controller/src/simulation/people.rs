@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use monkeyci_api::LogFrame;
 use monkeyci_build::{Event, EventBody, Status};
 
 use super::fault::Fault;
@@ -22,6 +23,10 @@ impl Observer for People {
         if let EventBody::JobBlocked { job, .. } = &event.body {
             tokio::spawn(decide(self.0.clone(), build.to_owned(), job.clone(), event.seq));
         }
+    }
+
+    fn log(&self, _: &str, job: Option<&str>, frame: &LogFrame) {
+        self.0.said(|said| said.hear(job, frame));
     }
 }
 

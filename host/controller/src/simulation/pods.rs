@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use monkeyci_engines::{Engine, EngineError, Part, PartExit, Pod, PodFound, PodService, PodState};
-use tokio::sync::watch;
+use monkeyci_storage::{Watched, Watcher};
 
 use super::fault::JobFault;
 use super::rules::Rule;
@@ -27,9 +27,9 @@ pub(super) struct SimulatedPod {
     /// How far its sidecar has come.
     pub(super) stage: Stage,
     /// How its containers ended, as far as they have.
-    pub(super) ends: watch::Sender<Ends>,
+    pub(super) ends: Watched<Ends>,
     /// Set when somebody wants it to end: how long that may take.
-    pub(super) stop: watch::Sender<Option<Duration>>,
+    pub(super) stop: Watched<Option<Duration>>,
 }
 
 /// How far a sidecar has come.
@@ -91,14 +91,14 @@ impl WorldEngine {
     /// # Errors
     /// When the engine is away now.
     fn is_here(&self) -> Result<(), EngineError> {
-        match self.0.now_ms() < *self.0.away_until.borrow() {
+        match self.0.now_ms() < self.0.away_until.get() {
             true => Err(EngineError::Gone("it is away".to_owned())),
             false => Ok(()),
         }
     }
 
-    fn ends(&self, key: &str) -> Option<watch::Receiver<Ends>> {
-        self.0.pods(|pods| pods.get(key).map(|pod| pod.ends.subscribe()))
+    fn ends(&self, key: &str) -> Option<Watcher<Ends>> {
+        self.0.pods(|pods| pods.get(key).map(|pod| pod.ends.watch()))
     }
 
     /// How long a step of a pod takes that takes so long at most.
@@ -141,7 +141,7 @@ impl Engine for WorldEngine {
         let fault = self.0.goes_wrong(&pod.job, attempt);
         if known.is_none() {
             self.is_made(pod, attempt);
-            let (ends, stop) = (watch::Sender::new(Ends::default()), watch::Sender::new(None));
+            let (ends, stop) = (Watched::new(Ends::default()), Watched::new(None));
             let made = SimulatedPod { pod: pod.clone(), attempt, fault, stage: Stage::Made, ends, stop };
             self.0.pods(|pods| pods.insert(pod.key.clone(), made));
         }
@@ -168,10 +168,11 @@ impl Engine for WorldEngine {
 
     async fn wait(&self, key: &str, part: &Part) -> Result<PartExit, EngineError> {
         let gone = || EngineError::NoSuchPart(key.to_owned());
-        let (mut ends, mut away) = (self.ends(key).ok_or_else(gone)?, self.0.away_until.subscribe());
+        let (mut ends, mut away) = (self.ends(key).ok_or_else(gone)?, self.0.away_until.watch());
         loop {
             self.is_here()?;
-            if let Some(end) = ends.borrow_and_update().of(key, part) {
+            ends.has_seen();
+            if let Some(end) = ends.look(|ends| ends.of(key, part)) {
                 return end;
             }
             tokio::select! {
@@ -186,11 +187,11 @@ impl Engine for WorldEngine {
         self.is_here()?;
         let Some(mut ends) = self.ends(key) else { return Ok(()) };
         self.0.note(format_args!("{key} is to stop within {} ms", millis(grace)));
-        self.0.pods(|pods| pods.get(key).map(|pod| pod.stop.send_replace(Some(grace))));
+        self.0.pods(|pods| pods.get(key).map(|pod| pod.stop.set(Some(grace))));
         // One that nobody prepares yet has nothing to stop.
         let is_prepared = self.0.pods(|pods| pods.get(key).is_some_and(|pod| pod.stage != Stage::Made));
         if is_prepared {
-            let _ = ends.wait_for(|ends| ends.job.is_some() || ends.removed).await;
+            let _ = ends.until(|ends| ends.job.is_some() || ends.removed).await;
         }
         Ok(())
     }
@@ -204,7 +205,7 @@ impl Engine for WorldEngine {
         self.is_here()?;
         self.0.pods(|pods| {
             let Some(pod) = pods.get(key) else { return };
-            pod.ends.send_modify(|ends| {
+            pod.ends.change(|ends| {
                 ends.services = true;
                 ends.job.get_or_insert(Exit::Code(137));
                 ends.sidecar.get_or_insert(Exit::Code(137));
@@ -218,14 +219,14 @@ impl Engine for WorldEngine {
         let removed = self.0.pods(|pods| pods.remove(key));
         if let Some(pod) = removed {
             self.0.note(format_args!("the containers of {}, attempt {}, are removed", pod.pod.job, pod.attempt));
-            pod.ends.send_modify(|ends| ends.removed = true);
+            pod.ends.change(|ends| ends.removed = true);
         }
         Ok(())
     }
 
     async fn pods(&self, owner: &str) -> Result<Vec<PodFound>, EngineError> {
         self.is_here()?;
-        let state = |pod: &SimulatedPod| match (pod.stage, pod.ends.borrow().sidecar) {
+        let state = |pod: &SimulatedPod| match (pod.stage, pod.ends.get().sidecar) {
             (Stage::Made, _) | (_, Some(Exit::Gone)) => PodState::Unfinished,
             (_, None) => PodState::Alive,
             (_, Some(_)) => PodState::Over,

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, JobKind, JobState, Phase};
+use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, JobKind, JobSpec, JobState, Phase};
+
+use super::Run;
 
 /// What a run breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,14 @@ pub enum Rule {
     ArtifactsThere,
     /// No action reaches its time limit where nothing that went wrong takes long.
     ActionInTime,
+    /// Jobs that start when nothing goes wrong any more end well.
+    Heals,
+    /// What the script's author says that holds always.
+    Always,
+    /// The jobs and their ends are the same, whatever time it is.
+    SameAtAnyTime,
+    /// They are the same in whatever order the script sees what is in a hash map, and whatever random numbers it sees.
+    SameInAnyOrder,
 }
 
 impl Rule {
@@ -48,12 +58,24 @@ impl Rule {
             Self::SameAgain => "same-again",
             Self::ArtifactsThere => "artifacts-there",
             Self::ActionInTime => "action-in-time",
+            Self::Heals => "heals",
+            Self::Always => "always",
+            Self::SameAtAnyTime => "same-at-any-time",
+            Self::SameInAnyOrder => "same-in-any-order",
         }
     }
 
     /// Whether it is the host that broke it, and not the script.
     pub fn is_hosts(self) -> bool {
-        matches!(self, Self::StartsOnce | Self::NeedsFirst | Self::Resumes | Self::JournalIsWhole | Self::NothingLeft)
+        matches!(
+            self,
+            Self::StartsOnce
+                | Self::NeedsFirst
+                | Self::Resumes
+                | Self::JournalIsWhole
+                | Self::NothingLeft
+                | Self::Heals
+        )
     }
 }
 
@@ -90,8 +112,12 @@ impl fmt::Display for Broken {
     }
 }
 
-/// The rules that the journal alone tells of. `is_slow` says whether something that went wrong takes long.
-pub(super) fn broken_by(events: &[Event], is_slow: bool) -> Vec<Broken> {
+/// A time limit that a job keeps to with which nothing goes wrong, in milliseconds.
+const UNHURRIED_MS: u64 = 3_600_000;
+
+/// The rules that the journal alone tells of. `is_slow` says whether something that went wrong takes long, and `healed_ms` from when on nothing
+/// goes wrong.
+pub(super) fn broken_by(events: &[Event], is_slow: bool, healed_ms: u64) -> Vec<Broken> {
     let mut broken = Vec::new();
     // The fold says nothing of how many jobs may run: there are as many as it takes.
     let mut state = BuildState::new(std::num::NonZeroUsize::MAX);
@@ -109,6 +135,7 @@ pub(super) fn broken_by(events: &[Event], is_slow: bool) -> Vec<Broken> {
             }
             EventBody::JobEnded { job, ending, .. } | EventBody::JobRetried { job, ending, .. } => {
                 broken.extend(broken_by_end(&state, job, ending.itself(), is_slow));
+                broken.extend(not_healed(&state, job, ending.itself(), healed_ms));
             }
             _ => {}
         }
@@ -157,6 +184,53 @@ fn broken_by_end(state: &BuildState, job: &str, ending: &Ending, is_slow: bool) 
         _ => return None,
     };
     Some(Broken::new(rule, Some(job), ending.to_string()))
+}
+
+/// A container job that nothing should have gone wrong with did not end well.
+fn not_healed(state: &BuildState, job: &str, ending: &Ending, healed_ms: u64) -> Option<Broken> {
+    let (spec, known) = (state.graph().get(job)?, state.job(job)?);
+    // A shorter limit may be reached by what is slow and well.
+    let is_long = spec.timeout_ms >= UNHURRIED_MS;
+    let is_bad = match ending {
+        Ending::TimedOut { .. } => is_long,
+        Ending::Exited { .. } | Ending::OutOfMemory { .. } | Ending::SidecarFailed { .. } => true,
+        _ => false,
+    };
+    let is_healed = known.started_ms.is_some_and(|started_ms| started_ms >= healed_ms);
+    (is_bad && is_healed && spec.container().is_some()).then(|| Broken::new(Rule::Heals, Some(job), ending.to_string()))
+}
+
+/// What of the jobs is another in a run in which only what the script sees of time and chance was another.
+pub(super) fn parts(one: &Run, other: &Run, rule: Rule) -> Option<Broken> {
+    let (state, others) = (BuildState::of(&one.events), BuildState::of(&other.events));
+    let known = |state: &BuildState| -> BTreeMap<String, BTreeSet<String>> {
+        let needs = |spec: &JobSpec| spec.needs.iter().cloned().collect();
+        state.graph().jobs().iter().map(|spec| (spec.id.clone(), needs(spec))).collect()
+    };
+    let (jobs, other_jobs) = (known(&state), known(&others));
+    let differing = |job: &&String| jobs.get(*job) != other_jobs.get(*job);
+    if let Some(job) = jobs.keys().chain(other_jobs.keys()).find(differing) {
+        let how = match (jobs.get(job), other_jobs.get(job)) {
+            (Some(_), None) => "it is not there".to_owned(),
+            (None, _) => "it is there, and not otherwise".to_owned(),
+            (Some(needs), Some(others)) => format!("it needs {others:?}, and {needs:?} otherwise"),
+        };
+        return Some(Broken::new(rule, Some(job), how));
+    }
+    // When a host dies hangs on how many records there are.
+    if one.lives > 1 || other.lives > 1 {
+        return None;
+    }
+    let ends = state.jobs().find_map(|(spec, job)| {
+        let other = others.job(&spec.id)?.status;
+        (other != job.status)
+            .then(|| format!("it ends as {other:?}, and as {:?} otherwise", job.status))
+            .map(|how| Broken::new(rule, Some(&spec.id), how))
+    });
+    ends.or_else(|| {
+        let how = || format!("the build ends as {:?}, and as {:?} otherwise", other.status, one.status);
+        (one.status != other.status).then(|| Broken::new(rule, None, how()))
+    })
 }
 
 /// What a fold of the journal says otherwise than the host did that wrote it.

@@ -10,16 +10,18 @@ use monkeyci_build::{BuildState, Event, EventBody};
 use monkeyci_storage::journal::{Journal, MemoryJournal, history};
 use monkeyci_storage::{Blobs, JournalError};
 
+use super::chance::Chance;
+use super::event;
 use super::fault::Fault;
 use super::journal::WorldJournal;
 use super::people::{self, People};
 use super::pods::{Stage, WorldEngine};
-use super::rules::{Broken, Rule, broken_by, differs};
-use super::world::{World, WorldClock, WorldSurroundings};
+use super::rules::{Broken, Rule, broken_by, differs, parts};
+use super::world::{Outside, World, WorldClock, WorldSurroundings};
 use super::{Run, Simulation, SimulationError};
 use crate::host::{Host, Shutdown, Substitutes};
 use crate::jobs::Sweep;
-use crate::running::{BuildHandle, BuildReport, ResumeError, ResumeRequest};
+use crate::running::{BuildHandle, BuildReport, BuildRequest, ResumeError, ResumeRequest};
 
 /// A build that has not ended after this time does not end.
 const ENDLESS: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -31,6 +33,8 @@ const AT_A_TIME: u64 = 8;
 const LIVES: u32 = 64;
 /// How long the host has to clear away when the build is over.
 const CLEARING: Duration = Duration::from_secs(600);
+/// Where the homes of hosts are, where there is such a place: they are small, and gone in a moment.
+const IN_MEMORY: &str = "/dev/shm";
 /// Tells the build from others of its repository, and makes its id the same each time.
 const KEY: &str = "simulation";
 
@@ -47,21 +51,52 @@ enum Life {
 /// What outlives the hosts of a run.
 struct Setting<'a> {
     simulation: &'a Simulation,
+    request: BuildRequest,
     world: Arc<World>,
     journal: Arc<MemoryJournal>,
     blobs: Blobs,
     home: &'a Path,
 }
 
-/// Runs the build once.
+/// Runs the build once; and once more for each fault by which it is to be compared with another run.
 pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) -> Result<Run, SimulationError> {
-    let home = tempfile::tempdir().map_err(SimulationError::Home)?;
+    let mut run = once(simulation, seed, only, Outside::default())?;
+    for fault in run.faults.clone() {
+        let (outside, rule) = match fault {
+            Fault::Clock { seconds } => {
+                (Outside { ahead_ms: seconds.saturating_mul(1000), number: 0 }, Rule::SameAtAnyTime)
+            }
+            Fault::Random { number } => (Outside { ahead_ms: 0, number }, Rule::SameInAnyOrder),
+            _ => continue,
+        };
+        let other = once(simulation, seed, Some(run.faults.clone()), outside)?;
+        run.broken.extend(parts(&run, &other, rule));
+    }
+    Ok(run)
+}
+
+fn once(
+    simulation: &Simulation,
+    seed: u64,
+    only: Option<Vec<Fault>>,
+    outside: Outside,
+) -> Result<Run, SimulationError> {
+    let chance = Chance { seed };
+    let about = match &only {
+        None => simulation.learnt()?.drawn(&chance, &simulation.request),
+        Some(faults) => faults.iter().filter(|fault| fault.is_about_the_build()).cloned().collect(),
+    };
+    // By its id, what is in the script's hash maps has its order.
+    let key = if outside.number == 0 { KEY.to_owned() } else { format!("{KEY}-{}", outside.number) };
+    let request = event::with(simulation.request.clone(), &about).key(key);
+    let home = tempfile::tempdir_in(IN_MEMORY).or_else(|_| tempfile::tempdir()).map_err(SimulationError::Home)?;
     // The same in every run: what is drawn for a home stands in journals.
     for (name, content) in [("owner", "5".repeat(16)), ("digest-key", "5".repeat(64))] {
         std::fs::write(home.path().join(name), content).map_err(SimulationError::Home)?;
     }
     let (journal, blobs) = (Arc::new(MemoryJournal::default()), Blobs::none());
-    let setting = Setting { simulation, world: World::new(seed, only), journal, blobs, home: home.path() };
+    let world = World::new(chance, only, &about, outside);
+    let setting = Setting { simulation, request, world, journal, blobs, home: home.path() };
     let world = &setting.world;
     let mut broken = Vec::new();
     let mut lives = 0;
@@ -89,9 +124,12 @@ pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) 
     let faults = world.happened();
     let is_slow = faults.iter().any(Fault::is_slow);
     broken.extend(world.broken());
+    broken.extend(world.said(|said| said.broken()));
     let is_said = !broken.is_empty();
     // That the build has not ended is said once.
-    broken.extend(broken_by(&events, is_slow).into_iter().filter(|found| !is_said || found.rule != Rule::Ends));
+    broken.extend(
+        broken_by(&events, is_slow, world.healed_at()).into_iter().filter(|found| !is_said || found.rule != Rule::Ends),
+    );
     if let Some(live) = live {
         broken.extend(differs(&events, &BuildState::clone(&live.state())));
         let left: Vec<String> = world.pods(|pods| pods.values().map(|pod| pod.pod.job.clone()).collect());
@@ -110,6 +148,7 @@ pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) 
         broken,
         events,
         notes: world.notes(),
+        sometimes: world.said(|said| said.sometimes()),
     })
 }
 
@@ -159,7 +198,7 @@ async fn live(setting: &Setting<'_>, life: u32) -> Result<Life, SimulationError>
 
 /// Drives the build to its end, from its beginning, or from where the journal ends.
 async fn drive(setting: &Setting<'_>, life: u32) -> Result<Life, SimulationError> {
-    let Setting { simulation, world, journal, blobs, home } = setting;
+    let Setting { simulation, request, world, journal, blobs, home } = setting;
     let substitutes = Substitutes {
         journal: Arc::new(WorldJournal::new(journal.clone(), world.clone())),
         blobs: blobs.clone(),
@@ -178,7 +217,7 @@ async fn drive(setting: &Setting<'_>, life: u32) -> Result<Life, SimulationError
         .await?;
     world.enters(host.clone());
     let prepared = world.pods(|pods| {
-        let runs = pods.iter().filter(|(_, pod)| pod.stage != Stage::Made && pod.ends.borrow().sidecar.is_none());
+        let runs = pods.iter().filter(|(_, pod)| pod.stage != Stage::Made && pod.ends.get().sidecar.is_none());
         runs.map(|(key, _)| key.clone()).collect::<Vec<_>>()
     });
     for key in prepared {
@@ -187,7 +226,7 @@ async fn drive(setting: &Setting<'_>, life: u32) -> Result<Life, SimulationError
     let known = journal.builds().await.ok().and_then(|builds| builds.first().cloned());
     let build = match known {
         None => {
-            let mut request = simulation.request.clone().key(KEY);
+            let mut request = request.clone();
             // Not as many as this machine has processors: a seed is the same everywhere.
             let more = usize::try_from(world.chance.below("at a time", "", AT_A_TIME)).unwrap_or(0);
             request.max_running = NonZeroUsize::MIN.saturating_add(more);
@@ -197,7 +236,7 @@ async fn drive(setting: &Setting<'_>, life: u32) -> Result<Life, SimulationError
             // An engine that is away can't say what it has: whoever resumes is told so, and tries again.
             world.until_engine_is_back().await;
             let mut resume = ResumeRequest::new(build, "the simulation");
-            resume.inputs = simulation.request.inputs.clone();
+            resume.inputs = request.inputs.clone();
             resume.inputs.params.clear();
             resume.again = world.chance.unit("again", &life.to_string()) < 0.5;
             match host.resume(resume).await {

@@ -9,6 +9,7 @@ use futures::{FutureExt, TryStreamExt};
 use monkeyci_api::{Client, ClientError, SidecarConfig, SidecarPlan, SidecarReport};
 use monkeyci_archive::pack_files;
 use monkeyci_build::{DEFAULT_JOB_TIMEOUT_MS, Ending, JobSpec, LateValue};
+use monkeyci_storage::Watcher;
 
 use super::fault::JobFault;
 use super::pods::{Ends, Exit, Stage, running_ms};
@@ -70,7 +71,7 @@ pub(super) async fn live(world: Arc<World>, key: String) {
 }
 
 fn ends(world: &World, key: &str, change: impl FnOnce(&mut Ends)) {
-    world.pods(|pods| pods.get(key).map(|pod| pod.ends.send_modify(change)));
+    world.pods(|pods| pods.get(key).map(|pod| pod.ends.change(change)));
 }
 
 impl Sidecar {
@@ -99,7 +100,7 @@ impl Sidecar {
         let mut stop = self.stopped()?;
         let is_stopped = tokio::select! {
             biased;
-            _ = stop.wait_for(Option::is_some) => true,
+            _ = stop.until(Option::is_some) => true,
             () = self.world.after(restoring_ms) => false,
         };
         if is_stopped {
@@ -122,18 +123,19 @@ impl Sidecar {
         let limit_ms = self.spec(|spec| spec.timeout_ms).unwrap_or(DEFAULT_JOB_TIMEOUT_MS);
         let takes_ms = running_ms(&self.world, &job, self.attempt, limit_ms);
         let until_ms = match self.fault {
-            Some(JobFault::Hangs) => u64::MAX,
+            Some(JobFault::Hangs) => self.world.while_ill(u64::MAX),
             _ => self.world.now_ms() + takes_ms,
         };
         self.world.pods(|pods| pods.get_mut(&self.key).map(|pod| pod.stage = Stage::Runs { until_ms }));
         if let Some(JobFault::EngineAway(seconds)) = self.fault {
             self.world.note(format_args!("the engine is away for {seconds} s"));
-            self.world.away_until.send_replace(self.world.now_ms() + seconds * 1000);
+            let until_ms = self.world.while_ill(self.world.now_ms() + seconds * 1000);
+            self.world.away_until.set(until_ms);
             let world = self.world.clone();
             // Who waits for it looks again then.
             tokio::spawn(async move {
-                world.after(seconds * 1000).await;
-                world.away_until.send_modify(|_| ());
+                world.until(until_ms).await;
+                world.away_until.change(|_| ());
             });
         }
         Ok(until_ms)
@@ -144,7 +146,7 @@ impl Sidecar {
         let mut stop = self.stopped()?;
         let grace = tokio::select! {
             biased;
-            grace = stop.wait_for(Option::is_some) => Some(grace.ok().and_then(|grace| *grace).ok_or(Stop::Dead)?),
+            grace = stop.until(Option::is_some) => Some(grace.ok().flatten().ok_or(Stop::Dead)?),
             () = self.world.until(until_ms), if until_ms < u64::MAX => None,
         };
         let job = &self.config.job;
@@ -276,13 +278,12 @@ impl Sidecar {
     /// # Errors
     /// When the pod has been removed, or its containers have ended.
     fn is_there(&self) -> Result<(), Stop> {
-        let is_there =
-            self.world.pods(|pods| pods.get(&self.key).is_some_and(|pod| pod.ends.borrow().sidecar.is_none()));
+        let is_there = self.world.pods(|pods| pods.get(&self.key).is_some_and(|pod| pod.ends.get().sidecar.is_none()));
         if is_there { Ok(()) } else { Err(Stop::Dead) }
     }
 
-    fn stopped(&self) -> Result<tokio::sync::watch::Receiver<Option<Duration>>, Stop> {
-        self.world.pods(|pods| pods.get(&self.key).map(|pod| pod.stop.subscribe())).ok_or(Stop::Dead)
+    fn stopped(&self) -> Result<Watcher<Option<Duration>>, Stop> {
+        self.world.pods(|pods| pods.get(&self.key).map(|pod| pod.stop.watch())).ok_or(Stop::Dead)
     }
 
     fn spec<T>(&self, look: impl FnOnce(&JobSpec) -> T) -> Option<T> {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use monkeyci_script::Surroundings;
-use tokio::sync::watch;
+use monkeyci_storage::Watched;
 use tokio::time::Instant;
 
+use super::assertions::Assertions;
 use super::chance::Chance;
 use super::fault::{Attempts, Fault, JobFault};
 use super::pods::SimulatedPod;
@@ -30,16 +31,29 @@ const KILLS: u64 = 3;
 /// Among so many first records a host is killed, in a seed that has that.
 const RECORDS: u64 = 150;
 
+/// What is otherwise about the time and chance that scripts see, to tell what depends on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outside {
+    /// How much their clock is ahead.
+    pub(super) ahead_ms: u64,
+    /// Which random numbers and orders they see.
+    pub(super) number: u64,
+}
+
 /// The world of one run.
 pub(super) struct World {
     pub(super) chance: Chance,
+    /// What scripts see of it.
+    outside: Outside,
+    /// From when on nothing goes wrong.
+    healed_ms: u64,
     /// What goes wrong, where that is not for the seed to say.
     only: Option<Vec<Fault>>,
     state: Mutex<State>,
     /// Until when the engine is away, in milliseconds of the world's time.
-    pub(super) away_until: watch::Sender<u64>,
+    pub(super) away_until: Watched<u64>,
     /// Set when the host has been killed.
-    killed: watch::Sender<bool>,
+    killed: Watched<bool>,
 }
 
 struct State {
@@ -63,32 +77,37 @@ struct State {
     drawn: u64,
     /// Until when the disk is full.
     full_until_ms: u64,
+    said: Assertions,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, only: Option<Vec<Fault>>) -> Arc<Self> {
-        let chance = Chance { seed };
+    pub(super) fn new(chance: Chance, only: Option<Vec<Fault>>, about: &[Fault], outside: Outside) -> Arc<Self> {
+        let healed = about.iter().find_map(|fault| if let Fault::Heal { at_ms } = fault { Some(*at_ms) } else { None });
+        let healed_ms = healed.unwrap_or(u64::MAX);
         let ahead = match &only {
             Some(faults) => faults.clone(),
             None => of_host(&chance),
         };
-        let ahead = ahead.into_iter().filter(|fault| !matches!(fault, Fault::Job { .. } | Fault::Reject { .. }));
+        let ahead = ahead
+            .into_iter()
+            .filter(|fault| !matches!(fault, Fault::Job { .. } | Fault::Reject { .. }) && !fault.is_about_the_build());
         let state = State {
             life: None,
             now_ms: 0,
             taken: BTreeSet::new(),
             pods: BTreeMap::new(),
             made: BTreeMap::new(),
-            happened: BTreeSet::new(),
+            happened: about.iter().cloned().collect(),
             ahead: ahead.collect(),
             host: None,
             notes: Vec::new(),
             broken: Vec::new(),
             drawn: 0,
             full_until_ms: 0,
+            said: Assertions::default(),
         };
-        let (away_until, killed) = (watch::Sender::new(0), watch::Sender::new(false));
-        Arc::new(Self { chance, only, state: Mutex::new(state), away_until, killed })
+        let (away_until, killed) = (Watched::new(0), Watched::new(false));
+        Arc::new(Self { chance, outside, healed_ms, only, state: Mutex::new(state), away_until, killed })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,7 +119,7 @@ impl World {
         let mut state = self.state();
         state.now_ms += millis(after);
         state.life = Some((state.now_ms, Instant::now()));
-        self.killed.send_replace(false);
+        self.killed.set(false);
     }
 
     /// The host, for those who are there beside it.
@@ -169,6 +188,11 @@ impl World {
         self.state().broken.clone()
     }
 
+    /// Lets `with` see what the script has said of itself.
+    pub(super) fn said<T>(&self, with: impl FnOnce(&mut Assertions) -> T) -> T {
+        with(&mut self.state().said)
+    }
+
     /// What went wrong so far.
     pub(super) fn happened(&self) -> Vec<Fault> {
         self.state().happened.iter().cloned().collect()
@@ -186,8 +210,26 @@ impl World {
         *made
     }
 
+    /// Whether nothing goes wrong any more.
+    fn is_healed(&self) -> bool {
+        self.now_ms() >= self.healed_ms
+    }
+
+    /// From when on nothing goes wrong, by the journal's time.
+    pub(super) fn healed_at(&self) -> u64 {
+        BEGINNING_MS.saturating_add(self.healed_ms)
+    }
+
+    /// When something is over that goes wrong until then: no later than when all is well again.
+    pub(super) fn while_ill(&self, until_ms: u64) -> u64 {
+        until_ms.min(self.healed_ms)
+    }
+
     /// How an attempt of a container job goes wrong, if it does.
     pub(super) fn goes_wrong(&self, job: &str, attempt: u32) -> Option<JobFault> {
+        if self.is_healed() {
+            return None;
+        }
         let is_its = |fault: &&Fault| match fault {
             Fault::Job { which: Attempts::All, .. } => true,
             Fault::Job { which: Attempts::Job(of), .. } => of == job,
@@ -209,10 +251,11 @@ impl World {
     /// Whether somebody rejects a job that waits for approval.
     pub(super) fn is_rejected(&self, job: &str) -> bool {
         let fault = Fault::Reject { job: job.to_owned() };
-        let rejected = match &self.only {
-            Some(faults) => faults.contains(&fault),
-            None => self.chance.happens("reject", job),
-        };
+        let rejected = !self.is_healed()
+            && match &self.only {
+                Some(faults) => faults.contains(&fault),
+                None => self.chance.happens("reject", job),
+            };
         if rejected {
             self.state().happened.insert(fault);
         }
@@ -221,6 +264,9 @@ impl World {
 
     /// Takes what is still to go wrong and is wanted.
     pub(super) fn take_ahead(&self, wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        if self.is_healed() {
+            return None;
+        }
         let mut state = self.state();
         let at = state.ahead.iter().position(wanted)?;
         let fault = state.ahead.remove(at);
@@ -234,7 +280,7 @@ impl World {
     }
 
     pub(super) async fn until_engine_is_back(&self) {
-        let back_ms = *self.away_until.borrow();
+        let back_ms = self.away_until.get();
         if self.now_ms() < back_ms {
             self.until(back_ms).await;
         }
@@ -242,7 +288,7 @@ impl World {
 
     /// Whether the engine was away at some time.
     pub(super) fn was_away(&self) -> bool {
-        *self.away_until.borrow() > 0
+        self.away_until.get() > 0
     }
 
     pub(super) fn disk_full_until(&self, until_ms: u64) {
@@ -258,17 +304,17 @@ impl World {
         if let Some(host) = self.host() {
             host.dies();
         }
-        self.killed.send_replace(true);
+        self.killed.set(true);
     }
 
     pub(super) fn is_killed(&self) -> bool {
-        *self.killed.borrow()
+        self.killed.get()
     }
 
     /// Returns when the host is killed.
     pub(super) async fn until_killed(&self) {
         // It is not dropped as long as this is here.
-        let _ = self.killed.subscribe().wait_for(|killed| *killed).await;
+        let _ = self.killed.watch().until(|killed| *killed).await;
     }
 }
 
@@ -351,7 +397,7 @@ pub(super) struct WorldSurroundings(pub(super) Arc<World>);
 
 impl Surroundings for WorldSurroundings {
     fn day_ms(&self) -> u64 {
-        BEGINNING_MS + self.0.now_ms()
+        BEGINNING_MS + self.0.now_ms() + self.0.outside.ahead_ms
     }
 
     fn seed(&self, job: Option<&str>) -> [u8; 32] {
@@ -360,6 +406,7 @@ impl Surroundings for WorldSurroundings {
             state.drawn += 1;
             state.drawn
         };
-        self.0.chance.bytes("random numbers", &format!("{} {number}", job.unwrap_or_default()))
+        let which = self.0.outside.number;
+        self.0.chance.bytes("random numbers", &format!("{} {number} {which}", job.unwrap_or_default()))
     }
 }

@@ -71,7 +71,7 @@ impl Host for State {
         if let Err(error) = self.only_an_action() {
             return self.fails(error);
         }
-        self.open_content(Content::OfArtifact(id, path)).await
+        self.open_content(Content::Artifact(id, path)).await
     }
 
     async fn create(&mut self, id: String, path: String) -> wasmtime::Result<Result<Resource<ArtifactWriter>, Error>> {

@@ -28,18 +28,18 @@ pub struct FileReader {
 /// Which content.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    OfWorkspace(String),
+    Workspace(String),
     /// Of the script's own sources.
-    OfScript(String, Bytes),
-    OfArtifact(String, String),
+    Script(String, Bytes),
+    Artifact(String, String),
 }
 
 impl std::fmt::Display for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::OfWorkspace(path) => write!(f, "workspace, {path:?}"),
-            Self::OfScript(path, _) => write!(f, "script, {path:?}"),
-            Self::OfArtifact(id, path) => write!(f, "artifact {id:?}, {path:?}"),
+            Self::Workspace(path) => write!(f, "workspace, {path:?}"),
+            Self::Script(path, _) => write!(f, "script, {path:?}"),
+            Self::Artifact(id, path) => write!(f, "artifact {id:?}, {path:?}"),
         }
     }
 }
@@ -47,12 +47,12 @@ impl std::fmt::Display for Content {
 impl Content {
     async fn open(&self, client: &Client) -> Result<Sized, ClientError> {
         match self {
-            Self::OfWorkspace(path) => client.file(path).await,
-            Self::OfScript(_, content) => {
+            Self::Workspace(path) => client.file(path).await,
+            Self::Script(_, content) => {
                 let (size, content) = (content.len() as u64, content.clone());
                 Ok(Sized { size, bytes: futures::stream::once(async { Ok(content) }).boxed() })
             }
-            Self::OfArtifact(id, path) => client.artifact_file(id, path).await,
+            Self::Artifact(id, path) => client.artifact_file(id, path).await,
         }
     }
 }

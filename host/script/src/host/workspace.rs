@@ -36,9 +36,9 @@ impl Host for State {
             return self.fails(error);
         }
         let content = match self.sources.as_ref().and_then(|sources| sources.at(&path)) {
-            Some(Source::File(content)) => Content::OfScript(path, content),
+            Some(Source::File(content)) => Content::Script(path, content),
             Some(other) => return self.no_source(&path, &other, "file"),
-            None => Content::OfWorkspace(path),
+            None => Content::Workspace(path),
         };
         self.open_content(content).await
     }

@@ -43,7 +43,8 @@ pub(super) async fn trigger(server: &Server, call: &Call) -> Result<Response, Re
         // The code is found by the name, so that nobody has to say it.
         given = Given::default();
     }
-    let asked = Asked { key: format!("{}/{key}", repository.id), trigger: "api".to_owned(), reference, params, given };
+    let (key, trigger) = (format!("{}/{key}", repository.id), "api".to_owned());
+    let asked = Asked { key, trigger, reference, params, given, origin: None };
     let build = build_id(server, repository, &asked.key);
     let taken = server.0.store.take_build((repository.id, &build, &asked), server.0.host.day_ms(), WAITING).await?;
     match taken {

@@ -1,6 +1,7 @@
 //! The public API: each request is let in by the table of routes, its body is read, and then its handler is asked.
 
 mod builds;
+mod inputs;
 mod repositories;
 mod streams;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::budget::{BODY_TIME, FREE_BODY, SCRIPT};
 use crate::openapi;
 use crate::refusal::Refusal;
 use crate::routes::{Access, ROUTES, Route, RouteId, Takes};
+use crate::store::InputKind::{Param, Secret};
 use crate::store::{AskedBuild, Repository};
 use crate::tokens as token_text;
 use crate::webhooks;
@@ -101,6 +103,7 @@ async fn answer(server: Server, route: RouteId, call: Call) -> Result<Response, 
         RouteId::ShowRepository => repositories::show(call),
         RouteId::RemoveRepository => repositories::remove(server, call).await,
         RouteId::StoreScript => repositories::store_script(server, call).await,
+        RouteId::SetLabels => repositories::set_labels(server, call).await,
         RouteId::ListDeliveries => repositories::deliveries(server, call).await,
         RouteId::TriggerBuild => builds::trigger(server, call).await,
         RouteId::ListBuilds => builds::list(server, call).await,
@@ -112,6 +115,13 @@ async fn answer(server: Server, route: RouteId, call: Call) -> Result<Response, 
         RouteId::ApproveJob => builds::decide(server, call, true).await,
         RouteId::RejectJob => builds::decide(server, call, false).await,
         RouteId::CancelBuild => builds::cancel(server, call).await,
+        RouteId::ListParams | RouteId::ListParamsOf => inputs::list(server, call, Param).await,
+        RouteId::SetParam | RouteId::SetParamOf => inputs::set(server, call, Param).await,
+        RouteId::RemoveParam | RouteId::RemoveParamOf => inputs::remove(server, call, Param).await,
+        RouteId::ListSecrets | RouteId::ListSecretsOf => inputs::list(server, call, Secret).await,
+        RouteId::SetSecret | RouteId::SetSecretOf => inputs::set(server, call, Secret).await,
+        RouteId::RemoveSecret | RouteId::RemoveSecretOf => inputs::remove(server, call, Secret).await,
+        RouteId::ListUses | RouteId::ListUsesOf | RouteId::ListInputsOfBuild => inputs::uses(server, call).await,
         RouteId::ListTokens => tokens::list(server).await,
         RouteId::AddToken => tokens::add(server, call).await,
         RouteId::RemoveToken => tokens::remove(server, call).await,
@@ -254,6 +264,14 @@ impl Call {
     /// The body, which is JSON.
     fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         serde_json::from_slice(&self.body).map_err(|error| Refusal::invalid(format_args!("the body: {error}")))
+    }
+
+    /// The same of a body with a secret in it: what is wrong with it is not shown.
+    fn hidden_json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Refusal::invalid(format_args!("the body is not as it should be, at line {line} and column {column} of it"))
+        })
     }
 
     fn query<T: DeserializeOwned>(&self) -> Result<T, Refusal> {

@@ -5,10 +5,10 @@ use http::StatusCode;
 use monkeyci_controller::SourceRequest;
 use serde::Deserialize;
 
-use super::wire::{AddedRepository, Deliveries, DeliveryBody, NewRepository, Repositories, RepositoryBody};
+use super::wire::{AddedRepository, Deliveries, DeliveryBody, LabelsBody, NewRepository, Repositories, RepositoryBody};
 use super::{Call, Paged};
 use crate::Server;
-use crate::budget::{LONGEST_NAME, LONGEST_URL, MAX_REPOSITORIES};
+use crate::budget::{LONGEST_NAME, LONGEST_URL, MAX_LABELS, MAX_REPOSITORIES};
 use crate::refusal::Refusal;
 use crate::store::{self, Repository, ScriptPlace, State};
 use crate::webhooks;
@@ -26,7 +26,8 @@ pub(super) fn show(call: &Call) -> Result<Response, Refusal> {
 }
 
 pub(super) async fn add(server: &Server, call: &Call) -> Result<Response, Refusal> {
-    let NewRepository { name, url, script_path, webhook_secret } = call.json()?;
+    let NewRepository { name, url, script_path, webhook_secret, labels } = call.hidden_json()?;
+    let labels = checked(labels)?;
     check_url(&url).map_err(|reason| Refusal::invalid(format_args!("the URL {url:?} {reason}")))?;
     let name = name.unwrap_or_else(|| last_part(&url).to_owned());
     check_name("repository", &name)?;
@@ -50,6 +51,7 @@ pub(super) async fn add(server: &Server, call: &Call) -> Result<Response, Refusa
         url: &url,
         script_path: script_path.as_deref(),
         hook_secret: &webhook_secret,
+        labels: &labels,
         added_ms: server.0.host.day_ms(),
     };
     let Some(added) = server.0.store.add_repository(&new).await? else {
@@ -87,6 +89,28 @@ pub(super) async fn store_script(server: &Server, call: &Call) -> Result<Respons
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+pub(super) async fn set_labels(server: &Server, call: &Call) -> Result<Response, Refusal> {
+    let LabelsBody { labels } = call.json()?;
+    server.0.store.set_labels(call.repository()?.id, &checked(labels)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Labels, each once.
+fn checked(mut labels: Vec<String>) -> Result<Vec<String>, Refusal> {
+    labels.iter().try_for_each(|label| check_label(label))?;
+    labels.sort();
+    labels.dedup();
+    if labels.len() > MAX_LABELS {
+        return Err(Refusal::invalid(format_args!("a repository has at most {MAX_LABELS} labels")));
+    }
+    Ok(labels)
+}
+
+/// A label of repositories.
+pub(super) fn check_label(label: &str) -> Result<(), Refusal> {
+    check_name("label", label)
+}
+
 pub(super) async fn deliveries(server: &Server, call: &Call) -> Result<Response, Refusal> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -106,13 +130,13 @@ pub(super) async fn deliveries(server: &Server, call: &Call) -> Result<Response,
 }
 
 fn body(repository: Repository) -> RepositoryBody {
-    let Repository { name, url, script, added_ms, .. } = repository;
+    let Repository { name, url, script, labels, added_ms, .. } = repository;
     let (script, script_path) = match script {
         None => (None, None),
         Some(ScriptPlace::Stored) => (Some("stored"), None),
         Some(ScriptPlace::Path(path)) => (Some("in-code"), Some(path)),
     };
-    RepositoryBody { name, url, script, script_path, added_ms }
+    RepositoryBody { name, url, script, script_path, labels, added_ms }
 }
 
 /// A name of a repository or a token.

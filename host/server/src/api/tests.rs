@@ -17,6 +17,7 @@ use crate::store::{Asked, Most, NewRepository, State, Taken, TokenRow};
 use crate::tokens::NewToken;
 use crate::{ServerBuilder, ServerError};
 
+mod inputs;
 mod starting;
 mod webhooks;
 
@@ -61,7 +62,7 @@ impl Setting {
     ) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let day = Day(Arc::new(AtomicU64::new(1_000)));
-        let host = host(Host::builder(home.path()).clock(day.clone())).open().await.expect("a host");
+        let host = host(Host::builder(home.path()).clock(day.clone()));
         let server = server(Server::builder(host)).open().await.expect("a server");
         for name in ["own", "other"] {
             let new = NewRepository {
@@ -69,6 +70,7 @@ impl Setting {
                 url: &format!("file:///no/such/{name}"),
                 script_path: None,
                 hook_secret: SECRET,
+                labels: &[],
                 added_ms: 1,
             };
             let added = server.0.store.add_repository(&new).await.expect("added").expect("a new one");
@@ -127,9 +129,9 @@ enum For {
     Any,
 }
 
-const OPENED_BY: [(RouteId, &[Scope], For); 19] = {
+const OPENED_BY: [(RouteId, &[Scope], For); 35] = {
     use RouteId::*;
-    use Scope::{Admin, Approve, Read, Trigger};
+    use Scope::{Admin, Approve, Read, Secrets, Trigger};
     [
         (ListRepositories, &[Read, Admin], For::Any),
         (AddRepository, &[Admin], For::All),
@@ -147,6 +149,22 @@ const OPENED_BY: [(RouteId, &[Scope], For); 19] = {
         (ApproveJob, &[Approve, Admin], For::Named),
         (RejectJob, &[Approve, Admin], For::Named),
         (CancelBuild, &[Trigger, Admin], For::Named),
+        (SetLabels, &[Admin], For::Named),
+        (ListParams, &[Secrets, Admin], For::All),
+        (SetParam, &[Secrets, Admin], For::All),
+        (RemoveParam, &[Secrets, Admin], For::All),
+        (ListParamsOf, &[Secrets, Admin], For::Named),
+        (SetParamOf, &[Secrets, Admin], For::Named),
+        (RemoveParamOf, &[Secrets, Admin], For::Named),
+        (ListSecrets, &[Secrets, Admin], For::All),
+        (SetSecret, &[Secrets, Admin], For::All),
+        (RemoveSecret, &[Secrets, Admin], For::All),
+        (ListSecretsOf, &[Secrets, Admin], For::Named),
+        (SetSecretOf, &[Secrets, Admin], For::Named),
+        (RemoveSecretOf, &[Secrets, Admin], For::Named),
+        (ListUses, &[Secrets, Admin], For::All),
+        (ListUsesOf, &[Secrets, Admin], For::Named),
+        (ListInputsOfBuild, &[Secrets, Admin], For::Named),
         (ListTokens, &[Admin], For::All),
         (AddToken, &[Admin], For::All),
         (RemoveToken, &[Admin], For::All),
@@ -183,7 +201,7 @@ async fn each_scope_opens_at_each_route_what_was_decided_for_own_and_other_repos
             }
         }
     }
-    assert_eq!(asked, OPENED_BY.len() * 4 * 2 * 3);
+    assert_eq!(asked, OPENED_BY.len() * Scope::ALL.len() * 2 * 3);
 }
 
 #[tokio::test]
@@ -201,8 +219,12 @@ async fn without_a_good_token_no_route_opens_and_nobody_learns_what_is_there() {
     for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Token(..))) {
         for name in ["own", "none"] {
             let path = route.path.replace("{repository}", name).replace("{org}", "local").replace("{repo}", name);
-            let path =
-                path.replace("{build}", "k1").replace("{job}", "j").replace("{artifact}", "a").replace("{token}", &id);
+            let path = path
+                .replace("{build}", "k1")
+                .replace("{name}", "n")
+                .replace("{job}", "j")
+                .replace("{artifact}", "a")
+                .replace("{token}", &id);
             for token in tokens {
                 let (status, headers, body) = setting.ask(request(route, &path, token, b"{}")).await;
                 assert_eq!(status, 401, "{:?} {token:?}: {body}", route.id);
@@ -387,7 +409,7 @@ async fn the_router_nests_in_an_app_of_somebody_elses() {
 #[tokio::test]
 async fn the_first_token_is_told_once_and_opens_all_and_a_home_has_one_server_at_a_time() {
     let home = tempfile::tempdir().expect("a directory");
-    let host = Host::builder(home.path()).open().await.expect("a host");
+    let host = Host::builder(home.path());
     let server = Server::builder(host.clone()).open().await.expect("a server");
     let told = format!("{server:?}");
     let token = server.first_token().expect("a token");

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use monkeyci_api::Hidden;
 use monkeyci_build::Event;
 use monkeyci_controller::{ArtifactRecord, BuildRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Scope;
+use crate::origin::Origin;
+use crate::pattern::Pattern;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Health {
@@ -20,6 +23,65 @@ pub(crate) struct NewRepository {
     pub(crate) url: String,
     pub(crate) script_path: Option<String>,
     pub(crate) webhook_secret: Option<String>,
+    #[serde(default)]
+    pub(crate) labels: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LabelsBody {
+    pub(crate) labels: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInputBody {
+    pub(crate) value: Option<Hidden<String>>,
+    /// The bytes of a secret that is no text.
+    pub(crate) base64: Option<Hidden<String>>,
+    pub(crate) label: Option<String>,
+    pub(crate) branch: Option<Pattern>,
+    pub(crate) event: Option<Origin>,
+    #[serde(default)]
+    pub(crate) reveal: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct InputBody {
+    pub(crate) name: String,
+    /// Of a parameter.
+    pub(crate) value: Option<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) branch: Option<Pattern>,
+    pub(crate) event: Option<Origin>,
+    pub(crate) reveal: bool,
+    pub(crate) set_by: String,
+    pub(crate) set_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Inputs {
+    pub(crate) inputs: Vec<InputBody>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct UseBody {
+    pub(crate) build: String,
+    /// `param` or `secret`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    /// Whether it is kept for the repository alone.
+    pub(crate) of_repository: bool,
+    pub(crate) label: Option<String>,
+    pub(crate) branch: Option<Pattern>,
+    pub(crate) event: Option<Origin>,
+    pub(crate) set_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Uses {
+    pub(crate) uses: Vec<UseBody>,
+    pub(crate) next: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -29,6 +91,7 @@ pub(crate) struct RepositoryBody {
     /// `stored`, or `in-code`.
     pub(crate) script: Option<&'static str>,
     pub(crate) script_path: Option<String>,
+    pub(crate) labels: Vec<String>,
     pub(crate) added_ms: u64,
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::origin::Origin;
+
 /// A schema: its name, and its fields with what they are. A `?` after a field's name says that it may be left out; a `?` after what it is, that
 /// it may be null. `[X]` is a list of them.
 type Schema = (&'static str, &'static [(&'static str, &'static str)]);
@@ -23,6 +25,7 @@ const REPOSITORY: &[(&str, &str)] = &[
     ("url", "string"),
     ("script", "string?"),
     ("script_path", "string?"),
+    ("labels", "[string]"),
     ("added_ms", "integer"),
 ];
 
@@ -35,15 +38,59 @@ const TOKEN: &[(&str, &str)] = &[
     ("expires_ms", "integer?"),
 ];
 
-const SCHEMAS: [Schema; 23] = [
+const INPUT: &[(&str, &str)] = &[
+    ("name", "string"),
+    ("value", "string?"),
+    ("label", "string?"),
+    ("branch", "string?"),
+    ("event", "string?"),
+    ("reveal", "boolean"),
+    ("set_by", "string"),
+    ("set_ms", "integer"),
+];
+
+const USE: &[(&str, &str)] = &[
+    ("build", "string"),
+    ("kind", "string"),
+    ("name", "string"),
+    ("of_repository", "boolean"),
+    ("label", "string?"),
+    ("branch", "string?"),
+    ("event", "string?"),
+    ("set_ms", "integer"),
+];
+
+const SCHEMAS: [Schema; 29] = [
     ("Problem", &[("status", "integer"), ("title", "string"), ("detail", "string")]),
     ("Health", &[("status", "string")]),
     (
         "NewRepository",
-        &[("name?", "string?"), ("url", "string"), ("script_path?", "string?"), ("webhook_secret?", "string?")],
+        &[
+            ("name?", "string?"),
+            ("url", "string"),
+            ("script_path?", "string?"),
+            ("webhook_secret?", "string?"),
+            ("labels?", "[string]"),
+        ],
     ),
     ("Repository", REPOSITORY),
     ("AddedRepository", &[("webhook_secret", "string")]),
+    ("Labels", &[("labels", "[string]")]),
+    (
+        "NewInput",
+        &[
+            ("value?", "string?"),
+            ("base64?", "string?"),
+            ("label?", "string?"),
+            ("branch?", "string?"),
+            ("event?", "string?"),
+            ("reveal?", "boolean"),
+        ],
+    ),
+    ("Input", INPUT),
+    ("Inputs", &[("inputs", "[Input]")]),
+    ("Use", USE),
+    ("Uses", &[("uses", "[Use]"), ("next", "string?")]),
     ("Repositories", &[("repositories", "[Repository]")]),
     (
         "Delivery",
@@ -84,12 +131,17 @@ const MORE_THAN: [(&str, &[(&str, &str)]); 3] =
     [("AddedRepository", REPOSITORY), ("ShownBuild", BUILD), ("AddedToken", TOKEN)];
 
 /// The schemas of what comes in.
-const READ: [&str; 4] = ["NewRepository", "NewBuild", "Decision", "NewToken"];
+const READ: [&str; 6] = ["NewRepository", "Labels", "NewInput", "NewBuild", "Decision", "NewToken"];
 
 /// All schemas.
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    all.insert("Scope".to_owned(), json!({ "type": "string", "enum": ["read", "trigger", "approve", "admin"] }));
+    all.insert(
+        "Scope".to_owned(),
+        json!({ "type": "string", "enum": ["read", "trigger", "approve", "admin", "secrets"] }),
+    );
+    let origins = Origin::ALL.map(Origin::as_str);
+    all.insert("Origin".to_owned(), json!({ "type": "string", "enum": origins }));
     for (name, fields) in &SCHEMAS {
         let more = MORE_THAN.iter().find(|(more, _)| more == name).map_or(&[][..], |(_, fields)| fields);
         let (mut properties, mut required) = (Map::new(), Vec::new());
@@ -112,7 +164,8 @@ pub(super) fn all() -> Value {
 
 fn schema_of(kind: &str) -> Value {
     if let Some(item) = kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
-        return json!({ "type": "array", "items": super::reference(item) });
+        let item = if item == "string" { json!({ "type": "string" }) } else { super::reference(item) };
+        return json!({ "type": "array", "items": item });
     }
     match (kind, kind.strip_suffix('?')) {
         ("strings", _) => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
@@ -164,6 +217,8 @@ mod tests {
         let value = |field: &str| match schema_kind(&all[name]["properties"][field]) {
             "integer" => json!(1),
             "array" => json!(["read"]),
+            "boolean" => json!(true),
+            _ if field == "event" => json!("push"),
             "object" => json!({ "a": "b" }),
             _ => json!("text"),
         };
@@ -194,6 +249,7 @@ mod tests {
             url: "u".to_owned(),
             script: Some("stored"),
             script_path: None,
+            labels: Vec::new(),
             added_ms: 1,
         };
         let build = || wire::BuildBody {
@@ -230,6 +286,30 @@ mod tests {
         sent("Repository", repository());
         sent("AddedRepository", wire::AddedRepository { repository: repository(), webhook_secret: "s".to_owned() });
         sent("Repositories", wire::Repositories { repositories: vec![repository()] });
+        let input = wire::InputBody {
+            name: "n".to_owned(),
+            value: None,
+            label: None,
+            branch: Some("b".parse().expect("a pattern")),
+            event: Some(Origin::Push),
+            reveal: false,
+            set_by: "token t".to_owned(),
+            set_ms: 1,
+        };
+        let used = wire::UseBody {
+            build: "o/r/1".to_owned(),
+            kind: "secret".to_owned(),
+            name: "n".to_owned(),
+            of_repository: true,
+            label: None,
+            branch: None,
+            event: None,
+            set_ms: 1,
+        };
+        sent("Input", &input);
+        sent("Inputs", wire::Inputs { inputs: vec![input] });
+        sent("Use", &used);
+        sent("Uses", wire::Uses { uses: vec![used], next: None });
         sent("Delivery", &delivery);
         sent("Deliveries", wire::Deliveries { deliveries: vec![delivery], next: None });
         sent("Delivered", wire::DeliveredBody { outcome: "o".to_owned(), build: None });
@@ -244,6 +324,8 @@ mod tests {
         sent("AddedToken", wire::AddedToken { description: token(), token: "mci_".to_owned() });
         sent("Tokens", wire::Tokens { tokens: vec![token()] });
         read::<wire::NewRepository>("NewRepository");
+        read::<wire::LabelsBody>("Labels");
+        read::<wire::NewInputBody>("NewInput");
         read::<wire::NewBuild>("NewBuild");
         read::<wire::DecisionBody>("Decision");
         read::<wire::NewTokenBody>("NewToken");

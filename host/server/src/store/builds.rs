@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{Store, damaged};
 use crate::error::StoreError;
+use crate::origin::Origin;
 use crate::queue::First;
 
 /// The rows of builds, as [`read`] reads them; what follows says which.
@@ -33,9 +34,21 @@ pub(crate) struct Asked {
     pub(crate) params: BTreeMap<String, String>,
     /// What is said of the code.
     pub(crate) given: Given,
+    /// Where it comes from, where the rest does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Asked {
+    /// Where it comes from.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin.unwrap_or(match (self.trigger.as_str(), &self.given.tag) {
+            ("webhook/push", None) => Origin::Push,
+            ("webhook/push", Some(_)) => Origin::Tag,
+            _ => Origin::Api,
+        })
+    }
+
     /// The branch that was named, if one was.
     pub(crate) fn branch(&self) -> Option<&str> {
         let named = || self.reference.as_deref()?.strip_prefix("refs/heads/");
@@ -130,7 +143,7 @@ pub(crate) enum Taken {
     },
 }
 
-fn read(row: &SqliteRow) -> Result<AskedBuild, StoreError> {
+pub(super) fn read(row: &SqliteRow) -> Result<AskedBuild, StoreError> {
     let (asked, state): (String, String) = (row.try_get("asked")?, row.try_get("state")?);
     let build: String = row.try_get("build")?;
     let known = State::ALL.into_iter().find(|known| known.as_str() == state);

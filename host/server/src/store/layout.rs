@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::error::StoreError;
 
 /// The steps from an empty database on. What stands here was run somewhere: it is never changed, only added to.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE repositories (
         id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, url TEXT NOT NULL, script_path TEXT, script BLOB,
@@ -31,6 +31,24 @@ const STEPS: [&str; 3] = [
     CREATE INDEX deliveries_without_build ON deliveries (repository, number) WHERE build IS NULL;",
     "
     CREATE INDEX builds_waiting_of_repository ON builds (repository, number) WHERE state = 'waiting';",
+    // What is sealed: the secrets of webhooks too, which have stood in the clear up to here.
+    "
+    CREATE TABLE master_key (
+        id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL, data_key BLOB NOT NULL, sealed BLOB NOT NULL);
+    ALTER TABLE repositories ADD COLUMN hook_key BLOB;
+    ALTER TABLE repositories ADD COLUMN hook_sealed BLOB;
+    ALTER TABLE repositories ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
+    CREATE TABLE inputs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL,
+        repository INTEGER REFERENCES repositories (id) ON DELETE CASCADE, place TEXT NOT NULL, reveal INTEGER NOT NULL,
+        data_key BLOB NOT NULL, sealed BLOB NOT NULL, set_by TEXT NOT NULL, set_ms INTEGER NOT NULL, gone_ms INTEGER);
+    CREATE UNIQUE INDEX inputs_that_count ON inputs (kind, name, place) WHERE gone_ms IS NULL;
+    CREATE INDEX inputs_of_repository ON inputs (repository);
+    CREATE TABLE uses (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        build TEXT NOT NULL REFERENCES builds (build) ON DELETE CASCADE, input INTEGER NOT NULL, kind TEXT NOT NULL,
+        name TEXT NOT NULL, place TEXT NOT NULL, set_ms INTEGER NOT NULL, UNIQUE (build, input));
+    CREATE INDEX uses_of_input ON uses (input);",
 ];
 
 /// Brings the database to the layout of this version.

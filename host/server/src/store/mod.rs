@@ -3,13 +3,15 @@
 
 mod builds;
 mod deliveries;
+mod inputs;
 mod layout;
+mod master;
 mod repositories;
 mod tokens;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::ops::{Deref, DerefMut};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,15 +22,20 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) use builds::{Asked, AskedBuild, BuildFilter, Most, State, Taken};
 pub(crate) use deliveries::{Delivered, Delivery, NewDelivery};
+pub(crate) use inputs::{InputKind, InputRow, Kept, NewInput, Place, Use, chosen};
+pub(crate) use master::KeyChoice;
 pub(crate) use repositories::{NewRepository, Repository, ScriptPlace};
 pub(crate) use tokens::TokenRow;
 
 use crate::error::{ServerError, StoreError};
+use crate::keys::{MasterKey, NotOpened};
 
 /// The server's database.
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
+    /// What is secret in it is sealed with this.
+    key: MasterKey,
     /// None after something that failed, or that nobody waited for to its end: it may be in the middle of a transaction.
     connection: Mutex<Option<SqliteConnection>>,
     /// Held for as long as the database is open.
@@ -57,11 +64,13 @@ struct Lease<'a> {
 }
 
 impl Store {
-    /// Opens the database in a directory, and makes it if it is not there.
+    /// Opens the database in a directory, and makes both if they are not there.
     ///
     /// # Errors
-    /// When another server has it, it can't be used, or a newer version has written it.
-    pub(crate) async fn open(dir: &Path) -> Result<Self, ServerError> {
+    /// When another server has it, it can't be used, a newer version has written it, or it is sealed with another key.
+    pub(crate) async fn open(dir: &Path, key: &KeyChoice) -> Result<Self, ServerError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|source| ServerError::File { path: dir.to_owned(), source })?;
         let (lock_path, path) = (dir.join("server.lock"), dir.join("server.db"));
         let private = |path: &Path| {
             let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -76,7 +85,9 @@ impl Store {
         drop(private(&path)?);
         let mut connection = connect(&path).await.map_err(StoreError::from)?;
         layout::prepare(&mut connection).await?;
-        Ok(Self { path, connection: Mutex::new(Some(connection)), lock: Some(lock) })
+        let key = master::settle(&mut connection, dir, key).await?;
+        repositories::seal_hooks(&mut connection, &key).await?;
+        Ok(Self { path, key, connection: Mutex::new(Some(connection)), lock: Some(lock) })
     }
 
     async fn lease(&self) -> Result<Lease<'_>, StoreError> {
@@ -133,4 +144,8 @@ async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 
 fn damaged(what: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged { reason: format!("{what}: {error}") }
+}
+
+fn sealed(what: &str, error: NotOpened) -> StoreError {
+    damaged(what, error)
 }

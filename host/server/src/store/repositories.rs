@@ -1,10 +1,22 @@
 //! The repositories that the server builds.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use monkeyci_api::Hidden;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, Row};
 
-use super::Store;
+use super::{Store, damaged, sealed};
 use crate::error::StoreError;
+use crate::keys::{MasterKey, Sealed};
+
+/// The rows of repositories, as [`Store::repository_of`] reads them; what follows says which.
+macro_rules! rows {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, name, url, script_path, script IS NOT NULL AS stored, hook_key, hook_sealed, labels, added_ms FROM repositories ",
+            $which
+        )
+    };
+}
 
 /// Where the script of a repository is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +35,9 @@ pub(crate) struct Repository {
     pub(crate) url: String,
     /// None where nobody has said it yet.
     pub(crate) script: Option<ScriptPlace>,
-    pub(crate) hook_secret: String,
+    pub(crate) hook_secret: Hidden<String>,
+    /// What it has in common with others.
+    pub(crate) labels: Vec<String>,
     pub(crate) added_ms: u64,
 }
 
@@ -33,34 +47,74 @@ pub(crate) struct NewRepository<'a> {
     pub(crate) url: &'a str,
     pub(crate) script_path: Option<&'a str>,
     pub(crate) hook_secret: &'a str,
+    pub(crate) labels: &'a [String],
     pub(crate) added_ms: u64,
 }
 
-fn read(row: &SqliteRow) -> Result<Repository, sqlx::Error> {
-    let (path, stored): (Option<String>, bool) = (row.try_get("script_path")?, row.try_get("stored")?);
-    let script = if stored { Some(ScriptPlace::Stored) } else { path.map(ScriptPlace::Path) };
-    Ok(Repository {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        url: row.try_get("url")?,
-        script,
-        hook_secret: row.try_get("hook_secret")?,
-        added_ms: row.try_get::<i64, _>("added_ms")? as u64,
-    })
+/// What the secret of a repository's webhooks is sealed for.
+pub(super) fn about_hook(name: &str) -> String {
+    serde_json::json!(["webhooks", name]).to_string()
+}
+
+/// Seals the secrets of webhooks that an older version has left in the clear, and leaves no trace of them in the file.
+pub(super) async fn seal_hooks(db: &mut SqliteConnection, key: &MasterKey) -> Result<(), StoreError> {
+    let clear: Vec<(i64, String, String)> =
+        sqlx::query_as("SELECT id, name, hook_secret FROM repositories WHERE hook_key IS NULL")
+            .fetch_all(&mut *db)
+            .await?;
+    if clear.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = db.begin_with("BEGIN IMMEDIATE").await?;
+    for (id, name, secret) in clear {
+        let shut = key.seal(&about_hook(&name), secret.as_bytes()).map_err(|error| sealed(&name, error))?;
+        sqlx::query("UPDATE repositories SET hook_key = ?, hook_sealed = ?, hook_secret = '' WHERE id = ?")
+            .bind(shut.data_key)
+            .bind(shut.value)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    sqlx::raw_sql("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").execute(db).await?;
+    Ok(())
 }
 
 impl Store {
+    fn repository_of(&self, row: &SqliteRow) -> Result<Repository, StoreError> {
+        let (path, stored): (Option<String>, bool) = (row.try_get("script_path")?, row.try_get("stored")?);
+        let script = if stored { Some(ScriptPlace::Stored) } else { path.map(ScriptPlace::Path) };
+        let (name, labels): (String, String) = (row.try_get("name")?, row.try_get("labels")?);
+        let shut = Sealed { data_key: row.try_get("hook_key")?, value: row.try_get("hook_sealed")? };
+        let secret = self.key.open(&about_hook(&name), &shut);
+        let secret = secret.map_err(|error| sealed(&format!("the webhook secret of {name:?}"), error))?;
+        Ok(Repository {
+            id: row.try_get("id")?,
+            url: row.try_get("url")?,
+            script,
+            hook_secret: Hidden(String::from_utf8(secret).map_err(|_| damaged(&name, "a secret is no text"))?),
+            labels: serde_json::from_str(&labels).map_err(|error| damaged(&name, error))?,
+            added_ms: row.try_get::<i64, _>("added_ms")?.unsigned_abs(),
+            name,
+        })
+    }
+
     /// Adds a repository; `None` if there is one of this name.
     pub(crate) async fn add_repository(&self, new: &NewRepository<'_>) -> Result<Option<Repository>, StoreError> {
+        let shut = self.key.seal(&about_hook(new.name), new.hook_secret.as_bytes());
+        let shut = shut.map_err(|error| sealed(new.name, error))?;
+        let labels = serde_json::to_string(new.labels).map_err(|error| damaged(new.name, error))?;
         let mut db = self.lease().await?;
         let inserted = sqlx::query(
-            "INSERT INTO repositories (name, url, script_path, hook_secret, added_ms) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO repositories (name, url, script_path, hook_secret, hook_key, hook_sealed, labels, added_ms)
+             VALUES (?, ?, ?, '', ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
         )
         .bind(new.name)
         .bind(new.url)
         .bind(new.script_path)
-        .bind(new.hook_secret)
+        .bind(shut.data_key)
+        .bind(shut.value)
+        .bind(labels)
         .bind(new.added_ms as i64)
         .execute(&mut *db)
         .await?;
@@ -74,15 +128,9 @@ impl Store {
     /// The repository of this name.
     pub(crate) async fn repository(&self, name: &str) -> Result<Option<Repository>, StoreError> {
         let mut db = self.lease().await?;
-        let found = sqlx::query(
-            "SELECT id, name, url, script_path, script IS NOT NULL AS stored, hook_secret, added_ms FROM repositories
-             WHERE name = ?",
-        )
-        .bind(name)
-        .fetch_optional(&mut *db)
-        .await?;
+        let found = sqlx::query(rows!("WHERE name = ?")).bind(name).fetch_optional(&mut *db).await?;
         db.done();
-        Ok(found.as_ref().map(read).transpose()?)
+        found.as_ref().map(|row| self.repository_of(row)).transpose()
     }
 
     /// The repository of this number.
@@ -93,15 +141,20 @@ impl Store {
     /// All repositories, or the one of this number; by name.
     pub(crate) async fn repositories(&self, only: Option<i64>) -> Result<Vec<Repository>, StoreError> {
         let mut db = self.lease().await?;
-        let rows = sqlx::query(
-            "SELECT id, name, url, script_path, script IS NOT NULL AS stored, hook_secret, added_ms FROM repositories
-             WHERE ?1 IS NULL OR id = ?1 ORDER BY name",
-        )
-        .bind(only)
-        .fetch_all(&mut *db)
-        .await?;
+        let rows =
+            sqlx::query(rows!("WHERE ?1 IS NULL OR id = ?1 ORDER BY name")).bind(only).fetch_all(&mut *db).await?;
         db.done();
-        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+        rows.iter().map(|row| self.repository_of(row)).collect()
+    }
+
+    /// Sets the labels of a repository.
+    pub(crate) async fn set_labels(&self, repository: i64, labels: &[String]) -> Result<(), StoreError> {
+        let labels = serde_json::to_string(labels).map_err(|error| damaged("labels", error))?;
+        let mut db = self.lease().await?;
+        let update = sqlx::query("UPDATE repositories SET labels = ? WHERE id = ?").bind(labels).bind(repository);
+        update.execute(&mut *db).await?;
+        db.done();
+        Ok(())
     }
 
     /// Stores the script of a repository.

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use monkeyci_build::{Event, EventBody};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::content::{LARGE, LIMIT, split};
 use super::writer::{Progress, Queued, Request};
 use super::{Append, Digest, Head, Index, JournalError, Record};
+use crate::watched::{Watched, Watcher};
 
 /// The right to append to the journal of one build. There is one at a time: the database refuses all but the last.
 #[derive(Debug)]
@@ -18,13 +19,13 @@ pub struct BuildJournal {
     /// The pieces that have been queued: they need not be written again.
     pieces: HashSet<Digest>,
     queue: mpsc::UnboundedSender<Request>,
-    progress: Arc<watch::Sender<Progress>>,
+    progress: Arc<Watched<Progress>>,
 }
 
 impl BuildJournal {
     pub(super) fn new(build: &str, head: Head, queue: mpsc::UnboundedSender<Request>) -> Self {
         let progress = Progress { durable: head.last, failed: None };
-        let progress = Arc::new(watch::Sender::new(progress));
+        let progress = Arc::new(Watched::new(progress));
         Self { build: build.into(), head, pieces: HashSet::new(), queue, progress }
     }
 
@@ -57,8 +58,8 @@ impl BuildJournal {
 
     /// What is appended next, without a record.
     fn next(&self) -> Result<Append, JournalError> {
-        if let Some(error) = &self.progress.borrow().failed {
-            return Err(error.clone());
+        if let Some(error) = self.progress.look(|progress| progress.failed.clone()) {
+            return Err(error);
         }
         let Head { owner, epoch, last: after, checksum } = self.head;
         let (records, pieces) = (Vec::new(), Vec::new());
@@ -116,14 +117,14 @@ impl BuildJournal {
 
     /// Tells what is durable. Clones tell the same.
     pub fn durable(&self) -> Durable {
-        Durable { progress: self.progress.subscribe(), queue: self.queue.downgrade() }
+        Durable { progress: self.progress.watch(), queue: self.queue.downgrade() }
     }
 }
 
 /// Tells how much of one build's journal is on disk.
 #[derive(Clone, Debug)]
 pub struct Durable {
-    progress: watch::Receiver<Progress>,
+    progress: Watcher<Progress>,
     /// Weak: who only listens keeps no writer.
     queue: mpsc::WeakUnboundedSender<Request>,
 }
@@ -142,7 +143,7 @@ impl Durable {
     /// # Errors
     /// When it never will be: see [`JournalError::Fenced`] for the usual reason.
     pub async fn wait(&mut self, number: u64) -> Result<(), JournalError> {
-        if self.progress.borrow().durable < number {
+        if self.progress.look(|progress| progress.durable) < number {
             self.demand();
         }
         self.reach(number).await
@@ -150,9 +151,9 @@ impl Durable {
 
     async fn reach(&mut self, number: u64) -> Result<(), JournalError> {
         let until = |progress: &Progress| progress.durable >= number || progress.failed.is_some();
-        match self.progress.wait_for(until).await {
+        match self.progress.until(until).await {
             Ok(progress) if progress.durable >= number => Ok(()),
-            Ok(progress) => Err(progress.failed.clone().unwrap_or(JournalError::Closed)),
+            Ok(progress) => Err(progress.failed.unwrap_or(JournalError::Closed)),
             Err(_) => Err(JournalError::Closed),
         }
     }
@@ -163,6 +164,6 @@ impl Durable {
     /// As [`Self::wait`].
     pub async fn beyond(&mut self, number: u64) -> Result<u64, JournalError> {
         self.reach(number + 1).await?;
-        Ok(self.progress.borrow().durable)
+        Ok(self.progress.look(|progress| progress.durable))
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Append, Journal, JournalError, Obstacle};
+use crate::watched::Watched;
 
 /// What goes into one transaction, about: larger ones make others wait.
 pub(crate) const BATCH_BYTES: u64 = 8 << 20;
@@ -66,7 +67,7 @@ pub(super) enum Request {
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) append: Append,
-    pub(super) progress: Arc<watch::Sender<Progress>>,
+    pub(super) progress: Arc<Watched<Progress>>,
 }
 
 /// Writes what is queued, until nobody queues any more.
@@ -154,7 +155,7 @@ fn size(append: &Append) -> u64 {
 
 /// Adds an append to a batch: to what the same build appends before it, where it follows that.
 fn add(batch: &mut Vec<Queued>, queued: Queued) {
-    if queued.progress.borrow().failed.is_some() {
+    if queued.progress.look(|progress| progress.failed.is_some()) {
         return;
     }
     let before = batch.iter_mut().find(|before| before.append.head() == queued.append.before());
@@ -168,9 +169,9 @@ fn add(batch: &mut Vec<Queued>, queued: Queued) {
     }
 }
 
-fn tell(append: &Append, progress: &watch::Sender<Progress>, verdict: Result<(), JournalError>) {
+fn tell(append: &Append, progress: &Watched<Progress>, verdict: Result<(), JournalError>) {
     let last = append.head().last;
-    progress.send_modify(|progress| match verdict {
+    progress.change(|progress| match verdict {
         Ok(()) => progress.durable = last,
         Err(error) => progress.failed = Some(error),
     });

@@ -29,7 +29,7 @@ async fn nothing_of_a_body_is_read_of_whoever_has_no_token_that_is_good() {
     let (_listener, address) = listener(&rig).await;
     let real = rig.token(sidecar(), sidecar_scopes());
     rig.api.build(BUILD).expect("a build");
-    let over = rig.api.tokens.check(real.expose()).expect("valid");
+    let over = rig.api.tokens.check(real.expose()).expect("valid").as_ref().clone();
     let over = rig.api.tokens.sign(&Claims { attempt: 7, ..over }).expect("signed");
     for (what, authorization) in [
         ("none", String::new()),

@@ -112,6 +112,7 @@ async fn drive_on<T>(
         select: None,
         given: Default::default(),
         key: None,
+        digest: Default::default(),
     };
     let masking = masking_of(&request);
     let state = BuildState::new(request.max_running);

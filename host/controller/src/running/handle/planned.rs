@@ -36,7 +36,7 @@ impl Planned {
 impl BuildHandle {
     /// The place in the journal of the last event.
     pub(crate) fn seen(&self) -> u64 {
-        *self.last_seq.borrow()
+        self.last_seq.get()
     }
 
     /// Whether what a script has done since this place has changed jobs, their results, or who waits for whom: what it says to others
@@ -54,7 +54,7 @@ impl BuildHandle {
     /// Returns when an action waits that did not at this place.
     pub(crate) async fn waits(&self, job: &str, mut since: u64) {
         let mut recorded = self.last_seq();
-        let waits = recorded.wait_for(|last| {
+        let waits = recorded.until(|last| {
             let is_it = |body: &EventBody| matches!(body, EventBody::JobWaiting { job: waits, .. } if waits == job);
             let waits = self.any_since(since, is_it);
             since = *last;

@@ -33,6 +33,7 @@ fn request(inputs: Inputs) -> BuildRequest {
         select: None,
         given: Default::default(),
         key: None,
+        digest: Default::default(),
     }
 }
 

@@ -87,7 +87,7 @@ async fn two_repositories_of_the_same_code_each_build_a_delivery_and_so_does_one
     let store = &setting.server.0.store;
     let add = async |name: &str| {
         let url = "file:///no/such/own";
-        let new = NewRepository { name, url, script_path: None, hook_secret: SECRET, added_ms: 1 };
+        let new = NewRepository { name, url, script_path: None, hook_secret: SECRET, labels: &[], added_ms: 1 };
         store.add_repository(&new).await.expect("added").expect("a new one").id
     };
     let twin = add("twin").await;
