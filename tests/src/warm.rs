@@ -41,9 +41,10 @@ fn warmed() -> PathBuf {
     }
     private_dir(&home);
     // Whatever stands in it, its interpreter is compiled.
-    let in_yaml = home.join("build.yaml");
+    let [in_yaml, in_typescript] = ["build.yaml", "build.js"].map(|name| home.join(name));
     fs::write(&in_yaml, "").expect("written");
-    for script in scripts.into_iter().chain([in_yaml]) {
+    fs::write(&in_typescript, "").expect("written");
+    for script in scripts.into_iter().chain([in_yaml, in_typescript]) {
         let mut check = Command::new(place::host());
         check.arg("check").arg(script).arg("--dir").arg(&home).env("MONKEYCI_HOME", &home);
         // Without the name of a case it is a check that fails, of a script that is compiled.

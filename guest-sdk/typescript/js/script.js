@@ -48,8 +48,10 @@ const flat = (jobs, at) => {
   if (jobs instanceof Job) return [jobs];
   if (jobs === undefined || jobs === null || jobs === false) return [];
   if (typeof jobs === "object" && Symbol.iterator in jobs) return [...jobs].flatMap((it) => flat(it, at));
-  throw new TypeError(`${at} has to be jobs, and is ${shown(jobs)}`);
+  throw new NoJobs(`${at} has to be jobs, and is ${shown(jobs)}`);
 };
+class NoJobs extends TypeError {}
+Object.defineProperty(NoJobs.prototype, "name", { value: "TypeError" });
 
 const RULE = ["select", "change", "before", "after"];
 /** Changes to jobs that somebody else declares, also to those that they submit. */
@@ -91,9 +93,13 @@ export function hooks(...rules) {
 
 const RULES = Symbol("rules");
 
+const OUTCOME = ["status", "message", "exitCode", "duration", "outputs", "links", "coverage", "tests"];
+// Each is asked for when the script wants it.
 const outcome = (job) => {
   const it = host("look-up", job);
-  return Object.freeze({ job, succeeded: it.status === "success" || it.status === "warning", output: (name) => it.outputs[name], ...it });
+  const parts = Object.fromEntries(OUTCOME.map((name) => [name, { get: () => host("outcome", it, name), enumerable: true }]));
+  parts.succeeded = { get: () => ["success", "warning"].includes(host("outcome", it, "status")), enumerable: true };
+  return Object.freeze(Object.defineProperties({ job, output: (name) => host("outcome", it, "output", must(text, name, "the name of an output")) }, parts));
 };
 const ids = (jobs) => list(jobs).map((it) => must(ref, it, "a job to wait for"));
 const within = (options, what) => {
@@ -225,7 +231,7 @@ host("entries", {
     try {
       jobs = flat(returned, "what the script returns");
     } catch (error) {
-      throw error instanceof TypeError && !(returned instanceof Job) ? there(error, at) : error;
+      throw error instanceof NoJobs ? there(error, at) : error;
     }
     for (const job of jobs) {
       const run = Job.run(job);

@@ -21,12 +21,12 @@ const MOST_STACK: usize = 128 << 10;
 const MOST_PAUSES: u64 = 5_000;
 /// After how many of them the log says where an action computes, for the first time.
 const FIRST_PAUSES: u64 = 4_096;
-/// How long before its time limit an action is stopped that computes without asking the host anything, in milliseconds: the host
-/// could not say where it was.
-const MARGIN: f64 = 1_000.0;
+/// How long before its time limit an action is stopped that computes without asking the host anything, in milliseconds, but at most
+/// a third of the limit: the host could not say where it was.
+const MARGIN: f64 = 10_000.0;
 
 /// The files that are a script, by their names in `.monkeyci`.
-const SCRIPTS: [&str; 4] = ["build.ts", "build.mts", "build.js", "build.mjs"];
+const SCRIPTS: [&str; 3] = ["build.ts", "build.js", "build.mjs"];
 
 type Rejection = (Persistent<Value<'static>>, Persistent<Value<'static>>);
 
@@ -242,7 +242,7 @@ fn pause() -> bool {
     shared.stopped.get()
 }
 
-/// Whether an action's time is nearly over. Each look at the clock is recorded, so there are few: always when a quarter of the rest
+/// Whether an action's time is nearly over. Each look at the clock is recorded, so there are few: always when an eighth of the rest
 /// should be over.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
 fn is_late(shared: &Shared, pauses: u64) -> bool {
@@ -250,10 +250,11 @@ fn is_late(shared: &Shared, pauses: u64) -> bool {
         return false;
     }
     let now = host::chance::now();
-    let rest = shared.limit.get() - MARGIN - now;
+    let limit = shared.limit.get();
+    let rest = limit - (limit / 3.0).min(MARGIN) - now;
     let pace = pauses as f64 / now.max(1.0);
-    shared.look.set(pauses + ((rest * pace / 4.0) as u64).max(16));
-    rest <= 0.0 && shared.limit.get() > 2.0 * MARGIN
+    shared.look.set(pauses + ((rest * pace / 8.0) as u64).max(16));
+    rest <= 0.0
 }
 
 /// Where the script is.

@@ -228,19 +228,46 @@ fn json<'js>(ctx: &Ctx<'js>, name: &str, source: &str) -> Result<Module<'js, Dec
 
 /// A module of the old kind: it runs at once, so that its names can be exported.
 fn common<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declared>> {
+    let exports = load_common(ctx, name)?;
+    let mut names = vec!["default".to_owned()];
+    if let Some(object) = exports.as_object() {
+        names.extend(object.keys::<String>().flatten().filter(|key| key != "default"));
+    }
+    NAMES.set(names);
+    Module::declare_def::<Common, _>(ctx.clone(), name)
+}
+
+fn load_common<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Value<'js>> {
     let entries = engine::shared().entries.borrow().clone().ok_or(Error::Unknown)?;
     let load: Function<'js> = entries.restore(ctx)?.get("load")?;
-    let exports: Value<'js> = load.call((name,))?;
-    let quoted = serde_json::Value::String(name.to_owned());
-    let mut source =
-        format!("import {{ load }} from \"monkeyci:commonjs\"; const it = load({quoted}); export default it;");
-    if let Some(object) = exports.as_object() {
-        for (at, key) in object.keys::<String>().flatten().filter(|key| key != "default").enumerate() {
-            let key = serde_json::Value::String(key);
-            source.push_str(&format!("const $${at} = it[{key}]; export {{ $${at} as {key} }};"));
-        }
+    load.call((name,))
+}
+
+thread_local! {
+    /// The names that the next module of the old kind exports.
+    static NAMES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A module of the old kind, as others import it: what it exports is its default, and each of its names.
+struct Common;
+
+impl ModuleDef for Common {
+    fn declare(declarations: &Declarations<'_>) -> Result<()> {
+        NAMES.take().into_iter().try_for_each(|name| declarations.declare(name).map(drop))
     }
-    Module::declare(ctx.clone(), name, source)
+
+    fn evaluate<'js>(ctx: &Ctx<'js>, exports: &Exports<'js>) -> Result<()> {
+        let name: String = exports.module().name()?;
+        let it = load_common(ctx, &name)?;
+        if let Some(object) = it.as_object() {
+            for key in object.keys::<String>().flatten().filter(|key| key != "default") {
+                // One that has come meanwhile was not declared, and can't be imported by name.
+                let _ = exports.export(key.as_str(), object.get::<_, Value<'js>>(key.as_str())?);
+            }
+        }
+        exports.export("default", it)?;
+        Ok(())
+    }
 }
 
 /// The function of a module of the old kind.

@@ -118,11 +118,13 @@ pub fn everything(paths: &Paths, ready: &Ready, profile: Profile, extent: Extent
     }
     // The demo needs no interpreter. Those that are built with the scripts are put into the host, so it comes after them.
     let compiled = match (profile, extent) {
-        (Profile::Debug, Extent::Programs) => all_at_once([("host", host), ("scripts", scripts)])?,
+        (Profile::Debug, Extent::Programs) => all_at_once(vec![("host", host), ("scripts", scripts)])?,
         _ => {
             scripts.arg("--workspace");
-            let compiled = cargo_job("scripts", scripts)?;
-            languages::hand_in(paths, languages::with_the_scripts())?;
+            let mut jobs = languages::apart(paths, &ready.guest)?;
+            jobs.push(("scripts", scripts));
+            let compiled = all_at_once(jobs)?;
+            languages::hand_in(paths, languages::LANGUAGES)?;
             cargo_job("host", host)? | compiled
         }
     };
@@ -172,10 +174,11 @@ pub fn cargo_job(label: &str, mut command: Command) -> Result<bool> {
 }
 
 /// All have to end before the first failure is reported, else their output would come after it.
-fn all_at_once<const N: usize>(jobs: [(&str, Command); N]) -> Result<bool> {
-    let results = thread::scope(|scope| {
-        let running = jobs.map(|(label, command)| scope.spawn(move || cargo_job(label, command)));
-        running.map(|job| job.join().unwrap_or_else(|_| bail!("a build has panicked")))
+fn all_at_once(jobs: Vec<(&str, Command)>) -> Result<bool> {
+    let results: Vec<Result<bool>> = thread::scope(|scope| {
+        let start = |(label, command)| scope.spawn(move || cargo_job(label, command));
+        let running: Vec<_> = jobs.into_iter().map(start).collect();
+        running.into_iter().map(|job| job.join().unwrap_or_else(|_| bail!("a build has panicked"))).collect()
     });
     results.into_iter().try_fold(false, |compiled, result| Ok(compiled | result?))
 }

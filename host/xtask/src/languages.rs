@@ -6,14 +6,14 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
 use crate::compile::cargo_job;
 use crate::paths::Paths;
 use crate::say::{self, Step};
-use crate::setup::{self, zig};
+use crate::setup::{self, GuestToolchain, zig};
 
 /// What a build finds in its environment.
 type Environment = Vec<(&'static str, OsString)>;
@@ -60,9 +60,18 @@ pub const LANGUAGES: &[Language] = &[
 /// The workspace of the sample scripts, which the tests build whole.
 const WITH_THE_SCRIPTS: &str = "sample-scripts";
 
-/// Those that the tests build in one with the scripts.
-pub fn with_the_scripts() -> impl Iterator<Item = &'static Language> {
-    LANGUAGES.iter().filter(|language| language.workspace == WITH_THE_SCRIPTS)
+/// Those that have a workspace of their own, each with the command that builds it, which needs no more set-up then.
+pub fn apart(paths: &Paths, guest: &GuestToolchain) -> Result<Vec<(&'static str, Command)>> {
+    let apart = LANGUAGES.iter().filter(|language| language.workspace != WITH_THE_SCRIPTS);
+    apart.map(|language| Ok((language.name, command(paths, guest, &say::step("languages"), language)?))).collect()
+}
+
+fn command(paths: &Paths, guest: &GuestToolchain, step: &Step, language: &Language) -> Result<Command> {
+    let environment = (language.ready)(step, paths)
+        .with_context(|| format!("what builds the interpreter of {} is not there", language.name))?;
+    let mut command = guest.build(paths, &paths.root.join(language.workspace), &paths.target.join(language.target))?;
+    command.args(["--package", language.package]).envs(environment);
+    Ok(command)
 }
 
 /// The languages with these names; all if there is none.
@@ -85,11 +94,7 @@ pub fn run(paths: &Paths, languages: &[&'static Language]) -> Result<ExitCode> {
     let guest = setup::guest(paths).context("set-up failed")?;
     for language in languages {
         let step = say::step("languages");
-        let environment = (language.ready)(&step, paths)
-            .with_context(|| format!("what builds the interpreter of {} is not there", language.name))?;
-        let mut command =
-            guest.build(paths, &paths.root.join(language.workspace), &paths.target.join(language.target))?;
-        command.args(["--package", language.package]).envs(environment);
+        let command = command(paths, &guest, &step, language)?;
         step.doing(&format!("the interpreter of {}", language.name));
         cargo_job(language.name, command)?;
         let path = place(paths, language);
@@ -136,12 +141,13 @@ mod tests {
         let target = std::env::temp_dir().join(format!("monkeyci-languages-{}", std::process::id()));
         let paths = Paths { root: PathBuf::from("/repo"), target: target.clone() };
         let built = target.join("samples/wasm32-wasip2/release");
+        let with_the_scripts = LANGUAGES.iter().filter(|language| language.workspace == WITH_THE_SCRIPTS);
         fs::create_dir_all(&built).expect("a folder");
         let write = |bytes: &[u8]| {
-            for language in with_the_scripts() {
+            for language in with_the_scripts.clone() {
                 fs::write(built.join(format!("{}.wasm", language.package.replace('-', "_"))), bytes).expect("written");
             }
-            hand_in(&paths, with_the_scripts()).expect("handed in")
+            hand_in(&paths, with_the_scripts.clone()).expect("handed in")
         };
         assert_eq!([write(b"one"), write(b"one"), write(b"two")], [true, false, true]);
         assert_eq!(fs::read(target.join("languages/yaml.wasm")).expect("it is there"), b"two");

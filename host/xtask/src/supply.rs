@@ -83,9 +83,10 @@ fn policy(text: &str) -> Policy {
     policy
 }
 
-/// The licence of each crate, as Cargo tells it: by name and version.
-fn licences(paths: &Paths) -> Result<Licences> {
+/// The licence of each crate of a workspace, which is in this folder of the repository, as Cargo tells it: by name and version.
+fn licences(paths: &Paths, workspace: &str) -> Result<Licences> {
     let mut command = cargo(paths);
+    command.current_dir(paths.root.join(workspace));
     command.args(["tree", "--workspace", "--locked", "--target", "all", "--edges", "normal,build,dev"]);
     command.args(["--prefix", "none", "--format", "{p}|{l}"]);
     let output = command.output().context("cargo can't be run")?;
@@ -183,7 +184,7 @@ fn faults(packages: &[Locked], licences: &Licences, policy: &Policy) -> Vec<Stri
 /// All crates of the workspace, with their licences.
 fn read(paths: &Paths) -> Result<(Vec<Locked>, Licences)> {
     let lock = fs::read_to_string(paths.root.join("Cargo.lock")).context("Cargo.lock can't be read")?;
-    Ok((locked(&lock), licences(paths)?))
+    Ok((locked(&lock), licences(paths, "")?))
 }
 
 /// Holds the crates against the policy.
@@ -192,10 +193,10 @@ fn read(paths: &Paths) -> Result<(Vec<Locked>, Licences)> {
 /// Says what is not as it should be.
 pub fn check(paths: &Paths) -> Result<()> {
     let text = fs::read_to_string(paths.root.join(".cargo/deny.toml")).context("the policy can't be read")?;
-    let (packages, licences) = read(paths)?;
-    let mut faults = faults(&packages, &licences, &policy(&text));
-    // Those that are locked by themselves: for scripts, and for fuzzing.
-    for lock in ["sample-scripts/Cargo.lock", "tests/fuzz/Cargo.lock"] {
+    let (packages, of_packages) = read(paths)?;
+    let mut faults = faults(&packages, &of_packages, &policy(&text));
+    // Those that are locked by themselves: for scripts, interpreters, and fuzzing.
+    for lock in ["sample-scripts/Cargo.lock", "guest-sdk/typescript/Cargo.lock", "tests/fuzz/Cargo.lock"] {
         let text = fs::read_to_string(paths.root.join(lock)).with_context(|| format!("{lock} can't be read"))?;
         let strange = |package: &&Locked| package.source.as_deref().is_some_and(|from| from != REGISTRY);
         let packages = locked(&text);
@@ -203,6 +204,11 @@ pub fn check(paths: &Paths) -> Result<()> {
             packages.iter().filter(strange).map(|package| format!("{lock}: {} is of no registry", package.name)),
         );
     }
+    // What is in the program beside the workspace.
+    let allowed = policy(&text).licences;
+    let inside = licences(paths, "guest-sdk/typescript")?;
+    let refused = inside.iter().filter(|(_, licence)| !licence.is_empty() && !is_allowed(licence, &allowed));
+    faults.extend(refused.map(|((name, _), licence)| format!("{name}, of an interpreter, has the licence {licence}")));
     if faults.is_empty() { Ok(()) } else { bail!("not as .cargo/deny.toml says:\n{}", faults.join("\n")) }
 }
 

@@ -13,6 +13,7 @@ mod reporting;
 mod simulating;
 mod starting;
 mod terminal;
+mod typescript;
 mod watching;
 
 use std::process::Stdio;

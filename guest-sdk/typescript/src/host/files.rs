@@ -1,32 +1,10 @@
 //! The workspace and artifacts.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
 use rquickjs::{Exception, Object, Result};
 
-use super::{Answer, Call, Held, Refused, number};
+use super::held::{Held, close, hold, with};
+use super::{Answer, Call, Refused, number};
 use crate::bindings::monkeyci::script::{artifacts, workspace};
-
-thread_local! {
-    static HELD: RefCell<(u32, BTreeMap<u32, Held>)> = const { RefCell::new((0, BTreeMap::new())) };
-}
-
-/// Keeps something that scripts hold, and says by which number.
-pub fn hold(it: Held) -> u32 {
-    HELD.with_borrow_mut(|(last, held)| {
-        *last += 1;
-        held.insert(*last, it);
-        *last
-    })
-}
-
-/// Does something with what the call's first argument is the number of.
-pub fn with<T>(call: &Call<'_>, run: impl FnOnce(&Held) -> Option<T>) -> Result<T> {
-    let number: u32 = call.get(1)?;
-    let done = HELD.with_borrow(|(_, held)| held.get(&number).and_then(run));
-    done.ok_or_else(|| Exception::throw_type(&call.ctx, "it is closed"))
-}
 
 pub fn answer<'js>(call: &Call<'js>, name: &str) -> Answer<'js> {
     match name {
@@ -44,8 +22,8 @@ pub fn answer<'js>(call: &Call<'js>, name: &str) -> Answer<'js> {
             known.set("executable", it.executable())?;
             Ok(known.into_value())
         }
-        "open" => call.value(hold(Held::Reader(workspace::open(&call.text(1)?)?))),
-        "artifact-open" => call.value(hold(Held::Reader(artifacts::open(&call.text(1)?, &call.text(2)?)?))),
+        "open" => hold(call, Held::Reader(workspace::open(&call.text(1)?)?)),
+        "artifact-open" => hold(call, Held::Reader(artifacts::open(&call.text(1)?, &call.text(2)?)?)),
         "reader-size" => call.value(with(call, |held| match held {
             Held::Reader(it) => Some(number(it.size())),
             _ => None,
@@ -58,17 +36,13 @@ pub fn answer<'js>(call: &Call<'js>, name: &str) -> Answer<'js> {
             })?;
             call.of_bytes(read?)
         }
-        "drop" => {
-            let number: u32 = call.get(1)?;
-            HELD.with_borrow_mut(|(_, held)| held.remove(&number));
-            call.value(())
-        }
+        "drop" => call.value(close(call)?),
         "artifacts" => {
             let all = artifacts::list()?;
             call.value(all.iter().map(|it| artifact(call, it)).collect::<Result<Vec<_>>>()?)
         }
         "artifact-files" => call.value(artifacts::file_names(&call.text(1)?)?),
-        "artifact-create" => call.value(hold(Held::Writer(artifacts::create(&call.text(1)?, &call.text(2)?)?))),
+        "artifact-create" => hold(call, Held::Writer(artifacts::create(&call.text(1)?, &call.text(2)?)?)),
         "artifact-save" => call.value(artifact(call, &artifacts::save(&call.text(1)?, &call.text(2)?)?)?),
         "writer-write" => {
             let bytes = call.bytes(2)?;
@@ -83,8 +57,7 @@ pub fn answer<'js>(call: &Call<'js>, name: &str) -> Answer<'js> {
                 Held::Writer(it) => Some(it.finish()),
                 _ => None,
             })??;
-            let number: u32 = call.get(1)?;
-            HELD.with_borrow_mut(|(_, held)| held.remove(&number));
+            close(call)?;
             call.value(artifact(call, &saved)?)
         }
         other => {

@@ -1,7 +1,8 @@
 //! Jobs: what the façade has made of options becomes calls of setters.
 
-use rquickjs::{Array, Ctx, Exception, FromJs, Object, Result, Value};
+use rquickjs::{Array, Ctx, Exception, FromJs, Object, Result};
 
+use super::held::{Held, hold, with};
 use super::{Answer, Call, Refused, number, whole};
 use crate::bindings::monkeyci::script::{jobs, secrets};
 
@@ -20,7 +21,8 @@ pub fn answer<'js>(call: &Call<'js>, name: &str) -> Answer<'js> {
             }
             call.value(jobs::submit(&all.iter().collect::<Vec<_>>())?)
         }
-        "look-up" => outcome(call, &jobs::look_up(&call.text(1)?)?),
+        "look-up" => hold(call, Held::Outcome(jobs::look_up(&call.text(1)?)?)),
+        "outcome" => outcome(call, &call.text(2)?),
         "wait-any" => {
             let timeout: Option<f64> = call.get(2)?;
             call.value(jobs::wait_any(&call.get::<Vec<String>>(1)?, timeout.map(whole))?)
@@ -175,36 +177,49 @@ fn unknown(ctx: &Ctx<'_>, name: &str) -> Refused {
     Refused::Engine(Exception::throw_type(ctx, &format!("this can't be set here: {name}")))
 }
 
-fn outcome<'js>(call: &Call<'js>, it: &jobs::Outcome) -> Answer<'js> {
-    let told = Object::new(call.ctx.clone())?;
-    told.set("status", status(it.status()))?;
-    told.set("message", it.message())?;
-    told.set("exitCode", it.exit_code())?;
-    told.set("duration", it.duration().map(number))?;
-    let outputs = Object::new(call.ctx.clone())?;
-    for (name, value) in it.outputs() {
-        outputs.set(name, value)?;
+/// What is asked of an outcome, and nothing else: a plan that does not know of it knows the rest.
+fn outcome<'js>(call: &Call<'js>, what: &str) -> Answer<'js> {
+    with(call, |held| match held {
+        Held::Outcome(it) => Some(of_outcome(call, it, what)),
+        _ => None,
+    })?
+}
+
+fn of_outcome<'js>(call: &Call<'js>, it: &jobs::Outcome, what: &str) -> Answer<'js> {
+    match what {
+        "status" => call.value(status(it.status())),
+        "message" => call.value(it.message()),
+        "exitCode" => call.value(it.exit_code()),
+        "duration" => call.value(it.duration().map(number)),
+        "output" => call.value(it.output(&call.text(3)?)),
+        "outputs" => {
+            let outputs = Object::new(call.ctx.clone())?;
+            for (name, value) in it.outputs() {
+                outputs.set(name, value)?;
+            }
+            Ok(outputs.into_value())
+        }
+        "links" => {
+            let mut links = Vec::new();
+            for (title, url) in it.links() {
+                let link = Object::new(call.ctx.clone())?;
+                link.set("title", title)?;
+                link.set("url", url)?;
+                links.push(link);
+            }
+            call.value(links)
+        }
+        "coverage" => call.value(it.coverage()),
+        _ => {
+            let Some(tests) = it.tests() else { return call.value(()) };
+            let summary = Object::new(call.ctx.clone())?;
+            summary.set("total", tests.total())?;
+            summary.set("failed", tests.failed())?;
+            summary.set("skipped", tests.skipped())?;
+            summary.set("failures", tests.failures())?;
+            Ok(summary.into_value())
+        }
     }
-    told.set("outputs", outputs)?;
-    let mut links = Vec::new();
-    for (title, url) in it.links() {
-        let link = Object::new(call.ctx.clone())?;
-        link.set("title", title)?;
-        link.set("url", url)?;
-        links.push(link);
-    }
-    told.set("links", links)?;
-    told.set("coverage", it.coverage())?;
-    if let Some(tests) = it.tests() {
-        let summary = Object::new(call.ctx.clone())?;
-        summary.set("total", tests.total())?;
-        summary.set("failed", tests.failed())?;
-        summary.set("skipped", tests.skipped())?;
-        summary.set("failures", tests.failures())?;
-        told.set("tests", summary)?;
-    }
-    let told: Value<'js> = told.into_value();
-    Ok(told)
 }
 
 fn status(it: jobs::Status) -> &'static str {

@@ -2,13 +2,14 @@
 
 pub mod chance;
 mod files;
+mod held;
 pub mod jobs;
 mod told;
 
 use rquickjs::function::Rest;
 use rquickjs::{Ctx, Error, Exception, FromJs, Function, IntoJs, Object, Persistent, Result, TypedArray, Value};
 
-use crate::bindings::monkeyci::script::{artifacts, events, files as streams, params, results, secrets, types};
+use crate::bindings::monkeyci::script::{events, params, results, secrets, types};
 use crate::engine::{self, shared};
 use crate::modules;
 
@@ -169,7 +170,7 @@ fn answer<'js>(call: &Call<'js>, name: &str) -> Answer<'js> {
         "log" => events::log(told::level(&call.text(1)?), &call.text(2)?),
         "build" | "changes" => return told::build(call, name),
         "subscribe" | "next-event" => return told::subscription(call, name),
-        "declare" | "submit" | "look-up" | "wait-any" | "argument" => return jobs::answer(call, name),
+        "declare" | "submit" | "look-up" | "outcome" | "wait-any" | "argument" => return jobs::answer(call, name),
         _ => return files::answer(call, name),
     }
     Ok(Value::new_undefined(call.ctx.clone()))
@@ -213,14 +214,4 @@ fn param<'js>(call: &Call<'js>) -> Answer<'js> {
         Err(types::Error::Invalid(_)) if !required => call.value(initial),
         told => call.value(told?),
     }
-}
-
-/// What scripts hold by a number: the façade has classes of them.
-pub enum Held {
-    /// Of a file, or an artifact's file.
-    Reader(streams::Reader),
-    /// Of an artifact.
-    Writer(artifacts::Writer),
-    /// Of events.
-    Subscription(events::Subscription),
 }

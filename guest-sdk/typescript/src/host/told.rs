@@ -2,7 +2,8 @@
 
 use rquickjs::Object;
 
-use super::{Answer, Call, Held, files, number, whole};
+use super::held::{Held, hold, with};
+use super::{Answer, Call, number, whole};
 use crate::bindings::monkeyci::script::{build_info, events};
 
 /// Prints a line.
@@ -67,10 +68,10 @@ pub fn subscription<'js>(call: &Call<'js>, name: &str) -> Answer<'js> {
         call.get::<Vec<String>>(2)?.iter().for_each(|kind| subscription.kind(kind));
         call.get::<Vec<String>>(3)?.iter().for_each(|name| subscription.named(name));
         call.get::<Vec<String>>(4)?.iter().for_each(|job| subscription.of_job(job));
-        return call.value(files::hold(Held::Subscription(subscription)));
+        return hold(call, Held::Subscription(subscription));
     }
     let timeout = whole(call.get(2)?);
-    let event = files::with(call, |held| match held {
+    let event = with(call, |held| match held {
         Held::Subscription(it) => Some(it.next(timeout)),
         _ => None,
     })??;
