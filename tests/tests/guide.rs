@@ -190,6 +190,7 @@ fn every_example_does_on_a_host_what_its_text_says() {
     assert_eq!(jobs(&added), BTreeSet::from(["announce-first", "fan-out", "shard-one", "shard-two"]));
     assert!(added.log(Some("announce-first")).ends_with(" is done\n"));
     says(&guide.run("simulate-a-build", &[]), "try-1", "make deploy");
+    says(&guide.run("simulate-a-build-2", &[]), "package-mac", "make package");
     let told = guide.run("tell-others-and-listen", &[]);
     assert_eq!(told.of_type("script/report").next().expect("a report")["message"], "deployed: {\"to\": \"staging\"}");
     says(&guide.run("share-what-scripts-have-in-common", &[]), "test", "make test");

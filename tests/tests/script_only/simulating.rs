@@ -213,6 +213,7 @@ fn jobs_that_hang_on_the_time_are_found() {
     let shrunk = Case::of("sim-clock").finds(100, Rule::SameAtAnyTime);
     assert!(matches!(shrunk.faults[..], [Fault::Clock { .. }]), "{}", said(&shrunk));
     assert_eq!(shrunk.broken[0].job.as_deref(), Some("nightly"), "{}", said(&shrunk));
+    assert!(shrunk.broken[0].how.contains("with a clock that is "), "{}", said(&shrunk));
 }
 
 #[test]
@@ -263,6 +264,38 @@ fn the_command_prints_a_seed_that_fails_with_the_command_that_repeats_it_and_exi
     assert_eq!((&answer["ok"], &answer["seeds"]), (&Value::Bool(false), &Value::from(1)));
     let failed = &answer["failed"][0];
     assert_eq!((&failed["broken"][0]["rule"], &failed["repeats"]), (&"artifacts-there".into(), &Value::Bool(true)));
+}
+
+#[test]
+fn a_seed_that_was_saved_is_run_again_from_its_file_by_the_command_and_by_a_test() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("found.seed");
+    let file = path.to_str().expect("text");
+    let found = sim("sim-param", &["--seeds", "100", "--save", file]);
+    assert_eq!(found.status.code(), Some(3), "{}", text(&found.stderr));
+    let saved = std::fs::read_to_string(&path).expect("saved");
+    assert!(
+        saved.contains("# breaks always: something is packaged") && saved.contains("fault param=targets="),
+        "{saved}"
+    );
+    let again = sim("sim-param", &["--seed-file", file, "--json"]);
+    let answer: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!((again.status.code(), &answer["failed"][0]["broken"][0]["rule"]), (Some(3), &"always".into()));
+    let run = Case::of("sim-param").simulation.run_file(&saved.parse().expect("a seed")).expect("a run");
+    assert_eq!(run.broken[0].rule, Rule::Always, "{}", said(&run));
+
+    std::fs::write(&path, "monkeyci seed 1\nfault jump\n").expect("written");
+    let refused = sim("sim-param", &["--seed-file", file]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("line 2"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn the_command_fails_where_no_seed_comes_to_what_is_to_be_so_sometimes() {
+    let tried = sim("sim-never", &["--seeds", "40"]);
+    let out = text(&tried.stdout);
+    assert_eq!(tried.status.code(), Some(3), "{out}{}", text(&tried.stderr));
+    assert!(out.starts_with("in none of 40 seeds: the test waits for a person\nsim: 40 seeds, 0 failed"), "{out}");
 }
 
 #[test]

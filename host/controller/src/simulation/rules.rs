@@ -6,6 +6,7 @@ use std::fmt;
 use monkeyci_build::{BuildState, BuildStatus, Ending, Event, EventBody, Input, JobKind, JobSpec, JobState, Phase};
 
 use super::Run;
+use super::fault::Fault;
 
 /// What a run breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,7 +202,12 @@ fn not_healed(state: &BuildState, job: &str, ending: &Ending, healed_ms: u64) ->
 }
 
 /// What of the jobs is another in a run in which only what the script sees of time and chance was another.
-pub(super) fn parts(one: &Run, other: &Run, rule: Rule) -> Option<Broken> {
+pub(super) fn parts(one: &Run, other: &Run, by: &Fault) -> Option<Broken> {
+    let (rule, with) = match by {
+        Fault::Clock { seconds } => (Rule::SameAtAnyTime, format!("with a clock that is {seconds} s ahead, it")),
+        Fault::Random { .. } => (Rule::SameInAnyOrder, "with other random numbers, it".to_owned()),
+        _ => return None,
+    };
     let (state, others) = (BuildState::of(&one.events), BuildState::of(&other.events));
     let known = |state: &BuildState| -> BTreeMap<String, BTreeSet<String>> {
         let needs = |spec: &JobSpec| spec.needs.iter().cloned().collect();
@@ -211,9 +217,9 @@ pub(super) fn parts(one: &Run, other: &Run, rule: Rule) -> Option<Broken> {
     let differing = |job: &&String| jobs.get(*job) != other_jobs.get(*job);
     if let Some(job) = jobs.keys().chain(other_jobs.keys()).find(differing) {
         let how = match (jobs.get(job), other_jobs.get(job)) {
-            (Some(_), None) => "it is not there".to_owned(),
-            (None, _) => "it is there, and not otherwise".to_owned(),
-            (Some(needs), Some(others)) => format!("it needs {others:?}, and {needs:?} otherwise"),
+            (Some(_), None) => format!("{with} is not there"),
+            (None, _) => format!("{with} is there, and not otherwise"),
+            (Some(needs), Some(others)) => format!("{with} needs {others:?}, and {needs:?} otherwise"),
         };
         return Some(Broken::new(rule, Some(job), how));
     }
@@ -224,11 +230,11 @@ pub(super) fn parts(one: &Run, other: &Run, rule: Rule) -> Option<Broken> {
     let ends = state.jobs().find_map(|(spec, job)| {
         let other = others.job(&spec.id)?.status;
         (other != job.status)
-            .then(|| format!("it ends as {other:?}, and as {:?} otherwise", job.status))
+            .then(|| format!("{with} ends as {other:?}, and as {:?} otherwise", job.status))
             .map(|how| Broken::new(rule, Some(&spec.id), how))
     });
     ends.or_else(|| {
-        let how = || format!("the build ends as {:?}, and as {:?} otherwise", other.status, one.status);
+        let how = || format!("{with} ends as {:?}, and as {:?} otherwise", other.status, one.status);
         (one.status != other.status).then(|| Broken::new(rule, None, how()))
     })
 }

@@ -62,15 +62,13 @@ struct Setting<'a> {
 pub(super) fn run(simulation: &Simulation, seed: u64, only: Option<Vec<Fault>>) -> Result<Run, SimulationError> {
     let mut run = once(simulation, seed, only, Outside::default())?;
     for fault in run.faults.clone() {
-        let (outside, rule) = match fault {
-            Fault::Clock { seconds } => {
-                (Outside { ahead_ms: seconds.saturating_mul(1000), number: 0 }, Rule::SameAtAnyTime)
-            }
-            Fault::Random { number } => (Outside { ahead_ms: 0, number }, Rule::SameInAnyOrder),
+        let outside = match fault {
+            Fault::Clock { seconds } => Outside { ahead_ms: seconds.saturating_mul(1000), number: 0 },
+            Fault::Random { number } => Outside { ahead_ms: 0, number },
             _ => continue,
         };
         let other = once(simulation, seed, Some(run.faults.clone()), outside)?;
-        run.broken.extend(parts(&run, &other, rule));
+        run.broken.extend(parts(&run, &other, &fault));
     }
     Ok(run)
 }
