@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use monkeyci_build::nearest;
 use monkeyci_controller::{BUNDLE_BYTES, Bundle, BundleError, BundlingError, Host, Imported, Silent};
 
 use crate::args::{EngineArgs, ExportArgs, ImportCommandArgs, StoreArgs};
 use crate::exit::Exit;
+use crate::import::System;
 use crate::text::{harmless, print_line};
 use crate::{Done, builds, setup};
 
@@ -46,6 +49,9 @@ pub async fn export(args: ExportArgs) -> Done {
 
 /// Takes a build into the home.
 pub async fn import(args: ImportCommandArgs) -> Done {
+    if let Some(word) = args.bundle.as_ref().filter(|_| args.file.is_some() || args.output.is_some()) {
+        return Err((Exit::Usage, no_system(&word.to_string_lossy())));
+    }
     let Some(path) = args.bundle.filter(|_| args.system.is_none()) else {
         return Err((Exit::Usage, anyhow!("name a bundle, or a system and a file of it, and not both")));
     };
@@ -57,6 +63,14 @@ pub async fn import(args: ImportCommandArgs) -> Done {
         (false, false) => print_line(&format!("{} is in the home now", harmless(&build, false))),
     }
     Ok(Exit::Success)
+}
+
+/// That files of a system are not read, which stands before a file.
+fn no_system(word: &str) -> anyhow::Error {
+    let known: Vec<String> = System::value_variants().iter().map(|system| system.word()).collect();
+    let near = nearest(word, known.iter().map(String::as_str));
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    anyhow!("files of {word:?} are not read, but those of {}{hint}", known.join(", "))
 }
 
 /// Opens the host: no engine is looked for.

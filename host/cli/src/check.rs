@@ -10,7 +10,7 @@ use monkeyci_controller::{BuildRequest, CheckError, Silent};
 use crate::Done;
 use crate::args::{CheckArgs, EngineArgs, Progress};
 use crate::exit::Exit;
-use crate::progress::{Hints, display};
+use crate::progress::{Hints, count, display};
 use crate::signals::Signals;
 use crate::text::{harmless_lines, print_line};
 use crate::{given, inputs, script, setup};
@@ -82,7 +82,7 @@ fn table(checked: &Checked) -> String {
     for (job, reason) in removed {
         text.push_str(&format!("{job:width$}  removed: {reason}\n"));
     }
-    text.push_str(&checked.nothing_to_run().unwrap_or_else(|| format!("{} jobs, no faults", jobs.len())));
+    text.push_str(&checked.nothing_to_run().unwrap_or_else(|| format!("{}, no faults", count(jobs.len(), "job"))));
     text
 }
 

@@ -1,5 +1,6 @@
 //! `monkeyci-host doctor`: what this machine has of what builds need, and what mends each gap.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,12 +15,26 @@ use crate::exit::Exit;
 use crate::progress::Style;
 use crate::script;
 use crate::setup;
-use crate::text::{colours, harmless, print_line, print_text, size};
+use crate::text::{colours, harmless, print_line, print_text, quoted, size};
 
 /// With less room than this a build soon stands still.
 const ROOM: u64 = 2 << 30;
 /// What the kernel needs for the fence round jobs' networks.
 const MODULES: [&str; 2] = ["nf_tables", "nft_reject_inet"];
+
+/// What names another sidecar.
+const SIDECAR: &str = "export MONKEYCI_SIDECAR=/path/of/monkeyci-sidecar";
+/// What names another home.
+const HOME: &str = "export MONKEYCI_HOME=$HOME/monkeyci-home";
+/// What starts or installs an engine, by a program that is there; the first that is counts.
+const ENGINES: [(&str, &str); 6] = [
+    ("dockerd", "systemctl start docker"),
+    ("podman", "systemctl start podman.socket"),
+    ("apt-get", "apt-get install docker.io"),
+    ("dnf", "dnf install podman"),
+    ("apk", "apk add docker"),
+    ("pacman", "pacman -S docker"),
+];
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,7 +74,7 @@ impl Finding {
 pub async fn doctor(args: DoctorArgs) -> Done {
     let home = setup::home(&args.home).map_err(|error| (Exit::Infrastructure, error))?;
     let options = setup::docker(&args.engine.engine)?;
-    let (engine, holes) = engine(options).await;
+    let (engine, holes) = engine(&args.engine.engine, options).await;
     let mut findings = vec![
         Finding::ok("version", format!("monkeyci-host {}", env!("CARGO_PKG_VERSION"))),
         sidecar(),
@@ -107,13 +122,13 @@ fn sidecar() -> Finding {
     let what = "sidecar";
     let path = match setup::sidecar_program() {
         Ok(path) => path,
-        Err(error) => return Finding::gap(what, State::Missing, error.to_string(), "set MONKEYCI_SIDECAR"),
+        Err(error) => return Finding::gap(what, State::Missing, error.to_string(), SIDECAR),
     };
     match access(&path, Access::EXEC_OK) {
         Ok(()) => Finding::ok(what, path.display().to_string()),
         Err(error) => {
-            let mend = "put the program monkeyci-sidecar beside monkeyci-host, or name it with MONKEYCI_SIDECAR";
-            Finding::gap(what, State::Missing, format!("{}: {error}", path.display()), mend)
+            let found = format!("{}: {error}; it belongs beside monkeyci-host", path.display());
+            Finding::gap(what, State::Missing, found, SIDECAR)
         }
     }
 }
@@ -121,6 +136,16 @@ fn sidecar() -> Finding {
 /// The home; one that is not there yet is no gap.
 async fn home_of(home: &Path) -> Finding {
     let what = "home";
+    let mode = std::fs::metadata(home).map(|found| found.mode());
+    if mode.is_ok_and(|mode| mode & 0o022 != 0) && home.is_dir() {
+        let found = format!("{}: others can write to it, and what they put there would be run", home.display());
+        return Finding::gap(
+            what,
+            State::Missing,
+            found,
+            format!("chmod go-w {}", quoted(&home.display().to_string())),
+        );
+    }
     match Builds::open(home).await {
         Ok(_) => Finding::ok(what, home.display().to_string()),
         Err(BuildsError::NoHome { .. }) => match existing(home) {
@@ -128,11 +153,11 @@ async fn home_of(home: &Path) -> Finding {
                 Finding::ok(what, format!("{}, which the first build makes", home.display()))
             }
             _ => {
-                let mend = "name another one with --home, or make it and give it to this user (chown)";
-                Finding::gap(what, State::Missing, format!("{} can't be made", home.display()), mend)
+                let found = format!("{} can't be made: it would stand in a directory of somebody else", home.display());
+                Finding::gap(what, State::Missing, found, HOME)
             }
         },
-        Err(error) => Finding::gap(what, State::Missing, error.to_string(), "name another one with --home"),
+        Err(error) => Finding::gap(what, State::Missing, error.to_string(), HOME),
     }
 }
 
@@ -146,7 +171,7 @@ fn room(home: &Path) -> Finding {
     let what = "disk";
     let stat = existing(home).and_then(|path| statvfs(&path).ok());
     let Some(stat) = stat else {
-        return Finding::gap(what, State::Warning, "how much room the home has is not known", "name it with --home");
+        return Finding::gap(what, State::Warning, "how much room the home has is not known", HOME);
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let found = format!("{} free for the home", size(free));
@@ -157,7 +182,7 @@ fn room(home: &Path) -> Finding {
 }
 
 /// The engine, and what it can't do.
-async fn engine(options: DockerOptions) -> (Finding, Vec<Finding>) {
+async fn engine(asked: &str, options: DockerOptions) -> (Finding, Vec<Finding>) {
     let what = "engine";
     match DockerEngine::connect(options).await {
         Ok(engine) => {
@@ -165,11 +190,33 @@ async fn engine(options: DockerOptions) -> (Finding, Vec<Finding>) {
             (Finding::ok(what, engine.describe()), engine.not_enforced().into_iter().map(hole).collect())
         }
         Err(error) => {
-            let mend = "install Docker or Podman and start it (`apt-get install docker.io`, say); scripts without container jobs \
-                        need none";
-            (Finding::gap(what, State::Missing, error.to_string(), mend), Vec::new())
+            let found = format!("{error}; scripts without container jobs need none");
+            (Finding::gap(what, State::Missing, found, as_root(engine_mend(asked, is_installed))), Vec::new())
         }
     }
+}
+
+/// What brings the engine that is asked for, where these programs are.
+fn engine_mend(asked: &str, is_there: impl Fn(&str) -> bool) -> &'static str {
+    let other = match asked {
+        "podman" => "dockerd",
+        "docker" => "podman",
+        _ => "",
+    };
+    let known = ENGINES.iter().find(|(program, _)| *program != other && is_there(program));
+    known.map_or("curl -fsSL https://get.docker.com | sh", |(_, command)| command)
+}
+
+/// Whether a program is there, also one that only root has in its path.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(more).any(|dir| dir.join(program).is_file())
+}
+
+/// A command that only root may run, as this user runs it.
+fn as_root(command: &str) -> String {
+    if rustix::process::geteuid().is_root() { command.to_owned() } else { format!("sudo {command}") }
 }
 
 /// Whether the kernel has what fences jobs in. It loads a part of it when somebody asks for it first.
@@ -185,13 +232,10 @@ fn fence() -> Finding {
     match MODULES.iter().find(|module| !is_there(module)) {
         None => Finding::ok(what, format!("Linux {release}, with nf_tables")),
         Some(module) if lists.is_empty() => {
-            let found = format!("Linux {release}; whether it has {module} can't be seen from here");
-            Finding::gap(
-                what,
-                State::Warning,
-                found,
-                "modprobe nft_reject_inet; a job says so if it can't be fenced in",
-            )
+            let found = format!(
+                "Linux {release}; whether it has {module} can't be seen from here; a job that can't be fenced in says so"
+            );
+            Finding::gap(what, State::Warning, found, as_root(&format!("modprobe {}", MODULES[1])))
         }
         Some(module) => {
             let found = format!("Linux {release} has no {module}, which keeps jobs from private networks");
@@ -208,7 +252,7 @@ fn compiler() -> Finding {
     let version = Command::new(&cargo).arg("--version").output();
     let Some(version) = version.ok().filter(|answer| answer.status.success()) else {
         let found = "no cargo: scripts can't be compiled here, and components run all the same";
-        return Finding::gap(what, State::Warning, found, "install Rust from https://rustup.rs");
+        return Finding::gap(what, State::Warning, found, "curl -sSf https://sh.rustup.rs | sh");
     };
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     match script::missing_target(Path::new(".")) {
@@ -222,6 +266,8 @@ fn compiler() -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -242,6 +288,17 @@ mod tests {
         assert!(text(Style { colours: false }, &findings[..2]).ends_with("builds can run here\n"));
     }
 
+    #[test]
+    fn what_mends_a_missing_engine_is_a_command_of_this_machine() {
+        let asked = |engine: &str, programs: &[&str]| engine_mend(engine, |program| programs.contains(&program));
+        let with = |programs: &[&str]| asked("auto", programs);
+        assert_eq!(asked("podman", &["dockerd", "podman"]), "systemctl start podman.socket");
+        assert_eq!(with(&["apt-get", "dockerd"]), "systemctl start docker");
+        assert_eq!(with(&["apt-get"]), "apt-get install docker.io");
+        assert_eq!(with(&["dnf"]), "dnf install podman");
+        assert_eq!(with(&[]), "curl -fsSL https://get.docker.com | sh");
+    }
+
     #[tokio::test]
     async fn a_home_that_is_not_there_yet_is_no_gap_and_one_that_can_not_be_is() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -251,5 +308,9 @@ mod tests {
         let file = dir.path().join("file");
         std::fs::write(&file, "").expect("written");
         assert_eq!(home_of(&file).await.state, State::Missing);
+        // As `run` refuses it.
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).expect("set");
+        let open = home_of(dir.path()).await;
+        assert_eq!((open.state, open.mend), (State::Missing, Some(format!("chmod go-w {}", dir.path().display()))));
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, anyhow};
 use clap::CommandFactory;
+use clap_complete::Shell;
 use monkeyci_build::nearest;
 
 use crate::Done;
@@ -51,11 +52,21 @@ pub fn help(args: &HelpArgs) -> Done {
 
 /// Prints what a shell needs to complete the command.
 pub fn completions(args: &CompletionsArgs) -> Done {
-    let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Args::command(), NAME, &mut text);
     // A reader that has gone is no reason to fail.
-    let _ = std::io::stdout().write_all(&text);
+    let _ = std::io::stdout().write_all(completed(args.shell).as_bytes());
     Ok(Exit::Success)
+}
+
+/// The script by which a shell completes.
+fn completed(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), NAME, &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    match shell {
+        // Of a program with a hyphen in its name, the commands are looked for by another name than the one that they stand under.
+        Shell::Bash => text.replace("monkeyci__subcmd__host", "monkeyci__host"),
+        _ => text,
+    }
 }
 
 /// Prints the manual page, or writes those of all commands.
@@ -98,10 +109,28 @@ pub fn version(args: &VersionArgs) -> Done {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn topic(name: &str) -> &'static str {
         TOPICS.iter().find(|(known, _)| *known == name).expect("a topic").1
+    }
+
+    #[test]
+    fn bash_completes_each_command_by_the_name_that_it_is_looked_for() {
+        let script = completed(Shell::Bash);
+        let lines = || script.lines().map(str::trim);
+        let looked_for: BTreeSet<&str> = lines()
+            .filter_map(|line| line.strip_prefix("cmd=\"")?.strip_suffix('"'))
+            .filter(|it| !it.is_empty())
+            .collect();
+        let there: BTreeSet<&str> = lines()
+            .filter_map(|line| line.strip_suffix(')'))
+            .filter(|line| line.starts_with("monkeyci__") && !line.contains(','))
+            .collect();
+        assert!(looked_for.len() > Args::command().get_subcommands().count(), "{looked_for:?}");
+        assert_eq!(looked_for, there);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::io::{IsTerminal, Write};
 use anyhow::{Context, anyhow};
 use monkeyci_api::{LogFrame, LogStream};
 use monkeyci_build::nearest;
-use monkeyci_controller::{BuildRecord, JobRecord, LogsError, RunningBuild, StoredLogs};
+use monkeyci_controller::{BuildRecord, BuildsError, JobRecord, LogsError, RunningBuild, StoredLogs};
 use regex_automata::meta::Regex;
 
 use crate::args::{LogsArgs, Stream};
 use crate::exit::Exit;
-use crate::progress::{Line, LineCutter, Style, one_line, print_log, short};
+use crate::progress::{Hints, Line, LineCutter, Style, one_line, print_log, short};
 use crate::text::{colours, harmless, print_line};
 use crate::{Done, builds, setup};
 
@@ -20,7 +20,10 @@ const DEFINE: &str = "define";
 
 /// Prints the logs of a build.
 pub async fn logs(args: LogsArgs) -> Done {
-    let (builds, build) = builds::find(&args.stores.home, &args.build.build).await?;
+    let (builds, build) = match builds::find(&args.stores.home, &args.build.build).await {
+        Err((exit, error)) => return Err((exit, with_job(&args, error).await)),
+        Ok(found) => found,
+    };
     let logs = StoredLogs::open(builds.home(), &setup::blobs(&args.stores)).await.map_err(failed)?;
     let record = builds.record(&build).await.map_err(builds::failed)?;
     let wanted = Wanted::new(&args, &record)?;
@@ -53,6 +56,10 @@ pub async fn logs(args: LogsArgs) -> Done {
         out.finish();
     }
     if args.job.is_none() && !args.json {
+        let ran = |job: &JobRecord| !job.attempts.is_empty() && wanted.wants(Some(&job.job));
+        if found.is_empty() && record.jobs.iter().any(ran) {
+            note(&format!("there are no logs: no job has said anything, or {NOT_BROUGHT}"));
+        }
         for job in record.jobs.iter().filter(|job| job.attempts.is_empty() && wanted.wants(Some(&job.job))) {
             note(&did_not_run(job));
         }
@@ -62,6 +69,22 @@ pub async fn logs(args: LogsArgs) -> Done {
         return Err((Exit::Infrastructure, gone));
     }
     Ok(Exit::Success)
+}
+
+/// That there is no such build; and where a job of the newest one is called so, what prints its log.
+async fn with_job(args: &LogsArgs, error: anyhow::Error) -> anyhow::Error {
+    let name = &args.build.build;
+    let is_no_build = matches!(error.downcast_ref::<BuildsError>(), Some(BuildsError::NoBuild { .. }));
+    if args.job.is_some() || !is_no_build || !is_job_of_the_newest(args, name).await {
+        return error;
+    }
+    let command = Hints::of(&args.stores.home).command(&["logs", "latest", name]);
+    anyhow!("{error}; {name:?} is a job of the newest build: `{command}` prints its log")
+}
+
+async fn is_job_of_the_newest(args: &LogsArgs, name: &str) -> bool {
+    let Ok((builds, latest)) = builds::find(&args.stores.home, "latest").await else { return false };
+    builds.record(&latest).await.is_ok_and(|record| record.job(name).is_some())
 }
 
 /// A word beside the log, which is no part of it.

@@ -10,7 +10,7 @@ use crate::Done;
 use crate::args::{NewArgs, NewLanguage, SchemaArgs};
 use crate::exit::Exit;
 use crate::script::FOLDER;
-use crate::text::{print_line, print_text};
+use crate::text::{print_line, print_text, quoted};
 
 /// The SDK's sources, which are in the program.
 mod sdk {
@@ -54,7 +54,7 @@ pub fn new(args: &NewArgs) -> Done {
         write(&folder.join(path), text)?;
     }
     print_line(&format!("a script is in {}, and {beside} beside it, by which editors complete it", folder.display()));
-    print_text(&next(&args.dir));
+    print_text(&next(&args.dir, &[CHECK, RUN]));
     Ok(Exit::Success)
 }
 
@@ -64,7 +64,7 @@ fn new_crate(args: &NewArgs) -> Done {
         "a script is in {}, the SDK beside it in sdk/, and its guide is sdk/rust/GUIDE.md",
         folder.display()
     ));
-    print_text(&next(&args.dir));
+    print_text(&next(&args.dir, &[CHECK, TEST, RUN]));
     Ok(Exit::Success)
 }
 
@@ -91,11 +91,22 @@ fn new_folder(dir: &Path) -> Result<PathBuf, (Exit, anyhow::Error)> {
     }
 }
 
+/// A command to go on with, and what it does.
+type Next = (&'static str, &'static str);
+/// To begin with.
+pub const CHECK: Next = ("check", "shows its jobs");
+/// For a crate: files that an interpreter evaluates have no tests.
+pub const TEST: Next = ("test", "runs its tests");
+/// What it is all about.
+pub const RUN: Next = ("run", "runs the build");
+
 /// What to do with a script beside the code of a directory.
-pub fn next(dir: &Path) -> String {
-    let there = if dir == Path::new(".") { String::new() } else { format!("cd {} && ", dir.display()) };
-    let commands = [("check", "shows its jobs"), ("test", "runs its tests"), ("run", "runs the build")];
-    commands.map(|(command, what)| format!("  {there}monkeyci-host {command}   {what}\n")).concat()
+pub fn next(dir: &Path, commands: &[Next]) -> String {
+    let there = match dir == Path::new(".") {
+        true => String::new(),
+        false => format!("cd {} && ", quoted(&dir.display().to_string())),
+    };
+    commands.iter().map(|(command, what)| format!("  {there}monkeyci-host {command}   {what}\n")).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<(), (Exit, anyhow::Error)> {

@@ -42,13 +42,28 @@ pub fn place(args: &ScriptArgs) -> Result<PathBuf, Failed> {
 pub fn of(script: Option<&Path>, dir: &Path) -> Result<PathBuf, Failed> {
     let (path, named) = script.map_or_else(|| (dir.join(FOLDER), false), |path| (path.to_owned(), true));
     if !named && !path.exists() {
+        let above = above(dir).map_or_else(String::new, |above| {
+            format!("; the checkout that this is a part of has one: name it with `--dir {}`", above.display())
+        });
         let error = anyhow!(
-            "there is no script: {} is not there; `monkeyci-host new` makes one, or name a component, a script's crate or a file",
+            "there is no script: {} is not there{above}; `monkeyci-host new` makes one, or name a component, a script's crate or a file",
             path.display()
         );
         return Err((Exit::Usage, error));
     }
     Ok(path)
+}
+
+/// The nearest directory above this one that has a script and is of the same checkout. It is named and not taken: what stands in a
+/// directory above may be a stranger's, and cargo would run it.
+fn above(dir: &Path) -> Option<PathBuf> {
+    let whole = std::fs::canonicalize(dir).ok()?;
+    let root = whole.ancestors().find(|dir| dir.join(".git").exists())?;
+    let inside = whole.ancestors().skip(1).take_while(|above| above.starts_with(root));
+    let steps = 1 + inside.take_while(|above| !above.join(FOLDER).exists()).count();
+    let found = whole.ancestors().nth(steps).filter(|above| above.starts_with(root))?;
+    // As short as it can be said here.
+    Some(if dir == Path::new(".") { PathBuf::from(vec![".."; steps].join("/")) } else { found.to_owned() })
 }
 
 /// The crate that the script at a path is made of; `None` if it is a component.

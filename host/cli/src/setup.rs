@@ -1,6 +1,7 @@
 //! What every command needs before it starts.
 
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use monkeyci_controller::{
     sidecar_beside_this_program,
 };
 use monkeyci_engines::{DockerOptions, NetworkFence};
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -70,6 +73,31 @@ pub fn until_interrupted(command: impl Future<Output = Done>) -> Done {
             () = signals.next() => Err((Exit::Interrupted, anyhow!("stopped before its end"))),
         }
     })
+}
+
+/// The same for one that only prints: it ends too when nobody reads any more what it prints (`| head`), also where it waits for more to
+/// print.
+pub fn while_read(command: impl Future<Output = Done>) -> Done {
+    until_interrupted(async {
+        tokio::select! {
+            // Whose end has come says how it ended.
+            biased;
+            done = command => done,
+            () = reader_gone() => Ok(Exit::Success),
+        }
+    })
+}
+
+/// Returns when the reader of standard output has gone. Files and devices have none that could.
+async fn reader_gone() {
+    // A pipe without a reader has an error. It is only watched: it blocks whoever writes, as before.
+    let watched = std::io::stdout().as_fd().try_clone_to_owned().and_then(pipe::Sender::from_owned_fd_unchecked);
+    if let Ok(stdout) = watched
+        && stdout.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Reads the script's file.

@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::progress::{Display, Hints, display};
 use crate::run::{self, Stopping};
 use crate::signals::Signals;
-use crate::text::{causes, harmless};
+use crate::text::{causes, harmless, harmless_lines};
 use crate::{Done, script, setup};
 
 type Failed = (Exit, anyhow::Error);
@@ -74,7 +74,7 @@ pub async fn watch(args: RunArgs) -> Done {
             Ok(Round::Stopped) => return Ok(Exit::Interrupted),
             Ok(Round::Over) => {}
             Err((Exit::Infrastructure, error)) => return Err(infrastructure(error)),
-            Err((_, error)) => display.note(&format!("error: {}", harmless(&causes(&error), true))),
+            Err((_, error)) => display.note(&format!("error: {}", harmless_lines(&causes(&error)))),
         }
         display.note(&format!("watching {} files; Ctrl-C ends it", watching.files.count()));
         tokio::task::block_in_place(|| display.flush());

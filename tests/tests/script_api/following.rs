@@ -93,6 +93,29 @@ fn any_number_of_readers_follow_a_build_and_each_gets_all_of_it() {
 }
 
 #[test]
+fn who_follows_a_build_for_a_reader_that_has_gone_does_not_wait_for_its_end() {
+    let host = Host::default();
+    let (mut running, build) = listener(&host);
+    wait_until_listening(&mut running);
+    for command in ["logs", "events"] {
+        let mut reader = Reader::of(&host, command, &[&build]);
+        assert_ne!(reader.stdout.read_line(&mut reader.text).expect("text"), 0, "{command}");
+        let Reader { child, stdout, .. } = reader;
+        // As `head -1` does it.
+        drop(stdout);
+        let output = child.wait_with_output().expect("an end");
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+            (Some(0), ""),
+            "{command}"
+        );
+    }
+    let mut publish = host.command(&["publish", &build, "outside/go", "1", "--by", "ann"]);
+    assert!(publish.output().expect("the host runs").status.success(), "the build goes on");
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
 fn following_a_build_whose_host_was_killed_says_so_after_what_was_stored() {
     let host = Host::default();
     let (mut running, build) = listener(&host);

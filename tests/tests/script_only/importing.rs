@@ -131,4 +131,7 @@ fn a_file_that_can_not_be_imported_is_named_with_the_line_and_what_to_do() {
         "{said}"
     );
     assert!(!to.exists(), "a file that is refused leaves nothing");
+    let refused = host.command(&["import", "githb"]).arg(&file).arg("-o").arg(&to).output().expect("the host runs");
+    let said = text(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("did you mean \"github\"?"), "{said}");
 }

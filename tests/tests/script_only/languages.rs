@@ -32,6 +32,19 @@ fn a_new_script_in_yaml_is_checked_tested_and_planned_with_no_program_in_reach()
     let (host, dir) = (Host::default(), tempfile::tempdir().expect("a directory"));
     let made = said(&host, dir.path(), &["new", "--lang", "yaml"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
+    let next: Vec<_> = text(&made.stdout).lines().skip(1).map(str::to_owned).collect();
+    assert_eq!(
+        next,
+        ["  monkeyci-host check   shows its jobs", "  monkeyci-host run   runs the build"],
+        "it has no tests"
+    );
+    // Below the code there is no script, and the one above is named.
+    fs::create_dir_all(dir.path().join(".git"))
+        .and_then(|()| fs::create_dir_all(dir.path().join("a/b")))
+        .expect("made");
+    let below = said(&host, &dir.path().join("a/b"), &["check"]);
+    assert!(below.status.code() == Some(2) && text(&below.stderr).contains("name it with `--dir ../..`"), "{below:?}");
+    fs::remove_dir(dir.path().join(".git")).expect("removed");
     let again = said(&host, dir.path(), &["new", "--lang", "yaml"]);
     assert!(again.status.code() == Some(2) && text(&again.stderr).contains("is there already"), "{again:?}");
     let table = "parameter image  text, debian:12 by default\ntest    container debian:12\nreport  container debian:12, needs test\n2 jobs, no faults\n";

@@ -55,7 +55,7 @@ fn of_a_build_that_failed_one_learns_why_and_what_came_of_it() {
         [format!("logs {short} fails"), format!("show {short}"), format!("rerun {short} --failed")];
     let home = host.home().display();
     let next = [logs, rerun, show].map(|next| format!("  monkeyci-host {next} --home {home}\n")).concat();
-    let next = format!("tried again: fails 2 times\n{next}");
+    let next = format!("tried more than once: fails 2 times\n{next}");
     assert!(end.ends_with(&next), "{end}");
 
     let listed = json(&host, &["list", "--status", "failure", "--json"]);
@@ -129,6 +129,9 @@ fn logs_say_why_a_job_has_none_and_give_those_parts_that_are_asked_for() {
         let refused = logs(wrong);
         assert!(refused.code == Some(2) && refused.err.contains(why), "{}", refused.err);
     }
+    // Where `shell JOB` is enough, `logs JOB` names a build.
+    let job = said(&host, &["logs", "fails"]);
+    assert!(job.code == Some(2) && job.err.contains("monkeyci-host logs latest fails"), "{}", job.err);
 }
 
 /// All that looks into a home.

@@ -108,8 +108,10 @@ fn a_build_that_was_imported_is_looked_at_as_any_other_and_has_no_logs() {
         let (here, there) = (said(&host, command), said(&elsewhere, command));
         assert_eq!((here.code, here.out), (there.code, there.out), "{command:?}: {}", there.err);
     }
-    let logs = said(&elsewhere, &["logs", "latest", "last"]);
-    assert!(logs.code == Some(0) && logs.err.contains("its logs are in the home where it ran"), "{logs:?}");
+    for command in [&["logs", "latest", "last"][..], &["logs"]] {
+        let logs = said(&elsewhere, command);
+        assert!(logs.code == Some(0) && logs.err.contains("its logs are in the home where it ran"), "{logs:?}");
+    }
     let (code, told) = replayed(&elsewhere, "latest", &[]);
     assert_eq!((code, &told["class"]), (Some(0), &Value::from("same")));
     // Again it is no other build; and nobody would go on with it.

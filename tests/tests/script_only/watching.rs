@@ -95,6 +95,9 @@ fn a_build_runs_again_when_files_change_and_is_told_what_changed_since_one_succe
 
     code.write("params.env", "case=define-fails\n");
     assert!(watching.refused().contains("does not want to be built"));
+    code.write("params.env", "case=faults\n");
+    let faults = watching.refused();
+    assert!(faults.contains("faults:\n"), "each in a line of its own: {faults}");
     std::fs::remove_file(code.path().join("first")).expect("removed");
     assert!(watching.refused().contains("changed: first"));
     code.write("params.env", "case=changes\n# again\n");

@@ -40,7 +40,7 @@ fn standing() -> impl TypedValueParser<Value = Standing> {
 #[derive(Debug, clap::Args)]
 pub struct JobArgs {
     /// The job; before it, the build: `latest`, its id, or a part of it. Default: `latest`.
-    #[arg(value_name = "BUILD] [JOB", num_args = 1..=2, required = true)]
+    #[arg(value_name = "JOB", num_args = 1..=2, required = true)]
     pub names: Vec<String>,
 }
 

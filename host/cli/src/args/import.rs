@@ -19,6 +19,12 @@ pub struct ImportCommandArgs {
     /// in a bundle.
     #[arg(value_name = "BUNDLE", required = true)]
     pub bundle: Option<PathBuf>,
+    /// What stands behind a word that is no system.
+    #[arg(hide = true)]
+    pub file: Option<PathBuf>,
+    /// The same.
+    #[arg(long, short, hide = true)]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     pub stores: StoreArgs,
     /// Print JSON: an object with the build's id, and whether the home had it.

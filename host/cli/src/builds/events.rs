@@ -9,7 +9,7 @@ use super::{failed, find};
 use crate::Done;
 use crate::args::EventsArgs;
 use crate::exit::Exit;
-use crate::progress::{Hints, Line, Style, print_event};
+use crate::progress::{Hints, Line, Style, count, print_event};
 use crate::text::{colours, duration, print_line};
 
 /// How often a build that runs is looked at.
@@ -66,7 +66,7 @@ fn text(style: Style, event: &Event, began_ms: u64) -> String {
     let line = match &event.body {
         EventBody::BuildEnded { status, jobs } => {
             let status = serde_json::json!(status);
-            let text = format!("build ended: {} ({} jobs)", status.as_str().unwrap_or_default(), jobs.len());
+            let text = format!("build ended: {} ({})", status.as_str().unwrap_or_default(), count(jobs.len(), "job"));
             Line { job: None, text }
         }
         body => style

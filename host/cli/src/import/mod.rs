@@ -31,6 +31,7 @@ use crate::Done;
 use crate::args::ImportArgs;
 use crate::exit::Exit;
 use crate::new;
+use crate::progress::count;
 use crate::text::{harmless, print_line, print_text};
 
 /// How many jobs a file may have, with Woodpecker's steps and services; GitLab's own limit, and more than the 256 of GitHub. Each has what
@@ -127,7 +128,7 @@ fn secrets(pipeline: &Pipeline) -> BTreeSet<&str> {
 /// For people.
 fn text(pipeline: &Pipeline, args: &ImportArgs, folder: &Path) -> String {
     let jobs: usize = pipeline.jobs.iter().map(|job| job.matrix.as_ref().map_or(1, |matrix| matrix.rows.len())).sum();
-    let mut text = format!("a script with {jobs} jobs is in {}\n", folder.display());
+    let mut text = format!("a script with {} is in {}\n", count(jobs, "job"), folder.display());
     let name = args.file.display();
     if !pipeline.missing.is_empty() {
         text.push_str("not translated, or not as it stands there; the script says so at the place:\n");
@@ -141,7 +142,7 @@ fn text(pipeline: &Pipeline, args: &ImportArgs, folder: &Path) -> String {
     if !secrets.is_empty() {
         text.push_str(&format!("secrets of its jobs, for `check` and `run`: {}\n", secrets.join(" ")));
     }
-    text.push_str(&new::next(&args.output));
+    text.push_str(&new::next(&args.output, &[new::CHECK, new::TEST, new::RUN]));
     text
 }
 

@@ -6,6 +6,7 @@ use monkeyci_build::{ChangedJob, FieldDiff, GoneJob, PermissionsDiff, Plan, Plan
 use serde::Serialize;
 
 use super::text;
+use crate::progress::one_line;
 use crate::text::harmless;
 
 /// What tells two scripts apart in one event.
@@ -72,12 +73,12 @@ pub fn lines(events: &[(Option<String>, Told)], new: &[Side]) -> Vec<String> {
 fn shown(told: &Told, new: &Side) -> Vec<String> {
     match told {
         Told::Plans(diff) => plans(diff, new.as_ref().ok()),
-        Told::BothFail(error) => vec![harmless(&format!("plan: the same: both scripts fail: {error}"), false)],
+        Told::BothFail(error) => vec![one_line(&format!("plan: the same: both scripts fail: {error}"))],
         Told::Fails(old, new) => {
             let side = |which: &str, error: &Option<String>| {
                 let said =
                     error.as_ref().map_or_else(|| "declares its jobs".to_owned(), |error| format!("fails: {error}"));
-                harmless(&format!("! the {which} script {said}"), false)
+                one_line(&format!("! the {which} script {said}"))
             };
             vec![side("old", old), side("new", new), "plan: the scripts differ".to_owned()]
         }

@@ -253,7 +253,8 @@ pub fn beginning(payload: &str) -> String {
     }
 }
 
-fn count(number: usize, what: &str) -> String {
+/// A number of things, in words.
+pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 

@@ -19,7 +19,7 @@ use crate::args::Progress;
 
 pub use hints::{Hints, short};
 pub use json::{print_event, print_log};
-pub use lines::{Line, LineCutter, Style, beginning, checked_out, one_line, said};
+pub use lines::{Line, LineCutter, Style, beginning, checked_out, count, one_line, said};
 
 /// One way of showing a build.
 pub trait Display: Send + Sync {

@@ -149,7 +149,7 @@ impl Seen {
         let mut text = String::new();
         if !self.attempts.is_empty() {
             let jobs = self.attempts.iter().map(|(job, attempts)| format!("{} {attempts} times", harmless(job, false)));
-            text.push_str(&format!("tried again: {}\n", jobs.collect::<Vec<_>>().join(", ")));
+            text.push_str(&format!("tried more than once: {}\n", jobs.collect::<Vec<_>>().join(", ")));
         }
         let manual = report.jobs.iter().filter(|job| job.ending == Ending::Manual);
         for job in manual.take(JOBS) {
@@ -170,6 +170,13 @@ impl Seen {
             }
             text.push_str(&format!("  {}\n", hints.rerun(&report.build)));
             text.push_str(&format!("  {}\n", hints.command(&["show", super::short(&report.build)])));
+        } else if report.kept.is_some() {
+            // None failed: whoever keeps them all wants to look into one that went well.
+            let ran = report.jobs.iter().filter(|job| job.duration_ms.is_some() && job.ending.reused_from().is_none());
+            let ran = ran.map(|job| job.job.as_str()).filter(|job| self.is_container(job)).take(JOBS);
+            for command in hints.kept(&report.build, ran) {
+                text.push_str(&format!("  {command}\n"));
+            }
         }
         text
     }
@@ -238,6 +245,29 @@ mod tests {
     }
 
     #[test]
+    fn a_build_that_succeeded_and_was_kept_ends_with_what_enters_its_containers() {
+        let draft = |id: &str| JobDraft {
+            image: Some("debian:12".to_owned()),
+            argv: Some(vec!["true".to_owned()]),
+            ..JobDraft::container(id)
+        };
+        let drafts = [draft("unit"), draft("late"), JobDraft::action("act")];
+        let jobs = check(&drafts, &[]).expect("no faults").graph.jobs().to_vec();
+        let seen = saw(vec![EventBody::ScriptDefined { jobs, removed: Vec::new(), params: Vec::new() }]);
+        let job = |job: &str, duration_ms| JobSummary {
+            job: job.to_owned(),
+            ending: Ending::Succeeded,
+            duration_ms,
+            results: None,
+        };
+        let mut report = BuildReport::new("o/r/19c-1".to_owned(), BuildStatus::Success);
+        report.jobs = vec![job("unit", Some(1)), job("late", None), job("act", Some(1))];
+        assert_eq!(seen.after(&report, &Hints::default()), "");
+        report.kept = Some("/home/run/x".into());
+        assert_eq!(seen.after(&report, &Hints::default()), "  monkeyci-host shell 19c-1 unit\n");
+    }
+
+    #[test]
     fn a_failed_build_ends_with_the_last_lines_of_what_failed_and_the_commands_that_say_more() {
         let mut seen = saw(vec![started("unit", 1)]);
         seen.line("unit", "of the first attempt");
@@ -264,7 +294,7 @@ mod tests {
         let github = seen.last_lines(Style { colours: false }, &report, Inside::GitHub);
         assert!(github.starts_with("::error title=unit::exited with code 1\n\n::group::unit: exited"), "{github}");
         insta::assert_snapshot!(seen.after(&report, &Hints::default()), @r"
-        tried again: unit 2 times
+        tried more than once: unit 2 times
           monkeyci-host logs 19c-1 unit
           monkeyci-host rerun 19c-1 --failed
           monkeyci-host show 19c-1

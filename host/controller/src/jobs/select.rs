@@ -94,7 +94,8 @@ async fn again(
             (true, false) => "the code and the script",
             (false, _) => "the parameters",
         };
-        let message = format!("what is reused of {reused} jobs was made of {other} of the build {}", rerun.of);
+        let jobs = if reused == 1 { "job" } else { "jobs" };
+        let message = format!("what is reused of {reused} {jobs} was made of {other} of the build {}", rerun.of);
         context.record(EventBody::BuildWarned { message }).await;
     }
     Ok(selection)

@@ -31,7 +31,15 @@ pub fn outputs(jobs: &Tree, missing: &mut MissingList) -> Outputs {
             let step = steps.iter().find(|step| step.get("id").and_then(|known| known.peek()) == Some(id));
             step.is_some_and(|step| step.get("run").is_some())
         };
+        let is_matrix = job.value.get("strategy").is_some_and(|strategy| strategy.get("matrix").is_some());
         for output in job.value.get("outputs").map(|outputs| outputs.entries()).unwrap_or_default() {
+            if is_matrix {
+                missing.push(Missing::of(
+                    &output.value,
+                    "each job of a matrix has outputs of its own; take it from the one that is meant, with `.output_env(…)`",
+                ));
+                continue;
+            }
             let name = output.value.peek().map(|text| parse(unwrapped(text)));
             match name {
                 Some(Ok(Expr::Name(name)))
@@ -176,9 +184,13 @@ fn in_container(container: &Tree, scope: &mut Scope<'_>) {
 fn service(entry: &Entry, by_localhost: bool, scope: &mut Scope<'_>) {
     let node = &entry.value;
     let mut service = Service { name: names::host(&entry.key), ..Service::default() };
-    if let Some(image) = node.get("image") {
-        service.image = scope.text(image);
-    }
+    // Its image alone, as `container` may be too.
+    let image = if node.peek().is_some() { Some(node) } else { node.get("image") };
+    let Some(image) = image else {
+        scope.miss(node, "the service is left out: it names no image");
+        return;
+    };
+    service.image = scope.text(image);
     for variable in node.get("env").map(|env| env.entries()).unwrap_or_default() {
         let value = scope.value(&variable.value);
         variable.value.cover();

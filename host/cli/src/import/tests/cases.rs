@@ -38,6 +38,35 @@ fn the_id_of_a_job_without_a_matrix_is_its_text_and_of_one_with_a_matrix_the_row
 }
 
 #[test]
+fn an_output_of_a_matrix_is_listed_where_it_is_declared_and_where_it_is_used() {
+    let of = |strategy: &str| {
+        let test = format!(
+            "    runs-on: ubuntu-latest\n{strategy}    outputs: {{v: '${{{{ steps.a.outputs.v }}}}'}}\n    steps: [{{id: a, run: make}}]\n"
+        );
+        let next =
+            "    needs: test\n    runs-on: ubuntu-latest\n    steps: [{run: 'echo ${{ needs.test.outputs.v }}'}]\n";
+        made(System::GitHub, &format!("on: push\njobs:\n  test:\n{test}  next:\n{next}"))
+    };
+    has(&of("").0, &[r#".output_env("TEST_V", &test, "v")"#]);
+    let (script, list) = of("    strategy: {matrix: {os: [a, b]}}\n");
+    has_not(&script, &["output_env(\""]);
+    has(
+        &list,
+        &["jobs.test.outputs.v: each job of a matrix has", "jobs.next.steps[0].run: `${{ needs.test.outputs.v }}`"],
+    );
+}
+
+#[test]
+fn a_service_is_a_map_or_its_image_alone_and_one_without_an_image_is_listed() {
+    let services = "    services: {one: 'redis:7', two: {image: 'postgres:17'}, three: {env: {A: b}}}\n";
+    let (script, list) = github("push", &format!("{services}    steps: [{{run: make}}]\n"));
+    has(&script, &[r#"service("one", "redis:7")"#, r#"service("two", "postgres:17")"#]);
+    has_not(&script, &[r#"service("three""#]);
+    has(&list, &["services.three: the service is left out: it names no image"]);
+    has_not(&list, &["services.one", "services.two"]);
+}
+
+#[test]
 fn a_filter_of_the_branch_that_a_pull_request_goes_to_asks_for_no_branch_that_is_built() {
     let steps = "    steps: [{run: make}]\n";
     let (script, list) = github("{pull_request: {branches: [main], branches-ignore: [old], paths: [src/*]}}", steps);
