@@ -67,8 +67,18 @@ pub fn run(paths: &Paths, fast: bool) -> Result<ExitCode> {
             command.arg("test").arg(scripts).env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
             stages.command("tests of scripts", command);
         }
+        let command = of_typescript(paths, &["test", "--lib"]);
+        stages.command("tests of the interpreter of TypeScript", command);
     }
     Ok(stages.summary())
+}
+
+/// Of what needs no host, for this machine's target: without QuickJS, and so without a C compiler.
+fn of_typescript(paths: &Paths, args: &[&str]) -> Command {
+    let mut command = cargo(paths);
+    command.args(args).current_dir(paths.root.join("guest-sdk/typescript"));
+    command.env("CARGO_TARGET_DIR", paths.target.join("samples-lint"));
+    command
 }
 
 fn lint(stages: &mut Stages, paths: &Paths) {
@@ -88,6 +98,7 @@ fn lint(stages: &mut Stages, paths: &Paths) {
     // For this machine's target: Debian's toolchain has no clippy, and scripts are plain Rust but for their imports.
     check("clippy of scripts", CLIPPY, true);
     check("docs", &["doc", "--workspace", "--no-deps"], false);
+    stages.command("format of the interpreter of TypeScript", of_typescript(paths, FORMAT));
     stages.run("supply chain", || supply::check(paths));
 }
 

@@ -46,6 +46,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("CARGO", "the toolchain that runs this"),
     ("RUSTC", "the toolchain that runs this"),
     ("RUSTFLAGS", "the user's choice of how to compile"),
+    ("CARGO_HOME", "where Cargo keeps what it has fetched, which must not stand in an interpreter"),
     ("CARGO_MANIFEST_DIR", "where the repository is"),
     ("CARGO_HOME", "where Cargo's folders are, which no program is to name"),
     ("OUT_DIR", "where a build script writes"),
