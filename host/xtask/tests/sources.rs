@@ -30,6 +30,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MONKEYCI_FUZZ_ROUNDS", "the user's choice, at the test that reads it"),
     ("MONKEYCI_FUZZ_TARGET", "`cargo xtask fuzz` gives it to the program that has all targets"),
     ("MONKEYCI_JOURNAL_MUTATIONS", "the user's choice, at the test that reads it"),
+    ("MONKEYCI_SEEDS", "the user's choice, at the test that reads it"),
     ("MONKEYCI_KILLS", "the user's choice, at the test that reads it"),
     ("PROPTEST_RNG_SEED", "the user's choice, in the usage of `cargo xtask`"),
     ("<CAPPED>", "a test's own, for itself as a process with a cap"),
