@@ -24,7 +24,7 @@ fn main() {
     let calm = simulation.run_with(0, &[]).expect("a run");
     assert_eq!((calm.status, calm.lives), (Some(BuildStatus::Success), 1), "{}", calm.trace());
     assert!(simulation.run(0).expect("a run").broken.is_empty());
-    println!("builds of 20 jobs in a second, one after the other, over {TIME:?}");
+    println!("builds of 20 jobs in a second of the processor's time, one after the other");
     measured("whole, nothing goes wrong (bar 3,000)", |seed| {
         sound(&simulation.run_with(seed, &[]).expect("a run"));
     });
@@ -35,12 +35,22 @@ fn main() {
 }
 
 fn measured(what: &str, build: impl Fn(u64)) {
-    let (start, mut builds) = (Instant::now(), 0);
+    let (start, before, mut builds) = (Instant::now(), processor(), 0);
     while start.elapsed() < TIME {
         build(builds);
         builds += 1;
     }
-    println!("  {what:<40} {:>8.0}", builds as f64 / start.elapsed().as_secs_f64());
+    println!("  {what:<40} {:>8.0}", builds as f64 / (processor() - before).as_secs_f64());
+}
+
+/// The processor's time that this process has had, whoever else had some meanwhile.
+fn processor() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("a process");
+    // The program's name, in brackets, may have anything in it. See proc(5): the 14th field and the 15th, in 1/100 s.
+    let fields = stat.rsplit_once(')').expect("a name").1.split_whitespace();
+    Duration::from_millis(
+        10 * fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum::<u64>(),
+    )
 }
 
 fn sound(run: &Run) {

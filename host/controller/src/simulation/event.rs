@@ -31,7 +31,7 @@ const NUMBERS: [&str; 8] = ["0", "1", "-1", "2", "100", "9223372036854775807", "
 const INTEGERS: u64 = 6;
 /// Files that change beside those that are there.
 const FILES: [&str; 4] = ["README.md", "src/main.rs", "docs/with space.md", "größe.txt"];
-/// How many files are looked at, and how many change.
+/// So many files are looked at, and so many change, at most.
 const LOOKED_AT: usize = 64;
 const CHANGED: u64 = 4;
 /// When nothing goes wrong any more at the latest, in seeds that have such a moment: in milliseconds.
