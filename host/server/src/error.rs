@@ -30,7 +30,7 @@ pub enum ServerError {
     Key(#[from] KeyError),
     /// The database is sealed with another key.
     #[error(
-        "{from} has the master key {found}, and the server's values are sealed with the key {wanted}: give that one, also as the one before to have them sealed with this one"
+        "{from} has the master key {found}, and the server's values are sealed with the key {wanted}: give that key; or both, that one as the one before, and they are sealed with this one"
     )]
     WrongKey {
         /// Where the key is from.
