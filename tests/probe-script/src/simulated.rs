@@ -137,7 +137,7 @@ pub fn jobs(case: &str, probe: &Probe) -> Case {
             let waiter = |number: usize| {
                 action(format!("waiter-{number}"), move |context| {
                     context.wait("slow")?;
-                    context.publish("woken", &number.to_string())
+                    context.publish("woken", number.to_string())
                 })
                 .always()
                 .timeout(Duration::from_secs(3 * 24 * 3600))

@@ -47,7 +47,7 @@ pub(crate) async fn admit(
 ) -> Result<(Arc<BuildHandle>, Arc<Claims>), Refusal> {
     let operation = Operation { build: format!("{}/{}/{}", path.org, path.repo, path.build), action };
     let ask = || {
-        let (served, claims, standing) = bearer(api, headers)?;
+        let Bearer { served, claims, standing } = bearer(api, headers)?;
         monkeyci_api::admit(&claims, standing, &operation)?;
         // No token is for another build than its own.
         Ok::<_, Refusal>((served.ok_or(Denied::Over)?, claims))
@@ -64,8 +64,16 @@ pub(crate) async fn admit(
     Ok((served.build.clone(), claims))
 }
 
+/// Who asks.
+struct Bearer {
+    /// The build; none if it is not served any more.
+    served: Option<Arc<Served>>,
+    claims: Arc<Claims>,
+    standing: Standing,
+}
+
 /// Who asks: by a token that this host has made, whose time may be over.
-fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<Served>>, Arc<Claims>, Standing), Refusal> {
+fn bearer(api: &Api, headers: &HeaderMap) -> Result<Bearer, Refusal> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -79,7 +87,7 @@ fn bearer(api: &Api, headers: &HeaderMap) -> Result<(Option<Arc<Served>>, Arc<Cl
         () if runs => Standing::Runs,
         () => Standing::Over,
     };
-    Ok((served, claims, standing))
+    Ok(Bearer { served, claims, standing })
 }
 
 /// How a route is entered by a socket.
@@ -92,7 +100,7 @@ pub(crate) struct Door {
 
 /// Looks at the token before anything of a stranger's body is read. What the token allows is looked at behind this, by [`admit`].
 pub(crate) async fn at_the_door(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let standing = bearer(&door.api, request.headers()).map(|(_, _, standing)| standing);
+    let standing = bearer(&door.api, request.headers()).map(|bearer| bearer.standing);
     let refused = match standing {
         Ok(Standing::Runs) => None,
         Ok(Standing::Over) => Some(Denied::Over.into()),
