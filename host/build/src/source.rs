@@ -40,6 +40,12 @@ pub struct Source {
 }
 
 impl Source {
+    /// Whether the commit says all that is in the code's directory, and that is known: there is nothing beside it, and nothing was said in the
+    /// place of what was found.
+    pub fn is_as_committed(&self) -> bool {
+        self.commit.is_some() && !self.dirty && self.changes.is_some() && self.given.is_empty()
+    }
+
     /// Shows every text that is words for people; see [`EventBody::words`](crate::EventBody::words).
     pub(crate) fn words(&mut self, see: &mut dyn FnMut(Words<'_>)) {
         let Self {

@@ -186,6 +186,33 @@ fn a_build_runs_again_with_the_code_and_the_secrets_that_it_had_or_it_is_said_wh
 }
 
 #[test]
+fn code_that_is_as_it_was_committed_is_the_same_whenever_its_files_were_written() {
+    let (host, code) = (Host::default(), tempfile::tempdir().expect("a directory"));
+    let file = code.path().join("a.txt");
+    fs::write(&file, "a").expect("written");
+    let dir = code.path().to_str().expect("text");
+    let git = |arguments: &[&str]| {
+        let done =
+            std::process::Command::new("git").current_dir(code.path()).args(arguments).output().expect("git runs");
+        assert!(done.status.success(), "{done:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one"]);
+    // There is no such engine: the workspace is packed for the container job, which then fails.
+    let no_engine = ["--engine", "unix:///no/such/engine"];
+    let first = host.run("hello", &[&["--dir", dir], &no_engine[..]].concat());
+    assert_ne!(first.code, Some(0), "{first:#?}");
+    let touched = fs::File::options().write(true).open(&file).expect("opened");
+    touched.set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000)).expect("set");
+    let again = rerun(&host, &[&["--failed"], &no_engine[..]].concat());
+    assert_eq!(again.of_type("build/rerun").count(), 1, "{again:#?}");
+    fs::write(&file, "b").expect("written");
+    let changed = rerun(&host, &[&["--failed"], &no_engine[..]].concat());
+    assert_eq!((changed.code, changed.of_type("build/rerun").count()), (Some(2), 0), "{changed:#?}");
+}
+
+#[test]
 fn a_job_whose_artifact_is_gone_runs_again_and_that_is_said() {
     let host = Host::default();
     let build = id(&host.run("again", &[]));

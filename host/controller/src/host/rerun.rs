@@ -151,7 +151,8 @@ impl OtherCode {
     }
 }
 
-/// Looks whether the code in a directory is what it was: by what git says of it, and by the archive that jobs started from.
+/// Looks whether the code in a directory is what it was: by what git says of it, and where that is not all, by the archive that jobs started
+/// from. In that stand the times of files too, which a `git checkout` makes anew.
 async fn same_code(
     BuildRequest { source: request, given, .. }: &BuildRequest,
     before: &Source,
@@ -174,7 +175,7 @@ async fn same_code(
             true => "the code has other changes that are not committed than it had".to_owned(),
         }));
     }
-    if let Some(packed) = packed {
+    if let Some(packed) = packed.filter(|_| !before.is_as_committed()) {
         let contents = workspace::Contents { dir: checkout.dir, files: checkout.files, history: None };
         let digest = workspace::digest(contents).await.map_err(|error| unreadable(error.to_string()))?;
         if digest != packed {

@@ -116,8 +116,10 @@ async fn define_again(context: &JobContext, known: &Known, begun: Before) -> Res
         }
         let packed = live.pack_workspace(&services.blobs).await;
         packed.map_err(|error| changed(format!("the workspace could not be packed: {error}")))?;
-        // A clone has times of its own, so its archive is another one each time; its commit says what is in it.
-        if matches!(context.request.source, SourceRequest::Dir(_)) && live.packed() != Some(before) {
+        // A clone has times of its own, and so has a directory after a `git checkout`, so the archive is another one; the commit says what is in it.
+        let committed = known.source.as_ref().is_some_and(Source::is_as_committed);
+        let is_dir = matches!(context.request.source, SourceRequest::Dir(_));
+        if is_dir && !committed && live.packed() != Some(before) {
             return Err(changed("files in the code's directory are not what they were".to_owned()));
         }
     }
