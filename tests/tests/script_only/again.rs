@@ -36,6 +36,21 @@ fn shown(host: &Host, build: &str) -> Value {
     serde_json::from_slice(&shown.stdout).expect("JSON")
 }
 
+/// A repository with a file, `a.txt`, that is committed.
+fn committed() -> tempfile::TempDir {
+    let code = tempfile::tempdir().expect("a directory");
+    fs::write(code.path().join("a.txt"), "a").expect("written");
+    let git = |arguments: &[&str]| {
+        let done =
+            std::process::Command::new("git").current_dir(code.path()).args(arguments).output().expect("git runs");
+        assert!(done.status.success(), "{done:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one"]);
+    code
+}
+
 #[test]
 fn of_31_jobs_the_one_that_failed_runs_again_with_what_needs_it() {
     let host = Host::default();
@@ -139,20 +154,11 @@ fn a_manual_job_holds_nothing_up_and_is_started_in_one_more_run() {
 
 #[test]
 fn a_build_runs_again_with_the_code_and_the_secrets_that_it_had_or_it_is_said_what_is_not_the_same() {
-    let (host, code) = (Host::default(), tempfile::tempdir().expect("a directory"));
-    fs::write(code.path().join("a.txt"), "a").expect("written");
+    let (host, code) = (Host::default(), committed());
     let token = tempfile::NamedTempFile::new().expect("a file");
     fs::write(token.path(), "sw0rdfish").expect("written");
     let token = format!("token={}", token.path().display());
     let dir = code.path().to_str().expect("text");
-    let git = |arguments: &[&str]| {
-        let done =
-            std::process::Command::new("git").current_dir(code.path()).args(arguments).output().expect("git runs");
-        assert!(done.status.success(), "{done:?}");
-    };
-    git(&["init", "-q", "-b", "main"]);
-    git(&["add", "."]);
-    git(&["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one"]);
     let first = host.run("again", &["--dir", dir, "--secret", &token]);
     assert_eq!(first.code, Some(1), "{first:#?}");
     let refused = |arguments: &[&str]| {
@@ -187,18 +193,9 @@ fn a_build_runs_again_with_the_code_and_the_secrets_that_it_had_or_it_is_said_wh
 
 #[test]
 fn code_that_is_as_it_was_committed_is_the_same_whenever_its_files_were_written() {
-    let (host, code) = (Host::default(), tempfile::tempdir().expect("a directory"));
+    let (host, code) = (Host::default(), committed());
     let file = code.path().join("a.txt");
-    fs::write(&file, "a").expect("written");
     let dir = code.path().to_str().expect("text");
-    let git = |arguments: &[&str]| {
-        let done =
-            std::process::Command::new("git").current_dir(code.path()).args(arguments).output().expect("git runs");
-        assert!(done.status.success(), "{done:?}");
-    };
-    git(&["init", "-q", "-b", "main"]);
-    git(&["add", "."]);
-    git(&["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one"]);
     // There is no such engine: the workspace is packed for the container job, which then fails.
     let no_engine = ["--engine", "unix:///no/such/engine"];
     let first = host.run("hello", &[&["--dir", dir], &no_engine[..]].concat());
