@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
-use monkeyci_build::nearest;
 use monkeyci_controller::{BUNDLE_BYTES, Bundle, BundleError, BundlingError, Host, Imported, Silent};
 
 use crate::args::{EngineArgs, ExportArgs, ImportCommandArgs, StoreArgs};
 use crate::exit::Exit;
 use crate::import::System;
-use crate::text::{harmless, print_line};
+use crate::text::{did_you_mean, harmless, print_line};
 use crate::{Done, builds, setup};
 
 /// Writes a build into a file.
@@ -68,8 +67,7 @@ pub async fn import(args: ImportCommandArgs) -> Done {
 /// That files of a system are not read, which stands before a file.
 fn no_system(word: &str) -> anyhow::Error {
     let known: Vec<String> = System::value_variants().iter().map(|system| system.word()).collect();
-    let near = nearest(word, known.iter().map(String::as_str));
-    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    let hint = did_you_mean(word, known.iter().map(String::as_str));
     anyhow!("files of {word:?} are not read, but those of {}{hint}", known.join(", "))
 }
 

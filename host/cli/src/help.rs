@@ -5,13 +5,12 @@ use std::io::Write;
 use anyhow::{Context, anyhow};
 use clap::CommandFactory;
 use clap_complete::Shell;
-use monkeyci_build::nearest;
 
 use crate::Done;
 use crate::args::{Args, CompletionsArgs, HelpArgs, ManArgs, VersionArgs};
 use crate::exit::Exit;
 use crate::languages;
-use crate::text::{print_line, print_text};
+use crate::text::{did_you_mean, print_line, print_text};
 
 /// The command's name.
 const NAME: &str = "monkeyci-host";
@@ -38,8 +37,7 @@ pub fn help(args: &HelpArgs) -> Done {
         let Some(found) = command.find_subcommand(word).cloned() else {
             let names = command.get_subcommands().map(|command| command.get_name());
             let topics = TOPICS.iter().map(|(name, _)| *name).filter(|_| args.what.len() == 1);
-            let hint = nearest(word, names.chain(topics));
-            let hint = hint.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            let hint = did_you_mean(word, names.chain(topics));
             let topics = TOPICS.map(|(name, _)| name).join(", ");
             let known = format!("it is no command, and none of {topics}");
             return Err((Exit::Usage, anyhow!("there is no help on {word:?}: {known}{hint}")));

@@ -5,14 +5,13 @@ use std::io::{IsTerminal, Write};
 
 use anyhow::{Context, anyhow};
 use monkeyci_api::{LogFrame, LogStream};
-use monkeyci_build::nearest;
 use monkeyci_controller::{BuildRecord, BuildsError, JobRecord, LogsError, RunningBuild, StoredLogs};
 use regex_automata::meta::Regex;
 
 use crate::args::{LogsArgs, Stream};
 use crate::exit::Exit;
 use crate::progress::{Hints, Line, LineCutter, Style, one_line, print_log, short};
-use crate::text::{colours, harmless, print_line};
+use crate::text::{colours, did_you_mean, harmless, print_line};
 use crate::{Done, builds, setup};
 
 /// What the log of `define` is called.
@@ -128,7 +127,7 @@ fn without_log(record: &BuildRecord, name: &str, all: &[String]) -> Done {
         return Ok(Exit::Success);
     }
     let jobs = record.jobs.iter().map(|job| job.job.as_str());
-    let hint = nearest(name, jobs).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    let hint = did_you_mean(name, jobs);
     let which = if all.is_empty() { "none has".to_owned() } else { format!("these have: {}", all.join(", ")) };
     Err((Exit::Usage, anyhow!("no job {name:?} of build {build} has a log; {which}{hint}")))
 }

@@ -6,15 +6,19 @@ use monkeyci_controller::{Builds, CancelError, Decision, OutsideError, OutsideEv
 
 use crate::args::{ApproveArgs, CancelArgs, HomeArgs, PublishArgs};
 use crate::exit::Exit;
-use crate::text::print_line;
+use crate::text::{did_you_mean, print_line};
 use crate::{Done, builds, resume, setup};
 
 /// Approves or rejects a job.
 pub async fn approve(args: ApproveArgs) -> Done {
-    let build = find(&args.home, &args.build).await?;
+    let (builds, id) = known(&args.home, &args.build).await?;
+    let build = RunningBuild::find(builds.home(), &id).map_err(|error| not_running(&id, error))?;
     let approved = !args.reject;
     let decision = Decision { job: args.job, by: args.by.name, comment: args.comment, approved };
-    build.decide(&decision).await.map_err(failed)?;
+    if let Err(error) = build.decide(&decision).await {
+        let (exit, error) = failed(error);
+        return Err((exit, anyhow::anyhow!("{error}{}", meant(&builds, &id, &decision.job).await)));
+    }
     let done = if approved { "approved" } else { "rejected" };
     print_line(&format!("{done} {} of {}", decision.job, build.id()));
     Ok(Exit::Success)
@@ -72,6 +76,15 @@ pub(crate) async fn known(home: &HomeArgs, build: &str) -> Result<(Builds, Strin
     let builds = builds::open(home).await?;
     let id = builds.find_running(build).await.map_err(builds::failed)?;
     Ok((builds, id))
+}
+
+/// Which job was probably meant with a name that no job of the build has, for the end of a message; nothing where none is near.
+pub(crate) async fn meant(builds: &Builds, build: &str, job: &str) -> String {
+    let Ok(record) = builds.record(build).await else { return String::new() };
+    match record.job(job) {
+        Some(_) => String::new(),
+        None => did_you_mean(job, record.jobs.iter().map(|job| job.job.as_str())),
+    }
 }
 
 /// Says more of a build that the home knows, and that does not run.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use monkeyci_build::{Assumed, Plan, nearest};
+use monkeyci_build::{Assumed, Plan};
 use monkeyci_controller::{BuildRequest, CheckError, Host, Silent, SourceRequest};
 
 use self::diff::{Side, Told};
@@ -17,7 +17,7 @@ use crate::Done;
 use crate::args::{EngineArgs, PlanArgs};
 use crate::exit::Exit;
 use crate::signals::Signals;
-use crate::text::{causes, harmless_lines, print_line};
+use crate::text::{causes, did_you_mean, harmless_lines, print_line};
 use crate::{builds, given, inputs, script, setup};
 
 type Failed = (Exit, anyhow::Error);
@@ -141,7 +141,7 @@ fn look_for(assumed: &Assumed, sides: &[Side]) {
     };
     for job in assumed.jobs().filter(|job| !is_there(job)) {
         let ids = plans().flat_map(|plan| plan.jobs.iter().map(|job| job.spec.id.as_str()));
-        let near = nearest(job, ids).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        let near = did_you_mean(job, ids);
         tracing::warn!("something is assumed of the job {job:?}, and there is none{near}");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
-use monkeyci_build::{BuildStatus, Status};
+use monkeyci_build::{BuildStatus, Status, nearest};
 
 /// Whether to use colours on this stream: a terminal, unless NO_COLOR says no (<https://no-color.org>).
 pub fn colours(stream: &impl IsTerminal) -> bool {
@@ -150,6 +150,11 @@ fn escape(text: &str) -> Option<(&str, bool)> {
 /// Text of several lines, of which a stranger wrote some, as it may be shown: see [`harmless`].
 pub fn harmless_lines(text: &str) -> String {
     text.lines().map(|line| harmless(line, false)).collect::<Vec<_>>().join("\n")
+}
+
+/// "; did you mean …?", for the end of a message about a name that does not exist; nothing where none is near.
+pub fn did_you_mean<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(wanted, names).map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
 }
 
 /// Prints a line on stdout. A reader that has gone (`| head`) is no reason to stop, let alone to panic.

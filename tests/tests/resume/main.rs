@@ -137,6 +137,11 @@ fn a_build_that_waits_for_a_person_goes_on_with_its_secrets_and_without_them_it_
 
     let mut running = resume(&host, &build, &["--secret", &given(&secret)]);
     running.wait_for(|event| event["type"] == "build/resumed");
+    for wrong in [["approve", &build, "deplo"], ["debug", &build, "deplo"]] {
+        let refused = host.command(&wrong).output().expect("the host runs");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && said.contains("did you mean \"deploy\"?"), "{wrong:?}: {said}");
+    }
     let approved = host.command(&["approve", &build, "deploy"]).output().expect("the host runs");
     assert!(approved.status.success(), "{approved:?}");
     let ended = running.end();
