@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use monkeyci_tests::hang_guard;
 use monkeyci_tests::host::{Host, Running};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 
 /// A script with `functions` functions of `lines` lines each that do nothing.
 fn script(host: &Host, functions: usize, lines: usize, line: &str) -> PathBuf {
@@ -49,13 +49,14 @@ fn run(host: &Host, script: &Path) -> Command {
     command
 }
 
-/// The process that the host has started.
+/// The process that the host has started, which is in a group of its own: until then, it is not yet the compiler.
 fn compiler(host: Pid) -> Pid {
     hang_guard::found("a compiler", || {
         // Children are listed with the thread that started them.
         let threads = fs::read_dir(format!("/proc/{host}/task")).expect("the host runs").flatten();
         let mut children = threads.flat_map(|thread| fs::read_to_string(thread.path().join("children")));
-        children.find_map(|pids| Pid::from_raw(pids.split_whitespace().next()?.parse().ok()?))
+        let pid = children.find_map(|pids| Pid::from_raw(pids.split_whitespace().next()?.parse().ok()?));
+        pid.filter(|pid| getpgid(Some(*pid)).is_ok_and(|group| group == *pid))
     })
 }
 

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 /// The files that may look at a clock, by their name.
 const GUARD: &str = "hang_guard.rs";
 
-/// Programs that measure: benchmarks, the fault runs, which print how long an end takes, and the guest that hands on what its clocks show, to be
-/// shown the same in a replay.
-const MEASURES: [&str; 3] = ["benches", "tests/src/bin/faults", "tests/probe-script/src/tricks.rs"];
+/// Programs that measure: benchmarks, with the guest that takes the time of its calls for one; the fault runs, which print how long an end takes;
+/// and the guest that hands on what its clocks show, to be shown the same in a replay.
+const MEASURES: [&str; 4] =
+    ["benches", "tests/probe-script/src/timed.rs", "tests/src/bin/faults", "tests/probe-script/src/tricks.rs"];
 
 /// What looks at a clock. Whoever has no `Instant` can't compare what has passed since.
 const CLOCKS: [&str; 2] = ["Instant", "elapsed()"];
