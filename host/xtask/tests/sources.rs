@@ -92,6 +92,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/dev/net/tun", "the kernel's; the rehearsal says that it needs it"),
     ("/etc", "no name in an archive or a pattern: refused"),
     ("/etc/passwd", "no module of a script: refused"),
+    ("/home/run/x", "in a line that is printed: nothing looks there"),
     ("/tmp", "no name in an archive: refused"),
     ("/bin/nosuchshell", "it is nowhere"),
     ("/bin/echo\\0", "no name of a program: refused"),
